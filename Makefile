@@ -1,0 +1,51 @@
+# Everything sets itself up: `make run` on a fresh machine with Python >= 3.11 is enough.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Changes with every set-up that succeeded; what it depends on is what a set-up installs.
+READY := $(VENV)/.ready
+
+# The first Python on the PATH that is new enough; `make PYTHON=/path/to/python3` chooses another.
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,\
+	$(shell command -v $(name) >/dev/null 2>&1 && $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $(name))))
+
+# Arguments for the program behind a target: make run ARGS="--port-offset 100 --data /tmp/other"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test check bench clean
+
+help: ## Say what there is.
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with the pinned dependencies.
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none is on the PATH; install it, or say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No virtual environment could be made; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(READY) ## Start the local stack; Ctrl-C stops it.
+	@exec $(BIN)/tenure up $(ARGS)
+
+demo: $(READY) ## Play a dozen companies through every case.
+	@exec $(BIN)/tenure demo $(ARGS)
+
+test: $(READY) ## Run the tests.
+	$(BIN)/pytest $(ARGS)
+
+check: $(READY) ## Style, types, the way of imports, the policy, the compose file.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/tenure policy check domain/policy.toml
+	docker-compose config -q
+
+bench: $(READY) ## Measure what it costs, each figure beside its goal.
+	$(BIN)/python -m bench $(ARGS)
+
+clean: ## Remove the local stack's state, not .venv.
+	rm -rf .tenure

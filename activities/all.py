@@ -1,0 +1,59 @@
+"""Every activity that a worker runs, each with its client and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from activities.github import GitHub
+from activities.instance import Instance
+from activities.ledger import Ledger
+from activities.licensing import Licensing
+from activities.mail import Mailer
+from activities.pagerduty import PagerDuty
+from activities.pool import Pool
+from activities.registry import Registry
+from activities.salesforce import Salesforce
+from activities.settings import Settings
+from activities.signup import SigningUp, SignUp
+from activities.slack import Slack
+from activities.vault import Vault
+
+
+@contextmanager
+def activities(settings: Settings, ledger: Ledger, sign_up: SignUp) -> Iterator[list[Callable[..., Any]]]:
+    """All activities, whose clients are closed at the end; ``sign_up`` is the starter's way in."""
+    vault = Vault(ledger, settings.key())
+    slack = Slack.from_settings(settings, ledger)
+    github = GitHub.from_settings(settings, ledger)
+    salesforce = Salesforce.from_settings(settings, ledger)
+    instances = Instance(settings, ledger, vault)
+    licensing = Licensing(settings, ledger, vault)
+    pagerduty = PagerDuty(settings, ledger)
+    registry, pool = Registry(ledger), Pool(ledger)
+    clients = (github, salesforce, instances, licensing, pagerduty)
+    made = [
+        slack.slack,
+        github.github,
+        github.issue,
+        github.runs,
+        salesforce.salesforce,
+        salesforce.sync_accounts,
+        instances.instance,
+        instances.instance_usage,
+        licensing.licensing,
+        pagerduty.pagerduty,
+        Mailer(settings, ledger).mail,
+        registry.claim,
+        registry.owners,
+        registry.registry,
+        pool.pool_level,
+        pool.pool_change,
+        SigningUp(sign_up).sign_up,
+    ]
+    try:
+        yield made
+    finally:
+        for client in clients:
+            client.close()

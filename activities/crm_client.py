@@ -1,0 +1,198 @@
+"""The connection to Salesforce: simple-salesforce, pointed at any base address, with a time limit and one login for all threads.
+
+simple-salesforce speaks to ``https://…salesforce.com`` hosts only; the transport sends the same requests to the configured address.
+It also lacks ``convertLead``, which exists in the SOAP API alone.
+"""
+
+from __future__ import annotations
+
+import threading
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from simple_salesforce.api import Salesforce
+from simple_salesforce.exceptions import SalesforceExpiredSession
+from simple_salesforce.format import format_external_id, format_soql
+
+from activities.settings import Settings
+
+API_VERSION = "59.0"
+TIMEOUT_SECONDS = (5.0, 30.0)  # to connect, to answer
+SOAP = "urn:partner.soap.sforce.com"
+ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+
+Result = TypeVar("Result")
+Record = Mapping[str, Any]
+
+
+class SoapFault(Exception):
+    """A refusal in the SOAP API: Salesforce's code, as ``UNABLE_TO_LOCK_ROW``, and its words. ``status`` is the HTTP status."""
+
+    def __init__(self, code: str, message: str, status: int = 200) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+class Converted(NamedTuple):
+    """What a converted lead became."""
+
+    account: str
+    contact: str
+    opportunity: str
+
+
+class Transport(HTTPAdapter):
+    """Sends requests, whatever host they name, to ``base`` (its path is put in front); with a time limit, without retries."""
+
+    def __init__(self, base: str = "") -> None:
+        super().__init__(max_retries=0)
+        self._base = urlsplit(base.rstrip("/"))
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        """Send one request."""
+        if self._base.netloc:
+            asked = urlsplit(str(request.url))
+            request.url = urlunsplit((self._base.scheme, self._base.netloc, self._base.path + asked.path, asked.query, ""))
+        options["timeout"] = options.get("timeout") or TIMEOUT_SECONDS
+        return super().send(request, *args, **options)
+
+
+class Crm:
+    """A Salesforce org. Logs in at first use; with a user name and password again, once, when the session has expired."""
+
+    def __init__(self, *, url: str = "", session_id: str = "", username: str = "", password: str = "", security_token: str = "") -> None:
+        if session_id and not url:
+            raise ValueError("a session id belongs to one org: set TENURE_SALESFORCE_URL to that org's own address too")
+        self._session = requests.Session()
+        self._session.mount("https://", Transport(url))
+        self._host = urlsplit(url).hostname or ""
+        self._session_id = session_id
+        self._login = {"username": username, "password": password, "security_token": security_token}
+        self._client: Salesforce | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Crm:
+        """The org that the settings name; a session id goes before a user name."""
+        return cls(
+            url=settings.salesforce_url,
+            session_id=settings.salesforce_session_id.get_secret_value(),
+            username=settings.salesforce_username,
+            password=settings.salesforce_password.get_secret_value(),
+            security_token=settings.salesforce_security_token.get_secret_value(),
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    # --- Reading ------------------------------------------------------------------------------------------------------------
+
+    def records(self, soql: str, /, **values: Any) -> Iterator[Record]:
+        """Every record of a query, page by page. ``{name}`` in it becomes the quoted value."""
+        query = format_soql(soql, **values)
+        page: dict[str, Any] = self._call(lambda client: client.query(query))
+        while True:
+            yield from page["records"]
+            if page["done"]:
+                return
+            following = page["nextRecordsUrl"]
+            page = self._call(lambda client, url=following: client.query_more(url, identifier_is_url=True))  # type: ignore[misc]
+
+    def first(self, soql: str, /, **values: Any) -> Record | None:
+        """The first record of a query, or None."""
+        return next(self.records(soql, **values), None)
+
+    # --- Writing ------------------------------------------------------------------------------------------------------------
+
+    def create(self, kind: str, fields: Record) -> str:
+        """Make a record; returns its id."""
+        answer = self._call(lambda client: getattr(client, kind).create(dict(fields)))
+        return str(answer["id"])
+
+    def update(self, kind: str, id_: str, fields: Record) -> None:
+        """Set fields of a record."""
+        self._call(lambda client: getattr(client, kind).update(id_, dict(fields)))
+
+    def upsert(self, kind: str, field: str, value: str, fields: Record) -> str:
+        """Make a record, or set the fields of the one whose external id is ``value``; returns its id."""
+        name = format_external_id(field, value)
+        answer = self._call(lambda client: getattr(client, kind).upsert(name, dict(fields), raw_response=True))
+        return str(answer.json()["id"])
+
+    def convert_lead(self, lead: str, *, status: str, account: str, opportunity: str) -> Converted:
+        """Convert a lead to an opportunity in ``account``, or in a new account when it is empty. Raises :class:`SoapFault`."""
+        wanted = {"accountId": account, "convertedStatus": status, "leadId": lead, "opportunityName": opportunity}
+
+        def convert(client: Salesforce) -> requests.Response:
+            answer = self._session.post(
+                f"https://{client.sf_instance}/services/Soap/u/{API_VERSION}",
+                data=_envelope(client.session_id, wanted),
+                headers={"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""'},
+            )
+            if b"INVALID_SESSION_ID" in answer.content:
+                raise SalesforceExpiredSession(answer.url, 401, "convertLead", answer.content)
+            return answer
+
+        return _converted(self._call(convert))
+
+    # --- The session --------------------------------------------------------------------------------------------------------
+
+    def _call(self, call: Callable[[Salesforce], Result]) -> Result:
+        client = self._connect()
+        try:
+            return call(client)
+        except SalesforceExpiredSession:
+            # An expired session was refused before anything was done, so the same call may be made again.
+            if not all(self._login.values()):
+                raise
+        return call(self._connect(instead_of=client))
+
+    def _connect(self, instead_of: Salesforce | None = None) -> Salesforce:
+        """The client that all threads share; a new login when ``instead_of`` is still the current one."""
+        with self._lock:
+            if self._client is None or self._client is instead_of:
+                if self._session_id and instead_of is None:
+                    self._client = Salesforce(session_id=self._session_id, instance=self._host, version=API_VERSION, session=self._session)
+                else:
+                    self._client = Salesforce(**self._login, version=API_VERSION, session=self._session)  # type: ignore[arg-type]
+            return self._client
+
+
+def _envelope(session_id: str, wanted: Mapping[str, str]) -> bytes:
+    """The SOAP request. Its elements must come in the order of the WSDL, which is that of the alphabet."""
+    envelope = ET.Element(f"{{{ENVELOPE}}}Envelope")
+    header = ET.SubElement(ET.SubElement(envelope, f"{{{ENVELOPE}}}Header"), f"{{{SOAP}}}SessionHeader")
+    ET.SubElement(header, f"{{{SOAP}}}sessionId").text = session_id
+    convert = ET.SubElement(ET.SubElement(envelope, f"{{{ENVELOPE}}}Body"), f"{{{SOAP}}}convertLead")
+    lead = ET.SubElement(convert, f"{{{SOAP}}}leadConverts")
+    for name, value in sorted(wanted.items()):
+        if value:
+            ET.SubElement(lead, f"{{{SOAP}}}{name}").text = value
+    return bytes(ET.tostring(envelope, encoding="utf-8", xml_declaration=True))
+
+
+def _converted(answer: requests.Response) -> Converted:
+    if answer.status_code not in (200, 500):  # a fault of SOAP comes with 500
+        answer.raise_for_status()
+    try:
+        root = ET.fromstring(answer.content)  # noqa: S314 - from the CRM that we are logged in to; expat refuses entity bombs
+    except ET.ParseError:
+        answer.raise_for_status()
+        raise
+
+    def text(name: str) -> str:
+        return next((found.text or "" for found in root.iter() if found.tag.rpartition("}")[2] == name), "")
+
+    if code := text("faultcode"):
+        raise SoapFault(text("exceptionCode") or code.rpartition(":")[2], text("faultstring"), answer.status_code)
+    if text("success") != "true":
+        raise SoapFault(text("statusCode") or "UNKNOWN", text("message"))
+    return Converted(text("accountId"), text("contactId"), text("opportunityId"))

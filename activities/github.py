@@ -1,0 +1,346 @@
+"""GitHub: the issues to the Cloud team, and the automation that makes warm instances.
+
+Two equal posts are two issues, so every issue and comment ends in a hidden mark with its effect's name, and a run's title carries it.
+After a lost answer the mark is looked for by listing, never by search, whose index lags. PyGithub's own retries are off: by default it
+repeats a POST whose answer was lost.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from urllib.parse import urlsplit
+
+import requests
+from github import Auth, BadCredentialsException, Github, GithubException, RateLimitExceededException, UnknownObjectException
+from github.Issue import Issue
+from github.Repository import Repository
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import Step, forbidden, from_status, limited, refused, retry_after, run_batch, unreachable, unsure
+from activities.ledger import EffectId, Ledger
+from activities.looking import since
+from activities.settings import Settings
+from domain.acts import (
+    AskIssue,
+    CloseIssue,
+    Comment,
+    Dispatch,
+    FillField,
+    GitHubAct,
+    GitHubBatch,
+    IssueState,
+    RaiseIssue,
+    Receipt,
+    Receipts,
+)
+from domain.base import Message
+
+SYSTEM = "GitHub"
+READY_LABEL = "cloud-trial/instance-ready"
+TIMEOUT_SECONDS = 20
+PER_PAGE = 100
+PROBE_ITEMS = 2_000
+RUN_ITEMS = 1_000
+WRITE_SPACING = timedelta(seconds=1)  # GitHub's own advice for writes: one after another, a second apart
+SECONDARY_LIMIT_WAIT = timedelta(minutes=1)  # the least that GitHub asks for when it names no time
+
+_READY = re.compile(r"Instance ready:\s*https?://([a-z0-9.-]+)", re.IGNORECASE)
+
+
+class AskRuns(Message):
+    """Ask what became of dispatched runs. ``requests`` are the refs of ``Dispatch`` receipts."""
+
+    workflow: str
+    requests: tuple[str, ...]
+
+
+class RunStates(Message):
+    """``completed``: the conclusion (``success``, ``failure`` …) by request. ``running`` are under way; the others are not to be seen yet."""
+
+    completed: dict[str, str] = {}
+    running: tuple[str, ...] = ()
+
+
+class GitHub:
+    """The GitHub activities on one repository. PyGithub's client is not thread-safe, so each thread has its own."""
+
+    def __init__(self, url: str, token: str, repo: str, ref: str, ledger: Ledger, write_spacing: timedelta = WRITE_SPACING) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._name = repo
+        self._ref = ref
+        self._ledger = ledger
+        self._pace = _Pace(write_spacing)
+        self._local = threading.local()
+        self._clients: list[Github] = []
+
+    @classmethod
+    def from_settings(cls, settings: Settings, ledger: Ledger) -> GitHub:
+        """The activities on the settings' repository. On this machine, where nobody limits the rate, writes need no spacing."""
+        local = urlsplit(settings.github_url).hostname in ("127.0.0.1", "::1", "localhost")
+        spacing = timedelta() if local else WRITE_SPACING
+        return cls(
+            settings.github_url, settings.github_token.get_secret_value(), settings.github_repo, settings.github_ref, ledger, spacing
+        )
+
+    def close(self) -> None:
+        """Close every thread's connections."""
+        while self._clients:
+            self._clients.pop().close()
+        self._local = threading.local()
+
+    # --- Activities ---------------------------------------------------------------------------------------------------------
+
+    @activity.defn(name="github")
+    def github(self, batch: GitHubBatch) -> Receipts:
+        """Raise, fill in, comment and close issues, dispatch runs; in the order of the batch, each at most once.
+
+        Safe to repeat: done acts are answered from the ledger, one that may have happened is looked for by its mark first. Receipts:
+        an issue's number and ``url``; a comment's id; a dispatch's request name, which :meth:`runs` takes.
+        """
+        return run_batch(self._ledger, "github", batch, self._step, self._error)
+
+    @activity.defn(name="github_issue")
+    def issue(self, ask: AskIssue) -> IssueState:
+        """Read an issue: labels, state, and the host that the Cloud team named once its label says that the instance is ready."""
+        try:
+            issue = self._repo().get_issue(ask.issue)
+            labels = tuple(label.name for label in issue.labels)
+            host = ""
+            if READY_LABEL in labels:
+                for comment in issue.get_comments():
+                    if named := _READY.search(comment.body or ""):
+                        host = named.group(1).lower().strip(".-")
+            state = "closed" if issue.state == "closed" else "open"
+            return IssueState.model_validate({"number": ask.issue, "labels": labels, "state": state, "host": host})
+        except (GithubException, requests.RequestException) as error:
+            raise self._error(error) or error from error
+
+    @activity.defn(name="github_runs")
+    def runs(self, ask: AskRuns) -> RunStates:
+        """Read which of the dispatched runs are under way or completed, and with which conclusion."""
+        missing, completed, running = set(ask.requests), {}, []
+        try:
+            found = self._repo().get_workflow(ask.workflow).get_runs(event="workflow_dispatch") if missing else ()
+            for run in islice(found, RUN_ITEMS):
+                if (request := next((name for name in missing if names(run.display_title, name)), None)) is not None:
+                    missing.discard(request)
+                    if run.status == "completed":
+                        completed[request] = run.conclusion or "unknown"
+                    else:
+                        running.append(request)
+                if not missing:
+                    break
+        except (GithubException, requests.RequestException) as error:
+            raise self._error(error) or error from error
+        return RunStates(completed=completed, running=tuple(sorted(running)))
+
+    def _step(self, act: GitHubAct, effect: EffectId) -> Step:
+        match act:
+            case RaiseIssue():
+                return Step("issue.created", act.title, lambda: self._raise(act, effect), lambda: self._raised(effect))
+            case FillField():
+                # Writing the same value again changes nothing, and when it stands there already nothing is written.
+                return Step("issue.edited", f"#{act.issue}: fill in {act.field}", lambda: self._fill(act))
+            case Comment():
+                summary = f"#{act.issue}: comment {act.key}"
+                return Step("comment.created", summary, lambda: self._comment(act, effect), lambda: self._commented(act.issue, effect))
+            case CloseIssue():
+                # Closing is two requests; each is made only when the issue does not show it yet.
+                return Step("issue.closed", f"#{act.issue}: close as {act.reason}", lambda: self._close(act, effect))
+            case Dispatch():
+                summary = f"run {act.workflow} {act.inputs.get('host', '')}".strip()
+                return Step("workflow.dispatched", summary, lambda: self._dispatch(act, effect), lambda: self._dispatched(act, effect))
+
+    # --- Issues -------------------------------------------------------------------------------------------------------------
+
+    def _raise(self, act: RaiseIssue, effect: EffectId) -> Receipt:
+        self._pace.wait()
+        return _of_issue(self._repo().create_issue(title=act.title, body=body_of(act, effect), labels=list(act.labels)))
+
+    def _raised(self, effect: EffectId) -> Receipt | None:
+        # Not by label: people may have changed the labels since.
+        issues = self._repo().get_issues(state="all", sort="created", direction="desc", since=since(self._ledger, effect))
+        return next((_of_issue(issue) for issue in islice(issues, PROBE_ITEMS) if mark(effect) in (issue.body or "")), None)
+
+    def _fill(self, act: FillField) -> Receipt:
+        issue = self._repo().get_issue(act.issue)
+        before = issue.body or ""
+        if (after := filled(before, act.field, act.value)) != before:
+            self._pace.wait()
+            issue.edit(body=after)
+        return Receipt(ref=str(act.issue))
+
+    def _comment(self, act: Comment | CloseIssue, effect: EffectId) -> Receipt:
+        self._pace.wait()
+        return Receipt(ref=str(self._repo().get_issue(act.issue).create_comment(f"{act.text}\n\n{mark(effect)}").id))
+
+    def _commented(self, issue: int, effect: EffectId) -> Receipt | None:
+        comments = self._repo().get_issue(issue).get_comments(since=since(self._ledger, effect))
+        return next((Receipt(ref=str(comment.id)) for comment in comments if mark(effect) in (comment.body or "")), None)
+
+    def _close(self, act: CloseIssue, effect: EffectId) -> Receipt:
+        comment = self._commented(act.issue, effect) or self._comment(act, effect)
+        issue = self._repo().get_issue(act.issue)
+        if issue.state != "closed":
+            self._pace.wait()
+            issue.edit(state="closed", state_reason=act.reason)
+        return Receipt(ref=str(act.issue), data={"comment": comment.ref})
+
+    # --- Runs ---------------------------------------------------------------------------------------------------------------
+
+    def _dispatch(self, act: Dispatch, effect: EffectId) -> Receipt:
+        """GitHub's answer names no run, so the run is known by the effect's name, which the workflow file puts into its run-name."""
+        self._pace.wait()
+        inputs = {**act.inputs, "request": str(effect)}
+        self._repo().get_workflow(act.workflow).create_dispatch(self._ref, inputs=inputs, throw=True)
+        return Receipt(ref=str(effect))
+
+    def _dispatched(self, act: Dispatch, effect: EffectId) -> Receipt | None:
+        created = f">={since(self._ledger, effect):%Y-%m-%dT%H:%M:%SZ}"
+        runs = self._repo().get_workflow(act.workflow).get_runs(event="workflow_dispatch", created=created)
+        titles = (run.display_title for run in islice(runs, PROBE_ITEMS))
+        return Receipt(ref=str(effect)) if any(names(title, str(effect)) for title in titles) else None
+
+    # --- The client ---------------------------------------------------------------------------------------------------------
+
+    def _repo(self) -> Repository:
+        """The repository, by the calling thread's client. Lazy: naming an issue or a workflow asks nothing until a value is read."""
+        client: Github | None = getattr(self._local, "client", None)
+        if client is None:
+            client = Github(
+                base_url=self._url,
+                auth=Auth.Token(self._token),
+                timeout=TIMEOUT_SECONDS,
+                per_page=PER_PAGE,
+                retry=None,
+                seconds_between_requests=0,  # it would space one thread's calls only; see _Pace
+                seconds_between_writes=0,
+                lazy=True,
+            )
+            self._local.client = client
+            self._clients.append(client)
+        return client.get_repo(self._name)
+
+    def _error(self, error: Exception) -> ApplicationError | None:
+        """A GitHub client's exception in Temporal's terms."""
+        if isinstance(error, UnknownObjectException):
+            # What a token may not see is "not found" too; only the repository itself tells the two apart.
+            if self._repository_is_visible():
+                return refused(SYSTEM, f"not found: {_said(error)}", kind="NotFound")
+            return forbidden(SYSTEM, f"it does not see the repository {self._name}")
+        return error_of(error)
+
+    def _repository_is_visible(self) -> bool:
+        try:
+            self._repo().complete()
+        except UnknownObjectException:
+            return False
+        except (GithubException, requests.RequestException):
+            return True  # it cannot be told now; what was asked for was answered with "not found"
+        return True
+
+
+class _Pace:
+    """Lets the writes of all threads go one after another, ``spacing`` apart."""
+
+    def __init__(self, spacing: timedelta) -> None:
+        self._spacing = spacing.total_seconds()
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def wait(self) -> None:
+        """Return when it is the caller's turn."""
+        if not self._spacing:
+            return
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next)
+            self._next = turn + self._spacing
+        time.sleep(turn - now)
+
+
+def mark(effect: EffectId) -> str:
+    """The hidden line that says which effect made an issue or a comment."""
+    return f"<!-- tenure:{effect} -->"
+
+
+def body_of(act: RaiseIssue, effect: EffectId) -> str:
+    """An issue's body: the introduction, the fields as ``name: value`` lines in a block, the mark."""
+    lines = [f"{name}: {_one_line(value)}" for name, value in act.fields.items()]
+    return "\n".join([act.intro.strip(), "", "```", *lines, "```", "", mark(effect)])
+
+
+def filled(body: str, field: str, value: str) -> str:
+    """The body with the field's line rewritten; with the line added in a block of its own when people removed it."""
+    line = f"{field}: {_one_line(value)}"
+    pattern = re.compile(rf"^{re.escape(field)}:[^\r\n]*", re.MULTILINE)
+    if pattern.search(body):
+        return pattern.sub(lambda _: line, body, count=1)
+    return f"{body.rstrip()}\n\n```\n{line}\n```\n"
+
+
+def names(title: str, request: str) -> bool:
+    """Whether a run's title carries exactly this request: ``…/host-1`` is not ``…/host-10``."""
+    return re.search(rf"(?<![\w./-]){re.escape(request)}(?![\w/-]|\.\w)", title) is not None
+
+
+def _one_line(value: str) -> str:
+    """A field's value as one line: a line break would begin another field, or end the block."""
+    return " ".join(value.replace("`", "'").split())
+
+
+def _of_issue(issue: Issue) -> Receipt:
+    return Receipt(ref=str(issue.number), data={"url": issue.html_url})
+
+
+def error_of(error: Exception) -> ApplicationError | None:
+    """A GitHub client's exception in Temporal's terms, as far as it tells by itself."""
+    if isinstance(error, GithubException):
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        if isinstance(error, RateLimitExceededException) or error.status == 429 or _is_exhausted(error, headers):
+            return limited(SYSTEM, _said(error), _limit_wait(headers))
+        if isinstance(error, BadCredentialsException):
+            return forbidden(SYSTEM, _said(error))
+        if error.status == 409:  # two writes at once
+            return unsure(SYSTEM, _said(error))
+        return from_status(SYSTEM, error.status, _said(error), headers)
+    if isinstance(error, requests.ConnectTimeout):
+        return unreachable(SYSTEM, "no connection in time")
+    if isinstance(error, requests.RequestException):
+        text = f"{type(error).__name__}: {error}"
+        return unreachable(SYSTEM, text) if _never_connected(error) else unsure(SYSTEM, text)
+    return None
+
+
+def _is_exhausted(error: GithubException, headers: dict[str, str]) -> bool:
+    return error.status == 403 and headers.get("x-ratelimit-remaining") == "0"
+
+
+def _limit_wait(headers: dict[str, str]) -> timedelta:
+    """How long to wait: what GitHub says, else until the hour's allowance is renewed, else a minute."""
+    if (after := retry_after(headers)) is not None:
+        return after
+    reset = headers.get("x-ratelimit-reset", "")
+    if headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
+        return max(datetime.fromtimestamp(int(reset), UTC) - datetime.now(UTC), timedelta()) + timedelta(seconds=1)
+    return SECONDARY_LIMIT_WAIT
+
+
+def _never_connected(error: requests.RequestException) -> bool:
+    """Whether the connection was refused or the host unknown; urllib3 keeps that in the cause."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return type(reason).__name__ in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
+
+
+def _said(error: GithubException) -> str:
+    """GitHub's own words, with the fields that it found at fault."""
+    data = error.data if isinstance(error.data, dict) else {}
+    faults: Iterable[object] = data.get("errors") or ()
+    return "; ".join([str(data.get("message") or error.message or f"HTTP {error.status}"), *map(str, faults)])[:500]

@@ -1,0 +1,231 @@
+"""The customer's instance: its initial admin, reset links, its licence key, and what it says about its use (A9, A13, A15, A24, C17).
+
+Reset links and keys never leave the vault's table in the clear: a receipt carries a share link's token or a vault reference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import Step, refused, run_batch
+from activities.graphql import GraphQL, GraphQLError, translated
+from activities.jsonc import JsoncError, get_text, set_text
+from activities.ledger import EffectId, Ledger, NotDone
+from activities.settings import Settings
+from activities.vault import Vault, VaultError
+from domain.acts import AskUsage, CreateAdmin, InstanceAct, InstanceBatch, Receipt, Receipts, ResetLink, SetKey
+from domain.ids import digest
+from domain.messages import Usage
+
+SYSTEM = "Instance"
+LICENSE = "licenseKey"
+FIRST_USERS = 1000
+"""Users asked for at once; an instance that has more is asked again for all."""
+
+
+class _User(NamedTuple):
+    id: str
+    username: str
+    site_admin: bool
+
+
+class Instance:
+    """Calls the GraphQL API of customers' instances, with the operators' token."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, vault: Vault) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._vault = vault
+        self._graphql = GraphQL(SYSTEM, "instance", settings.instance_token.get_secret_value())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._graphql.close()
+
+    @activity.defn(name="instance")
+    def instance(self, batch: InstanceBatch) -> Receipts:
+        """Carry out the acts on a customer's instance.
+
+        Safe to repeat: a user is looked up before it is made, and a key is set only where it is not set. A reset link cannot be read
+        again, so a repetition whose link was lost makes a new one, which is the only one that works then.
+        """
+        return run_batch(self._ledger, "instance", batch, self._step, _translate)
+
+    @activity.defn(name="instance_usage")
+    def instance_usage(self, ask: AskUsage) -> Usage:
+        """What the instance says about its use now. Users with an address of ours are operators and are not counted."""
+        try:
+            return self._usage(ask)
+        except ApplicationError:
+            raise
+        except Exception as error:
+            if (known := _translate(error)) is None:
+                raise
+            raise known from error
+
+    # --- Acts ---------------------------------------------------------------------------------------------------------------
+
+    def _step(self, act: InstanceAct, _effect: EffectId) -> Step:
+        match act:
+            case CreateAdmin():
+                return Step(
+                    act="admin.created",
+                    summary=f"initial admin and reset link on {act.host}",
+                    do=lambda: self._admit(act, self._find(act.host, act.email)),
+                    probe=lambda: self._admit(act, user) if (user := self._find(act.host, act.email)) else None,
+                )
+            case ResetLink():
+                return Step(act="reset_link.made", summary=f"new reset link on {act.host}", do=lambda: self._new_link(act))
+            case SetKey():
+                return Step(
+                    act="license.set",
+                    summary=f"{'licence' if act.vault else 'generic licence'} key on {act.host}",
+                    do=lambda: self._set_key(act),
+                    probe=lambda: self._key_that_is_set(act),
+                )
+
+    def _admit(self, act: CreateAdmin, user: _User | None) -> Receipt:
+        """Make the user unless it is there, make it a site admin unless it is one, and share a reset link."""
+        link = None
+        if user is None:
+            name = next(name for name in usernames(act.email) if self._is_free(act.host, act.email, name))
+            made = self._call(act.host, "CreateUser", username=name, email=act.email)["createUser"]
+            user, link = _user(made["user"]), made["resetPasswordURL"]
+        if not user.site_admin:
+            self._call(act.host, "MakeSiteAdmin", user=user.id)
+        return self._share(act, user, link or self._randomize(act.host, user))
+
+    def _new_link(self, act: ResetLink) -> Receipt:
+        user = self._find(act.host, act.email)
+        if user is None:
+            raise refused(SYSTEM, f"{act.host} has no user with the admin's address; create the admin first", kind="UserMissing")
+        return self._share(act, user, self._randomize(act.host, user))
+
+    def _randomize(self, host: str, user: _User) -> str:
+        url: str | None = self._call(host, "NewResetLink", user=user.id)["randomizeUserPassword"]["resetPasswordURL"]
+        if not url:
+            message = f"{host} made no reset link: sign-in by password is off there; turn on the builtin auth provider"
+            raise refused(SYSTEM, message, kind="NoResetLink")
+        return url
+
+    def _share(self, act: CreateAdmin | ResetLink, user: _User, url: str) -> Receipt:
+        expires = datetime.now(UTC) + timedelta(hours=act.ttl_hours)
+        ref = self._vault.put("reset_link", url, expires, f"reset link of {user.username} on {act.host}")
+        token = self._vault.share(ref, act.email, act.share_ttl_hours)
+        return Receipt(ref=user.id, data={"link": token, "username": user.username})
+
+    def _find(self, host: str, email: str) -> _User | None:
+        """The user with that address. One whose address is not verified is found only by name, so that is asked too."""
+        found = self._call(host, "FindUser", email=email, username=next(usernames(email)))
+        by_email, by_name = found["byEmail"], found["byName"]
+        if by_email:
+            return _user(by_email)
+        if by_name and email.lower() in {each["email"].lower() for each in by_name["emails"]}:
+            return _user(by_name)
+        return None
+
+    def _is_free(self, host: str, email: str, username: str) -> bool:
+        return self._call(host, "FindUser", email=email, username=username)["byName"] is None
+
+    # --- The licence key ----------------------------------------------------------------------------------------------------
+
+    def _key(self, act: SetKey) -> tuple[str, dict[str, str]]:
+        """The key to set, and what the receipt says of it."""
+        if act.vault:
+            return self._vault.get(act.vault), {"vault": act.vault}
+        cohort = self._ledger.current_cohort()
+        if cohort is None:
+            message = "there is no generic trial key yet; the rotation of the generic key makes the first"
+            raise NotDone(message, type="NoGenericKey", next_retry_delay=timedelta(minutes=1))
+        data = {"vault": cohort.vault, "cohort": str(cohort.number), "expires_at": cohort.expires_at.isoformat()}
+        return self._vault.get(cohort.vault), data
+
+    def _key_that_is_set(self, act: SetKey) -> Receipt | None:
+        key, data = self._key(act)
+        return Receipt(ref=act.host, data=data) if self._configuration(act.host)[2] == key else None
+
+    def _set_key(self, act: SetKey) -> Receipt:
+        key, data = self._key(act)
+        last, contents, current = self._configuration(act.host)
+        if current != key:
+            try:
+                self._call(act.host, "Configure", lastID=last, input=set_text(contents, LICENSE, key))
+            except GraphQLError as error:
+                if "newer edit" in error.text:
+                    message = f"{act.host}'s configuration was changed by somebody else meanwhile; the next try reads it again"
+                    raise NotDone(message, type="InstanceConfigurationChanged") from error
+                raise
+        return Receipt(ref=act.host, data=data)
+
+    def _configuration(self, host: str) -> tuple[int, str, str | None]:
+        """The id of the configuration, its text, and the licence key in it."""
+        configuration = self._call(host, "Configuration")["site"]["configuration"]
+        contents = str(configuration["effectiveContents"])
+        return int(configuration["id"]), contents, get_text(contents, LICENSE)
+
+    # --- Use ----------------------------------------------------------------------------------------------------------------
+
+    def _usage(self, ask: AskUsage) -> Usage:
+        answer = self._call(ask.host, "Usage", first=FIRST_USERS)
+        if answer["users"]["pageInfo"]["hasNextPage"]:
+            answer = self._call(ask.host, "Usage", first=int(answer["users"]["totalCount"]))
+        domain = f"@{self._settings.vendor_domain.lower()}"
+        admin = ask.admin.lower()
+        customers = []
+        joiners = 0
+        for user in answer["users"]["nodes"]:
+            emails = {each["email"].lower() for each in user["emails"]}
+            if any(email.endswith(domain) for email in emails):
+                continue
+            customers.append(user["usageStatistics"])
+            joiners += admin not in emails
+        seen = [moment for use in customers if (moment := use["lastActiveTime"])]
+        return Usage(
+            as_of=ask.as_of,
+            code_hosts=answer["externalServices"]["totalCount"],
+            joiners=joiners,
+            last_active_at=max((_moment(text) for text in seen), default=None),
+            searches=sum(use["searchQueries"] for use in customers),
+            result_views=sum(use["pageViews"] for use in customers),
+            sso=any(provider["serviceType"] != "builtin" for provider in answer["site"]["authProviders"]["nodes"]),
+        )
+
+    def _call(self, host: str, operation: str, **variables: Any) -> dict[str, Any]:
+        try:
+            base_url = self._settings.instance(host)
+        except ValueError as error:
+            raise refused(SYSTEM, str(error)) from error
+        return self._graphql.call(base_url, operation, **variables)
+
+
+def usernames(email: str) -> Iterator[str]:
+    """User names for an address, best first: what stands before the @, in the characters that the product allows, then with a number."""
+    local = re.sub(r"[^a-z0-9_]+", "-", email.partition("@")[0].lower()).strip("-")[:200]
+    name = local or f"admin-{digest(email)}"
+    yield name
+    for number in range(2, 100):
+        yield f"{name}-{number}"
+    yield f"{name}-{digest(email)}"
+
+
+def _user(found: dict[str, Any]) -> _User:
+    return _User(found["id"], found["username"], found["siteAdmin"])
+
+
+def _moment(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _translate(error: Exception) -> ApplicationError | None:
+    if isinstance(error, VaultError):
+        return refused("Vault", str(error))
+    if isinstance(error, JsoncError):
+        return refused(SYSTEM, f"{error}; mend the site configuration and try again")
+    return translated(SYSTEM, error)

@@ -1,0 +1,200 @@
+"""Where the outside systems are and how to reach them: from the environment (``TENURE_…``), from ``.env``, or a default for a laptop.
+
+Where Temporal is stands elsewhere: ``temporalio.envconfig`` reads ``TEMPORAL_ADDRESS`` and its companions.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from cryptography.fernet import Fernet
+from pydantic import Field, PrivateAttr, SecretStr, field_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
+
+PREFIX = "TENURE_"
+WEB_PORT = 8080
+SANDBOX_PORT = 8900
+SMTP_PORT = 8925
+TEMPORAL_PORT = 7233
+TEMPORAL_UI_PORT = 8233
+
+_HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*:)[^/@]*@")
+
+Source = Literal["default", "argument", ".env", "environment"]
+
+
+class Origin(NamedTuple):
+    """One setting for ``tenure config``: its name, its value (a secret is masked), and where it is from (``environment TENURE_X``)."""
+
+    name: str
+    value: str
+    source: str
+
+
+def _local(scheme: str, port: int, path: str = "") -> Any:
+    """A default address on this machine whose port follows ``port_offset``."""
+    return Field(default_factory=lambda known: f"{scheme}://127.0.0.1:{port + known['port_offset']}{path}")
+
+
+def _sandbox(path: str) -> Any:
+    return _local("http", SANDBOX_PORT, path)
+
+
+class Settings(BaseSettings):
+    """Every setting that is not policy. An unknown ``TENURE_`` variable is not an error: other programs of ours may read it.
+
+    ``port_offset`` moves the ports of all the defaults, so that two checkouts run side by side on one machine.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", frozen=True, extra="ignore", validate_default=True
+    )
+
+    port_offset: int = Field(default=0, ge=0, le=50_000)
+    data_dir: Path = Path(".tenure")
+    ledger_url: str = Field(default_factory=lambda known: f"sqlite:///{known['data_dir'] / 'ledger.db'}", repr=False)
+    secret_key: SecretStr = SecretStr("")
+    policy_file: Path | None = None
+    web_url: str = _local("http", WEB_PORT)
+    vendor_domain: str = "tenure.example"
+
+    slack_url: str = _sandbox("/slack/api/")
+    slack_token: SecretStr = SecretStr("xoxb-sandbox")
+    slack_alerts_channel: str = "cloud-trial-alerts"
+
+    github_url: str = _sandbox("/github/api/v3")
+    github_token: SecretStr = SecretStr("sandbox-github-token")
+    github_repo: str = Field(default="acme-vendor/customer", pattern=r"^[\w.-]+/[\w.-]+$")
+    github_webhook_secret: SecretStr = SecretStr("sandbox-webhook-secret")
+    github_ref: str = "main"
+
+    salesforce_url: str = _sandbox("/salesforce")
+    salesforce_session_id: SecretStr = SecretStr("")
+    salesforce_username: str = "tenure@tenure.example"
+    salesforce_password: SecretStr = SecretStr("sandbox-password")
+    salesforce_security_token: SecretStr = SecretStr("sandbox-security-token")
+    salesforce_campaign: str = "Cloud trial signup"
+
+    instance_url: str = _sandbox("/instances/{host}")
+    instance_token: SecretStr = SecretStr("sandbox-operator-token")
+
+    licensing_url: str = _sandbox("/licensing")
+    licensing_token: SecretStr = SecretStr("sandbox-licensing-token")
+
+    pagerduty_url: str = _sandbox("/pagerduty")
+    pagerduty_routing_key: SecretStr = SecretStr("sandbox0routing0key0000000000000")
+
+    smtp_url: str = Field(default_factory=lambda known: f"smtp://127.0.0.1:{SMTP_PORT + known['port_offset']}", repr=False)
+    mail_from: str = "Tenure trials <trials@tenure.example>"
+    support_email: str = "support@tenure.example"
+
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self._sources.update(self._where_from(values))
+
+    @field_validator("policy_file", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("instance_url")
+    @classmethod
+    def _names_the_host(cls, value: str) -> str:
+        if "{host}" not in value:
+            raise ValueError("must contain {host}, which stands for the instance's host, as in https://{host}")
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_fernet_key(cls, value: SecretStr) -> SecretStr:
+        if key := value.get_secret_value():
+            try:
+                Fernet(key)
+            except ValueError:
+                raise ValueError("must be a Fernet key: 32 bytes in URL-safe base64") from None
+        return value
+
+    @property
+    def temporal_port(self) -> int:
+        """The local Temporal server's port; only the local stack uses it."""
+        return TEMPORAL_PORT + self.port_offset
+
+    @property
+    def temporal_ui_port(self) -> int:
+        """The port of the local Temporal server's web pages."""
+        return TEMPORAL_UI_PORT + self.port_offset
+
+    @property
+    def sandbox_port(self) -> int:
+        """The local sandbox's port."""
+        return SANDBOX_PORT + self.port_offset
+
+    @property
+    def smtp_port(self) -> int:
+        """The local sandbox's port for mail."""
+        return SMTP_PORT + self.port_offset
+
+    @property
+    def web_port(self) -> int:
+        """The local web process's port."""
+        return WEB_PORT + self.port_offset
+
+    def instance(self, host: str) -> str:
+        """The base address of one customer's instance. Raises ``ValueError`` for what is no host name, since it becomes part of a URL."""
+        if len(host) > 253 or not _HOST.fullmatch(host):
+            raise ValueError(f"{host!r} is not a host name")
+        return self.instance_url.replace("{host}", host).rstrip("/")
+
+    def key(self) -> str:
+        """The Fernet key that encrypts secrets at rest; made once and kept in ``data_dir`` when ``secret_key`` is not set.
+
+        Processes that share the ledger must share the key, so on more than one machine set ``TENURE_SECRET_KEY``.
+        """
+        return self.secret_key.get_secret_value() or _kept_key(self.data_dir / "secret.key")
+
+    def origins(self) -> list[Origin]:
+        """Each setting with its value, secrets masked, and where it is from; for ``tenure config``."""
+        return [Origin(name, _shown(getattr(self, name)), self._sources[name]) for name in type(self).model_fields]
+
+    def _where_from(self, arguments: dict[str, Any]) -> dict[str, str]:
+        fields = type(self).model_fields
+        environment = EnvSettingsSource(type(self))()
+        env_file = arguments.get("_env_file", self.model_config.get("env_file"))
+        dotenv = DotEnvSettingsSource(type(self), env_file=env_file)() if env_file else {}
+
+        def source(name: str) -> str:
+            if name in arguments:
+                return "argument"
+            if name in environment:
+                return f"environment {PREFIX}{name.upper()}"
+            return ".env" if name in dotenv else "default"
+
+        return {name: source(name) for name in fields}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "********" if value.get_secret_value() else ""
+    return "" if value is None else _URL_PASSWORD.sub(r"\1********@", str(value))
+
+
+def _kept_key(path: Path) -> str:
+    """The key in ``path``, which is made when it is absent. Two processes at once get the same key: only one link succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(Fernet.generate_key())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # another process was first; its key is the one
+        finally:
+            draft.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,369 @@
+"""Slack: the trial's channel, messages and task cards.
+
+Slack has no idempotency of its own: two equal posts are two messages. So every message carries its effect's name as message metadata,
+and after a lost answer the channel's history is searched for it before anything is posted again. The SDK's own retries are off.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterator
+from http.client import HTTPException
+from itertools import count, islice
+from typing import Any
+from urllib.error import URLError
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web import SlackResponse
+from sqlalchemy import select
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import Step, forbidden, from_status, limited, refused, retry_after, run_batch, unreachable, unsure
+from activities.ledger import EffectId, Ledger
+from activities.looking import since
+from activities.settings import Settings
+from activities.tables import effects
+from domain.acts import ArchiveChannel, OpenChannel, Post, Receipt, Receipts, SlackAct, SlackBatch
+
+SYSTEM = "Slack"
+EVENT_TYPE = "tenure"
+TIMEOUT_SECONDS = 20
+PAGE = 200
+LIST_PAGE = 999  # listing is limited to some 20 calls a minute, so a large workspace needs large pages
+PROBE_PAGES = 20
+SECTION_LIMIT = 3_000
+HEADER_LIMIT = 150
+TOPIC_LIMIT = 250
+FALLBACK_LIMIT = 4_000
+CACHED_NAMES = 10_000
+
+CREDENTIAL_ERRORS = frozenset(
+    {
+        "access_denied",
+        "account_inactive",
+        "ekm_access_denied",
+        "invalid_auth",
+        "missing_scope",
+        "no_permission",
+        "not_allowed_token_type",
+        "not_authed",
+        "org_login_required",
+        "restricted_action",
+        "restricted_action_read_only_channel",
+        "team_access_not_granted",
+        "token_expired",
+        "token_revoked",
+        "two_factor_setup_required",
+    }
+)
+UNCERTAIN_ERRORS = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable", "team_added_to_org"})
+GONE_ERRORS = frozenset({"channel_not_found", "is_archived"})
+CANNOT_JOIN_ERRORS = frozenset({"cant_invite", "user_disabled", "user_is_restricted", "user_is_ultra_restricted", "user_not_found"})
+
+
+def escape(text: str) -> str:
+    """Text of others made safe inside mrkdwn: Slack gives ``&``, ``<`` and ``>`` a meaning (mentions, links), the rest is only look."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+class Slack:
+    """The Slack activities. One object serves all threads: the SDK's client opens a connection per call."""
+
+    def __init__(self, client: WebClient, ledger: Ledger, alerts: str) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._alerts = alerts
+        self._users: dict[str, str] = {}
+        self._channels: dict[tuple[str, str], str] = {}
+
+    @classmethod
+    def from_settings(cls, settings: Settings, ledger: Ledger) -> Slack:
+        """The activities on the workspace that the settings name."""
+        client = WebClient(
+            token=settings.slack_token.get_secret_value(), base_url=settings.slack_url, timeout=TIMEOUT_SECONDS, retry_handlers=[]
+        )
+        return cls(client, ledger, settings.slack_alerts_channel)
+
+    @activity.defn(name="slack")
+    def slack(self, batch: SlackBatch) -> Receipts:
+        """Open a channel, post, archive; in the order of the batch, each at most once.
+
+        Safe to repeat: done acts are answered from the ledger, one that may have happened is looked for in Slack first. Receipts:
+        the channel's id for a channel, the message's ``ts`` and its channel for a message.
+        """
+        return run_batch(self._ledger, "slack", batch, self._step, error_of)
+
+    def _step(self, act: SlackAct, effect: EffectId) -> Step:
+        match act:
+            case OpenChannel():
+                # Every part of it can be repeated, so there is nothing to ask beforehand: the name is the channel's key.
+                return Step("channel.opened", f"open #{act.name}", lambda: self._open(act))
+            case Post():
+                where = f"in a thread of #{act.channel}" if act.under else f"in #{act.channel}"
+                summary = f"post {act.task or act.key} {where}"
+                return Step("message.posted", summary, lambda: self._post(act, effect), lambda: self._posted(act, effect))
+            case ArchiveChannel():
+                return Step("channel.archived", f"archive #{act.name}", lambda: self._archive(act, effect.subject))
+
+    # --- Channels -----------------------------------------------------------------------------------------------------------
+
+    def _open(self, act: OpenChannel) -> Receipt:
+        channel = self._create_or_find(act.name)
+        topic = act.topic[:TOPIC_LIMIT]
+        # Setting the same topic again would announce it in the channel again.
+        if html.unescape(channel.get("topic", {}).get("value", "")) != topic:
+            self._client.conversations_setTopic(channel=channel["id"], topic=topic)
+        unknown = [email for email in act.invite if not self._invite(channel["id"], email)]
+        data = {"name": channel["name"], "asked": act.name}
+        if unknown:
+            data["not_invited"] = ", ".join(unknown)
+            activity.logger.warning("no Slack user to invite to #%s for %d address(es)", channel["name"], len(unknown))
+        return Receipt(ref=channel["id"], data=data)
+
+    def _create_or_find(self, name: str) -> dict[str, Any]:
+        """The open channel of that name. An archived one keeps its name and a bot cannot revive it: then ``NAME-2`` and so on."""
+        for number in count(1):
+            candidate = name if number == 1 else f"{name}-{number}"
+            try:
+                created: dict[str, Any] = self._client.conversations_create(name=candidate)["channel"]
+                return created
+            except SlackApiError as error:
+                if code_of(error) != "name_taken":
+                    raise
+            found = next((channel for channel in self._list(archived=True) if channel["name"] == candidate), None)
+            if found is None:
+                raise refused(SYSTEM, f"#{candidate} is the name of a private channel; rename that channel or invite our app to it")
+            if not found["is_archived"]:
+                self._client.conversations_join(channel=found["id"])
+                return found
+        raise AssertionError("count() has no end")
+
+    def _list(self, *, archived: bool) -> Iterator[dict[str, Any]]:
+        cursor: str | None = None
+        while cursor != "":
+            answer = self._client.conversations_list(cursor=cursor, exclude_archived=not archived, limit=LIST_PAGE, types="public_channel")
+            yield from answer["channels"]
+            cursor = _next(answer)
+
+    def _invite(self, channel: str, email: str) -> bool:
+        """Whether that person is in the channel now; False when Slack knows no such person or does not let them in."""
+        if (user := self._user(email)) is None:
+            return False
+        try:
+            self._client.conversations_invite(channel=channel, users=[user])
+        except SlackApiError as error:
+            if code_of(error) in ("already_in_channel", "cant_invite_self"):
+                return True
+            if code_of(error) in CANNOT_JOIN_ERRORS:
+                return False
+            raise
+        return True
+
+    def _archive(self, act: ArchiveChannel, subject: str) -> Receipt:
+        channel = self._channel(subject, act.name)
+        if channel is None:
+            return Receipt(data={"note": "there is no such channel any more"})
+        try:
+            self._client.conversations_archive(channel=channel)
+        except SlackApiError as error:
+            if code_of(error) not in ("already_archived", "channel_not_found"):
+                raise
+        return Receipt(ref=channel)
+
+    def _channel(self, subject: str, name: str) -> str | None:
+        """The id of a channel: of ours by the ledger, which knows what a taken name became, else by Slack's list."""
+        if (known := self._channels.get((subject, name))) is not None:
+            return known
+        opened = (
+            select(effects.c.subject, effects.c.receipt)
+            .where(effects.c.system == "slack", effects.c.act == "channel.opened", effects.c.done_at.is_not(None))
+            .where(effects.c.receipt["data"]["asked"].as_string() == name)
+            .order_by(effects.c.number.desc())
+        )
+        with self._ledger.reading() as db:
+            rows = db.execute(opened).all()
+        if rows:
+            own = next((row for row in rows if row.subject == subject), rows[0])
+            found: str | None = Receipt.model_validate(own.receipt).ref
+        else:
+            found = next((channel["id"] for channel in self._list(archived=False) if channel["name"] == name), None)
+        if found is not None:
+            if len(self._channels) >= CACHED_NAMES:
+                self._channels.clear()
+            self._channels[(subject, name)] = found
+        return found
+
+    # --- Messages -----------------------------------------------------------------------------------------------------------
+
+    def _post(self, act: Post, effect: EffectId) -> Receipt:
+        """Post where asked; in the alerts channel, saying so, when people archived or removed that channel."""
+        channel = self._channel(effect.subject, act.channel)
+        if channel is not None:
+            try:
+                return self._send(act, effect, channel, self._thread(act, effect.subject, channel))
+            except SlackApiError as error:
+                if code_of(error) not in GONE_ERRORS or act.channel == self._alerts:
+                    raise
+        instead = self._channel("", self._alerts) if act.channel != self._alerts else None
+        if instead is None:
+            raise refused(SYSTEM, f"there is no channel #{act.channel}; create it (and #{self._alerts}), and invite our app")
+        moved = act.model_copy(update={"text": f"_(#{act.channel} is gone, so this comes here)_\n{act.text}"})
+        receipt = self._send(moved, effect, instead, "")
+        return receipt.model_copy(update={"data": {**receipt.data, "instead_of": act.channel}})
+
+    def _send(self, act: Post, effect: EffectId, channel: str, thread: str) -> Receipt:
+        text = " ".join([*(self._mention(email) for email in act.mention), act.text]).strip()
+        message: dict[str, Any] = {
+            "channel": channel,
+            "text": text[:FALLBACK_LIMIT],
+            "blocks": blocks_of(act, text),
+            "metadata": {"event_type": EVENT_TYPE, "event_payload": {"key": str(effect)}},
+            "unfurl_links": False,
+            "unfurl_media": False,
+            **({"thread_ts": thread} if thread else {}),
+        }
+        try:
+            answer = self._client.chat_postMessage(**message)
+        except SlackApiError as error:
+            if code_of(error) != "not_in_channel":
+                raise
+            self._client.conversations_join(channel=channel)
+            answer = self._client.chat_postMessage(**message)
+        return Receipt(ref=answer["ts"], data={"channel": answer["channel"]})
+
+    def _thread(self, act: Post, subject: str, channel: str) -> str:
+        """The ``ts`` to answer under; empty when that message went to another channel, where it cannot be answered from here."""
+        if not act.under:
+            return ""
+        parent = self._ledger.receipt(EffectId(subject, act.under))
+        return parent.ref if parent is not None and parent.data.get("channel") == channel else ""
+
+    def _posted(self, act: Post, effect: EffectId) -> Receipt | None:
+        """The message of an earlier attempt: in the thread, in the channel, or in the alerts channel."""
+        oldest = f"{since(self._ledger, effect).timestamp():.6f}"
+        places = [self._channel(effect.subject, act.channel), self._channel("", self._alerts)]
+        for place, channel in enumerate(dict.fromkeys(filter(None, places))):
+            thread = self._thread(act, effect.subject, channel) if place == 0 else ""
+            for message in islice(self._messages(channel, thread, oldest), PAGE * PROBE_PAGES):
+                metadata = message.get("metadata", {})
+                if metadata.get("event_type") == EVENT_TYPE and metadata.get("event_payload", {}).get("key") == str(effect):
+                    return Receipt(ref=message["ts"], data={"channel": channel})
+        return None
+
+    def _messages(self, channel: str, thread: str, oldest: str) -> Iterator[dict[str, Any]]:
+        cursor: str | None = None
+        while cursor != "":
+            asked: dict[str, Any] = {
+                "channel": channel,
+                "oldest": oldest,
+                "include_all_metadata": True,
+                "limit": PAGE,
+                "cursor": cursor,
+            }
+            try:
+                answer = self._client.conversations_replies(ts=thread, **asked) if thread else self._client.conversations_history(**asked)
+            except SlackApiError as error:
+                # Where the app never was it cannot have posted.
+                if code_of(error) in (*GONE_ERRORS, "not_in_channel", "thread_not_found"):
+                    return
+                raise
+            yield from answer["messages"]
+            cursor = _next(answer)
+
+    # --- People -------------------------------------------------------------------------------------------------------------
+
+    def _user(self, email: str) -> str | None:
+        """The Slack user of an e-mail address, or None."""
+        if email not in self._users:
+            try:
+                self._users[email] = self._client.users_lookupByEmail(email=email)["user"]["id"]
+            except SlackApiError as error:
+                if code_of(error) != "users_not_found":
+                    raise
+        return self._users.get(email)
+
+    def _mention(self, email: str) -> str:
+        return f"<@{user}>" if (user := self._user(email)) else escape(email)
+
+
+def blocks_of(act: Post, text: str) -> list[dict[str, Any]]:
+    """The message as blocks; a task card has a heading, what is asked, the choices, and how to answer."""
+    if not act.task:
+        return [_section(part) for part in _pieces(text)]
+    title, _, rest = act.text.partition("\n")
+    opening = text[: len(text) - len(act.text)].strip()
+    body = "\n".join(filter(None, (opening, rest.strip())))
+    choices = "\n".join(f"•  `{name}`  {label}" for name, label in act.choices)
+    blocks: list[dict[str, Any]] = [{"type": "header", "text": {"type": "plain_text", "text": _plain(title), "emoji": True}}]
+    blocks += [_section(part) for part in _pieces(body)]
+    blocks += [_section(part) for part in _pieces(f"*Choices*\n{choices}" if choices else "")]
+    how = f"Answer:  `tenure answer {act.task} CHOICE --by you@…`"
+    blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": how}]})
+    return blocks
+
+
+def _plain(title: str) -> str:
+    """A line of mrkdwn for a place that shows plain text: its marks and entities would be seen as they are."""
+    bare = html.unescape(title.replace("*", "").strip())
+    return (bare if len(bare) <= HEADER_LIMIT else f"{bare[: HEADER_LIMIT - 1]}…") or "A decision is needed"
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text in parts that fit a section, cut between lines where that is possible."""
+    while len(text) > SECTION_LIMIT:
+        cut = text.rfind("\n", 1, SECTION_LIMIT)
+        cut = cut if cut > 0 else SECTION_LIMIT
+        yield text[:cut]
+        text = text[cut:].lstrip("\n")
+    if text:
+        yield text
+
+
+def _next(answer: SlackResponse) -> str:
+    """The cursor of the next page; empty after the last."""
+    metadata: dict[str, Any] = answer.get("response_metadata") or {}
+    return str(metadata.get("next_cursor") or "")
+
+
+def code_of(error: SlackApiError) -> str:
+    """Slack's own name of an error, as ``name_taken``; empty when the answer was none of Slack's."""
+    data = error.response.data if hasattr(error.response, "data") else error.response
+    return str(data.get("error", "")) if isinstance(data, dict) else ""
+
+
+def error_of(error: Exception) -> ApplicationError | None:
+    """A Slack client's exception in Temporal's terms."""
+    if isinstance(error, SlackApiError):
+        return _api_error(error)
+    if isinstance(error, URLError) and not isinstance(error.reason, TimeoutError):
+        # urllib wraps what fails up to and while sending; what is lost afterwards comes unwrapped.
+        reason = error.reason
+        if isinstance(reason, ConnectionRefusedError) or not isinstance(reason, ConnectionError):
+            return unreachable(SYSTEM, str(reason))
+    if isinstance(error, OSError | HTTPException | json.JSONDecodeError | SlackClientError):
+        return unsure(SYSTEM, f"{type(error).__name__}: {error}")
+    return None
+
+
+def _api_error(error: SlackApiError) -> ApplicationError:
+    response, code = error.response, code_of(error)
+    headers = {str(name): str(value) for name, value in response.headers.items()}
+    detail = "; ".join(str(line) for line in (response.get("response_metadata") or {}).get("messages", []))
+    text = f"{response.api_url.rpartition('/')[2]}: {code}{f' ({detail})' if detail else ''}"[:500]
+    if response.status_code == 429 or code in ("ratelimited", "rate_limited"):
+        return limited(SYSTEM, text, retry_after(headers))
+    if code in CREDENTIAL_ERRORS:
+        needed = response.get("needed")
+        return forbidden(SYSTEM, f"{text}, which needs the scope {needed}" if needed else text)
+    if code in UNCERTAIN_ERRORS:
+        return unsure(SYSTEM, text)
+    if response.status_code != 200:
+        return from_status(SYSTEM, response.status_code, text, headers)
+    return refused(SYSTEM, text)

@@ -1,0 +1,402 @@
+"""The acts on the outside world, as data: what a workflow may ask for, and what comes back.
+
+The acts of one moment on one system travel in one batch, that is one activity. Each act has a ``key`` that is stable within its subject
+(one trial, one rotation of a key …); subject and key together name the effect in the ledger, so that a retry does only what is left.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import Field
+
+from domain.base import Message, Value
+
+
+class Act(Value):
+    """One effect on one outside system. ``key`` is unique within the batch's subject."""
+
+    key: str
+
+
+# --- Slack -----------------------------------------------------------------------------------------------------------------------
+
+
+class OpenChannel(Act):
+    """Make the trial's channel (found again by its name) and invite these e-mail addresses of ours."""
+
+    do: Literal["open_channel"] = "open_channel"
+    name: str
+    topic: str
+    invite: tuple[str, ...] = ()
+
+
+class Post(Act):
+    """Post a message: to a channel by name, and under the message of an earlier ``Post`` when ``under`` names its key.
+
+    ``text`` is Slack mrkdwn, already worded; ``mention`` are e-mail addresses whose Slack users are named first.
+    ``task`` and ``choices`` (name, label) make it a task card: the choices and how to answer are shown.
+    """
+
+    do: Literal["post"] = "post"
+    channel: str
+    text: str
+    under: str = ""
+    mention: tuple[str, ...] = ()
+    task: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+
+
+class ArchiveChannel(Act):
+    """Archive the trial's channel."""
+
+    do: Literal["archive_channel"] = "archive_channel"
+    name: str
+
+
+SlackAct = Annotated[OpenChannel | Post | ArchiveChannel, Field(discriminator="do")]
+
+# --- GitHub ----------------------------------------------------------------------------------------------------------------------
+
+
+class RaiseIssue(Act):
+    """Raise an issue to the Cloud team. ``fields`` become ``name: value`` lines of the body; an unknown value is ``TODO``."""
+
+    do: Literal["raise_issue"] = "raise_issue"
+    title: str
+    intro: str
+    fields: dict[str, str]
+    labels: tuple[str, ...]
+
+
+class FillField(Act):
+    """Replace a field's value in the body of an issue of ours (the ``TODO`` of the CE's e-mail)."""
+
+    do: Literal["fill_field"] = "fill_field"
+    issue: int
+    field: str
+    value: str
+
+
+class Comment(Act):
+    """Comment on an issue."""
+
+    do: Literal["comment"] = "comment"
+    issue: int
+    text: str
+
+
+class CloseIssue(Act):
+    """Comment the reason and close an issue as not planned (a cancelled request) or completed."""
+
+    do: Literal["close_issue"] = "close_issue"
+    issue: int
+    reason: Literal["completed", "not_planned"]
+    text: str
+
+
+class Dispatch(Act):
+    """Start the automation that makes a warm instance of that host (A25)."""
+
+    do: Literal["dispatch"] = "dispatch"
+    workflow: str
+    inputs: dict[str, str]
+
+
+GitHubAct = Annotated[RaiseIssue | FillField | Comment | CloseIssue | Dispatch, Field(discriminator="do")]
+
+
+class IssueState(Value):
+    """What an issue says now; ``host`` is from the Cloud team's comment ``Instance ready: https://HOST``."""
+
+    number: int
+    labels: tuple[str, ...]
+    state: Literal["open", "closed"]
+    host: str = ""
+
+
+# --- Salesforce ------------------------------------------------------------------------------------------------------------------
+
+
+class KeepLead(Act):
+    """Make the signup's lead, or find it again by its key, and put it in the campaign."""
+
+    do: Literal["keep_lead"] = "keep_lead"
+    email: str
+    first_name: str
+    last_name: str
+    company: str
+    domain: str
+    source: str
+    status: str = "New"
+
+
+class SetLeadStatus(Act):
+    """Set status, sub-status and reason of the subject's lead (canonical sub-statuses: handbook 2.1)."""
+
+    do: Literal["set_lead_status"] = "set_lead_status"
+    status: str
+    sub_status: str = ""
+    reason: str = ""
+
+
+class AssignOwner(Act):
+    """Give the subject's lead, or its opportunity once converted, to an owner (a CRM user id)."""
+
+    do: Literal["assign_owner"] = "assign_owner"
+    owner: str
+    owner_name: str
+    ce: str = ""
+
+
+class ConvertLead(Act):
+    """Convert the subject's lead to an opportunity, into the company's account when there is one. It stays in stage 1."""
+
+    do: Literal["convert_lead"] = "convert_lead"
+    account: str = ""
+    opportunity: str
+
+
+class UpdateOpportunity(Act):
+    """Set fields of the subject's opportunity, by the CRM's API names."""
+
+    do: Literal["update_opportunity"] = "update_opportunity"
+    fields: dict[str, str | bool | int | None]
+
+
+SalesforceAct = Annotated[KeepLead | SetLeadStatus | AssignOwner | ConvertLead | UpdateOpportunity, Field(discriminator="do")]
+
+# --- The customer's instance -----------------------------------------------------------------------------------------------------
+
+
+class CreateAdmin(Act):
+    """Make the initial admin's user (found again by user name) and a reset link; the link goes to the vault."""
+
+    do: Literal["create_admin"] = "create_admin"
+    host: str
+    email: str
+    name: str
+    ttl_hours: int
+    share_ttl_hours: int
+
+
+class ResetLink(Act):
+    """Make a new reset link for the admin; the previous one stops working. The link goes to the vault."""
+
+    do: Literal["reset_link"] = "reset_link"
+    host: str
+    email: str
+    ttl_hours: int
+    share_ttl_hours: int
+
+
+class SetKey(Act):
+    """Put a licence key of the vault into the instance's configuration. ``vault`` empty: the current generic cohort's key."""
+
+    do: Literal["set_key"] = "set_key"
+    host: str
+    vault: str = ""
+
+
+InstanceAct = Annotated[CreateAdmin | ResetLink | SetKey, Field(discriminator="do")]
+
+# --- Licensing -------------------------------------------------------------------------------------------------------------------
+
+
+class IssueKey(Act):
+    """A new subscription and a key on it, for ``account`` (a licensing user name). The key goes to the vault."""
+
+    do: Literal["issue_key"] = "issue_key"
+    account: str
+    purpose: Literal["generic", "trial", "production"]
+    tags: tuple[str, ...]
+    seats: int
+    expires_at: datetime
+
+
+LicenseAct = IssueKey
+
+# --- PagerDuty -------------------------------------------------------------------------------------------------------------------
+
+
+class Page(Act):
+    """Page the Cloud team; the key of the effect is the dedup_key."""
+
+    do: Literal["page"] = "page"
+    summary: str
+    severity: Literal["critical", "error", "warning", "info"] = "warning"
+    link: str = ""
+
+
+class ResolvePage(Act):
+    """Resolve the page that an earlier ``Page`` of that key made."""
+
+    do: Literal["resolve_page"] = "resolve_page"
+    page: str
+
+
+PagerAct = Annotated[Page | ResolvePage, Field(discriminator="do")]
+
+# --- E-mail ----------------------------------------------------------------------------------------------------------------------
+
+Template = Literal[
+    "sdr_welcome",
+    "access",
+    "instant_access",
+    "ce_welcome",
+    "connect_code_host",
+    "invite_team",
+    "learn",
+    "usage_check",
+    "community",
+    "next_steps",
+    "inactivity_warning",
+    "terminated",
+    "disqualified",
+    "waitlisted",
+    "existing_instance",
+    "join_request",
+    "feedback",
+    "new_link",
+    "domain_change",
+    "converted",
+    "signup_failed",
+]
+
+
+class Mail(Act):
+    """One mail from a template. ``sender`` is one of ours (name, e-mail address); ``thread`` is the key of the mail that this one answers.
+
+    ``link`` names a share link of the vault (from ``CreateAdmin`` or ``ResetLink``) whose address the template shows.
+    ``campaign``: not sent after the prospect opted out or the trial ended; the receipt then says ``held``.
+    """
+
+    do: Literal["mail"] = "mail"
+    template: Template
+    to: str
+    to_name: str = ""
+    cc: tuple[str, ...] = ()
+    sender: tuple[str, str] | None = None
+    thread: str = ""
+    link: str = ""
+    campaign: bool = False
+    values: dict[str, str] = {}
+
+
+MailAct = Mail
+
+# --- Batches and receipts ----------------------------------------------------------------------------------------------------------
+
+AnyAct = TypeVar("AnyAct")
+
+
+class Batch(Message, Generic[AnyAct]):
+    """The acts of one moment on one system. ``subject`` names whose they are in the ledger; ``as_of`` is the workflow's time."""
+
+    subject: str
+    as_of: datetime
+    acts: tuple[AnyAct, ...]
+
+
+class Receipt(Message):
+    """What an act left behind: the remote id, and what later steps need of it. Never a secret: those are vault references."""
+
+    ref: str = ""
+    data: dict[str, str] = {}
+
+
+class Receipts(Message):
+    """The receipts of a batch by their keys."""
+
+    by_key: dict[str, Receipt]
+
+    def of(self, key: str) -> Receipt:
+        """The receipt of one act."""
+        return self.by_key[key]
+
+
+SlackBatch = Batch[SlackAct]
+GitHubBatch = Batch[GitHubAct]
+SalesforceBatch = Batch[SalesforceAct]
+InstanceBatch = Batch[InstanceAct]
+LicenseBatch = Batch[LicenseAct]
+PagerBatch = Batch[PagerAct]
+MailBatch = Batch[MailAct]
+
+
+class AskUsage(Message):
+    """Ask an instance about its use. ``admin`` is the initial admin's address, which is no joiner."""
+
+    host: str
+    admin: str
+    as_of: datetime
+
+
+class AskIssue(Message):
+    """Ask what an issue says now."""
+
+    issue: int
+
+
+# --- The registry: Tenure's own table of instances and people, in the ledger's database ----------------------------------------------
+
+
+class Claim(Message):
+    """Take a warm instance for a domain, or reserve room for one that will be made (``warm=False``).
+
+    In one transaction: never two domains to one instance, never two instances to one domain, never past ``cap``.
+    """
+
+    subject: str
+    domain: str
+    admin: str
+    cap: int
+    warm: bool
+    host: str = ""
+    as_of: datetime
+
+
+class Claimed(Message):
+    """``owned``: the domain has an instance already. ``full``: the cap is reached. ``empty``: no warm instance is left."""
+
+    outcome: Literal["claimed", "owned", "full", "empty"]
+    host: str = ""
+    kind: str = ""
+    live: int = 0
+    warm: int = 0
+
+
+class AskOwners(Message):
+    """Choose the owners of a new trial and count the assignment; the same subject gets the same answer again."""
+
+    subject: str
+    as_of: datetime
+    account: str = ""
+    named_sdr: str | None = None
+    ae: str | None = None
+    ce: str | None = None
+    ce_email: str = ""
+
+
+class RegistryChange(Message):
+    """What became of a domain's instance in the registry.
+
+    ``release`` frees domain and capacity and names the next waiting domain; ``convert`` keeps the domain, as a paid instance;
+    ``rehost`` gives it another host; ``ready`` records the host that the Cloud team made; ``wait`` queues the domain for capacity;
+    ``stop_mail`` holds back campaign mail from now on.
+    """
+
+    subject: str
+    domain: str
+    as_of: datetime
+    change: Literal["release", "convert", "rehost", "ready", "wait", "leave_queue", "stop_mail"]
+    host: str = ""
+    admin: str = ""
+    why: str = ""
+
+
+class RegistryAnswer(Message):
+    """``waiting``: the domain that waits longest for capacity, after a release."""
+
+    waiting: str = ""

@@ -1,0 +1,44 @@
+"""The ids that are locks: one entity, one workflow id (idea 5). No personal data: a person's address is hashed."""
+
+from __future__ import annotations
+
+import hashlib
+
+TASK_QUEUE = "tenure"
+GENERIC_LICENSE = "generic-license"
+POOL = "pool"
+ACCOUNT_SYNC = "account-sync"
+
+
+def digest(text: str) -> str:
+    """Twelve hex digits that stand for a text which must not be shown."""
+    return hashlib.sha256(text.strip().lower().encode()).hexdigest()[:12]
+
+
+def trial(domain: str) -> str:
+    """The workflow id of a company's trial; ``domain`` is the registrable domain, or an address at a free-mail provider."""
+    if "@" in domain:
+        return f"trial-free-{digest(domain)}"
+    return f"trial-{domain}"
+
+
+def join(domain: str, email: str) -> str:
+    """The workflow id of one person's wish to join the instance of a domain (C15)."""
+    return f"join-{domain}-{digest(email)}"
+
+
+def rescue(email: str) -> str:
+    """The workflow id of a signup that the form failed (A21)."""
+    return f"rescue-{digest(email)}"
+
+
+def domain_change(domain: str, number: int) -> str:
+    """The workflow id of the n-th change of an instance's host (A20)."""
+    return f"domain-change-{domain}-{number}"
+
+
+def slug(domain: str, length: int) -> str:
+    """A company's short name for channels and hosts: the first label of its domain, trimmed (A9)."""
+    label = domain.rpartition("@")[2].split(".")[0]
+    kept = "".join(c for c in label.lower() if c.isascii() and (c.isalnum() or c == "-")).strip("-")
+    return (kept or digest(domain))[:length].strip("-")

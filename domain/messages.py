@@ -1,0 +1,224 @@
+"""What people and systems send to a workflow: one model per message, every later field with a default."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from domain.base import Message, Value
+from domain.people import Person
+from domain.policy import Policy
+
+Origin = Literal["self_serve", "ce_requested"]
+Case = Literal["1", "2.1", "2.2", "3", "free_mail", "ce_requested"]
+
+
+class Contact(Message):
+    """A person at the customer's."""
+
+    email: str = Field(max_length=254)
+    first_name: str = Field(default="", max_length=100)
+    last_name: str = Field(default="", max_length=100)
+
+    @property
+    def name(self) -> str:
+        """The full name, or what stands before the @."""
+        return f"{self.first_name} {self.last_name}".strip() or self.email.partition("@")[0]
+
+
+class Account(Message):
+    """What the CRM knows of a company, as the ledger's copy has it. Ids are CRM user ids."""
+
+    id: str = ""
+    domain: str
+    name: str
+    named: bool = False
+    prequalified: bool = False
+    named_sdr: str | None = None
+    ae: str | None = None
+    ce: str | None = None
+
+
+class Instance(Message):
+    """An instance that a company has, as the registry says; ``admin`` is the initial admin's e-mail address."""
+
+    host: str
+    kind: Literal["trial", "production", "reserved"] = "trial"
+    admin: str = ""
+
+
+class Signup(Message):
+    """A submitted signup form (A3), with the facts that the starter read from the ledger at ``at``."""
+
+    contact: Contact
+    company: str = Field(default="", max_length=200)
+    at: datetime
+    account: Account | None = None
+    account_as_of: datetime | None = None
+    instance: Instance | None = None
+    via: Literal["web", "api", "cli", "rescue", "free_mail"] = "web"
+
+
+class SignupAnswer(Message):
+    """What becomes of a signup: the routing case, in words for the prospect, and the host when there is one."""
+
+    domain: str
+    trial: str
+    case: Case
+    outcome: Literal["redirected", "instant", "triage", "waitlisted", "after_teardown"]
+    host: str = ""
+    message: str
+
+
+class SignupAgain(Message):
+    """A signup that a process makes on a person's behalf (A3 re-entered); ``event`` makes it one signup, however often it is tried."""
+
+    domain: str
+    contact: Contact
+    company: str = ""
+    event: str
+    via: Literal["rescue", "free_mail"]
+
+
+class CeRequest(Message):
+    """A CE asks for a cloud trial sized to need (A28). ``ce`` is the CE's e-mail address."""
+
+    contact: Contact
+    company: str = Field(min_length=1, max_length=200)
+    ce: str = Field(min_length=3, max_length=254)
+    size: Literal["small", "medium", "large"] = "small"
+    seats: int = Field(default=100, ge=1, le=1_000_000)
+    success_criteria: str = Field(default="", max_length=2_000)
+    standard: bool = True
+    at: datetime
+    account: Account | None = None
+
+
+class Extend(Message):
+    """Extend the trial by ``days`` (None: the policy's length for its origin)."""
+
+    by: str = ""
+    days: int | None = None
+    reason: str = Field(default="", max_length=2_000)
+
+
+class Convert(Message):
+    """Convert the trial to a paid instance: ``seats`` bought, until ``contract_end``."""
+
+    by: str = ""
+    seats: int | None = None
+    contract_end: date | None = None
+    note: str = Field(default="", max_length=2_000)
+
+
+class Terminate(Message):
+    """End the trial now. ``feedback`` asks the growth role to send the feedback mail (A18)."""
+
+    by: str = ""
+    reason: str = Field(default="", max_length=2_000)
+    feedback: bool = False
+
+
+class RequestFeedback(Message):
+    """The CE asks for the feedback mail of an unsuccessful trial (A18)."""
+
+    by: str = ""
+
+
+class ChangeDomain(Message):
+    """Move the instance from its random host to ``new_host`` (A20)."""
+
+    by: str = ""
+    new_host: str = Field(default="", max_length=253)
+
+
+class NewLink(Message):
+    """The admin missed the window: make a new password reset link (C17)."""
+
+    by: str = ""
+
+
+class OptOut(Message):
+    """The prospect wants no more onboarding mail."""
+
+    by: str = ""
+
+
+class JoinAsk(Message):
+    """A person of the domain is blocked and asks for an invitation (A22)."""
+
+    contact: Contact
+    via: Literal["signup", "ticket"] = "ticket"
+
+
+class IssueEvent(Message):
+    """What happened to one of our issues, from the webhook: labels after the event, and the host that the Cloud team named."""
+
+    issue: int
+    action: str = ""
+    labels: tuple[str, ...] = ()
+    state: Literal["open", "closed"] = "open"
+    host: str = ""
+
+
+class JoinInput(Message):
+    """A person wants in, and the instance's admin must know (A22, C15)."""
+
+    domain: str
+    contact: Contact
+    host: str
+    admin: str
+    via: Literal["signup", "ticket"] = "signup"
+    ae: Person | None = None
+    policy: Policy
+    alerts_channel: str = "cloud-trial-alerts"
+
+
+class RescueInput(Message):
+    """A signup that the form failed to take (A21); ``error`` says what went wrong."""
+
+    contact: Contact
+    company: str = ""
+    error: str = ""
+    at: datetime
+    policy: Policy
+    support_email: str = "support@tenure.example"
+    alerts_channel: str = "cloud-trial-alerts"
+
+
+class DomainChangeInput(Message):
+    """The instance of a domain moves from ``host`` to ``new_host`` (A20)."""
+
+    domain: str
+    host: str
+    new_host: str
+    contact: Contact
+    by: str = ""
+    ce: Person | None = None
+    ae: Person | None = None
+    company: str = ""
+    channel: str
+    trial: str
+    policy: Policy
+    alerts_channel: str = "cloud-trial-alerts"
+
+
+class Usage(Value):
+    """What an instance says about its use. Operators are not counted; ``joiners`` are users besides the initial admin."""
+
+    as_of: datetime
+    code_hosts: int = 0
+    joiners: int = 0
+    last_active_at: datetime | None = None
+    searches: int = 0
+    result_views: int = 0
+    sso: bool = False
+
+    @field_validator("code_hosts", "joiners", "searches", "result_views")
+    @classmethod
+    def _not_negative(cls, value: int) -> int:
+        if value < 0:
+            raise ValueError("counts cannot be negative")
+        return value

@@ -1,0 +1,112 @@
+"""The people of the process, by role; which of them is next is decided here, purely (A5, A6, A9, A10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from enum import StrEnum
+
+from domain.base import Value
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class Role(StrEnum):
+    """Who does a part of the work; the words are the handbook's (section 1)."""
+
+    INBOUND_SDR = "inbound_sdr"
+    NAMED_SDR = "named_sdr"
+    AE = "ae"
+    CE = "ce"
+    CE_MANAGER = "ce_manager"
+    AE_MANAGER = "ae_manager"
+    CLOUD = "cloud"
+    SUPPORT = "support"
+    GROWTH = "growth"
+
+
+class Person(Value):
+    """One of our own people as the CRM knows them. ``id`` is the CRM's user id."""
+
+    id: str
+    name: str
+    email: str
+    role: Role
+    active: bool = True
+    out_of_office_until: date | None = None
+    paired_ce: str | None = None
+    manager: str | None = None
+    last_assigned_at: datetime | None = None
+
+    def eligible(self, on: date) -> bool:
+        """Whether new work may be given to this person on that day."""
+        return self.active and (self.out_of_office_until is None or self.out_of_office_until <= on)
+
+
+class Owners(Value):
+    """Who looks after one trial. ``manager`` is the CE's; ``notes`` say in words why somebody was chosen or passed over."""
+
+    sdr: Person | None = None
+    ae: Person | None = None
+    ce: Person | None = None
+    manager: Person | None = None
+    notes: tuple[str, ...] = ()
+
+    def of(self, role: Role) -> Person | None:
+        """The owner who plays ``role`` in this trial, if there is one."""
+        match role:
+            case Role.CE:
+                return self.ce
+            case Role.AE:
+                return self.ae
+            case Role.INBOUND_SDR | Role.NAMED_SDR:
+                return self.sdr
+            case Role.CE_MANAGER:
+                return self.manager
+            case _:
+                return None
+
+
+def least_recently_assigned(people: Iterable[Person], on: date) -> Person | None:
+    """Round robin: the eligible person whose last assignment is the oldest; never assigned comes first, then by name.
+
+    None when nobody is eligible: the work is parked and sales ops is told (gap 16).
+    """
+    return min(
+        (person for person in people if person.eligible(on)),
+        key=lambda person: (person.last_assigned_at or NEVER, person.name),
+        default=None,
+    )
+
+
+def choose_owners(
+    roster: Iterable[Person], on: date, *, named_sdr: str | None = None, account_ae: str | None = None, account_ce: str | None = None
+) -> Owners:
+    """Owners of a new trial. Ids given are those of a named account; whoever of them left or is away is replaced.
+
+    AE and CE are stably paired (handbook 6.5), so the AE brings the CE unless the account says otherwise.
+    """
+    people = {person.id: person for person in roster}
+    notes: list[str] = []
+
+    def named(id_: str | None, what: str) -> Person | None:
+        person = people.get(id_ or "")
+        if person is None:
+            return None
+        if person.eligible(on):
+            return person
+        notes.append(f"{what} {person.name} {'is out of office' if person.active else 'has left'}: replaced")
+        return None
+
+    def next_of(role: Role, what: str) -> Person | None:
+        chosen = least_recently_assigned((person for person in people.values() if person.role is role), on)
+        notes.append(f"{what} by round robin: {chosen.name}" if chosen else f"no eligible {what}: sales ops must assign one")
+        return chosen
+
+    sdr_role = Role.NAMED_SDR if named_sdr else Role.INBOUND_SDR
+    sdr = named(named_sdr, "named SDR") or next_of(sdr_role, "named SDR" if named_sdr else "inbound SDR")
+    ae = named(account_ae, "AE") or next_of(Role.AE, "AE")
+    ce = named(account_ce, "CE") or named(ae.paired_ce if ae else None, "paired CE") or next_of(Role.CE, "CE")
+    manager = people.get(ce.manager or "") if ce else None
+    manager = manager or least_recently_assigned((p for p in people.values() if p.role is Role.CE_MANAGER), on)
+    return Owners(sdr=sdr, ae=ae, ce=ce, manager=manager, notes=tuple(notes))

@@ -1,0 +1,159 @@
+"""A person's part: what is asked, of which role, with which choices, due when, and who is asked when nobody answers (idea 3)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from domain.base import Message, State, Value
+from domain.people import Role
+
+
+class FieldSpec(Value):
+    """A value that a choice needs: its name, what it means, and its form."""
+
+    name: str
+    asks: str
+    kind: Literal["text", "email", "integer", "date"] = "text"
+    required: bool = True
+
+
+class Choice(Value):
+    """One button. ``fields`` are what the answer must or may carry with it."""
+
+    name: str
+    label: str
+    fields: tuple[FieldSpec, ...] = ()
+
+
+class Check(Value):
+    """A named criterion that the answer says yes or no to."""
+
+    name: str
+    question: str
+
+
+class Rung(Value):
+    """When nobody answered by ``at``: who is asked now."""
+
+    at: datetime
+    asks: Literal["owner", "backup", "manager"]
+    who: str
+
+
+class TaskSpec(Value):
+    """What is asked. ``kind`` is unique among a workflow's open tasks; ``assignee`` is an e-mail address of ours or empty (the whole role)."""
+
+    kind: str
+    title: str
+    asks: str
+    role: Role
+    assignee: str = ""
+    choices: tuple[Choice, ...] = Field(min_length=1)
+    checks: tuple[Check, ...] = ()
+    due_at: datetime
+    ladder: tuple[Rung, ...] = ()
+    repeat_days: int = 7
+
+    def choice(self, name: str) -> Choice | None:
+        """The choice of that name."""
+        return next((choice for choice in self.choices if choice.name == name), None)
+
+
+class Answer(Message):
+    """A person's answer, from wherever it came. ``task`` is the task's id (``triage-1``) or its kind."""
+
+    task: str
+    choice: str
+    by: str = ""
+    note: str = ""
+    checks: dict[str, bool] = {}
+    fields: dict[str, JsonValue] = {}
+
+
+class Task(State):
+    """An asked task and what became of it. ``rung`` counts the rungs climbed."""
+
+    id: str
+    spec: TaskSpec
+    channel: str = ""
+    opened_at: datetime
+    rung: int = 0
+    next_at: datetime
+    status: Literal["open", "answered", "withdrawn"] = "open"
+    answer: Answer | None = None
+    closed_at: datetime | None = None
+    closed_because: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an answer may still win."""
+        return self.status == "open"
+
+
+def refusal(answer: Answer, tasks: list[Task], now: datetime) -> str | None:
+    """Why this answer cannot be taken, in words that say what to do; None when it can."""
+    if not answer.by.strip():
+        return 'say who answers: "by" must be your e-mail address'
+    task = find(answer.task, tasks)
+    open_ids = ", ".join(task.id for task in tasks if task.is_open) or "none"
+    if task is None:
+        return f"there is no task {answer.task!r}; open tasks: {open_ids}"
+    if task.status == "answered" and task.answer and task.closed_at:
+        return f"{task.id} was answered by {task.answer.by} at {task.closed_at:%Y-%m-%d %H:%M} UTC with {task.answer.choice!r}; nothing was changed"
+    if not task.is_open:
+        return f"{task.id} is closed ({task.closed_because or task.status}); open tasks: {open_ids}"
+    choice = task.spec.choice(answer.choice)
+    if choice is None:
+        return f"{answer.choice!r} is not a choice of {task.id}; choose one of: {', '.join(c.name for c in task.spec.choices)}"
+    known = {check.name for check in task.spec.checks}
+    if unknown := set(answer.checks) - known:
+        return f"unknown checks {', '.join(sorted(unknown))}; the checks of {task.id} are: {', '.join(c.name for c in task.spec.checks) or 'none'}"
+    for field in choice.fields:
+        value = answer.fields.get(field.name)
+        if value in (None, ""):
+            if field.required:
+                return f"{choice.name!r} needs the field {field.name!r} ({field.asks})"
+        elif fault := field_fault(field, value):
+            return fault
+    return None
+
+
+def field_fault(field: FieldSpec, value: JsonValue) -> str | None:
+    """Why ``value`` is not of the field's kind; None when it is."""
+    match field.kind:
+        case "integer":
+            ok = not isinstance(value, bool) and (isinstance(value, int) or (isinstance(value, str) and value.strip().isdecimal()))
+            return (
+                None
+                if ok and 0 < int(str(value)) <= 1_000_000
+                else f"{field.name!r} must be a whole number from 1 to 1,000,000 ({field.asks})"
+            )
+        case "date":
+            try:
+                datetime.strptime(str(value), "%Y-%m-%d")
+            except ValueError:
+                return f"{field.name!r} must be a date as YYYY-MM-DD ({field.asks})"
+            return None
+        case "email":
+            local, _, host = str(value).partition("@")
+            return (
+                None
+                if local and "." in host and " " not in str(value) and len(str(value)) <= 254
+                else f"{field.name!r} must be an e-mail address ({field.asks})"
+            )
+        case "text":
+            return (
+                None
+                if isinstance(value, str) and len(value) <= 2_000
+                else f"{field.name!r} must be text of at most 2,000 characters ({field.asks})"
+            )
+
+
+def find(name: str, tasks: list[Task]) -> Task | None:
+    """The task of that id, or else the newest of that kind (an open one first)."""
+    exact = next((task for task in tasks if task.id == name), None)
+    of_kind = [task for task in tasks if task.spec.kind == name]
+    return exact or next((task for task in reversed(of_kind) if task.is_open), of_kind[-1] if of_kind else None)

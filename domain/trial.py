@@ -1,0 +1,122 @@
+"""What a trial is: its stages, and everything it remembers in one model."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+from domain.base import Message, State
+from domain.decision import Decision
+from domain.messages import Case, CeRequest, Contact, Convert, Extend, Origin, Signup, Terminate, Usage
+from domain.people import Owners
+from domain.policy import Policy
+from domain.task import Task
+
+End = Literal["redirected", "disqualified", "denied", "moved", "terminated", "converted", "abandoned"]
+
+
+class Stage(StrEnum):
+    """Where a trial stands."""
+
+    SIGNUP = "signup"
+    TRIAGE = "triage"
+    APPROVAL = "approval"
+    WAITLISTED = "waitlisted"
+    PROVISIONING = "provisioning"
+    HAND_OFF = "hand_off"
+    ONBOARDING = "onboarding"
+    EXTENDED = "extended"
+    DECIDING = "deciding"
+    TEARDOWN = "teardown"
+    CONVERTING = "converting"
+    REDIRECTED = "redirected"
+    DISQUALIFIED = "disqualified"
+    DENIED = "denied"
+    MOVED = "moved"
+    TERMINATED = "terminated"
+    CONVERTED = "converted"
+    ABANDONED = "abandoned"
+
+
+#: Stages in which a person's decision may still be taken.
+OPEN_TO_TERMINATE = frozenset(
+    {Stage.TRIAGE, Stage.APPROVAL, Stage.WAITLISTED, Stage.PROVISIONING, Stage.HAND_OFF, Stage.ONBOARDING, Stage.EXTENDED}
+)
+OPEN_TO_DECIDE = frozenset({Stage.ONBOARDING, Stage.EXTENDED})
+
+
+class Verdict(Message):
+    """A decision that has been taken and not yet been carried out, with what it needs."""
+
+    decision: Decision
+    extend: Extend | None = None
+    convert: Convert | None = None
+    terminate: Terminate | None = None
+
+
+class TrialState(State):
+    """Everything a trial remembers: one argument of continue-as-new."""
+
+    stage: Stage = Stage.SIGNUP
+    case: Case | None = None
+    contact: Contact | None = None
+    company: str = ""
+    signed_up_at: datetime | None = None
+    signup: Signup | None = None
+    request: CeRequest | None = None
+    owners: Owners = Owners()
+    host: str = ""
+    instance_live: bool = False
+    request_issue: int = 0
+    issues: dict[str, int] = {}
+    closed_issues: list[int] = []
+    provisioning_failed: str = ""
+    ready_host: str = ""
+    channel: str = ""
+    alert: str = "slack.alert"
+    started_at: datetime | None = None
+    ends_at: datetime | None = None
+    total_days: int = 0
+    period: int = 0
+    done: list[str] = []
+    usage: Usage | None = None
+    activated_at: datetime | None = None
+    opted_out: bool = False
+    feedback: Literal["", "wanted", "sent"] = ""
+    capacity_freed: bool = False
+    domain_changes: int = 0
+    joins: int = 0
+    links: int = 0
+    waiting_signups: list[Signup] = []
+    verdict: Verdict | None = None
+    decisions: list[Decision] = []
+    tasks: list[Task] = []
+    notes: list[str] = []
+    end: End | None = None
+
+    def deadline_in(self, days: int) -> datetime:
+        """The trial's start plus so many days; only a started trial has deadlines."""
+        if self.started_at is None:
+            raise ValueError("the trial has not started")
+        return self.started_at + timedelta(days=days)
+
+
+class TrialInput(Message):
+    """How a trial starts. ``waiting`` are signups that came while the last instance of the domain was torn down."""
+
+    domain: str
+    origin: Origin = "self_serve"
+    policy: Policy
+    alerts_channel: str = "cloud-trial-alerts"
+    waiting: tuple[Signup, ...] = ()
+    cycle: int = 1
+
+
+class TrialResult(Message):
+    """What became of a trial."""
+
+    domain: str
+    case: str
+    end: End
+    host: str = ""

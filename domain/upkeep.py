@@ -1,0 +1,84 @@
+"""What the schedules need: how full the pool is, which instances are missing, and what a copy of the CRM brought."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Literal
+
+from domain.base import Message
+from domain.policy import Policy
+
+
+class UpkeepInput(Message):
+    """What every scheduled workflow is given."""
+
+    policy: Policy
+    alerts_channel: str = "cloud-trial-alerts"
+
+
+class AskPool(Message):
+    """Ask how full the pool is; ``cap`` is the policy's ``cloud.instance_cap``."""
+
+    cap: int
+
+
+class PoolLevel(Message):
+    """``warm`` are ready, ``pending`` are being made, ``live`` are customers'; ``cap_left`` more may be made."""
+
+    warm: int
+    pending: int
+    live: int
+    cap_left: int
+    pending_hosts: tuple[str, ...] = ()
+
+
+class PoolChange(Message):
+    """``expected``: the making of ``host`` is about to start. ``ready``: it can be given away. ``lost``: it was not made, or is broken."""
+
+    subject: str
+    as_of: datetime
+    host: str
+    change: Literal["expected", "ready", "lost"]
+    why: str = ""
+
+
+class AskRuns(Message):
+    """Ask what became of dispatched runs. ``requests`` are the refs of ``Dispatch`` receipts."""
+
+    workflow: str
+    requests: tuple[str, ...]
+
+
+class RunStates(Message):
+    """``completed``: the conclusion (``success``, ``failure`` …) by request. ``running`` are under way; the others are not to be seen yet."""
+
+    completed: dict[str, str] = {}
+    running: tuple[str, ...] = ()
+
+
+class Absent(Message):
+    """A person who can take no work now."""
+
+    id: str
+    email: str
+    why: str
+
+
+class AccountSync(Message):
+    """What a sync found. ``absent`` are those who left or went out of office since the last one; ``data_errors`` are in words."""
+
+    as_of: datetime
+    people: int
+    accounts: int
+    absent: tuple[Absent, ...] = ()
+    data_errors: tuple[str, ...] = ()
+
+
+def missing(policy: Policy, coming: int, cap_left: int, seed: str) -> list[str]:
+    """The random hosts of the instances to make: up to the target, and never past the cap (A25, A26).
+
+    ``coming`` are warm or being made already; ``seed`` makes the hosts differ from run to run.
+    """
+    wanted = min(policy.pool.target - coming, cap_left)
+    return [f"src-{hashlib.sha256(f'{seed}{n}'.encode()).hexdigest()[:8]}.{policy.cloud.domain_suffix}" for n in range(max(wanted, 0))]

@@ -1,0 +1,82 @@
+"""What the queries answer: where a trial stands, what comes next, and what is asked of whom."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from domain.base import Message
+from domain.task import Check, Choice, Task
+
+
+class NextStep(Message):
+    """Something that will happen by itself, or be asked, at ``at``, unless somebody decides before."""
+
+    at: datetime
+    what: str
+
+
+class TaskView(Message):
+    """An open task as a person sees it. ``id`` is ``WORKFLOW:TASK`` and can be answered from every way in."""
+
+    id: str
+    workflow: str
+    task: str
+    kind: str
+    title: str
+    asks: str
+    role: str
+    assignee: str = ""
+    choices: tuple[Choice, ...] = ()
+    checks: tuple[Check, ...] = ()
+    opened_at: datetime
+    due_at: datetime
+    asked_next: str = ""
+    asked_next_at: datetime | None = None
+
+    @classmethod
+    def of(cls, workflow: str, task: Task) -> TaskView:
+        """The view of a task of that workflow."""
+        spec = task.spec
+        rung = spec.ladder[task.rung] if task.rung < len(spec.ladder) else None
+        return cls(
+            id=f"{workflow}:{task.id}",
+            workflow=workflow,
+            task=task.id,
+            kind=spec.kind,
+            title=spec.title,
+            asks=spec.asks,
+            role=spec.role.value,
+            assignee=spec.assignee,
+            choices=spec.choices,
+            checks=spec.checks,
+            opened_at=task.opened_at,
+            due_at=spec.due_at,
+            asked_next=rung.who if rung else (spec.ladder[-1].who if spec.ladder else ""),
+            asked_next_at=task.next_at,
+        )
+
+
+class TrialStatus(Message):
+    """Where a trial stands, in data and in words. ``end`` is empty while it is open."""
+
+    domain: str
+    company: str = ""
+    stage: str
+    in_words: str
+    case: str = ""
+    origin: str = "self_serve"
+    host: str = ""
+    end: str = ""
+    signed_up_at: datetime | None = None
+    started_at: datetime | None = None
+    ends_at: datetime | None = None
+    total_days: int = 0
+    ce: str = ""
+    ae: str = ""
+    sdr: str = ""
+    active: bool | None = None
+    opted_out: bool = False
+    issues: dict[str, int] = {}
+    open_tasks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    policy: str = ""

@@ -1,0 +1,73 @@
+"""``python -m sandbox``: run the stand-ins until SIGTERM or SIGINT, then exit with 0.
+
+Each option has an environment variable of the same name (``SANDBOX_PORT`` for ``--port``); the option wins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+from sandbox.core import World
+from sandbox.server import bind, serve
+
+#: The SMTP port's distance from the HTTP port, when it is not given.
+SMTP_OFFSET = 25
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:
+    """Read the options; exits with 2 and a message on wrong ones."""
+    about = "Stand-ins for the outside systems, on one HTTP and one SMTP port."
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description=about)
+
+    def option(name: str, default: str | None, about: str, kind: type = str) -> None:
+        variable = "SANDBOX_" + name.replace("-", "_").upper()
+        parser.add_argument(f"--{name}", type=kind, default=environment.get(variable, default), help=f"{about} [{variable}]")
+
+    option("host", "127.0.0.1", "address to listen on (%(default)s)")
+    option("port", "8900", "HTTP port (%(default)s); 0 for any free one", int)
+    option("smtp-port", None, f"SMTP port (the HTTP port + {SMTP_OFFSET}); 0 for any free one", int)
+    option("webhook-url", "", "where GitHub's webhooks are sent")
+    option("webhook-secret", "", "what signs them")
+    options = parser.parse_args(arguments)
+    if options.smtp_port is None:
+        options.smtp_port = options.port + SMTP_OFFSET if options.port else 0
+    return options
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Serve until a signal comes; returns the exit code."""
+    world = World(webhook_url=options.webhook_url)
+    world.webhook_secret = options.webhook_secret or world.webhook_secret
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        http = bind(options.host, options.port)
+        smtp = bind(options.host, options.smtp_port)
+    except OSError as error:
+        say(f"cannot listen on {options.host}:{options.port} and :{options.smtp_port}: {error}; choose others with --port and --smtp-port")
+        return 1
+    await serve(world, http, smtp, stop, lambda: say(f"sandbox on {world.public_url}, mail on {options.host}:{world.smtp_port}"))
+    return 0
+
+
+def say(line: str) -> None:
+    """Write one line for the person who started this."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def main() -> int:
+    """Run the command line."""
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    return asyncio.run(run(parse(sys.argv[1:], os.environ)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

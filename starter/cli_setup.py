@@ -1,0 +1,123 @@
+"""The commands about the set-up: the local stack, the demo, the policy, the settings, the schedules."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from starter.cli_base import Json, console, emit
+
+policy = typer.Typer(help="Look at the policy's figures and check a policy file.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command("up", rich_help_panel="The local stack")(up)
+    app.command("demo", rich_help_panel="The local stack")(demo)
+    app.add_typer(policy, name="policy", rich_help_panel="Set-up")
+    app.command("config", rich_help_panel="Set-up")(config)
+    app.command("schedules", rich_help_panel="Set-up")(schedules)
+
+
+def up(
+    sandbox: Annotated[bool, typer.Option("--sandbox/--no-sandbox", help="Run the stand-ins for the outside systems too.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Start the local stack and stay until Ctrl-C: Temporal's dev server, the stand-ins, the web, one worker."""
+    from starter import stack
+    from starter.place import find
+    from starter.run import run_cli
+
+    raise typer.Exit(run_cli(stack.up(find().settings, with_sandbox=sandbox, as_json=as_json)))
+
+
+def demo(as_json: Json = False) -> None:
+    """Play a dozen companies through every case, time skipped, against the running stack or one of its own."""
+    from starter.demo import main
+    from starter.place import find
+
+    settings = find().settings
+    raise typer.Exit(main(settings.data_dir, settings.port_offset, as_json))
+
+
+@policy.command("show")
+def policy_show(
+    section: Annotated[str, typer.Argument(metavar="[SECTION]", help="Only what begins so: trial, license.generic.", show_default=False)] = "",
+    file: Annotated[Path | None, typer.Option("--file", help="Another policy file.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Show every figure with its unit and its handbook id."""
+    from domain import policy as figures
+    from starter import cli_show
+    from starter.errors import BadInput, NotFound
+
+    path = _policy_file(file)
+    try:
+        loaded, entries = figures.load(path), figures.entries(path)
+    except (figures.PolicyError, OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is no policy:\n{error}", f"Correct it; `tenure policy check {path}` tells when it is right") from None
+    shown = [entry for entry in entries if entry.path == section or entry.path.startswith(f"{section}." if section else "")]
+    if not shown:
+        raise NotFound(f"the policy has no section {section[:40]!r}", f"Choose one of: {', '.join(sorted({e.path.split('.')[0] for e in entries}))}")
+    answer = {"file": str(path), "hash": loaded.hash, "figures": shown}
+    emit(answer, as_json, lambda: cli_show.policy(shown, loaded.hash, str(path)))
+
+
+@policy.command("check")
+def policy_check(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The file; the one in force when not given.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a policy file; names every wrong entry with its line, and exits with 1."""
+    from domain import policy as figures
+
+    path = _policy_file(file)
+    try:
+        loaded = figures.load(path)
+    except (figures.PolicyError, OSError, UnicodeDecodeError) as error:
+        faults = str(error).splitlines()
+        emit({"ok": False, "file": str(path), "errors": faults}, as_json, lambda: console().print("\n".join(faults), markup=False))
+        raise typer.Exit(1) from None
+    emit(
+        {"ok": True, "file": str(path), "hash": loaded.hash},
+        as_json,
+        lambda: console().print(f"{path} is right: policy {loaded.hash}", markup=False),
+    )
+
+
+def config(as_json: Json = False) -> None:
+    """List every setting, secrets masked, with where its value is from."""
+    from activities.settings import PREFIX
+    from starter import cli_show
+    from starter.connect import named_by_environment
+    from starter.place import find
+
+    place = find()
+    rows = [{"name": f"{PREFIX}{origin.name.upper()}", "value": origin.value, "source": origin.source} for origin in place.settings.origins()]
+    if named_by_environment(os.environ):
+        address, source = os.environ.get("TEMPORAL_ADDRESS", f"profile {os.environ.get('TEMPORAL_PROFILE')}"), "environment"
+    elif place.stack:
+        address, source = place.stack.temporal, f"the stack that runs in {place.settings.data_dir}"
+    else:
+        address, source = f"127.0.0.1:{place.settings.temporal_port}", "default"
+    rows.append({"name": "TEMPORAL_ADDRESS", "value": address, "source": source})
+    emit(rows, as_json, lambda: cli_show.config(rows))
+
+
+def schedules(as_json: Json = False) -> None:
+    """Make the recurring work's Schedules, or bring them up to date with the policy. Run it at every deployment."""
+    from starter.cli_base import ask
+    from starter.schedules import ensure
+
+    made = ask(lambda tenure: ensure(tenure.client, tenure.policy, tenure.settings.slack_alerts_channel))
+    emit(made, as_json, lambda: console().print("\n".join(f"{name}: {what}" for name, what in made.items()), markup=False))
+
+
+def _policy_file(file: Path | None) -> Path:
+    from domain import policy as figures
+    from starter.place import read_settings
+
+    return file or read_settings().policy_file or figures.DEFAULT

@@ -1,0 +1,114 @@
+"""The public pages: the signup form and what it answers (A3), and the request for an invitation (A22). They need no JavaScript."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+
+from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
+from starter.forms import JoinForm, SignupForm, new_event
+from starter.render import Pages, sentence, typed
+from starter.tenure import Tenure
+
+log = logging.getLogger(__name__)
+
+#: The form's fields: what each is called in a message, and how many characters it may have.
+FIELDS = {
+    "email": ("work e-mail address", 254),
+    "first_name": ("first name", 100),
+    "last_name": ("last name", 100),
+    "company": ("company", 200),
+}
+_EVENT = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+def faults(values: dict[str, str], required: tuple[str, ...]) -> dict[str, str]:
+    """What is wrong with the typed values, by field, in words that say what to do."""
+    found = {}
+    for name, (called, longest) in FIELDS.items():
+        length = len(values.get(name, ""))
+        if not length and name in required:
+            found[name] = f"Enter your {called}."
+        elif length > longest:
+            found[name] = f"Shorten it to {longest} characters; it has {length:,}."
+    return found
+
+
+def router(tenure: Tenure, pages: Pages) -> APIRouter:
+    """The routes, for :func:`starter.web.create_app`. Pages are no part of the API's document."""
+    routes = APIRouter(include_in_schema=False)
+
+    def signup_form(values: dict[str, str], errors: dict[str, str], event: str, status: int) -> HTMLResponse:
+        first = next((name for name in FIELDS if name in errors), "")
+        shown = {name: values.get(name, "") for name in FIELDS}
+        return pages.page("signup.html", status, typed=shown, errors=errors, first=first, event=event)
+
+    @routes.get("/")
+    async def show_signup() -> HTMLResponse:
+        return signup_form({}, {}, new_event(), 200)
+
+    @routes.post("/")
+    async def sign_up(request: Request) -> HTMLResponse:
+        values = await typed(request)
+        # The id travels in the form, so that a second click, or a reload of the answer, is the same signup and not another.
+        event = values.get("event", "")
+        event = event if _EVENT.fullmatch(event) else new_event()
+        if errors := faults(values, required=tuple(FIELDS)):
+            return signup_form(values, errors, event, 422)
+        form = SignupForm(**{name: values[name] for name in FIELDS}, event_id=event)
+        try:
+            answer = await tenure.signup(form)
+        except BadInput as error:
+            field = error.field if error.field in FIELDS else "form"
+            return signup_form(values, {field: f"{sentence(error.detail)} {sentence(error.do)}"}, event, 422)
+        except Refused as error:
+            return pages.error(error, actions=[("Back to the form", "/")])
+        except Exception as error:
+            return await rescue(form, error)
+        return pages.page("result.html", answer=answer, email=form.email)
+
+    async def rescue(form: SignupForm, error: Exception) -> HTMLResponse:
+        """The form failed (A21): keep what was typed for support, and say so; or say that not even that worked."""
+        if isinstance(error, TenureError):
+            log.warning("signup %s: %s", form.event_id, error)
+        else:
+            log.error("signup %s", form.event_id, exc_info=error)
+        status = error.status if isinstance(error, TenureError) else 500
+        title = "Your signup did not go through"
+        why = str(error) if isinstance(error, Unavailable) else f"{type(error).__name__}; event {form.event_id}"
+        try:
+            reference = await tenure.failed_signup(form, why)
+        except Exception:
+            log.exception("signup %s could not be kept", form.event_id)
+            detail = "Something on our side does not answer, and we could not even write your signup down."
+            return pages.trouble(status, title, detail, f"Please write to {pages.support}, or try again later", event=form.event_id)
+        detail = "Something on our side does not answer. What you typed is not lost."
+        do = f"Support has your signup and writes to {form.email} within {pages.rescue_hours} office hours; you need not send it again"
+        return pages.trouble(status, title, detail, do, event=reference, kept=True)
+
+    def join_form(values: dict[str, str], errors: dict[str, str], status: int) -> HTMLResponse:
+        shown = {name: values.get(name, "") for name in ("email", "first_name", "last_name")}
+        return pages.page("join.html", status, typed=shown, errors={"form": "", "email": "", "first_name": "", "last_name": "", **errors})
+
+    @routes.get("/join")
+    async def show_join() -> HTMLResponse:
+        return join_form({}, {}, 200)
+
+    @routes.post("/join")
+    async def join(request: Request) -> Response:
+        values = {"first_name": "", "last_name": "", "email": "", **await typed(request)}
+        if errors := faults(values, required=("email",)):
+            return join_form(values, errors, 422)
+        form = JoinForm(email=values["email"], first_name=values["first_name"], last_name=values["last_name"])
+        try:
+            done = await tenure.join(form)
+        except (BadInput, NotFound, Refused) as error:
+            field = "email" if isinstance(error, BadInput) and error.field == "email" else "form"
+            return join_form(values, {field: f"{sentence(error.detail)} {sentence(error.do)}"}, error.status)
+        small = (f"Nothing heard after a few working days? Write to {pages.support}.",)
+        return pages.said("Your request is on its way", done, small=small)
+
+    return routes

@@ -1,0 +1,100 @@
+"""Where a command works: the running stack of its data directory, or whatever the environment names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starter import stackfile
+from starter.errors import BadInput, Unavailable
+
+if TYPE_CHECKING:
+    from activities.settings import Settings
+    from domain.policy import Policy
+    from starter.tenure import Tenure
+
+
+@dataclass(frozen=True)
+class Place:
+    """The settings in force, and the stack that runs there, if one does."""
+
+    settings: Settings
+    stack: stackfile.StackFile | None
+
+    @property
+    def cluster(self) -> str | None:
+        """The id of the local stack's own server."""
+        return self.stack.cluster if self.stack else None
+
+
+def options_to_environment(data: Path | None, port_offset: int | None) -> None:
+    """Let ``--data`` and ``--port-offset`` win over the environment, for this process and for those that it starts."""
+    if data is not None:
+        os.environ["TENURE_DATA_DIR"] = str(data)
+    if port_offset is not None:
+        os.environ["TENURE_PORT_OFFSET"] = str(port_offset)
+
+
+def find(environment: Mapping[str, str] = os.environ) -> Place:
+    """Read the settings; a stack that runs on the data directory says itself how its ports are moved. Raises :class:`BadInput`."""
+    settings = read_settings()
+    stack = stackfile.running(settings.data_dir)
+    if stack is not None and "TENURE_PORT_OFFSET" not in environment and stack.port_offset != settings.port_offset:
+        settings = read_settings(port_offset=stack.port_offset)
+    return Place(settings=settings, stack=stack)
+
+
+def read_settings(**fixed: int) -> Settings:
+    """The settings from the environment. Raises :class:`BadInput` naming the variable that is wrong."""
+    from pydantic import ValidationError
+
+    from activities.settings import PREFIX, Settings
+
+    try:
+        return Settings(**fixed)
+    except ValidationError as error:
+        fault = error.errors(include_input=False)[0]
+        name = f"{PREFIX}{str(fault['loc'][0]).upper()}" if fault["loc"] else "the settings"
+        raise BadInput(f"{name}: {fault['msg']}", f"Correct {name} in the environment or in .env; `tenure config` lists all") from None
+
+
+def read_policy(settings: Settings) -> Policy:
+    """The policy in force. Raises :class:`BadInput` naming each wrong entry with its line."""
+    from domain import policy
+
+    path = settings.policy_file or policy.DEFAULT
+    try:
+        return policy.load(path)
+    except policy.PolicyError as error:
+        raise BadInput(f"the policy is wrong:\n{error}", f"Correct {path}; `tenure policy check` tells when it is right") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"the policy file {path} cannot be read ({error})", "Check TENURE_POLICY_FILE") from None
+
+
+@asynccontextmanager
+async def open_tenure(place: Place) -> AsyncIterator[Tenure]:
+    """The service, connected. Raises :class:`Unavailable` when the server or the ledger cannot be reached."""
+    import asyncio
+
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from activities.ledger import Ledger
+    from starter.connect import connect, named_by_environment
+    from starter.tenure import Tenure
+
+    own = place.stack.temporal if place.stack and not named_by_environment(os.environ) else ""
+    policy = read_policy(place.settings)
+    # The server first: without one there is nothing to look up, and no empty ledger is left behind in a wrong directory.
+    client = await connect(address=own, fallback=f"127.0.0.1:{place.settings.temporal_port}", patience=1.0)
+    ledger = Ledger(place.settings.ledger_url)
+    try:
+        await asyncio.to_thread(ledger.create)
+        yield Tenure(client, ledger, place.settings, policy)
+    except SQLAlchemyError as error:
+        raise Unavailable("the ledger's database does not answer", "Check TENURE_LEDGER_URL and that the database runs") from error
+    finally:
+        await asyncio.to_thread(ledger.close)

@@ -1,0 +1,214 @@
+"""The web process: the signup page, the JSON API, the console, the links of our mails, GitHub's webhook, and ``/healthz``.
+
+``python -m starter.web --port 8080`` runs it by itself; SIGTERM and Ctrl-C end it in order, with exit code 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.routing import Mount
+
+from activities.ledger import Ledger
+from activities.settings import Settings
+from domain import policy as policies
+from starter import api, console, docs, health, links, pages, webhooks
+from starter.connect import connect
+from starter.errors import TenureError
+from starter.guard import Guard
+from starter.problems import MEDIA_TYPE, FieldProblem, Problem, problem_of, problem_response
+from starter.render import BRAND, HERE, Pages, Static
+from starter.run import run_cli
+from starter.tenure import Tenure
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 30.0
+DRAIN_SECONDS = 10
+DESCRIPTION = "Cloud trials from signup to their end. Every error is a problem document that says what to do next."
+TITLES = {404: "Not found", 405: "Method not allowed", 413: "Too long"}
+ADVICE = {404: "Check the address; the API's document is /openapi.json", 405: "See /docs for what this address takes"}
+
+
+def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RETRY_SECONDS) -> FastAPI:
+    """The application. ``retry_seconds`` is how often failed signups that still wait for their rescue are started (A21)."""
+    templates = Pages(settings, tenure.policy)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(retry_for_ever(tenure, retry_seconds))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    app = FastAPI(title=f"{BRAND} API", version="1", description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.include_router(api.router(tenure))
+    app.include_router(webhooks.router(tenure, settings))
+    app.include_router(health.router(health.probes(tenure, settings)))
+    app.include_router(pages.router(tenure, templates))
+    app.include_router(links.router(tenure, settings, templates))
+    app.include_router(console.router(tenure, templates))
+    app.include_router(docs.router(templates))
+    app.router.routes.append(Mount("/static", Static(directory=HERE / "static"), name="static"))
+    _describe_problem(app)
+
+    def answer(request: Request, problem: Problem) -> Response:
+        """A problem in the form that the caller reads: a page for a person at a browser, JSON for a program."""
+        if _is_program(request):
+            return problem_response(problem)
+        return templates.trouble(problem.status, problem.title, problem.detail, problem.do, event=problem.event)
+
+    @app.exception_handler(TenureError)
+    async def on_ours(request: Request, error: TenureError) -> Response:
+        return answer(request, problem_of(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        return answer(request, _invalid(error))
+
+    @app.exception_handler(HTTPException)
+    async def on_http(request: Request, error: HTTPException) -> Response:
+        problem = Problem(
+            title=TITLES.get(error.status_code, "It did not work"),
+            status=error.status_code,
+            detail=str(error.detail),
+            do=ADVICE.get(error.status_code, "See /docs for what this address takes"),
+            code="http",
+        )
+        response = answer(request, problem)
+        response.headers.update(error.headers or {})
+        return response
+
+    app.add_middleware(Guard, answer=answer)
+    return app
+
+
+async def retry_for_ever(tenure: Tenure, seconds: float) -> None:
+    """Start the rescues that an outage held up, now and every so often. What goes wrong is logged and tried again."""
+    while True:
+        try:
+            if started := await tenure.retry_failed_signups():
+                log.info("rescues started for %d failed signups", started)
+        except Exception as error:
+            log.warning("failed signups still wait for their rescue: %s", error)
+        await asyncio.sleep(seconds)
+
+
+def _is_program(request: Request) -> bool:
+    return request.url.path.startswith(("/api/", "/webhooks/", "/healthz", "/openapi.json")) or "text/html" not in request.headers.get(
+        "accept", ""
+    )
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    found = [
+        FieldProblem(field=".".join(str(part) for part in fault["loc"]), detail=str(fault["msg"]).removeprefix("Value error, "))
+        for fault in error.errors()[:20]
+    ]
+    detail = "; ".join(f"{fault.field}: {fault.detail}" for fault in found)
+    return Problem(
+        title="That cannot be used",
+        status=422,
+        detail=detail,
+        do="Correct it and send it again; see /docs",
+        code="bad_input",
+        errors=tuple(found),
+    )
+
+
+def _describe_problem(app: FastAPI) -> None:
+    """Put our problem's schema into the document, in the place of the framework's own shape of a validation error."""
+    generate = app.openapi
+
+    def document() -> dict[str, object]:
+        if app.openapi_schema is None:
+            made = generate()
+            schemas = made["components"]["schemas"]
+            schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}))
+            schemas["Problem"] = schema
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            for operation in (operation for methods in made["paths"].values() for operation in methods.values()):
+                for answered in operation["responses"].values():
+                    if MEDIA_TYPE in answered.get("content", {}):
+                        answered["content"].pop("application/json", None)
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # the documented way to extend the document
+
+
+class Server(uvicorn.Server):
+    """Ends in order on SIGTERM and SIGINT, and then returns; uvicorn's own would raise the signal again, and exit with its code."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+async def serve(settings: Settings, host: str, port: int) -> None:
+    """Connect to everything and serve until a signal comes. Temporal need not be up yet: ``/healthz`` says when it is."""
+    policy = policies.load(settings.policy_file) if settings.policy_file else policies.default()
+    ledger = Ledger(settings.ledger_url)
+    await asyncio.to_thread(ledger.create)
+    try:
+        client = await connect(fallback=f"127.0.0.1:{settings.temporal_port}", lazy=True)
+        app = create_app(Tenure(client, ledger, settings, policy), settings)
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+        await Server(config).serve()
+    finally:
+        ledger.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the web process; returns its exit code."""
+    settings = Settings()
+    parser = argparse.ArgumentParser(prog="python -m starter.web", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=settings.web_port, help="the port to listen on (default: %(default)s)")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        run_cli(serve(settings, given.host, given.port))
+    except TenureError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

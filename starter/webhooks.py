@@ -1,0 +1,161 @@
+"""What GitHub tells us of our issues: ``POST /webhooks/github``, checked by signature, turned into a signal of the trial that raised the issue.
+
+Polling is the fallback of every event (A9), so an event that is lost, late or told twice changes nothing but the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import re
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Request
+from pydantic import Field
+
+from activities.settings import Settings
+from domain.base import Message
+from domain.messages import IssueEvent
+from starter.errors import Unavailable
+from starter.problems import PROBLEMS, Fault
+from starter.tenure import Tenure
+
+log = logging.getLogger(__name__)
+
+SIGNAL_SECONDS = 5.0  # GitHub gives up after ten
+
+# The customer's words stand in the body too, so whoever searches takes the last marker: ours is written after everything else.
+_MARKER = re.compile(r"<!-- tenure:(?P<workflow>[^\s/]+)/[0-9a-f]{8}\.\d+/\S+ -->")
+_READY = re.compile(r"Instance ready:\s*https://(?P<host>[a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.IGNORECASE)
+
+
+class Heard(Message):
+    """What became of a delivery. ``why`` is said when it concerns no trial of ours; GitHub's delivery log shows it."""
+
+    result: Literal["signalled", "ignored", "pong"]
+    workflow: str = ""
+    why: str = ""
+
+
+class _Label(Message):
+    name: str
+
+
+class _Issue(Message):
+    number: int
+    body: str | None = None
+    state: Literal["open", "closed"] = "open"
+    labels: tuple[_Label, ...] = ()
+
+
+class _Comment(Message):
+    body: str | None = None
+
+
+class _Repository(Message):
+    full_name: str = ""
+
+
+class _Payload(Message):
+    """The little that we read of GitHub's ``issues`` and ``issue_comment`` payloads."""
+
+    action: str = Field(default="", max_length=100)
+    issue: _Issue
+    comment: _Comment | None = None
+    repository: _Repository = _Repository()
+
+
+def signed(secret: str, body: bytes, header: str) -> bool:
+    """Whether ``header`` (``X-Hub-Signature-256``) is the signature of these raw bytes. Takes the same time whatever differs."""
+    expected = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return hmac.compare_digest(expected.encode(), header.encode("utf-8", "replace"))
+
+
+def workflow_of(body: str) -> str:
+    """The workflow that raised the issue with this body; empty when no marker of ours is in it."""
+    workflows: list[str] = _MARKER.findall(body)
+    return workflows[-1] if workflows else ""
+
+
+def host_of(comment: str) -> str:
+    """The host that a comment of the Cloud team names as ready; empty when it names none."""
+    found = _READY.search(comment)
+    return found["host"].lower() if found else ""
+
+
+def event_of(payload: _Payload) -> IssueEvent:
+    """What the workflow is told: the state of the issue after the event."""
+    comment = payload.comment
+    return IssueEvent(
+        issue=payload.issue.number,
+        action="commented" if comment else payload.action,
+        labels=tuple(label.name for label in payload.issue.labels),
+        state=payload.issue.state,
+        host=host_of(comment.body or "") if comment and payload.action != "deleted" else "",
+    )
+
+
+def router(tenure: Tenure, settings: Settings) -> APIRouter:
+    """The route, for :func:`starter.web.create_app`. The body's size is limited before it gets here."""
+    routes = APIRouter(tags=["webhooks"])
+    secret = settings.github_webhook_secret.get_secret_value()
+
+    @routes.post(
+        "/webhooks/github",
+        summary="A delivery of GitHub",
+        status_code=202,
+        responses={401: PROBLEMS[401], 413: PROBLEMS[413], 422: PROBLEMS[422], 503: PROBLEMS[503]},
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}},
+    )
+    async def github(
+        request: Request,
+        x_github_event: Annotated[str, Header()] = "",
+        x_github_delivery: Annotated[str, Header()] = "",
+        x_hub_signature_256: Annotated[str, Header()] = "",
+    ) -> Heard:
+        """Answers 202 to every delivery with a right signature; what concerns no trial of ours is ignored, and says why."""
+        body = await request.body()
+        if not secret or not signed(secret, body, x_hub_signature_256):
+            raise Fault(
+                401,
+                "wrong signature",
+                "X-Hub-Signature-256 is not the signature of this body",
+                "set the webhook's secret on GitHub to the value of TENURE_GITHUB_WEBHOOK_SECRET",
+            )
+        if x_github_event == "ping":
+            return Heard(result="pong")
+        if x_github_event not in ("issues", "issue_comment"):
+            return Heard(result="ignored", why=f"no trial listens to {x_github_event or 'a delivery without X-GitHub-Event'}")
+        payload = _parsed(body)
+        if payload.repository.full_name != settings.github_repo:
+            return Heard(result="ignored", why=f"our issues are raised in {settings.github_repo}")
+        workflow = workflow_of(payload.issue.body or "")
+        if not workflow:
+            return Heard(result="ignored", why="the issue carries no marker of ours")
+        try:
+            async with asyncio.timeout(SIGNAL_SECONDS):
+                heard = await tenure.issue_event(workflow, event_of(payload))
+        except TimeoutError:
+            raise Unavailable(f"{workflow} could not be told in time", "Redeliver it; polling finds out meanwhile") from None
+        if not heard:
+            return Heard(result="ignored", workflow=workflow, why="the workflow has ended")
+        log.info("delivery %s: issue %d, %s -> %s", x_github_delivery, payload.issue.number, payload.action, workflow)
+        return Heard(result="signalled", workflow=workflow)
+
+    return routes
+
+
+def _parsed(body: bytes) -> _Payload:
+    try:
+        tree: Any = json.loads(body)
+        return _Payload.model_validate(tree)
+    except (ValueError, RecursionError):  # a ValidationError is a ValueError, and so are JSON's and UTF-8's errors
+        raise Fault(
+            422,
+            "not a delivery of GitHub",
+            "the body is not the JSON of an issues or issue_comment event",
+            "set the webhook's content type on GitHub to application/json",
+        ) from None

@@ -1,0 +1,135 @@
+"""Licence keys, through the sandbox's licensing API: one key an act, on a subscription of its own, whatever is lost on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from activities.ledger import Ledger, NotDone
+from activities.licensing import Licensing
+from activities.settings import Settings
+from activities.vault import Vault
+from domain.acts import IssueKey, LicenseBatch
+from sandbox.core import Fault
+from sandbox.graphql_api import decode_license
+from sandbox.server import SandboxServer
+
+AS_OF = datetime(2026, 3, 2, 9, 0, 0, 123456, tzinfo=UTC)
+UNTIL = AS_OF + timedelta(days=37)
+SUBJECT = "trial-acme.com/0a1b2c3d.1"
+TRIAL = IssueKey(key="extension-key", account="acme", purpose="trial", tags=("plan:enterprise-1", "trial"), seats=100, expires_at=UNTIL)
+GENERIC = TRIAL.model_copy(update={"key": "rotation-1", "account": "tenure-trials", "purpose": "generic", "seats": 1000})
+
+
+@pytest.fixture
+def licensing(settings: Settings, ledger: Ledger, vault: Vault) -> Iterator[Licensing]:
+    made = Licensing(settings, ledger, vault)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def remote(sandbox: SandboxServer) -> Any:
+    return sandbox.world.services["licensing"]
+
+
+def batch(*acts: IssueKey, subject: str = SUBJECT) -> LicenseBatch:
+    return LicenseBatch(subject=subject, as_of=AS_OF, acts=acts)
+
+
+def effects(sandbox: SandboxServer) -> list[str]:
+    return [effect.act for effect in sandbox.world.log.effects]
+
+
+def test_a_key_goes_to_the_vault(licensing: Licensing, vault: Vault, sandbox: SandboxServer, ledger: Ledger) -> None:
+    receipt = licensing.licensing(batch(TRIAL)).of("extension-key")
+    info = decode_license(vault.get(receipt.data["vault"]))
+    assert info is not None
+    assert (info.user_count, info.expires_at) == (100, int(UNTIL.timestamp()))
+    assert info.tags[:3] == ("plan:enterprise-1", "trial", "customer:acme")
+    assert info.tags[3].startswith("tenure:")
+    assert receipt.data["tags"] == ", ".join(info.tags)
+    assert (receipt.data["seats"], datetime.fromisoformat(receipt.data["expires_at"])) == ("100", UNTIL)
+    assert vault.get(receipt.data["vault"]) not in receipt.model_dump_json()
+    assert licensing.licensing(batch(TRIAL)).of("extension-key") == receipt
+    assert effects(sandbox) == ["user.created", "subscription.created", "license.created"]
+    assert ledger.current_cohort() is None
+
+
+def test_each_key_has_a_subscription_of_its_own(licensing: Licensing, sandbox: SandboxServer) -> None:
+    second = TRIAL.model_copy(update={"key": "production-key", "purpose": "production"})
+    receipts = licensing.licensing(batch(TRIAL, second))
+    assert receipts.of("extension-key").ref != receipts.of("production-key").ref
+    assert effects(sandbox).count("subscription.created") == 2
+    assert effects(sandbox).count("user.created") == 1
+
+
+def test_a_lost_key_is_found_by_its_tags(licensing: Licensing, vault: Vault, sandbox: SandboxServer, remote: Any) -> None:
+    licensing.licensing(batch(TRIAL, subject="trial-other.com/1.1"))  # alike, but another's
+    sandbox.world.faults.append(Fault("licensing", "cut_after", match="generateProductLicense"))
+    with pytest.raises(ApplicationError, match="may or may not have acted"):
+        licensing.licensing(batch(TRIAL))
+    made = [one.key for one in remote.licenses.values()]
+    receipt = licensing.licensing(batch(TRIAL)).of("extension-key")
+    assert vault.get(receipt.data["vault"]) == made[-1] != made[0]
+    assert effects(sandbox).count("license.created") == 2
+    assert effects(sandbox).count("subscription.created") == 2
+
+
+def test_a_subscription_made_in_vain_is_used(licensing: Licensing, sandbox: SandboxServer) -> None:
+    sandbox.world.faults.append(Fault("licensing", "cut_after", match="createProductSubscription"))
+    with pytest.raises(ApplicationError):
+        licensing.licensing(batch(TRIAL))
+    licensing.licensing(batch(TRIAL))
+    assert effects(sandbox) == ["user.created", "subscription.created", "license.created"]
+
+
+def test_an_account_made_in_vain_is_used(licensing: Licensing, sandbox: SandboxServer) -> None:
+    sandbox.world.faults.append(Fault("licensing", "cut_after", match="createUser"))
+    with pytest.raises(ApplicationError):
+        licensing.licensing(batch(TRIAL))
+    licensing.licensing(batch(TRIAL))
+    assert effects(sandbox) == ["user.created", "subscription.created", "license.created"]
+
+
+def test_a_cut_before_it_acts_is_made_up_for(licensing: Licensing, sandbox: SandboxServer) -> None:
+    sandbox.world.faults.append(Fault("licensing", "cut_before", match="generateProductLicense"))
+    with pytest.raises(ApplicationError):
+        licensing.licensing(batch(TRIAL))
+    licensing.licensing(batch(TRIAL))
+    assert effects(sandbox) == ["user.created", "subscription.created", "license.created"]
+
+
+def test_a_generic_key_becomes_the_current_cohort(licensing: Licensing, ledger: Ledger, vault: Vault) -> None:
+    for number in (1, 2):
+        act = GENERIC.model_copy(update={"key": f"rotation-{number}"})
+        for _ in range(2):
+            receipt = licensing.new_cohort(batch(act, subject="generic-license/1.1")).of(act.key)
+    cohort = ledger.current_cohort()
+    assert cohort is not None
+    assert (cohort.number, cohort.subject, cohort.vault, cohort.subscription) == (
+        2,
+        "generic-license/1.1",
+        receipt.data["vault"],
+        receipt.ref,
+    )
+    assert (cohort.seats, cohort.tags, cohort.rotated_at, cohort.expires_at) == (1000, GENERIC.tags, AS_OF, UNTIL)
+
+
+def test_a_wrong_token_is_told(licensing: Licensing, remote: Any) -> None:
+    remote.token = "another"
+    with pytest.raises(NotDone, match="does not accept our credential") as refused:
+        licensing.licensing(batch(TRIAL))
+    assert (refused.value.type, refused.value.next_retry_delay) == ("LicensingForbidden", timedelta(minutes=5))
+
+
+def test_a_rate_limit_says_when(licensing: Licensing, sandbox: SandboxServer, ledger: Ledger) -> None:
+    sandbox.world.faults.append(Fault("licensing", "rate_limit", match="FindAccount", retry_after=9))
+    with pytest.raises(NotDone, match=r"waiting: extension-key") as limited:
+        licensing.licensing(batch(TRIAL))
+    assert limited.value.next_retry_delay == timedelta(seconds=9)
+    assert ledger.effects() == []

@@ -1,0 +1,181 @@
+"""GitHub's deliveries: the signature over the raw bytes, which workflow an issue belongs to, and what is ignored."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.starter.web_fakes import Site, site_in
+
+from domain.messages import IssueEvent
+from starter import webhooks
+from starter.errors import Unavailable
+from starter.webhooks import host_of, signed, workflow_of
+
+MARKER = "<!-- tenure:trial-acme.com/0a1b2c3d.1/request -->"
+SAMPLES = Path(__file__).parents[3] / "shared" / "contracts"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with site_in(tmp_path) as made:
+        yield made
+
+
+def issue(body: str | None = f"intro\n\n{MARKER}\n", **more: Any) -> dict[str, Any]:
+    return {"number": 7, "state": "open", "body": body, "labels": [{"name": "mi", "color": "ccc"}, {"name": "team/cloud"}], **more}
+
+
+def payload(action: str = "labeled", **more: Any) -> dict[str, Any]:
+    return {"action": action, "issue": issue(), "repository": {"full_name": "acme-vendor/customer"}, **more}
+
+
+async def deliver(site: Site, tree: object, event: str = "issues", *, secret: str = "", signature: str | None = None) -> httpx.Response:
+    body = tree if isinstance(tree, bytes) else json.dumps(tree).encode()
+    key = secret or site.settings.github_webhook_secret.get_secret_value()
+    made = "sha256=" + hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"X-GitHub-Event": event, "X-GitHub-Delivery": "d-1", "X-Hub-Signature-256": made if signature is None else signature}
+    return await site.http.post("/webhooks/github", content=body, headers=headers | {"Content-Type": "application/json"})
+
+
+def test_the_signature_is_githubs() -> None:
+    # The example that GitHub's documentation gives for testing one's own implementation.
+    expected = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+    assert signed("It's a Secret to Everybody", b"Hello, World!", expected)
+    assert not signed("It's a Secret to Everybody", b"Hello, World! ", expected)
+    assert not signed("another", b"Hello, World!", expected)
+    assert not signed("It's a Secret to Everybody", b"Hello, World!", "sha256=é")
+
+
+@pytest.mark.parametrize("signature", ["", "sha256=", "sha1=abc", "sha256=" + "0" * 64, "nonsense é".encode().decode("latin-1")])
+async def test_a_wrong_signature_is_refused_before_anything_is_read(site: Site, signature: str) -> None:
+    answer = await deliver(site, b"{not json", signature=signature.encode("ascii", "replace").decode())
+    assert answer.status_code == 401
+    assert "TENURE_GITHUB_WEBHOOK_SECRET" in answer.json()["do"]
+    assert site.tenure.calls == []
+
+
+async def test_a_signature_with_another_secret_is_refused(site: Site) -> None:
+    assert (await deliver(site, payload(), secret="another")).status_code == 401
+
+
+async def test_without_a_secret_nothing_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENURE_GITHUB_WEBHOOK_SECRET", "")
+    async with site_in(tmp_path) as site:
+        body = json.dumps(payload()).encode()
+        unkeyed = "sha256=" + hmac.new(b"", body, hashlib.sha256).hexdigest()
+        assert (await deliver(site, body, secret="x", signature=unkeyed)).status_code == 401
+
+
+async def test_a_label_becomes_a_signal_of_the_trial_that_raised_the_issue(site: Site) -> None:
+    answer = await deliver(site, payload())
+    assert (answer.status_code, answer.json()["result"]) == (202, "signalled")
+    expected = IssueEvent(issue=7, action="labeled", labels=("mi", "team/cloud"), state="open", host="")
+    assert site.tenure.of("issue_event") == [("trial-acme.com", expected)]
+
+
+async def test_a_comment_names_the_host(site: Site) -> None:
+    comment = {"body": "Instance ready: https://Acme.cloud.tenure.example/\nkey below"}
+    await deliver(site, payload("created", comment=comment), "issue_comment")
+    ((_, event),) = site.tenure.of("issue_event")
+    assert (event.action, event.host) == ("commented", "acme.cloud.tenure.example")
+
+
+async def test_a_deleted_comment_names_nothing(site: Site) -> None:
+    await deliver(site, payload("deleted", comment={"body": "Instance ready: https://acme.cloud.tenure.example"}), "issue_comment")
+    ((_, event),) = site.tenure.of("issue_event")
+    assert event.host == ""
+
+
+@pytest.mark.parametrize(
+    ("event", "tree"),
+    [
+        ("push", {"ref": "refs/heads/main"}),
+        ("issues", payload() | {"issue": issue("an issue of somebody else")}),
+        ("issues", payload() | {"issue": issue(None)}),
+        ("issues", payload() | {"issue": issue("<!-- tenure:nonsense -->")}),
+        ("issues", payload() | {"repository": {"full_name": "stranger/customer"}}),
+    ],
+)
+async def test_what_concerns_no_trial_of_ours_is_ignored_and_says_why(site: Site, event: str, tree: dict[str, Any]) -> None:
+    answer = await deliver(site, tree, event)
+    assert (answer.status_code, answer.json()["result"]) == (202, "ignored")
+    assert answer.json()["why"]
+    assert site.tenure.calls == []
+
+
+async def test_a_ping_is_answered(site: Site) -> None:
+    assert (await deliver(site, {"zen": "Design for failure."}, "ping")).json()["result"] == "pong"
+
+
+async def test_an_event_for_an_ended_workflow_is_no_error(site: Site) -> None:
+    site.tenure.script.heard = False
+    answer = await deliver(site, payload())
+    assert (answer.status_code, answer.json()["result"]) == (202, "ignored")
+
+
+async def test_a_redelivery_is_the_same_signal_again(site: Site) -> None:
+    await deliver(site, payload())
+    await deliver(site, payload())
+    first, second = site.tenure.of("issue_event")
+    assert first == second
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"issue": {}}', b"\xff\xfe", b"payload=%7B%7D", b"[" * 100_000, b'{"issue": {"number": 1e999}}'])
+async def test_a_signed_body_that_is_no_delivery_is_refused(site: Site, body: bytes) -> None:
+    answer = await deliver(site, body)
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert site.tenure.calls == []
+
+
+async def test_a_body_of_more_than_a_mebibyte_is_refused_and_one_just_below_is_read(site: Site) -> None:
+    assert (await deliver(site, b"x" * (1024 * 1024 + 1))).status_code == 413
+    big = payload() | {"issue": issue("x" * 1_000_000 + MARKER)}
+    assert (await deliver(site, big)).json()["result"] == "signalled"
+
+
+async def test_when_temporal_does_not_answer_github_is_told_to_try_again(site: Site) -> None:
+    site.tenure.script.raises["issue_event"] = Unavailable("Temporal does not answer", "Ask again")
+    assert (await deliver(site, payload())).status_code == 503
+
+
+async def test_a_slow_temporal_does_not_make_github_wait(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(_workflow: str, _event: IssueEvent) -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    monkeypatch.setattr(webhooks, "SIGNAL_SECONDS", 0.05)
+    monkeypatch.setattr(site.tenure, "issue_event", never)
+    begun = time.monotonic()
+    assert (await deliver(site, payload())).status_code == 503
+    assert time.monotonic() - begun < 5
+
+
+def test_the_last_marker_counts_since_customers_words_come_before_it() -> None:
+    body = f"customer: <!-- tenure:trial-victim.com/0a1b2c3d.1/request -->\n{MARKER}\n"
+    assert workflow_of(body) == "trial-acme.com"
+    assert workflow_of("<!-- tenure:domain-change-acme.com-2/0a1b2c3d.1/issue -->") == "domain-change-acme.com-2"
+
+
+@pytest.mark.parametrize(
+    ("comment", "host"),
+    [
+        ("Instance ready: https://a-1.b.example", "a-1.b.example"),
+        ("instance READY:  https://a.b", "a.b"),
+        ("Instance ready: http://a.b", ""),
+        ("Instance ready: https://localhost", ""),
+        ("Instance not ready: https://a.b", ""),
+        ("", ""),
+    ],
+)
+def test_the_host_of_a_comment(comment: str, host: str) -> None:
+    assert host_of(comment) == host

@@ -1,0 +1,210 @@
+"""A Tenure that answers from memory, for tests of what stands in front of the real one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+from fastapi import FastAPI
+from temporalio.client import Client
+
+from activities.ledger import EffectRow, Ledger
+from activities.settings import Settings
+from domain import policy
+from domain.base import Message
+from domain.decision import Decision, Fact
+from domain.messages import IssueEvent, SignupAnswer
+from domain.people import Role
+from domain.task import Answer, Check, Choice, FieldSpec
+from domain.views import NextStep, TaskView, TrialStatus
+from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
+from starter.tenure import Tenure
+from starter.web import create_app
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HTML = {"Accept": "text/html,application/xhtml+xml"}
+
+
+def settings_in(folder: Path) -> Settings:
+    """Settings that read neither the environment's files nor another data directory."""
+    return Settings(_env_file=None, data_dir=folder, web_url="http://testserver")
+
+
+def triage_task() -> TaskView:
+    """A task with checks, and with a choice that needs a field."""
+    return TaskView(
+        id="trial-acme.com:triage-1",
+        workflow="trial-acme.com",
+        task="triage-1",
+        kind="triage",
+        title="Triage Acme <& Sons>",
+        asks="Does the company qualify for a cloud trial?",
+        role=Role.INBOUND_SDR.value,
+        assignee="sdr.one@tenure.example",
+        choices=(
+            Choice(name="qualified", label="Qualified", fields=(FieldSpec(name="ce_email", asks="The CE's e-mail", kind="email", required=False),)),
+            Choice(name="disqualified", label="Not qualified", fields=(FieldSpec(name="reason", asks="Why not"),)),
+        ),
+        checks=(Check(name="core_use_case", question="Is the core use case ours?"), Check(name="fits_size", question="Does the size fit?")),
+        opened_at=NOON,
+        due_at=NOON + timedelta(hours=24),
+    )
+
+
+@dataclass
+class Call:
+    """One call that reached the service."""
+
+    name: str
+    args: tuple[Any, ...]
+
+
+@dataclass
+class Script:
+    """What the service answers: ``raises`` by method name, and the signup's answer."""
+
+    raises: dict[str, Exception] = field(default_factory=dict)
+    signup: SignupAnswer = field(
+        default_factory=lambda: SignupAnswer(
+            domain="acme.com", trial="trial-acme.com", case="3", outcome="triage", message="A person looks at your signup within 24 hours."
+        )
+    )
+    heard: bool = True
+    retried: int = 0
+
+
+class FakeTenure(Tenure):
+    """Keeps what it was asked in ``calls`` and answers by its ``script``. Its ledger is a real one."""
+
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+        super().__init__(cast(Client, None), ledger, settings, policy.default())
+        self.calls: list[Call] = []
+        self.script = Script()
+
+    def _called(self, name: str, *args: Any) -> None:
+        self.calls.append(Call(name, args))
+        if error := self.script.raises.get(name):
+            raise error
+
+    def of(self, name: str) -> list[tuple[Any, ...]]:
+        """The arguments of the calls of that method."""
+        return [call.args for call in self.calls if call.name == name]
+
+    async def signup(self, form: SignupForm) -> SignupAnswer:
+        self._address(form.email)  # the real check of the address
+        self._called("signup", form)
+        return self.script.signup
+
+    async def request_trial(self, form: TrialRequestForm) -> str:
+        self._called("request_trial", form)
+        return "the CE's manager is asked"
+
+    async def act_on(self, workflow_id: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
+        self._called("act_on", workflow_id, name, message, event_id)
+        return f"{name} done"
+
+    async def answer(self, task_id: str, answer: Answer, event_id: str = "") -> str:
+        self._called("answer", task_id, answer, event_id)
+        return f"{answer.choice} taken"
+
+    async def join(self, form: JoinForm) -> str:
+        self._called("join", form)
+        return "the administrator is asked to invite you"
+
+    async def issue_event(self, workflow_id: str, event: IssueEvent) -> bool:
+        self._called("issue_event", workflow_id, event)
+        return self.script.heard
+
+    async def failed_signup(self, form: SignupForm, error: str) -> str:
+        self._called("failed_signup", form, error)
+        return "kept-1"
+
+    async def retry_failed_signups(self) -> int:
+        self._called("retry_failed_signups")
+        return self.script.retried
+
+    async def trials(self, limit: int = 20, page: str = "", *, stage: str = "", closed: bool = False) -> TrialPage:
+        self._called("trials", limit, page, stage, closed)
+        rows = (
+            TrialRow(
+                domain="acme.com",
+                workflow="trial-acme.com",
+                run="r1",
+                stage="triage",
+                owner="ce.one@tenure.example",
+                due_at=NOON + timedelta(hours=24),
+                open=True,
+                status="running",
+                started_at=NOON,
+            ),
+            TrialRow(domain="initech.com", workflow="trial-initech.com", run="r2", open=True, status="running", started_at=NOON),
+        )
+        return TrialPage(rows=rows, counts={"running": 2, "completed": 5}, next_page="bmV4dA==")
+
+    async def trial(self, domain: str) -> TrialView:
+        self._called("trial", domain)
+        decision = Decision(
+            what="activity",
+            outcome="extend",
+            rule="The instance was used within the window, so the trial goes on.",
+            handbook="A13",
+            at=NOON,
+            policy="abc",
+            facts=(Fact(name="joiners", value=3, source="instance", as_of=NOON),),
+            nearest="no joiner and no search",
+        )
+        status = TrialStatus(domain="acme.com", company="Acme", stage="extended", in_words="The trial goes on until day 30.", host="acme.cloud.tenure.example", ce="ce.one@tenure.example")
+        step = NextStep(at=NOON + timedelta(days=12), what="the CE is asked to extend, convert or terminate")
+        return TrialView(
+            workflow="trial-acme.com", run="r1", open=True, at=NOON, status=status, next_steps=(step,), dossier=(decision,), tasks=(triage_task(),)
+        )
+
+    async def tasks(self, limit: int = 50, *, role: str = "", assignee: str = "") -> list[TaskView]:
+        self._called("tasks", limit, role, assignee)
+        return [triage_task()]
+
+    async def effects(self, domain: str) -> list[EffectRow]:
+        self._called("effects", domain)
+        return [
+            EffectRow(
+                number=1,
+                subject="trial-acme.com/12345678.1",
+                key="alert",
+                system="slack",
+                act="message.posted",
+                summary="Alert in #cloud-trial-alerts",
+                as_of=NOON,
+                begun_at=NOON,
+                done_at=NOON,
+                attempts=1,
+                receipt=None,
+            )
+        ]
+
+
+@dataclass
+class Site:
+    """The application over a fake service, and a client of it that follows no redirects."""
+
+    tenure: FakeTenure
+    settings: Settings
+    app: FastAPI
+    http: httpx.AsyncClient
+
+
+@asynccontextmanager
+async def site_in(folder: Path) -> AsyncIterator[Site]:
+    """A site whose ledger is a new database in ``folder``."""
+    settings = settings_in(folder)
+    ledger = Ledger(settings.ledger_url)
+    ledger.create()
+    tenure = FakeTenure(ledger, settings)
+    app = create_app(tenure, settings)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as http:
+        yield Site(tenure, settings, app, http)
+    ledger.close()

@@ -1,0 +1,75 @@
+"""A whole Tenure for one test: the real dev server with a clock for each workflow, a worker with the real activities, the sandbox, a ledger."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from temporalio.common import SearchAttributeKey
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.all import activities
+from activities.ledger import Ledger
+from activities.settings import Settings
+from sandbox.server import SandboxServer
+from tests.workflows.play import Play
+from workflows.all import ALL
+from workflows.attributes import DOMAIN, DUE_AT, OWNER, STAGE
+
+FLAGS = {
+    "frontend.WorkflowTimeSkippingEnabled": "true",
+    "history.timerProcessorMaxTimeShift": '"1ms"',
+    "system.forceSearchAttributesCacheRefreshOnRead": "true",
+    "matching.numTaskqueueReadPartitions": "1",
+    "matching.numTaskqueueWritePartitions": "1",
+}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def env() -> AsyncIterator[WorkflowEnvironment]:
+    keys: list[SearchAttributeKey[object]] = [STAGE, OWNER, DUE_AT, DOMAIN]  # type: ignore[list-item]
+    flags = [part for key, value in FLAGS.items() for part in ("--dynamic-config-value", f"{key}={value}")]
+    environment = await WorkflowEnvironment.start_time_skipping_v2(
+        dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
+        dev_server_extra_args=flags,
+        dev_server_log_level="error",
+        data_converter=pydantic_data_converter,
+        search_attributes=keys,
+    )
+    async with environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=16)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def play(
+    env: WorkflowEnvironment, settings: Settings, ledger: Ledger, sandbox: SandboxServer, threads: ThreadPoolExecutor
+) -> AsyncIterator[Play]:
+    queue = f"tenure-{uuid.uuid4().hex[:8]}"
+    made = Play(env, queue, settings, ledger, sandbox)
+    with activities(settings, ledger, made.sign_up_again) as acts:
+        worker = Worker(
+            env.client,
+            task_queue=queue,
+            workflows=ALL,
+            activities=acts,
+            activity_executor=threads,
+            max_concurrent_activities=16,
+            workflow_failure_exception_types=[Exception],
+        )
+        async with worker:
+            yield made
+            failures = await made.failures()
+            await made.close()
+    assert failures == []

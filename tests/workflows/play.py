@@ -1,0 +1,222 @@
+"""What a scenario does and sees: companies sign up, people answer, days pass, and the effects stand in the ledger by day."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from temporalio.client import WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+
+from activities.ledger import Ledger
+from activities.licensing import Licensing
+from activities.pool import Pool
+from activities.registry import Registry
+from activities.salesforce import Salesforce
+from activities.settings import Settings
+from activities.vault import Vault
+from domain import ids, policy
+from domain.acts import IssueKey, LicenseBatch
+from domain.decision import Decision
+from domain.messages import SignupAgain, SignupAnswer
+from domain.policy import Policy
+from domain.views import TaskView, TrialStatus
+from sandbox.server import SandboxServer
+from starter.forms import SignupForm
+from starter.tenure import Tenure
+
+T = TypeVar("T")
+DAY = timedelta(days=1)
+NOW = datetime.now(UTC)
+
+
+async def eventually(look: Callable[[], Awaitable[T]], *, within: float = 20.0) -> T:
+    """What ``look`` finds, once it is something; a test waits for state, never for time."""
+    give_up = time.monotonic() + within
+    while True:
+        found = await look()
+        if found:
+            return found
+        if time.monotonic() > give_up:
+            raise TimeoutError(f"nothing came in {within} s")
+        await asyncio.sleep(0.02)
+
+
+def changed(base: Policy, changes: Mapping[str, Any]) -> Policy:
+    """A policy with other values at dotted paths."""
+    tree = base.model_dump()
+    for path, value in changes.items():
+        *sections, leaf = path.split(".")
+        at = tree
+        for section in sections:
+            at = at[section]
+        assert leaf in at, path
+        at[leaf] = value
+    return Policy.model_validate(tree)
+
+
+class Play:
+    """One test's world. Every company of a test has a domain of its own, so that scenarios share a server."""
+
+    def __init__(self, env: WorkflowEnvironment, queue: str, settings: Settings, ledger: Ledger, sandbox: SandboxServer) -> None:
+        self.env, self.queue, self.settings, self.ledger, self.sandbox = env, queue, settings, ledger, sandbox
+        self.registry, self.pool = Registry(ledger), Pool(ledger)
+        self.tag = uuid.uuid4().hex[:6]
+        self.policy = policy.default()
+        self.began: set[str] = set()
+
+    # --- before ------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def tenure(self) -> Tenure:
+        """The way in, with the policy as it stands."""
+        return Tenure(self.env.client, self.ledger, self.settings, self.policy, task_queue=self.queue)
+
+    def company(self, name: str = "acme") -> str:
+        """A domain that no other test uses."""
+        return f"{name}-{self.tag}.com"
+
+    def set(self, **changes: Any) -> None:
+        """Change the policy of what starts from now on: ``trial__d15__mode="ask"``."""
+        self.policy = changed(self.policy, {path.replace("__", "."): value for path, value in changes.items()})
+
+    def crm(self, *accounts: dict[str, Any], **more: Any) -> None:
+        """Put accounts (and more) into the CRM, and copy it into the ledger as the schedule does."""
+        self.sandbox.world.services["salesforce"].seed({"accounts": list(accounts), **more})
+        salesforce = Salesforce.from_settings(self.settings, self.ledger)
+        salesforce.sync_accounts()
+        salesforce.close()
+
+    def warm(self, *names: str) -> list[str]:
+        """Warm instances, and the current generic key."""
+        hosts = [f"{name}-{self.tag}.{self.policy.cloud.domain_suffix}" for name in names]
+        for host in hosts:
+            self.sandbox.world.services["instances"].create(host)
+            self.pool.add_warm(host, "test/pool", NOW)
+        return hosts
+
+    def cohort(self) -> None:
+        """A current generic key, as the rotation makes it."""
+        terms = self.policy.license.generic
+        key = IssueKey(
+            key="key", account="plg-trial", purpose="generic", tags=terms.tags, seats=terms.seats, expires_at=NOW + self.policy.generic_key_life
+        )
+        vault = Vault(self.ledger, self.settings.key())
+        licensing = Licensing(self.settings, self.ledger, vault)
+        licensing.licensing(LicenseBatch(subject="test/cohort", as_of=NOW, acts=(key,)))
+        licensing.close()
+
+    def cloud(self, mode: str = "auto") -> None:
+        """Let the scripted Cloud team do what the issues ask; there is no webhook in these tests, so polling finds it."""
+        self.sandbox.world.services["cloud"].seed({"mode": mode, "delay_seconds": 0.0})
+
+    # --- what people and companies do ----------------------------------------------------------------------------------------------
+
+    async def signup(self, email: str, company: str = "Acme", first_name: str = "Bo", last_name: str = "Li") -> SignupAnswer:
+        """Somebody fills the form in."""
+        with self.env.with_time_skipping_disabled():
+            form = SignupForm(email=email, company=company, first_name=first_name, last_name=last_name)
+            answer = await self.tenure.signup(form)
+        self.began.add(answer.trial)
+        return answer
+
+    def trial(self, domain: str) -> WorkflowHandle[Any, Any]:
+        """The running trial of a domain."""
+        return self.env.client.get_workflow_handle(ids.trial(domain))
+
+    async def answer(self, domain_or_workflow: str, task: str, choice: str, by: str = "ce-1@tenure.example", **more: Any) -> str:
+        """Answer an open task, once it is open."""
+        await self.task(domain_or_workflow, task)
+        handle = self.env.client.get_workflow_handle(self._workflow(domain_or_workflow))
+        said = {"task": task, "choice": choice, "by": by, **more}
+        return str(await handle.execute_update("answer", said, result_type=str))
+
+    async def task(self, domain_or_workflow: str, kind: str) -> TaskView:
+        """The open task of that kind, once there is one."""
+
+        async def look() -> TaskView | None:
+            return next((task for task in await self.tasks(domain_or_workflow) if kind in (task.kind, task.task)), None)
+
+        found = await eventually(look)
+        assert found is not None
+        return found
+
+    async def tasks(self, domain_or_workflow: str) -> list[TaskView]:
+        handle = self.env.client.get_workflow_handle(self._workflow(domain_or_workflow))
+        return list(await handle.query("open_tasks", result_type=list[TaskView]))
+
+    async def status(self, domain: str) -> TrialStatus:
+        return TrialStatus.model_validate(await self.trial(domain).query("status", result_type=TrialStatus))
+
+    async def stage(self, domain: str, *stages: str) -> TrialStatus:
+        """The status, once the trial is in one of these stages."""
+
+        async def look() -> TrialStatus | None:
+            status = await self.status(domain)
+            return status if status.stage in stages else None
+
+        try:
+            found = await eventually(look)
+        except TimeoutError:
+            raise AssertionError(f"{domain} is in {(await self.status(domain)).stage}, not in {stages}") from None
+        assert found is not None
+        return found
+
+    async def dossier(self, domain: str) -> list[Decision]:
+        return list(await self.trial(domain).query("dossier", result_type=list[Decision]))
+
+    async def skip(self, domain_or_workflow: str, days: float = 0, hours: float = 0) -> None:
+        """Move one workflow's clock on; what falls due meanwhile happens."""
+        handle = self.env.client.get_workflow_handle(self._workflow(domain_or_workflow))
+        await self.env.fast_forward(handle, timedelta(days=days, hours=hours))
+
+    async def ended(self, domain_or_workflow: str) -> Any:
+        """The result, once the workflow has ended."""
+        handle = self.env.client.get_workflow_handle(self._workflow(domain_or_workflow))
+        return await asyncio.wait_for(handle.result(), 30)
+
+    def use(self, host: str, code_hosts: int = 1, **more: Any) -> None:
+        """Let an instance be used."""
+        self.sandbox.world.services["instances"].set_usage(host, code_hosts=code_hosts, **more)
+
+    def _workflow(self, domain_or_workflow: str) -> str:
+        known = domain_or_workflow.startswith(("trial-", "join-", "rescue-", "domain-change-"))
+        return domain_or_workflow if known else ids.trial(domain_or_workflow)
+
+    async def sign_up_again(self, again: SignupAgain) -> SignupAnswer:
+        """What the worker's activity calls."""
+        self.began.add(ids.trial(again.domain or again.contact.email.partition("@")[2]))
+        return await self.tenure.sign_up_again(again)
+
+    # --- after ---------------------------------------------------------------------------------------------------------------------
+
+    def effects(self, domain_or_workflow: str) -> dict[int, list[str]]:
+        """Every effect by day since the first one; within a day by system, and in order within a system.
+
+        Systems run side by side, so between two of them there is no order; a system's own effects are in the order of its batches.
+        """
+        rows = [row for row in self.ledger.effects(workflow=self._workflow(domain_or_workflow)) if row.done_at]
+        days: dict[int, dict[str, list[str]]] = {}
+        for row in sorted(rows, key=lambda row: row.number):
+            day = round((row.as_of - rows[0].as_of) / DAY)
+            days.setdefault(day, {}).setdefault(row.system, []).append(row.key)
+        return {day: [f"{system}: {key}" for system in sorted(systems) for key in systems[system]] for day, systems in sorted(days.items())}
+
+    async def close(self) -> None:
+        """End what the test left running."""
+        async for execution in self.env.client.list_workflows(f"TaskQueue='{self.queue}' AND ExecutionStatus='Running'"):
+            await self.env.client.get_workflow_handle(execution.id).terminate("the test is over")
+
+    async def failures(self) -> list[str]:
+        """Every failed workflow task of this test, in words: there must be none."""
+        found = []
+        async for execution in self.env.client.list_workflows(f"TaskQueue='{self.queue}'"):
+            handle = self.env.client.get_workflow_handle(execution.id, run_id=execution.run_id)
+            async for event in handle.fetch_history_events():
+                if event.HasField("workflow_task_failed_event_attributes"):
+                    found.append(f"{execution.id}: {event.workflow_task_failed_event_attributes.failure.message}")
+        return found

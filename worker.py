@@ -1,0 +1,101 @@
+"""One worker process: every workflow and every activity on the task queue ``tenure``.
+
+The server is found by ``TEMPORAL_*`` (``temporalio.envconfig``), the outside systems by ``TENURE_*``, so the same program is a worker for
+the local stack, any cluster, or Temporal Cloud. SIGTERM and SIGINT let it finish what it began, then it exits with 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+
+from domain.ids import TASK_QUEUE
+from domain.messages import SignupAgain, SignupAnswer
+from starter.connect import connect
+from starter.errors import TenureError, Unavailable
+from starter.place import read_policy, read_settings
+from starter.run import run_cli
+from starter.tenure import Tenure
+
+#: Activities at once: the size of the thread pool, and the slots that the server may fill, so that none is taken that waits for a thread.
+SLOTS = 32
+#: How long a stopping worker lets its activities finish; what is cut off is tried again by another worker.
+GRACE = timedelta(seconds=30)
+#: Seconds that the server may take to come up.
+PATIENCE = 60.0
+
+log = logging.getLogger("tenure.worker")
+
+
+def worker(client: Client, workflows: Sequence[type], activities: Sequence[Callable[..., Any]], threads: ThreadPoolExecutor) -> Worker:
+    """The worker, not yet running."""
+    return Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=workflows,
+        activities=activities,
+        activity_executor=threads,
+        max_concurrent_activities=SLOTS,
+        graceful_shutdown_timeout=GRACE,
+    )
+
+
+def way_in(tenure: Tenure) -> Callable[[SignupAgain], Awaitable[SignupAnswer]]:
+    """The service's way to sign somebody up, with its errors in Temporal's terms: what was refused would be refused again."""
+
+    async def sign_up(again: SignupAgain) -> SignupAnswer:
+        try:
+            return await tenure.sign_up_again(again)
+        except TenureError as error:
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=not isinstance(error, Unavailable)) from error
+
+    return sign_up
+
+
+async def serve() -> None:
+    """Work until SIGTERM or SIGINT. Raises a :class:`TenureError` when the settings or the server are wrong."""
+    from activities.all import activities
+    from activities.ledger import Ledger
+    from workflows.all import ALL
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    settings = read_settings()
+    client = await connect(fallback=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
+    ledger = Ledger(settings.ledger_url)
+    await asyncio.to_thread(ledger.create)
+    tenure = Tenure(client, ledger, settings, read_policy(settings))
+    with activities(settings, ledger, way_in(tenure)) as made, ThreadPoolExecutor(SLOTS, thread_name_prefix="activity") as threads:
+        async with worker(client, ALL, made, threads):
+            log.info("at work on %s for %s", TASK_QUEUE, client.service_client.config.target_host)
+            await stop.wait()
+            log.info("stopping: what runs may take %s", GRACE)
+    ledger.close()
+    log.info("stopped")
+
+
+def main() -> None:
+    """Run the worker; exits with 0 after a signal."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for chatty in ("httpx", "httpx2"):  # one line a request tells nothing that the history does not
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        run_cli(serve())
+    except TenureError as error:
+        log.error("%s", error)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""The one registry of search attributes: what operators filter by. Names are keywords, never personal data of a prospect."""
+
+from __future__ import annotations
+
+from temporalio.common import SearchAttributeKey
+
+STAGE = SearchAttributeKey.for_keyword("Stage")
+OWNER = SearchAttributeKey.for_keyword("Owner")
+DUE_AT = SearchAttributeKey.for_datetime("DueAt")
+DOMAIN = SearchAttributeKey.for_keyword("Domain")
+
+#: Name and type of each, as the server's command line and Operator API take them.
+REGISTERED = {"Stage": "Keyword", "Owner": "Keyword", "DueAt": "Datetime", "Domain": "Keyword"}

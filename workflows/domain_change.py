@@ -1,0 +1,169 @@
+"""A20: an instance moves from its random host to one of the customer's own.
+
+The admin is warned of what breaks (sign-in by SSO, permission syncing, webhooks, links; a short downtime) and must consent before
+anything is asked of the Cloud team; afterwards somebody verifies with the admin that the three configurations were redone.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from domain import ladder
+    from domain.acts import Mail, Post, RaiseIssue, RegistryAnswer, RegistryChange
+    from domain.messages import DomainChangeInput, IssueEvent
+    from domain.people import Owners, Role
+    from domain.task import Answer, Choice, Task, TaskSpec
+    from domain.views import TaskView
+    from workflows import inbox
+    from workflows.process import Process
+
+
+@workflow.defn
+class DomainChange:
+    """See the module."""
+
+    @workflow.init
+    def __init__(self, input: DomainChangeInput) -> None:
+        """State only; no commands."""
+        self.input = input
+        self.tasks: list[Task] = []
+        self.notes: list[str] = []
+        self.closed: list[int] = []
+        self.p = Process(input.policy, self.tasks, input.alerts_channel)
+        self.owners = Owners(ce=input.ce, ae=input.ae)
+        self.p.owner = ladder.email(self.owners, Role.CE)
+        self.p.stage = "consent"
+        self.p.in_words = lambda: f"{input.host} → {input.new_host}: {self.p.stage}"
+
+    @workflow.run
+    async def run(self, input: DomainChangeInput) -> str:
+        """Warn, get consent, have it moved, verify."""
+        p = self.p
+        p.spawn(p.effects.mail(self._warning()))
+        p.spawn(p.effects.slack(self._good_sign()))
+        consent = await p.ask(self._consent(), input.channel)
+        if consent is None or consent.choice == "deferred":
+            await p.settle()
+            return "deferred"
+        await self._moved()
+        p.stage = "verify"
+        await p.ask(self._verify(), input.channel)
+        await p.settle()
+        return "moved"
+
+    @workflow.update
+    async def answer(self, raw: Any = None) -> str:
+        """Answer a task."""
+        task = self.p.desk.answer(inbox.parsed(Answer, raw))
+        return f"{task.id}: taken"
+
+    @answer.validator
+    def _may_answer(self, raw: Any = None) -> None:
+        self.p.desk.check(inbox.parsed(Answer, raw))
+
+    @workflow.signal(name="answer")
+    async def _answer(self, raw: Any = None) -> None:
+        with inbox.noting(self.notes, "answer", raw):
+            self._may_answer(raw)
+            await self.answer(raw)
+
+    @workflow.signal
+    def issue_event(self, raw: Any = None) -> None:
+        """The issue changed, says the webhook."""
+        with inbox.noting(self.notes, "issue_event", raw):
+            event = inbox.parsed(IssueEvent, raw)
+            if event.state == "closed":
+                self.closed.append(event.issue)
+
+    @workflow.query
+    def open_tasks(self) -> list[TaskView]:
+        """What is asked of whom."""
+        return self.p.desk.views()
+
+    @workflow.query
+    def status(self) -> dict[str, Any]:
+        """Where it stands."""
+        return {"host": self.input.host, "new_host": self.input.new_host, "in_words": self.p.in_words(), "notes": self.notes}
+
+    # --- the steps ---------------------------------------------------------------------------------------------------------------------
+
+    def _warning(self) -> Mail:
+        i = self.input
+        values = {
+            "old_host": i.host,
+            "new_host": i.new_host,
+            "host": i.host,
+            "first_name": i.contact.first_name or i.contact.name,
+            "company": i.company or i.domain,
+            "ce_name": i.ce.name if i.ce else "",
+        }
+        sender = (i.ce.name, i.ce.email) if i.ce else None
+        to = i.contact
+        return Mail(key="mail.domain_change", template="domain_change", to=to.email, to_name=to.name, sender=sender, values=values)
+
+    def _good_sign(self) -> Post:
+        i = self.input
+        text = f"{i.company or i.domain} wants {i.new_host} instead of {i.host}: a good moment to talk about what comes after the trial."
+        return Post(key="slack.domain_change", channel=i.channel, text=text, mention=(i.ae.email,) if i.ae else ())
+
+    async def _moved(self) -> None:
+        """Raise the issue and wait until the Cloud team has closed it, or says here that it is done."""
+        i, p = self.input, self.p
+        p.stage = "moving"
+        raised = await p.effects.github(
+            RaiseIssue(
+                key="domain_change",
+                title=f"Change the host of {i.company or i.domain} to {i.new_host}",
+                intro="The admin has been warned and consents.",
+                fields={"customer": i.company or i.domain, "host": i.host, "new_host": i.new_host},
+                labels=("team/cloud", "mi", "mi/domain-change-request"),
+            )
+        )
+        number = int(raised.of("domain_change").ref or 0)
+        task = p.desk.open(self._move(number), i.channel)
+        while task.is_open and number not in self.closed:
+            poll = workflow.now() + timedelta(hours=i.policy.provisioning.poll_hours)
+            if not await p.wait(lambda: not task.is_open or number in self.closed, until=poll, summary=f"until #{number} is closed"):
+                issue = await p.effects.issue(number) if number else None
+                if issue and issue.state == "closed":
+                    self.closed.append(number)
+        p.desk.withdraw("move", f"#{number} is closed")
+        moved = RegistryChange(subject=p.effects.subject, domain=i.domain, as_of=workflow.now(), change="rehost", host=i.new_host)
+        await p.effects.local("registry", moved, RegistryAnswer, f"the instance is at {i.new_host} now")
+        await workflow.get_external_workflow_handle(i.trial).signal("rehosted", i.new_host)
+
+    def _consent(self) -> TaskSpec:
+        i = self.input
+        asks = "Their sign-in by SSO, permission syncing and webhooks stop working until they redo them, and old links break. They know by mail: do they want it?"
+        return self._task(
+            "consent",
+            f"Does the admin of {i.host} agree to the move?",
+            asks,
+            i.policy.tasks.consent_hours,
+            Choice(name="agreed", label="They agree"),
+            Choice(name="deferred", label="Not now"),
+        )
+
+    def _verify(self) -> TaskSpec:
+        i = self.input
+        asks = "Check with the admin: sign-in by SSO, permission syncing and webhooks redone?"
+        done = Choice(name="verified", label="All three work")
+        return self._task("verify", f"Verify {i.new_host} with the admin", asks, i.policy.tasks.verify_hours, done)
+
+    def _move(self, number: int) -> TaskSpec:
+        i = self.input
+        asks = "Close the issue when it is done, or say so here."
+        spec = self._task(
+            "move", f"Move {i.host} to {i.new_host} (#{number})", asks, i.policy.tasks.verify_hours, Choice(name="done", label="Moved")
+        )
+        return spec.model_copy(update={"role": Role.CLOUD, "assignee": ""})
+
+    def _task(self, kind: str, title: str, asks: str, hours: int, *choices: Choice) -> TaskSpec:
+        due = ladder.due_in(self.input.policy, workflow.now(), hours)
+        ce, ae = ladder.email(self.owners, Role.CE), ladder.email(self.owners, Role.AE)
+        rungs = ladder.ordinary(self.input.policy, due, ce, ae, ae)
+        return TaskSpec(kind=kind, title=title, asks=asks, role=Role.CE, assignee=ce, choices=choices, due_at=due, ladder=rungs)

@@ -1,0 +1,164 @@
+"""How a workflow acts on the world: one activity per outside system and moment, in order on each system, with a summary in prose.
+
+A system that is down stalls only what is asked of itself: batches for one system queue behind each other, batches for different systems
+run side by side. An act that the system refuses for good is not an end: the growth role is asked to mend it and says retry or skip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from domain.acts import (
+    Act,
+    AskIssue,
+    AskUsage,
+    Batch,
+    GitHubAct,
+    GitHubBatch,
+    InstanceAct,
+    InstanceBatch,
+    IssueState,
+    LicenseAct,
+    LicenseBatch,
+    MailAct,
+    MailBatch,
+    PagerAct,
+    PagerBatch,
+    Receipt,
+    Receipts,
+    SalesforceAct,
+    SalesforceBatch,
+    SlackAct,
+    SlackBatch,
+)
+from domain.messages import SignupAgain, SignupAnswer, Usage
+
+Result = TypeVar("Result")
+Mend = Callable[[str, str], Awaitable[bool]]
+
+#: For as long as it takes: an outside system may be down for days, and is asked again at most every five minutes.
+PATIENT = RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5))
+ONE_TRY = timedelta(seconds=60)
+#: A look that a decision waits for: after six hours it is decided without.
+LOOK = timedelta(hours=6)
+LOCAL_TRY = timedelta(seconds=10)
+
+
+class Effects:
+    """The world, for one subject: a workflow's own acts under its own keys in the ledger."""
+
+    def __init__(self, cycle: int, mend: Mend) -> None:
+        """``cycle`` counts the lives of one workflow id within one chain of runs; ``mend`` asks a person to mend a refused batch."""
+        info = workflow.info()
+        self.subject = f"{info.workflow_id}/{info.first_execution_run_id[:8]}.{cycle}"
+        self._mend = mend
+        self._turns: dict[str, asyncio.Lock] = {}
+
+    async def slack(self, *acts: SlackAct) -> Receipts:
+        """Do these acts on Slack."""
+        return await self._do("slack", SlackBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
+
+    async def github(self, *acts: GitHubAct) -> Receipts:
+        """Do these acts on GitHub."""
+        return await self._do("github", GitHubBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
+
+    async def salesforce(self, *acts: SalesforceAct) -> Receipts:
+        """Do these acts on Salesforce."""
+        return await self._do("salesforce", SalesforceBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
+
+    async def instance(self, *acts: InstanceAct) -> Receipts:
+        """Do these acts on the customer's instance."""
+        return await self._do("instance", InstanceBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
+
+    async def licensing(self, *acts: LicenseAct) -> Receipts:
+        """Do these acts on the licensing API."""
+        return await self._do("licensing", LicenseBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
+
+    async def pagerduty(self, *acts: PagerAct) -> Receipts:
+        """Do these acts on PagerDuty."""
+        return await self._do("pagerduty", PagerBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
+
+    async def mail(self, *acts: MailAct) -> Receipts:
+        """Send these mails."""
+        return await self._do("mail", MailBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
+
+    async def usage(self, host: str, admin: str) -> Usage | None:
+        """What the instance says about its use; None when it did not answer for six hours."""
+        try:
+            usage: Usage = await workflow.execute_activity(
+                "instance_usage",
+                AskUsage(host=host, admin=admin, as_of=workflow.now()),
+                result_type=Usage,
+                start_to_close_timeout=ONE_TRY,
+                schedule_to_close_timeout=LOOK,
+                retry_policy=PATIENT,
+                summary=f"usage of {host}",
+            )
+            return usage
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return None
+
+    async def issue(self, number: int) -> IssueState | None:
+        """What an issue says now; None when GitHub did not answer for six hours."""
+        try:
+            state: IssueState = await workflow.execute_activity(
+                "github_issue",
+                AskIssue(issue=number),
+                result_type=IssueState,
+                start_to_close_timeout=ONE_TRY,
+                schedule_to_close_timeout=LOOK,
+                retry_policy=PATIENT,
+                summary=f"state of issue #{number}",
+            )
+            return state
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return None
+
+    async def sign_up(self, again: SignupAgain) -> SignupAnswer:
+        """Sign a person up on their behalf, as the form would have."""
+        answer: SignupAnswer = await workflow.execute_activity(
+            "sign_up",
+            again,
+            result_type=SignupAnswer,
+            start_to_close_timeout=ONE_TRY,
+            retry_policy=PATIENT,
+            summary=f"sign up again: {again.domain}",
+        )
+        return answer
+
+    async def local(self, name: str, ask: object, result: type[Result], summary: str) -> Result:
+        """A short step on the ledger's own database, as a local activity."""
+        answer: Result = await workflow.execute_local_activity(
+            name, ask, result_type=result, start_to_close_timeout=LOCAL_TRY, retry_policy=PATIENT, summary=summary
+        )
+        return answer
+
+    async def _do(self, system: str, batch: Batch[Any], acts: Sequence[Act]) -> Receipts:
+        async with self._turns.setdefault(system, asyncio.Lock()):
+            while True:
+                try:
+                    receipts: Receipts = await workflow.execute_activity(
+                        system,
+                        batch,
+                        result_type=Receipts,
+                        start_to_close_timeout=ONE_TRY,
+                        retry_policy=PATIENT,
+                        summary=", ".join(act.key for act in acts),
+                    )
+                    return receipts
+                except ActivityError as error:
+                    if is_cancelled_exception(error) or not await self._mend(system, str(error.cause or error)):
+                        if is_cancelled_exception(error):
+                            raise
+                        return Receipts(by_key={act.key: Receipt() for act in acts})

@@ -1,0 +1,272 @@
+"""A3–A9, A26, A28: a signup is routed in one round trip; then a person triages or approves what may not be instant."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.workflow import ParentClosePolicy
+
+from domain import decide, ids, ladder
+from domain.acts import AskOwners, Claim, Claimed, KeepLead, SetLeadStatus
+from domain.decision import Decision
+from domain.messages import CeRequest, IssueEvent, JoinAsk, JoinInput, Signup, SignupAgain, SignupAnswer
+from domain.people import Owners, Role
+from domain.qualification import CE_REQUEST_CHECKS, checks
+from domain.task import Choice, FieldSpec, TaskSpec
+from domain.trial import End, Stage
+from workflows.trial_process import TrialProcess
+
+READY = "cloud-trial/instance-ready"
+
+#: The words a prospect reads, by what becomes of the signup.
+MESSAGES = {
+    "redirected": "Your company already has an instance: {host}. Sign in there; if you cannot, its administrator has been told.",
+    "instant": "Your instance is ready: {host}. The link to set your password is in your mailbox.",
+    "triage": "Thank you. A person looks at every request; you hear from us within one working day.",
+    "waitlisted": "Thank you. Every instance is in use right now; you are on the list and we write as soon as one is free.",
+    "after_teardown": "Your company's last trial is just being closed. We start a new one as soon as that is done, and write to you.",
+}
+
+
+async def route(t: TrialProcess, signup: Signup) -> SignupAnswer:
+    """Decide the case (A3) and claim an instance: nothing but a local step on the ledger's own database before the answer."""
+    s = t.state
+    if s.stage is Stage.TEARDOWN or s.end == "terminated":
+        s.waiting_signups = [*s.waiting_signups, signup]
+        return answered(t, "after_teardown")
+    if s.signup is not None or s.request is not None:
+        return again(t, signup)
+    s.signup, s.contact, s.signed_up_at = signup, signup.contact, signup.at
+    s.company = signup.company or (signup.account.name if signup.account else "") or t.input.domain.rpartition("@")[2]
+    routed = t.record(decide.route(t.policy, signup, t.input.domain))
+    s.case = routed.outcome  # type: ignore[assignment]
+    if routed.outcome == "1" and signup.instance:
+        s.host = signup.instance.host
+        return answered(t, "redirected")
+    if routed.outcome in ("3", "free_mail"):
+        return answered(t, "triage")
+    claimed = await claim(t, warm=True)
+    if claimed.outcome == "owned":
+        s.case, s.host = "1", claimed.host
+        return answered(t, "redirected")
+    if claimed.outcome == "full":
+        return answered(t, "waitlisted")
+    if claimed.outcome == "empty":
+        return answered(t, "triage")
+    return answered(t, "instant")
+
+
+def again(t: TrialProcess, signup: Signup) -> SignupAnswer:
+    """A second signup of the domain (case 1): sent to the instance there is, or told truthfully what the first one waits for."""
+    s = t.state
+    if s.contact and signup.contact.email.lower() == s.contact.email.lower():
+        outcome = "instant" if s.host and s.instance_live else "triage"
+        return answered(t, "waitlisted" if s.stage is Stage.WAITLISTED else outcome)
+    t.spawn(join(t, JoinAsk(contact=signup.contact, via="signup")))
+    return answered(t, "redirected" if s.instance_live else "triage", case="1")
+
+
+def answered(t: TrialProcess, outcome: str, case: str = "") -> SignupAnswer:
+    """The answer to a signup."""
+    return SignupAnswer.model_validate(
+        {
+            "domain": t.input.domain,
+            "trial": workflow.info().workflow_id,
+            "case": case or t.state.case or "1",
+            "outcome": outcome,
+            "host": t.state.host,
+            "message": MESSAGES[outcome].format(host=t.state.host),
+        }
+    )
+
+
+async def claim(t: TrialProcess, *, warm: bool) -> Claimed:
+    """Claim a warm instance, or room for one that will be made."""
+    s = t.state
+    ask = Claim(
+        subject=t.effects.subject,
+        domain=t.input.domain,
+        admin=t.contact.email,
+        cap=t.policy.cloud.instance_cap,
+        warm=warm,
+        host="" if warm else f"{t.slug}.{t.policy.cloud.domain_suffix}",
+        as_of=workflow.now(),
+    )
+    claimed = await t.effects.local("claim", ask, Claimed, "claim a warm instance" if warm else "reserve room for an instance")
+    if claimed.outcome != "claimed" or warm:
+        t.record(decide.claim(t.policy, claimed, workflow.now()))
+    if claimed.outcome == "claimed":
+        s.host, s.instance_live = claimed.host, warm
+    return claimed
+
+
+async def owners(t: TrialProcess, ce_email: str = "") -> Owners:
+    """Choose SDR, AE and CE: those of a named account, else by round robin (A5, A6, A9)."""
+    account = (t.state.signup.account if t.state.signup else None) or (t.state.request.account if t.state.request else None)
+    named = account if account and account.named else None
+    ask = AskOwners(
+        subject=t.effects.subject,
+        as_of=workflow.now(),
+        account=account.id if account else "",
+        named_sdr=named.named_sdr if named else None,
+        ae=named.ae if named else None,
+        ce=named.ce if named else None,
+        ce_email=ce_email,
+    )
+    t.state.owners = await t.effects.local("owners", ask, Owners, "choose the owners")
+    t.owner = ladder.email(t.state.owners, Role.CE)
+    return t.state.owners
+
+
+async def join(t: TrialProcess, ask: JoinAsk) -> None:
+    """Start the join request of a person whose company has an instance; one per domain and person (C15)."""
+    s = t.state
+    s.joins += 1
+    admin = s.signup.instance.admin if s.signup and s.signup.instance else t.contact.email
+    try:
+        await workflow.start_child_workflow(
+            "JoinRequest",
+            JoinInput(
+                domain=t.input.domain,
+                contact=ask.contact,
+                host=s.host,
+                admin=admin,
+                via=ask.via,
+                ae=s.owners.ae,
+                policy=t.policy,
+                alerts_channel=t.alerts_channel,
+            ),
+            id=ids.join(t.input.domain, ask.contact.email),
+            parent_close_policy=ParentClosePolicy.ABANDON,
+            static_summary=f"join request at {s.host or t.input.domain}",
+        )
+    except WorkflowAlreadyStartedError:
+        return
+
+
+async def redirect(t: TrialProcess) -> End:
+    """Case 1 (A4): the person is sent to the instance, and the AE makes sure that the admin knows."""
+    await join(t, JoinAsk(contact=t.contact, via="signup"))
+    t.enter(Stage.REDIRECTED)
+    return "redirected"
+
+
+def lead(t: TrialProcess) -> KeepLead:
+    """The signup's lead in the campaign."""
+    c = t.contact
+    return KeepLead(
+        key="crm.lead",
+        email=c.email,
+        first_name=c.first_name,
+        last_name=c.last_name or c.name,
+        company=t.state.company,
+        domain=t.input.domain.rpartition("@")[2],
+        source="Cloud trial" if t.input.origin == "self_serve" else "CE request",
+    )
+
+
+async def triage(t: TrialProcess) -> Decision:
+    """Case 3 (A7): an inbound SDR says yes or no to each criterion. A free-mail address needs the company's domain, too."""
+    t.enter(Stage.TRIAGE)
+    s, free = t.state, t.state.case == "free_mail"
+    t.spawn(t.effects.salesforce(lead(t)))
+    company = (FieldSpec(name="domain", asks="the company's own domain, as acme.com"),) if free else ()
+    due = ladder.due_in(t.policy, workflow.now(), t.policy.triage.first_touch_minutes / 60)
+    spec = TaskSpec(
+        kind="triage",
+        title=f"Triage the lead of {s.company}",
+        asks=f"{_who(t)} signed up for a cloud trial"
+        + (" with a free-mail address: which company is it?" if free else " and is not prequalified.")
+        + " Does the lead qualify?",
+        role=Role.INBOUND_SDR,
+        choices=(
+            Choice(name="qualify", label="Qualifies", fields=company),
+            Choice(name="disqualify", label="Does not qualify: recommend self-hosting"),
+        ),
+        checks=checks(t.policy),
+        due_at=due,
+        ladder=ladder.ordinary(t.policy, due, "", "", ""),
+    )
+    s.alert = "task.triage-1"
+    return t.record(decide.qualify(t.policy, await t.ask_or_end(spec), workflow.now()))
+
+
+async def approval(t: TrialProcess, request: CeRequest) -> Decision:
+    """A28: the regional CE manager's three checks before anything is built."""
+    t.enter(Stage.APPROVAL)
+    s = t.state
+    manager, due = (
+        ladder.email(s.owners, Role.CE_MANAGER),
+        ladder.due_in(t.policy, workflow.now(), t.policy.office.closes - t.policy.office.opens),
+    )
+    spec = TaskSpec(
+        kind="approval",
+        title=f"Approve a cloud trial for {s.company}",
+        asks=f"{request.ce} asks for a {request.size} instance with {request.seats} seats."
+        + (f" Success criteria: {request.success_criteria}" if request.success_criteria else " No success criteria were given.")
+        + ("" if request.standard else " The set-up is not standard: a tech review must have passed."),
+        role=Role.CE_MANAGER,
+        assignee=manager,
+        choices=(
+            Choice(name="approve", label="Approve"),
+            Choice(name="deny", label="Deny (it can be appealed through CE and AE leadership)"),
+        ),
+        checks=CE_REQUEST_CHECKS,
+        due_at=due,
+        ladder=ladder.ordinary(t.policy, due, manager, manager, manager),
+    )
+    s.alert = "task.approval-1"
+    return t.record(decide.approve(t.policy, request, await t.ask_or_end(spec), workflow.now()))
+
+
+def request(t: TrialProcess, asked: CeRequest) -> SignupAnswer:
+    """A CE's request for a trial (A28) opens it, unless the company has one."""
+    s = t.state
+    if s.signup is not None or s.request is not None:
+        return answered(t, "redirected" if s.instance_live else "triage", case="1")
+    s.request, s.contact, s.signed_up_at, s.company = asked, asked.contact, asked.at, asked.company
+    s.case = "ce_requested"
+    return answered(t, "triage")
+
+
+async def disqualify(t: TrialProcess, reason: str, sub_status: str = "Does not meet trial criteria") -> End:
+    """Case 3.1 (A8): the lead is closed with its reason, and the person is told kindly how to host it themselves."""
+    s = t.state
+    t.spawn(t.effects.salesforce(SetLeadStatus(key="crm.disqualified", status="Disqualified", sub_status=sub_status, reason=reason)))
+    t.spawn(t.effects.mail(t.mail("disqualified")))
+    t.spawn(t.effects.slack(t.said("slack.disqualified", f"{s.company} did not qualify: {reason} They were told how to self-host.")))
+    t.enter(Stage.DISQUALIFIED)
+    return "disqualified"
+
+
+async def deny(t: TrialProcess, reason: str) -> End:
+    """A CE's request was denied (A28)."""
+    t.spawn(t.effects.slack(t.said("slack.denied", f"The trial of {t.state.company} was denied: {reason}", t.state.owners.ce)))
+    t.enter(Stage.DENIED)
+    return "denied"
+
+
+async def move(t: TrialProcess) -> End:
+    """A free-mail signup whose company is known now: it signs up again under the company's own domain (A3)."""
+    s = t.state
+    answer = next(task.answer for task in s.tasks if task.spec.kind == "triage")
+    domain = str(answer.fields["domain"]) if answer else ""
+    again = SignupAgain(domain=domain, contact=t.contact, company=s.company, event=t.effects.subject, via="free_mail")
+    await t.effects.sign_up(again)
+    t.spawn(t.effects.slack(t.said("slack.moved", f"{t.contact.name} is of {domain}: the signup goes on there.")))
+    t.enter(Stage.MOVED)
+    return "moved"
+
+
+def issue_event(t: TrialProcess, event: IssueEvent) -> None:
+    """What an issue's webhook means for the trial: ready, or closed."""
+    s = t.state
+    if event.issue == s.request_issue and READY in event.labels and not s.ready_host:
+        s.ready_host = event.host or s.host
+    if event.state == "closed" and event.issue not in s.closed_issues:
+        s.closed_issues = [*s.closed_issues, event.issue]
+
+
+def _who(t: TrialProcess) -> str:
+    domain = t.input.domain.rpartition("@")[2]
+    return f"{t.contact.name} of {t.state.company} ({domain})"

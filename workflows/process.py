@@ -1,0 +1,114 @@
+"""What every process of ours has: effects, a desk of tasks, waiting that never forgets a task, and what the Web UI shows of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
+
+from domain import ladder
+from domain.acts import SlackAct
+from domain.people import Role
+from domain.policy import Policy
+from domain.task import Answer, Choice, Task, TaskSpec
+from workflows.attributes import DUE_AT, OWNER, STAGE
+from workflows.desk import Desk, card, reminder
+from workflows.effects import Effects
+
+
+class Process:
+    """The frame of one running workflow. ``stage`` and ``owner`` are what operators filter by; ``in_words`` says where it stands."""
+
+    def __init__(self, policy: Policy, tasks: list[Task], alerts_channel: str, cycle: int = 1) -> None:
+        """``tasks`` is the list in the workflow's state; ``alerts_channel`` is where a task without a channel of its own is posted."""
+        self.policy = policy
+        self.alerts_channel = alerts_channel
+        self.desk = Desk(tasks)
+        self.effects = Effects(cycle, self._mend)
+        self.stage = ""
+        self.owner = ""
+        self.in_words: Callable[[], str] = lambda: self.stage
+        self._published: tuple[str, str, datetime | None] | None = None
+        self._work: list[asyncio.Task[Any]] = []
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Let work go on beside the process; :meth:`settle` waits for it."""
+        self._work.append(asyncio.create_task(work))
+
+    async def settle(self) -> None:
+        """Wait for everything that goes on beside, and for every handler: the last line of a run."""
+        await self.wait(lambda: all(task.done() for task in self._work), summary="what is still under way")
+        for task in self._work:
+            task.result()
+        self._work.clear()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    async def wait(self, ready: Callable[[], bool], *, until: datetime | None = None, summary: str) -> bool:
+        """Wait for ``ready``, at most until ``until``, chasing open tasks meanwhile. True when ready, False when the time has come."""
+        self.publish()
+        while not ready():
+            now, seen = workflow.now(), self.desk.version
+            for task, rung, number in self.desk.climb():
+                self.spawn(self.effects.slack(reminder(task, rung, number)))
+            if until is not None and until <= now:
+                return False
+            wakes = [at for at in (until, self.desk.next_at()) if at is not None]
+            timeout = min(wakes) - now if wakes else None
+            chases = bool(wakes) and min(wakes) != until
+            try:
+                await workflow.wait_condition(
+                    lambda seen=seen: ready() or self.desk.version != seen,  # type: ignore[misc]
+                    timeout=timeout,
+                    timeout_summary="remind: " + self._next_chased() if chases else summary,
+                )
+            except TimeoutError:
+                continue
+            self.publish()
+        return True
+
+    async def ask(self, spec: TaskSpec, channel: str = "", *, under: str = "", first: tuple[SlackAct, ...] = ()) -> Answer | None:
+        """Ask a person and wait for the answer; None when the task was withdrawn. ``first`` are Slack acts of the same moment."""
+        task = self.desk.open(spec, channel or self.alerts_channel)
+        self.spawn(self.effects.slack(*first, card(task, under)))
+        await self.wait(lambda: not task.is_open, summary=spec.title)
+        return task.answer if task.status == "answered" else None
+
+    def publish(self) -> None:
+        """Show where the process stands: one upsert for all search attributes, and only when one changed; and the details in words."""
+        now = (self.stage, self.owner, self.desk.due_at())
+        if now != self._published:
+            before = self._published or (None, None, None)
+            self._published = now
+            updates: list[SearchAttributeUpdate[Any]] = []
+            if now[0] and now[0] != before[0]:
+                updates.append(STAGE.value_set(now[0]))
+            if now[1] and now[1] != before[1]:
+                updates.append(OWNER.value_set(now[1]))
+            if now[2] != before[2]:
+                updates.append(DUE_AT.value_set(now[2]) if now[2] else DUE_AT.value_unset())
+            if updates:
+                workflow.upsert_search_attributes(updates)
+        workflow.set_current_details(self.in_words())
+
+    def _next_chased(self) -> str:
+        return next((t.spec.title for t in self.desk.tasks if t.is_open and t.next_at == self.desk.next_at()), "an open task")
+
+    async def _mend(self, system: str, why: str) -> bool:
+        """Ask for a refused act to be mended; True: try again, False: go on without it."""
+        spec = TaskSpec(
+            kind=f"mend-{system}",
+            title=f"{system} refused an act",
+            asks=f"{why}\nMend the cause and choose retry, or skip the act: the process goes on without it.",
+            role=Role.GROWTH,
+            choices=(Choice(name="retry", label="Mended: try again"), Choice(name="skip", label="Go on without it")),
+            due_at=ladder.due_in(self.policy, workflow.now(), self.policy.tasks.rescue_hours),
+        )
+        task = self.desk.open(spec, self.alerts_channel)
+        if system != "slack":
+            self.spawn(self.effects.slack(card(task)))
+        await self.wait(lambda: not task.is_open, summary=spec.title)
+        return task.answer is not None and task.answer.choice == "retry"

@@ -1,0 +1,291 @@
+"""A company's cloud trial, from its signup to its end (handbook A3–A20, A26, A28).
+
+One workflow for each registrable domain: the id is the lock. A signup is routed in one round trip (case 1, 2.1, 2.2 or 3). What may
+not be instant is triaged by an SDR, or approved by the CE manager; then the instance is delivered and handed over. From that moment
+the trial wakes at each moment of its agenda (mails, the day-10 warning, the day-12 notice, day 15, day 30 and every later deadline)
+or when a person decides to extend, convert or terminate, whichever comes first: the loser never acts.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from domain import decide
+    from domain.decision import Decision
+    from domain.messages import (
+        CeRequest,
+        ChangeDomain,
+        Convert,
+        Extend,
+        IssueEvent,
+        JoinAsk,
+        NewLink,
+        OptOut,
+        RequestFeedback,
+        Signup,
+        SignupAnswer,
+        Terminate,
+    )
+    from domain.task import Answer
+    from domain.trial import OPEN_TO_DECIDE, End, Stage, TrialInput, TrialResult, TrialState, Verdict
+    from domain.views import NextStep, TaskView, TrialStatus
+    from workflows import inbox
+    from workflows.phases import delivery, endings, intake, open_trial
+    from workflows.trial_process import EndedEarly, TrialProcess
+
+
+@workflow.defn
+class Trial:
+    """See the module."""
+
+    @workflow.init
+    def __init__(self, input: TrialInput) -> None:
+        """State only; no commands."""
+        self.t = TrialProcess(input, TrialState())
+        self.routing = inbox.OneAtATime()
+
+    @workflow.run
+    async def run(self, input: TrialInput) -> TrialResult:
+        """Route, deliver, keep, end."""
+        t, s = self.t, self.t.state
+        for waited in input.waiting:
+            await self.routing.run(partial(intake.route, t, waited))
+        if not await t.wait(lambda: s.case is not None or self.routing.busy, until=inbox.soon(), summary="the signup"):
+            s.end = "abandoned"
+            t.enter(Stage.ABANDONED)
+        else:
+            await workflow.wait_condition(lambda: s.case is not None and not self.routing.busy)
+            s.end = await self._course()
+        await t.settle()
+        if s.waiting_signups:
+            waiting = tuple(s.waiting_signups)
+            workflow.continue_as_new(input.model_copy(update={"waiting": waiting, "cycle": input.cycle + 1}))
+        return TrialResult(domain=input.domain, case=s.case or "", end=s.end, host=s.host)
+
+    async def _course(self) -> End:
+        t, s = self.t, self.t.state
+        try:
+            if s.case == "1":
+                return await intake.redirect(t)
+            if s.case == "ce_requested" and s.request:
+                await intake.owners(t, s.request.ce)
+                approval = await intake.approval(t, s.request)
+                if approval.outcome == "denied":
+                    return await intake.deny(t, approval.rule)
+            if s.case in ("3", "free_mail"):
+                qualification = await intake.triage(t)
+                if qualification.outcome == "disqualified":
+                    return await intake.disqualify(t, qualification.rule)
+                if s.case == "free_mail":
+                    return await intake.move(t)
+            if s.case in ("2.1", "2.2") and not s.instance_live and t.waits_for_room():
+                await delivery.wait_for_room(t, warm=True)
+            await (delivery.instant(t) if s.instance_live else delivery.build(t))
+        except EndedEarly:
+            return await endings.before_the_start(t)
+        return await open_trial.until_its_end(t)
+
+    # --- a signup, a request: the answer is the routing decision ---------------------------------------------------------------------
+
+    @workflow.update
+    async def signup(self, signup: Signup) -> SignupAnswer:
+        """Route a signup (A3). The second of one domain meets the first one here."""
+        return await self.routing.run(lambda: intake.route(self.t, signup))
+
+    @workflow.update
+    async def request(self, request: CeRequest) -> SignupAnswer:
+        """A CE requests a trial (A28)."""
+        return intake.request(self.t, request)
+
+    @workflow.update
+    async def join(self, ask: JoinAsk) -> str:
+        """A person of the domain is blocked and wants in (A22)."""
+        self.t.spawn(intake.join(self.t, ask))
+        return "the admin is told, and the request is followed up"
+
+    # --- a person decides: updates, each followed by its validator -------------------------------------------------------------------
+
+    @workflow.update
+    async def extend(self, raw: Any = None) -> str:
+        """Extend the trial (A15)."""
+        message = inbox.parsed(Extend, raw)
+        decision = decide.by_person(self.t.policy, "extend", message.by, message.reason, workflow.now(), self.t.state.usage)
+        return self.t.take(Verdict(decision=decision, extend=message))
+
+    @extend.validator
+    def _may_extend(self, raw: Any = None) -> None:
+        self._undecided()
+        inbox.refuse(decide.refuse_extend(self.t.policy, self.t.state.stage, inbox.parsed(Extend, raw)))
+
+    @workflow.update
+    async def convert(self, raw: Any = None) -> str:
+        """Convert the trial to a paid instance (A17)."""
+        message = inbox.parsed(Convert, raw)
+        decision = decide.by_person(self.t.policy, "convert", message.by, message.note, workflow.now(), self.t.state.usage)
+        return self.t.take(Verdict(decision=decision, convert=message))
+
+    @convert.validator
+    def _may_convert(self, raw: Any = None) -> None:
+        self._undecided()
+        inbox.refuse(decide.refuse_convert(self.t.policy, self.t.state.stage, inbox.parsed(Convert, raw), workflow.now()))
+
+    @workflow.update
+    async def terminate(self, raw: Any = None) -> str:
+        """End the trial (A16), or cancel it before it started."""
+        message = inbox.parsed(Terminate, raw)
+        decision = decide.by_person(self.t.policy, "terminate", message.by, message.reason, workflow.now(), self.t.state.usage)
+        return self.t.take(Verdict(decision=decision, terminate=message))
+
+    @terminate.validator
+    def _may_terminate(self, raw: Any = None) -> None:
+        inbox.parsed(Terminate, raw)
+        self._undecided()
+        inbox.refuse(decide.refuse_terminate(self.t.state.stage))
+
+    @workflow.update
+    async def answer(self, raw: Any = None) -> str:
+        """Answer an open task; one answer wins."""
+        task = self.t.desk.answer(inbox.parsed(Answer, raw))
+        if task.spec.kind == "deadline" and task.answer:
+            open_trial.take_answer(self.t, task.answer)
+        return f"{task.id}: {task.answer.choice if task.answer else ''}, taken"
+
+    @answer.validator
+    def _may_answer(self, raw: Any = None) -> None:
+        message = inbox.parsed(Answer, raw)
+        self.t.desk.check(message)
+        task = self.t.desk.named(message)
+        if task.spec.kind == "deadline" and message.choice != "agree":
+            self._undecided()
+            inbox.refuse(open_trial.refuse_answer(self.t, message))
+
+    @workflow.update
+    async def request_feedback(self, raw: Any = None) -> str:
+        """Ask the growth role for the feedback mail (A18)."""
+        self.t.state.feedback = "wanted"
+        if self.t.state.stage is Stage.TEARDOWN:
+            endings.feedback(self.t)
+            return "the feedback mail is on its way"
+        return "noted: the feedback mail goes out when the trial ends without a sale"
+
+    @request_feedback.validator
+    def _may_request_feedback(self, raw: Any = None) -> None:
+        inbox.parsed(RequestFeedback, raw)
+        inbox.refuse("the feedback mail was asked for already" if self.t.state.feedback else None)
+
+    @workflow.update
+    async def change_domain(self, raw: Any = None) -> str:
+        """Move the instance to a host of the customer's own (A20)."""
+        return await delivery.change_domain(self.t, inbox.parsed(ChangeDomain, raw))
+
+    @change_domain.validator
+    def _may_change_domain(self, raw: Any = None) -> None:
+        message = inbox.parsed(ChangeDomain, raw)
+        open_now = self.t.state.stage in OPEN_TO_DECIDE
+        inbox.refuse(decide.refuse_host(message.new_host, self.t.state.host) if open_now else "there is no running instance to move")
+
+    @workflow.update
+    async def new_link(self, raw: Any = None) -> str:
+        """Make a new password reset link for the admin (C17)."""
+        self.t.spawn(delivery.new_link(self.t))
+        return "a new link is on its way to the admin's mailbox"
+
+    @new_link.validator
+    def _may_make_a_new_link(self, raw: Any = None) -> None:
+        inbox.parsed(NewLink, raw)
+        inbox.refuse(None if self.t.state.stage in OPEN_TO_DECIDE else "there is no running instance to make a link for")
+
+    @workflow.update
+    async def opt_out(self, raw: Any = None) -> str:
+        """No more onboarding mail (A11)."""
+        inbox.parsed(OptOut, raw)
+        await endings.opt_out(self.t)
+        return "no more onboarding mail"
+
+    # --- the same as signals, from `temporal workflow signal` and the Web UI: what is refused is noted on the trial --------------------
+
+    @workflow.signal(name="extend")
+    async def _extend(self, raw: Any = None) -> None:
+        await self._signalled("extend", raw, self._may_extend, self.extend)
+
+    @workflow.signal(name="convert")
+    async def _convert(self, raw: Any = None) -> None:
+        await self._signalled("convert", raw, self._may_convert, self.convert)
+
+    @workflow.signal(name="terminate")
+    async def _terminate(self, raw: Any = None) -> None:
+        await self._signalled("terminate", raw, self._may_terminate, self.terminate)
+
+    @workflow.signal(name="answer")
+    async def _answer(self, raw: Any = None) -> None:
+        await self._signalled("answer", raw, self._may_answer, self.answer)
+
+    @workflow.signal(name="request_feedback")
+    async def _request_feedback(self, raw: Any = None) -> None:
+        await self._signalled("request_feedback", raw, self._may_request_feedback, self.request_feedback)
+
+    @workflow.signal(name="change_domain")
+    async def _change_domain(self, raw: Any = None) -> None:
+        await self._signalled("change_domain", raw, self._may_change_domain, self.change_domain)
+
+    @workflow.signal(name="new_link")
+    async def _new_link(self, raw: Any = None) -> None:
+        await self._signalled("new_link", raw, self._may_make_a_new_link, self.new_link)
+
+    @workflow.signal(name="opt_out")
+    async def _opt_out(self, raw: Any = None) -> None:
+        await self._signalled("opt_out", raw, lambda _raw: None, self.opt_out)
+
+    @workflow.signal
+    def issue_event(self, raw: Any = None) -> None:
+        """An issue of ours changed, says the webhook."""
+        with inbox.noting(self.t.state.notes, "issue_event", raw):
+            intake.issue_event(self.t, inbox.parsed(IssueEvent, raw))
+
+    @workflow.signal
+    def rehosted(self, raw: Any = None) -> None:
+        """The instance is at another host now (A20)."""
+        if isinstance(raw, str) and raw:
+            self.t.state.host = raw
+
+    @workflow.signal
+    def capacity_freed(self, raw: Any = None) -> None:
+        """An instance was released and this company waits longest (A26)."""
+        self.t.state.capacity_freed = True
+
+    # --- look only -------------------------------------------------------------------------------------------------------------------
+
+    @workflow.query
+    def status(self) -> TrialStatus:
+        """Where the trial stands."""
+        return self.t.status()
+
+    @workflow.query
+    def next_steps(self) -> list[NextStep]:
+        """What comes next, each with its time."""
+        return self.t.next_steps()
+
+    @workflow.query
+    def dossier(self) -> list[Decision]:
+        """Every decision so far, with its evidence."""
+        return self.t.state.decisions
+
+    @workflow.query
+    def open_tasks(self) -> list[TaskView]:
+        """What is asked of whom."""
+        return self.t.desk.views()
+
+    # --- private -----------------------------------------------------------------------------------------------------------------------
+
+    def _undecided(self) -> None:
+        verdict = self.t.state.verdict
+        inbox.refuse(decide.already(verdict.decision) if verdict else None)
+
+    async def _signalled(self, name: str, raw: Any, check: Any, act: Any) -> None:
+        with inbox.noting(self.t.state.notes, name, raw):
+            check(raw)
+            await act(raw)

@@ -1,0 +1,131 @@
+"""What runs by schedule: the generic licence key (A24, C01), the pool of warm instances (A25), and the copy of the CRM's accounts (A27)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from domain import upkeep
+    from domain.acts import Dispatch, IssueKey, Page, Post
+    from domain.upkeep import AccountSync, AskPool, AskRuns, PoolChange, PoolLevel, RunStates, UpkeepInput
+    from workflows.effects import ONE_TRY, PATIENT
+    from workflows.process import Process
+
+
+#: The file of the automation that makes a warm instance.
+AUTOMATION = "create-instance.yml"
+
+
+@workflow.defn
+class RotateGenericKey:
+    """A new cohort of self-serve trials gets a new generic key; older cohorts keep theirs, which outlive their last trial (C01)."""
+
+    @workflow.run
+    async def run(self, input: UpkeepInput) -> str:
+        """Make the cohort's key and say so."""
+        p = Process(input.policy, [], input.alerts_channel)
+        terms = input.policy.license.generic
+        expires = workflow.now() + input.policy.generic_key_life
+        key = IssueKey(
+            key="key.generic",
+            account="plg-trial",
+            purpose="generic",
+            tags=(*terms.tags, f"customer:plg-trial-{workflow.now():%Y%m%d}"),
+            seats=terms.seats,
+            expires_at=expires,
+        )
+        await p.effects.licensing(key)
+        said = Post(key="slack.rotated", channel="growth", text=f"New generic trial key: {terms.seats} seats, until {expires:%Y-%m-%d}.")
+        await p.effects.slack(said)
+        await p.settle()
+        return f"{expires:%Y-%m-%d}"
+
+
+@workflow.defn
+class RefillPool:
+    """The pool refills itself up to its target and the cap, and alarms below its floor; what fails goes on by hand (A25)."""
+
+    @workflow.run
+    async def run(self, input: UpkeepInput) -> PoolLevel:
+        """Count, ask for what is missing, wait until it is there."""
+        p, cap = Process(input.policy, [], input.alerts_channel), input.policy.cloud.instance_cap
+        level = await p.effects.local("pool_level", AskPool(cap=cap), PoolLevel, "how many warm instances are left")
+        new = upkeep.missing(input.policy, level.warm + level.pending, level.cap_left, str(workflow.uuid4()))
+        if level.warm < input.policy.pool.floor:
+            alarm = f"Only {level.warm} warm instances are left (floor {input.policy.pool.floor}); {len(new)} more are asked for."
+            p.spawn(p.effects.slack(Post(key="slack.floor", channel=input.alerts_channel, text=":rotating_light: " + alarm)))
+            p.spawn(p.effects.pagerduty(Page(key="page.floor", summary=alarm, severity="error")))
+        if new:
+            await self._make(p, input, new)
+        await p.settle()
+        return await p.effects.local("pool_level", AskPool(cap=cap), PoolLevel, "how many warm instances there are now")
+
+    async def _make(self, p: Process, input: UpkeepInput, hosts: list[str]) -> None:
+        for host in hosts:
+            await self._change(p, host, "expected")
+        asked = await p.effects.github(*(Dispatch(key=f"warm.{host}", workflow=AUTOMATION, inputs={"host": host}) for host in hosts))
+        made = await self._ready(input, {asked.of(f"warm.{host}").ref: host for host in hosts})
+        for host in hosts:
+            await self._change(p, host, "ready" if host in made else "lost")
+        if missing := [host for host in hosts if host not in made]:
+            text = f"The automation did not make {', '.join(missing)}: please make them by hand."
+            p.spawn(p.effects.slack(Post(key="slack.by_hand", channel=input.alerts_channel, text=text)))
+
+    async def _change(self, p: Process, host: str, change: Literal["expected", "ready", "lost"]) -> None:
+        told = PoolChange(subject=p.effects.subject, as_of=workflow.now(), host=host, change=change)
+        await p.effects.local("pool_change", told, type(None), f"{host}: {change}")
+
+    async def _ready(self, input: UpkeepInput, requests: dict[str, str]) -> list[str]:
+        """The hosts whose run succeeded, asked for at growing intervals until the policy's time-out."""
+        give_up = workflow.now() + timedelta(minutes=input.policy.pool.ready_timeout_minutes)
+        pause, ready, open_ = timedelta(seconds=2), list[str](), dict(requests)
+        while open_ and workflow.now() < give_up:
+            await workflow.sleep(pause, summary="the automation makes the instances")
+            pause = min(pause * 2, timedelta(minutes=5))
+            states: RunStates = await workflow.execute_activity(
+                "github_runs",
+                AskRuns(workflow=AUTOMATION, requests=tuple(open_)),
+                result_type=RunStates,
+                start_to_close_timeout=ONE_TRY,
+                retry_policy=PATIENT,
+                summary="which instances are made",
+            )
+            for request, conclusion in states.completed.items():
+                host = open_.pop(request, None)
+                if host and conclusion == "success":
+                    ready.append(host)
+        return ready
+
+
+@workflow.defn
+class SyncAccounts:
+    """The CRM's accounts and people, copied into the ledger's database: what routing and round robin read (A27)."""
+
+    @workflow.run
+    async def run(self, input: UpkeepInput) -> AccountSync | None:
+        """Copy, and say what is inconsistent."""
+        p = Process(input.policy, [], input.alerts_channel)
+        try:
+            copied: AccountSync = await workflow.execute_activity(
+                "salesforce_accounts",
+                result_type=AccountSync,
+                start_to_close_timeout=timedelta(minutes=5),
+                schedule_to_close_timeout=timedelta(hours=1),
+                retry_policy=PATIENT,
+                summary="copy accounts and people from the CRM",
+            )
+        except ActivityError:
+            await p.effects.slack(
+                Post(key="slack.sync", channel="growth", text="The CRM could not be copied for an hour: routing uses the old copy.")
+            )
+            return None
+        if copied.data_errors:
+            lines = "\n".join(f"- {error}" for error in copied.data_errors[:20])
+            await p.effects.slack(
+                Post(key="slack.data_errors", channel="growth", text=f"Named accounts missing on the prequalified list:\n{lines}")
+            )
+        return copied
