@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 # Changes with every set-up that succeeded; what it depends on is what a set-up installs.
 READY := $(VENV)/.ready
 
-# The first Python on the PATH that is new enough; `make PYTHON=/path/to/python3` chooses another.
-PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,\
-	$(shell command -v $(name) >/dev/null 2>&1 && $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $(name))))
+# The first of these that is new enough makes .venv; `make PYTHON=/path/to/python3` puts another in front.
+PYTHON ?=
+PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 
 # Arguments for the program behind a target: make run ARGS="--port-offset 100 --data /tmp/other"
 ARGS ?=
@@ -21,8 +21,14 @@ help: ## Say what there is.
 setup: $(READY) ## Make .venv with the pinned dependencies.
 
 $(READY): requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none is on the PATH; install it, or say make PYTHON=/path/to/python3" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No virtual environment could be made; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/python || { \
+	  for python in $(PYTHONS); do \
+	    if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	      $$python -m venv $(VENV) && exit 0; \
+	      rm -rf $(VENV); echo "$$python cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; \
+	    fi; \
+	  done; \
+	  echo "Python 3.11 or newer is needed and none is on the PATH; install it, or say make PYTHON=/path/to/python3" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -39,7 +39,7 @@ from domain.acts import (
     Receipt,
     Receipts,
 )
-from domain.base import Message
+from domain.upkeep import AskRuns, RunStates
 
 SYSTEM = "GitHub"
 READY_LABEL = "cloud-trial/instance-ready"
@@ -51,20 +51,6 @@ WRITE_SPACING = timedelta(seconds=1)  # GitHub's own advice for writes: one afte
 SECONDARY_LIMIT_WAIT = timedelta(minutes=1)  # the least that GitHub asks for when it names no time
 
 _READY = re.compile(r"Instance ready:\s*https?://([a-z0-9.-]+)", re.IGNORECASE)
-
-
-class AskRuns(Message):
-    """Ask what became of dispatched runs. ``requests`` are the refs of ``Dispatch`` receipts."""
-
-    workflow: str
-    requests: tuple[str, ...]
-
-
-class RunStates(Message):
-    """``completed``: the conclusion (``success``, ``failure`` …) by request. ``running`` are under way; the others are not to be seen yet."""
-
-    completed: dict[str, str] = {}
-    running: tuple[str, ...] = ()
 
 
 class GitHub:

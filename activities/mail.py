@@ -29,7 +29,7 @@ What each template says, and what it needs in ``Mail.values`` beside the optiona
     converted           prospect        A17: it stays                                       company, host
     signup_failed       support desk    A21: take over by hand; joiner is the person        event_id, reason
 
-``reason`` is shown to our own support desk only: reasons are worded by us for us, never for a customer.
+``join_request`` greets nobody by name: who asks is known, the admin is an address. ``reason`` is shown to our own support desk only: reasons are worded by us for us, never for a customer.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ from domain.acts import (
     SetLeadStatus,
     UpdateOpportunity,
 )
-from domain.base import Message, Value
 from domain.people import Role
+from domain.upkeep import Absent, AccountSync
 
 SYSTEM = "Salesforce"
 KEY = "Tenure_Key__c"
@@ -55,25 +55,6 @@ LEAD_FIELDS = (
     "Id, Email, Website, Status, Sub_Status__c, Disqualified_Reason__c, OwnerId, IsConverted, ConvertedAccountId, ConvertedContactId,"
     " ConvertedOpportunityId"
 )
-
-
-class Absent(Value):
-    """One of our people who can no longer be given work."""
-
-    id: str
-    name: str
-    email: str
-    why: str
-
-
-class AccountSync(Message):
-    """What a sync found. ``absent`` are those who left or went out of office since the last one; ``data_errors`` are in words."""
-
-    as_of: datetime
-    people: int
-    accounts: int
-    absent: tuple[Absent, ...] = ()
-    data_errors: tuple[str, ...] = ()
 
 
 class Salesforce:
@@ -297,7 +278,7 @@ class Salesforce:
             for id_, row in before.items():
                 why = _why_absent(now.get(id_), as_of.date())
                 if why and not _why_absent(row._asdict(), as_of.date()):
-                    absent.append(Absent(id=id_, name=row.name, email=row.email, why=why))
+                    absent.append(Absent(id=id_, email=row.email, why=why))
             db.execute(delete(roster))
             remembered = [{**person, "last_assigned_at": getattr(before.get(person["id"]), "last_assigned_at", None)} for person in people]
             db.execute(insert(roster), remembered)

@@ -185,8 +185,11 @@ class Slack:
         )
         with self._ledger.reading() as db:
             rows = db.execute(opened).all()
-        if rows:
-            own = next((row for row in rows if row.subject == subject), rows[0])
+        own = next((row for row in rows if row.subject == subject), None)
+        if rows and own is None:
+            # Another subject's: it may open a newer one of that name, so this answer is not kept.
+            return Receipt.model_validate(rows[0].receipt).ref
+        if own is not None:
             found: str | None = Receipt.model_validate(own.receipt).ref
         else:
             found = next((channel["id"] for channel in self._list(archived=False) if channel["name"] == name), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from domain.policy import Office
+from domain.figures import Office
 
 
 def is_working_day(office: Office, day: date) -> bool:
@@ -14,12 +14,15 @@ def is_working_day(office: Office, day: date) -> bool:
 
 
 def hours_of(office: Office, day: date) -> tuple[datetime, datetime]:
-    """When the office opens and closes on a day (``closes = 24`` is midnight)."""
+    """When the office opens and closes on a day, in UTC (``closes = 24`` is midnight).
+
+    In UTC, because differences of local times forget the hour that a change of the clocks takes or gives.
+    """
     zone = ZoneInfo(office.timezone)
     midnight = datetime.combine(day, time(), zone)
     opens = midnight.replace(hour=office.opens)
     closes = midnight.replace(hour=office.closes) if office.closes < 24 else datetime.combine(day + timedelta(days=1), time(), zone)
-    return opens, closes
+    return opens.astimezone(UTC), closes.astimezone(UTC)
 
 
 def is_open(office: Office, at: datetime) -> bool:
@@ -30,8 +33,11 @@ def is_open(office: Office, at: datetime) -> bool:
 
 
 def add_office_hours(office: Office, start: datetime, hours: float) -> datetime:
-    """The moment by which ``hours`` of office time have passed since ``start``; out of hours the clock stands."""
-    left = timedelta(hours=hours)
+    """The moment by which ``hours`` of office time have passed since ``start``; out of hours the clock stands.
+
+    Work that ends with the day is due at the closing, not at the next opening.
+    """
+    start, left = start.astimezone(UTC), timedelta(hours=hours)
     day = start.astimezone(ZoneInfo(office.timezone)).date()
     while True:
         if is_working_day(office, day):
@@ -39,13 +45,16 @@ def add_office_hours(office: Office, start: datetime, hours: float) -> datetime:
             begin = max(opens, start)
             if begin < closes:
                 if begin + left <= closes:
-                    return (begin + left).astimezone(UTC)
+                    return begin + left
                 left -= closes - begin
         day += timedelta(days=1)
 
 
 def add_working_days(office: Office, start: datetime, days: int) -> datetime:
-    """The close of business ``days`` working days after the day of ``start``; a day off counts as the working day before it."""
+    """The close of business ``days`` working days after the day of ``start``; a day off counts as the working day before it.
+
+    No days: today's close of business, or at once when that is over.
+    """
     day = start.astimezone(ZoneInfo(office.timezone)).date()
     left = days
     while left > 0:
@@ -53,4 +62,4 @@ def add_working_days(office: Office, start: datetime, days: int) -> datetime:
         left -= is_working_day(office, day)
     while not is_working_day(office, day):
         day += timedelta(days=1)
-    return max(hours_of(office, day)[1], start).astimezone(UTC)
+    return max(hours_of(office, day)[1], start.astimezone(UTC))

@@ -69,10 +69,11 @@ def qualify(policy: Policy, answer: Answer, now: datetime) -> Decision:
         nearest = "the SDR's choice"
     elif qualified:
         rule = "Every criterion that must hold holds." if not failed else f"{len(failed)} failed criteria, {allowed} allowed."
-        nearest = "one more failed criterion"
+        more = allowed - len(failed) + 1
+        nearest = "one more failed criterion" if more == 1 else f"{more} more failed criteria"
     else:
         rule = f"The lead fails: {', '.join(failed)}."
-        nearest = f"a yes to {failed[0]}"
+        nearest = f"a yes to {' and '.join(failed[: len(failed) - allowed])}"
     facts = tuple(Fact(name=name, value=answer.checks.get(name), source="SDR", as_of=now) for name in policy.qualification.criteria)
     return Decision(
         what="qualification",
@@ -103,7 +104,7 @@ def approve(policy: Policy, request: CeRequest, answer: Answer, now: datetime) -
         outcome="approved" if approved else "denied",
         rule=rule,
         handbook="A28",
-        nearest="one check failing" if approved else "the three checks holding",
+        nearest="one check failing" if approved else f"a yes to {' and '.join(failed)}" if failed else "the manager's choice",
         at=now,
         policy=policy.hash,
         facts=(
@@ -115,19 +116,31 @@ def approve(policy: Policy, request: CeRequest, answer: Answer, now: datetime) -
 
 
 def activity(policy: Policy, usage: Usage) -> tuple[bool, str]:
-    """Whether an instance is active by the policy's rule (handbook 2.4), and which facts say so."""
-    window = timedelta(days=policy.trial.activity_window_days)
-    setup = usage.code_hosts > 0
-    joiner = usage.joiners > 0
-    event = usage.last_active_at is not None and usage.last_active_at >= usage.as_of - window
-    rule = policy.trial.activity_rule
-    counted = {
-        "a code host is connected": setup and rule != "any_user_event",
-        "another user joined": joiner and rule != "any_user_event",
-        f"a user was active in the last {window.days} days": event and rule != "setup_or_joiner",
-    }
-    reasons = [reason for reason, holds in counted.items() if holds]
-    return bool(reasons), " and ".join(reasons) if reasons else "no code host, no other user, no user event"
+    """Whether an instance is active by the policy's rule (handbook 2.4), and which facts say so.
+
+    Only what the rule counts is named: a code host that does not count must not read as one that is not there.
+    """
+    days = policy.trial.activity_window_days
+    event = usage.last_active_at is not None and usage.last_active_at >= usage.as_of - timedelta(days=days)
+    signs: list[tuple[bool, str, str]] = []
+    if policy.trial.activity_rule != "any_user_event":
+        signs += [
+            (usage.code_hosts > 0, "a code host is connected", "no code host"),
+            (usage.joiners > 0, "another user joined", "no other user"),
+        ]
+    if policy.trial.activity_rule != "setup_or_joiner":
+        signs.append((event, f"a user was active in the last {days} days", f"no user event in the last {days} days"))
+    seen = [word for holds, word, _ in signs if holds]
+    return bool(seen), " and ".join(seen) if seen else ", ".join(word for _, _, word in signs)
+
+
+def _one_sign(policy: Policy) -> str:
+    """The nearest fact that would make an idle instance active, by the policy's rule."""
+    return {
+        "setup_or_joiner": "one code host or one other user",
+        "any_user_event": "one user event",
+        "both": "one code host, one other user, or one user event",
+    }[policy.trial.activity_rule]
 
 
 def activated(policy: Policy, usage: Usage) -> bool:
@@ -169,7 +182,7 @@ def mid_trial(policy: Policy, usage: Usage | None, now: datetime) -> Decision:
         return decided("ask", f"Nothing happens without the CE's yes; the facts say {proposal}: {why}.", "trial.d15.mode = automatic")
     if active:
         return decided("extend", f"Active: {why}.", "no activity at all")
-    return decided("terminate", f"Inactive: {why}.", "one code host, one other user, or one user event")
+    return decided("terminate", f"Inactive: {why}.", _one_sign(policy))
 
 
 def after_grace(policy: Policy, usage: Usage | None, now: datetime) -> Decision:
@@ -195,9 +208,7 @@ def after_grace(policy: Policy, usage: Usage | None, now: datetime) -> Decision:
         return decided("ask", f"Active ({why}): it stays with the CE manager until a person decides.", "no activity at all")
     if policy.trial.deadline.inactive_after_grace == "ask":
         return decided("ask", f"Inactive ({why}), and the policy asks a person even so.", "trial.deadline.inactive_after_grace = terminate")
-    return decided(
-        "terminate", f"Nobody decided in time, and the trial is inactive: {why}.", "one code host, one other user, or one user event"
-    )
+    return decided("terminate", f"Nobody decided in time, and the trial is inactive: {why}.", _one_sign(policy))
 
 
 def by_person(policy: Policy, outcome: str, by: str, why: str, now: datetime, usage: Usage | None = None) -> Decision:
@@ -234,11 +245,13 @@ def mail_may_go(policy: Policy, template: str, usage: Usage | None) -> bool:
 
 
 def _not_now(stage: Stage, what: str) -> str:
+    if stage is Stage.SIGNUP:
+        return f"the signup is being routed this moment: ask again in a minute whether to {what}"
     if stage is Stage.DECIDING:
         return f"the trial's deadline is being decided this moment: ask again in a minute whether to {what}"
     if stage in {Stage.TEARDOWN, Stage.CONVERTING}:
         return f"too late to {what}: the trial is in stage {stage.value}"
-    if stage in {Stage.TRIAGE, Stage.APPROVAL, Stage.WAITLISTED, Stage.PROVISIONING, Stage.HAND_OFF, Stage.SIGNUP}:
+    if stage in {Stage.TRIAGE, Stage.APPROVAL, Stage.WAITLISTED, Stage.PROVISIONING, Stage.HAND_OFF}:
         return f"too early to {what}: the trial has not started (stage {stage.value}); you can terminate it, or answer its open task"
     return f"cannot {what}: the trial has ended ({stage.value})"
 

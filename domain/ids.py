@@ -17,14 +17,12 @@ def digest(text: str) -> str:
 
 def trial(domain: str) -> str:
     """The workflow id of a company's trial; ``domain`` is the registrable domain, or an address at a free-mail provider."""
-    if "@" in domain:
-        return f"trial-free-{digest(domain)}"
-    return f"trial-{domain}"
+    return f"trial-{_shown(domain)}"
 
 
 def join(domain: str, email: str) -> str:
     """The workflow id of one person's wish to join the instance of a domain (C15)."""
-    return f"join-{domain}-{digest(email)}"
+    return f"join-{_shown(domain)}-{digest(email)}"
 
 
 def rescue(email: str) -> str:
@@ -34,7 +32,7 @@ def rescue(email: str) -> str:
 
 def domain_change(domain: str, number: int) -> str:
     """The workflow id of the n-th change of an instance's host (A20)."""
-    return f"domain-change-{domain}-{number}"
+    return f"domain-change-{_shown(domain)}-{number}"
 
 
 def slug(domain: str, length: int) -> str:
@@ -42,3 +40,8 @@ def slug(domain: str, length: int) -> str:
     label = domain.rpartition("@")[2].split(".")[0]
     kept = "".join(c for c in label.lower() if c.isascii() and (c.isalnum() or c == "-")).strip("-")
     return (kept or digest(domain))[:length].strip("-")
+
+
+def _shown(domain: str) -> str:
+    """A trial's key as an id may show it: a company's domain, or the hash of a person's address."""
+    return f"free-{digest(domain)}" if "@" in domain else domain

@@ -16,12 +16,15 @@ def due_in(policy: Policy, now: datetime, office_hours: float) -> datetime:
 
 
 def provisioning_due(policy: Policy, now: datetime, ce_requested: bool) -> datetime:
-    """The provisioning SLA: an hour inside office hours, else a working day; a CE-requested trial a working day (handbook 2.1)."""
+    """The provisioning SLA: an hour inside office hours, else a working day; a CE-requested trial a working day (handbook 2.1).
+
+    What is left of the hour at the closing is due after the next opening: nobody is paged at night for an office-hour promise.
+    """
     sla = policy.provisioning
     if ce_requested:
         return add_working_days(policy.office, now, sla.ce_requested_working_days)
     if is_open(policy.office, now):
-        return now + timedelta(hours=sla.office_hours)
+        return add_office_hours(policy.office, now, sla.office_hours)
     return add_working_days(policy.office, now, sla.otherwise_working_days)
 
 

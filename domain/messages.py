@@ -164,7 +164,7 @@ class IssueEvent(Message):
 
 
 class JoinInput(Message):
-    """A person wants in, and the instance's admin must know (A22, C15)."""
+    """A person wants in, and the instance's admin must know (A22, C15). ``backup`` and ``manager`` are asked when nobody answers."""
 
     domain: str
     contact: Contact
@@ -172,6 +172,8 @@ class JoinInput(Message):
     admin: str
     via: Literal["signup", "ticket"] = "signup"
     ae: Person | None = None
+    backup: str = ""
+    manager: str = ""
     policy: Policy
     alerts_channel: str = "cloud-trial-alerts"
 

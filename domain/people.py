@@ -82,7 +82,7 @@ def least_recently_assigned(people: Iterable[Person], on: date) -> Person | None
 def choose_owners(
     roster: Iterable[Person], on: date, *, named_sdr: str | None = None, account_ae: str | None = None, account_ce: str | None = None
 ) -> Owners:
-    """Owners of a new trial. Ids given are those of a named account; whoever of them left or is away is replaced.
+    """Owners of a new trial. Ids given are those of a named account; whoever of them left or is away is replaced, a manager too.
 
     AE and CE are stably paired (handbook 6.5), so the AE brings the CE unless the account says otherwise.
     """
@@ -107,6 +107,6 @@ def choose_owners(
     sdr = named(named_sdr, "named SDR") or next_of(sdr_role, "named SDR" if named_sdr else "inbound SDR")
     ae = named(account_ae, "AE") or next_of(Role.AE, "AE")
     ce = named(account_ce, "CE") or named(ae.paired_ce if ae else None, "paired CE") or next_of(Role.CE, "CE")
-    manager = people.get(ce.manager or "") if ce else None
+    manager = named(ce.manager if ce else None, "CE manager")
     manager = manager or least_recently_assigned((p for p in people.values() if p.role is Role.CE_MANAGER), on)
     return Owners(sdr=sdr, ae=ae, ce=ce, manager=manager, notes=tuple(notes))

@@ -11,231 +11,35 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import to_json
 
 from domain.base import Value
+from domain.figures import (
+    Activation,
+    Assignment,
+    Cloud,
+    Handoff,
+    Licenses,
+    Office,
+    Onboarding,
+    Pool,
+    Provisioning,
+    Qualification,
+    Routing,
+    Tasks,
+    Termination,
+    Triage,
+    TrialPolicy,
+    Unit,
+)
 
 DEFAULT = Path(__file__).with_name("policy.toml")
-
-
-@dataclass(frozen=True)
-class Unit:
-    """The unit that an entry of the file must name."""
-
-    name: str
-
-
-Count = Annotated[int, Field(ge=0, le=100_000)]
-Days = Annotated[int, Field(ge=0, le=3_650), Unit("days")]
-WorkingDays = Annotated[int, Field(ge=0, le=260), Unit("working days")]
-Hours = Annotated[int, Field(ge=0, le=8_760), Unit("hours")]
-OfficeHours = Annotated[int, Field(ge=0, le=2_000), Unit("office hours")]
-Minutes = Annotated[int, Field(ge=1, le=100_000), Unit("minutes")]
-Instances = Annotated[Count, Unit("instances")]
-Checks = Annotated[Count, Unit("checks")]
-Seats = Annotated[int, Field(ge=1, le=1_000_000), Unit("seats")]
-HourOfDay = Annotated[int, Field(ge=0, le=24), Unit("hour of day")]
-Tags = Annotated[tuple[str, ...], Unit("tags")]
-MODE = Unit("mode")
-
-
-class Routing(Value):
-    free_mail: Annotated[tuple[str, ...], Unit("domains")]
-
-
-class Cloud(Value):
-    instance_cap: Instances
-    domain_suffix: Annotated[str, Unit("domain")]
-    wait_recheck_hours: Hours
-
-
-class Pool(Value):
-    target: Instances
-    floor: Instances
-    check_minutes: Minutes
-    ready_timeout_minutes: Minutes
-
-
-class Office(Value):
-    opens: HourOfDay
-    closes: HourOfDay
-    timezone: Annotated[str, Unit("time zone")]
-    holidays: Annotated[tuple[str, ...], Unit("dates")]
-
-    @model_validator(mode="after")
-    def _opens_before_it_closes(self) -> Office:
-        if self.opens >= self.closes:
-            raise ValueError("office.opens must be an earlier hour than office.closes")
-        return self
-
-
-class Tasks(Value):
-    backup_after_hours: OfficeHours
-    manager_after_hours: OfficeHours
-    remind_manager_days: Annotated[int, Field(ge=1, le=365), Unit("days")]
-    ce_hand_off_hours: OfficeHours
-    ce_email_hours: OfficeHours
-    raise_request_hours: OfficeHours
-    join_hours: OfficeHours
-    rescue_hours: OfficeHours
-    consent_hours: OfficeHours
-    verify_hours: OfficeHours
-
-
-class Triage(Value):
-    first_touch_minutes: Minutes
-    sla_hours: Hours
-
-
-class Qualification(Value):
-    criteria: Annotated[tuple[str, ...], Field(min_length=1), Unit("checks")]
-    failed_checks_allowed: Checks
-
-
-class Provisioning(Value):
-    issue: Annotated[Literal["automatic", "by_hand"], MODE]
-    office_hours: OfficeHours
-    otherwise_working_days: WorkingDays
-    ce_requested_working_days: WorkingDays
-    poll_hours: Annotated[int, Field(ge=1, le=168), Unit("hours")]
-    slug_length: Annotated[int, Field(ge=1, le=30), Unit("characters")]
-
-
-class Handoff(Value):
-    prequalified: Annotated[Literal["automatic", "ce"], MODE]
-    qualified: Annotated[Literal["automatic", "ce"], MODE]
-    reset_link_ttl_hours: Hours
-    share_link_ttl_hours: Hours
-
-
-class Assignment(Value):
-    order: Annotated[Literal["assign_then_convert", "convert_then_assign"], MODE]
-
-
-class SelfServe(Value):
-    base_days: Days
-    extension_days: Days
-    warning_day: Days
-    notice_day: Days
-
-    @model_validator(mode="after")
-    def _in_order(self) -> SelfServe:
-        if not self.warning_day < self.notice_day < self.base_days:
-            raise ValueError("trial.self_serve: warning_day < notice_day < base_days must hold")
-        return self
-
-
-class CeRequested(Value):
-    base_days: Days
-    extension_days: Days
-    warning_day: Days
-
-    @model_validator(mode="after")
-    def _in_order(self) -> CeRequested:
-        if not self.warning_day < self.base_days:
-            raise ValueError("trial.ce_requested: warning_day < base_days must hold")
-        return self
-
-
-class D15(Value):
-    mode: Annotated[Literal["automatic", "ask"], MODE]
-
-
-class Deadline(Value):
-    ask_days_before: Days
-    manager_after_days: Days
-    grace_days: Days
-    inactive_after_grace: Annotated[Literal["terminate", "ask"], MODE]
-
-    @model_validator(mode="after")
-    def _manager_before_the_grace_ends(self) -> Deadline:
-        if self.manager_after_days > self.grace_days:
-            raise ValueError("trial.deadline: manager_after_days must not exceed grace_days")
-        return self
-
-
-class TrialPolicy(Value):
-    slack_mode: Annotated[Literal["channel", "thread"], MODE]
-    activity_rule: Annotated[Literal["setup_or_joiner", "any_user_event", "both"], Unit("rule")]
-    activity_window_days: Days
-    key_covers_days: Days
-    max_extension_days: Days
-    self_serve: SelfServe
-    ce_requested: CeRequested
-    d15: D15
-    deadline: Deadline
-
-
-class Onboarding(Value):
-    connect_code_host_day: Days
-    invite_team_day: Days
-    learn_day: Days
-    usage_check_day: Days
-    community_day: Days
-    next_steps_day: Days
-
-
-class Activation(Value):
-    searches: Annotated[Count, Unit("searches")]
-    result_views: Annotated[Count, Unit("views")]
-
-
-class Termination(Value):
-    teardown_working_days: WorkingDays
-    notice_hours: Hours
-    poll_days: Annotated[int, Field(ge=1, le=30), Unit("days")]
-
-
-def _one_plan(tags: tuple[str, ...]) -> tuple[str, ...]:
-    plans = [tag for tag in tags if tag.startswith("plan:")]
-    if len(plans) != 1:
-        raise ValueError(f"exactly one plan: tag is needed, found {plans or 'none'}; a key without one unlocks everything")
-    return tags
-
-
-class GenericLicense(Value):
-    rotation_days: Annotated[int, Field(ge=1, le=365), Unit("days")]
-    seats: Seats
-    tags: Tags
-
-    @model_validator(mode="after")
-    def _checked(self) -> GenericLicense:
-        _one_plan(self.tags)
-        return self
-
-
-class TrialLicense(Value):
-    tags: Tags
-    seats: Seats
-
-    @model_validator(mode="after")
-    def _checked(self) -> TrialLicense:
-        if "plg-trial" in _one_plan(self.tags):
-            raise ValueError("license.trial: plg-trial is for the generic self-serve key only")
-        return self
-
-
-class ProductionLicense(Value):
-    tags: Tags
-    term_days: Days
-    seat_buffer: Annotated[Count, Unit("seats")]
-
-    @model_validator(mode="after")
-    def _checked(self) -> ProductionLicense:
-        if {"trial", "plg-trial"} & set(_one_plan(self.tags)):
-            raise ValueError("license.production: a production key carries neither trial nor plg-trial")
-        return self
-
-
-class Licenses(Value):
-    generic: GenericLicense
-    trial: TrialLicense
-    production: ProductionLicense
 
 
 class Policy(Value):
@@ -257,9 +61,12 @@ class Policy(Value):
     termination: Termination
     license: Licenses
 
-    @cached_property
+    @property
     def hash(self) -> str:
-        """The first 12 hex digits of the SHA-256 over the canonical JSON: which policy decided."""
+        """The first 12 hex digits of the SHA-256 over the canonical JSON: which policy decided.
+
+        Not cached: a copy with other figures would take the old hash along.
+        """
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
     @property
@@ -297,13 +104,6 @@ def default() -> Policy:
 def parse(text: str, name: str = "policy.toml") -> Policy:
     """Parse the file's text; ``name`` stands in the errors."""
     entries, faults = _entries(text, name)
-    tree: dict[str, Any] = {}
-    for entry in entries:
-        *sections, leaf = entry.path.split(".")
-        at = tree
-        for section in sections:
-            at = at.setdefault(section, {})
-        at[leaf] = entry.value
     lines = _lines(text)
     faults += [
         f"{name}:{entry.line}: {entry.path}: unit is {entry.unit!r}, must be {unit!r}"
@@ -317,8 +117,16 @@ def parse(text: str, name: str = "policy.toml") -> Policy:
     ]
     if faults:
         raise PolicyError("\n".join(faults))
+    tree: dict[str, Any] = {}
+    for entry in entries:
+        *sections, leaf = entry.path.split(".")
+        at = tree
+        for section in sections:
+            at = at.setdefault(section, {})
+        at[leaf] = entry.value
     try:
-        return Policy.model_validate(tree)
+        # Strict, or `true` would be one day; by way of JSON, where strict knows that a list is a tuple's only form.
+        return Policy.model_validate_json(to_json(tree), strict=True)
     except ValidationError as error:
         found = []
         for fault in error.errors():

@@ -23,7 +23,8 @@ from starlette.routing import Route
 from sandbox.core import World
 from sandbox.salesforce_rest import Answer, Ask, Rest, read_json
 from sandbox.salesforce_soap import conversions, convert, fault, login_answer, read_call
-from sandbox.salesforce_store import Org, Refusal
+from sandbox.salesforce_store import Org
+from sandbox.salesforce_values import Refusal
 
 SESSION = "sandbox-session"
 HOST = "tenure-sandbox.my.salesforce.com"

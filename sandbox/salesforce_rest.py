@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from sandbox.salesforce_schema import OBJECTS, SObject, describe, describe_global
-from sandbox.salesforce_store import Ambiguous, Org, Record, Refusal
+from sandbox.salesforce_store import Org
+from sandbox.salesforce_values import Ambiguous, Record, Refusal
 from sandbox.soql import Path, Query, QueryError, parse
 
 COLLECTION_CAP = 200
@@ -148,14 +149,14 @@ class Rest:
     def _query(self, ask: Ask, deleted: bool) -> Answer:
         if "q" not in ask.query:
             raise Refusal("MALFORMED_QUERY", "A query string has to be specified")
-        query = parse(ask.query["q"], self.org.any)
+        query = parse(ask.query["q"], self.org.find)
         with self.org.lock:
             everything = list(self.org.records[query.sobject.name.lower()].values())
-            found = query.run([r for r in everything if deleted or not r["IsDeleted"]], self.org.any)
+            found = query.run([r for r in everything if deleted or not r["IsDeleted"]], self.org.find)
         if query.count and query.count_field is None:
             return Answer(200, {"totalSize": len(found), "done": True, "records": []})
         if query.count_field is not None:
-            filled = sum(query.count_field.read(r, self.org.any) is not None for r in found)
+            filled = sum(query.count_field.read(r, self.org.find) is not None for r in found)
             counted = {"attributes": {"type": "AggregateResult"}, "expr0": filled}
             return Answer(200, {"totalSize": 1, "done": True, "records": [counted]})
         return self._batch(ask, _Cursor(found, query, len(found)), f"01gHs{len(self._cursors) + 1:010}", 0)
@@ -186,7 +187,7 @@ class Rest:
         at: Record | None = record
         for step in path.steps:
             target = at.get(step.name) if at else None
-            at = self.org.any(target) if target else None
+            at = self.org.find(target) if target else None
             name = step.relationship or step.name
             if at is None:
                 row.setdefault(name, None)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from sandbox.salesforce_store import Org, Refusal
+from sandbox.salesforce_store import Org
+from sandbox.salesforce_values import Refusal
 
 _ENVELOPE = (
     '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"{spaces}>'

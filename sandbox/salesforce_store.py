@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import itertools
 import re
-import string
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,53 +17,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sandbox.org import ACCOUNTS, CAMPAIGN, PEOPLE
-from sandbox.salesforce_schema import LEAD_STATUSES, OBJECTS, TEXT, Field, SObject
+from sandbox.salesforce_schema import LEAD_STATUSES, OBJECTS, Field, SObject
+from sandbox.salesforce_values import Ambiguous, Record, Refusal, canonical, checked_value, make_id, stamp
 
-Record = dict[str, Any]
 RecordEffect = Callable[[str, str, dict[str, Any]], None]
 
-_SUFFIX = string.ascii_uppercase + "012345"
-_DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s.]+$")
 INTEGRATION_USER = "tenure-integration"
-
-
-class Refusal(Exception):
-    """A request that Salesforce refuses: HTTP status, its code, its message, the fields concerned."""
-
-    def __init__(self, code: str, message: str, fields: tuple[str, ...] = (), status: int = 400) -> None:
-        super().__init__(message)
-        self.code, self.message, self.fields, self.status = code, message, fields, status
-
-
-class Ambiguous(Exception):
-    """An external id that several records have: 300 with their ids."""
-
-    def __init__(self, sobject: SObject, ids: list[str]) -> None:
-        super().__init__(f"{len(ids)} records of {sobject.name}")
-        self.sobject, self.ids = sobject, ids
-
-
-def long_id(short: str) -> str:
-    """The 18-character id of a 15-character one: three letters that say which of the 15 are capitals."""
-    suffix = ""
-    for chunk in (short[0:5], short[5:10], short[10:15]):
-        suffix += _SUFFIX[sum(1 << n for n, c in enumerate(chunk) if c.isupper())]
-    return short + suffix
-
-
-def make_id(prefix: str, number: int) -> str:
-    """A new id under a key prefix."""
-    digits = ""
-    while number:
-        number, digit = divmod(number, 62)
-        digits = _DIGITS[digit] + digits
-    return long_id(prefix + "Hs0" + digits.rjust(9, "0"))
-
-
-def stamp(moment: datetime) -> str:
-    """``2026-01-31T12:00:00.000+0000``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
 
 
 class Org:
@@ -195,19 +153,19 @@ class Org:
         """The user with that e-mail address, case aside."""
         return next((u for u in self.records["user"].values() if str(u["Email"]).lower() == email.lower()), None)
 
-    def any(self, record_id: str) -> Record | None:
+    def find(self, record_id: str) -> Record | None:
         """The record of any object with that id, deleted ones included."""
         prefix = record_id[:3]
         for sobject in OBJECTS.values():
             if sobject.prefix == prefix:
-                return self.records[sobject.name.lower()].get(_canonical(record_id))
+                return self.records[sobject.name.lower()].get(canonical(record_id))
         return None
 
     def get(self, sobject: SObject, record_id: str) -> Record:
         """A living record. Refusal NOT_FOUND or ENTITY_IS_DELETED (404), MALFORMED_ID (400)."""
         if not re.fullmatch(r"[A-Za-z0-9]{15}([A-Za-z0-9]{3})?", record_id):
             raise Refusal("NOT_FOUND", "Provided external ID field does not exist or is not accessible: " + record_id, status=404)
-        record = self.records[sobject.name.lower()].get(_canonical(record_id))
+        record = self.records[sobject.name.lower()].get(canonical(record_id))
         if record is None:
             raise Refusal("NOT_FOUND", "The requested resource does not exist", status=404)
         if record["IsDeleted"]:
@@ -305,7 +263,7 @@ class Org:
         One effect, ``lead.converted``, for all of it. A lead is converted once: CANNOT_UPDATE_CONVERTED_LEAD afterwards.
         """
         with self.lock:
-            lead = self.any(lead_id) if lead_id else None
+            lead = self.find(lead_id) if lead_id else None
             if lead is None or not lead_id.startswith(OBJECTS["lead"].prefix) or lead["IsDeleted"]:
                 raise Refusal("INVALID_CROSS_REFERENCE_KEY", f"invalid cross reference id: {lead_id}")
             if lead["IsConverted"]:
@@ -361,7 +319,8 @@ class Org:
                     "read/write for your profile or permission set.",
                     (field.name,),
                 )
-            values[field.name] = self._value(field, value)
+            reference = field.type == "reference" and value
+            values[field.name] = self._reference(field.name, field.to, str(value)) if reference else checked_value(field, value)
         if values.get("OwnerId"):
             self._owner_of(values["OwnerId"], sobject)
         return values
@@ -372,52 +331,11 @@ class Org:
             raise Refusal("INVALID_FIELD", f"No such column '{name}' on sobject of type {sobject.name}")
         return field
 
-    def _value(self, field: Field, value: Any) -> Any:
-        if value is None or value == "":
-            if field.type == "boolean":
-                raise Refusal("INVALID_TYPE_ON_FIELD_IN_RECORD", f"{field.name}: value not of required type: ", (field.name,))
-            return None
-        if field.type == "boolean":
-            return self._typed(field, value, bool)
-        if field.type in ("int", "double", "currency", "percent"):
-            number = float(self._typed(field, value, int, float))
-            return int(number) if field.type == "int" else number
-        if field.type in ("date", "datetime"):
-            return self._moment(field, str(self._typed(field, value, str)))
-        if field.type == "reference":
-            return self._reference(field.name, field.to, str(value))
-        text = str(self._typed(field, value, str, int, float)) if field.type in TEXT else value
-        if len(text) > field.length:
-            shown = text[:40]
-            raise Refusal("STRING_TOO_LONG", f"{field.name}: data value too large: {shown} (max length={field.length})", (field.name,))
-        if field.type == "email" and not _EMAIL.match(text):
-            raise Refusal("INVALID_EMAIL_ADDRESS", f"{field.name}: invalid email address: {text}", (field.name,))
-        return text
-
-    def _typed(self, field: Field, value: Any, *kinds: type) -> Any:
-        if isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds):
-            return value
-        found = {str: "VALUE_STRING", bool: "VALUE_TRUE", int: "VALUE_NUMBER_INT", float: "VALUE_NUMBER_FLOAT"}.get(
-            type(value), "START_OBJECT"
-        )
-        raise Refusal("JSON_PARSER_ERROR", f"Cannot deserialize instance of {field.type} from {found} value {value} or request may be missing "
-                      "a required field at [line:1, column:1]")  # fmt: skip
-
-    def _moment(self, field: Field, value: str) -> str:
-        try:
-            if field.type == "date":
-                return date.fromisoformat(value[:10] if "T" in value else value).isoformat()
-            parsed = datetime.fromisoformat(value)
-            return stamp(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))
-        except ValueError:
-            raise Refusal("JSON_PARSER_ERROR", f"Cannot deserialize instance of {field.type} from VALUE_STRING value {value} or request may be "
-                          "missing a required field at [line:1, column:1]") from None  # fmt: skip
-
     def _reference(self, name: str, kinds: tuple[str, ...], value: str) -> str | None:
         """The 18-character id of a living record of the right kind, None for an empty value."""
         if not value:
             return None
-        record = self.any(value)
+        record = self.find(value)
         if not re.fullmatch(r"[A-Za-z0-9]{15}([A-Za-z0-9]{3})?", value) or value[:3] not in [OBJECTS[k.lower()].prefix for k in kinds]:
             raise Refusal("MALFORMED_ID", f"{name}: id value of incorrect type: {value}", (name,))
         if record is None or record["IsDeleted"]:
@@ -425,7 +343,7 @@ class Org:
         return str(record["Id"])
 
     def _owner_of(self, user_id: str, sobject: SObject | None = None) -> str:
-        user = self.records["user"].get(_canonical(user_id))
+        user = self.records["user"].get(canonical(user_id))
         if user is None:
             raise Refusal("INVALID_CROSS_REFERENCE_KEY", "Owner ID: owner cannot be blank or unknown", ("OwnerId",))
         if not user["IsActive"]:
@@ -487,10 +405,6 @@ class Org:
             self._record_effect(*told)
         else:
             self._held.append(told)
-
-
-def _canonical(record_id: str) -> str:
-    return long_id(record_id) if len(record_id) == 15 else record_id
 
 
 def _quarter_end(day: date) -> date:

@@ -42,12 +42,16 @@ def read_address(email: str, free_mail: Collection[str]) -> Address:
     text = email.strip()
     if len(text) > LONGEST_ADDRESS:
         raise BadInput(
-            f"the e-mail address has {len(text):,} characters, {LONGEST_ADDRESS} is the most", "Enter your work e-mail address", field="email"
+            f"the e-mail address has {len(text):,} characters, {LONGEST_ADDRESS} is the most",
+            "Enter your work e-mail address",
+            field="email",
         )
     try:
         checked = validate_email(text, check_deliverability=False)
     except EmailNotValidError as error:
-        raise BadInput(f"the e-mail address is not valid ({str(error).rstrip('.')})", "Enter an address like name@company.com", field="email") from None
+        raise BadInput(
+            f"the e-mail address is not valid ({str(error).rstrip('.')})", "Enter an address like name@company.com", field="email"
+        ) from None
     host = checked.ascii_domain.lower()
     address = f"{checked.local_part}@{host}"
     registrable = registrable_domain(host)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from domain.base import Message, Value
 from domain.messages import ChangeDomain, Convert, Extend, NewLink, RequestFeedback, SignupAnswer, Terminate
@@ -17,6 +17,7 @@ from domain.task import Answer
 from domain.views import TaskView
 from starter.forms import EventId, JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialView, new_event
 from starter.problems import PROBLEMS
+from starter.render import one_line
 from starter.tenure import Tenure
 
 IdempotencyKey = Annotated[
@@ -33,6 +34,8 @@ Domain = Annotated[
 TaskId = Annotated[
     str, Path(max_length=600, description="`WORKFLOW:TASK`, as the list of tasks gives it.", examples=["trial-acme.com:triage-1"])
 ]
+# Names end in headers of mails and in databases, which take neither line breaks nor control characters.
+Line = Annotated[str, AfterValidator(one_line)]
 Responses = dict[int | str, dict[str, Any]]
 TRIED: Responses = {code: PROBLEMS[code] for code in (422, 503)}
 CHANGED: Responses = {code: PROBLEMS[code] for code in (404, 409, 422, 503)}
@@ -50,9 +53,9 @@ class SignupBody(Value):
     model_config = _body({"email": "dana@acme.com", "first_name": "Dana", "last_name": "Reyes", "company": "Acme"})
 
     email: str = Field(min_length=1, max_length=2_000)
-    first_name: str = Field(default="", max_length=100)
-    last_name: str = Field(default="", max_length=100)
-    company: str = Field(default="", max_length=200)
+    first_name: Line = Field(default="", max_length=100)
+    last_name: Line = Field(default="", max_length=100)
+    company: Line = Field(default="", max_length=200)
 
     def form(self, key: str | None) -> SignupForm:
         """The form, under the caller's own id when there is one."""
@@ -73,9 +76,9 @@ class TrialRequestBody(Value):
     model_config = _body({"email": "dana@acme.com", "company": "Acme", "ce": "ce.one@tenure.example", "size": "medium", "seats": 250})
 
     email: str = Field(min_length=1, max_length=2_000, description="The prospect who will be the instance's administrator.")
-    first_name: str = Field(default="", max_length=100)
-    last_name: str = Field(default="", max_length=100)
-    company: str = Field(min_length=1, max_length=200)
+    first_name: Line = Field(default="", max_length=100)
+    last_name: Line = Field(default="", max_length=100)
+    company: Line = Field(min_length=1, max_length=200)
     ce: str = Field(min_length=3, max_length=254, description="The CE's own address.")
     size: Literal["small", "medium", "large"] = "small"
     seats: int = Field(default=100, ge=1, le=1_000_000)
@@ -89,8 +92,8 @@ class JoinBody(Value):
     model_config = _body({"email": "lee@acme.com", "first_name": "Lee"})
 
     email: str = Field(min_length=1, max_length=2_000)
-    first_name: str = Field(default="", max_length=100)
-    last_name: str = Field(default="", max_length=100)
+    first_name: Line = Field(default="", max_length=100)
+    last_name: Line = Field(default="", max_length=100)
 
 
 class ExtendBody(Extend):
@@ -191,9 +194,9 @@ def router(tenure: Tenure) -> APIRouter:
         return await tenure.trial(domain)
 
     @routes.post("/trial-requests", tags=["trials"], summary="Request a trial sized to need, as a CE", status_code=201, responses=CHANGED)
-    async def request_trial(body: TrialRequestBody, idempotency_key: IdempotencyKey = None) -> Done:
+    async def request_trial(body: TrialRequestBody, idempotency_key: IdempotencyKey = None) -> SignupAnswer:
         """The CE's manager is asked to approve it; see the task that this opens (A28)."""
-        return Done(done=await tenure.request_trial(TrialRequestForm(**body.model_dump(), event_id=idempotency_key or new_event())))
+        return await tenure.request_trial(TrialRequestForm(**body.model_dump(), event_id=idempotency_key or new_event()))
 
     async def act(domain: str, name: str, message: Message, key: str | None) -> Done:
         return Done(done=await tenure.act(domain, name, message, key or new_event()))

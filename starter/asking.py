@@ -41,7 +41,9 @@ def asking(whom: str, *, missing: TenureError | None = None) -> Iterator[None]:
             raise Closing(f"{whom} ended before it could answer", "Look at what became of it before you ask again") from error
         raise Refused(str(getattr(cause, "message", cause)), "") from error
     except (WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-        raise Unavailable(f"{whom} could not say: {error}", "Look at its history in the Web UI; the worker may be of another version") from error
+        raise Unavailable(
+            f"{whom} could not say: {error}", "Look at its history in the Web UI; the worker may be of another version"
+        ) from error
     except (RPCTimeoutOrCancelledError, TimeoutError) as error:
         raise Unavailable(f"{whom} did not answer in time", "Check that a worker runs, then ask again with the same event id") from error
     except WorkflowAlreadyStartedError as error:
@@ -64,5 +66,9 @@ def _translated(error: RPCError, whom: str, missing: TenureError | None) -> Tenu
     if error.status is RPCStatusCode.FAILED_PRECONDITION:
         return Unavailable(f"{whom} cannot be asked now: {error.message}", "Check that a worker runs, then ask again")
     if error.status in _TRANSIENT:
-        return Unavailable(f"Temporal does not answer ({error.message or error.status.name.lower()})", "Ask again in a moment; nothing is lost")
-    return Unavailable(f"Temporal answered {error.status.name.lower()}: {error.message}", "Ask again; if it stays, look at the server's log")
+        return Unavailable(
+            f"Temporal does not answer ({error.message or error.status.name.lower()})", "Ask again in a moment; nothing is lost"
+        )
+    return Unavailable(
+        f"Temporal answered {error.status.name.lower()}: {error.message}", "Ask again; if it stays, look at the server's log"
+    )

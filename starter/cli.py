@@ -33,10 +33,12 @@ _ANYWHERE = ("--data", "--port-offset")
 @app.callback()
 def _everywhere(
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Where state lives, and the running stack is found. [TENURE_DATA_DIR, .tenure]")
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Where state lives, and the running stack is found. [TENURE_DATA_DIR, .tenure]"),
     ] = None,
     port_offset: Annotated[
-        int | None, typer.Option("--port-offset", metavar="N", min=0, max=50_000, help="Move every local port by N. [TENURE_PORT_OFFSET, 0]")
+        int | None,
+        typer.Option("--port-offset", metavar="N", min=0, max=50_000, help="Move every local port by N. [TENURE_PORT_OFFSET, 0]"),
     ] = None,
 ) -> None:
     from starter.place import options_to_environment

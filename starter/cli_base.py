@@ -22,7 +22,9 @@ T = TypeVar("T")
 PIPED_WIDTH = 140
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a page for people.")]
-Domain = Annotated[str, typer.Argument(metavar="DOMAIN", help="The company: its domain, any host of it, or an address.", show_default=False)]
+Domain = Annotated[
+    str, typer.Argument(metavar="DOMAIN", help="The company: its domain, any host of it, or an address.", show_default=False)
+]
 By = Annotated[str, typer.Option("--by", envvar="TENURE_BY", help="Who decides: your e-mail address.", show_default=False)]
 
 

@@ -45,7 +45,9 @@ def demo(as_json: Json = False) -> None:
 
 @policy.command("show")
 def policy_show(
-    section: Annotated[str, typer.Argument(metavar="[SECTION]", help="Only what begins so: trial, license.generic.", show_default=False)] = "",
+    section: Annotated[
+        str, typer.Argument(metavar="[SECTION]", help="Only what begins so: trial, license.generic.", show_default=False)
+    ] = "",
     file: Annotated[Path | None, typer.Option("--file", help="Another policy file.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
@@ -61,14 +63,18 @@ def policy_show(
         raise BadInput(f"{path} is no policy:\n{error}", f"Correct it; `tenure policy check {path}` tells when it is right") from None
     shown = [entry for entry in entries if entry.path == section or entry.path.startswith(f"{section}." if section else "")]
     if not shown:
-        raise NotFound(f"the policy has no section {section[:40]!r}", f"Choose one of: {', '.join(sorted({e.path.split('.')[0] for e in entries}))}")
+        raise NotFound(
+            f"the policy has no section {section[:40]!r}", f"Choose one of: {', '.join(sorted({e.path.split('.')[0] for e in entries}))}"
+        )
     answer = {"file": str(path), "hash": loaded.hash, "figures": shown}
     emit(answer, as_json, lambda: cli_show.policy(shown, loaded.hash, str(path)))
 
 
 @policy.command("check")
 def policy_check(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The file; the one in force when not given.", show_default=False)] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The file; the one in force when not given.", show_default=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check a policy file; names every wrong entry with its line, and exits with 1."""
@@ -96,7 +102,9 @@ def config(as_json: Json = False) -> None:
     from starter.place import find
 
     place = find()
-    rows = [{"name": f"{PREFIX}{origin.name.upper()}", "value": origin.value, "source": origin.source} for origin in place.settings.origins()]
+    rows = [
+        {"name": f"{PREFIX}{origin.name.upper()}", "value": origin.value, "source": origin.source} for origin in place.settings.origins()
+    ]
     if named_by_environment(os.environ):
         address, source = os.environ.get("TEMPORAL_ADDRESS", f"profile {os.environ.get('TEMPORAL_PROFILE')}"), "environment"
     elif place.stack:

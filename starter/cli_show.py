@@ -28,7 +28,11 @@ LAST_EFFECTS = 12
 def signup(said: SignupAnswer) -> None:
     """What became of a signup."""
     page = console()
-    page.print(Text.assemble((said.outcome.replace("_", " "), "bold"), f"  case {said.case}, {said.domain}", (f"  {said.host}" if said.host else "", "cyan")))
+    page.print(
+        Text.assemble(
+            (said.outcome.replace("_", " "), "bold"), f"  case {said.case}, {said.domain}", (f"  {said.host}" if said.host else "", "cyan")
+        )
+    )
     page.print(Text(said.message))
     page.print(Text(f"→ tenure trial show {said.domain}", style="dim"))
 
@@ -39,7 +43,9 @@ def trials(found: TrialPage) -> None:
     table = _table("company", "stage", "owner", "next due", "since", "status")
     for row in found.rows:
         due = Text(_when(row.due_at), style="yellow") if row.due_at else Text("")
-        table.add_row(Text(row.domain, style="bold"), _words(row.stage), row.owner, due, _day(row.started_at), "" if row.open else row.status)
+        table.add_row(
+            Text(row.domain, style="bold"), _words(row.stage), row.owner, due, _day(row.started_at), "" if row.open else row.status
+        )
     if found.rows:
         page.print(table)
     else:
@@ -54,7 +60,11 @@ def trial(view: TrialView, done: Sequence[EffectRow]) -> None:
     """One trial as a page."""
     page, status = console(), view.status
     page.print()
-    page.print(Text.assemble((status.company or status.domain, "bold"), f"  {status.domain}  ", (_words(status.stage), "bold cyan" if view.open else "bold")))
+    page.print(
+        Text.assemble(
+            (status.company or status.domain, "bold"), f"  {status.domain}  ", (_words(status.stage), "bold cyan" if view.open else "bold")
+        )
+    )
     page.print(Text(_first_line(status.in_words)))
     page.print(_facts(view))
     if view.next_steps:
@@ -118,7 +128,9 @@ def config(rows: Sequence[dict[str, str]]) -> None:
     """The settings, each with where it is from."""
     table = _table("setting", "value", "from")
     for row in rows:
-        table.add_row(row["name"], Text(row["value"], overflow="fold"), Text(row["source"], style="dim" if row["source"] == "default" else "cyan"))
+        table.add_row(
+            row["name"], Text(row["value"], overflow="fold"), Text(row["source"], style="dim" if row["source"] == "default" else "cyan")
+        )
     console().print(table)
 
 
@@ -157,7 +169,9 @@ def _facts(view: TrialView) -> Text:
 def _steps(steps: Sequence[NextStep], now: datetime) -> Table:
     grid = Table.grid(padding=(0, 2))
     for step in sorted(steps, key=lambda step: step.at):
-        grid.add_row(Text(_when(step.at), style="cyan", no_wrap=True), Text(_distance(step.at, now), style="dim", no_wrap=True), Text(step.what))
+        grid.add_row(
+            Text(_when(step.at), style="cyan", no_wrap=True), Text(_distance(step.at, now), style="dim", no_wrap=True), Text(step.what)
+        )
     return grid
 
 
@@ -172,7 +186,9 @@ def _task(task: TaskView) -> Group:
     width = max(len(choice.name) for choice in task.choices) if task.choices else 0
     for choice in task.choices:
         fields = "; ".join(f"{field.name}{'' if field.required else ' (may be left out)'}: {field.asks}" for field in choice.fields)
-        lines.append(Text.assemble("  ", (f"{choice.name:<{width}}", "bold"), f"  {choice.label}", (f"  {fields}" if fields else "", "dim")))
+        lines.append(
+            Text.assemble("  ", (f"{choice.name:<{width}}", "bold"), f"  {choice.label}", (f"  {fields}" if fields else "", "dim"))
+        )
     checks = " --check NAME=yes|no …" if task.checks else ""
     values = " --field NAME=VALUE …" if any(choice.fields for choice in task.choices) else ""
     lines.append(Text(f"→ tenure answer {task.id} CHOICE --by YOU@…{checks}{values}", style="dim"))
@@ -185,9 +201,7 @@ def _decision(decision: Decision) -> Group:
         Text.assemble((_when(decision.at), "cyan"), "  ", (f"{_words(decision.what)}: {_words(decision.outcome)}", "bold"), (who, "dim")),
         Text.assemble("  ", decision.rule, (f"  [{decision.handbook}]" if decision.handbook else "", "dim")),
     ]
-    lines += [
-        Text(f"    {fact.name} = {_value(fact.value)}  ({fact.source}, {_when(fact.as_of)})", style="dim") for fact in decision.facts
-    ]
+    lines += [Text(f"    {fact.name} = {_value(fact.value)}  ({fact.source}, {_when(fact.as_of)})", style="dim") for fact in decision.facts]
     if decision.nearest:
         lines.append(Text(f"    would have changed it: {decision.nearest}", style="dim italic"))
     return Group(*lines)
@@ -198,7 +212,11 @@ def _effects(done: Sequence[EffectRow]) -> Table:
     for row in done:
         mark = Text("") if row.done_at else Text("begun, not known to be done", style="yellow")
         grid.add_row(
-            Text(_when(row.as_of), style="cyan", no_wrap=True), Text(row.system, no_wrap=True), Text(row.act, style="dim", no_wrap=True), Text(row.summary), mark
+            Text(_when(row.as_of), style="cyan", no_wrap=True),
+            Text(row.system, no_wrap=True),
+            Text(row.act, style="dim", no_wrap=True),
+            Text(row.summary),
+            mark,
         )
     return grid
 

@@ -14,7 +14,9 @@ trial = typer.Typer(help="Look at trials and decide about them.", no_args_is_hel
 
 Name = Annotated[str, typer.Option("--name", help="The person's full name.", show_default=False)]
 Company = Annotated[str, typer.Option("--company", help="The company's name.", show_default=False)]
-Event = Annotated[str, typer.Option("--event-id", help="An id of your own for this event; sent twice, it has effect once.", show_default=False)]
+Event = Annotated[
+    str, typer.Option("--event-id", help="An id of your own for this event; sent twice, it has effect once.", show_default=False)
+]
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The prospect's work e-mail address.", show_default=False)]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.", show_default=False)]
 
@@ -109,7 +111,9 @@ def trial_request(
 @trial.command("extend")
 def trial_extend(
     domain: Domain,
-    days: Annotated[int | None, typer.Option("--days", help="How many days; the policy's length when not given.", show_default=False)] = None,
+    days: Annotated[
+        int | None, typer.Option("--days", help="How many days; the policy's length when not given.", show_default=False)
+    ] = None,
     by: By = "",
     reason: Reason = "",
     event_id: Event = "",
@@ -123,7 +127,9 @@ def trial_extend(
 def trial_convert(
     domain: Domain,
     seats: Annotated[int | None, typer.Option("--seats", help="Seats bought.", show_default=False)] = None,
-    contract_end: Annotated[str, typer.Option("--contract-end", metavar="YYYY-MM-DD", help="When the contract ends.", show_default=False)] = "",
+    contract_end: Annotated[
+        str, typer.Option("--contract-end", metavar="YYYY-MM-DD", help="When the contract ends.", show_default=False)
+    ] = "",
     note: Annotated[str, typer.Option("--note", help="For the record.", show_default=False)] = "",
     by: By = "",
     event_id: Event = "",
@@ -188,8 +194,12 @@ def answer(
     choice: Annotated[str, typer.Argument(metavar="CHOICE", help="One of the task's choices.", show_default=False)],
     by: By = "",
     note: Annotated[str, typer.Option("--note", help="For the record.", show_default=False)] = "",
-    check: Annotated[list[str] | None, typer.Option("--check", metavar="NAME=yes|no", help="A criterion, repeatable.", show_default=False)] = None,
-    field: Annotated[list[str] | None, typer.Option("--field", metavar="NAME=VALUE", help="A value, repeatable.", show_default=False)] = None,
+    check: Annotated[
+        list[str] | None, typer.Option("--check", metavar="NAME=yes|no", help="A criterion, repeatable.", show_default=False)
+    ] = None,
+    field: Annotated[
+        list[str] | None, typer.Option("--field", metavar="NAME=VALUE", help="A value, repeatable.", show_default=False)
+    ] = None,
     event_id: Event = "",
     as_json: Json = False,
 ) -> None:
@@ -223,7 +233,10 @@ def skip(
     duration = skip.parse_duration(length)
     place = find()
     if place.cluster is None:
-        raise Refused("time can be skipped on the local stack only, and none runs here", "Start it with `tenure up`, or name its directory with --data")
+        raise Refused(
+            "time can be skipped on the local stack only, and none runs here",
+            "Start it with `tenure up`, or name its directory with --data",
+        )
 
     async def moved(tenure: Tenure) -> dict[str, Any]:
         await skip.require_local(tenure.client, place.cluster)

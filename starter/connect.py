@@ -39,7 +39,9 @@ async def connect(*, address: str = "", fallback: str = DEFAULT_ADDRESS, patienc
                 ) from error
             await asyncio.sleep(_BETWEEN_TRIES)
         except ValueError as error:
-            raise BadInput(f"the address of Temporal, {where!r}, cannot be used ({_short(error)})", "Set TEMPORAL_ADDRESS to HOST:PORT") from None
+            raise BadInput(
+                f"the address of Temporal, {where!r}, cannot be used ({_short(error)})", "Set TEMPORAL_ADDRESS to HOST:PORT"
+            ) from None
 
 
 def named_by_environment(environment: Mapping[str, str]) -> bool:
@@ -51,7 +53,9 @@ def _from_environment() -> dict[str, object]:
     try:
         return dict(ClientConfig.load_client_connect_config())
     except (RuntimeError, ValueError) as error:
-        raise BadInput(f"the settings of Temporal cannot be read ({_short(error)})", "Check TEMPORAL_* and the file TEMPORAL_CONFIG_FILE") from None
+        raise BadInput(
+            f"the settings of Temporal cannot be read ({_short(error)})", "Check TEMPORAL_* and the file TEMPORAL_CONFIG_FILE"
+        ) from None
 
 
 def why(error: RuntimeError) -> str:

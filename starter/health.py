@@ -19,7 +19,6 @@ from temporalio.client import Client
 
 from activities.ledger import Ledger
 from activities.settings import Settings
-from domain import ids
 from domain.base import Value
 from starter.tenure import Tenure
 
@@ -56,7 +55,7 @@ def probes(tenure: Tenure, settings: Settings) -> dict[str, Probe]:
     found: dict[str, Probe] = {
         "temporal": lambda: _temporal(tenure.client),
         "ledger": lambda: asyncio.to_thread(_ledger, tenure.ledger),
-        "worker": lambda: _worker(tenure.client),
+        "worker": lambda: _worker(tenure.client, tenure.task_queue),
     }
     if base := sandbox_of(settings):
         found["sandbox"] = lambda: _sandbox(base)
@@ -111,11 +110,11 @@ def _ledger(ledger: Ledger) -> str:
     return f"answers ({ledger.engine.dialect.name})"
 
 
-async def _worker(client: Client) -> str:
+async def _worker(client: Client, task_queue: str) -> str:
     polls = await asyncio.gather(
         *(
             client.workflow_service.describe_task_queue(
-                DescribeTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=ids.TASK_QUEUE), task_queue_type=kind),
+                DescribeTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=task_queue), task_queue_type=kind),
                 timeout=timedelta(seconds=PATIENCE_SECONDS),
             )
             for kind in (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
@@ -124,9 +123,9 @@ async def _worker(client: Client) -> str:
     since = datetime.now(UTC) - POLLED_WITHIN
     live = [{p.identity for p in poll.pollers if p.last_access_time.ToDatetime(UTC) >= since} for poll in polls]
     if not all(live):
-        raise NotReady(f"no worker polls the task queue {ids.TASK_QUEUE!r}; start one with `python worker.py`")
+        raise NotReady(f"no worker polls the task queue {task_queue!r}; start one with `python worker.py`")
     count = len(live[0] | live[1])
-    return f"{count} {'polls' if count == 1 else 'poll'} the task queue {ids.TASK_QUEUE!r}"
+    return f"{count} {'worker polls' if count == 1 else 'workers poll'} the task queue {task_queue!r}"
 
 
 async def _sandbox(base: str) -> str:

@@ -68,7 +68,8 @@ def router(tenure: Tenure, pages: Pages) -> APIRouter:
             return pages.error(error, actions=[("Back to the form", "/")])
         except Exception as error:
             return await rescue(form, error)
-        return pages.page("result.html", answer=answer, email=form.email)
+        host_url = tenure.settings.instance(answer.host) if answer.host else ""
+        return pages.page("result.html", answer=answer, email=form.email, host_url=host_url)
 
     async def rescue(form: SignupForm, error: Exception) -> HTMLResponse:
         """The form failed (A21): keep what was typed for support, and say so; or say that not even that worked."""

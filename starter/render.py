@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.utils import parseaddr
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import JsonValue
 from starlette.types import Scope
 
 from activities.settings import Settings
@@ -21,7 +23,6 @@ from starter.errors import TenureError
 from starter.problems import problem_of
 
 HERE = Path(__file__).parent
-BRAND = "Tenure"
 MOST_FIELDS = 100
 
 
@@ -30,18 +31,20 @@ class Pages:
 
     def __init__(self, settings: Settings, policy: Policy) -> None:
         self.support = settings.support_email
+        # The vendor's name is the one that its mails come from.
+        self.brand = (parseaddr(settings.mail_from)[0] or "Tenure").removesuffix(" trials")
         self.rescue_hours = policy.tasks.rescue_hours
         self._env = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
         self._env.globals.update(
             static=static_url,
-            brand=BRAND,
+            brand=self.brand,
             support=self.support,
             days=policy.trial.self_serve.base_days,
             extension=policy.trial.self_serve.extension_days,
-            triage_hours=policy.triage.sla_hours,
+            triage_time=working_time(policy.triage.sla_hours),
             link_hours=policy.handoff.share_link_ttl_hours,
         )
-        self._env.filters.update(moment=moment, words=words)
+        self._env.filters.update(moment=moment, words=words, headline=headline, plain=plain)
 
     def page(self, name: str, status: int = 200, *, headers: Mapping[str, str] | None = None, **values: Any) -> HTMLResponse:
         """The page of that template; a value that it misses is an error here and not a gap on the page."""
@@ -101,6 +104,14 @@ def sentence(text: str) -> str:
     return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
 
 
+def working_time(hours: int) -> str:
+    """A time by which people of ours act, as they would say it: a whole number of days counts working days."""
+    days, rest = divmod(hours, 24)
+    if rest or not days:
+        return f"{hours} hours" if hours != 1 else "an hour"
+    return "a working day" if days == 1 else f"{days} working days"
+
+
 def moment(at: datetime) -> str:
     """A moment as people write it, in UTC: ``22 Nov 2026, 14:05 UTC``."""
     utc = at.astimezone(UTC)
@@ -110,3 +121,21 @@ def moment(at: datetime) -> str:
 def words(name: str) -> str:
     """A name of the program as words: ``hand_off`` becomes ``hand off``."""
     return name.replace("_", " ")
+
+
+def plain(value: JsonValue) -> str:
+    """A fact's value as words: yes, no, none, or what it is."""
+    match value:
+        case None | "" | []:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(plain(one) for one in value)
+        case _:
+            return str(value)
+
+
+def headline(markdown: str) -> str:
+    """The first line of the words that a workflow shows in the Web UI, which takes Markdown, as plain text."""
+    return markdown.partition("\n")[0].replace("**", "").replace("`", "")

@@ -67,7 +67,9 @@ async def up(settings: Settings, *, with_sandbox: bool = True, as_json: bool = F
                     return await _serve(children, stop, stack.ready, lambda found: _announce(found, data, with_sandbox, as_json, began))
     except stackfile.AlreadyUp as error:
         who = f" (process {error.pid})" if error.pid else ""
-        raise Refused(f"a stack runs on {data} already{who}", "Use it, stop it with Ctrl-C, or start another with --data DIR --port-offset N") from None
+        raise Refused(
+            f"a stack runs on {data} already{who}", "Use it, stop it with Ctrl-C, or start another with --data DIR --port-offset N"
+        ) from None
 
 
 def parts(settings: Settings, data: Path, with_sandbox: bool) -> list[Part]:
@@ -219,7 +221,10 @@ def _require_free(ports: Mapping[str, int]) -> None:
 def _require_real_systems(settings: Settings) -> None:
     unset = [f"TENURE_{origin.name.upper()}" for origin in settings.origins() if origin.name in OUTSIDE and origin.source == "default"]
     if unset:
-        raise Refused(f"without the sandbox nothing answers at the defaults of {', '.join(unset)}", "Set them to the real systems, or leave --no-sandbox out")
+        raise Refused(
+            f"without the sandbox nothing answers at the defaults of {', '.join(unset)}",
+            "Set them to the real systems, or leave --no-sandbox out",
+        )
 
 
 def _announce(found: stackfile.StackFile, data: Path, with_sandbox: bool, as_json: bool, began: float) -> None:
@@ -252,5 +257,3 @@ def _report(exit_: Exit) -> None:
     for line in exit_.last_words():
         page.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
     page.print(f"→ its log: {exit_.log}", style="dim", markup=False, soft_wrap=True)
-
-

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import ValidationError
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ACTS", "JoinForm", "SignupForm", "Tenure", "TrialPage", "TrialRequestForm", "TrialRow", "TrialView"]
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 SignupVia = Literal["web", "api", "cli", "rescue", "free_mail"]
 
@@ -82,6 +83,8 @@ MOST_ROWS = 200
 MOST_TASKS = 100
 SCANNED_FOR_TASKS = 500
 AT_ONCE = 8
+#: How long a workflow may take to say where it stands.
+LOOK = timedelta(seconds=10)
 #: A trial may close between our look and our message; then the next try starts a new one.
 TRIES = 3
 
@@ -101,8 +104,9 @@ class Tenure:
 
     async def signup(self, form: SignupForm) -> SignupAnswer:
         """Sign a company up (A3): one round trip, whose answer is the routing decision. The same ``event_id`` is the same signup."""
-        contact = Contact(email=form.email, first_name=form.first_name, last_name=form.last_name)
-        return await self._signup(self._address(form.email), contact, form.company, form.via, form.event_id)
+        address = self._address(form.email)
+        contact = Contact(email=address.email, first_name=form.first_name, last_name=form.last_name)
+        return await self._signup(address, contact, form.company, form.via, form.event_id)
 
     async def sign_up_again(self, again: SignupAgain) -> SignupAnswer:
         """A process signs somebody up on their behalf: a rescue, or a free-mail signup whose company (``domain``) is known now."""
@@ -160,7 +164,9 @@ class Tenure:
         """Answer a task, ``WORKFLOW:TASK``; one answer wins, a later one is refused with who answered and when."""
         workflow_id, _, task = task_id.strip().rpartition(":")
         if not workflow_id or not task or len(task_id) > 600:
-            raise BadInput(f"{task_id[:60]!r} is not the id of a task", "Write it as WORKFLOW:TASK; `tenure tasks` lists them", field="task")
+            raise BadInput(
+                f"{task_id[:60]!r} is not the id of a task", "Write it as WORKFLOW:TASK; `tenure tasks` lists them", field="task"
+            )
         return await self._update(workflow_id, "answer", answer.model_copy(update={"task": task}), event_id)
 
     async def join(self, form: JoinForm) -> str:
@@ -262,7 +268,9 @@ class Tenure:
         scope = f"WorkflowType = 'Trial' AND ExecutionStatus {'!=' if closed else '='} '{'ContinuedAsNew' if closed else 'Running'}'"
         if stage:
             if stage not in {known.value for known in Stage}:
-                raise BadInput(f"{stage[:40]!r} is not a stage", f"Choose one of: {', '.join(known.value for known in Stage)}", field="stage")
+                raise BadInput(
+                    f"{stage[:40]!r} is not a stage", f"Choose one of: {', '.join(known.value for known in Stage)}", field="stage"
+                )
             scope += f" AND Stage = '{stage}'"
         found = self.client.list_workflows(scope, page_size=_bounded(limit, MOST_ROWS), next_page_token=_token(page))
         with asking("the list of trials"):
@@ -273,7 +281,7 @@ class Tenure:
         return TrialPage(
             rows=tuple(_row(execution) for execution in found.current_page or ()),
             counts={name: count for name, count in counts.items() if name != "continuedasnew"},
-            next_page=base64.urlsafe_b64encode(found.next_page_token or b"").decode(),
+            next_page=_page(found.next_page_token),
         )
 
     async def trial(self, domain: str) -> TrialView:
@@ -284,10 +292,10 @@ class Tenure:
             description = await handle.describe()
             handle = self.client.get_workflow_handle(workflow_id, run_id=description.run_id)
             status, steps, dossier, tasks = await _all(
-                handle.query("status", result_type=TrialStatus),
-                handle.query("next_steps", result_type=list[NextStep]),
-                handle.query("dossier", result_type=list[Decision]),
-                handle.query("open_tasks", result_type=list[TaskView]),
+                handle.query("status", result_type=TrialStatus, rpc_timeout=LOOK),
+                handle.query("next_steps", result_type=list[NextStep], rpc_timeout=LOOK),
+                handle.query("dossier", result_type=list[Decision], rpc_timeout=LOOK),
+                handle.query("open_tasks", result_type=list[TaskView], rpc_timeout=LOOK),
             )
         return TrialView(
             workflow=workflow_id,
@@ -310,20 +318,33 @@ class Tenure:
         waiting.sort(key=lambda execution: execution.typed_search_attributes.get(DUE_AT) or _LAST)
         wanted = _bounded(limit, MOST_TASKS)
         views: list[TaskView] = []
+        mute: list[Unavailable] = []
+        asked = 0
         for start in range(0, len(waiting), AT_ONCE):
             if len(views) >= wanted:
                 break
-            for tasks in await asyncio.gather(*(self._open_tasks(execution.id) for execution in waiting[start : start + AT_ONCE])):
-                views += [task for task in tasks if role in ("", task.role) and assignee.lower() in ("", task.assignee.lower())]
+            for tasks in await _all(*(self._open_tasks(execution.id) for execution in waiting[start : start + AT_ONCE])):
+                asked += 1
+                if isinstance(tasks, Unavailable):
+                    mute.append(tasks)
+                else:
+                    views += [task for task in tasks if role in ("", task.role) and assignee.lower() in ("", task.assignee.lower())]
+        if mute and len(mute) == asked:
+            raise mute[0]
         return sorted(views, key=lambda task: task.due_at)[:wanted]
 
-    async def _open_tasks(self, workflow_id: str) -> Sequence[TaskView]:
+    async def _open_tasks(self, workflow_id: str) -> Sequence[TaskView] | Unavailable:
+        """One workflow's tasks. One that cannot say must not hide the tasks of all others, so that is no error yet."""
         try:
             with asking(workflow_id):
-                views: list[TaskView] = await self.client.get_workflow_handle(workflow_id).query("open_tasks", result_type=list[TaskView])
+                handle = self.client.get_workflow_handle(workflow_id)
+                views: list[TaskView] = await handle.query("open_tasks", result_type=list[TaskView], rpc_timeout=LOOK)
                 return views
         except NotFound:
             return ()  # it ended since it was listed
+        except Unavailable as error:
+            log.warning("tasks of %s: %s", workflow_id, error)
+            return error
 
     async def effects(self, domain: str) -> list[EffectRow]:
         """What was done in the world for a company, in the order of its trial's time."""
@@ -357,7 +378,7 @@ class Tenure:
                 static_summary=f"Cloud trial of {shown}",
             )
             try:
-                with asking(workflow_id):
+                with asking(workflow_id, missing=Closing(f"{workflow_id} ended before it could answer", "Ask again")):
                     answer: T = await _patiently(
                         self.client.execute_update_with_start_workflow(
                             update, message, start_workflow_operation=start, id=event_id, result_type=result
@@ -449,10 +470,21 @@ def _bounded(limit: int, most: int) -> int:
     return limit
 
 
+def _page(token: bytes | None) -> str:
+    """The server's token as text, with a checksum: the server tries long and hard to make sense of one that it never gave."""
+    if not token:
+        return ""
+    text = base64.urlsafe_b64encode(token).decode()
+    return f"{ids.digest(text)}.{text}"
+
+
 def _token(page: str) -> bytes | None:
+    check, _, text = page.partition(".")
     try:
-        return base64.b64decode(page, altchars=b"-_", validate=True) or None
-    except (binascii.Error, ValueError):
+        if page and check != ids.digest(text):
+            raise ValueError
+        return base64.b64decode(text, altchars=b"-_", validate=True) or None
+    except ValueError:
         raise BadInput("there is no such page", "Take the page from `next_page` of the page before", field="page") from None
 
 
@@ -466,5 +498,3 @@ def _nothing_runs(workflow_id: str) -> TenureError:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-

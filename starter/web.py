@@ -28,13 +28,14 @@ from starter.connect import connect
 from starter.errors import TenureError
 from starter.guard import Guard
 from starter.problems import MEDIA_TYPE, FieldProblem, Problem, problem_of, problem_response
-from starter.render import BRAND, HERE, Pages, Static
+from starter.render import HERE, Pages, Static
 from starter.run import run_cli
 from starter.tenure import Tenure
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30.0
+RETRY_TASK = "retry failed signups"
 DRAIN_SECONDS = 10
 DESCRIPTION = "Cloud trials from signup to their end. Every error is a problem document that says what to do next."
 TITLES = {404: "Not found", 405: "Method not allowed", 413: "Too long"}
@@ -47,7 +48,7 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(retry_for_ever(tenure, retry_seconds))
+        task = asyncio.create_task(retry_for_ever(tenure, retry_seconds), name=RETRY_TASK)
         try:
             yield
         finally:
@@ -55,7 +56,7 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    app = FastAPI(title=f"{BRAND} API", version="1", description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title=f"{templates.brand} API", version="1", description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(api.router(tenure))
     app.include_router(webhooks.router(tenure, settings))
     app.include_router(health.router(health.probes(tenure, settings)))

@@ -66,20 +66,23 @@ class Desk:
 
     def next_at(self) -> datetime | None:
         """When the next rung of any open task is climbed."""
-        return min((task.next_at for task in self.tasks if task.is_open), default=None)
+        return min((task.next_at for task in self.tasks if task.is_open and task.spec.ladder), default=None)
 
     def due_at(self) -> datetime | None:
         """The earliest due time of the open tasks: the search attribute ``DueAt``."""
         return min((task.spec.due_at for task in self.tasks if task.is_open), default=None)
 
-    def climb(self) -> list[tuple[Task, Rung | None, int]]:
-        """Climb every rung that is due: (task, the rung whose person is asked now, how often this task was chased)."""
+    def climb(self) -> list[tuple[Task, Rung, int]]:
+        """Climb every rung that is due: (task, the rung whose person is asked now, how often this task was chased).
+
+        A task without a ladder is chased by nobody: its process acts by itself when it is due.
+        """
         now, climbed = workflow.now(), []
         for task in self.tasks:
-            if not task.is_open or task.next_at > now:
-                continue
             ladder = task.spec.ladder
-            rung = ladder[min(task.rung, len(ladder) - 1)] if ladder else None
+            if not task.is_open or not ladder or task.next_at > now:
+                continue
+            rung = ladder[min(task.rung, len(ladder) - 1)]
             task.rung += 1
             task.next_at = ladder[task.rung].at if task.rung < len(ladder) else now + timedelta(days=task.spec.repeat_days)
             task.next_at = max(task.next_at, now + timedelta(minutes=1))
@@ -110,13 +113,12 @@ def card(task: Task, under: str = "") -> Post:
     )
 
 
-def reminder(task: Task, rung: Rung | None, number: int) -> Post:
+def reminder(task: Task, rung: Rung, number: int) -> Post:
     """The reminder under a task's card, to whoever the rung asks."""
-    who = rung.who if rung else task.spec.assignee
     return Post(
         key=f"task.{task.id}.reminder-{number}",
         channel=task.channel,
         under=f"task.{task.id}",
         text=f"Still open: *{task.spec.title}* (due {task.spec.due_at:%a %d %b %H:%M} UTC).",
-        mention=(who,) if who else (),
+        mention=(rung.who,) if rung.who else (),
     )

@@ -10,30 +10,32 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from domain import ladder
     from domain.acts import Mail, Post, RaiseIssue, RegistryAnswer, RegistryChange
     from domain.messages import DomainChangeInput, IssueEvent
     from domain.people import Owners, Role
-    from domain.task import Answer, Choice, Task, TaskSpec
-    from domain.views import TaskView
+    from domain.task import Choice, TaskSpec
     from workflows import inbox
+    from workflows.asked import Asked
+    from workflows.desk import card
     from workflows.process import Process
+
+MOVES = (Choice(name="done", label="Moved"), Choice(name="failed", label="It cannot be moved: say why in the note"))
 
 
 @workflow.defn
-class DomainChange:
+class DomainChange(Asked):
     """See the module."""
 
     @workflow.init
     def __init__(self, input: DomainChangeInput) -> None:
         """State only; no commands."""
         self.input = input
-        self.tasks: list[Task] = []
-        self.notes: list[str] = []
         self.closed: list[int] = []
-        self.p = Process(input.policy, self.tasks, input.alerts_channel)
+        self._begin(Process(input.policy, [], input.alerts_channel), host=input.host, new_host=input.new_host)
         self.owners = Owners(ce=input.ce, ae=input.ae)
         self.p.owner = ladder.email(self.owners, Role.CE)
         self.p.stage = "consent"
@@ -49,27 +51,14 @@ class DomainChange:
         if consent is None or consent.choice == "deferred":
             await p.settle()
             return "deferred"
-        await self._moved()
+        if why := await self._not_moved():
+            p.spawn(p.effects.slack(self._said("slack.not_moved", f"{input.host} keeps its name: {why}")))
+            await p.settle()
+            return "failed"
         p.stage = "verify"
         await p.ask(self._verify(), input.channel)
         await p.settle()
         return "moved"
-
-    @workflow.update
-    async def answer(self, raw: Any = None) -> str:
-        """Answer a task."""
-        task = self.p.desk.answer(inbox.parsed(Answer, raw))
-        return f"{task.id}: taken"
-
-    @answer.validator
-    def _may_answer(self, raw: Any = None) -> None:
-        self.p.desk.check(inbox.parsed(Answer, raw))
-
-    @workflow.signal(name="answer")
-    async def _answer(self, raw: Any = None) -> None:
-        with inbox.noting(self.notes, "answer", raw):
-            self._may_answer(raw)
-            await self.answer(raw)
 
     @workflow.signal
     def issue_event(self, raw: Any = None) -> None:
@@ -78,16 +67,6 @@ class DomainChange:
             event = inbox.parsed(IssueEvent, raw)
             if event.state == "closed":
                 self.closed.append(event.issue)
-
-    @workflow.query
-    def open_tasks(self) -> list[TaskView]:
-        """What is asked of whom."""
-        return self.p.desk.views()
-
-    @workflow.query
-    def status(self) -> dict[str, Any]:
-        """Where it stands."""
-        return {"host": self.input.host, "new_host": self.input.new_host, "in_words": self.p.in_words(), "notes": self.notes}
 
     # --- the steps ---------------------------------------------------------------------------------------------------------------------
 
@@ -105,13 +84,17 @@ class DomainChange:
         to = i.contact
         return Mail(key="mail.domain_change", template="domain_change", to=to.email, to_name=to.name, sender=sender, values=values)
 
+    def _said(self, key: str, text: str) -> Post:
+        i = self.input
+        return Post(key=key, channel=i.channel, text=text, mention=tuple(person.email for person in (i.ce, i.ae) if person))
+
     def _good_sign(self) -> Post:
         i = self.input
         text = f"{i.company or i.domain} wants {i.new_host} instead of {i.host}: a good moment to talk about what comes after the trial."
-        return Post(key="slack.domain_change", channel=i.channel, text=text, mention=(i.ae.email,) if i.ae else ())
+        return self._said("slack.domain_change", text)
 
-    async def _moved(self) -> None:
-        """Raise the issue and wait until the Cloud team has closed it, or says here that it is done."""
+    async def _not_moved(self) -> str:
+        """Raise the issue and wait until the Cloud team has closed it, or says here what became of it; returns why it was not moved."""
         i, p = self.input, self.p
         p.stage = "moving"
         raised = await p.effects.github(
@@ -125,6 +108,7 @@ class DomainChange:
         )
         number = int(raised.of("domain_change").ref or 0)
         task = p.desk.open(self._move(number), i.channel)
+        p.spawn(p.effects.slack(card(task)))
         while task.is_open and number not in self.closed:
             poll = workflow.now() + timedelta(hours=i.policy.provisioning.poll_hours)
             if not await p.wait(lambda: not task.is_open or number in self.closed, until=poll, summary=f"until #{number} is closed"):
@@ -132,9 +116,22 @@ class DomainChange:
                 if issue and issue.state == "closed":
                     self.closed.append(number)
         p.desk.withdraw("move", f"#{number} is closed")
+        if task.answer and task.answer.choice == "failed":
+            return task.answer.note or "the Cloud team could not move it"
+        return await self._recorded()
+
+    async def _recorded(self) -> str:
+        """Let the registry and the trial know; returns why the registry would not have it."""
+        i, p = self.input, self.p
         moved = RegistryChange(subject=p.effects.subject, domain=i.domain, as_of=workflow.now(), change="rehost", host=i.new_host)
-        await p.effects.local("registry", moved, RegistryAnswer, f"the instance is at {i.new_host} now")
-        await workflow.get_external_workflow_handle(i.trial).signal("rehosted", i.new_host)
+        try:
+            await p.effects.local("registry", moved, RegistryAnswer, f"the instance is at {i.new_host} now")
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return str(error.cause or error)  # the trial was ended meanwhile, or the host is another customer's
+        await p.effects.tell(i.trial, "rehosted", i.new_host)
+        return ""
 
     def _consent(self) -> TaskSpec:
         i = self.input
@@ -156,10 +153,8 @@ class DomainChange:
 
     def _move(self, number: int) -> TaskSpec:
         i = self.input
-        asks = "Close the issue when it is done, or say so here."
-        spec = self._task(
-            "move", f"Move {i.host} to {i.new_host} (#{number})", asks, i.policy.tasks.verify_hours, Choice(name="done", label="Moved")
-        )
+        asks = "Close the issue when it is done, or say here what became of it."
+        spec = self._task("move", f"Move {i.host} to {i.new_host} (#{number})", asks, i.policy.tasks.verify_hours, *MOVES)
         return spec.model_copy(update={"role": Role.CLOUD, "assignee": ""})
 
     def _task(self, kind: str, title: str, asks: str, hours: int, *choices: Choice) -> TaskSpec:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from domain.acts import (
     Act,
@@ -46,8 +46,9 @@ Mend = Callable[[str, str], Awaitable[bool]]
 #: For as long as it takes: an outside system may be down for days, and is asked again at most every five minutes.
 PATIENT = RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5))
 ONE_TRY = timedelta(seconds=60)
-#: A look that a decision waits for: after six hours it is decided without.
+#: A look that a decision waits for, asked again at most every hour: after six hours it is decided without.
 LOOK = timedelta(hours=6)
+LOOKING = RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=5, maximum_interval=timedelta(hours=1))
 LOCAL_TRY = timedelta(seconds=10)
 
 
@@ -57,7 +58,7 @@ class Effects:
     def __init__(self, cycle: int, mend: Mend) -> None:
         """``cycle`` counts the lives of one workflow id within one chain of runs; ``mend`` asks a person to mend a refused batch."""
         info = workflow.info()
-        self.subject = f"{info.workflow_id}/{info.first_execution_run_id[:8]}.{cycle}"
+        self.subject = f"{info.workflow_id}/{info.first_execution_run_id[-8:]}.{cycle}"  # the first digits are but the time of day
         self._mend = mend
         self._turns: dict[str, asyncio.Lock] = {}
 
@@ -98,7 +99,7 @@ class Effects:
                 result_type=Usage,
                 start_to_close_timeout=ONE_TRY,
                 schedule_to_close_timeout=LOOK,
-                retry_policy=PATIENT,
+                retry_policy=LOOKING,
                 summary=f"usage of {host}",
             )
             return usage
@@ -116,7 +117,7 @@ class Effects:
                 result_type=IssueState,
                 start_to_close_timeout=ONE_TRY,
                 schedule_to_close_timeout=LOOK,
-                retry_policy=PATIENT,
+                retry_policy=LOOKING,
                 summary=f"state of issue #{number}",
             )
             return state
@@ -125,17 +126,33 @@ class Effects:
                 raise
             return None
 
-    async def sign_up(self, again: SignupAgain) -> SignupAnswer:
-        """Sign a person up on their behalf, as the form would have."""
-        answer: SignupAnswer = await workflow.execute_activity(
-            "sign_up",
-            again,
-            result_type=SignupAnswer,
-            start_to_close_timeout=ONE_TRY,
-            retry_policy=PATIENT,
-            summary=f"sign up again: {again.domain}",
-        )
-        return answer
+    async def sign_up(self, again: SignupAgain) -> tuple[SignupAnswer | None, str]:
+        """Sign a person up on their behalf, as the form would have; or None and why the form would never take it."""
+        try:
+            answer: SignupAnswer = await workflow.execute_activity(
+                "sign_up",
+                again,
+                result_type=SignupAnswer,
+                start_to_close_timeout=ONE_TRY,
+                retry_policy=PATIENT,
+                summary=f"sign up again: {again.via}",
+            )
+            return answer, ""
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return None, str(error.cause or error)
+
+    async def tell(self, workflow_id: str, signal: str, *message: Any) -> bool:
+        """Signal another workflow of ours; False when it has ended and nobody waits for it any more."""
+        try:
+            await workflow.get_external_workflow_handle(workflow_id).signal(signal, args=message)
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.info("%s has ended before it could be told of %s", workflow_id, signal)
+            return False
+        return True
 
     async def local(self, name: str, ask: object, result: type[Result], summary: str) -> Result:
         """A short step on the ledger's own database, as a local activity."""

@@ -6,8 +6,6 @@ until they say how it ended: invited, refused by the admin, or signed in by SSO.
 
 from __future__ import annotations
 
-from typing import Any
-
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
@@ -15,23 +13,20 @@ with workflow.unsafe.imports_passed_through():
     from domain.acts import Mail, Post
     from domain.messages import JoinInput
     from domain.people import Role
-    from domain.task import Answer, Choice, Task, TaskSpec
-    from domain.views import TaskView
-    from workflows import inbox
+    from domain.task import Choice, TaskSpec
+    from workflows.asked import Asked
     from workflows.process import Process
 
 
 @workflow.defn
-class JoinRequest:
+class JoinRequest(Asked):
     """See the module."""
 
     @workflow.init
     def __init__(self, input: JoinInput) -> None:
         """State only; no commands."""
         self.input = input
-        self.tasks: list[Task] = []
-        self.notes: list[str] = []
-        self.p = Process(input.policy, self.tasks, input.alerts_channel)
+        self._begin(Process(input.policy, [], input.alerts_channel), host=input.host)
         self.p.stage = "join"
         self.p.owner = input.ae.email if input.ae else ""
         self.p.in_words = lambda: f"somebody wants to join {input.host}; {'the AE' if input.via == 'signup' else 'support'} follows up"
@@ -49,37 +44,11 @@ class JoinRequest:
         await p.settle()
         return answer.choice if answer else "withdrawn"
 
-    @workflow.update
-    async def answer(self, raw: Any = None) -> str:
-        """Answer the task."""
-        task = self.p.desk.answer(inbox.parsed(Answer, raw))
-        return f"{task.id}: taken"
-
-    @answer.validator
-    def _may_answer(self, raw: Any = None) -> None:
-        self.p.desk.check(inbox.parsed(Answer, raw))
-
-    @workflow.signal(name="answer")
-    async def _answer(self, raw: Any = None) -> None:
-        with inbox.noting(self.notes, "answer", raw):
-            self._may_answer(raw)
-            await self.answer(raw)
-
-    @workflow.query
-    def open_tasks(self) -> list[TaskView]:
-        """What is asked of whom."""
-        return self.p.desk.views()
-
-    @workflow.query
-    def status(self) -> dict[str, Any]:
-        """Where it stands."""
-        return {"host": self.input.host, "in_words": self.p.in_words(), "notes": self.notes}
-
     def _spec(self) -> TaskSpec:
         i, from_signup = self.input, self.input.via == "signup"
         due = ladder.due_in(i.policy, workflow.now(), i.policy.tasks.join_hours)
         owner = i.ae.email if i.ae and from_signup else ""
-        manager = (i.ae.manager or "") if i.ae else ""
+        backup = i.backup if from_signup else i.ae.email if i.ae else i.backup
         return TaskSpec(
             kind="join",
             title=f"Get {i.contact.name} into {i.host}",
@@ -92,5 +61,5 @@ class JoinRequest:
                 Choice(name="sso", label="Signed in by SSO"),
             ),
             due_at=due,
-            ladder=ladder.ordinary(i.policy, due, owner, owner, manager if "@" in manager else owner),
+            ladder=ladder.ordinary(i.policy, due, owner, backup, i.manager),
         )

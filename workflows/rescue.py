@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
@@ -11,22 +9,20 @@ with workflow.unsafe.imports_passed_through():
     from domain.acts import Mail, Post
     from domain.messages import RescueInput, SignupAgain
     from domain.people import Role
-    from domain.task import Answer, Choice, FieldSpec, Task, TaskSpec
-    from domain.views import TaskView
-    from workflows import inbox
+    from domain.task import Answer, Choice, FieldSpec, TaskSpec
+    from workflows.asked import Asked
     from workflows.process import Process
 
 
 @workflow.defn
-class SignupRescue:
+class SignupRescue(Asked):
     """See the module."""
 
     @workflow.init
     def __init__(self, input: RescueInput) -> None:
         """State only; no commands."""
-        self.tasks: list[Task] = []
-        self.notes: list[str] = []
-        self.p = Process(input.policy, self.tasks, input.alerts_channel)
+        self.input = input
+        self._begin(Process(input.policy, [], input.alerts_channel))
         self.p.stage = "rescue"
         self.p.in_words = lambda: f"the form failed {input.company or 'somebody'}; support calls back"
 
@@ -41,11 +37,35 @@ class SignupRescue:
             "event_id": workflow.info().workflow_id,
         }
         p.spawn(p.effects.mail(Mail(key="mail.signup_failed", template="signup_failed", to=input.support_email, values=values)))
-        due = ladder.due_in(input.policy, workflow.now(), input.policy.tasks.rescue_hours)
-        spec = TaskSpec(
+        alert = Post(key="slack.growth", channel="growth", text=f"The signup form failed {input.company or who.name}; support has a task.")
+        why = input.error or "unknown"
+        first: tuple[Post, ...] = (alert,)
+        while True:
+            answer = await p.ask(self._spec(why), first=first)
+            if answer is None or answer.choice == "drop":
+                outcome = "dropped"
+                break
+            signed, why = await p.effects.sign_up(self._again(answer))
+            if signed is not None:
+                outcome = signed.outcome
+                break
+            first = ()  # the form would refuse that address as well: support is asked again, and told why
+        await p.settle()
+        return outcome
+
+    def _again(self, answer: Answer) -> SignupAgain:
+        i = self.input
+        email = str(answer.fields.get("email") or i.contact.email).strip()
+        contact = i.contact.model_copy(update={"email": email})
+        return SignupAgain(domain="", contact=contact, company=i.company, event=self.p.effects.subject, via="rescue")
+
+    def _spec(self, why: str) -> TaskSpec:
+        i = self.input
+        due = ladder.due_in(i.policy, workflow.now(), i.policy.tasks.rescue_hours)
+        return TaskSpec(
             kind="rescue",
-            title=f"The signup of {input.company or who.name} failed",
-            asks=f"Call or write to them, with `#growth`. What went wrong: {input.error or 'unknown'}",
+            title=f"The signup of {i.company or i.contact.name} failed",
+            asks=f"Call or write to them, with `#growth`. What went wrong: {why}",
             role=Role.SUPPORT,
             choices=(
                 Choice(
@@ -56,41 +76,5 @@ class SignupRescue:
                 Choice(name="drop", label="They do not want it any more"),
             ),
             due_at=due,
-            ladder=ladder.ordinary(input.policy, due, "", "", ""),
+            ladder=ladder.ordinary(i.policy, due, "", "", ""),
         )
-        alert = Post(key="slack.growth", channel="growth", text=f"The signup form failed {input.company or who.name}; support has a task.")
-        answer = await p.ask(spec, first=(alert,))
-        outcome = "dropped"
-        if answer and answer.choice == "provision":
-            email = str(answer.fields.get("email") or who.email)
-            contact = who.model_copy(update={"email": email})
-            signed = SignupAgain(domain="", contact=contact, company=input.company, event=p.effects.subject, via="rescue")
-            outcome = (await p.effects.sign_up(signed)).outcome
-        await p.settle()
-        return outcome
-
-    @workflow.update
-    async def answer(self, raw: Any = None) -> str:
-        """Answer the task."""
-        task = self.p.desk.answer(inbox.parsed(Answer, raw))
-        return f"{task.id}: taken"
-
-    @answer.validator
-    def _may_answer(self, raw: Any = None) -> None:
-        self.p.desk.check(inbox.parsed(Answer, raw))
-
-    @workflow.signal(name="answer")
-    async def _answer(self, raw: Any = None) -> None:
-        with inbox.noting(self.notes, "answer", raw):
-            self._may_answer(raw)
-            await self.answer(raw)
-
-    @workflow.query
-    def open_tasks(self) -> list[TaskView]:
-        """What is asked of whom."""
-        return self.p.desk.views()
-
-    @workflow.query
-    def status(self) -> dict[str, Any]:
-        """Where it stands."""
-        return {"in_words": self.p.in_words(), "notes": self.notes}

@@ -105,7 +105,13 @@ class Trial:
     async def join(self, ask: JoinAsk) -> str:
         """A person of the domain is blocked and wants in (A22)."""
         self.t.spawn(intake.join(self.t, ask))
-        return "the admin is told, and the request is followed up"
+        when = "" if self.t.state.started_at else " as soon as the instance is ready"
+        return f"the admin is told{when}, and the request is followed up"
+
+    @join.validator
+    def _may_join(self, ask: JoinAsk) -> None:
+        closing = self.t.state.stage is Stage.TEARDOWN or self.t.state.end is not None
+        inbox.refuse("the instance is being torn down: sign up again, and a new trial starts after it" if closing else None)
 
     # --- a person decides: updates, each followed by its validator -------------------------------------------------------------------
 
@@ -249,8 +255,9 @@ class Trial:
     @workflow.signal
     def rehosted(self, raw: Any = None) -> None:
         """The instance is at another host now (A20)."""
-        if isinstance(raw, str) and raw:
-            self.t.state.host = raw
+        with inbox.noting(self.t.state.notes, "rehosted", raw):
+            inbox.refuse(decide.refuse_host(str(raw), self.t.state.host))
+            self.t.state.host = str(raw)
 
     @workflow.signal
     def capacity_freed(self, raw: Any = None) -> None:

@@ -12,6 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from domain import upkeep
     from domain.acts import Dispatch, IssueKey, Page, Post
     from domain.upkeep import AccountSync, AskPool, AskRuns, PoolChange, PoolLevel, RunStates, UpkeepInput
+    from workflows.asked import Asked
     from workflows.effects import ONE_TRY, PATIENT
     from workflows.process import Process
 
@@ -20,14 +21,24 @@ with workflow.unsafe.imports_passed_through():
 AUTOMATION = "create-instance.yml"
 
 
+class Upkeep(Asked):
+    """What they share: an act that was refused for good is mended, or skipped, by a person who answers."""
+
+    @workflow.init
+    def __init__(self, input: UpkeepInput) -> None:
+        """State only; no commands."""
+        self._begin(Process(input.policy, [], input.alerts_channel))
+        self.p.in_words = lambda: (type(self).__doc__ or "").partition("\n")[0]
+
+
 @workflow.defn
-class RotateGenericKey:
+class RotateGenericKey(Upkeep):
     """A new cohort of self-serve trials gets a new generic key; older cohorts keep theirs, which outlive their last trial (C01)."""
 
     @workflow.run
     async def run(self, input: UpkeepInput) -> str:
         """Make the cohort's key and say so."""
-        p = Process(input.policy, [], input.alerts_channel)
+        p = self.p
         terms = input.policy.license.generic
         expires = workflow.now() + input.policy.generic_key_life
         key = IssueKey(
@@ -46,13 +57,13 @@ class RotateGenericKey:
 
 
 @workflow.defn
-class RefillPool:
+class RefillPool(Upkeep):
     """The pool refills itself up to its target and the cap, and alarms below its floor; what fails goes on by hand (A25)."""
 
     @workflow.run
     async def run(self, input: UpkeepInput) -> PoolLevel:
         """Count, ask for what is missing, wait until it is there."""
-        p, cap = Process(input.policy, [], input.alerts_channel), input.policy.cloud.instance_cap
+        p, cap = self.p, input.policy.cloud.instance_cap
         level = await p.effects.local("pool_level", AskPool(cap=cap), PoolLevel, "how many warm instances are left")
         new = upkeep.missing(input.policy, level.warm + level.pending, level.cap_left, str(workflow.uuid4()))
         if level.warm < input.policy.pool.floor:
@@ -102,13 +113,13 @@ class RefillPool:
 
 
 @workflow.defn
-class SyncAccounts:
+class SyncAccounts(Upkeep):
     """The CRM's accounts and people, copied into the ledger's database: what routing and round robin read (A27)."""
 
     @workflow.run
     async def run(self, input: UpkeepInput) -> AccountSync | None:
         """Copy, and say what is inconsistent."""
-        p = Process(input.policy, [], input.alerts_channel)
+        p = self.p
         try:
             copied: AccountSync = await workflow.execute_activity(
                 "salesforce_accounts",

@@ -11,11 +11,11 @@ import httpx
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import NotDone
-from activities.github import READY_LABEL, AskRuns, GitHub, _Pace, body_of, filled, mark, names
-from activities.ledger import EffectId, Ledger
+from activities.github import READY_LABEL, GitHub, _Pace, body_of, filled, mark, names
+from activities.ledger import EffectId, Ledger, NotDone
 from activities.settings import Settings
 from domain.acts import AskIssue, CloseIssue, Comment, Dispatch, FillField, GitHubAct, GitHubBatch, RaiseIssue
+from domain.upkeep import AskRuns
 from sandbox.core import Fault
 from sandbox.github_store import CLOUD, Hub, Issue, Repo
 from sandbox.server import SandboxServer

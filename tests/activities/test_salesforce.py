@@ -12,8 +12,7 @@ from sqlalchemy import select, update
 from temporalio.exceptions import ApplicationError
 
 from activities.crm_client import Crm
-from activities.errors import NotDone
-from activities.ledger import Ledger
+from activities.ledger import Ledger, NotDone
 from activities.salesforce import STAGE_1, Salesforce, same
 from activities.settings import Settings
 from activities.tables import accounts, roster
@@ -130,7 +129,7 @@ def test_a_whole_life_happens_once_and_is_answered_from_the_ledger_afterwards(sa
     [
         "Lead/Tenure_Key__c",
         "POST /salesforce/services/data/v59.0/sobjects/CampaignMember",
-        "Sub_Status__c\": \"Meets",
+        'Sub_Status__c": "Meets',
         '"OwnerId"',
         "convertLead",
         STAGE_1,

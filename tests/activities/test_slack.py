@@ -68,7 +68,7 @@ def test_a_second_run_is_answered_from_the_ledger(slack: Slack, sandbox: Sandbox
 def test_a_lost_answer_makes_nothing_twice(slack: Slack, sandbox: SandboxServer, method: str) -> None:
     acts = (OPEN, Post(key="hello", channel=NAME, text="Hello"))
     sandbox.world.faults.append(Fault("slack", "cut_after", match=method))
-    with pytest.raises(ApplicationError, match="waiting: .*hello") as caught:
+    with pytest.raises(ApplicationError, match=r"waiting: .*hello") as caught:
         slack.slack(batch(*acts))
     assert not caught.value.non_retryable
     assert not isinstance(caught.value, NotDone)
@@ -138,14 +138,18 @@ def test_an_unreachable_slack_did_nothing(settings: Settings, ledger: Ledger) ->
 
 
 def test_an_archived_name_is_not_revived_but_numbered(slack: Slack, sandbox: SandboxServer) -> None:
-    slack.slack(batch(OPEN, Post(key="hello", channel=NAME, text="First trial"), ArchiveChannel(key="end", name=NAME)))
+    join = "join-acme.example-12/ab12cd34.0"
+    slack.slack(batch(OPEN, Post(key="hello", channel=NAME, text="First trial")))
+    slack.slack(batch(Post(key="early", channel=NAME, text="Somebody asks"), subject=join))
+    assert [message["text"] for message in posted(sandbox, NAME)] == ["First trial", "Somebody asks"]
+    slack.slack(batch(ArchiveChannel(key="end", name=NAME)))
     assert channel(sandbox, NAME).is_archived
     again = "trial-acme.example/ef56ab78.0"
     receipts = slack.slack(batch(OPEN, Post(key="hello", channel=NAME, text="Second trial"), subject=again))
     assert receipts.of("channel").data["name"] == f"{NAME}-2"
     assert [message["text"] for message in posted(sandbox, f"{NAME}-2")] == ["Second trial"]
     # A subject that opened no channel means the newest.
-    slack.slack(batch(Post(key="join", channel=NAME, text="Somebody asks"), subject="join-acme.example-12/ab.0"))
+    slack.slack(batch(Post(key="late", channel=NAME, text="Somebody asks"), subject=join))
     assert [message["text"] for message in posted(sandbox, f"{NAME}-2")] == ["Second trial", "Somebody asks"]
     slack.slack(batch(ArchiveChannel(key="end", name=NAME), subject=again))
     assert channel(sandbox, f"{NAME}-2").is_archived

@@ -18,6 +18,15 @@ from sandbox.server import SandboxServer
 HOST = "acme.sandbox.example"
 
 
+HTTP = httpx.Client(verify=False)  # plain HTTP on the loopback: reading certificates would be most of a request's time
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _close() -> Iterator[None]:
+    yield
+    HTTP.close()
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[SandboxServer]:
     with SandboxServer() as running:
@@ -49,7 +58,7 @@ def repo(github: GitHub) -> Repo:
 
 def raise_issue(sandbox: SandboxServer, body: str, *labels: str) -> int:
     """An issue as a client makes it; its number."""
-    answer = httpx.post(
+    answer = HTTP.post(
         f"{sandbox.url}/github/api/v3/repos/acme-vendor/customer/issues",
         headers={"Authorization": "token x"},
         json={"title": "Request", "body": body, "labels": ["team/cloud", "mi", *labels]},
@@ -59,7 +68,7 @@ def raise_issue(sandbox: SandboxServer, body: str, *labels: str) -> int:
 
 
 def control(sandbox: SandboxServer, path: str, **body: Any) -> httpx.Response:
-    return httpx.post(f"{sandbox.url}/github/_control/{path}", json=body)
+    return HTTP.post(f"{sandbox.url}/github/_control/{path}", json=body)
 
 
 def said(issue: Issue) -> list[str]:
@@ -83,7 +92,7 @@ def eventually(check: Callable[[], bool], seconds: float = 5.0) -> None:
 class TestOnDemand:
     def test_it_is_off_by_default(self, sandbox: SandboxServer, github: GitHub, instances: Instances, repo: Repo) -> None:
         number = raise_issue(sandbox, f"host: {HOST}", "mi/instance-request")
-        assert httpx.get(f"{sandbox.url}/github/_control/cloud").json()["mode"] == "off"
+        assert HTTP.get(f"{sandbox.url}/github/_control/cloud").json()["mode"] == "off"
         assert not instances.exists(HOST)
         assert repo.issues[number].comments == []
 
@@ -173,7 +182,7 @@ class TestAuto:
         eventually(lambda: "cloud-trial/instance-ready" in repo.issues[number].labels)
         url = f"{sandbox.url}/github/api/v3/repos/acme-vendor/customer/issues/{number}/labels"
         for verb in ("DELETE", "POST"):  # taking the label off and putting it on again is not a second request
-            httpx.request(
+            HTTP.request(
                 verb,
                 f"{url}/mi%2Finstance-request" if verb == "DELETE" else url,
                 headers={"Authorization": "token x"},

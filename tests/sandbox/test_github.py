@@ -25,6 +25,15 @@ CONTRACTS = Path(__file__).parents[3] / "shared" / "contracts"
 REPO = "acme-vendor/customer"
 
 
+HTTP = httpx.Client(verify=False)  # plain HTTP on the loopback: reading certificates would be most of a request's time
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _close() -> Iterator[None]:
+    yield
+    HTTP.close()
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[SandboxServer]:
     with SandboxServer() as running:
@@ -165,11 +174,11 @@ class TestIssues:
             service.hub.create_issue(held, "tenure-bot", f"issue {n}")
         assert len(list(repo.get_issues())) == 130
         url = f"{sandbox.url}/github/api/v3/repos/{REPO}/issues"
-        answer = httpx.get(url, params={"per_page": "1000", "labels": ""}, headers={"Authorization": "token x"})
+        answer = HTTP.get(url, params={"per_page": "1000", "labels": ""}, headers={"Authorization": "token x"})
         assert len(answer.json()) == 100
         assert answer.links["next"]["url"].startswith(url)
         assert "page=2" in answer.links["last"]["url"]
-        last = httpx.get(answer.links["next"]["url"], headers={"Authorization": "token x"})
+        last = HTTP.get(answer.links["next"]["url"], headers={"Authorization": "token x"})
         assert len(last.json()) == 30
         assert set(last.links) == {"prev", "first"}
 
@@ -231,7 +240,7 @@ class TestLabels:
 
 class TestRefusals:
     def test_a_token_is_required_and_may_be_revoked(self, sandbox: SandboxServer, service: GitHub) -> None:
-        anonymous = httpx.get(f"{sandbox.url}/github/api/v3/user")
+        anonymous = HTTP.get(f"{sandbox.url}/github/api/v3/user")
         assert (anonymous.status_code, anonymous.json()["message"]) == (401, "Requires authentication")
         service.seed({"revoked_tokens": ["old"]})
         github = connect(sandbox, "old")
@@ -245,7 +254,7 @@ class TestRefusals:
     )
     def test_a_title_is_required(self, sandbox: SandboxServer, body: dict[str, str], message: str) -> None:
         url = f"{sandbox.url}/github/api/v3/repos/{REPO}/issues"
-        answer = httpx.post(url, json=body, headers={"Authorization": "token x"})
+        answer = HTTP.post(url, json=body, headers={"Authorization": "token x"})
         assert (answer.status_code, answer.json()["message"]) == (422, message)
         assert acts(sandbox) == []
 
@@ -267,7 +276,7 @@ class TestRefusals:
 
     def test_broken_json_is_400(self, sandbox: SandboxServer) -> None:
         url = f"{sandbox.url}/github/api/v3/repos/{REPO}/issues"
-        answer = httpx.post(url, content=b"{", headers={"Authorization": "token x"})
+        answer = HTTP.post(url, content=b"{", headers={"Authorization": "token x"})
         assert (answer.status_code, answer.json()["message"]) == (400, "Problems parsing JSON")
 
     def test_the_budget_is_shown_always_and_enforced_when_seeded(self, service: GitHub, repo: Repository) -> None:
@@ -338,8 +347,8 @@ class TestWebhooks:
     def test_redelivery_keeps_the_id(self, sandbox: SandboxServer, service: GitHub, receiver: Receiver, repo: Repository) -> None:
         repo.create_issue(title="x")
         assert service.deliverer.wait_idle()
-        first = httpx.get(f"{sandbox.url}/github/_control/deliveries").json()[0]
-        assert httpx.post(f"{sandbox.url}/github/_control/redeliver", json={"id": first["id"]}).status_code == 202
+        first = HTTP.get(f"{sandbox.url}/github/_control/deliveries").json()[0]
+        assert HTTP.post(f"{sandbox.url}/github/_control/redeliver", json={"id": first["id"]}).status_code == 202
         assert service.deliverer.wait_idle()
         assert [headers["x-github-delivery"] for headers, _ in receiver.got] == [first["id"]] * 2
         assert receiver.got[0][1] == receiver.got[1][1]
@@ -400,7 +409,7 @@ class TestActions:
         assert list(repo.get_workflow_runs(created=f"<{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}")) == []
 
     def test_a_run_can_be_made_to_fail(self, sandbox: SandboxServer, repo: Repository) -> None:
-        answer = httpx.post(f"{sandbox.url}/github/_control/actions", json={"fail_next": 1, "delay_seconds": 0.02})
+        answer = HTTP.post(f"{sandbox.url}/github/_control/actions", json={"fail_next": 1, "delay_seconds": 0.02})
         assert answer.json() == {"fail_next": 1}
         workflow = repo.get_workflow("create-instance.yml")
         for host in ("a.sandbox.example", "b.sandbox.example"):
@@ -436,7 +445,7 @@ class TestContract:
             ("workflow", f"{below}/actions/workflows/create-instance.yml", ()),
             ("workflow-run", f"{below}/actions/runs", ("workflow_runs", 0)),
         ]:
-            answer: Any = httpx.get(url, headers={"Authorization": "token x"}).json()
+            answer: Any = HTTP.get(url, headers={"Authorization": "token x"}).json()
             for step in steps:
                 answer = answer[step]
             assert set(schemas[name]["required"]) - set(answer) == set(), name

@@ -23,12 +23,22 @@ from graphql import (
 
 from sandbox.core import World
 from sandbox.graphql_api import LicenseInfo, decode_license, encode_license, load_schema
-from sandbox.instances import TOKEN, Instances, parse_jsonc
+from sandbox.instance_store import parse_jsonc
+from sandbox.instances import TOKEN, Instances
 from sandbox.licensing import TOKEN as LICENSING_TOKEN
 from sandbox.server import SandboxServer
 
 CONTRACT = Path(__file__).parents[3] / "shared" / "contracts" / "sourcegraph.graphql.gz"
 HOST = "acme.sandbox.example"
+
+
+HTTP = httpx.Client(verify=False)  # plain HTTP on the loopback: reading certificates would be most of a request's time
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _close() -> Iterator[None]:
+    yield
+    HTTP.close()
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +68,7 @@ class Api:
         self.headers = {"Authorization": f"token {token}"}
 
     def raw(self, document: str, **variables: Any) -> dict[str, Any]:
-        answer = httpx.post(self.url, headers=self.headers, json={"query": document, "variables": variables})
+        answer = HTTP.post(self.url, headers=self.headers, json={"query": document, "variables": variables})
         assert answer.status_code == 200
         body: dict[str, Any] = answer.json()
         return body
@@ -98,13 +108,13 @@ CONFIGURE = "mutation ($last: Int!, $input: String!) { updateSiteConfiguration(l
 
 class TestWays:
     def test_an_unknown_host_answers_as_an_ingress_would(self, sandbox: SandboxServer) -> None:
-        answer = httpx.post(f"{sandbox.url}/instances/nobody.example/.api/graphql", json={"query": "{ site { id } }"})
+        answer = HTTP.post(f"{sandbox.url}/instances/nobody.example/.api/graphql", json={"query": "{ site { id } }"})
         assert answer.status_code == 404
         assert answer.headers["content-type"].startswith("text/html")
 
     @pytest.mark.parametrize("header", [{}, {"Authorization": "token wrong"}, {"Authorization": f"Bearer {TOKEN}"}])
     def test_a_bad_token_is_401_in_text(self, api: Api, header: dict[str, str]) -> None:
-        answer = httpx.post(api.url, headers=header, json={"query": "{ site { id } }"})
+        answer = HTTP.post(api.url, headers=header, json={"query": "{ site { id } }"})
         assert answer.status_code == 401
         assert answer.headers["content-type"].startswith("text/plain")
 
@@ -112,7 +122,7 @@ class TestWays:
         assert "Cannot query field 'nothing'" in api.error("{ nothing }")
 
     def test_what_is_no_graphql_is_400(self, api: Api) -> None:
-        assert httpx.post(api.url, headers=api.headers, content=b"hello").status_code == 400
+        assert HTTP.post(api.url, headers=api.headers, content=b"hello").status_code == 400
 
     def test_the_document_is_checked_against_the_variables(self, api: Api) -> None:
         assert "$name" in api.error(CREATE)
@@ -121,7 +131,7 @@ class TestWays:
 class TestUsers:
     def test_a_user_is_made_with_a_link_and_found_by_verified_email(self, sandbox: SandboxServer, api: Api) -> None:
         made = api(CREATE, name="admin", email="admin@acme.example")["createUser"]
-        assert httpx.get(made["resetPasswordURL"]).status_code == 200
+        assert HTTP.get(made["resetPasswordURL"]).status_code == 200
         assert api(BY_EMAIL, email="Admin@acme.example")["user"] == {"id": made["user"]["id"], "username": "admin", "siteAdmin": False}
         assert acts(sandbox) == ["user.created"]
 
@@ -141,8 +151,8 @@ class TestUsers:
         made = api(CREATE, name="admin", email="admin@acme.example")["createUser"]
         fresh = api(RANDOMIZE, user=made["user"]["id"])["randomizeUserPassword"]
         assert fresh["emailSent"] is False
-        assert httpx.get(made["resetPasswordURL"]).status_code == 401
-        assert httpx.get(fresh["resetPasswordURL"]).status_code == 200
+        assert HTTP.get(made["resetPasswordURL"]).status_code == 401
+        assert HTTP.get(fresh["resetPasswordURL"]).status_code == 200
         assert acts(sandbox) == ["user.created", "password.randomized"]
 
     def test_without_builtin_auth_there_is_no_link(self, instances: Instances, api: Api) -> None:
@@ -160,9 +170,9 @@ class TestUsers:
 
     def test_the_pages_for_people(self, sandbox: SandboxServer, instances: Instances) -> None:
         base = f"{sandbox.url}/instances"
-        assert HOST in httpx.get(f"{base}/{HOST}/sign-in").text
-        assert httpx.get(f"{base}/{HOST}/password-reset?userID=1&code=").status_code == 401
-        assert httpx.get(f"{base}/nobody.example/sign-in").status_code == 404
+        assert HOST in HTTP.get(f"{base}/{HOST}/sign-in").text
+        assert HTTP.get(f"{base}/{HOST}/password-reset?userID=1&code=").status_code == 401
+        assert HTTP.get(f"{base}/nobody.example/sign-in").status_code == 404
 
 
 class TestUsage:
@@ -192,7 +202,7 @@ class TestUsage:
                 {"username": "second", "email": "second@acme.example"},
             ],
         }
-        answer = httpx.post(f"{sandbox.url}/instances/_control/{HOST}", json=said)
+        answer = HTTP.post(f"{sandbox.url}/instances/_control/{HOST}", json=said)
         assert [user["username"] for user in answer.json()["users"]] == ["admin", "second"]
         data = api(
             """{ externalServices { totalCount nodes { kind } }
@@ -244,9 +254,9 @@ class TestUsage:
         assert [month["userCount"] for month in stats["maus"]] == [20, 0]
 
     def test_usage_of_an_unknown_host_creates_nothing(self, sandbox: SandboxServer, instances: Instances) -> None:
-        assert httpx.post(f"{sandbox.url}/instances/_control/nobody.example", json={"code_hosts": 1}).status_code == 404
-        assert httpx.post(f"{sandbox.url}/instances/_control/{HOST}", json={"no_such": 1}).status_code == 400
-        assert [each["host"] for each in httpx.get(f"{sandbox.url}/instances/_control").json()] == [HOST]
+        assert HTTP.post(f"{sandbox.url}/instances/_control/nobody.example", json={"code_hosts": 1}).status_code == 404
+        assert HTTP.post(f"{sandbox.url}/instances/_control/{HOST}", json={"no_such": 1}).status_code == 400
+        assert [each["host"] for each in HTTP.get(f"{sandbox.url}/instances/_control").json()] == [HOST]
 
 
 class TestConfiguration:
@@ -293,11 +303,11 @@ class TestLifecycle:
         instances.rename(HOST, "New.sandbox.example")
         moved = Api(f"{sandbox.url}/instances/new.sandbox.example/.api/graphql", TOKEN)
         assert moved(BY_NAME, name="admin")["user"] is not None
-        assert httpx.post(api.url, headers=api.headers, json={"query": CONFIG}).status_code == 404
+        assert HTTP.post(api.url, headers=api.headers, json={"query": CONFIG}).status_code == 404
 
     def test_a_deleted_instance_is_gone(self, instances: Instances, api: Api) -> None:
         instances.delete(HOST)
-        assert httpx.post(api.url, headers=api.headers, json={"query": CONFIG}).status_code == 404
+        assert HTTP.post(api.url, headers=api.headers, json={"query": CONFIG}).status_code == 404
         with pytest.raises(ValueError, match="there is an instance"):
             [instances.create(HOST), instances.create(HOST)]
 
@@ -363,7 +373,7 @@ class TestLicensing:
         assert "invalid ID" in licensing.error(SUBSCRIBE, account="nonsense")
         assert "not found" in licensing.error('{ dotcom { productSubscription(uuid: "none") { id } } }')
         assert "err_username_exists" in licensing.error('mutation { createUser(username: "tenure-trials") { user { id } } }')
-        wrong = httpx.post(licensing.url, headers={"Authorization": "token wrong"}, json={"query": "{ dotcom { __typename } }"})
+        wrong = HTTP.post(licensing.url, headers={"Authorization": "token wrong"}, json={"query": "{ dotcom { __typename } }"})
         assert wrong.status_code == 401
         assert acts(sandbox) == []
 

@@ -27,7 +27,7 @@ from simple_salesforce.format import format_soql
 from sandbox.salesforce import SESSION
 from sandbox.salesforce import Salesforce as Service
 from sandbox.salesforce_schema import CUSTOM, OBJECTS
-from sandbox.salesforce_store import long_id
+from sandbox.salesforce_values import long_id
 from sandbox.server import SandboxServer
 
 CONTRACT = Path(__file__).parents[3] / "shared" / "contracts" / "salesforce.json.gz"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import JsonValue
 from sqlalchemy import select, update
-from tests.starter.web_fakes import HTML, Site, site_in
 
 from activities.tables import feedback, instances, share_links
 from activities.tokens import sign
@@ -20,7 +20,8 @@ from domain.messages import SignupAnswer
 from domain.task import Answer
 from starter.errors import BadInput, NotFound, Refused, Unavailable
 from starter.links import FEEDBACK, UNSUBSCRIBE
-from starter.render import static_url
+from starter.render import plain, static_url, working_time
+from tests.starter.web_fakes import HTML, Site, site_in
 
 FORM = {"email": "dana@acme.com", "first_name": "Dana", "last_name": "Reyes", "company": "Acme", "event": "click-1"}
 RESET = "https://acme.cloud.tenure.example/password-reset?code=s3cret"
@@ -44,7 +45,7 @@ async def test_the_signup_page_stands_alone_and_shows_the_policys_figures(site: 
     page = await site.http.get("/", headers=HTML)
     assert page.status_code == 200
     assert f"{site.tenure.policy.trial.self_serve.base_days} days to try" in page.text
-    assert f"Within {site.tenure.policy.triage.sla_hours} hours" in page.text
+    assert f"Within {working_time(site.tenure.policy.triage.sla_hours)}" in page.text
     assert "<script" not in page.text
     assert re.findall(r"""(?:src|href)=["'](https?:[^"']+)""", page.text) == []  # nothing of another site
     labelled = set(re.findall(r'<label for="([^"]+)"', page.text))
@@ -62,7 +63,7 @@ async def test_each_page_view_is_another_click(site: Site) -> None:
     [
         ("redirected", "acme.cloud.tenure.example", "single sign-on"),
         ("instant", "src-1.cloud.tenure.example", "what proves that the address is yours"),
-        ("triage", "", "within 24 hours"),
+        ("triage", "", "within a working day"),
         ("waitlisted", "", "keeps its place"),
         ("after_teardown", "", "is being removed"),
     ],
@@ -166,7 +167,10 @@ async def test_a_colleague_asks_for_an_invitation(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(NotFound("acme.com has no instance", "Sign up"), 404), (BadInput("the e-mail address is not valid", "Enter another", field="email"), 422)],
+    [
+        (NotFound("acme.com has no instance", "Sign up"), 404),
+        (BadInput("the e-mail address is not valid", "Enter another", field="email"), 422),
+    ],
 )
 async def test_a_join_that_cannot_be_keeps_what_was_typed(site: Site, error: Exception, status: int) -> None:
     site.tenure.script.raises["join"] = error
@@ -249,7 +253,12 @@ async def test_an_unknown_link_helps_only_the_administrator_and_tells_nobody_who
     with site.tenure.ledger.writing() as db:
         db.execute(
             instances.insert().values(
-                host="acme.cloud.tenure.example", domain="acme.com", subject="s", kind="trial", admin="dana@acme.com", created_at=datetime.now(UTC)
+                host="acme.cloud.tenure.example",
+                domain="acme.com",
+                subject="s",
+                kind="trial",
+                admin="dana@acme.com",
+                created_at=datetime.now(UTC),
             )
         )
     assert (await site.http.get("/s/unknown")).status_code == 404
@@ -365,7 +374,13 @@ async def test_one_trials_page_shows_its_decisions_steps_and_effects(site: Site)
     page = await site.http.get("/console/trials/acme.com", headers=HTML)
     assert page.status_code == 200
     words = text_of(page)
-    for shown in ("The trial goes on until day 30.", "activity: extend", "joiners = 3 (instance)", "asked to extend", "Alert in #cloud-trial-alerts"):
+    for shown in (
+        "Acme: the trial goes on until day 30.",
+        "activity: extend",
+        "joiners: 3 (instance)",
+        "asked to extend",
+        "Alert in #cloud-trial-alerts",
+    ):
         assert shown in words
 
 
@@ -375,3 +390,18 @@ async def test_static_files_may_be_kept_for_ever_since_their_address_changes(sit
     assert sheet.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert (await site.http.get("/static/../web.py")).status_code == 404
     assert (await site.http.get("/static/%2e%2e/web.py")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"), [(1, "an hour"), (8, "8 hours"), (24, "a working day"), (36, "36 hours"), (48, "2 working days")]
+)
+def test_a_time_by_which_people_act_is_said_as_people_say_it(hours: int, said: str) -> None:
+    assert working_time(hours) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(True, "yes"), (False, "no"), (None, "none"), ("", "none"), (0, "0"), (3, "3"), (["a", True], "a, yes"), ({"a": 1}, "{'a': 1}")],
+)
+def test_a_fact_is_said_in_words(value: JsonValue, said: str) -> None:
+    assert plain(value) == said

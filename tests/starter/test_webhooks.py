@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import hmac
 import json
@@ -13,15 +14,15 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.starter.web_fakes import Site, site_in
 
 from domain.messages import IssueEvent
 from starter import webhooks
 from starter.errors import Unavailable
 from starter.webhooks import host_of, signed, workflow_of
+from tests.starter.web_fakes import Site, site_in
 
 MARKER = "<!-- tenure:trial-acme.com/0a1b2c3d.1/request -->"
-SAMPLES = Path(__file__).parents[3] / "shared" / "contracts"
+SAMPLES = Path(__file__).parents[3] / "shared" / "contracts" / "gh-webhooks.json.gz"
 
 
 @pytest.fixture
@@ -112,6 +113,18 @@ async def test_what_concerns_no_trial_of_ours_is_ignored_and_says_why(site: Site
     assert site.tenure.calls == []
 
 
+@pytest.mark.skipif(not SAMPLES.exists(), reason="GitHub's recorded deliveries are not beside this checkout")
+@pytest.mark.parametrize("event", ["issues", "issue_comment"])
+async def test_githubs_recorded_deliveries_are_read(site: Site, event: str) -> None:
+    recorded = json.loads(gzip.decompress(SAMPLES.read_bytes()))[event]
+    for tree in recorded:
+        ours = {**tree, "issue": {**tree["issue"], "body": MARKER}, "repository": {"full_name": site.settings.github_repo}}
+        assert (await deliver(site, ours, event)).json()["result"] == "signalled"
+        assert (await deliver(site, tree, event)).json()["result"] == "ignored"
+    heard = [told.issue for _, told in site.tenure.of("issue_event")]
+    assert heard == [tree["issue"]["number"] for tree in recorded] != []
+
+
 async def test_a_ping_is_answered(site: Site) -> None:
     assert (await deliver(site, {"zen": "Design for failure."}, "ping")).json()["result"] == "pong"
 
@@ -129,7 +142,9 @@ async def test_a_redelivery_is_the_same_signal_again(site: Site) -> None:
     assert first == second
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"issue": {}}', b"\xff\xfe", b"payload=%7B%7D", b"[" * 100_000, b'{"issue": {"number": 1e999}}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"issue": {}}', b"\xff\xfe", b"payload=%7B%7D", b"[" * 100_000, b'{"issue": {"number": 1e999}}']
+)
 async def test_a_signed_body_that_is_no_delivery_is_refused(site: Site, body: bytes) -> None:
     answer = await deliver(site, body)
     assert answer.status_code == 422

@@ -47,7 +47,11 @@ def triage_task() -> TaskView:
         role=Role.INBOUND_SDR.value,
         assignee="sdr.one@tenure.example",
         choices=(
-            Choice(name="qualified", label="Qualified", fields=(FieldSpec(name="ce_email", asks="The CE's e-mail", kind="email", required=False),)),
+            Choice(
+                name="qualified",
+                label="Qualified",
+                fields=(FieldSpec(name="ce_email", asks="The CE's e-mail", kind="email", required=False),),
+            ),
             Choice(name="disqualified", label="Not qualified", fields=(FieldSpec(name="reason", asks="Why not"),)),
         ),
         checks=(Check(name="core_use_case", question="Is the core use case ours?"), Check(name="fits_size", question="Does the size fit?")),
@@ -100,9 +104,9 @@ class FakeTenure(Tenure):
         self._called("signup", form)
         return self.script.signup
 
-    async def request_trial(self, form: TrialRequestForm) -> str:
+    async def request_trial(self, form: TrialRequestForm) -> SignupAnswer:
         self._called("request_trial", form)
-        return "the CE's manager is asked"
+        return self.script.signup
 
     async def act_on(self, workflow_id: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
         self._called("act_on", workflow_id, name, message, event_id)
@@ -158,10 +162,24 @@ class FakeTenure(Tenure):
             facts=(Fact(name="joiners", value=3, source="instance", as_of=NOON),),
             nearest="no joiner and no search",
         )
-        status = TrialStatus(domain="acme.com", company="Acme", stage="extended", in_words="The trial goes on until day 30.", host="acme.cloud.tenure.example", ce="ce.one@tenure.example")
+        status = TrialStatus(
+            domain="acme.com",
+            company="Acme",
+            stage="extended",
+            in_words="**Acme**: the trial goes on until day 30.\n- and more",
+            host="acme.cloud.tenure.example",
+            ce="ce.one@tenure.example",
+        )
         step = NextStep(at=NOON + timedelta(days=12), what="the CE is asked to extend, convert or terminate")
         return TrialView(
-            workflow="trial-acme.com", run="r1", open=True, at=NOON, status=status, next_steps=(step,), dossier=(decision,), tasks=(triage_task(),)
+            workflow="trial-acme.com",
+            run="r1",
+            open=True,
+            at=NOON,
+            status=status,
+            next_steps=(step,),
+            dossier=(decision,),
+            tasks=(triage_task(),),
         )
 
     async def tasks(self, limit: int = 50, *, role: str = "", assignee: str = "") -> list[TaskView]:

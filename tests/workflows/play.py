@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from temporalio.client import WorkflowHandle
+import pytest
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 from activities.ledger import Ledger
@@ -23,10 +25,11 @@ from domain import ids, policy
 from domain.acts import IssueKey, LicenseBatch
 from domain.decision import Decision
 from domain.messages import SignupAgain, SignupAnswer
+from domain.people import Person
 from domain.policy import Policy
 from domain.views import TaskView, TrialStatus
 from sandbox.server import SandboxServer
-from starter.forms import SignupForm
+from starter.forms import SignupForm, TrialRequestForm
 from starter.tenure import Tenure
 
 T = TypeVar("T")
@@ -124,6 +127,12 @@ class Play:
         self.began.add(answer.trial)
         return answer
 
+    async def request(self, email: str, **asked: Any) -> SignupAnswer:
+        """A CE asks for a trial (A28)."""
+        with self.env.with_time_skipping_disabled():
+            answer = await self.tenure.request_trial(TrialRequestForm(email=email, **asked))
+        return answer
+
     def trial(self, domain: str) -> WorkflowHandle[Any, Any]:
         """The running trial of a domain."""
         return self.env.client.get_workflow_handle(ids.trial(domain))
@@ -147,7 +156,12 @@ class Play:
 
     async def tasks(self, domain_or_workflow: str) -> list[TaskView]:
         handle = self.env.client.get_workflow_handle(self._workflow(domain_or_workflow))
-        return list(await handle.query("open_tasks", result_type=list[TaskView]))
+        try:
+            return list(await handle.query("open_tasks", result_type=list[TaskView]))
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return []  # a child of another that is just being started
+            raise
 
     async def status(self, domain: str) -> TrialStatus:
         return TrialStatus.model_validate(await self.trial(domain).query("status", result_type=TrialStatus))
@@ -184,13 +198,87 @@ class Play:
         self.sandbox.world.services["instances"].set_usage(host, code_hosts=code_hosts, **more)
 
     def _workflow(self, domain_or_workflow: str) -> str:
-        known = domain_or_workflow.startswith(("trial-", "join-", "rescue-", "domain-change-"))
+        known = domain_or_workflow.startswith(("trial-", "join-", "rescue-", "domain-change-", "upkeep-"))
         return domain_or_workflow if known else ids.trial(domain_or_workflow)
+
+    async def update(self, domain_or_workflow: str, name: str, *message: Any, event: str | None = None) -> str:
+        """Send an update, and read what was done; ``event`` is its id, as a way in gives one to each click."""
+        handle = self.env.client.get_workflow_handle(self._workflow(domain_or_workflow))
+        return str(await handle.execute_update(name, args=message, id=event, result_type=str))
+
+    async def refused(self, domain_or_workflow: str, name: str, *message: Any) -> str:
+        """Send an update that must be refused, and read why."""
+        with pytest.raises(WorkflowUpdateFailedError) as refusal:
+            await self.update(domain_or_workflow, name, *message)
+        return str(refusal.value.cause)
+
+    async def signal(self, domain_or_workflow: str, name: str, *message: Any) -> None:
+        """Send a signal; nobody answers."""
+        await self.env.client.get_workflow_handle(self._workflow(domain_or_workflow)).signal(name, args=message)
+
+    async def start(self, kind: str, message: Any) -> str:
+        """Start a workflow as a schedule does; returns its id. Its clock stands where the others' stand until it is moved."""
+        workflow_id = f"upkeep-{kind}-{uuid.uuid4().hex[:6]}"
+        with self.env.with_time_skipping_disabled():
+            await self.env.client.start_workflow(kind, message, id=workflow_id, task_queue=self.queue)
+        return workflow_id
 
     async def sign_up_again(self, again: SignupAgain) -> SignupAnswer:
         """What the worker's activity calls."""
         self.began.add(ids.trial(again.domain or again.contact.email.partition("@")[2]))
         return await self.tenure.sign_up_again(again)
+
+    # --- what the world holds --------------------------------------------------------------------------------------------------------
+
+    def roster(self) -> list[Person]:
+        """Our people, as the CRM has them."""
+        return self.registry.roster()
+
+    def people(self, *roles: str) -> dict[str, str]:
+        """One address for each role: the last by name, so that round robin would not have chosen them first."""
+        self.crm()
+        return {role: max(person.email for person in self.roster() if person.role == role) for role in roles}
+
+    async def issue(self, domain: str, name: str) -> Any:
+        """An issue that the trial raised, as GitHub has it now, once it is there."""
+
+        async def number() -> int:
+            return (await self.status(domain)).issues.get(name, 0)
+
+        found = await eventually(number)
+        hub = self.sandbox.world.services["github"].hub
+        return hub.repo(*self.settings.github_repo.split("/")).issues[found]
+
+    async def labelled(self, domain: str, name: str, label: str) -> bool:
+        """Whether an issue carries a label."""
+        return label in (await self.issue(domain, name)).labels
+
+    def licence(self, domain: str) -> dict[str, Any]:
+        """The newest licence key of a company, as the licensing API has it."""
+        account = ids.slug(domain, self.policy.provisioning.slug_length)
+        made = [each for each in self.sandbox.world.services["licensing"].licenses.values() if each.subscription.owner.username == account]
+        info = made[-1].info
+        expires = info.expires_at if isinstance(info.expires_at, datetime) else datetime.fromtimestamp(info.expires_at, UTC)
+        return {"seats": info.user_count, "tags": list(info.tags), "expires": f"{expires:%Y-%m-%d}"}
+
+    @staticmethod
+    def join_id(domain: str, email: str) -> str:
+        """The id of a join request."""
+        return ids.join(domain, email)
+
+    def mails(self, to: str) -> list[str]:
+        """The subjects of the mails that an address got, oldest first."""
+        return [mail.subject for mail in self.sandbox.world.services["smtp"].to(to)]
+
+    async def quiet(self, domain_or_workflow: str) -> None:
+        """Wait until a workflow does nothing any more but wait."""
+        handle = self.env.client.get_workflow_handle(self._workflow(domain_or_workflow))
+
+        async def look() -> bool:
+            now = (await handle.describe()).raw_description
+            return not now.pending_activities and not now.HasField("pending_workflow_task")
+
+        await eventually(look)
 
     # --- after ---------------------------------------------------------------------------------------------------------------------
 
@@ -205,6 +293,15 @@ class Play:
             day = round((row.as_of - rows[0].as_of) / DAY)
             days.setdefault(day, {}).setdefault(row.system, []).append(row.key)
         return {day: [f"{system}: {key}" for system in sorted(systems) for key in systems[system]] for day, systems in sorted(days.items())}
+
+    async def did(self, domain_or_workflow: str, *effects: str) -> None:
+        """Wait until these effects have happened."""
+
+        async def look() -> bool:
+            happened = {effect for day in self.effects(domain_or_workflow).values() for effect in day}
+            return set(effects) <= happened
+
+        await eventually(look)
 
     async def close(self) -> None:
         """End what the test left running."""

@@ -138,7 +138,7 @@ async def release(t: TrialProcess) -> None:
     gone = RegistryChange(subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="release")
     freed = await t.effects.local("registry", gone, RegistryAnswer, "free domain and capacity")
     if freed.waiting:
-        await workflow.get_external_workflow_handle(freed.waiting).signal("capacity_freed")
+        await t.effects.tell(ids.trial(freed.waiting), "capacity_freed")
 
 
 # --- the steps, in the order of build() --------------------------------------------------------------------------------------------
@@ -296,7 +296,7 @@ async def _provisioned(t: TrialProcess, number: int) -> None:
         until = poll if breached else min(poll, due)
         if await t.wait_unless_ended(partial(_heard, t, task), until=until, summary=f"until {s.host} is built"):
             if task.answer and task.answer.choice == "ready":
-                s.ready_host = str(task.answer.fields.get("host") or s.host)
+                s.ready_host = intake.trusted(t, str(task.answer.fields.get("host", "")))
             elif task.answer:
                 _failed(t, task)
                 task = t.desk.open(_provision_spec(t, number, due), t.alerts_channel)
@@ -307,7 +307,7 @@ async def _provisioned(t: TrialProcess, number: int) -> None:
             t.spawn(t.effects.pagerduty(Page(key="page.sla", summary=late, severity="error")))
         issue = await t.effects.issue(number) if number else None
         if issue and intake.READY in issue.labels:
-            s.ready_host = issue.host or s.host
+            s.ready_host = intake.trusted(t, issue.host)
     t.desk.withdraw("provision", f"{s.ready_host} is ready")
     s.host, s.instance_live = s.ready_host, True
     ready = RegistryChange(

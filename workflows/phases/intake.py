@@ -119,8 +119,11 @@ async def owners(t: TrialProcess, ce_email: str = "") -> Owners:
 
 
 async def join(t: TrialProcess, ask: JoinAsk) -> None:
-    """Start the join request of a person whose company has an instance; one per domain and person (C15)."""
+    """Start the join request of a person whose company has an instance, as soon as it has one; one per domain and person (C15)."""
     s = t.state
+    await workflow.wait_condition(lambda: s.started_at is not None or s.case == "1" or s.end is not None)
+    if s.started_at is None and s.case != "1":
+        return  # it never came to an instance
     s.joins += 1
     admin = s.signup.instance.admin if s.signup and s.signup.instance else t.contact.email
     try:
@@ -133,6 +136,8 @@ async def join(t: TrialProcess, ask: JoinAsk) -> None:
                 admin=admin,
                 via=ask.via,
                 ae=s.owners.ae,
+                backup=ladder.email(s.owners, Role.CE),
+                manager=ladder.email(s.owners, Role.CE_MANAGER),
                 policy=t.policy,
                 alerts_channel=t.alerts_channel,
             ),
@@ -262,9 +267,14 @@ def issue_event(t: TrialProcess, event: IssueEvent) -> None:
     """What an issue's webhook means for the trial: ready, or closed."""
     s = t.state
     if event.issue == s.request_issue and READY in event.labels and not s.ready_host:
-        s.ready_host = event.host or s.host
+        s.ready_host = trusted(t, event.host)
     if event.state == "closed" and event.issue not in s.closed_issues:
         s.closed_issues = [*s.closed_issues, event.issue]
+
+
+def trusted(t: TrialProcess, host: str) -> str:
+    """The host that a comment names, if it is one of ours: our operators' token is sent there."""
+    return host if host.endswith("." + t.policy.cloud.domain_suffix) else t.state.host
 
 
 def _who(t: TrialProcess) -> str:

@@ -1,0 +1,291 @@
+"""The local stack: children that start and stop together, and the real one from end to end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from activities.settings import Settings
+from domain import policy
+from starter import stack, stackfile
+from starter.errors import Refused
+from starter.schedules import recurring
+from starter.supervise import Exit, Part, Supervisor, port_is_free
+
+ROOT = Path(stack.__file__).resolve().parent.parent
+TENURE = str(Path(sys.executable).with_name("tenure"))
+
+#: A child that says that it is there, and ends at SIGTERM with 0 after noting its name.
+POLITE = """
+import signal, sys, time
+def stop(*_):
+    open(sys.argv[2], "a").write(sys.argv[1] + "\\n"); sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+print("up", flush=True)
+while True: time.sleep(60)
+"""
+#: One that does not listen, and has a child of its own.
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+while True: time.sleep(60)
+"""
+
+
+def eventually(look: Callable[[], Any], within: float = 15.0) -> Any:
+    """What ``look`` finds, once it finds something."""
+    deadline = time.monotonic() + within
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+async def eventually_said(children: Supervisor, name: str) -> str:
+    """The first line of a part's log, once there is one."""
+    return str(await asyncio.to_thread(eventually, lambda: children.log_of(name).read_text().strip()))
+
+
+def polite(name: str, noted: Path, layer: int = 0) -> Part:
+    return Part(name, (sys.executable, "-c", POLITE, name, str(noted)), layer=layer)
+
+
+class TestSupervisor:
+    async def test_the_highest_layer_stops_first(self, tmp_path: Path) -> None:
+        noted = tmp_path / "noted"
+        async with Supervisor(tmp_path / "logs", os.environ) as children:
+            for layer in (0, 2, 1):
+                await children.start(polite(f"layer-{layer}", noted, layer))
+            for layer in (0, 1, 2):
+                await eventually_said(children, f"layer-{layer}")
+            assert await children.stop() == []
+        assert noted.read_text().split() == ["layer-2", "layer-1", "layer-0"]
+
+    async def test_a_child_that_ends_by_itself_is_noticed(self, tmp_path: Path) -> None:
+        async with Supervisor(tmp_path / "logs", os.environ) as children:
+            await children.start(polite("good", tmp_path / "noted"))
+            await children.start(Part("bad", (sys.executable, "-c", "print('oh no'); raise SystemExit(3)"), layer=1))
+            exit_ = await children.first_exit()
+            assert (exit_.name, exit_.code, exit_.how, exit_.last_words()) == ("bad", 3, "ended with exit code 3", ["oh no"])
+            await eventually_said(children, "good")
+        assert (tmp_path / "noted").read_text() == "good\n"
+
+    async def test_who_does_not_stop_is_killed_with_its_own_children(self, tmp_path: Path) -> None:
+        async with Supervisor(tmp_path / "logs", os.environ) as children:
+            pid = await children.start(Part("stubborn", (sys.executable, "-c", STUBBORN), layer=0, grace=0.2))
+            grandchild = int(await eventually_said(children, "stubborn"))
+            assert await children.stop() == ["stubborn"]
+        assert not psutil.pid_exists(pid)
+        assert gone(grandchild)
+
+    async def test_in_a_hurry_there_is_no_grace(self, tmp_path: Path) -> None:
+        began = time.monotonic()
+        async with Supervisor(tmp_path / "logs", os.environ) as children:
+            await children.start(Part("stubborn", (sys.executable, "-c", STUBBORN), layer=0, grace=600))
+            grandchild = int(await eventually_said(children, "stubborn"))
+            children.hurry()
+        assert time.monotonic() - began < 60
+        assert gone(grandchild)
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ties children to their parent on Linux only")
+    def test_no_child_survives_a_killed_parent(self, tmp_path: Path) -> None:
+        program = f"""
+import asyncio, os, pathlib, sys, time
+from starter.supervise import Part, Supervisor
+async def main():
+    children = Supervisor(pathlib.Path({str(tmp_path)!r}), os.environ)
+    await children.start(Part("polite", (sys.executable, "-c", {POLITE!r}, "polite", {str(tmp_path / "noted")!r}), layer=0))
+    await asyncio.sleep(600)
+asyncio.run(main())
+"""
+        parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+        try:
+            eventually(lambda: (tmp_path / "polite.log").exists() and (tmp_path / "polite.log").read_text())
+        finally:
+            parent.kill()
+            parent.wait()
+        assert eventually(lambda: (tmp_path / "noted").exists() and (tmp_path / "noted").read_text()) == "polite\n"
+
+    async def test_the_log_of_the_run_before_is_kept(self, tmp_path: Path) -> None:
+        for word in ("first", "second"):
+            async with Supervisor(tmp_path, os.environ) as children:
+                await children.start(Part("one", (sys.executable, "-c", f"print('{word}')"), layer=0))
+                await children.first_exit()
+        assert ((tmp_path / "one.log").read_text(), (tmp_path / "one.log.1").read_text()) == ("second\n", "first\n")
+
+    def test_a_signal_s_name_is_said(self, tmp_path: Path) -> None:
+        assert Exit("web", -9, tmp_path / "absent").how == "was killed by SIGKILL"
+        assert Exit("web", -9, tmp_path / "absent").last_words() == []
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended; its parent may not have noticed yet."""
+
+    def ended() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    return bool(eventually(ended))
+
+
+class TestStackFile:
+    FOUND = stackfile.StackFile(pid=1, port_offset=3, temporal="t", temporal_ui="u", web="w", sandbox="s", cluster="c")
+
+    def test_one_stack_to_a_directory(self, tmp_path: Path) -> None:
+        with stackfile.holding(tmp_path):
+            assert stackfile.running(tmp_path) is None  # it starts, and is not ready yet
+            stackfile.write(tmp_path, self.FOUND)
+            assert stackfile.running(tmp_path) == self.FOUND
+            with pytest.raises(stackfile.AlreadyUp) as refused, stackfile.holding(tmp_path):
+                pass
+            assert refused.value.pid == os.getpid()
+            assert stackfile.running(tmp_path) == self.FOUND
+        assert stackfile.running(tmp_path) is None
+
+    @pytest.mark.parametrize("left", ["", "{", "[]", '{"pid": 1}', '{"unknown": 1}'])
+    def test_what_a_killed_stack_left_is_nothing(self, tmp_path: Path, left: str) -> None:
+        stackfile.write(tmp_path, self.FOUND)
+        (tmp_path / "stack.lock").touch()
+        assert stackfile.running(tmp_path) is None
+        (tmp_path / "stack.json").write_text(left)
+        assert stackfile.running(tmp_path) is None
+        with stackfile.holding(tmp_path):
+            assert not (tmp_path / "stack.json").exists()
+
+
+class TestSetUp:
+    def test_every_port_moves(self, tmp_path: Path) -> None:
+        plain, moved = (ports(tmp_path, offset) for offset in (0, 310))
+        assert plain == {7233, 8233, 8080, 8900, 8925, 9833}
+        assert moved == {port + 310 for port in plain}
+
+    def test_the_children_see_this_stack_s_server_and_no_other(self, tmp_path: Path) -> None:
+        ours = {"PATH": "/bin", "TEMPORAL_API_KEY": "secret", "TEMPORAL_PROFILE": "prod", "TENURE_SLACK_URL": "https://slack.example"}
+        seen = stack.environment(Settings(_env_file=None, port_offset=5, data_dir=tmp_path), tmp_path, ours)
+        temporal = {name: value for name, value in seen.items() if name.startswith("TEMPORAL_")}
+        assert temporal == {"TEMPORAL_ADDRESS": "127.0.0.1:7238", "TEMPORAL_NAMESPACE": "default", "TEMPORAL_CONFIG_FILE": os.devnull}
+        assert (seen["PATH"], seen["TENURE_SLACK_URL"], seen["TENURE_PORT_OFFSET"]) == ("/bin", "https://slack.example", "5")
+        assert Path(seen["TENURE_DATA_DIR"]).is_absolute()
+
+    async def test_without_the_sandbox_the_real_systems_must_be_set(self, tmp_path: Path) -> None:
+        with pytest.raises(Refused, match=r"TENURE_GITHUB_URL.*TENURE_SMTP_URL") as refused:
+            await stack.up(Settings(_env_file=None, data_dir=tmp_path / "data", slack_url="https://slack.com/api/"), with_sandbox=False)
+        assert "SLACK" not in refused.value.detail
+        assert not (tmp_path / "data").exists()
+
+    async def test_a_busy_port_is_named(self, tmp_path: Path) -> None:
+        offset = free_offset()
+        with socket.create_server(("127.0.0.1", 8080 + offset)):
+            assert not port_is_free(8080 + offset)
+            with pytest.raises(Refused, match=rf"{8080 + offset} \(for the web\)") as refused:
+                await stack.up(Settings(_env_file=None, data_dir=tmp_path, port_offset=offset))
+        assert "--port-offset" in refused.value.do
+
+    def test_every_schedule_takes_its_length_from_the_policy(self) -> None:
+        every = {work.workflow: work.every for work in recurring(policy.default())}
+        figures = policy.default()
+        assert every["RotateGenericKey"].days == figures.license.generic.rotation_days
+        assert every["RefillPool"].total_seconds() == figures.pool.check_minutes * 60
+        assert set(every) == {"RotateGenericKey", "RefillPool", "SyncAccounts"}
+
+
+def ports(data: Path, offset: int) -> set[int]:
+    """The ports that a stack's own commands name, and the one that follows from another."""
+    settings = Settings(_env_file=None, data_dir=data, port_offset=offset)
+    return set(stack._ports(settings, with_sandbox=True).values())
+
+
+def free_offset() -> int:
+    """An offset at which no port of a stack is taken now."""
+    for offset in range(1_000 + os.getpid() % 7_000, 50_000, 37):
+        if all(port_is_free(port + offset) for port in (7233, 8233, 8080, 8900, 8925, 9833)):
+            return offset
+    raise AssertionError("no free ports")
+
+
+# --- The real one, from end to end ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def running_stack(data: Path, offset: int, environment: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """`tenure up` in a process of its own, ready; killed if the test leaves it running."""
+    command = [TENURE, "up", "--json", "--data", str(data), "--port-offset", str(offset)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(environment), cwd=ROOT)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, process.communicate()[1]
+        yield process, json.loads(line)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def tenure(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([TENURE, *arguments, "--data", str(data)], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+
+
+def asked(data: Path, *arguments: str) -> Any:
+    """What a command answers."""
+    done = tenure(data, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_whole_stack(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "TENURE_"))}
+    offset = free_offset()
+    with running_stack(tmp_path, offset, environment) as (process, ready):
+        parts = psutil.Process(process.pid).children(recursive=True)
+        assert {"temporal", "sandbox", "web", "worker"} == {path.stem for path in (tmp_path / "logs").glob("*.log")}
+        assert ready["web"] == f"http://127.0.0.1:{8080 + offset}"
+
+        second = tenure(tmp_path, "up")
+        assert second.returncode == 1
+        assert re.search(rf"runs on {re.escape(str(tmp_path))} already \(process {process.pid}\)", second.stderr)
+        beside = tenure(tmp_path / "beside", "up", "--port-offset", str(offset))
+        assert beside.returncode == 1
+        assert str(7233 + offset) in beside.stderr
+
+        signed = asked(tmp_path, "signup", "ada@acme.example", "--company", "Acme")
+        assert signed["trial"] == "trial-acme.example"
+        status = asked(tmp_path, "trial", "show", "acme.example")
+        assert status["open"]
+        moved = asked(tmp_path, "skip", "acme.example", "2d")
+        assert moved["now"][:10] > moved["before"][:10]
+
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+        assert all(gone(part.pid) for part in parts)
+        assert not (tmp_path / "stack.json").exists()
+    assert "Traceback" not in (tmp_path / "logs" / "web.log").read_text()
+
+    with running_stack(tmp_path, offset, environment) as (process, _):
+        again = asked(tmp_path, "trial", "show", "acme.example")
+        assert (again["run"], again["at"][:10] >= moved["now"][:10]) == (status["run"], True)  # its clock, too
+        parts = psutil.Process(process.pid).children(recursive=True)
+        sandbox = next(part for part in parts if "sandbox" in part.cmdline())
+        sandbox.kill()
+        assert process.wait(timeout=60) == 1
+        assert process.stderr is not None
+        assert "sandbox was killed by SIGKILL" in process.stderr.read()
+        assert all(gone(part.pid) for part in parts)

@@ -1,0 +1,49 @@
+"""The messages that every workflow with tasks takes: an answer, as an update or as a signal, and the list of what it asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from domain.task import Answer
+    from domain.views import TaskView
+    from workflows import inbox
+    from workflows.process import Process
+
+
+class Asked:
+    """A base of workflows; the heir's ``__init__`` calls :meth:`_begin`."""
+
+    def _begin(self, p: Process, **about: str) -> None:
+        """``about`` are facts that ``status`` shows beside the words; ``notes`` will hold the signals that were refused."""
+        self.p = p
+        self.about = about
+        self.notes: list[str] = []
+
+    @workflow.update
+    async def answer(self, raw: Any = None) -> str:
+        """Answer an open task; one answer wins."""
+        task = self.p.desk.answer(inbox.parsed(Answer, raw))
+        return f"{task.id}: {task.answer.choice if task.answer else ''}, taken"
+
+    @answer.validator
+    def _may_answer(self, raw: Any = None) -> None:
+        self.p.desk.check(inbox.parsed(Answer, raw))
+
+    @workflow.signal(name="answer")
+    async def _answer(self, raw: Any = None) -> None:
+        with inbox.noting(self.notes, "answer", raw):
+            self._may_answer(raw)
+            await self.answer(raw)
+
+    @workflow.query
+    def open_tasks(self) -> list[TaskView]:
+        """What is asked of whom."""
+        return self.p.desk.views()
+
+    @workflow.query
+    def status(self) -> dict[str, Any]:
+        """Where it stands."""
+        return {**self.about, "in_words": self.p.in_words(), "notes": self.notes}
