@@ -15,11 +15,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.ledger import EffectId, Ledger
-from activities.tables import accounts, assignments, instances, roster, suppressions, waiting
+from activities.tables import accounts, assignments, effects, instances, roster, suppressions, waiting
 from domain.acts import AskOwners, Claim, Claimed, Receipt, RegistryAnswer, RegistryChange
 from domain.base import Value
 from domain.messages import Account
-from domain.people import Owners, Person, choose_owners
+from domain.people import Owners, Person, Role, choose_owners
 
 SYSTEM = "registry"
 LIVE = ("reserved", "trial", "production")
@@ -92,27 +92,34 @@ class Registry:
 
     @activity.defn(name="owners")
     def owners(self, ask: AskOwners) -> Owners:
-        """Choose SDR, AE, CE and their manager for a subject, and put the chosen at the end of the round robin."""
+        """Choose SDR, AE, CE and their manager for a subject, and put the chosen at the end of the round robin.
+
+        Asked again, a subject keeps its owners, and so does a later subject of a domain that has an instance. Only a role that nobody
+        plays, since ``ce_email`` came later or somebody has left since, is given anew.
+        """
         with self._ledger.writing(alone=True) as db:
-            given = db.execute(select(assignments.c.owners).where(assignments.c.subject == ask.subject)).scalar()
-            if given is not None:
-                return Owners.model_validate(given)
             people = [_person(row) for row in db.execute(select(roster))]
-            ce = next((person.id for person in people if ask.ce_email and person.email.lower() == ask.ce_email.strip().lower()), ask.ce)
-            chosen = choose_owners(people, ask.as_of.date(), named_sdr=ask.named_sdr, account_ae=ask.ae, account_ce=ce)
+            of_instance = select(instances.c.subject).where(instances.c.domain == ask.domain)
+            before = _owners_of(db, ask.subject) or _owners_of(db, db.execute(of_instance).scalar() or "")
+            chosen = _choose(people, ask, before or Owners())
+            if chosen == before:
+                return chosen
+            new = {role: person for role, person in _roles(chosen).items() if before is None or person != _roles(before).get(role)}
             at = _later_than(people)
-            for person in {person.id: person for person in (chosen.sdr, chosen.ae, chosen.ce) if person is not None}:
+            for person in {person.id: person for person in new.values()}:
                 db.execute(update(roster).where(roster.c.id == person).values(last_assigned_at=at))
-            db.execute(insert(assignments).values(subject=ask.subject, owners=chosen.model_dump(mode="json"), as_of=ask.as_of))
-            named = [(role, person) for role, person in (("SDR", chosen.sdr), ("AE", chosen.ae), ("CE", chosen.ce)) if person is not None]
+            row = {"subject": ask.subject, "owners": chosen.model_dump(mode="json"), "as_of": ask.as_of}
+            db.execute(self._ledger.upserting(db, assignments).values(row).on_conflict_do_update(index_elements=["subject"], set_=row))
+            earlier = select(func.count()).where(effects.c.subject == ask.subject, effects.c.act == "owners.assigned")
+            times = db.execute(earlier).scalar_one()
             self._ledger.record(
                 db,
-                EffectId(ask.subject, "owners"),
+                EffectId(ask.subject, f"owners-{times + 1}" if times else "owners"),
                 system=SYSTEM,
                 act="owners.assigned",
-                summary=", ".join(f"{role} {person.name}" for role, person in named) or "nobody is eligible",
+                summary=", ".join(f"{role} {person.name}" for role, person in new.items()) or "nobody is eligible",
                 as_of=ask.as_of,
-                receipt=Receipt(data={role.lower(): person.id for role, person in named}),
+                receipt=Receipt(data={role.lower(): person.id for role, person in new.items()}),
             )
             return chosen
 
@@ -200,10 +207,10 @@ def _carry_out(db: Connection, change: RegistryChange) -> _Did | None:
 
 
 def _release(db: Connection, change: RegistryChange) -> _Did | None:
-    db.execute(delete(waiting).where(waiting.c.domain == change.domain))
+    left = _leave_queue(db, change)
     owned = db.execute(_of_domain(change.domain)).one_or_none()
     if owned is None:
-        return None
+        return left
     db.execute(delete(instances).where(instances.c.host == owned.host))
     return _Did("instance.released", f"{owned.host} is {change.domain}'s no longer", owned.host, _name_next(db, change.as_of))
 
@@ -279,6 +286,47 @@ def _name_next(db: Connection, at: datetime) -> str:
 def _none_owned(change: RegistryChange) -> ApplicationError:
     message = f"{change.domain} has no instance in the registry, so there is none to {change.change}; claim one first"
     return ApplicationError(message, type="NoInstance", non_retryable=True)
+
+
+# --- Whose turn it is -------------------------------------------------------------------------------------------------------
+
+
+def _owners_of(db: Connection, subject: str) -> Owners | None:
+    given = db.execute(select(assignments.c.owners).where(assignments.c.subject == subject)).scalar()
+    return None if given is None else Owners.model_validate(given)
+
+
+def _roles(owners: Owners) -> dict[str, Person]:
+    named = (("SDR", owners.sdr), ("AE", owners.ae), ("CE", owners.ce))
+    return {role: person for role, person in named if person is not None}
+
+
+def _choose(people: list[Person], ask: AskOwners, before: Owners) -> Owners:
+    """Those of before who have not left, and for every other role the one whom the process names or whose turn it is.
+
+    A CE whom nobody in the roster is called by is taken at the word of whoever gave the address: the roster is a copy.
+    """
+    email = ask.ce_email.strip().lower()
+    ce = next((person for person in people if email and person.email.lower() == email), None)
+    stranger = Person(id=email, name=email.partition("@")[0], email=email, role=Role.CE) if email and ce is None else None
+    gone = {person.id for person in people if not person.active}
+    kept = {name: getattr(before, name) for name in ("sdr", "ae", "ce") if getattr(before, name) and getattr(before, name).id not in gone}
+    if kept.keys() >= {"sdr", "ae", "ce"}:
+        return before
+    on = ask.as_of.date()
+    known = [*people, stranger] if stranger else people
+    ae = kept["ae"].id if "ae" in kept else ask.ae
+    chosen = choose_owners(known, on, named_sdr=ask.named_sdr, account_ae=ae, account_ce=email if stranger else ce.id if ce else ask.ce)
+    if stranger and chosen.ce == stranger:
+        chosen = chosen.model_copy(update={"ce": stranger.model_copy(update={"id": ""})})  # the CRM knows no such user
+    if not kept:
+        return chosen
+    for_good = {name: getattr(chosen, name) for name in ("sdr", "ae", "ce") if name not in kept}
+    if all(getattr(before, name) == person for name, person in for_good.items()):
+        return before
+    notes = tuple(f"{name.upper()} from now on: {person.name}" for name, person in for_good.items() if person)
+    manager = chosen.manager if "ce" in for_good else before.manager
+    return Owners(**{**kept, **for_good}, manager=manager, notes=(*before.notes, *notes))
 
 
 # --- Small queries ----------------------------------------------------------------------------------------------------------

@@ -368,10 +368,14 @@ class Claimed(Message):
 
 
 class AskOwners(Message):
-    """Choose the owners of a new trial and count the assignment; the same subject gets the same answer again."""
+    """Choose the owners of a trial and count the assignment; the same subject gets the same answer again.
+
+    A ``domain`` that has an instance keeps the owners of the trial in which it got it.
+    """
 
     subject: str
     as_of: datetime
+    domain: str = ""
     account: str = ""
     named_sdr: str | None = None
     ae: str | None = None

@@ -12,10 +12,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from starter.connect import why
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 
+#: A call that ran into our own limit says either, by where it was cut.
+_TOO_SLOW = {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}
 _TRANSIENT = {
     RPCStatusCode.UNAVAILABLE,
-    RPCStatusCode.DEADLINE_EXCEEDED,
-    RPCStatusCode.CANCELLED,
     RPCStatusCode.RESOURCE_EXHAUSTED,
     RPCStatusCode.ABORTED,
     RPCStatusCode.INTERNAL,
@@ -45,7 +45,7 @@ def asking(whom: str, *, missing: TenureError | None = None) -> Iterator[None]:
             f"{whom} could not say: {error}", "Look at its history in the Web UI; the worker may be of another version"
         ) from error
     except (RPCTimeoutOrCancelledError, TimeoutError) as error:
-        raise Unavailable(f"{whom} did not answer in time", "Check that a worker runs, then ask again with the same event id") from error
+        raise _slow(whom) from error
     except WorkflowAlreadyStartedError as error:
         raise Closing(f"{whom} ended before it could answer", "Ask again") from error
     except RuntimeError as error:
@@ -54,6 +54,10 @@ def asking(whom: str, *, missing: TenureError | None = None) -> Iterator[None]:
         raise Unavailable(f"Temporal does not answer ({why(error)})", "Ask again in a moment; nothing is lost") from error
     except RPCError as error:
         raise _translated(error, whom, missing) from error
+
+
+def _slow(whom: str) -> Unavailable:
+    return Unavailable(f"{whom} did not answer in time", "Check that a worker runs, then ask again with the same event id")
 
 
 def _translated(error: RPCError, whom: str, missing: TenureError | None) -> TenureError:
@@ -65,6 +69,8 @@ def _translated(error: RPCError, whom: str, missing: TenureError | None) -> Tenu
         return Unavailable(f"Temporal does not accept our credentials: {error.message}", "Check TEMPORAL_API_KEY or the client certificate")
     if error.status is RPCStatusCode.FAILED_PRECONDITION:
         return Unavailable(f"{whom} cannot be asked now: {error.message}", "Check that a worker runs, then ask again")
+    if error.status in _TOO_SLOW:
+        return _slow(whom)
     if error.status in _TRANSIENT:
         return Unavailable(
             f"Temporal does not answer ({error.message or error.status.name.lower()})", "Ask again in a moment; nothing is lost"

@@ -7,9 +7,9 @@ Errors are those of :mod:`starter.errors`; none of them leaves anything half don
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -18,12 +18,11 @@ from pydantic import ValidationError
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
-    WorkflowExecution,
-    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowHandle,
 )
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.service import RPCError
 
 from domain import ids
 from domain.base import Message
@@ -35,6 +34,7 @@ from domain.messages import (
     Contact,
     Convert,
     Extend,
+    Instance,
     IssueEvent,
     JoinAsk,
     JoinInput,
@@ -51,12 +51,13 @@ from domain.policy import Policy
 from domain.task import Answer
 from domain.trial import Stage, TrialInput
 from domain.views import NextStep, TaskView, TrialStatus
+from starter import listing
 from starter.addresses import Address, read_address, read_key, read_trial
 from starter.asking import Closing, asking
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.failed import FailedSignups
 from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView, new_event
-from workflows.attributes import DOMAIN, DUE_AT, OWNER, STAGE
+from workflows.attributes import DOMAIN, DUE_AT
 
 if TYPE_CHECKING:
     from activities.ledger import EffectRow, Ledger
@@ -99,6 +100,7 @@ class Tenure:
         self.policy = policy
         self.task_queue = task_queue
         self._failed = FailedSignups(ledger)
+        self._later: set[asyncio.Task[None]] = set()
 
     # --- Ways into a trial --------------------------------------------------------------------------------------------------
 
@@ -123,9 +125,13 @@ class Tenure:
             at=_now(),
             account=account,
             account_as_of=as_of,
+            instance=await self._instance(address),
             via=via,
         )
-        return await self._with_start(address, "self_serve", "signup", message, event_id, SignupAnswer)
+        answer = await self._with_start(address, "self_serve", "signup", message, event_id, SignupAnswer)
+        if answer.outcome == "instant":
+            self._beside(self._refill())
+        return answer
 
     async def request_trial(self, form: TrialRequestForm) -> SignupAnswer:
         """A CE asks for a trial (A28); the manager's three checks are asked next."""
@@ -272,16 +278,16 @@ class Tenure:
                     f"{stage[:40]!r} is not a stage", f"Choose one of: {', '.join(known.value for known in Stage)}", field="stage"
                 )
             scope += f" AND Stage = '{stage}'"
-        found = self.client.list_workflows(scope, page_size=_bounded(limit, MOST_ROWS), next_page_token=_token(page))
+        found = self.client.list_workflows(scope, page_size=listing.bounded(limit, MOST_ROWS), next_page_token=listing.token(page))
         with asking("the list of trials"):
             _, counted = await asyncio.gather(
                 found.fetch_next_page(), self.client.count_workflows("WorkflowType = 'Trial' GROUP BY ExecutionStatus")
             )
         counts = {str(group.group_values[0]).lower(): group.count for group in counted.groups}
         return TrialPage(
-            rows=tuple(_row(execution) for execution in found.current_page or ()),
+            rows=tuple(listing.row(execution) for execution in found.current_page or ()),
             counts={name: count for name, count in counts.items() if name != "continuedasnew"},
-            next_page=_page(found.next_page_token),
+            next_page=listing.page_of(found.next_page_token),
         )
 
     async def trial(self, domain: str) -> TrialView:
@@ -301,7 +307,7 @@ class Tenure:
             workflow=workflow_id,
             run=description.run_id,
             open=description.status is WorkflowExecutionStatus.RUNNING,
-            at=_clock(description),
+            at=listing.clock(description),
             status=status,
             next_steps=steps,
             dossier=dossier,
@@ -316,14 +322,14 @@ class Tenure:
             )
             waiting = [execution async for execution in found]
         waiting.sort(key=lambda execution: execution.typed_search_attributes.get(DUE_AT) or _LAST)
-        wanted = _bounded(limit, MOST_TASKS)
+        wanted = listing.bounded(limit, MOST_TASKS)
         views: list[TaskView] = []
         mute: list[Unavailable] = []
         asked = 0
         for start in range(0, len(waiting), AT_ONCE):
             if len(views) >= wanted:
                 break
-            for tasks in await _all(*(self._open_tasks(execution.id) for execution in waiting[start : start + AT_ONCE])):
+            for tasks in await asyncio.gather(*(self._open_tasks(execution.id) for execution in waiting[start : start + AT_ONCE])):
                 asked += 1
                 if isinstance(tasks, Unavailable):
                     mute.append(tasks)
@@ -357,6 +363,17 @@ class Tenure:
     def key_of(self, domain: str) -> str:
         """The company's key: its registrable domain, or an address at a free-mail provider."""
         return read_key(domain, self.policy.routing.free_mail)
+
+    async def _refill(self) -> None:
+        """Let the pool replace what was claimed now instead of at its next round; the round comes anyway."""
+        with suppress(RPCError):
+            await self.client.get_schedule_handle(ids.POOL).trigger()
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something after the answer; kept until it is done, for a task that nobody holds may vanish."""
+        task = asyncio.create_task(work)
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
 
     # --- How ----------------------------------------------------------------------------------------------------------------
 
@@ -404,6 +421,15 @@ class Tenure:
         known = await self._read(lambda: Registry(self.ledger).account_of(address.key))
         return known or (None, None)
 
+    async def _instance(self, address: Address) -> Instance | None:
+        """The instance that the company has, if any: a customer's stays theirs when its trial is long over (A4)."""
+        if address.free_mail:
+            return None
+        from activities.registry import Registry
+
+        owned = await self._read(lambda: Registry(self.ledger).instance_of(address.key))
+        return None if owned is None else Instance.model_validate({"host": owned.host, "kind": owned.kind, "admin": owned.admin})
+
     async def _read(self, read: Callable[[], T]) -> T:
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -437,55 +463,6 @@ async def _all(*queries: Awaitable[Any]) -> list[Any]:
         if isinstance(result, BaseException):
             raise result
     return list(results)
-
-
-def _row(execution: WorkflowExecution) -> TrialRow:
-    known = execution.typed_search_attributes
-    status = execution.status or WorkflowExecutionStatus.RUNNING
-    return TrialRow(
-        domain=known.get(DOMAIN) or execution.id.removeprefix("trial-"),
-        workflow=execution.id,
-        run=execution.run_id,
-        stage=known.get(STAGE) or "",
-        owner=known.get(OWNER) or "",
-        due_at=known.get(DUE_AT),
-        open=status is WorkflowExecutionStatus.RUNNING,
-        status=status.name.lower(),
-        started_at=execution.start_time,
-        closed_at=execution.close_time,
-    )
-
-
-def _clock(description: WorkflowExecutionDescription) -> datetime:
-    """The workflow's own time: the server skips time for each workflow on its own, and only on a local stack."""
-    known = description.raw_description.workflow_extended_info
-    if not known.HasField("time_skipping_info"):
-        return _now()
-    return known.time_skipping_info.current_time.ToDatetime(tzinfo=UTC)
-
-
-def _bounded(limit: int, most: int) -> int:
-    if not 1 <= limit <= most:
-        raise BadInput(f"a page of {limit} is not given", f"Ask for 1 to {most}", field="limit")
-    return limit
-
-
-def _page(token: bytes | None) -> str:
-    """The server's token as text, with a checksum: the server tries long and hard to make sense of one that it never gave."""
-    if not token:
-        return ""
-    text = base64.urlsafe_b64encode(token).decode()
-    return f"{ids.digest(text)}.{text}"
-
-
-def _token(page: str) -> bytes | None:
-    check, _, text = page.partition(".")
-    try:
-        if page and check != ids.digest(text):
-            raise ValueError
-        return base64.b64decode(text, altchars=b"-_", validate=True) or None
-    except ValueError:
-        raise BadInput("there is no such page", "Take the page from `next_page` of the page before", field="page") from None
 
 
 def _no_trial(domain: str) -> TenureError:

@@ -165,6 +165,8 @@ class Trial:
         message = inbox.parsed(Answer, raw)
         self.t.desk.check(message)
         task = self.t.desk.named(message)
+        if task.spec.kind == "triage":
+            inbox.refuse(intake.refuse_company(self.t, message))
         if task.spec.kind == "deadline" and message.choice != "agree":
             self._undecided()
             inbox.refuse(open_trial.refuse_answer(self.t, message))

@@ -310,17 +310,41 @@ class TestLooking:
     async def test_a_workflow_that_cannot_say_hides_no_other_s_tasks(
         self, tenure: Tenure, engine: WorkflowEnvironment, domain: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(service, "LOOK", timedelta(seconds=1))
         await tenure.signup(SignupForm(email=f"ada@{domain}"))
+
+        async def listed() -> bool:
+            return f"trial-{domain}" in {task.workflow for task in await tenure.tasks(100)}
+
+        await eventually(listed)
         mute = f"mute-{domain}"
+        monkeypatch.setattr(service, "LOOK", timedelta(seconds=3))
         due = TypedSearchAttributes([SearchAttributePair(DUE_AT, AS_OF)])  # before all others, so that it is asked
         await engine.client.start_workflow("Trial", id=mute, task_queue=f"idle-{domain}", search_attributes=due)
 
-        async def both_listed() -> bool:
-            return f"trial-{domain}" in {task.workflow for task in await tenure.tasks(100)} and mute in caplog.text
+        async def both_asked() -> bool:
+            return await listed() and mute in caplog.text
 
-        assert await eventually(both_listed, within=60)
+        assert await eventually(both_asked, within=60)
         await engine.client.get_workflow_handle(mute).terminate()
+
+    async def test_with_no_worker_at_all_no_list_pretends_to_be_empty(
+        self, tenure: Tenure, engine: WorkflowEnvironment, domain: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(service, "LOOK", timedelta(seconds=1))
+        async for execution in engine.client.list_workflows("DueAt IS NOT NULL AND ExecutionStatus = 'Running'"):
+            await engine.client.get_workflow_handle(execution.id).terminate()
+        due = TypedSearchAttributes([SearchAttributePair(DUE_AT, AS_OF)])
+        mute = await engine.client.start_workflow("Trial", id=f"mute-{domain}", task_queue=f"idle-{domain}", search_attributes=due)
+
+        async def refused() -> bool:
+            try:
+                await tenure.tasks()
+            except Unavailable:
+                return True
+            return False
+
+        assert await eventually(refused)
+        await mute.terminate()
 
     async def test_effects_of_one_company_only(self, tenure: Tenure, domain: str) -> None:
         def done(workflow: str) -> None:

@@ -22,15 +22,16 @@ from activities.salesforce import Salesforce
 from activities.settings import Settings
 from activities.vault import Vault
 from domain import ids, policy
-from domain.acts import IssueKey, LicenseBatch
+from domain.acts import AskOwners, IssueKey, LicenseBatch
 from domain.decision import Decision
 from domain.messages import SignupAgain, SignupAnswer
-from domain.people import Person
+from domain.people import Owners, Person
 from domain.policy import Policy
 from domain.views import TaskView, TrialStatus
 from sandbox.server import SandboxServer
 from starter.forms import SignupForm, TrialRequestForm
 from starter.tenure import Tenure
+from worker import way_in
 
 T = TypeVar("T")
 DAY = timedelta(days=1)
@@ -193,6 +194,13 @@ class Play:
         handle = self.env.client.get_workflow_handle(self._workflow(domain_or_workflow))
         return await asyncio.wait_for(handle.result(), 30)
 
+    async def skip_to(self, domain_or_workflow: str, at: datetime) -> None:
+        """Move one workflow's clock to a minute past ``at``."""
+        handle = self.env.client.get_workflow_handle(self._workflow(domain_or_workflow))
+        info = await self.env.get_time_skipping_info(handle)
+        now = info.current_time.ToDatetime(tzinfo=UTC) if info else datetime.now(UTC)
+        await self.env.fast_forward(handle, at - now + timedelta(minutes=1))
+
     def use(self, host: str, code_hosts: int = 1, **more: Any) -> None:
         """Let an instance be used."""
         self.sandbox.world.services["instances"].set_usage(host, code_hosts=code_hosts, **more)
@@ -226,7 +234,7 @@ class Play:
     async def sign_up_again(self, again: SignupAgain) -> SignupAnswer:
         """What the worker's activity calls."""
         self.began.add(ids.trial(again.domain or again.contact.email.partition("@")[2]))
-        return await self.tenure.sign_up_again(again)
+        return await way_in(self.tenure)(again)
 
     # --- what the world holds --------------------------------------------------------------------------------------------------------
 
@@ -260,6 +268,19 @@ class Play:
         info = made[-1].info
         expires = info.expires_at if isinstance(info.expires_at, datetime) else datetime.fromtimestamp(info.expires_at, UTC)
         return {"seats": info.user_count, "tags": list(info.tags), "expires": f"{expires:%Y-%m-%d}"}
+
+    async def owners_of(self, domain: str) -> Owners:
+        """Who looks after a trial."""
+        [subject] = {row.subject for row in self.ledger.effects(workflow=ids.trial(domain)) if row.key == "owners"}
+        return self.registry.owners(AskOwners(subject=subject, as_of=NOW))
+
+    async def runs(self, workflow_id: str) -> int:
+        """How many executions of one id there were."""
+        return (await self.env.client.count_workflows(f"WorkflowId='{workflow_id}'")).count
+
+    def times(self, domain_or_workflow: str, key: str) -> list[datetime]:
+        """The workflow's times of the effects whose keys begin so."""
+        return [row.as_of for row in self.ledger.effects(workflow=self._workflow(domain_or_workflow)) if row.key.startswith(key)]
 
     @staticmethod
     def join_id(domain: str, email: str) -> str:

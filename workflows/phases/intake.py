@@ -12,11 +12,13 @@ from domain.decision import Decision
 from domain.messages import CeRequest, IssueEvent, JoinAsk, JoinInput, Signup, SignupAgain, SignupAnswer
 from domain.people import Owners, Role
 from domain.qualification import CE_REQUEST_CHECKS, checks
-from domain.task import Choice, FieldSpec, TaskSpec
+from domain.task import Answer, Choice, FieldSpec, TaskSpec
 from domain.trial import End, Stage
 from workflows.trial_process import TrialProcess
 
 READY = "cloud-trial/instance-ready"
+#: The CRM's word for a lead that another one stands for (handbook 2.1).
+DUPLICATE = "Domain Already in Trial"
 
 #: The words a prospect reads, by what becomes of the signup.
 MESSAGES = {
@@ -32,7 +34,7 @@ async def route(t: TrialProcess, signup: Signup) -> SignupAnswer:
     """Decide the case (A3) and claim an instance: nothing but a local step on the ledger's own database before the answer."""
     s = t.state
     if s.stage is Stage.TEARDOWN or s.end == "terminated":
-        s.waiting_signups = [*s.waiting_signups, signup]
+        s.waiting_signups = [*s.waiting_signups, signup.model_copy(update={"instance": None})]  # it will be gone by then
         return answered(t, "after_teardown")
     if s.signup is not None or s.request is not None:
         return again(t, signup)
@@ -107,6 +109,7 @@ async def owners(t: TrialProcess, ce_email: str = "") -> Owners:
     ask = AskOwners(
         subject=t.effects.subject,
         as_of=workflow.now(),
+        domain=t.input.domain,
         account=account.id if account else "",
         named_sdr=named.named_sdr if named else None,
         ae=named.ae if named else None,
@@ -151,6 +154,7 @@ async def join(t: TrialProcess, ask: JoinAsk) -> None:
 
 async def redirect(t: TrialProcess) -> End:
     """Case 1 (A4): the person is sent to the instance, and the AE makes sure that the admin knows."""
+    await owners(t)
     await join(t, JoinAsk(contact=t.contact, via="signup"))
     t.enter(Stage.REDIRECTED)
     return "redirected"
@@ -170,8 +174,11 @@ def lead(t: TrialProcess) -> KeepLead:
     )
 
 
-async def triage(t: TrialProcess) -> Decision:
-    """Case 3 (A7): an inbound SDR says yes or no to each criterion. A free-mail address needs the company's domain, too."""
+async def triage(t: TrialProcess, why: str = "") -> Decision:
+    """Case 3 (A7): an inbound SDR says yes or no to each criterion. A free-mail address needs the company's domain, too.
+
+    ``why`` says what was wrong with the answer before.
+    """
     t.enter(Stage.TRIAGE)
     s, free = t.state, t.state.case == "free_mail"
     t.spawn(t.effects.salesforce(lead(t)))
@@ -182,7 +189,8 @@ async def triage(t: TrialProcess) -> Decision:
         title=f"Triage the lead of {s.company}",
         asks=f"{_who(t)} signed up for a cloud trial"
         + (" with a free-mail address: which company is it?" if free else " and is not prequalified.")
-        + " Does the lead qualify?",
+        + " Does the lead qualify?"
+        + (f"\nIt was tried before: {why}" if why else ""),
         role=Role.INBOUND_SDR,
         choices=(
             Choice(name="qualify", label="Qualifies", fields=company),
@@ -254,13 +262,30 @@ async def deny(t: TrialProcess, reason: str) -> End:
 async def move(t: TrialProcess) -> End:
     """A free-mail signup whose company is known now: it signs up again under the company's own domain (A3)."""
     s = t.state
-    answer = next(task.answer for task in s.tasks if task.spec.kind == "triage")
-    domain = str(answer.fields["domain"]) if answer else ""
-    again = SignupAgain(domain=domain, contact=t.contact, company=s.company, event=t.effects.subject, via="free_mail")
-    await t.effects.sign_up(again)
+    while True:
+        answer = next(task.answer for task in reversed(s.tasks) if task.spec.kind == "triage")
+        domain = str(answer.fields["domain"]).strip().lower() if answer else ""
+        again = SignupAgain(domain=domain, contact=t.contact, company=s.company, event=t.effects.subject, via="free_mail")
+        signed, why = await t.effects.sign_up(again)
+        if signed is not None:
+            break
+        if (asked := await triage(t, why)).outcome == "disqualified":
+            return await disqualify(t, asked.rule)
+    closed = "Goes on as the lead of the company's own trial."
+    t.spawn(t.effects.salesforce(SetLeadStatus(key="crm.moved", status="Disqualified", sub_status=DUPLICATE, reason=closed)))
     t.spawn(t.effects.slack(t.said("slack.moved", f"{t.contact.name} is of {domain}: the signup goes on there.")))
     t.enter(Stage.MOVED)
     return "moved"
+
+
+def refuse_company(t: TrialProcess, answer: Answer) -> str | None:
+    """Why the company that an SDR names for a free-mail signup cannot be one."""
+    if t.state.case != "free_mail" or answer.choice != "qualify":
+        return None
+    domain = str(answer.fields.get("domain", "")).strip().lower()
+    if domain in t.policy.routing.free_mail or not decide.is_host(domain):
+        return f"{domain!r} is no company's own domain: give it as acme.com, or disqualify"
+    return None
 
 
 def issue_event(t: TrialProcess, event: IssueEvent) -> None:

@@ -1,0 +1,92 @@
+"""The ids that are locks: stable, one for each entity, and no address of a person in any of them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain import ids
+from tests.domain.make import POLICY, quickly
+
+addresses = st.builds(
+    "{}@{}.{}".format,
+    st.from_regex(r"[a-zA-Z0-9.+_-]{1,12}", fullmatch=True),
+    st.from_regex(r"[a-z0-9-]{1,12}", fullmatch=True),
+    st.just("com"),
+)
+domains = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?(\.[a-z]{2,6}){1,2}", fullmatch=True)
+
+
+def test_the_id_of_a_trial_is_its_domain() -> None:
+    assert ids.trial("acme.com") == "trial-acme.com"
+    assert ids.trial("acme.co.uk") == "trial-acme.co.uk"
+
+
+def test_a_free_mail_address_is_hashed_however_it_is_written() -> None:
+    assert re.fullmatch(r"trial-free-[0-9a-f]{12}", ids.trial("ada@gmail.com"))
+    assert ids.trial("ada@gmail.com") == ids.trial(" Ada@GMail.com ")
+    assert ids.trial("ada@gmail.com") != ids.trial("bob@gmail.com")
+    assert ids.trial("ada@gmail.com").removeprefix("trial-free-") == ids.digest("ada@gmail.com")
+
+
+def test_one_wish_to_join_is_one_id() -> None:
+    assert ids.join("acme.com", "Bob@acme.com") == ids.join("acme.com", "bob@acme.com")
+    assert ids.join("acme.com", "bob@acme.com") != ids.join("acme.com", "eve@acme.com") != ids.join("other.com", "eve@acme.com")
+    assert ids.join("acme.com", "bob@acme.com").startswith("join-acme.com-")
+
+
+def test_every_change_of_a_host_has_an_id_of_its_own() -> None:
+    assert [ids.domain_change("acme.com", n) for n in (1, 2)] == ["domain-change-acme.com-1", "domain-change-acme.com-2"]
+    assert ids.rescue("bob@acme.com") == ids.rescue("BOB@acme.com") == f"rescue-{ids.digest('bob@acme.com')}"
+
+
+@quickly
+@given(key=st.one_of(addresses, domains), email=addresses, number=st.integers(1, 99))
+def test_no_id_shows_an_address(key: str, email: str, number: int) -> None:
+    made = [ids.trial(key), ids.join(key, email), ids.rescue(email), ids.domain_change(key, number), ids.slug(key, 10)]
+    for id in made:
+        assert "@" not in id
+        assert id
+    # A local part of a few letters may stand in a company's own domain by chance; a longer one would have to be shown.
+    for person in {email, *([key] if "@" in key else [])}:
+        local = person.partition("@")[0]
+        if len(local) > 6 and local not in key.rpartition("@")[2] and not re.fullmatch(r"[0-9a-f]*", local):
+            assert not any(local in id for id in made)
+
+
+@quickly
+@given(st.lists(st.one_of(addresses.map(str.lower), domains), unique=True, min_size=2, max_size=6))
+def test_two_companies_never_share_a_lock(keys: list[str]) -> None:
+    assert len({ids.trial(key) for key in keys}) == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("domain", "slug"),
+    [
+        ("acme.com", "acme"),
+        ("acme.co.uk", "acme"),
+        ("the-long-company.com", "the-long-c"),
+        ("abcdefghi-jkl.com", "abcdefghi"),  # cut at ten, and no dash at the end
+        ("Acme_Labs.com", "acmelabs"),
+        ("xn--bcher-kva.de", "xn--bcher"),
+        ("ada@gmail.com", "gmail"),
+    ],
+)
+def test_the_short_name_of_a_company(domain: str, slug: str) -> None:
+    assert ids.slug(domain, POLICY.provisioning.slug_length) == slug
+
+
+def test_a_name_of_which_nothing_can_be_kept_is_hashed() -> None:
+    assert ids.slug("株式会社.jp", 10) == ids.digest("株式会社.jp")[:10]
+
+
+@quickly
+@given(domain=st.one_of(domains, st.text(max_size=20)), length=st.integers(1, 30))
+def test_a_short_name_fits_a_host_and_a_channel(domain: str, length: int) -> None:
+    slug = ids.slug(domain, length)
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", slug)
+    assert len(slug) <= length
+    assert slug == ids.slug(domain, length)

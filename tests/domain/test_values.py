@@ -1,0 +1,72 @@
+"""What the models refuse and what they forgive: values are exact, messages of a newer version are read, state is checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from domain.acts import GitHubAct, InstanceAct, PagerAct, Post, Receipt, Receipts, SalesforceAct, SlackAct, SlackBatch
+from domain.decision import Fact
+from domain.messages import Contact, Extend
+from domain.trial import Stage, TrialInput, TrialState
+from tests.domain.make import ADA, MONDAY, POLICY, ce_request, started
+
+
+def test_a_value_refuses_a_misspelt_field_and_a_change() -> None:
+    fact = Fact(name="domain", value="acme.com", source="signup form", as_of=MONDAY)
+    with pytest.raises(ValidationError, match="frozen"):
+        fact.value = "other.com"  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        Fact.model_validate({**fact.model_dump(), "sauce": "x"})
+
+
+def test_a_message_of_a_newer_version_is_read() -> None:
+    assert Extend.model_validate({"by": "carol@tenure.example", "mood": "sunny"}) == Extend(by="carol@tenure.example")
+    assert TrialInput.model_validate({"domain": "acme.com", "policy": POLICY, "colour": "red"}).cycle == 1
+
+
+def test_state_is_checked_when_it_is_set_and_survives_the_wire() -> None:
+    state = started(period=2, done=["warning"], notes=["x"])
+    with pytest.raises(ValidationError):
+        state.stage = "gone fishing"  # type: ignore[assignment]
+    assert TrialState.model_validate_json(state.model_dump_json()) == state
+    assert state.stage is Stage.ONBOARDING
+
+
+def test_two_trials_share_no_list() -> None:
+    one, other = TrialState(), TrialState()
+    one.notes.append("mine")
+    assert other.notes == []
+
+
+def test_the_name_of_a_person_is_never_empty() -> None:
+    assert ADA.name == "Ada Admin"
+    assert Contact(email="bob@acme.com").name == "bob"
+    assert Contact(email="bob@acme.com", last_name="Builder").name == "Builder"
+
+
+@pytest.mark.parametrize("wrong", [{"size": "huge"}, {"seats": 0}, {"company": ""}, {"ce": "x"}, {"success_criteria": "x" * 2_001}])
+def test_a_request_of_a_ce_is_checked_before_it_is_sent(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ce_request(**wrong)
+
+
+@pytest.mark.parametrize("act", [SlackAct, GitHubAct, SalesforceAct, InstanceAct, PagerAct])
+def test_an_act_of_an_unknown_kind_is_refused(act: Any) -> None:
+    with pytest.raises(ValidationError, match="does not match any of the expected tags"):
+        TypeAdapter(act).validate_python({"do": "dance", "key": "k"})
+
+
+def test_a_batch_crosses_the_wire_with_every_act_as_what_it_was() -> None:
+    post = Post(key="slack.alert", channel="alerts", text="hello", mention=("ce@t.example",))
+    batch = SlackBatch(subject="trial-acme.com/0a1b2c3d.1", as_of=MONDAY, acts=(post,))
+    assert SlackBatch.model_validate_json(batch.model_dump_json()) == batch
+
+
+def test_a_receipt_is_found_by_its_key() -> None:
+    receipts = Receipts(by_key={"a": Receipt(ref="1")})
+    assert receipts.of("a").ref == "1"
+    with pytest.raises(KeyError):
+        receipts.of("b")

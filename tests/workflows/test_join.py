@@ -1,0 +1,163 @@
+"""A22, C15: somebody wants into an instance that their company has: one request per domain and person, whoever hears of it first."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from domain import ladder
+from starter.forms import JoinForm
+from tests.workflows.play import Play, eventually
+from tests.workflows.test_trial import ALL_YES, SDR, day_0, prequalified, unknown
+
+TOLD = ["mail: mail.existing_instance", "mail: mail.join_request", "slack: slack.alert", "slack: task.join-1"]
+
+
+async def ticket(play: Play, email: str) -> str:
+    """Support forwards somebody who is blocked."""
+    return await play.tenure.join(JoinForm(email=email, first_name="Eve"))
+
+
+async def test_from_a_second_signup_the_ae_follows_up(play: Play) -> None:
+    """Admin and joiner hear by mail; the AE of the trial has the task, and says how it ended."""
+    domain, host = await prequalified(play)
+    await play.signup(f"eve@{domain}", first_name="Eve")
+    join, trial = play.join_id(domain, f"eve@{domain}"), await play.status(domain)
+    task = await play.task(join, "join")
+    assert (task.role, task.assignee) == ("ae", trial.ae)
+    assert await play.answer(join, "join", "refused", by=trial.ae, note="contractor") == "join-1: refused, taken"
+    assert await play.ended(join) == "refused"
+    assert play.effects(join) == {0: TOLD}
+    assert play.effects(domain) == {0: day_0(host)}
+    assert len(play.mails(f"eve@{domain}")) == 1
+    assert len([subject for subject in play.mails(f"bo@{domain}") if "Eve" in subject or host in subject]) >= 1
+
+
+async def test_from_a_ticket_support_follows_up(play: Play) -> None:
+    """C15: the same goal by the other way in; support has the task, the AE backs it up."""
+    domain, _ = await prequalified(play)
+    assert await ticket(play, f"eve@{domain}") == "the admin is told, and the request is followed up"
+    join, trial = play.join_id(domain, f"eve@{domain}"), await play.status(domain)
+    task = await play.task(join, "join")
+    assert (task.role, task.assignee) == ("support", "")
+    await play.skip(join, days=10)  # past the reminder: now the AE is asked, too
+    assert (await play.task(join, "join")).asked_next in (trial.ae, (await play.owners_of(domain)).manager.email)
+    await play.answer(join, "join", "sso", by="support-desk@tenure.example")
+    assert await play.ended(join) == "sso"
+
+
+async def test_one_request_per_domain_and_person(play: Play) -> None:
+    """C15: a second signup, the same again, and a ticket in another spelling are one request; another person has one of their own."""
+    domain, _ = await prequalified(play)
+    for email in (f"eve@{domain}", f"Eve@{domain}", f"eve@{domain}"):
+        await play.signup(email, first_name="Eve")
+    await ticket(play, f"EVE@{domain}")
+    await ticket(play, f"max@{domain}")
+    eve, other = play.join_id(domain, f"eve@{domain}"), play.join_id(domain, f"max@{domain}")
+    for join in (eve, other):
+        await play.task(join, "join")
+        await play.did(join, *TOLD)
+        await play.quiet(join)
+        assert play.effects(join) == {0: TOLD}
+    for join in (eve, other):
+        await play.answer(join, "join", "invited", by=SDR)
+        assert await play.ended(join) == "invited"
+    await play.quiet(domain)
+    assert await play.runs(eve) == 1
+
+
+async def test_when_nobody_answers_it_climbs(play: Play) -> None:
+    """The owner when it is due, then the CE as backup, then the manager, then the manager every week; the answer ends it."""
+    domain, _ = await prequalified(play)
+    await play.signup(f"eve@{domain}", first_name="Eve")
+    join, owners = play.join_id(domain, f"eve@{domain}"), await play.owners_of(domain)
+    assert owners.ae
+    assert owners.ce
+    assert owners.manager
+    task = await play.task(join, "join")
+    await play.did(join, *TOLD)
+    asked = [owners.ae.email, owners.ce.email, owners.manager.email, owners.manager.email]
+    due = ladder.due_in(play.policy, task.opened_at, play.policy.tasks.join_hours)
+    rungs = [rung.at for rung in ladder.ordinary(play.policy, due, *asked[:3])]
+    for number, email in enumerate(asked, 1):
+        task = await play.task(join, "join")
+        assert task.asked_next == email
+        assert task.asked_next_at
+        await play.skip_to(join, task.asked_next_at)
+        await play.did(join, f"slack: task.join-1.reminder-{number}")
+    await play.quiet(join)
+    assert [key for day in play.effects(join).values() for key in day] == [
+        *TOLD,
+        *(f"slack: task.join-1.reminder-{number}" for number in (1, 2, 3, 4)),
+    ]
+    times = play.times(join, "task.join-1.reminder-")
+    assert all(abs(at - rung) < timedelta(minutes=1) for at, rung in zip(times, rungs, strict=False))
+    assert timedelta(days=6.9) < times[3] - times[2] < timedelta(days=7.1)
+    await play.answer(join, "join", "invited", by=owners.manager.email)
+    assert await play.ended(join) == "invited"
+
+
+async def test_before_there_is_an_instance_the_joiner_waits_for_it(play: Play) -> None:
+    """A second person of a company in triage: nobody is told of an instance that is not there; when it is handed over, they are."""
+    domain = await unknown(play)
+    second = await play.signup(f"eve@{domain}", first_name="Eve")
+    assert (second.case, second.outcome) == ("1", "triage")
+    await play.answer(domain, "triage", "qualify", by=SDR, checks=ALL_YES)
+    status = await play.stage(domain, "provisioning")
+    assert play.effects(play.join_id(domain, f"eve@{domain}")) == {}
+    play.sandbox.world.services["instances"].create(status.host, kind="trial")
+    await play.answer(domain, "provision", "ready", by="cloud-oncall@tenure.example")
+    await play.answer(domain, "hand_over", "hand_over", by=status.ce)
+    join = play.join_id(domain, f"eve@{domain}")
+    assert (await play.task(join, "join")).assignee == status.ae
+    await play.did(join, *TOLD)
+    assert play.effects(join) == {0: TOLD}
+    assert status.host in play.sandbox.world.services["smtp"].to(f"eve@{domain}")[0].text
+
+
+async def test_where_no_instance_comes_nobody_can_join(play: Play) -> None:
+    """The company did not qualify: its trial ends, though somebody waited to join it."""
+    domain = await unknown(play)
+    await play.signup(f"eve@{domain}", first_name="Eve")
+    await play.answer(domain, "triage", "disqualify", by=SDR)
+    assert (await play.ended(domain))["end"] == "disqualified"
+    assert play.effects(play.join_id(domain, f"eve@{domain}")) == {}
+    assert play.mails(f"eve@{domain}") == []
+
+
+async def test_a_customers_colleague_is_followed_up_by_the_owners_of_the_trial(play: Play) -> None:
+    """A4: the trial was converted long ago; whoever signs up is sent there, and the AE of then has the task."""
+    domain, host = await prequalified(play)
+    before = await play.status(domain)
+    await play.update(domain, "convert", {"seats": 10, "by": before.ae})
+    await play.ended(domain)
+    earlier = play.effects(domain)
+    answer = await play.signup(f"eve@{domain}", first_name="Eve")
+    assert (answer.case, answer.outcome, answer.host) == ("1", "redirected", host)
+    assert (await play.ended(domain))["end"] == "redirected"
+    join = play.join_id(domain, f"eve@{domain}")
+    assert (await play.task(join, "join")).assignee == before.ae
+    await play.did(join, *TOLD)
+    assert play.effects(join) == {0: TOLD}
+    assert [mail.to for mail in play.sandbox.world.services["smtp"].to(f"bo@{domain}")][-1] == [f"bo@{domain}"]
+    assert play.effects(domain) == earlier
+
+
+async def test_answers_that_cannot_be_taken(play: Play) -> None:
+    """Refused with words as an update, noted as a signal; the first good one wins and a late one is told so."""
+    domain, _ = await prequalified(play)
+    await ticket(play, f"eve@{domain}")
+    join = play.join_id(domain, f"eve@{domain}")
+    await play.task(join, "join")
+    assert "choose one of: invited, refused, sso" in await play.refused(join, "answer", {"task": "join", "choice": "maybe", "by": SDR})
+    assert "say who answers" in await play.refused(join, "answer", {"task": "join", "choice": "sso"})
+    for nonsense in ("invited", ["join"], 10**30, None):
+        await play.signal(join, "answer", nonsense)
+
+    async def notes() -> list[str] | None:
+        status = await play.env.client.get_workflow_handle(join).query("status")
+        return status["notes"] if len(status["notes"]) == 4 else None
+
+    assert all("signal answer refused: cannot read the message" in note for note in await eventually(notes) or [])
+    assert len(await play.tasks(join)) == 1
+    await play.signal(join, "answer", {"task": "join", "choice": "invited", "by": SDR})
+    assert await play.ended(join) == "invited"
