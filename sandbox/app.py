@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from sandbox import control, github, instances, mail, pagerduty, salesforce, slack
+from sandbox import actors, control, github, instances, mail, pagerduty, salesforce, slack
 from sandbox.core import World
 from sandbox.faults import FaultLayer
 from sandbox.org import PEOPLE
@@ -58,6 +58,7 @@ def create_app(world: World) -> Starlette:
         Route("/", show),
         Route("/services/{name}", show),
         Route("/healthz", health),
+        Mount("/_sandbox/people", actors.create_app(world)),
         Mount("/_sandbox", control.create_app(world)),
         *mounts,
     ]

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from domain import ladder
@@ -126,7 +126,7 @@ class DomainChange(Asked):
         moved = RegistryChange(subject=p.effects.subject, domain=i.domain, as_of=workflow.now(), change="rehost", host=i.new_host)
         try:
             await p.effects.local("registry", moved, RegistryAnswer, f"the instance is at {i.new_host} now")
-        except ActivityError as error:
+        except FailureError as error:  # of a local activity it comes unwrapped
             if is_cancelled_exception(error):
                 raise
             return str(error.cause or error)  # the trial was ended meanwhile, or the host is another customer's

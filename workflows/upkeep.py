@@ -19,6 +19,8 @@ with workflow.unsafe.imports_passed_through():
 
 #: The file of the automation that makes a warm instance.
 AUTOMATION = "create-instance.yml"
+#: How many lines one message shows.
+SHOWN = 20
 
 
 class Upkeep(Asked):
@@ -37,7 +39,7 @@ class RotateGenericKey(Upkeep):
 
     @workflow.run
     async def run(self, input: UpkeepInput) -> str:
-        """Make the cohort's key and say so."""
+        """Make the cohort's key and say so; empty when a person said to go on with the old one."""
         p = self.p
         terms = input.policy.license.generic
         expires = workflow.now() + input.policy.generic_key_life
@@ -49,7 +51,10 @@ class RotateGenericKey(Upkeep):
             seats=terms.seats,
             expires_at=expires,
         )
-        await p.effects.licensing(key)
+        made = await p.effects.licensing(key)
+        if not made.of("key.generic").ref:
+            await p.settle()
+            return ""
         said = Post(key="slack.rotated", channel="growth", text=f"New generic trial key: {terms.seats} seats, until {expires:%Y-%m-%d}.")
         await p.effects.slack(said)
         await p.settle()
@@ -62,24 +67,37 @@ class RefillPool(Upkeep):
 
     @workflow.run
     async def run(self, input: UpkeepInput) -> PoolLevel:
-        """Count, ask for what is missing, wait until it is there."""
+        """Count, ask for what is missing, wait until it is there.
+
+        Hosts that are on record as being made are what an earlier round left behind when it was ended: they are asked for again,
+        which makes no second instance.
+        """
         p, cap = self.p, input.policy.cloud.instance_cap
         level = await p.effects.local("pool_level", AskPool(cap=cap), PoolLevel, "how many warm instances are left")
         new = upkeep.missing(input.policy, level.warm + level.pending, level.cap_left, str(workflow.uuid4()))
-        if level.warm < input.policy.pool.floor:
-            alarm = f"Only {level.warm} warm instances are left (floor {input.policy.pool.floor}); {len(new)} more are asked for."
-            p.spawn(p.effects.slack(Post(key="slack.floor", channel=input.alerts_channel, text=":rotating_light: " + alarm)))
-            p.spawn(p.effects.pagerduty(Page(key="page.floor", summary=alarm, severity="error")))
-        if new:
-            await self._make(p, input, new)
+        hosts = [*level.pending_hosts, *new]
+        self._alarm(input, level, len(hosts))
+        if hosts:
+            await self._make(p, input, hosts)
         await p.settle()
         return await p.effects.local("pool_level", AskPool(cap=cap), PoolLevel, "how many warm instances there are now")
+
+    def _alarm(self, input: UpkeepInput, level: PoolLevel, asked: int) -> None:
+        """Below the floor the Cloud team is paged, once until the pool has been above it again."""
+        p, floor = self.p, input.policy.pool.floor
+        before: PoolLevel | None = workflow.get_last_completion_result(PoolLevel)
+        if level.warm >= floor or (before is not None and before.warm < floor):
+            return
+        alarm = f"Only {level.warm} warm instances are left (floor {floor}); {asked} more are asked for."
+        p.spawn(p.effects.slack(Post(key="slack.floor", channel=input.alerts_channel, text=":rotating_light: " + alarm)))
+        p.spawn(p.effects.pagerduty(Page(key="page.floor", summary=alarm, severity="error")))
 
     async def _make(self, p: Process, input: UpkeepInput, hosts: list[str]) -> None:
         for host in hosts:
             await self._change(p, host, "expected")
         asked = await p.effects.github(*(Dispatch(key=f"warm.{host}", workflow=AUTOMATION, inputs={"host": host}) for host in hosts))
-        made = await self._ready(input, {asked.of(f"warm.{host}").ref: host for host in hosts})
+        requests = {asked.of(f"warm.{host}").ref: host for host in hosts}
+        made = await self._ready(input, {ref: host for ref, host in requests.items() if ref})
         for host in hosts:
             await self._change(p, host, "ready" if host in made else "lost")
         if missing := [host for host in hosts if host not in made]:
@@ -134,9 +152,16 @@ class SyncAccounts(Upkeep):
                 Post(key="slack.sync", channel="growth", text="The CRM could not be copied for an hour: routing uses the old copy.")
             )
             return None
-        if copied.data_errors:
-            lines = "\n".join(f"- {error}" for error in copied.data_errors[:20])
+        before: AccountSync | None = workflow.get_last_completion_result(AccountSync)
+        new = [error for error in copied.data_errors if before is None or error not in before.data_errors]
+        if new:
+            lines = "\n".join(f"- {error}" for error in new[:SHOWN])
+            more = f"\n… and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
             await p.effects.slack(
-                Post(key="slack.data_errors", channel="growth", text=f"Named accounts missing on the prequalified list:\n{lines}")
+                Post(key="slack.data_errors", channel="growth", text=f"Named accounts missing on the prequalified list:\n{lines}{more}")
             )
+        if copied.absent:
+            away = "\n".join(f"- {person.email}: {person.why}" for person in copied.absent[:SHOWN])
+            await p.effects.slack(Post(key="slack.absent", channel="growth", text=f"Get no new trials from now on:\n{away}"))
+        await p.settle()
         return copied

@@ -94,6 +94,7 @@ def test_an_office_may_close_at_midnight() -> None:
         (at(FRIDAY, 23), 1, at(NEXT_MONDAY, 8)),
         (at(SATURDAY, 12), 4, at(NEXT_MONDAY, 11)),
         (at(SUNDAY, 23), 0, at(NEXT_MONDAY, 7)),
+        (at(FRIDAY, 22), 0, at(NEXT_MONDAY, 7)),
         (at(FRIDAY, 12), 0, at(FRIDAY, 12)),
         (at(FRIDAY, 9), 45, at(NEXT_MONDAY, 9) + timedelta(days=2)),
         (at(FRIDAY, 9), 1 / 12, at(FRIDAY, 9, 5)),  # the first touch of a lead, in minutes

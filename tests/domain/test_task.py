@@ -110,7 +110,7 @@ BAD: dict[str, list[JsonValue]] = {
         5,
         ["ada@acme.example"],
     ],
-    "integer": [0, -3, 1_000_001, 2.0, 2.5, True, "-3", "2.0", "1e3", "1_000", "many", "³", "\u0663", "9" * 5_000, 10**5_000, [3], {}],
+    "integer": [0, -3, 1_000_001, 2.0, 2.5, True, "0", "-3", "2.0", "1e3", "1_000", "many", "³", "\u0663", "9" * 5_000, 10**5_000, [3], {}],
     "date": ["31.12.2026", "2026-3-5", "2026-02-30", "20261231", "2026-W01-1", "２０２６-12-31", " 2026-12-31", 20261231, ["2026-12-31"]],
 }
 
@@ -165,6 +165,9 @@ def test_a_task_is_found_by_its_id_or_by_its_kind() -> None:
 def test_an_open_task_of_a_kind_is_preferred_and_then_the_newest() -> None:
     first, second = task(number=1), task(number=2, status="withdrawn")
     assert find("triage", [first, second]) is first
+    second.status = "open"
+    assert find("triage", [first, second]) is second
+    second.status = "withdrawn"
     first.status = "withdrawn"
     assert find("triage", [first, second]) is second
 

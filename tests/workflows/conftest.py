@@ -6,6 +6,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ async def play(
 ) -> AsyncIterator[Play]:
     queue = f"tenure-{uuid.uuid4().hex[:8]}"
     made = Play(env, queue, settings, ledger, sandbox)
-    with activities(settings, ledger, made.sign_up_again) as acts:
+    with activities(settings, ledger, lambda again: made.sign_up(again)) as acts:
         worker = Worker(
             env.client,
             task_queue=queue,
@@ -66,6 +67,7 @@ async def play(
             activities=acts,
             activity_executor=threads,
             max_concurrent_activities=16,
+            graceful_shutdown_timeout=timedelta(seconds=10),  # what is under way ends before its client is closed
             workflow_failure_exception_types=[Exception],
         )
         async with worker:

@@ -20,14 +20,17 @@ from activities.pool import Pool
 from activities.registry import Registry
 from activities.salesforce import Salesforce
 from activities.settings import Settings
+from activities.signup import SignUp
 from activities.vault import Vault
 from domain import ids, policy
-from domain.acts import AskOwners, IssueKey, LicenseBatch
+from domain.acts import AskOwners, Claim, IssueKey, LicenseBatch, RegistryChange
 from domain.decision import Decision
 from domain.messages import SignupAgain, SignupAnswer
 from domain.people import Owners, Person
 from domain.policy import Policy
 from domain.views import TaskView, TrialStatus
+from sandbox.core import Fault
+from sandbox.mail import Mail
 from sandbox.server import SandboxServer
 from starter.forms import SignupForm, TrialRequestForm
 from starter.tenure import Tenure
@@ -72,6 +75,7 @@ class Play:
         self.tag = uuid.uuid4().hex[:6]
         self.policy = policy.default()
         self.began: set[str] = set()
+        self.sign_up: SignUp = self.sign_up_again
 
     # --- before ------------------------------------------------------------------------------------------------------------------
 
@@ -117,6 +121,24 @@ class Play:
     def cloud(self, mode: str = "auto") -> None:
         """Let the scripted Cloud team do what the issues ask; there is no webhook in these tests, so polling finds it."""
         self.sandbox.world.services["cloud"].seed({"mode": mode, "delay_seconds": 0.0})
+
+    def taken(self, number: int) -> list[str]:
+        """So many instances are customers' already; their domains."""
+        domains = [self.company(f"taken{n}") for n in range(number)]
+        for domain in domains:
+            host = f"{ids.slug(domain, 20)}.{self.policy.cloud.domain_suffix}"
+            claim = Claim(subject=f"trial-{domain}/1", domain=domain, admin=f"a@{domain}", cap=number, warm=False, host=host, as_of=NOW)
+            assert self.registry.claim(claim).outcome == "claimed"
+        return domains
+
+    def freed(self, domain: str) -> None:
+        """A customer's instance is gone, without Tenure's doing."""
+        gone = RegistryChange(subject=f"trial-{domain}/1", domain=domain, as_of=NOW, change="release")
+        self.registry.registry(gone)
+
+    def fault(self, service: str, kind: Any, **how: Any) -> None:
+        """Plan a failure of an outside system; see ``sandbox/faults.py``."""
+        self.sandbox.world.faults.append(Fault(service=service, kind=kind, **how))
 
     # --- what people and companies do ----------------------------------------------------------------------------------------------
 
@@ -234,7 +256,8 @@ class Play:
     async def sign_up_again(self, again: SignupAgain) -> SignupAnswer:
         """What the worker's activity calls."""
         self.began.add(ids.trial(again.domain or again.contact.email.partition("@")[2]))
-        return await way_in(self.tenure)(again)
+        with self.env.with_time_skipping_disabled():
+            return await way_in(self.tenure)(again)
 
     # --- what the world holds --------------------------------------------------------------------------------------------------------
 
@@ -256,6 +279,32 @@ class Play:
         found = await eventually(number)
         hub = self.sandbox.world.services["github"].hub
         return hub.repo(*self.settings.github_repo.split("/")).issues[found]
+
+    async def issue_of(self, workflow_id: str, key: str) -> int:
+        """The number of an issue that any workflow raised, once it is on record."""
+
+        async def number() -> int:
+            rows = self.ledger.effects(workflow=workflow_id)
+            return next((int(row.receipt.ref) for row in rows if row.key == key and row.receipt), 0)
+
+        return await eventually(number)
+
+    def said(self, key: str, workflow_id: str) -> str:
+        """The text of a message that a workflow posted on Slack."""
+        [row] = [row for row in self.ledger.effects(workflow=workflow_id) if row.key == key]
+        assert row.receipt is not None
+        channel = self.sandbox.world.services["slack"].channels[row.receipt.data["channel"]]
+        return str(channel.messages[row.receipt.ref]["text"])
+
+    async def closed(self, workflow_id: str, key: str) -> None:
+        """Wait until the Cloud team has closed an issue."""
+        hub = self.sandbox.world.services["github"].hub
+        issue = hub.repo(*self.settings.github_repo.split("/")).issues[await self.issue_of(workflow_id, key)]
+
+        async def look() -> bool:
+            return bool(issue.state == "closed")
+
+        await eventually(look)
 
     async def labelled(self, domain: str, name: str, label: str) -> bool:
         """Whether an issue carries a label."""
@@ -287,17 +336,22 @@ class Play:
         """The id of a join request."""
         return ids.join(domain, email)
 
-    def mails(self, to: str) -> list[str]:
-        """The subjects of the mails that an address got, oldest first."""
-        return [mail.subject for mail in self.sandbox.world.services["smtp"].to(to)]
+    def box(self, to: str) -> list[Mail]:
+        """The mails that an address got, oldest first."""
+        return list(self.sandbox.world.services["smtp"].to(to))
 
-    async def quiet(self, domain_or_workflow: str) -> None:
-        """Wait until a workflow does nothing any more but wait."""
+    def mails(self, to: str) -> list[str]:
+        """Their subjects."""
+        return [mail.subject for mail in self.box(to)]
+
+    async def quiet(self, domain_or_workflow: str, but: str = "") -> None:
+        """Wait until a workflow does nothing any more but wait (and try the activity ``but`` again)."""
         handle = self.env.client.get_workflow_handle(self._workflow(domain_or_workflow))
 
         async def look() -> bool:
             now = (await handle.describe()).raw_description
-            return not now.pending_activities and not now.HasField("pending_workflow_task")
+            busy = [pending for pending in now.pending_activities if pending.activity_type.name != but or not pending.attempt > 1]
+            return not busy and not now.HasField("pending_workflow_task")
 
         await eventually(look)
 

@@ -245,7 +245,8 @@ def request(t: TrialProcess, asked: CeRequest) -> SignupAnswer:
 async def disqualify(t: TrialProcess, reason: str, sub_status: str = "Does not meet trial criteria") -> End:
     """Case 3.1 (A8): the lead is closed with its reason, and the person is told kindly how to host it themselves."""
     s = t.state
-    t.spawn(t.effects.salesforce(SetLeadStatus(key="crm.disqualified", status="Disqualified", sub_status=sub_status, reason=reason)))
+    closed = SetLeadStatus(key="crm.disqualified", status="Disqualified", sub_status=sub_status, reason=reason)
+    t.spawn(t.effects.salesforce(lead(t), closed))  # whoever only waited for room has no lead yet
     t.spawn(t.effects.mail(t.mail("disqualified")))
     t.spawn(t.effects.slack(t.said("slack.disqualified", f"{s.company} did not qualify: {reason} They were told how to self-host.")))
     t.enter(Stage.DISQUALIFIED)

@@ -1,0 +1,60 @@
+"""``python -m bench [--quick] [METRIC …]``: measure, print JSON lines on stdout and a table on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from bench.cpu import cpu, wall
+from bench.ground import Ground, ground
+from bench.report import Row, line, table
+from bench.steps import steps
+from starter.run import run_cli
+
+Measure = Callable[[Ground], Awaitable[list[Row]]]
+
+
+def measures(quick: bool) -> dict[str, Measure]:
+    """Every metric by its name on the command line, in the order in which they are measured."""
+    return {
+        "steps": steps,
+        "cpu": partial(cpu, repetitions=2 if quick else 4, block=4 if quick else 8),
+        "wall": partial(wall, repetitions=3 if quick else 7),
+    }
+
+
+async def measure(chosen: Sequence[str], quick: bool) -> list[Row]:
+    """Measure these, each printed as soon as it is known."""
+    found: list[Row] = []
+    async with ground() as where:
+        for name, work in measures(quick).items():
+            if name in chosen:
+                for each in await work(where):
+                    sys.stdout.write(line(each) + "\n")
+                    sys.stdout.flush()
+                    found.append(each)
+    return found
+
+
+def main() -> int:
+    """Run the command line; 1 when a goal was missed."""
+    names = list(measures(quick=False))
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("metric", nargs="*", help=f"of: {', '.join(names)} (all)")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions: under two minutes instead of under ten")
+    options = parser.parse_args()
+    if unknown := set(options.metric) - set(names):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    for name in list(os.environ):  # whoever measures may have a Tenure of their own
+        if name.startswith(("TEMPORAL_", "TENURE_")):
+            del os.environ[name]
+    rows = run_cli(measure(options.metric or names, options.quick))
+    table(rows)
+    return int(any(each.ok is False for each in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""``python -m bench.workers twin|offline``: a worker to compare ours with, in a process of its own, until SIGTERM.
+
+``twin`` follows a script with activities whose bodies are empty. ``offline`` carries out real trials with the real activities and the real
+ledger, but whatever would call an outside system is answered at once with the receipt that a trial before got for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.all import activities
+from activities.ledger import EffectId, Ledger
+from bench.script import load
+from bench.twin import Empty, Twin, filler
+from domain.acts import AskUsage, Receipt
+from domain.messages import SignupAgain, SignupAnswer, Usage
+from starter.connect import connect
+from starter.place import read_settings
+from starter.run import run_cli
+from worker import SLOTS
+from workflows.all import ALL
+
+TWIN, OFFLINE = "bench-twin", "bench-offline"
+#: Where the offline worker finds the receipts, by the key of their effect.
+RECEIPTS = "BENCH_RECEIPTS"
+
+
+class Canned(Ledger):
+    """The real ledger, whose effects act on nothing: each leaves the receipt that it left in a trial before."""
+
+    def __init__(self, url: str, receipts: dict[str, Receipt]) -> None:
+        super().__init__(url)
+        self._receipts = receipts
+
+    def once(self, effect: EffectId, *, do: Callable[[], Receipt], **how: Any) -> Receipt:  # type: ignore[override]
+        """As ever, but for the outside system's part."""
+        return super().once(effect, do=lambda: self._receipts[effect.key], **how)
+
+
+@activity.defn(name="instance_usage")
+def used(ask: AskUsage) -> Usage:
+    """An instance in use, as the measured trial's is."""
+    return Usage(as_of=ask.as_of, code_hosts=1, last_active_at=ask.as_of, searches=4, result_views=5)
+
+
+def twin_activities() -> list[Callable[..., Any]]:
+    """One activity with an empty body for each that the script names."""
+
+    def named(name: str) -> Callable[[str], str]:
+        @activity.defn(name=name)
+        def empty(given: str) -> str:
+            return filler(int(given[:6]))
+
+        return empty
+
+    return [named(name) for name in sorted({command.name for task in load().tasks for command in task.commands if command.name})]
+
+
+async def serve(kind: str) -> None:
+    """Work until SIGTERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    client = await connect()
+    with ThreadPoolExecutor(SLOTS) as threads:
+        if kind == "twin":
+            async with _worker(client, TWIN, [Twin, Empty], twin_activities(), threads):
+                await stop.wait()
+            return
+        settings = read_settings()
+        canned = {key: Receipt.model_validate(value) for key, value in json.loads(Path(os.environ[RECEIPTS]).read_bytes()).items()}
+        ledger = Canned(settings.ledger_url, canned)
+        with activities(settings, ledger, _nobody) as made:
+            ours = [used if _name(each) == "instance_usage" else each for each in made]
+            async with _worker(client, OFFLINE, ALL, ours, threads):
+                await stop.wait()
+        ledger.close()
+
+
+def _worker(
+    client: Client, queue: str, workflows: Sequence[type], made: Sequence[Callable[..., Any]], threads: ThreadPoolExecutor
+) -> Worker:
+    """A worker with the options of ours (``worker.py``), on another task queue."""
+    return Worker(
+        client, task_queue=queue, workflows=workflows, activities=made, activity_executor=threads, max_concurrent_activities=SLOTS
+    )
+
+
+async def _nobody(_again: SignupAgain) -> SignupAnswer:
+    raise AssertionError("no measured trial signs anybody up again")
+
+
+def _name(of: Callable[..., Any]) -> str:
+    definition: Any = getattr(of, "__temporal_activity_definition", None)
+    return str(definition.name)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    run_cli(serve(sys.argv[1]))
