@@ -10,7 +10,11 @@ from functools import partial
 
 from bench.cpu import cpu, wall
 from bench.ground import Ground, ground
+from bench.replay import replay
 from bench.report import Row, line, table
+from bench.rest import rest
+from bench.signup import signup
+from bench.start import start
 from bench.steps import steps
 from starter.run import run_cli
 
@@ -22,7 +26,11 @@ def measures(quick: bool) -> dict[str, Measure]:
     return {
         "steps": steps,
         "cpu": partial(cpu, repetitions=2 if quick else 4, block=4 if quick else 8),
+        "signup": partial(signup, alone=8 if quick else 30, together=64 if quick else 192),
+        "rest": partial(rest, number=60 if quick else 300),
+        "replay": partial(replay, repetitions=3 if quick else 9, each=5),
         "wall": partial(wall, repetitions=3 if quick else 7),
+        "start": lambda _ground: start(),
     }
 
 

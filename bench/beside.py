@@ -38,8 +38,8 @@ async def model(ground: Ground) -> Model:
         ground.script.write_text(script.model_dump_json())
         done = {each.key: each.receipt.model_dump() for each in ground.ledger.effects(workflow=handle.id) if each.receipt}
         ground.receipts.write_text(json.dumps(done))
-        await ground.start("twin", "-m", "bench.workers", "twin", queue=TWIN)
-        await ground.start("offline", "-m", "bench.workers", "offline", queue=OFFLINE)
+        await ground.start("twin", "-m", "bench.workers", "twin", TWIN, queue=TWIN)
+        await ground.start("offline", "-m", "bench.workers", "offline", OFFLINE, queue=OFFLINE)
         ground.kept["model"] = Model(handle.id, left, script)
     made: Model = ground.kept["model"]
     return made

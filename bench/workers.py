@@ -1,4 +1,4 @@
-"""``python -m bench.workers twin|offline``: a worker to compare ours with, in a process of its own, until SIGTERM.
+"""``python -m bench.workers twin|offline QUEUE``: a worker to compare ours with, in a process of its own, until SIGTERM.
 
 ``twin`` follows a script with activities whose bodies are empty. ``offline`` carries out real trials with the real activities and the real
 ledger, but whatever would call an outside system is answered at once with the receipt that a trial before got for it.
@@ -23,6 +23,7 @@ from temporalio.worker import Worker
 
 from activities.all import activities
 from activities.ledger import EffectId, Ledger
+from bench.ground import RECEIPTS
 from bench.script import load
 from bench.twin import Empty, Twin, filler
 from domain.acts import AskUsage, Receipt
@@ -34,8 +35,6 @@ from worker import SLOTS
 from workflows.all import ALL
 
 TWIN, OFFLINE = "bench-twin", "bench-offline"
-#: Where the offline worker finds the receipts, by the key of their effect.
-RECEIPTS = "BENCH_RECEIPTS"
 
 
 class Canned(Ledger):
@@ -69,14 +68,14 @@ def twin_activities() -> list[Callable[..., Any]]:
     return [named(name) for name in sorted({command.name for task in load().tasks for command in task.commands if command.name})]
 
 
-async def serve(kind: str) -> None:
+async def serve(kind: str, queue: str) -> None:
     """Work until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     client = await connect()
     with ThreadPoolExecutor(SLOTS) as threads:
         if kind == "twin":
-            async with _worker(client, TWIN, [Twin, Empty], twin_activities(), threads):
+            async with _worker(client, queue, [Twin, Empty], twin_activities(), threads):
                 await stop.wait()
             return
         settings = read_settings()
@@ -84,7 +83,7 @@ async def serve(kind: str) -> None:
         ledger = Canned(settings.ledger_url, canned)
         with activities(settings, ledger, _nobody) as made:
             ours = [used if _name(each) == "instance_usage" else each for each in made]
-            async with _worker(client, OFFLINE, ALL, ours, threads):
+            async with _worker(client, queue, ALL, ours, threads):
                 await stop.wait()
         ledger.close()
 
@@ -109,4 +108,4 @@ def _name(of: Callable[..., Any]) -> str:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    run_cli(serve(sys.argv[1]))
+    run_cli(serve(sys.argv[1], sys.argv[2]))

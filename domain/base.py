@@ -1,4 +1,4 @@
-"""The base of every value: frozen, and deaf to nothing, so that a misspelt field is an error and not a silence."""
+"""The bases of every model. All are tolerant of unknown fields: an old worker may meet what a newer one wrote."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Value(BaseModel):
-    """A frozen value object; unknown fields are refused."""
+    """A frozen value object. A misspelt field in our own code is the type checker's to find; in a policy file, the loader's."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Message(BaseModel):
-    """What crosses a process boundary for a long time (a workflow's input, a signal): unknown fields are ignored.
-
-    An old worker may meet a message of a newer one, so new fields always have a default.
-    """
+    """What crosses a process boundary (a workflow's input, a signal, an activity's): new fields always have a default."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

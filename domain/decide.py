@@ -288,14 +288,9 @@ def refuse_terminate(stage: Stage) -> str | None:
     return None if stage in OPEN_TO_TERMINATE else _not_now(stage, "terminate")
 
 
-def is_host(text: str) -> bool:
-    """Whether a text in lower case is the full name of a host, or a domain."""
-    return re.fullmatch(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}", text) is not None
-
-
 def refuse_host(new_host: str, host: str) -> str | None:
     """Why an instance cannot move to a host (A20)."""
     wanted = new_host.strip().lower()
-    if not is_host(wanted):
+    if not re.fullmatch(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}", wanted):
         return f'{new_host!r} is not a host name; send {{"new_host": "code.acme.com"}}'
     return f"the instance is at {host} already" if wanted == host else None

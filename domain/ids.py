@@ -35,8 +35,13 @@ def domain_change(domain: str, number: int) -> str:
     return f"domain-change-{_shown(domain)}-{number}"
 
 
+def company(domain: str) -> str:
+    """A company's whole name in channels, licence accounts and tags: no two registrable domains share one."""
+    return domain.rpartition("@")[2].lower().replace(".", "-")
+
+
 def slug(domain: str, length: int) -> str:
-    """A company's short name for channels and hosts: the first label of its domain, trimmed (A9)."""
+    """A company's short name for a host: the first label of its domain, trimmed (A9). Two companies may share it."""
     label = domain.rpartition("@")[2].split(".")[0]
     kept = "".join(c for c in label.lower() if c.isascii() and (c.isalnum() or c == "-")).strip("-")
     return (kept or digest(domain))[:length].strip("-")

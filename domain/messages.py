@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from domain.base import Message, Value
 from domain.people import Person
-from domain.policy import Policy
+from domain.policy import CarriedPolicy
 
 Origin = Literal["self_serve", "ce_requested"]
 Case = Literal["1", "2.1", "2.2", "3", "free_mail", "ce_requested"]
@@ -174,7 +174,7 @@ class JoinInput(Message):
     ae: Person | None = None
     backup: str = ""
     manager: str = ""
-    policy: Policy
+    policy: CarriedPolicy
     alerts_channel: str = "cloud-trial-alerts"
 
 
@@ -185,7 +185,7 @@ class RescueInput(Message):
     company: str = ""
     error: str = ""
     at: datetime
-    policy: Policy
+    policy: CarriedPolicy
     support_email: str = "support@tenure.example"
     alerts_channel: str = "cloud-trial-alerts"
 
@@ -203,7 +203,7 @@ class DomainChangeInput(Message):
     company: str = ""
     channel: str
     trial: str
-    policy: Policy
+    policy: CarriedPolicy
     alerts_channel: str = "cloud-trial-alerts"
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
@@ -73,6 +73,22 @@ class Policy(Value):
     def generic_key_life(self) -> timedelta:
         """How long a generic key lives: one handed out on its cohort's last day must cover a whole trial (C01)."""
         return timedelta(days=self.trial.key_covers_days + self.license.generic.rotation_days)
+
+
+def _carried(raw: object) -> object:
+    """A policy that a message carries may be of another version: an entry that it lacks is the shipped one's, one too many is dropped."""
+    return _over(default().model_dump(), raw) if isinstance(raw, dict) else raw
+
+
+def _over(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _over(value, theirs[name]) if isinstance(value, dict) and isinstance(theirs.get(name), dict) else theirs.get(name, value)
+        for name, value in ours.items()
+    }
+
+
+#: A policy as a workflow's input carries it for months.
+CarriedPolicy = Annotated[Policy, BeforeValidator(_carried)]
 
 
 class PolicyError(ValueError):

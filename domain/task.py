@@ -17,16 +17,17 @@ class FieldSpec(Value):
 
     name: str
     asks: str
-    kind: Literal["text", "email", "integer", "date"] = "text"
+    kind: Literal["text", "email", "integer", "date", "domain"] = "text"
     required: bool = True
 
 
 class Choice(Value):
-    """One button. ``fields`` are what the answer must or may carry with it."""
+    """One button. ``fields`` are what the answer must or may carry with it; ``every_check``: a yes or no to each check, too."""
 
     name: str
     label: str
     fields: tuple[FieldSpec, ...] = ()
+    every_check: bool = False
 
 
 class Check(Value):
@@ -94,7 +95,7 @@ class Task(State):
         return self.status == "open"
 
 
-def refusal(answer: Answer, tasks: list[Task], now: datetime) -> str | None:
+def refusal(answer: Answer, tasks: list[Task]) -> str | None:
     """Why this answer cannot be taken, in words that say what to do; None when it can."""
     if not answer.by.strip():
         return 'say who answers: "by" must be your e-mail address'
@@ -112,6 +113,8 @@ def refusal(answer: Answer, tasks: list[Task], now: datetime) -> str | None:
     known = {check.name for check in task.spec.checks}
     if unknown := set(answer.checks) - known:
         return f"unknown checks {', '.join(sorted(unknown))}; the checks of {task.id} are: {', '.join(c.name for c in task.spec.checks) or 'none'}"
+    if choice.every_check and (missing := [check.name for check in task.spec.checks if check.name not in answer.checks]):
+        return f"{choice.name!r} needs a yes or a no to every check; missing: {', '.join(missing)}"
     for field in choice.fields:
         value = answer.fields.get(field.name)
         if value is None or (isinstance(value, str) and not value.strip()):
@@ -134,6 +137,11 @@ def field_fault(field: FieldSpec, value: JsonValue) -> str | None:
             ok, form = _is_date(value), "a date as YYYY-MM-DD"
         case "email":
             ok, form = isinstance(value, str) and len(value) <= 254 and _ADDRESS.fullmatch(value) is not None, "an e-mail address"
+        case "domain":
+            ok, form = (
+                isinstance(value, str) and len(value) <= 253 and _DOMAIN.fullmatch(value.strip().lower()) is not None,
+                "a domain, as acme.com",
+            )
         case "text":
             ok, form = isinstance(value, str) and len(value) <= 2_000, "text of at most 2,000 characters"
     return None if ok else f"{field.name!r} must be {form} ({field.asks})"
@@ -141,6 +149,7 @@ def field_fault(field: FieldSpec, value: JsonValue) -> str | None:
 
 #: A glance at the form only: no white space (a line break would be a header of its own), one @, a host of several labels.
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+_DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", re.ASCII)
 
 
 def _is_count(value: JsonValue) -> bool:

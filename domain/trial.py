@@ -10,7 +10,7 @@ from domain.base import Message, State
 from domain.decision import Decision
 from domain.messages import Case, CeRequest, Contact, Convert, Extend, Origin, Signup, Terminate, Usage
 from domain.people import Owners
-from domain.policy import Policy
+from domain.policy import CarriedPolicy
 from domain.task import Task
 
 End = Literal["redirected", "disqualified", "denied", "moved", "terminated", "converted", "abandoned"]
@@ -107,7 +107,7 @@ class TrialInput(Message):
 
     domain: str
     origin: Origin = "self_serve"
-    policy: Policy
+    policy: CarriedPolicy
     alerts_channel: str = "cloud-trial-alerts"
     waiting: tuple[Signup, ...] = ()
     cycle: int = 1

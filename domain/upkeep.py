@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Literal
 
 from domain.base import Message
-from domain.policy import Policy
+from domain.policy import CarriedPolicy, Policy
 
 
 class UpkeepInput(Message):
     """What every scheduled workflow is given."""
 
-    policy: Policy
+    policy: CarriedPolicy
     alerts_channel: str = "cloud-trial-alerts"
 
 

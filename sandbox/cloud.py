@@ -1,7 +1,7 @@
 """The vendor's Cloud team, scripted: it reads the request issues and does what each asks for.
 
 Off by default, since whoever tests a workflow wants to say when the team acts; ``auto`` makes it act a moment after the label is put
-on. What it does leaves as webhooks like anybody's work, and stands in the log under the service ``cloud``. The workflow files that
+on, and lets whoever tries a stack see things happen. What it does leaves as webhooks like anybody's work, and stands in the log under the service ``cloud``. The workflow files that
 create and delete warm instances belong to the team too, and always run.
 """
 
@@ -10,15 +10,14 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from sandbox.core import World
+from sandbox.core import Mode, World
 from sandbox.github_store import CLOUD, Event, Hub, Issue, Repo, Run
 
 if TYPE_CHECKING:
     from sandbox.instances import Instances
-
-Mode = Literal["off", "auto"]
 
 INSTANCE_REQUEST = "mi/instance-request"
 EXTEND_REQUEST = "mi/extend-trial-request"
@@ -75,13 +74,25 @@ class Agenda:
             self._timers.clear()
 
 
+@dataclass
+class CloudState:
+    """What is kept of the team: its settings, the requests it has seen to, and the runs that were told to fail."""
+
+    mode: Mode
+    delay_seconds: float
+    action_delay_seconds: float
+    fail_next: int
+    done: set[tuple[str, int, str]]
+    failing: set[int]
+
+
 class Cloud:
     """The team. ``mode`` and ``delay_seconds`` may be set at any time; ``fail_next`` is how many coming workflow runs fail."""
 
     def __init__(self, world: World, hub: Hub) -> None:
         self._world = world
         self._hub = hub
-        self._agenda = Agenda()
+        self.agenda = Agenda()
         self._acts: dict[str, Callable[[Repo, Issue, dict[str, str]], None]] = {
             INSTANCE_REQUEST: self._provide,
             EXTEND_REQUEST: self._extend,
@@ -92,13 +103,34 @@ class Cloud:
         self.reset()
 
     def reset(self) -> None:
-        """Off again, with nothing to do."""
-        self._agenda.clear()
-        self.mode: Mode = "off"
-        self.delay_seconds = 0.2
+        """As it began, with nothing to do."""
+        self.agenda.clear()
+        self.mode: Mode = self._world.cloud_mode
+        self.delay_seconds = self._world.cloud_delay_seconds
         self.action_delay_seconds = 0.2
         self.fail_next = 0
-        self._taken: set[tuple[str, int, str]] = set()
+        self._taken: set[tuple[str, int, str]] = set()  # what it saw to, or will
+        self._waiting: set[tuple[str, int, str]] = set()  # that of it which is still to be done
+        self._failing: set[int] = set()
+
+    def dump(self) -> CloudState:
+        """What is to be kept."""
+        done = self._taken - self._waiting
+        return CloudState(self.mode, self.delay_seconds, self.action_delay_seconds, self.fail_next, done, self._failing)
+
+    def load(self, state: CloudState) -> None:
+        """Go on from what was kept; :meth:`resume` then sets it in motion."""
+        self.mode, self.delay_seconds = state.mode, state.delay_seconds
+        self.action_delay_seconds, self.fail_next = state.action_delay_seconds, state.fail_next
+        self._taken, self._waiting, self._failing = state.done, set(), state.failing
+
+    def resume(self) -> None:
+        """Take up the runs that have not ended and, in ``auto``, the open issues that nobody has seen to."""
+        with self._hub.lock:
+            for repo, run in [(repo, run) for repo in self._hub.repos.values() for run in repo.runs if run.status != "completed"]:
+                self._plan_run(repo, run)
+            if self.mode == "auto":
+                self._pick_up_waiting()
 
     def seed(self, data: dict[str, Any]) -> None:
         """``mode``, ``delay_seconds``, ``action_delay_seconds``, ``fail_next``: those given are set. ValueError for another mode."""
@@ -131,6 +163,7 @@ class Cloud:
         if wanted is None:
             raise LookupError(f"issue #{issue.number} carries none of {', '.join(self._acts)}")
         self._taken.add((repo.full_name, issue.number, wanted))
+        self._waiting.discard((repo.full_name, issue.number, wanted))
         if fail:
             self._fail(repo, issue, fail)
         else:
@@ -148,10 +181,12 @@ class Cloud:
         key = (repo.full_name, issue.number, label)
         if label in self._acts and key not in self._taken:
             self._taken.add(key)
-            self._agenda.after(self.delay_seconds, lambda: self._do(repo, issue, label))
+            self._waiting.add(key)
+            self.agenda.after(self.delay_seconds, lambda: self._do(repo, issue, label))
 
     def _do(self, repo: Repo, issue: Issue, label: str) -> None:
         with self._hub.lock:
+            self._waiting.discard((repo.full_name, issue.number, label))
             try:
                 self._acts[label](repo, issue, read_fields(issue.body))
             except Refused as reason:
@@ -201,19 +236,23 @@ class Cloud:
     # --- workflow runs
 
     def _begin_run(self, repo: Repo, run: Run) -> None:
-        failing = self.fail_next > 0
-        if failing:
+        if self.fail_next > 0:
             self.fail_next -= 1
-        self._agenda.after(self.action_delay_seconds / 2, lambda: self._start_run(repo, run, failing))
+            self._failing.add(run.id)
+        self._plan_run(repo, run)
 
-    def _start_run(self, repo: Repo, run: Run, failing: bool) -> None:
+    def _plan_run(self, repo: Repo, run: Run) -> None:
+        step = self._start_run if run.status == "queued" else self._finish_run
+        self.agenda.after(self.action_delay_seconds / 2, lambda: step(repo, run))
+
+    def _start_run(self, repo: Repo, run: Run) -> None:
         self._hub.advance_run(repo, run, "in_progress")
-        self._agenda.after(self.action_delay_seconds / 2, lambda: self._finish_run(repo, run, failing))
+        self._plan_run(repo, run)
 
-    def _finish_run(self, repo: Repo, run: Run, failing: bool) -> None:
+    def _finish_run(self, repo: Repo, run: Run) -> None:
         with self._hub.lock:
             host = run.inputs.get("host", "").lower()
-            if failing or not host:
+            if run.id in self._failing or not host:
                 conclusion = "failure"
             else:
                 conclusion = "success"
@@ -222,6 +261,7 @@ class Cloud:
                 elif run.file.startswith("delete-"):
                     self._unmake(host)
             self._log("run.completed", f"{run.title}: {conclusion}", repo=repo.full_name, run=run.id, host=host, conclusion=conclusion)
+            self._failing.discard(run.id)
             self._hub.advance_run(repo, run, "completed", conclusion)
 
     # --- small steps, each one line in the log

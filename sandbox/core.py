@@ -6,13 +6,27 @@ real system would now hold. Faults are applied by one ASGI layer around each ser
 
 from __future__ import annotations
 
-import itertools
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 Kind = Literal["status", "rate_limit", "cut_before", "cut_after", "slow"]
+Mode = Literal["off", "auto"]
+
+
+class Numbers:
+    """1, 2, 3, …, each given once, on any thread. Unlike ``itertools.count`` it says which comes next, so that another can go on."""
+
+    def __init__(self, following: int = 1) -> None:
+        self.following = following
+        self._lock = threading.Lock()
+
+    def __next__(self) -> int:
+        with self._lock:
+            given, self.following = self.following, self.following + 1
+            return given
 
 
 @dataclass(frozen=True)
@@ -42,22 +56,49 @@ class Fault:
 
 
 @dataclass
+class LogState:
+    """What is kept of the log."""
+
+    effects: list[Effect]
+    following: int
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
+@dataclass
 class Log:
-    """Every effect since the last reset, in the order in which they happened."""
+    """Every effect since the last reset, in the order in which they happened. ``on_effect`` is called after each."""
 
     effects: list[Effect] = field(default_factory=list)
-    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    on_effect: Callable[[], None] = _nobody
+    _numbers: Numbers = field(default_factory=Numbers)
 
     def effect(self, service: str, act: str, what: str, **data: Any) -> Effect:
         """Record one change; ``what`` is one line a person understands, ``data`` is JSON."""
         made = Effect(next(self._numbers), datetime.now(UTC), service, act, what, data)
         self.effects.append(made)
+        self.on_effect()
         return made
+
+    def dump(self) -> LogState:
+        """What is to be kept."""
+        return LogState(self.effects, self._numbers.following)
+
+    def load(self, state: LogState) -> None:
+        """Go on from what was kept."""
+        self.effects, self._numbers = state.effects, Numbers(state.following)
 
 
 @dataclass
 class World:
-    """The shared state that is handed to each service's ``create_app(world)``."""
+    """The shared state that is handed to each service's ``create_app(world)``.
+
+    Requests change it on the server's event loop, one at a time; whatever changes it on another thread holds ``lock``, and so does who
+    reads all of it. ``on_change`` is called after every change, on the thread that made it. ``cloud_mode`` and ``cloud_delay_seconds``
+    are how the scripted Cloud team begins, and begins again after a reset.
+    """
 
     log: Log = field(default_factory=Log)
     faults: list[Fault] = field(default_factory=list)
@@ -67,6 +108,17 @@ class World:
     smtp_port: int = 8925
     webhook_url: str = ""
     webhook_secret: str = "sandbox-webhook-secret"
+    cloud_mode: Mode = "off"
+    cloud_delay_seconds: float = 0.2
+    on_change: Callable[[], None] = _nobody
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self.log.on_effect = self.touched
+
+    def touched(self) -> None:
+        """Tell that something changed, or may have."""
+        self.on_change()
 
     def reset(self) -> None:
         """Empty every service, the log and the fault plan."""

@@ -27,10 +27,17 @@ from sandbox.core import World
 from sandbox.github_api import Api
 from sandbox.github_http import NotJson, Unsupplied, refusal
 from sandbox.github_json import Renderer
-from sandbox.github_store import BOT, Event, Hub, Invalid, Issue, Missing, Repo
-from sandbox.webhooks import Deliverer
+from sandbox.github_store import BOT, Event, Hub, HubState, Invalid, Issue, Missing, Repo
+from sandbox.webhooks import Deliverer, Delivery, listens
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+#: The id of the webhook that the sandbox itself is started with; those of the API have ids as everything else.
+OWN_HOOK = 1
+#: Of the log of deliveries, as many as this are kept over a restart.
+KEPT_DELIVERIES = 200
+#: After a restart nothing is sent until somebody listens, but no longer than this; in seconds, with the pause between two looks.
+PATIENCE, LOOK = 60.0, 0.25
 
 WEBHOOK_EVENTS = ("issues", "issue_comment", "workflow_run")
 
@@ -69,15 +76,27 @@ class Limits:
         }
 
 
+@dataclass
+class GitHubState:
+    """What is kept of the service. How much of the hourly budget is used is not: a restart begins another hour."""
+
+    hub: HubState
+    deliveries: list[Delivery]
+    search_lag_seconds: float
+    revoked_tokens: set[str]
+    rate_limit: int
+    rate_limit_enforced: bool
+
+
 class GitHub:
     """The service object in ``world.services["github"]``."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.hub = Hub()
-        self.deliverer = Deliverer()
+        self.hub = Hub(world.lock)
+        self.deliverer = Deliverer(world.touched)
         self.cloud = Cloud(world, self.hub)
-        self.hub.listeners += [self._deliver, self.cloud.notice]
+        self.hub.listeners += [lambda event: world.touched(), self._deliver, self.cloud.notice]
         self.reset()
 
     @property
@@ -93,6 +112,35 @@ class GitHub:
         self.limits = Limits()
         self.search_lag_seconds = 2.0
         self.revoked_tokens: set[str] = set()
+
+    def dump(self) -> GitHubState:
+        """What is to be kept."""
+        recent = self.deliverer.deliveries[-KEPT_DELIVERIES:]
+        return GitHubState(self.hub.dump(), recent, self.search_lag_seconds, self.revoked_tokens, self.limits.limit, self.limits.enforced)
+
+    def load(self, state: GitHubState) -> None:
+        """Go on from what was kept; :meth:`resume` then sets it in motion."""
+        self.hub.load(state.hub)
+        self.deliverer.load(state.deliveries)
+        self.search_lag_seconds, self.revoked_tokens = state.search_lag_seconds, state.revoked_tokens
+        self.limits = Limits(limit=state.rate_limit, enforced=state.rate_limit_enforced)
+
+    def resume(self) -> None:
+        """Take up what the end of the last process cut short: webhooks that nobody took, and the Cloud team's work.
+
+        A whole stack starts together, its receiver of webhooks last, and GitHub never repeats a webhook by itself: so this waits
+        until somebody listens.
+        """
+        self._resume(time.monotonic() + PATIENCE)
+
+    def _resume(self, until: float) -> None:
+        if self.world.webhook_url and not listens(self.world.webhook_url) and time.monotonic() < until:
+            self.cloud.agenda.after(LOOK, lambda: self._resume(until))
+            return
+        hooks = {hook.id: (hook.url, hook.secret) for repo in list(self.hub.repos.values()) for hook in list(repo.hooks.values())}
+        own = {OWN_HOOK: (self.world.webhook_url, self.world.webhook_secret)} if self.world.webhook_url else {}
+        self.deliverer.take_up(hooks | own)
+        self.cloud.resume()
 
     def seed(self, data: dict[str, Any]) -> None:
         """Set up: ``users`` (logins), ``labels`` ({repo: [names]}), ``search_lag_seconds``, ``rate_limit`` (enforced from then on),
@@ -128,7 +176,7 @@ class GitHub:
     def _targets(self, repo: Repo) -> list[tuple[str, str, Sequence[str], int]]:
         own = [(hook.url, hook.secret, hook.events, hook.id) for hook in repo.hooks.values() if hook.active]
         if self.world.webhook_url:
-            return [(self.world.webhook_url, self.world.webhook_secret, WEBHOOK_EVENTS, 1), *own]
+            return [(self.world.webhook_url, self.world.webhook_secret, WEBHOOK_EVENTS, OWN_HOOK), *own]
         return [(url, secret, events, number) for url, secret, events, number in own]
 
 

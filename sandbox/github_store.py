@@ -7,12 +7,13 @@ safe to call from any thread.
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+
+from sandbox.core import Numbers
 
 BOT = "tenure-bot"
 CLOUD = "cloud-team"
@@ -175,11 +176,20 @@ class Event:
     changes: dict[str, Any] | None = None
 
 
-class Hub:
-    """All repositories. One lock, since requests and the Cloud team's timers come from different threads."""
+@dataclass
+class HubState:
+    """What is kept of the hub."""
 
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
+    repos: dict[str, Repo]
+    users: dict[str, User]
+    following_id: int
+
+
+class Hub:
+    """All repositories. One lock (the world's), since requests and the Cloud team's timers come from different threads."""
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self.lock = lock
         self.listeners: list[Callable[[Event], None]] = []
         self.clear()
 
@@ -188,9 +198,18 @@ class Hub:
         with self.lock:
             self.repos: dict[str, Repo] = {}
             self.users: dict[str, User] = {}
-            self._ids = itertools.count(1001)
+            self._ids = Numbers(1001)
             for login, kind in ((BOT, "Bot"), (CLOUD, "User")):
                 self.add_user(login, kind)
+
+    def dump(self) -> HubState:
+        """What is to be kept."""
+        return HubState(self.repos, self.users, self._ids.following)
+
+    def load(self, state: HubState) -> None:
+        """Go on from what was kept."""
+        with self.lock:
+            self.repos, self.users, self._ids = state.repos, state.users, Numbers(state.following_id)
 
     def new_id(self) -> int:
         """A number that nothing else has."""

@@ -206,7 +206,7 @@ class Root:
             raise GraphQLError("cannot create user: err_username_exists: username already exists")
         if email and self._instance.find(email=email):
             raise GraphQLError("cannot create user: err_email_exists: email already exists")
-        number = next(self._instance.numbers)
+        number = self._instance.new_number()
         account = Account(number, username, email or "", bool(email) and verifiedEmail is not False, datetime.now(UTC))
         self._instance.accounts[number] = account
         self._log("user.created", username, username=username, email=account.email)

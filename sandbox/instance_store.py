@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from dataclasses import dataclass, field
@@ -50,7 +49,12 @@ class Instance:
     maus: list[int] | None = None
     config_id: int = 1
     config: str = "{}"
-    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    last_number: int = 0
+
+    def new_number(self) -> int:
+        """A number that no account of this instance has or had."""
+        self.last_number += 1
+        return self.last_number
 
     def find(self, username: str | None = None, email: str | None = None) -> Account | None:
         """The account of that name, or of that *verified* address: an unverified address finds nobody."""

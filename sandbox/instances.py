@@ -12,6 +12,7 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -37,6 +38,15 @@ _NOT_FOUND_PAGE = (
 )
 
 
+@dataclass
+class InstancesState:
+    """What is kept of the instances."""
+
+    token: str
+    builtin_auth: bool
+    instances: dict[str, Instance]
+
+
 class Instances:
     """The service object in ``world.services["instances"]``. Hosts compare without case."""
 
@@ -50,6 +60,14 @@ class Instances:
         self.token = TOKEN
         self.builtin_auth = True
         self._instances: dict[str, Instance] = {}
+
+    def dump(self) -> InstancesState:
+        """What is to be kept."""
+        return InstancesState(self.token, self.builtin_auth, self._instances)
+
+    def load(self, state: InstancesState) -> None:
+        """Go on from what was kept."""
+        self.token, self.builtin_auth, self._instances = state.token, state.builtin_auth, state.instances
 
     def seed(self, data: dict[str, Any]) -> None:
         """``token`` replaces the operators' token; ``instances`` is [{host, kind?, and the arguments of set_usage}]; ``builtin_auth``
@@ -140,7 +158,7 @@ class Instances:
     def _set_user(self, instance: Instance, said: Mapping[str, Any]) -> None:
         account = instance.find(username=said["username"])
         if account is None:
-            number = next(instance.numbers)
+            number = instance.new_number()
             account = Account(number, said["username"], str(said.get("email", "")), True, datetime.now(UTC))
             instance.accounts[number] = account
         for name in ("email", "verified", "site_admin", "searches", "result_views", "code_intel"):

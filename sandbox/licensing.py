@@ -6,7 +6,6 @@ the layer around this application.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.core import World
+from sandbox.core import Numbers, World
 from sandbox.graphql_api import (
     Connection,
     LicenseInfo,
@@ -47,12 +46,12 @@ class Owner:
 
 @dataclass
 class License:
-    """A key that was made. Revoked keys stay listed."""
+    """A key that was made for the subscription of that number. Revoked keys stay listed."""
 
     number: int
     key: str
     info: LicenseInfo
-    subscription: Subscription
+    subscription: int
     created_at: datetime
     revoked_at: datetime | None = None
     revoke_reason: str | None = None
@@ -60,14 +59,24 @@ class License:
 
 @dataclass
 class Subscription:
-    """A product subscription of an owner, with its licences."""
+    """A product subscription of the owner of that number, with its licences."""
 
     number: int
     uuid: str
-    owner: Owner
+    owner: int
     created_at: datetime
     archived: bool = False
     licenses: list[License] = field(default_factory=list)
+
+
+@dataclass
+class LicensingState:
+    """What is kept of the licensing API."""
+
+    token: str
+    owners: dict[int, Owner]
+    subscriptions: dict[int, Subscription]
+    following: int
 
 
 class Licensing:
@@ -83,8 +92,27 @@ class Licensing:
         self.owners: dict[int, Owner] = {}
         self.subscriptions: dict[int, Subscription] = {}
         self.licenses: dict[int, License] = {}
-        self._numbers = itertools.count(1)
+        self._numbers = Numbers()
         self.add_owner(DEFAULT_OWNER, f"{DEFAULT_OWNER}@tenure.example")
+
+    def dump(self) -> LicensingState:
+        """What is to be kept."""
+        return LicensingState(self.token, self.owners, self.subscriptions, self._numbers.following)
+
+    def load(self, state: LicensingState) -> None:
+        """Go on from what was kept."""
+        self.token, self.owners, self.subscriptions = state.token, state.owners, state.subscriptions
+        made = [each for held in state.subscriptions.values() for each in held.licenses]
+        self.licenses = {each.number: each for each in sorted(made, key=lambda each: each.number)}
+        self._numbers = Numbers(state.following)
+
+    def owner_of(self, held: Subscription) -> Owner:
+        """Whose subscription it is."""
+        return self.owners[held.owner]
+
+    def subscription_of(self, made: License) -> Subscription:
+        """What a licence was made for."""
+        return self.subscriptions[made.subscription]
 
     def seed(self, data: dict[str, Any]) -> None:
         """``token`` replaces the valid token, ``users`` ([{username, email}]) adds owners."""
@@ -113,7 +141,8 @@ class _OwnerView:
 
 
 class _LicenseView:
-    def __init__(self, made: License) -> None:
+    def __init__(self, service: Licensing, made: License) -> None:
+        self._service = service
         self._made = made
         self.id = global_id("ProductLicense", made.number)
         self.info = LicenseInfoView(made.info)
@@ -125,16 +154,17 @@ class _LicenseView:
         self.version = 2
 
     def subscription(self, _info: object) -> _SubscriptionView:
-        return _SubscriptionView(self._made.subscription)
+        return _SubscriptionView(self._service, self._service.subscription_of(self._made))
 
 
 class _SubscriptionView:
-    def __init__(self, held: Subscription) -> None:
+    def __init__(self, service: Licensing, held: Subscription) -> None:
+        self._service = service
         self._held = held
         self.id = global_id("ProductSubscription", held.number)
         self.uuid = held.uuid
         self.name = f"L-{held.uuid[:10].upper()}"
-        self.account = _OwnerView(held.owner)
+        self.account = _OwnerView(service.owner_of(held))
         self.createdAt = rfc3339(held.created_at)
         self.isArchived = held.archived
         self.url = f"/subscriptions/{held.uuid}"
@@ -142,10 +172,10 @@ class _SubscriptionView:
 
     def activeLicense(self, _info: object) -> _LicenseView | None:
         valid = [made for made in self._held.licenses if made.revoked_at is None]
-        return _LicenseView(valid[-1]) if valid else None
+        return _LicenseView(self._service, valid[-1]) if valid else None
 
     def productLicenses(self, _info: object, first: int | None = None) -> Connection[_LicenseView]:
-        return Connection([_LicenseView(made) for made in reversed(self._held.licenses)], first)
+        return Connection([_LicenseView(self._service, made) for made in reversed(self._held.licenses)], first)
 
 
 class _Dotcom:
@@ -159,7 +189,7 @@ class _Dotcom:
     def productSubscription(self, _info: object, uuid: str) -> _SubscriptionView:
         for held in self._service.subscriptions.values():
             if held.uuid == uuid:
-                return _SubscriptionView(held)
+                return _SubscriptionView(self._service, held)
         raise GraphQLError("product subscription not found")
 
     def productSubscriptions(
@@ -167,9 +197,10 @@ class _Dotcom:
     ) -> Connection[_SubscriptionView]:
         owner = None if account is None else self._owner(account)
         found = [
-            _SubscriptionView(held)
+            _SubscriptionView(self._service, held)
             for held in reversed(self._service.subscriptions.values())
-            if (owner is None or held.owner is owner) and (not query or query.lower() in held.owner.username.lower())
+            if (owner is None or held.owner == owner.number)
+            and (not query or query.lower() in self._service.owner_of(held).username.lower())
         ]
         return Connection(found, first)
 
@@ -178,9 +209,9 @@ class _Dotcom:
     ) -> Connection[_LicenseView]:
         held = None if productSubscriptionID is None else self._subscription(productSubscriptionID)
         found = [
-            _LicenseView(made)
+            _LicenseView(self._service, made)
             for made in reversed(self._service.licenses.values())
-            if (held is None or made.subscription is held) and (licenseKeySubstring or "") in made.key
+            if (held is None or made.subscription == held.number) and (licenseKeySubstring or "") in made.key
         ]
         return Connection(found, first)
 
@@ -188,21 +219,21 @@ class _Dotcom:
 
     def createProductSubscription(self, _info: object, accountID: str) -> _SubscriptionView:
         owner = self._owner(accountID)
-        held = Subscription(self._service.new_number(), str(uuid4()), owner, datetime.now(UTC))
+        held = Subscription(self._service.new_number(), str(uuid4()), owner.number, datetime.now(UTC))
         self._service.subscriptions[held.number] = held
         self._log("subscription.created", f"for {owner.username}", uuid=held.uuid, account=owner.username)
-        return _SubscriptionView(held)
+        return _SubscriptionView(self._service, held)
 
     def generateProductLicenseForSubscription(self, _info: object, productSubscriptionID: str, license: dict[str, Any]) -> _LicenseView:
         held = self._subscription(productSubscriptionID)
         extra = {name: license[name] for name in ("salesforceSubscriptionID", "salesforceOpportunityID") if license.get(name)}
         info = LicenseInfo(tuple(license["tags"]), license["userCount"], license["expiresAt"], extra)
-        made = License(self._service.new_number(), encode_license(info, uuid4().hex[:8]), info, held, datetime.now(UTC))
+        made = License(self._service.new_number(), encode_license(info, uuid4().hex[:8]), info, held.number, datetime.now(UTC))
         held.licenses.append(made)
         self._service.licenses[made.number] = made
         what = f"{info.user_count} users, {', '.join(info.tags) or 'no tags'}"
         self._log("license.created", what, uuid=held.uuid, tags=list(info.tags), users=info.user_count, expires_at=info.expires_at)
-        return _LicenseView(made)
+        return _LicenseView(self._service, made)
 
     def revokeLicense(self, _info: object, id: str, reason: str) -> dict[str, None]:
         made = self._service.licenses.get(read_id("ProductLicense", id))
@@ -211,13 +242,13 @@ class _Dotcom:
         if made.revoked_at is not None:
             raise GraphQLError("product license is already revoked")
         made.revoked_at, made.revoke_reason = datetime.now(UTC), reason
-        self._log("license.revoked", reason, uuid=made.subscription.uuid, reason=reason)
+        self._log("license.revoked", reason, uuid=self._service.subscription_of(made).uuid, reason=reason)
         return {"alwaysNil": None}
 
     def archiveProductSubscription(self, _info: object, id: str) -> dict[str, None]:
         held = self._subscription(id)
         held.archived = True
-        self._log("subscription.archived", f"of {held.owner.username}", uuid=held.uuid)
+        self._log("subscription.archived", f"of {self._service.owner_of(held).username}", uuid=held.uuid)
         return {"alwaysNil": None}
 
     # --- shared
@@ -272,14 +303,15 @@ def create_licensing_app(world: World) -> Starlette:
         return JSONResponse(
             [
                 {
-                    "uuid": made.subscription.uuid,
-                    "account": made.subscription.owner.username,
+                    "uuid": held.uuid,
+                    "account": service.owner_of(held).username,
                     "tags": list(made.info.tags),
                     "users": made.info.user_count,
                     "expires_at": rfc3339(datetime.fromtimestamp(made.info.expires_at, UTC)),
                     "revoked": made.revoked_at is not None,
                 }
                 for made in service.licenses.values()
+                for held in [service.subscription_of(made)]
             ]
         )
 

@@ -11,7 +11,6 @@ kept, ``slow`` waits first.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
-from sandbox.core import World
+from sandbox.core import Numbers, World
 from sandbox.faults import take
 
 
@@ -44,17 +43,33 @@ class Mail:
     headers: dict[str, str]
 
 
+@dataclass
+class MailboxState:
+    """What is kept of the mailbox."""
+
+    mails: list[Mail]
+    following: int
+
+
 class Mailbox:
     """Every mail accepted since the last reset, oldest first."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.mails: list[Mail] = []
-        self._numbers = itertools.count(1)
+        self._numbers = Numbers()
 
     def reset(self) -> None:
         """Throw every mail away."""
         self.mails.clear()
+
+    def dump(self) -> MailboxState:
+        """What is to be kept."""
+        return MailboxState(self.mails, self._numbers.following)
+
+    def load(self, state: MailboxState) -> None:
+        """Go on from what was kept."""
+        self.mails, self._numbers = state.mails, Numbers(state.following)
 
     def seed(self, data: dict[str, Any]) -> None:
         """Refuse: mails arrive by SMTP alone."""

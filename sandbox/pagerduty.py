@@ -7,7 +7,6 @@ Shapes and messages follow the public description of the Events API v2 and its p
 
 from __future__ import annotations
 
-import itertools
 import json
 import uuid
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from sandbox.core import World
+from sandbox.core import Numbers, World
 
 SEVERITIES = ("critical", "warning", "error", "info")
 ACTIONS = ("trigger", "acknowledge", "resolve")
@@ -40,18 +39,34 @@ class Incident:
     events: int = 1
 
 
+@dataclass
+class PagerDutyState:
+    """What is kept of an account."""
+
+    incidents: list[Incident]
+    following: int
+
+
 class PagerDuty:
     """The incidents of one account, in the order in which they were opened."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.incidents: list[Incident] = []
-        self._numbers = itertools.count(1)
+        self._numbers = Numbers()
 
     def reset(self) -> None:
         """Forget every incident."""
         self.incidents.clear()
-        self._numbers = itertools.count(1)
+        self._numbers = Numbers()
+
+    def dump(self) -> PagerDutyState:
+        """What is to be kept."""
+        return PagerDutyState(self.incidents, self._numbers.following)
+
+    def load(self, state: PagerDutyState) -> None:
+        """Go on from what was kept."""
+        self.incidents, self._numbers = state.incidents, Numbers(state.following)
 
     def seed(self, data: dict[str, Any]) -> None:
         """Refuse: there is nothing to seed, since incidents come from events alone."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -23,13 +23,24 @@ from starlette.routing import Route
 from sandbox.core import World
 from sandbox.salesforce_rest import Answer, Ask, Rest, read_json
 from sandbox.salesforce_soap import conversions, convert, fault, login_answer, read_call
-from sandbox.salesforce_store import Org
+from sandbox.salesforce_store import Org, OrgState
 from sandbox.salesforce_values import Refusal
 
 SESSION = "sandbox-session"
 HOST = "tenure-sandbox.my.salesforce.com"
 DAILY_LIMIT = 100_000
 BATCH_SIZE = 2000
+
+
+@dataclass
+class SalesforceState:
+    """What is kept of the service. The calls of the day are not: a restart begins another."""
+
+    org: OrgState
+    sessions: set[str]
+    logins: dict[str, str]
+    daily_limit: int
+    batch_size: int
 
 
 class Salesforce:
@@ -56,6 +67,16 @@ class Salesforce:
         self._defaults()
         self.rest.reset()
         self.org.clear()
+
+    def dump(self) -> SalesforceState:
+        """What is to be kept."""
+        return SalesforceState(self.org.dump(), self.sessions, self.logins, self.daily_limit, self.batch_size)
+
+    def load(self, state: SalesforceState) -> None:
+        """Go on from what was kept."""
+        self.org.load(state.org)
+        self.sessions, self.logins = state.sessions, state.logins
+        self.daily_limit, self.batch_size = state.daily_limit, state.batch_size
 
     def seed(self, data: dict[str, Any]) -> None:
         """``logins`` ({username: password}: only these then log in), ``sessions`` (more valid ones), ``daily_limit``, ``batch_size``;

@@ -8,14 +8,15 @@ A record is a dictionary with the API's field names and the API's own forms of v
 from __future__ import annotations
 
 import copy
-import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from sandbox.core import Numbers
 from sandbox.org import ACCOUNTS, CAMPAIGN, PEOPLE
 from sandbox.salesforce_schema import LEAD_STATUSES, OBJECTS, Field, SObject
 from sandbox.salesforce_values import Ambiguous, Record, Refusal, canonical, checked_value, make_id, stamp
@@ -23,6 +24,15 @@ from sandbox.salesforce_values import Ambiguous, Record, Refusal, canonical, che
 RecordEffect = Callable[[str, str, dict[str, Any]], None]
 
 INTEGRATION_USER = "tenure-integration"
+
+
+@dataclass
+class OrgState:
+    """What is kept of an organisation: its records by object (lower case) and id."""
+
+    records: dict[str, dict[str, Record]]
+    acting_user: str
+    following: int
 
 
 class Org:
@@ -39,7 +49,7 @@ class Org:
     def clear(self, empty: bool = False) -> None:
         """Begin again with the default organisation, or with nothing but the user that the API acts as."""
         with self.lock:
-            self._numbers = itertools.count(1)
+            self._numbers = Numbers()
             self.records: dict[str, dict[str, Record]] = {name: {} for name in OBJECTS}
             self.acting_user = ""
             self.acting_user = self._put(
@@ -51,6 +61,19 @@ class Org:
                 )
             if not empty:
                 self._fill()
+
+    def dump(self) -> OrgState:
+        """What is to be kept."""
+        return OrgState(self.records, self.acting_user, self._numbers.following)
+
+    def load(self, state: OrgState) -> None:
+        """Go on from what was kept; fields that an object has got since are empty."""
+        with self.lock:
+            self.records = {
+                name: {key: dict.fromkeys(f.name for f in sobject.fields.values()) | held for key, held in state.records.get(name, {}).items()}
+                for name, sobject in OBJECTS.items()
+            }
+            self.acting_user, self._numbers = state.acting_user, Numbers(state.following)
 
     def seed(self, data: dict[str, Any]) -> None:
         """Add records, after emptying everything when ``replace`` is true. Every other key is a list of records by the API's field

@@ -5,14 +5,13 @@ Every method that changes something logs exactly one effect, and raises :class:`
 
 from __future__ import annotations
 
-import itertools
 import re
 import time
 from dataclasses import dataclass, field
 from html import unescape
 from typing import Any
 
-from sandbox.core import World
+from sandbox.core import Numbers, World
 
 TEAM_ID = "T0SANDBOX01"
 BOT_ID = "B0SANDBOX01"
@@ -127,6 +126,16 @@ class Channel:
         return shown | ({"num_members": len(self.members)} if num_members else {})
 
 
+@dataclass
+class WorkspaceState:
+    """What is kept of a workspace."""
+
+    users: dict[str, User]
+    channels: dict[str, Channel]
+    following_id: int
+    last_ts: int
+
+
 class Workspace:
     """One workspace and the one bot user in it, on whose behalf every request is made."""
 
@@ -134,7 +143,7 @@ class Workspace:
         self.world = world
         self.users: dict[str, User] = {}
         self.channels: dict[str, Channel] = {}
-        self._ids = itertools.count(1)
+        self._ids = Numbers()
         self._last_ts = 0
         self.reset()
 
@@ -142,9 +151,18 @@ class Workspace:
         """Return to an empty workspace: the bot and the default channels. Timestamps keep growing."""
         self.users = {BOT_USER: User(BOT_USER, "sandbox-bot", "", "Sandbox Bot", is_bot=True)}
         self.channels.clear()
-        self._ids = itertools.count(1)
+        self._ids = Numbers()
         for name in DEFAULT_CHANNELS:
             self._add_channel(name)
+
+    def dump(self) -> WorkspaceState:
+        """What is to be kept."""
+        return WorkspaceState(self.users, self.channels, self._ids.following, self._last_ts)
+
+    def load(self, state: WorkspaceState) -> None:
+        """Go on from what was kept."""
+        self.users, self.channels = state.users, state.channels
+        self._ids, self._last_ts = Numbers(state.following_id), state.last_ts
 
     def seed(self, data: Json) -> None:
         """Add or change users and channels; nothing of it is an effect.

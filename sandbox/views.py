@@ -35,7 +35,7 @@ def _licensing(service: Any) -> View:
     subscriptions = [
         {
             "uuid": one.uuid,
-            "owner": one.owner.username,
+            "owner": service.owner_of(one).username,
             "archived": one.archived,
             "licenses": [{"tags": list(each.info.tags), "users": each.info.user_count, "key": each.key} for each in one.licenses],
         }

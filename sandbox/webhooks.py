@@ -12,6 +12,7 @@ import json
 import ssl
 import threading
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -33,6 +34,7 @@ class Delivery:
     url: str
     payload: dict[str, Any]
     queued_at: datetime
+    hook_id: int = 1
     delivered: bool = False
     status: int | None = None
     error: str = ""
@@ -43,7 +45,6 @@ class _Outgoing:
     delivery: Delivery
     body: bytes
     secret: str
-    hook_id: int
 
 
 def signature(secret: str, body: bytes) -> str:
@@ -57,10 +58,15 @@ def _certificates() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-class Deliverer:
-    """A queue with one worker. Thread-safe."""
+def _bytes_of(payload: dict[str, Any]) -> bytes:
+    return json.dumps(payload, separators=(",", ":")).encode()
 
-    def __init__(self) -> None:
+
+class Deliverer:
+    """A queue with one worker. Thread-safe. ``on_attempt`` is called on the worker after each attempt."""
+
+    def __init__(self, on_attempt: Callable[[], None]) -> None:
+        self._on_attempt = on_attempt
         self.deliveries: list[Delivery] = []
         self._queue: deque[_Outgoing] = deque()
         self._state = threading.Condition()
@@ -68,11 +74,11 @@ class Deliverer:
 
     def send(self, url: str, secret: str, event: str, payload: dict[str, Any], hook_id: int = 1) -> Delivery:
         """Queue ``payload`` as it is now; a later change of the issue does not alter what is delivered."""
-        body = json.dumps(payload, separators=(",", ":")).encode()
-        delivery = Delivery(str(uuid4()), event, str(payload.get("action", "")), url, json.loads(body), datetime.now(UTC))
+        body = _bytes_of(payload)
+        delivery = Delivery(str(uuid4()), event, str(payload.get("action", "")), url, json.loads(body), datetime.now(UTC), hook_id)
         with self._state:
             self.deliveries.append(delivery)
-            self._enqueue(_Outgoing(delivery, body, secret, hook_id))
+            self._enqueue(_Outgoing(delivery, body, secret))
         return delivery
 
     def redeliver(self, delivery_id: str, secret: str) -> Delivery:
@@ -83,8 +89,22 @@ class Deliverer:
                 raise KeyError(delivery_id)
             again = Delivery(earlier.id, earlier.event, earlier.action, earlier.url, earlier.payload, datetime.now(UTC))
             self.deliveries.append(again)
-            self._enqueue(_Outgoing(again, json.dumps(again.payload, separators=(",", ":")).encode(), secret, 1))
+            self._enqueue(_Outgoing(again, _bytes_of(again.payload), secret))
         return again
+
+    def load(self, deliveries: list[Delivery]) -> None:
+        """Go on from the deliveries that were kept."""
+        with self._state:
+            self.deliveries = deliveries
+
+    def take_up(self, hooks: Mapping[int, tuple[str, str]]) -> None:
+        """Send what nobody took, to the address and with the secret that its hook has now; what has no hook any more stays."""
+        with self._state:
+            waiting = [outgoing.delivery for outgoing in self._queue]
+            for one in self.deliveries:
+                if not one.delivered and one.hook_id in hooks and one not in waiting:
+                    one.error, (one.url, secret) = "", hooks[one.hook_id]
+                    self._enqueue(_Outgoing(one, _bytes_of(one.payload), secret))
 
     def wait_idle(self, timeout: float = 5.0) -> bool:
         """Block until everything queued was attempted; False when that took longer than ``timeout`` seconds."""
@@ -121,7 +141,7 @@ class Deliverer:
             "User-Agent": "GitHub-Hookshot/sandbox",
             "X-GitHub-Event": delivery.event,
             "X-GitHub-Delivery": delivery.id,
-            "X-GitHub-Hook-ID": str(outgoing.hook_id),
+            "X-GitHub-Hook-ID": str(delivery.hook_id),
             "X-Hub-Signature-256": signature(outgoing.secret, outgoing.body),
         }
         try:
@@ -129,3 +149,4 @@ class Deliverer:
             delivery.delivered = True
         except httpx.HTTPError as error:
             delivery.error = f"{type(error).__name__}: {error}"
+        self._on_attempt()

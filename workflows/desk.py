@@ -36,7 +36,7 @@ class Desk:
 
     def check(self, answer: Answer) -> None:
         """Refuse an answer that cannot be taken (an update's validator)."""
-        if why := refusal(self._own(answer), self.tasks, workflow.now()):
+        if why := refusal(self._own(answer), self.tasks):
             raise refused(why)
 
     def answer(self, answer: Answer) -> Task:

@@ -81,8 +81,13 @@ class TrialProcess(Process):
         return self.state.contact or Contact(email="")
 
     @property
+    def name(self) -> str:
+        """The company's name in channels, licence accounts and tags."""
+        return ids.company(self.input.domain)
+
+    @property
     def slug(self) -> str:
-        """The company's short name."""
+        """The company's short name, for its host."""
         return ids.slug(self.input.domain, self.policy.provisioning.slug_length)
 
     def said(self, key: str, text: str, *mention: Person | None) -> Post:

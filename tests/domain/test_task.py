@@ -21,7 +21,7 @@ CHECKS = (Check(name="fits_size", question="Does it fit?"), Check(name="right_co
 
 
 def why(sent: Answer, *tasks: Any) -> str | None:
-    return refusal(sent, list(tasks), MONDAY)
+    return refusal(sent, list(tasks))
 
 
 # --- refusals, in the order in which they are looked for ---------------------------------------------------------------------------------
@@ -90,12 +90,14 @@ def test_an_answer_longer_than_a_reason_may_be_is_no_answer() -> None:
 # --- the kinds of fields -----------------------------------------------------------------------------------------------------------------
 
 GOOD: dict[str, list[JsonValue]] = {
+    "domain": ["acme.com", "Acme.co.uk", " acme.example "],
     "text": ["acme.example", "Grüße", "x" * 2_000],
     "email": ["ada@acme.example", "ada+trial@mail.acme.example"],
     "integer": [1, 1_000_000, "1", " 200 ", "0005"],
     "date": ["2026-12-31", "2028-02-29"],
 }
 BAD: dict[str, list[JsonValue]] = {
+    "domain": ["acme", "acme.", ".com", "ada@acme.com", "acme corp.com", "https://acme.com", "a" * 260 + ".com", 7, ["acme.com"]],
     "text": [7, True, ["acme.example"], {"domain": "acme.example"}, "x" * 2_001],
     "email": [
         "ada",
@@ -127,6 +129,7 @@ def test_a_value_that_is_none_of_its_kind(kind: str, value: JsonValue) -> None:
         "email": "an e-mail address",
         "integer": "a whole number from 1 to 1,000,000",
         "date": "a date as YYYY-MM-DD",
+        "domain": "a domain, as acme.com",
     }[kind]
     assert field_fault(FieldSpec.model_validate({"name": "it", "asks": "what", "kind": kind}), value) == f"'it' must be {form} (what)"
 
@@ -178,3 +181,12 @@ def test_a_task_without_choices_is_no_task() -> None:
     spec = task().spec
     assert spec.choice("yes") == Choice(name="yes", label="Yes")
     assert spec.choice("perhaps") is None
+
+
+def test_a_choice_that_needs_every_check_is_refused_until_each_has_its_yes_or_no() -> None:
+    choice = Choice(name="qualify", label="Qualifies", every_check=True)
+    asked = task(checks=CHECKS)
+    asked.spec = asked.spec.model_copy(update={"choices": (choice,)})
+    said = why(answer(task=asked.id, choice="qualify", checks={"fits_size": True}), asked)
+    assert said == "'qualify' needs a yes or a no to every check; missing: right_contact"
+    assert why(answer(task=asked.id, choice="qualify", checks={"fits_size": True, "right_contact": False}), asked) is None

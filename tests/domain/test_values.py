@@ -14,12 +14,22 @@ from domain.trial import Stage, TrialInput, TrialState
 from tests.domain.make import ADA, MONDAY, POLICY, ce_request, started
 
 
-def test_a_value_refuses_a_misspelt_field_and_a_change() -> None:
+def test_a_value_is_frozen_and_one_of_a_newer_version_is_read() -> None:
     fact = Fact(name="domain", value="acme.com", source="signup form", as_of=MONDAY)
     with pytest.raises(ValidationError, match="frozen"):
         fact.value = "other.com"  # type: ignore[misc]
-    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
-        Fact.model_validate({**fact.model_dump(), "sauce": "x"})
+    assert Fact.model_validate({**fact.model_dump(), "mood": "x"}) == fact
+
+
+def test_a_policy_of_another_version_is_carried_on() -> None:
+    """An entry that an old start lacks is the shipped one's; an entry that only a newer version knows is dropped."""
+    raw = POLICY.model_dump(mode="json")
+    del raw["trial"]["d15"]
+    raw["trial"]["self_serve"]["base_days"] = 14
+    raw["trial"]["self_serve"]["mood"] = "sunny"
+    carried = TrialInput.model_validate({"domain": "acme.com", "policy": raw}).policy
+    assert carried.trial.d15 == POLICY.trial.d15
+    assert carried.trial.self_serve.base_days == 14
 
 
 def test_a_message_of_a_newer_version_is_read() -> None:

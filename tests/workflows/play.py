@@ -312,7 +312,7 @@ class Play:
 
     def licence(self, domain: str) -> dict[str, Any]:
         """The newest licence key of a company, as the licensing API has it."""
-        account = ids.slug(domain, self.policy.provisioning.slug_length)
+        account = ids.company(domain)
         made = [each for each in self.sandbox.world.services["licensing"].licenses.values() if each.subscription.owner.username == account]
         info = made[-1].info
         expires = info.expires_at if isinstance(info.expires_at, datetime) else datetime.fromtimestamp(info.expires_at, UTC)

@@ -199,7 +199,7 @@ def _channel(t: TrialProcess) -> tuple[SlackAct, ...]:
     if t.policy.trial.slack_mode == "thread":
         return ()
     o = t.state.owners
-    t.state.channel = f"cloud-trial-{t.slug}"
+    t.state.channel = f"cloud-trial-{t.name}"
     people = tuple(person.email for person in (o.ce, o.ae) if person)
     return (OpenChannel(key="slack.channel", name=t.state.channel, topic=f"Cloud trial of {t.state.company}", invite=people),)
 
@@ -242,7 +242,7 @@ async def _request_issue(t: TrialProcess) -> int:
         title=f"Cloud trial instance for {s.company}",
         intro=f"Please build a trial instance for {s.company}.",
         fields={
-            "customer": t.slug,
+            "customer": t.name,
             "ce_email": ce or "TODO",
             "customer_email": t.contact.email,
             "email_domain": t.input.domain.rpartition("@")[2],
@@ -415,9 +415,9 @@ async def own_key(t: TrialProcess, key: str, days: int) -> Receipt:
     issued = await t.effects.licensing(
         IssueKey(
             key=key,
-            account=t.slug,
+            account=t.name,
             purpose="trial",
-            tags=(*t.policy.license.trial.tags, f"customer:{t.slug}"),
+            tags=(*t.policy.license.trial.tags, f"customer:{t.name}"),
             seats=(s.request.seats if s.request else t.policy.license.trial.seats) + t.policy.license.production.seat_buffer,
             expires_at=(s.started_at or workflow.now()) + timedelta(days=days),
         )

@@ -53,7 +53,7 @@ async def _extended(t: TrialProcess, n: int, days: int, reason: str) -> None:
             key=f"extend.{n}",
             title=f"Extend the trial of {s.company} by {days} days",
             intro=f"Please extend the trial on {s.host}.",
-            fields={"customer": t.slug, "host": s.host, "additional_days": str(days), "trial_ends_on": ends},
+            fields={"customer": t.name, "host": s.host, "additional_days": str(days), "trial_ends_on": ends},
             labels=("team/cloud", "mi", "mi/extend-trial-request"),
         )
     )
@@ -79,7 +79,7 @@ async def convert(t: TrialProcess, message: Convert) -> End:
             title=f"Convert the trial of {s.company} to paid",
             intro=f"Please make {s.host} a production instance: it must not be torn down.",
             fields={
-                "customer": t.slug,
+                "customer": t.name,
                 "host": s.host,
                 "instance_type": "production",
                 "seats": str(message.seats),
@@ -104,9 +104,9 @@ async def _production_key(t: TrialProcess, seats: int, expires_at: datetime) -> 
     issued = await t.effects.licensing(
         IssueKey(
             key="key.production",
-            account=t.slug,
+            account=t.name,
             purpose="production",
-            tags=(*terms.tags, f"customer:{t.slug}"),
+            tags=(*terms.tags, f"customer:{t.name}"),
             seats=seats + terms.seat_buffer,
             expires_at=expires_at,
         )
@@ -135,7 +135,7 @@ async def terminate(t: TrialProcess, verdict: Verdict) -> End:
             key="teardown",
             title=f"Tear down the trial of {s.company}",
             intro=f"Please tear {s.host} down; give {t.policy.termination.notice_hours} hour's notice in the channel first. The data cannot be recovered.",
-            fields={"customer": t.slug, "host": s.host, "reason": why},
+            fields={"customer": t.name, "host": s.host, "reason": why},
             labels=("team/cloud", "mi", "mi/teardown-request"),
         )
     )

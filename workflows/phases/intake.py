@@ -182,7 +182,7 @@ async def triage(t: TrialProcess, why: str = "") -> Decision:
     t.enter(Stage.TRIAGE)
     s, free = t.state, t.state.case == "free_mail"
     t.spawn(t.effects.salesforce(lead(t)))
-    company = (FieldSpec(name="domain", asks="the company's own domain, as acme.com"),) if free else ()
+    company = (FieldSpec(name="domain", asks="the company's own domain, as acme.com", kind="domain"),) if free else ()
     due = ladder.due_in(t.policy, workflow.now(), t.policy.triage.first_touch_minutes / 60)
     spec = TaskSpec(
         kind="triage",
@@ -193,7 +193,7 @@ async def triage(t: TrialProcess, why: str = "") -> Decision:
         + (f"\nIt was tried before: {why}" if why else ""),
         role=Role.INBOUND_SDR,
         choices=(
-            Choice(name="qualify", label="Qualifies", fields=company),
+            Choice(name="qualify", label="Qualifies", fields=company, every_check=True),
             Choice(name="disqualify", label="Does not qualify: recommend self-hosting"),
         ),
         checks=checks(t.policy),
@@ -221,7 +221,7 @@ async def approval(t: TrialProcess, request: CeRequest) -> Decision:
         role=Role.CE_MANAGER,
         assignee=manager,
         choices=(
-            Choice(name="approve", label="Approve"),
+            Choice(name="approve", label="Approve", every_check=True),
             Choice(name="deny", label="Deny (it can be appealed through CE and AE leadership)"),
         ),
         checks=CE_REQUEST_CHECKS,
@@ -284,8 +284,8 @@ def refuse_company(t: TrialProcess, answer: Answer) -> str | None:
     if t.state.case != "free_mail" or answer.choice != "qualify":
         return None
     domain = str(answer.fields.get("domain", "")).strip().lower()
-    if domain in t.policy.routing.free_mail or not decide.is_host(domain):
-        return f"{domain!r} is no company's own domain: give it as acme.com, or disqualify"
+    if domain in t.policy.routing.free_mail:
+        return f"{domain!r} is a free-mail provider, no company's own domain: find that out, or disqualify"
     return None
 
 
