@@ -13,10 +13,10 @@ PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check bench clean
+.PHONY: help setup run demo test histories check bench clean
 
 help: ## Say what there is.
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with the pinned dependencies.
 
@@ -40,7 +40,12 @@ demo: $(READY) ## Play a dozen companies through every case.
 	@exec $(BIN)/tenure demo $(ARGS)
 
 test: $(READY) ## Run the tests.
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 2 $(ARGS)
+
+histories: $(READY) ## Record every scenario's histories anew, for the replay test.
+	rm -rf tests/histories
+	RECORD_HISTORIES=tests/histories $(BIN)/pytest tests/workflows
+	$(BIN)/python -m tests.replay.fingerprint
 
 check: $(READY) ## Style, types, the way of imports, the policy, the compose file.
 	$(BIN)/ruff check .
@@ -48,6 +53,7 @@ check: $(READY) ## Style, types, the way of imports, the policy, the compose fil
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/tenure policy check domain/policy.toml
+	@command -v docker-compose >/dev/null || { echo "docker-compose is needed to check docker-compose.yml; on Debian: apt-get install docker-compose" >&2; exit 1; }
 	docker-compose config -q
 
 bench: $(READY) ## Measure what it costs, each figure beside its goal.

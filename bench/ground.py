@@ -26,6 +26,7 @@ from temporalio.client import Client
 from activities.ledger import Ledger
 from activities.settings import PREFIX, Settings
 from domain import policy
+from domain.ids import TASK_QUEUE
 from starter import stack
 from starter.connect import connect
 from starter.supervise import Part, Supervisor, port_is_free
@@ -34,11 +35,11 @@ from starter.tenure import Tenure
 #: Seconds that a process may take to come up, and the server to write its counters out (they are flushed a few seconds late).
 PATIENCE = 60.0
 FLUSHED = 3.0
-#: Where the base ports may be moved to, all of them together.
-OFFSETS = range(12_000, 42_000)
+#: Where the base ports may be moved to, all of them together; below those that the system gives to outgoing connections.
+OFFSETS = range(1_000, 22_000)
 #: Where a worker to compare with finds the files that it needs.
 SCRIPT, RECEIPTS = "BENCH_SCRIPT", "BENCH_RECEIPTS"
-_ACTION = re.compile(r'^action\{(?P<labels>[^}]*)\} (?P<count>[0-9.e+]+)$', re.MULTILINE)
+_ACTION = re.compile(r"^action\{(?P<labels>[^}]*)\} (?P<count>[0-9.e+]+)$", re.MULTILINE)
 _TYPE = re.compile(r'action_type="([^"]+)"')
 
 
@@ -48,9 +49,9 @@ class Ground:
 
     settings: Settings
     data: Path
-    client: Client
-    ledger: Ledger
     children: Supervisor
+    client: Client = field(init=False)
+    ledger: Ledger = field(init=False)
     pids: dict[str, int] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
 
@@ -149,19 +150,38 @@ async def ground() -> AsyncIterator[Ground]:
         files = {SCRIPT: str(data / "script.json"), RECEIPTS: str(data / "receipts.json")}
         environment = stack.environment(settings, data, os.environ) | explicit(settings) | files
         async with Supervisor(data / "logs", environment) as children:
-            parts = {part.name: part for part in stack.parts(settings, data, with_sandbox=True)}
-            pids = {name: await children.start(parts[name]) for name in ("temporal", "sandbox")}
-            client = await connect(address=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
-            ledger = Ledger(settings.ledger_url)
-            ledger.create()
-            made = Ground(settings, data, client, ledger, children, pids)
-            await until(made.sandbox_answers, "the sandbox")
-            pids["worker"] = await children.start(parts["worker"])
-            await made.polled("tenure")
             try:
-                yield made
-            finally:
-                ledger.close()
+                async with _ready(Ground(settings, data, children)) as made:
+                    yield made
+            except BaseException:
+                _last_words(children)
+                raise
+
+
+@asynccontextmanager
+async def _ready(ground: Ground) -> AsyncIterator[Ground]:
+    """The parts, one after the other, each once the one before answers."""
+    settings, children = ground.settings, ground.children
+    parts = {part.name: part for part in stack.parts(settings, ground.data, with_sandbox=True)}
+    for name in ("temporal", "sandbox"):
+        ground.pids[name] = await children.start(parts[name])
+    ground.client = await connect(address=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
+    await until(ground.sandbox_answers, "the sandbox")
+    ground.ledger = Ledger(settings.ledger_url)
+    ground.ledger.create()
+    try:
+        ground.pids["worker"] = await children.start(parts["worker"])
+        await ground.polled(TASK_QUEUE)
+        yield ground
+    finally:
+        ground.ledger.close()
+
+
+def _last_words(children: Supervisor) -> None:
+    """What the parts wrote last: the directory with their logs is about to go."""
+    for log in sorted(children.log_of("any").parent.glob("*.log")):
+        for said in log.read_text(errors="replace").splitlines()[-5:]:
+            sys.stderr.write(f"{log.stem}: {said}\n")
 
 
 async def until(look: Callable[[], Awaitable[bool]], what: str) -> None:

@@ -32,5 +32,11 @@ async def steps(ground: Ground) -> list[Row]:
         row("steps per effect: billable actions", billed.total() / len(effects), "", goal=1.25, note=f"the server's counter: {counted}"),
         row("the whole trial: events", events, "", goal=160, note=said(left.counts)),
         row("the whole trial: workflow tasks", left.tasks, "", goal=28, note="the first, and one for whatever came since the last"),
-        row("the whole trial: history", left.bytes, "B", goal=45_000, note="as the server counts it; without a codec, which there is not yet"),
+        row(
+            "the whole trial: history",
+            left.bytes,
+            "B",
+            goal=45_000,
+            note="as the server counts it; without a codec, which there is not yet",
+        ),
     ]

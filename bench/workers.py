@@ -44,7 +44,7 @@ class Canned(Ledger):
         super().__init__(url)
         self._receipts = receipts
 
-    def once(self, effect: EffectId, *, do: Callable[[], Receipt], **how: Any) -> Receipt:  # type: ignore[override]
+    def once(self, effect: EffectId, *, do: Callable[[], Receipt], **how: Any) -> Receipt:
         """As ever, but for the outside system's part."""
         return super().once(effect, do=lambda: self._receipts[effect.key], **how)
 
@@ -68,6 +68,12 @@ def twin_activities() -> list[Callable[..., Any]]:
     return [named(name) for name in sorted({command.name for task in load().tasks for command in task.commands if command.name})]
 
 
+def receipts() -> dict[str, Receipt]:
+    """What each effect left behind in the trial before, by its key."""
+    kept: dict[str, object] = json.loads(Path(os.environ[RECEIPTS]).read_bytes())
+    return {key: Receipt.model_validate(value) for key, value in kept.items()}
+
+
 async def serve(kind: str, queue: str) -> None:
     """Work until SIGTERM."""
     stop = asyncio.Event()
@@ -79,8 +85,7 @@ async def serve(kind: str, queue: str) -> None:
                 await stop.wait()
             return
         settings = read_settings()
-        canned = {key: Receipt.model_validate(value) for key, value in json.loads(Path(os.environ[RECEIPTS]).read_bytes()).items()}
-        ledger = Canned(settings.ledger_url, canned)
+        ledger = Canned(settings.ledger_url, receipts())
         with activities(settings, ledger, _nobody) as made:
             ours = [used if _name(each) == "instance_usage" else each for each in made]
             async with _worker(client, queue, ALL, ours, threads):

@@ -11,10 +11,13 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import get_args
 
-from sandbox.core import World
+from sandbox.core import Mode, World
 from sandbox.server import bind, serve
+from sandbox.state import Keeper
 
 #: The SMTP port's distance from the HTTP port, when it is not given.
 SMTP_OFFSET = 25
@@ -25,7 +28,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.
     about = "Stand-ins for the outside systems, on one HTTP and one SMTP port."
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=about)
 
-    def option(name: str, default: str | None, about: str, kind: type = str) -> None:
+    def option(name: str, default: str | None, about: str, kind: Callable[[str], object] = str) -> None:
         variable = "SANDBOX_" + name.replace("-", "_").upper()
         parser.add_argument(f"--{name}", type=kind, default=environment.get(variable, default), help=f"{about} [{variable}]")
 
@@ -34,15 +37,24 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.
     option("smtp-port", None, f"SMTP port (the HTTP port + {SMTP_OFFSET}); 0 for any free one", int)
     option("webhook-url", "", "where GitHub's webhooks are sent")
     option("webhook-secret", "", "what signs them")
+    option("state", "", "file that keeps what the services hold over a restart (nothing is kept)")
+    option("cloud", "off", "how the scripted Cloud team begins: off or auto; what the state file says of it goes before", _mode)
+    option("cloud-delay", "0.2", "seconds until it acts in auto (%(default)s)", float)
     options = parser.parse_args(arguments)
     if options.smtp_port is None:
         options.smtp_port = options.port + SMTP_OFFSET if options.port else 0
     return options
 
 
+def _mode(text: str) -> Mode:
+    if text not in get_args(Mode):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither off nor auto")
+    return "auto" if text == "auto" else "off"
+
+
 async def run(options: argparse.Namespace) -> int:
     """Serve until a signal comes; returns the exit code."""
-    world = World(webhook_url=options.webhook_url)
+    world = World(webhook_url=options.webhook_url, cloud_mode=options.cloud, cloud_delay_seconds=options.cloud_delay)
     world.webhook_secret = options.webhook_secret or world.webhook_secret
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -53,7 +65,12 @@ async def run(options: argparse.Namespace) -> int:
     except OSError as error:
         say(f"cannot listen on {options.host}:{options.port} and :{options.smtp_port}: {error}; choose others with --port and --smtp-port")
         return 1
-    await serve(world, http, smtp, stop, lambda: say(f"sandbox on {world.public_url}, mail on {options.host}:{world.smtp_port}"))
+    keeper = Keeper(world, Path(options.state), say) if options.state else None
+
+    def ready() -> None:
+        say(f"sandbox on {world.public_url}, mail on {options.host}:{world.smtp_port}")
+
+    await serve(world, http, smtp, stop, ready, keeper)
     return 0
 
 

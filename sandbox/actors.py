@@ -87,7 +87,8 @@ class Actors:
         return {"issue": number, "did": await asyncio.to_thread(cloud.act, repo, repo.issues[number])}
 
     async def _task(self, cue: Cue) -> dict[str, Any]:
-        return await self._until(cue, lambda: self._open(cue))
+        task: dict[str, Any] = await self._until(cue, lambda: self._open(cue))
+        return task
 
     async def _open(self, cue: Cue) -> dict[str, Any] | None:
         if "domain" in cue:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox import actors, control, github, instances, mail, pagerduty, salesforce, slack
 from sandbox.core import World
@@ -29,6 +30,29 @@ SERVICES: dict[str, Callable[[World], ASGIApp]] = {
 
 #: The page loads nothing from elsewhere, and what it shows was written by others: it may run its own script and no other.
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-{nonce}'; connect-src 'self'; img-src data:"
+
+
+class Watch:
+    """Says after every request that something may have changed, save after those that only look: the page's and the control plane's.
+
+    A provider's GET counts, since some of them act: Slack takes every method by GET, and GitHub's repositories begin when they are named.
+    """
+
+    def __init__(self, app: ASGIApp, world: World) -> None:
+        self.app = app
+        self.world = world
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            if scope["type"] == "http" and not _only_looks(scope["method"], scope["path"]):
+                self.world.touched()
+
+
+def _only_looks(method: str, path: str) -> bool:
+    own = path in ("/", "/healthz") or path.startswith(("/services/", "/_sandbox/")) or "/_control" in path
+    return own and method in ("GET", "HEAD")
 
 
 def introduce(world: World) -> None:
@@ -62,4 +86,4 @@ def create_app(world: World) -> Starlette:
         Mount("/_sandbox", control.create_app(world)),
         *mounts,
     ]
-    return Starlette(routes=routes)
+    return Starlette(routes=routes, middleware=[Middleware(Watch, world=world)])

@@ -111,7 +111,8 @@ class Cloud:
         self.fail_next = 0
         self._taken: set[tuple[str, int, str]] = set()  # what it saw to, or will
         self._waiting: set[tuple[str, int, str]] = set()  # that of it which is still to be done
-        self._failing: set[int] = set()
+        self._failing: set[int] = set()  # runs by id, as the next
+        self._under_way: set[int] = set()
 
     def dump(self) -> CloudState:
         """What is to be kept."""
@@ -122,13 +123,15 @@ class Cloud:
         """Go on from what was kept; :meth:`resume` then sets it in motion."""
         self.mode, self.delay_seconds = state.mode, state.delay_seconds
         self.action_delay_seconds, self.fail_next = state.action_delay_seconds, state.fail_next
-        self._taken, self._waiting, self._failing = state.done, set(), state.failing
+        self._taken, self._waiting, self._failing, self._under_way = state.done, set(), state.failing, set()
 
     def resume(self) -> None:
         """Take up the runs that have not ended and, in ``auto``, the open issues that nobody has seen to."""
         with self._hub.lock:
-            for repo, run in [(repo, run) for repo in self._hub.repos.values() for run in repo.runs if run.status != "completed"]:
-                self._plan_run(repo, run)
+            for repo in self._hub.repos.values():
+                for run in repo.runs:
+                    if run.status != "completed" and run.id not in self._under_way:
+                        self._plan_run(repo, run)
             if self.mode == "auto":
                 self._pick_up_waiting()
 
@@ -182,11 +185,17 @@ class Cloud:
         if label in self._acts and key not in self._taken:
             self._taken.add(key)
             self._waiting.add(key)
-            self.agenda.after(self.delay_seconds, lambda: self._do(repo, issue, label))
+            self.agenda.after(self.delay_seconds, lambda: self._do_waiting(repo, issue, label))
+
+    def _do_waiting(self, repo: Repo, issue: Issue, label: str) -> None:
+        key = (repo.full_name, issue.number, label)
+        with self._hub.lock:
+            if key in self._waiting:  # unless it was done on demand meanwhile
+                self._waiting.discard(key)
+                self._do(repo, issue, label)
 
     def _do(self, repo: Repo, issue: Issue, label: str) -> None:
         with self._hub.lock:
-            self._waiting.discard((repo.full_name, issue.number, label))
             try:
                 self._acts[label](repo, issue, read_fields(issue.body))
             except Refused as reason:
@@ -242,6 +251,7 @@ class Cloud:
         self._plan_run(repo, run)
 
     def _plan_run(self, repo: Repo, run: Run) -> None:
+        self._under_way.add(run.id)
         step = self._start_run if run.status == "queued" else self._finish_run
         self.agenda.after(self.action_delay_seconds / 2, lambda: step(repo, run))
 
@@ -262,6 +272,7 @@ class Cloud:
                     self._unmake(host)
             self._log("run.completed", f"{run.title}: {conclusion}", repo=repo.full_name, run=run.id, host=host, conclusion=conclusion)
             self._failing.discard(run.id)
+            self._under_way.discard(run.id)
             self._hub.advance_run(repo, run, "completed", conclusion)
 
     # --- small steps, each one line in the log

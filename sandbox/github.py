@@ -131,16 +131,18 @@ class GitHub:
         A whole stack starts together, its receiver of webhooks last, and GitHub never repeats a webhook by itself: so this waits
         until somebody listens.
         """
-        self._resume(time.monotonic() + PATIENCE)
+        until = time.monotonic() + PATIENCE
+        self.cloud.agenda.after(0, lambda: self._resume(until))
 
     def _resume(self, until: float) -> None:
         if self.world.webhook_url and not listens(self.world.webhook_url) and time.monotonic() < until:
             self.cloud.agenda.after(LOOK, lambda: self._resume(until))
             return
-        hooks = {hook.id: (hook.url, hook.secret) for repo in list(self.hub.repos.values()) for hook in list(repo.hooks.values())}
-        own = {OWN_HOOK: (self.world.webhook_url, self.world.webhook_secret)} if self.world.webhook_url else {}
-        self.deliverer.take_up(hooks | own)
-        self.cloud.resume()
+        with self.hub.lock:
+            hooks = {hook.id: (hook.url, hook.secret) for repo in self.hub.repos.values() for hook in repo.hooks.values() if hook.active}
+            own = {OWN_HOOK: (self.world.webhook_url, self.world.webhook_secret)} if self.world.webhook_url else {}
+            self.deliverer.take_up(hooks | own)
+            self.cloud.resume()
 
     def seed(self, data: dict[str, Any]) -> None:
         """Set up: ``users`` (logins), ``labels`` ({repo: [names]}), ``search_lag_seconds``, ``rate_limit`` (enforced from then on),

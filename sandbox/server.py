@@ -10,6 +10,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 
 import uvicorn
@@ -19,6 +20,7 @@ from sandbox.app import create_app
 from sandbox.core import World
 from sandbox.faults import TRANSPORT
 from sandbox.mail import Listener
+from sandbox.state import Keeper
 
 #: Seconds that requests under way get to finish when the sandbox stops.
 GRACE = 1
@@ -60,13 +62,25 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-async def serve(world: World, http: socket.socket, smtp: socket.socket, stop: asyncio.Event, ready: Callable[[], None]) -> None:
-    """Serve ``world`` on two bound sockets until ``stop`` is set; calls ``ready`` once both answer. Closes the sockets."""
+async def serve(
+    world: World,
+    http: socket.socket,
+    smtp: socket.socket,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+    keeper: Keeper | None = None,
+) -> None:
+    """Serve ``world`` on two bound sockets until ``stop`` is set; calls ``ready`` once both answer. Closes the sockets.
+
+    With a ``keeper`` the world begins with what was kept of it, and is kept from then on.
+    """
     host, port = http.getsockname()[:2]
     world.public_url = f"http://{host}:{port}"
     world.smtp_port = smtp.getsockname()[1]
+    app = create_app(world)
+    keeping = keeper.begin() if keeper is not None else None
     config = uvicorn.Config(
-        create_app(world),
+        app,
         http=OpenProtocol,
         loop="asyncio",
         ws="none",
@@ -93,13 +107,16 @@ async def serve(world: World, http: socket.socket, smtp: socket.socket, stop: as
         if server.server_state.tasks:
             # Requests that outlived the grace were cancelled; they still have to notice.
             await asyncio.wait(server.server_state.tasks, timeout=0.5)
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.wait((keeping,))
 
 
 class SandboxServer:
     """The sandbox on a thread of this process, as a context manager.
 
     ``with SandboxServer() as sandbox:`` gives ``sandbox.url``, ``sandbox.smtp_port`` and ``sandbox.world``, whose log and faults
-    may be read and written directly. Port 0 means any free one.
+    may be read and written directly. Port 0 means any free one. With ``state`` it begins with what that file holds, and is kept in it.
     """
 
     def __init__(
@@ -111,10 +128,12 @@ class SandboxServer:
         smtp_port: int = 0,
         webhook_url: str = "",
         webhook_secret: str = "",
+        state: Path | None = None,
     ) -> None:
         self.world = world or World()
         self.world.webhook_url = webhook_url or self.world.webhook_url
         self.world.webhook_secret = webhook_secret or self.world.webhook_secret
+        self._keeper = Keeper(self.world, state) if state is not None else None
         self._host = host
         self._ports = (port, smtp_port)
         self._ready = threading.Event()
@@ -163,7 +182,7 @@ class SandboxServer:
         async def run() -> None:
             self._loop = asyncio.get_running_loop()
             self._stop = asyncio.Event()
-            await serve(self.world, http, smtp, self._stop, self._ready.set)
+            await serve(self.world, http, smtp, self._stop, self._ready.set, self._keeper)
 
         try:
             asyncio.run(run())

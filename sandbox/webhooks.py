@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import socket
 import ssl
 import threading
 from collections import deque
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -52,6 +54,17 @@ def signature(secret: str, body: bytes) -> str:
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
+def listens(url: str) -> bool:
+    """Whether anything accepts connections at the address of ``url``."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), timeout=1).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 @cache
 def _certificates() -> ssl.SSLContext:
     """The trusted certificates, read once: reading them anew would cost every delivery more than the delivery itself."""
@@ -68,6 +81,7 @@ class Deliverer:
     def __init__(self, on_attempt: Callable[[], None]) -> None:
         self._on_attempt = on_attempt
         self.deliveries: list[Delivery] = []
+        self._untaken: list[Delivery] = []
         self._queue: deque[_Outgoing] = deque()
         self._state = threading.Condition()
         self._working = False
@@ -96,15 +110,16 @@ class Deliverer:
         """Go on from the deliveries that were kept."""
         with self._state:
             self.deliveries = deliveries
+            self._untaken = [one for one in deliveries if not one.delivered]
 
     def take_up(self, hooks: Mapping[int, tuple[str, str]]) -> None:
-        """Send what nobody took, to the address and with the secret that its hook has now; what has no hook any more stays."""
+        """Send those of the loaded that nobody took, to the address and with the secret that their hook has now, if it still exists."""
         with self._state:
-            waiting = [outgoing.delivery for outgoing in self._queue]
-            for one in self.deliveries:
-                if not one.delivered and one.hook_id in hooks and one not in waiting:
+            for one in self._untaken:
+                if one.hook_id in hooks:
                     one.error, (one.url, secret) = "", hooks[one.hook_id]
                     self._enqueue(_Outgoing(one, _bytes_of(one.payload), secret))
+            self._untaken.clear()
 
     def wait_idle(self, timeout: float = 5.0) -> bool:
         """Block until everything queued was attempted; False when that took longer than ``timeout`` seconds."""
@@ -115,6 +130,7 @@ class Deliverer:
         """Forget what was delivered and what still waits."""
         with self._state:
             self._queue.clear()
+            self._untaken.clear()
             self.deliveries.clear()
 
     def _enqueue(self, outgoing: _Outgoing) -> None:

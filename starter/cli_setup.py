@@ -39,8 +39,7 @@ def demo(as_json: Json = False) -> None:
     from starter.demo import main
     from starter.place import find
 
-    settings = find().settings
-    raise typer.Exit(main(settings.data_dir, settings.port_offset, as_json))
+    raise typer.Exit(main(find(), as_json))
 
 
 @policy.command("show")

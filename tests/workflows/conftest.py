@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -35,7 +38,7 @@ FLAGS = {
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
-    keys: list[SearchAttributeKey[object]] = [STAGE, OWNER, DUE_AT, DOMAIN]  # type: ignore[list-item]
+    keys: list[SearchAttributeKey[Any]] = [STAGE, OWNER, DUE_AT, DOMAIN]
     flags = [part for key, value in FLAGS.items() for part in ("--dynamic-config-value", f"{key}={value}")]
     environment = await WorkflowEnvironment.start_time_skipping_v2(
         dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
@@ -55,7 +58,12 @@ def threads() -> ThreadPoolExecutor:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def play(
-    env: WorkflowEnvironment, settings: Settings, ledger: Ledger, sandbox: SandboxServer, threads: ThreadPoolExecutor
+    request: pytest.FixtureRequest,
+    env: WorkflowEnvironment,
+    settings: Settings,
+    ledger: Ledger,
+    sandbox: SandboxServer,
+    threads: ThreadPoolExecutor,
 ) -> AsyncIterator[Play]:
     queue = f"tenure-{uuid.uuid4().hex[:8]}"
     made = Play(env, queue, settings, ledger, sandbox)
@@ -73,5 +81,8 @@ async def play(
         async with worker:
             yield made
             failures = await made.failures()
+            if into := os.environ.get("RECORD_HISTORIES"):
+                name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")
+                await made.record(Path(into), name)
             await made.close()
     assert failures == []

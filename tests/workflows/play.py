@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -111,7 +114,12 @@ class Play:
         """A current generic key, as the rotation makes it."""
         terms = self.policy.license.generic
         key = IssueKey(
-            key="key", account="plg-trial", purpose="generic", tags=terms.tags, seats=terms.seats, expires_at=NOW + self.policy.generic_key_life
+            key="key",
+            account="plg-trial",
+            purpose="generic",
+            tags=terms.tags,
+            seats=terms.seats,
+            expires_at=NOW + self.policy.generic_key_life,
         )
         vault = Vault(self.ledger, self.settings.key())
         licensing = Licensing(self.settings, self.ledger, vault)
@@ -296,6 +304,11 @@ class Play:
         channel = self.sandbox.world.services["slack"].channels[row.receipt.data["channel"]]
         return str(channel.messages[row.receipt.ref]["text"])
 
+    def links(self, domain: str) -> list[str]:
+        """The share links that a trial made, oldest first."""
+        rows = sorted(self.ledger.effects(workflow=ids.trial(domain)), key=lambda row: row.number)
+        return [row.receipt.data["link"] for row in rows if row.receipt and "link" in row.receipt.data]
+
     async def closed(self, workflow_id: str, key: str) -> None:
         """Wait until the Cloud team has closed an issue."""
         hub = self.sandbox.world.services["github"].hub
@@ -382,6 +395,17 @@ class Play:
         """End what the test left running."""
         async for execution in self.env.client.list_workflows(f"TaskQueue='{self.queue}' AND ExecutionStatus='Running'"):
             await self.env.client.get_workflow_handle(execution.id).terminate("the test is over")
+
+    async def record(self, into: Path, test: str) -> None:
+        """Keep the history of every workflow of this test, for the replay test."""
+        into.mkdir(exist_ok=True)
+        count: dict[str, int] = {}
+        async for execution in self.env.client.list_workflows(f"TaskQueue='{self.queue}'"):
+            handle = self.env.client.get_workflow_handle(execution.id, run_id=execution.run_id)
+            kept = {"workflow_id": execution.id, "history": (await handle.fetch_history()).to_json()}
+            count[execution.workflow_type] = count.get(execution.workflow_type, 0) + 1
+            name = f"{execution.workflow_type}--{test}-{count[execution.workflow_type]}.json.gz"
+            (into / name).write_bytes(gzip.compress(json.dumps(kept).encode(), mtime=0))
 
     async def failures(self) -> list[str]:
         """Every failed workflow task of this test, in words: there must be none."""

@@ -13,7 +13,9 @@ CE = "ce-ada@tenure.example"
 async def waiting(play: Play, *names: str) -> list[str]:
     """Prequalified companies that sign up, one after the other, when the cap is reached: all of them wait."""
     domains = [play.company(name) for name in names]
-    play.crm(*({"Name": name.title(), "Domain__c": domain, "Trial_Prequalified__c": True} for name, domain in zip(names, domains, strict=True)))
+    play.crm(
+        *({"Name": name.title(), "Domain__c": domain, "Trial_Prequalified__c": True} for name, domain in zip(names, domains, strict=True))
+    )
     for name, domain in zip(names, domains, strict=True):
         answer = await play.signup(f"bo@{domain}", company=name.title())
         assert (answer.case, answer.outcome, answer.host) == ("2.2", "waitlisted", "")

@@ -56,7 +56,14 @@ async def test_the_cloud_team_moves_it_and_polling_finds_out(play: Play) -> None
     await play.answer(change, "verify", "verified", by=trial.ce)
     assert await play.ended(change) == "moved"
     assert play.effects(change) == {
-        0: ["github: domain_change", *WARNED[:1], f"registry: rehost:{new_host}", *WARNED[1:], "slack: task.move-1", "slack: task.verify-1"],
+        0: [
+            "github: domain_change",
+            *WARNED[:1],
+            f"registry: rehost:{new_host}",
+            *WARNED[1:],
+            "slack: task.move-1",
+            "slack: task.verify-1",
+        ],
     }
     assert play.effects(domain) == {0: day_0(host)}
 
@@ -133,7 +140,18 @@ async def test_nobody_says_whether_the_admin_consents(play: Play) -> None:
     assert [key for day in play.effects(change).values() for key in day] == [*WARNED, *chased]
 
 
-NO_HOSTS = ("", "   ", "acme", "https://code.acme.com", "code.acme.com/login", "code acme.com", "-code.acme.com", "code..acme.com", "ä.com", "1.2.3.4")
+NO_HOSTS = (
+    "",
+    "   ",
+    "acme",
+    "https://code.acme.com",
+    "code.acme.com/login",
+    "code acme.com",
+    "-code.acme.com",
+    "code..acme.com",
+    "ä.com",
+    "1.2.3.4",
+)
 
 
 async def test_no_host_at_all(play: Play) -> None:

@@ -80,7 +80,13 @@ async def test_it_does_not_qualify(play: Play) -> None:
     result = await play.ended(trial)
     assert (result["case"], result["end"]) == ("free_mail", "disqualified")
     assert play.effects(trial) == {
-        0: ["mail: mail.disqualified", "salesforce: crm.lead", "salesforce: crm.disqualified", "slack: task.triage-1", "slack: slack.disqualified"]
+        0: [
+            "mail: mail.disqualified",
+            "salesforce: crm.lead",
+            "salesforce: crm.disqualified",
+            "slack: task.triage-1",
+            "slack: slack.disqualified",
+        ]
     }
     assert len(play.box(email)) == 1
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
 from tests.workflows.play import Play, eventually
 
-ALL_YES = dict.fromkeys(["core_use_case", "fits_size", "right_contact", "code_host_reachable", "accepts_cloud_security", "next_step_agreed"], True)
+ALL_YES = dict.fromkeys(
+    ["core_use_case", "fits_size", "right_contact", "code_host_reachable", "accepts_cloud_security", "next_step_agreed"], True
+)
 THREE_CHECKS = {"deal_qualified": True, "technically_qualified": True, "review_passed": True}
 SDR = "sdr-iris@tenure.example"
 
 
-async def prequalified(play: Play, name: str = "acme", **account: object) -> tuple[str, str]:
+async def prequalified(play: Play, name: str = "acme", **account: Any) -> tuple[str, str]:
     """A prequalified company that has just signed up: its domain and host."""
     domain = play.company(name)
     play.crm({"Name": name.title(), "Domain__c": domain, "Trial_Prequalified__c": True, **account})
@@ -67,7 +70,7 @@ CONVERTED = [
 ]
 
 
-async def gone(play: Play, domain: str) -> object:
+async def gone(play: Play, domain: str) -> Any:
     """The Cloud team has torn the instance down."""
     await play.answer(domain, "teardown", "done", by="cloud-1@tenure.example")
     return await play.ended(domain)
@@ -98,7 +101,12 @@ async def test_case_2_2_prequalified_inactive_is_terminated_on_day_15(play: Play
 async def test_case_2_1_named_account_keeps_its_people_and_is_converted(play: Play) -> None:
     """A5, A14, A17, A19: the named SDR, AE and CE of the account; extended once by itself, activated, converted on day 28."""
     people = play.people("named_sdr", "ae", "ce")
-    named = {"Named_Account__c": True, "Named_SDR__c": people["named_sdr"], "Account_Executive__c": people["ae"], "Customer_Engineer__c": people["ce"]}
+    named: dict[str, Any] = {
+        "Named_Account__c": True,
+        "Named_SDR__c": people["named_sdr"],
+        "Account_Executive__c": people["ae"],
+        "Customer_Engineer__c": people["ce"],
+    }
     domain, host = await prequalified(play, **named)
     status = await play.status(domain)
     assert (status.case, status.sdr, status.ae, status.ce) == ("2.1", people["named_sdr"], people["ae"], people["ce"])
@@ -193,7 +201,13 @@ async def test_case_3_1_not_qualified(play: Play) -> None:
     await play.answer(domain, "triage", "disqualify", by=SDR, checks=checks, note="a team of three")
     assert (await play.ended(domain))["end"] == "disqualified"
     assert play.effects(domain) == {
-        0: ["mail: mail.disqualified", "salesforce: crm.lead", "salesforce: crm.disqualified", "slack: task.triage-1", "slack: slack.disqualified"]
+        0: [
+            "mail: mail.disqualified",
+            "salesforce: crm.lead",
+            "salesforce: crm.disqualified",
+            "slack: task.triage-1",
+            "slack: slack.disqualified",
+        ]
     }
 
 
@@ -276,7 +290,9 @@ async def test_case_3_2_disqualified_after_it_was_qualified_cancels_the_request(
     closed = await play.issue(domain, "request")
     assert (closed.number, closed.state, closed.state_reason) == (issue.number, "closed", "not_planned")
     assert play.registry.instance_of(domain) is None
-    assert {"github: request.cancel", "pagerduty: page.cancel", "mail: mail.disqualified", "registry: release"} <= set(play.effects(domain)[0])
+    assert {"github: request.cancel", "pagerduty: page.cancel", "mail: mail.disqualified", "registry: release"} <= set(
+        play.effects(domain)[0]
+    )
 
 
 async def test_case_3_2_without_a_ce_the_hand_off_waits(play: Play) -> None:
@@ -474,7 +490,7 @@ async def test_a16_a18_terminated_at_once_with_feedback_and_a_signup_while_it_is
 # --- the race of day 15: whoever comes first wins -----------------------------------------------------------------------------------
 
 
-async def refused(play: Play, domain: str, name: str, message: dict[str, object]) -> str:
+async def refused(play: Play, domain: str, name: str, message: dict[str, Any]) -> str:
     with pytest.raises(WorkflowUpdateFailedError) as caught:
         await play.update(domain, name, message)
     return str(getattr(caught.value.cause, "message", caught.value.cause))

@@ -280,9 +280,7 @@ async def test_nonsense_changes_nothing_and_a_skipped_rotation_is_none(play: Pla
     await play.task(rotate, "mend-licensing")
     for nonsense in ("retry", [1], {"task": "mend-licensing"}, None):
         await play.signal(rotate, "answer", nonsense)
-    assert "choose one of: retry, skip" in await play.refused(
-        rotate, "answer", {"task": "mend-licensing", "choice": "no", "by": GROWTH}
-    )
+    assert "choose one of: retry, skip" in await play.refused(rotate, "answer", {"task": "mend-licensing", "choice": "no", "by": GROWTH})
     await play.answer(rotate, "mend-licensing", "skip", by=GROWTH)
     assert await play.ended(rotate) == ""
     assert play.effects(rotate) == {0: ["slack: task.mend-licensing-1"]}

@@ -1,0 +1,127 @@
+"""Who puts the stories on: prepares the world, plays several companies at a time, and has what each of them needs at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import string
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import httpx
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from activities.registry import Registry
+from domain import ids
+from starter.demo.board import Board
+from starter.demo.company import Company
+from starter.demo.stories import Story
+from starter.demo.waiting import PATIENCE, Miss, eventually
+from starter.errors import TenureError, Unavailable
+from starter.place import Place, open_tenure
+from starter.skip import require_local
+from starter.tenure import Tenure
+
+#: Companies at once: enough to keep a small machine busy, few enough that each gets on.
+AT_ONCE = 6
+#: Seconds until a schedule is triggered again: longer than what it starts takes.
+AGAIN = 3.0
+
+
+class Director:
+    """What the stories share: Tenure, its public address and the sandbox's, and the pool that the instant ones draw from."""
+
+    def __init__(self, tenure: Tenure, place: Place, http: httpx.AsyncClient, board: Board) -> None:
+        assert place.stack is not None
+        self.tenure, self.board = tenure, board
+        self.web, self.sandbox = place.stack.web, place.stack.sandbox
+        self.registry = Registry(tenure.ledger)
+        self._http = http
+        self._turn = asyncio.Lock()
+        # Letters and digits that make no domain of another run.
+        self.tag = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(4))
+
+    @property
+    def client(self) -> Client:
+        """The server's."""
+        return self.tenure.client
+
+    async def play(self, stories: Sequence[Story]) -> list[Company]:
+        """Put all stories on; what went wrong with one stands in its company and stops no other."""
+        companies = [Company(self, story) for story in stories]
+        self.board.say("the CRM learns of the companies")
+        await self._known([company for company in companies if company.story.account])
+        self.board.say(f"{len(companies)} companies, at most {AT_ONCE} at once")
+        room = asyncio.Semaphore(AT_ONCE)
+        await asyncio.gather(*(self._one(company, room) for company in companies))
+        return companies
+
+    async def _one(self, company: Company, room: asyncio.Semaphore) -> None:
+        async with room:
+            try:
+                await company.story.play(company)
+            except (Miss, TenureError, RPCError, httpx.HTTPError, TimeoutError) as error:
+                company.fail(" ".join(str(error).split()) or type(error).__name__)
+            else:
+                company.over()
+
+    async def _known(self, companies: Sequence[Company]) -> None:
+        """Put the accounts into the CRM, and wait until its copy has them."""
+        accounts = [{"Name": each.story.name, "Domain__c": each.domain, **(each.story.account or {})} for each in companies]
+        await self.post(self.sandbox, "/_sandbox/seed", {"salesforce": {"accounts": accounts}})
+
+        def copied() -> bool:
+            return all(self.registry.account_of(company.domain) for company in companies)
+
+        await self._until_scheduled("the copy of the CRM's accounts", ids.ACCOUNT_SYNC, copied)
+
+    @asynccontextmanager
+    async def warm_instance(self) -> AsyncIterator[None]:
+        """Hold this while an instant company takes an instance from the pool: one waits for it, and nobody else of ours takes it."""
+        async with self._turn:
+            await self._until_scheduled("a warm instance", ids.POOL, lambda: bool(self.registry.warm_hosts()))
+            yield
+
+    async def _until_scheduled(self, what: str, schedule: str, there: Callable[[], bool]) -> None:
+        """Trigger a schedule until what it brings is there; a trigger is dropped while an earlier run is still at it."""
+
+        async def look() -> bool:
+            return await asyncio.to_thread(there)
+
+        for _ in range(int(PATIENCE / AGAIN)):
+            if await look():
+                return
+            await self.client.get_schedule_handle(schedule).trigger()
+            with suppress(Miss):
+                await eventually(what, look, within=AGAIN)
+        if not await look():
+            raise Unavailable(f"{what} did not come within {PATIENCE:.0f} seconds", f"Look at the schedule {schedule!r} in the Web UI")
+
+    async def cue(self, part: str, **cue: Any) -> dict[str, Any]:
+        """Give an actor the cue for a part; returns what they did (see ``sandbox/actors.py``)."""
+        return await self.post(self.sandbox, f"/_sandbox/people/{part}", {"tenure": self.web, **cue})
+
+    async def post(self, base: str, path: str, body: Any) -> dict[str, Any]:
+        """Post JSON, and read JSON. Raises :class:`Miss` when it is refused."""
+        return _read(path, await self._http.post(base + path, json=body))
+
+    async def get(self, base: str, path: str) -> dict[str, Any]:
+        """Read JSON. Raises :class:`Miss` when it is refused."""
+        return _read(path, await self._http.get(base + path))
+
+
+def _read(path: str, answer: httpx.Response) -> dict[str, Any]:
+    if answer.status_code >= 400:
+        raise Miss(f"{path}: {answer.status_code} {answer.text[:400]}")
+    read: dict[str, Any] = answer.json()
+    return read
+
+
+@asynccontextmanager
+async def open_director(place: Place, board: Board) -> AsyncIterator[Director]:
+    """A director on a running local stack. Raises :class:`~starter.errors.TenureError` when it cannot be reached, or its time not skipped."""
+    async with open_tenure(place) as tenure, httpx.AsyncClient(trust_env=False, timeout=60) as http:
+        await require_local(tenure.client, place.cluster)
+        yield Director(tenure, place, http, board)
