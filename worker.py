@@ -26,6 +26,7 @@ from starter.errors import TenureError, Unavailable
 from starter.place import read_policy, read_settings
 from starter.run import run_cli
 from starter.tenure import Tenure
+from workflows.inbound import OnePayload
 
 #: Activities at once: the size of the thread pool, and the slots that the server may fill, so that none is taken that waits for a thread.
 SLOTS = 32
@@ -46,6 +47,7 @@ def worker(client: Client, workflows: Sequence[type], activities: Sequence[Calla
         activities=activities,
         activity_executor=threads,
         max_concurrent_activities=SLOTS,
+        interceptors=[OnePayload()],
         graceful_shutdown_timeout=GRACE,
     )
 

@@ -33,7 +33,7 @@ def activities(settings: Settings, ledger: Ledger, sign_up: SignUp) -> Iterator[
     pagerduty = PagerDuty(settings, ledger)
     registry, pool = Registry(ledger), Pool(ledger)
     clients = (github, salesforce, instances, licensing, pagerduty)
-    made = [
+    made: list[Callable[..., Any]] = [
         slack.slack,
         github.github,
         github.issue,

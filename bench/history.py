@@ -88,6 +88,6 @@ def actions(events: Sequence[HistoryEvent]) -> Counter[str]:
     return found
 
 
-def said(counts: Counter[str]) -> str:
-    """A count in words, the most frequent first."""
-    return ", ".join(f"{name.lower().replace('_', ' ')} {number}" for name, number in counts.most_common())
+def said(counts: Counter[str], over: int = 1) -> str:
+    """A count in words, the most frequent first; ``over`` so many runs, the mean of one."""
+    return ", ".join(f"{name.lower().replace('_', ' ')} {number / over:g}" for name, number in counts.most_common())

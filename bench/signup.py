@@ -7,8 +7,10 @@ import statistics
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
@@ -48,14 +50,24 @@ async def _calls(ground: Ground, company: Company) -> Row:
     beside = counted.pop("PatchSchedule", 0)  # the pool's refill, sent after the answer
     handle = ground.client.get_workflow_handle(company.workflow)
     await at_rest(handle)
-    before: Counter[str] = Counter()
-    for event in (await left_by(handle)).events:
-        if kind(event) == "WORKFLOW_EXECUTION_UPDATE_COMPLETED":
-            break
-        before[kind(event)] += 1
-    pure = not before["ACTIVITY_TASK_SCHEDULED"] and before["MARKER_RECORDED"] <= 1
-    note = f"{dict(counted)}; before the answer {before['MARKER_RECORDED']} local and {before['ACTIVITY_TASK_SCHEDULED']} remote activities"
-    return row("sign-up: calls before the answer", counted.total(), "", goal=1, holds=pure, note=note + "; then a refill" * bool(beside))
+    local, remote = _before_the_answer((await left_by(handle)).events)
+    note = f"{dict(counted)}; {local} local and {remote} remote activities before the answer" + "; then a refill" * bool(beside)
+    return row("sign-up: calls before the answer", counted.total(), "", goal=1, holds=(local, remote) in ((0, 0), (1, 0)), note=note)
+
+
+def _before_the_answer(events: Sequence[HistoryEvent]) -> tuple[int, int]:
+    """Local and remote activities that the first update's answer waits for: it leaves when its whole workflow task is completed."""
+    task, remote = 0, 0
+    for event in events:
+        match kind(event):
+            case "WORKFLOW_TASK_COMPLETED":
+                task = event.event_id
+            case "WORKFLOW_EXECUTION_UPDATE_COMPLETED":
+                break
+            case "ACTIVITY_TASK_COMPLETED":
+                remote += 1
+    markers = [event.marker_recorded_event_attributes.workflow_task_completed_event_id for event in events]
+    return sum(0 < marker <= task for marker in markers), remote
 
 
 async def _alone(ground: Ground, needed: list[Company]) -> Row:

@@ -1,10 +1,13 @@
-"""Steps per effect, and the whole trial: exact counts from one trial's history, the server's own counter, and the ledger."""
+"""Steps per effect, and the whole trial: exact counts from a few trials' histories, the server's own counter, and the ledger."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 from bench.ground import Ground
-from bench.history import actions, left_by, said
+from bench.history import Left, actions, left_by, said
 from bench.report import Row, row
+from bench.script import read
 from bench.trial import companies, whole
 
 #: What one sequential activity and one upsert per effect cost, and what one activity per stage costs (measured on this engine).
@@ -14,29 +17,36 @@ ALONE = "one activity per effect: 9.6 events, 2.6 actions"
 OF_MOVING = "grpc_UpdateWorkflowExecutionOptions"
 
 
-async def steps(ground: Ground) -> list[Row]:
-    """Events and billable actions for each effect on the world; events, workflow tasks and bytes of the whole trial."""
-    [company] = await companies(ground, 1)
+async def steps(ground: Ground, *, trials: int) -> list[Row]:
+    """Events and billable actions for each effect on the world; events, workflow tasks and bytes of the whole trial.
+
+    Every count is exact; from one trial to the next they differ by what happens to end at the same moment, hence the few ``trials``.
+    """
+    needed = await companies(ground, trials)
     before = await ground.billed()
-    handle = await whole(ground, ground.tenure, company)
+    handles = [await whole(ground, ground.tenure, company) for company in needed]
     billed = await ground.billed() - before
     billed.pop(OF_MOVING, None)
-    left = await left_by(handle)
-    effects = [each for each in ground.ledger.effects(workflow=handle.id) if each.done_at]
-    events, by_rule = len(left.events), actions(left.events)
-    beside = billed.total() - by_rule.total()
-    check = f"{by_rule.total()} by the rules from the history, {beside} that leave no event there (heartbeats)"
-    counted = f"{said(billed)}; {check}"
+    left = [await left_by(handle) for handle in handles]
+    effects = [sum(each.done_at is not None for each in ground.ledger.effects(workflow=handle.id)) for handle in handles]
+    events, tasks = [len(each.events) for each in left], [each.tasks for each in left]
+    by_rule = sum((actions(each.events) for each in left), Counter[str]())
+    silent = (billed.total() - by_rule.total()) / trials
+    counted = said(billed, trials)
+    check = f"{by_rule.total() / trials:g} a trial by the rules from its history, {silent:g} that leave no event there: heartbeats"
+    without_codec = "as the server counts it; without a codec, which there is not yet"
+    per_effect = [number / effect for number, effect in zip(events, effects, strict=True)]
     return [
-        row("steps per effect: events", events / len(effects), "", goal=5.0, note=f"{events} events for {len(effects)} effects; {ALONE}"),
-        row("steps per effect: billable actions", billed.total() / len(effects), "", goal=1.25, note=f"the server's counter: {counted}"),
-        row("the whole trial: events", events, "", goal=160, note=said(left.counts)),
-        row("the whole trial: workflow tasks", left.tasks, "", goal=28, note="the first, and one for whatever came since the last"),
-        row(
-            "the whole trial: history",
-            left.bytes,
-            "B",
-            goal=45_000,
-            note="as the server counts it; without a codec, which there is not yet",
-        ),
+        row("steps per effect: events", per_effect, "", goal=5.0, note=f"{effects[0]} effects; {ALONE}"),
+        row("steps per effect: billable actions", billed.total() / sum(effects), "", goal=1.25, note=f"{counted}; {check}"),
+        row("the whole trial: events", events, "", goal=160, note=said(left[0].counts)),
+        row("the whole trial: workflow tasks", tasks, "", goal=28, note=NOTHING_NEW.format(_idle(left[0]))),
+        row("the whole trial: history", [each.bytes for each in left], "B", goal=45_000, note=without_codec),
     ]
+
+
+NOTHING_NEW = "{} of them had nothing to do: an activity had ended that nobody waited for"
+
+
+def _idle(left: Left) -> int:
+    return sum(not task.commands for task in read(left.events).tasks)

@@ -11,7 +11,7 @@ the task is open, read it, and answer it under their own address. All cues are `
                ``{tenure, domain, issue}``: the issue that the trial raised under that name (``extend-1``, ``convert``).
 =============  ================================================================================================================
 
-A part that is not there within ``patience`` seconds (20) is answered 504, a request that Tenure refused 502; ``error`` says which.
+A part that is not there within ``patience`` seconds (40) is answered 504, a request that Tenure refused 502; ``error`` says which.
 A task of a trial is looked up by ``domain``, one of any other workflow by ``workflow``.
 """
 
@@ -34,8 +34,11 @@ from sandbox.core import World
 from sandbox.org import MAIL_DOMAIN, PEOPLE
 
 #: Seconds within which a part comes up, unless the cue says otherwise; and between two looks for it.
-PATIENCE = 20.0
+PATIENCE = 40.0
 BETWEEN_LOOKS = 0.15
+#: Seconds that one look may take; and the most tasks that the list gives.
+LOOK = 3.0
+MOST_TASKS = 100
 
 Cue = dict[str, Any]
 
@@ -67,19 +70,21 @@ class Actors:
         fails = cue.get("fails", ())
         checks = {check["name"]: check["name"] not in fails for check in task["checks"]}
         body = {"choice": cue["choice"], "by": who, "note": cue.get("note", ""), "checks": checks, "fields": cue.get("fields", {})}
-        said = await self._tenure(cue, "POST", f"/api/tasks/{task['id']}/answer", body)
-        return {"task": task["id"], "title": task["title"], "role": task["role"], "by": who, "choice": cue["choice"], "said": said["done"]}
+        said = await self._say(cue, f"/api/tasks/{task['id']}/answer", body)
+        return {"task": task["id"], "title": task["title"], "role": task["role"], "by": who, "choice": cue["choice"], "said": said}
 
     async def decide(self, cue: Cue) -> dict[str, Any]:
         """The trial's CE decides unasked; returns who did, and what Tenure said."""
-        trial = await self._tenure(cue, "GET", f"/api/trials/{cue['domain']}")
+        trial = await self._until(cue, "trial", lambda: self._look(cue, f"/api/trials/{cue['domain']}"))
         who = trial["status"]["ce"] or somebody("ce")
-        said = await self._tenure(cue, "POST", f"/api/trials/{cue['domain']}/{cue['act']}", {**cue.get("body", {}), "by": who})
-        return {"by": who, "said": said["done"]}
+        return {"by": who, "said": await self._say(cue, f"/api/trials/{cue['domain']}/{cue['act']}", {**cue.get("body", {}), "by": who})}
 
     async def build(self, cue: Cue) -> dict[str, Any]:
         """The Cloud team does an issue; returns its number and the label that said what to do."""
-        number = issue_of(await self._task(cue)) if "task" in cue else await self._until(cue, lambda: self._raised(cue))
+        if "task" in cue:
+            number = issue_of(await self._task(cue))
+        else:
+            number = await self._until(cue, f"issue {cue['issue']}", lambda: self._raised(cue))
         hub, cloud = self._world.services["github"].hub, self._world.services["cloud"]
         repo = next((repo for repo in hub.repos.values() if number in repo.issues), None)
         if repo is None:
@@ -87,40 +92,57 @@ class Actors:
         return {"issue": number, "did": await asyncio.to_thread(cloud.act, repo, repo.issues[number])}
 
     async def _task(self, cue: Cue) -> dict[str, Any]:
-        task: dict[str, Any] = await self._until(cue, lambda: self._open(cue))
+        task: dict[str, Any] = await self._until(cue, f"task {cue['task']}", lambda: self._open(cue))
         return task
 
     async def _open(self, cue: Cue) -> dict[str, Any] | None:
         if "domain" in cue:
-            tasks = (await self._tenure(cue, "GET", f"/api/trials/{cue['domain']}"))["tasks"]
+            tasks = (await self._look(cue, f"/api/trials/{cue['domain']}") or {}).get("tasks", [])
         else:
-            tasks = [task for task in await self._tenure(cue, "GET", "/api/tasks?limit=100") if task["workflow"] == cue["workflow"]]
+            everybodys = await self._look(cue, f"/api/tasks?limit={MOST_TASKS}") or []
+            tasks = [task for task in everybodys if task["workflow"] == cue["workflow"]]
         return next((task for task in tasks if cue["task"] in (task["kind"], task["task"])), None)
 
     async def _raised(self, cue: Cue) -> int:
-        trial = await self._tenure(cue, "GET", f"/api/trials/{cue['domain']}")
-        return int(trial["status"]["issues"].get(cue["issue"], 0))
+        trial = await self._look(cue, f"/api/trials/{cue['domain']}")
+        return int(trial["status"]["issues"].get(cue["issue"], 0)) if trial else 0
 
-    async def _until(self, cue: Cue, look: Callable[[], Awaitable[Any]]) -> Any:
+    async def _until(self, cue: Cue, part: str, look: Callable[[], Awaitable[Any]]) -> Any:
         patience = float(cue.get("patience", PATIENCE))
         give_up = time.monotonic() + patience
         while not (found := await look()):
             if time.monotonic() > give_up:
-                part = cue.get("task") or f"issue {cue.get('issue')}"
-                raise HTTPException(504, f"{cue.get('domain') or cue.get('workflow')}: no {part} within {patience:g} seconds")
+                raise HTTPException(504, f"{cue.get('domain') or cue['workflow']}: no {part} within {patience:g} seconds")
             await asyncio.sleep(BETWEEN_LOOKS)
         return found
 
-    async def _tenure(self, cue: Cue, method: str, path: str, body: Cue | None = None) -> Any:
+    async def _look(self, cue: Cue, path: str) -> Any:
+        """Read; None for what is not there (yet) or does not answer now. Whoever looks will look again."""
         try:
-            answer = await self._http.request(method, str(cue["tenure"]).rstrip("/") + path, json=body)
+            answer = await self._http.get(_address(cue, path), timeout=LOOK)
+        except httpx.TimeoutException:
+            return None
         except httpx.HTTPError as error:
             raise HTTPException(502, f"{path}: Tenure does not answer ({type(error).__name__})") from error
-        if answer.status_code == 404 and method == "GET":
-            return {"tasks": [], "status": {"issues": {}, "ce": ""}}  # not begun yet: there is nothing to do, as long as patience lasts
-        if answer.status_code >= 400:
-            raise HTTPException(502, f"{path}: {answer.status_code} {answer.text[:500]}")
-        return answer.json()
+        return None if answer.status_code in (404, 503) else _read(path, answer)
+
+    async def _say(self, cue: Cue, path: str, body: Cue) -> str:
+        """Write; returns what Tenure did, in words."""
+        try:
+            answer = await self._http.post(_address(cue, path), json=body)
+        except httpx.HTTPError as error:
+            raise HTTPException(502, f"{path}: Tenure does not answer ({type(error).__name__})") from error
+        return str(_read(path, answer)["done"])
+
+
+def _address(cue: Cue, path: str) -> str:
+    return str(cue["tenure"]).rstrip("/") + path
+
+
+def _read(path: str, answer: httpx.Response) -> Any:
+    if answer.status_code >= 400:
+        raise HTTPException(502, f"{path}: {answer.status_code} {answer.text[:500]}")
+    return answer.json()
 
 
 def create_app(world: World) -> Starlette:

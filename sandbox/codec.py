@@ -44,8 +44,8 @@ def _fields(kind: type) -> dict[str, Any]:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(kind):
-        return kind(**{name: _read(hint, value[name]) for name, hint in _fields(cast(type, kind)).items() if name in value})
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return kind(**{name: _read(hint, value[name]) for name, hint in _fields(kind).items() if name in value})
     if kind is datetime:
         return datetime.fromisoformat(value)
     origin, inner = get_origin(kind), get_args(kind)

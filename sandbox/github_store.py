@@ -220,7 +220,9 @@ class Hub:
     def add_user(self, login: str, kind: str = "User") -> User:
         """The account of that login, made when it is new."""
         with self.lock:
-            return self.users.setdefault(login.lower(), User(login, next(self._ids), kind))
+            if login.lower() not in self.users:
+                self.users[login.lower()] = User(login, next(self._ids), kind)
+            return self.users[login.lower()]
 
     def repo(self, owner: str, name: str) -> Repo:
         """The repository; made on first use, so that any configured name works."""
@@ -326,7 +328,9 @@ class Hub:
         with self.lock:
             if not name or len(name) > 50:
                 raise Invalid("Label", "name", "invalid" if name else "missing_field", value=name or None)
-            return repo.labels.setdefault(name.lower(), Label(next(self._ids), name))
+            if name.lower() not in repo.labels:
+                repo.labels[name.lower()] = Label(next(self._ids), name)
+            return repo.labels[name.lower()]
 
     def create_label(self, repo: Repo, name: str, color: str = DEFAULT_LABEL_COLOR, description: str | None = None) -> Label:
         """A new label; Invalid ``already_exists`` when the name is taken."""

@@ -69,10 +69,9 @@ class Org:
     def load(self, state: OrgState) -> None:
         """Go on from what was kept; fields that an object has got since are empty."""
         with self.lock:
-            self.records = {
-                name: {key: dict.fromkeys(f.name for f in sobject.fields.values()) | held for key, held in state.records.get(name, {}).items()}
-                for name, sobject in OBJECTS.items()
-            }
+            for name, sobject in OBJECTS.items():
+                empty = dict.fromkeys(field.name for field in sobject.fields.values())
+                self.records[name] = {key: empty | held for key, held in state.records.get(name, {}).items()}
             self.acting_user, self._numbers = state.acting_user, Numbers(state.following)
 
     def seed(self, data: dict[str, Any]) -> None:

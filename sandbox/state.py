@@ -111,14 +111,14 @@ class Keeper:
             self._set_aside(str(error))
 
     def save(self) -> None:
-        """Write the world as it is now, unless the file says so already. What goes wrong is told once, and tried again the next time."""
+        """Write the world as it is now, unless the file says so already. What goes wrong is told once, and tried again at the next change."""
         try:
             now = snapshot(self._world)
             if _digest(now) == self._written:
                 return
             self._replace(now)
             self._written, self._complaint = _digest(now), ""
-        except (OSError, TypeError, ValueError) as error:
+        except (OSError, TypeError, ValueError, RuntimeError) as error:
             complaint = f"the sandbox cannot keep its state in {self._path}: {error}"
             if complaint != self._complaint:
                 self._say(complaint)
@@ -134,8 +134,6 @@ class Keeper:
                     loop.call_soon_threadsafe(changed.set)
 
         self._world.on_change = on_change
-        if not self._written:
-            on_change()
         try:
             while True:
                 await changed.wait()

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 METRICS_PORT = 9833
 #: Seconds until the stack must be healthy; it takes about a tenth of this on a small machine.
 START = 60.0
+#: Seconds that the scripted Cloud team lets a request wait.
+CLOUD_DELAY = 3.0
 #: Longer than the worker's own graceful shutdown, so that it is never killed while it still drains.
 WORKER_GRACE = 40.0
 
@@ -88,9 +90,12 @@ def parts(settings: Settings, data: Path, with_sandbox: bool) -> list[Part]:
     python = sys.executable
     children = [Part("temporal", tuple(command), layer=0)]
     if with_sandbox:
-        sandbox = (python, "-m", "sandbox", "--port", str(settings.sandbox_port), "--smtp-port", str(settings.smtp_port))
+        sandbox: tuple[str, ...] = (python, "-m", "sandbox", "--port", str(settings.sandbox_port), "--smtp-port", str(settings.smtp_port))
         hook = f"http://127.0.0.1:{settings.web_port}/webhooks/github"
-        children.append(Part("sandbox", (*sandbox, "--webhook-url", hook), layer=1))
+        sandbox += ("--webhook-url", hook, "--state", str(data / "sandbox.state"))
+        # Who tries the stack has no Cloud team, so the scripted one answers, after a moment in which its issue can be seen to be open.
+        sandbox += ("--cloud", "auto", "--cloud-delay", str(CLOUD_DELAY))
+        children.append(Part("sandbox", sandbox, layer=1))
     children.append(Part("web", (python, "-m", "starter.web", "--port", str(settings.web_port)), layer=2))
     children.append(Part("worker", (python, str(_ROOT / "worker.py")), layer=2, grace=WORKER_GRACE))
     return children

@@ -92,24 +92,34 @@ class Trial:
     # --- a signup, a request: the answer is the routing decision ---------------------------------------------------------------------
 
     @workflow.update
-    async def signup(self, signup: Signup) -> SignupAnswer:
+    async def signup(self, raw: Any = None) -> SignupAnswer:
         """Route a signup (A3). The second of one domain meets the first one here."""
+        signup = inbox.parsed(Signup, raw)
         return await self.routing.run(lambda: intake.route(self.t, signup))
 
-    @workflow.update
-    async def request(self, request: CeRequest) -> SignupAnswer:
-        """A CE requests a trial (A28)."""
-        return intake.request(self.t, request)
+    @signup.validator
+    def _may_sign_up(self, raw: Any = None) -> None:
+        inbox.parsed(Signup, raw)
 
     @workflow.update
-    async def join(self, ask: JoinAsk) -> str:
+    async def request(self, raw: Any = None) -> SignupAnswer:
+        """A CE requests a trial (A28)."""
+        return intake.request(self.t, inbox.parsed(CeRequest, raw))
+
+    @request.validator
+    def _may_request(self, raw: Any = None) -> None:
+        inbox.parsed(CeRequest, raw)
+
+    @workflow.update
+    async def join(self, raw: Any = None) -> str:
         """A person of the domain is blocked and wants in (A22)."""
-        self.t.spawn(intake.join(self.t, ask))
+        self.t.spawn(intake.join(self.t, inbox.parsed(JoinAsk, raw)))
         when = "" if self.t.state.started_at else " as soon as the instance is ready"
         return f"the admin is told{when}, and the request is followed up"
 
     @join.validator
-    def _may_join(self, ask: JoinAsk) -> None:
+    def _may_join(self, raw: Any = None) -> None:
+        inbox.parsed(JoinAsk, raw)
         closing = self.t.state.stage is Stage.TEARDOWN or self.t.state.end is not None
         inbox.refuse("the instance is being torn down: sign up again, and a new trial starts after it" if closing else None)
 

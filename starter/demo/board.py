@@ -51,17 +51,17 @@ class Board:
         """What happens to all of them."""
         self._whole = whole
         if self.plain:
-            self.plain.print(f"{elapsed(self._began):>7}  {whole}", markup=False, highlight=False)
+            self.plain.print(f"{elapsed(self._began):>7}  {whole}", markup=False, soft_wrap=True)
 
     def tell(self, name: str, last: str, *, state: State = "plays", day: int | None = None, stage: str = "") -> None:
         """Something happened to a company."""
         line = self.lines[name]
-        line.state, line.last = state, last
+        again, line.state, line.last = last == line.last, state, last
         line.day = line.day if day is None else day
         line.stage = stage or line.stage
-        if self.plain:
+        if self.plain and not again:
             when = "" if line.day is None else f"day {line.day}"
-            self.plain.print(f"{elapsed(self._began):>7}  {name:<10} {when:<7} {line.stage:<13} {last}", markup=False, highlight=False)
+            self.plain.print(f"{elapsed(self._began):>7}  {name:<10} {when:<7} {line.stage:<13} {last}", markup=False, soft_wrap=True)
 
     def __rich__(self) -> Group:
         """The table, with the time below it."""

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from domain import ids
 from domain.trial import TrialResult
 from starter import skip
-from starter.demo.waiting import Miss, eventually
+from starter.demo.waiting import PATIENCE, Miss, eventually
 
 if TYPE_CHECKING:
     from starter.demo.director import Director
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 #: Where the people with a free-mail address have it.
 FREE_MAIL = "gmail.com"
-#: Seconds that a workflow may take to end once everything is done.
-LAST_STEPS = 30.0
 
 
 @dataclass
@@ -126,7 +124,7 @@ class Company:
         """Support calls them back and signs them up, which makes an instant trial."""
         async with self._director.warm_instance():
             await self.answered("rescue", "provision", workflow=rescue)
-            await self._director_handle(rescue).result()
+            await asyncio.wait_for(self._director.client.get_workflow_handle(rescue).result(), PATIENCE)
         await self._began(self.domain, "is signed up by support")
 
     async def built(self, task: str, *, workflow: str = "") -> None:
@@ -167,8 +165,7 @@ class Company:
         """Wait for the trial's end, and compare; ``beside`` is a process that goes with it."""
         trial = self.played[-1]
         handle = self._director.client.get_workflow_handle(trial.workflow, run_id=trial.run, result_type=TrialResult)
-        async with asyncio.timeout(LAST_STEPS):
-            result = await handle.result()
+        result = await asyncio.wait_for(handle.result(), PATIENCE)
         decisions = {decision["what"]: decision["outcome"] for decision in (await self.view())["dossier"]}
         trial.end, trial.case = result.end, result.case
         if result.case == "3":  # routing knows case 3 only; the SDR's answer makes two of it
@@ -215,9 +212,6 @@ class Company:
         self.played.append(Played(domain, view["workflow"], view["run"], beside=self.beside))
         self.beside = []
         self.tell(last, stage=view["status"]["stage"])
-
-    def _director_handle(self, workflow: str) -> Any:
-        return self._director.client.get_workflow_handle(workflow)
 
     def _expect(self, what: str, got: object, expected: object) -> None:
         if got != expected:

@@ -152,7 +152,7 @@ async def _history(director: Director, execution: WorkflowExecution) -> History:
 
 async def _row(director: Director, company: Company, trial: Played, histories: dict[tuple[str, str], History]) -> Row:
     ledger = director.tenure.ledger
-    own = f"{trial.workflow}/{trial.run[:8]}."
+    own = f"{trial.workflow}/{trial.run[-8:]}."
     effects = await asyncio.to_thread(ledger.effects, workflow=trial.workflow)
     done = sum(row.done_at is not None and row.subject.startswith(own) for row in effects)
     for workflow in trial.beside:

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 #: Seconds until what was asked for must be there, and between two looks for it.
-PATIENCE = 30.0
+PATIENCE = 45.0
 BETWEEN_LOOKS = 0.1
 
 

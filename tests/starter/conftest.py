@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest_asyncio
 from temporalio.common import SearchAttributeKey
@@ -18,7 +19,7 @@ from workflows.attributes import DOMAIN, DUE_AT, OWNER, STAGE
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def engine() -> AsyncIterator[WorkflowEnvironment]:
     """The server of the local stack, with the settings that `tenure up` gives it."""
-    keys: list[SearchAttributeKey[object]] = [STAGE, OWNER, DUE_AT, DOMAIN]  # type: ignore[list-item]
+    keys: list[SearchAttributeKey[Any]] = [STAGE, OWNER, DUE_AT, DOMAIN]
     flags = [word for key, value in SERVER_SETTINGS.items() for word in ("--dynamic-config-value", f"{key}={value}")]
     environment = await WorkflowEnvironment.start_time_skipping_v2(
         dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),

@@ -26,6 +26,7 @@ from sandbox.server import SandboxServer
 from tests.workflows.play import Play
 from workflows.all import ALL
 from workflows.attributes import DOMAIN, DUE_AT, OWNER, STAGE
+from workflows.inbound import OnePayload
 
 FLAGS = {
     "frontend.WorkflowTimeSkippingEnabled": "true",
@@ -75,6 +76,7 @@ async def play(
             activities=acts,
             activity_executor=threads,
             max_concurrent_activities=16,
+            interceptors=[OnePayload()],
             graceful_shutdown_timeout=timedelta(seconds=10),  # what is under way ends before its client is closed
             workflow_failure_exception_types=[Exception],
         )

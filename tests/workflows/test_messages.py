@@ -199,7 +199,7 @@ async def test_signals_and_updates_of_one_name_mean_the_same(play: Play) -> None
     assert (await play.stage(domain, "extended")).total_days == 20
     await play.did(domain, "slack: slack.extend.1")
     await play.signal(domain, "terminate", {"by": CE})
-    await play.stage(domain, "teardown")
+    await play.task(domain, "teardown")
     await play.signal(domain, "answer", {"task": "teardown", "choice": "done", "by": "cloud-oncall@tenure.example"})
     assert (await play.ended(domain))["end"] == "terminated"
 

@@ -13,7 +13,7 @@ from domain.people import Role
 from domain.task import Answer, Choice, FieldSpec, TaskSpec
 from domain.trial import End, Stage, Verdict
 from workflows.desk import card
-from workflows.phases import endings
+from workflows.phases import endings, intake
 from workflows.trial_process import TrialProcess
 
 DECIDES = (
@@ -96,6 +96,8 @@ async def _come_due(t: TrialProcess, moments: list[Moment]) -> None:
     if any(moment.kind != "mail" or moment.name in ("usage_check", "next_steps") for moment in moments):
         s.usage = await t.effects.usage(s.host, t.contact.email)
         _activation(t)
+    if any(moment.kind == "ask" for moment in moments):
+        await intake.owners(t)  # whoever has left since is replaced before anybody is asked
     if deciding:
         t.enter(before)
     if s.verdict is not None:
