@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+Reader = Callable[[Any], Any]
 
 
 def write(value: object) -> bytes:
@@ -24,7 +26,7 @@ def write(value: object) -> bytes:
 
 def read(kind: type[T], value: Any) -> T:
     """``value``, as ``json.loads`` gives it, as a ``kind``. TypeError, ValueError or AttributeError when it has not that form."""
-    return cast(T, _read(kind, value))
+    return cast(T, _reader(cast(Any, kind))(value))
 
 
 def _plain(value: object) -> object:
@@ -38,28 +40,31 @@ def _plain(value: object) -> object:
 
 
 @cache
-def _fields(kind: type) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
-
-
-def _read(kind: Any, value: Any) -> Any:
+def _reader(kind: Any) -> Reader:
+    """What makes a ``kind`` of its JSON, worked out once for each: a state holds thousands of the same."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        return kind(**{name: _read(hint, value[name]) for name, hint in _fields(kind).items() if name in value})
+        hints = get_type_hints(kind)
+        fields = {field.name: _reader(hints[field.name]) for field in dataclasses.fields(kind) if field.init}
+        return lambda value: kind(**{name: read(value[name]) for name, read in fields.items() if name in value})
     if kind is datetime:
-        return datetime.fromisoformat(value)
+        return datetime.fromisoformat
     origin, inner = get_origin(kind), get_args(kind)
     if origin is dict:
-        return {inner[0](key): _read(inner[1], each) for key, each in value.items()}
+        key, each = inner[0], _reader(inner[1])
+        return lambda value: {key(name): each(one) for name, one in value.items()}
     if origin in (list, set):
-        return origin(_read(inner[0], each) for each in _listed(value))
+        each = _reader(inner[0])
+        return lambda value: origin(each(one) for one in _listed(value))
+    if origin is tuple and inner[1:] == (...,):
+        each = _reader(inner[0])
+        return lambda value: tuple(each(one) for one in _listed(value))
     if origin is tuple:
-        kinds = inner[:1] * len(value) if inner[1:] == (...,) else inner
-        return tuple(_read(one, each) for one, each in zip(kinds, _listed(value), strict=True))
+        readers = [_reader(one) for one in inner]
+        return lambda value: tuple(read(one) for read, one in zip(readers, _listed(value), strict=True))
     if origin in (Union, UnionType):
-        (present,) = (one for one in inner if one is not NoneType)
-        return None if value is None else _read(present, value)
-    return value
+        (present,) = (_reader(one) for one in inner if one is not NoneType)
+        return lambda value: None if value is None else present(value)
+    return lambda value: value
 
 
 def _listed(value: Any) -> list[Any]:

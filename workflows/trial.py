@@ -34,7 +34,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.trial import OPEN_TO_DECIDE, End, Stage, TrialInput, TrialResult, TrialState, Verdict
     from domain.views import NextStep, TaskView, TrialStatus
     from workflows import inbox
-    from workflows.phases import delivery, endings, intake, open_trial
+    from workflows.phases import building, changes, delivery, endings, intake, open_trial, room
     from workflows.trial_process import EndedEarly, TrialProcess
 
 
@@ -83,7 +83,7 @@ class Trial:
                 if s.case == "free_mail":
                     return await intake.move(t)
             if s.case in ("2.1", "2.2") and not s.instance_live and t.waits_for_room():
-                await delivery.wait_for_room(t, warm=True)
+                await room.wait_for_room(t, warm=True)
             await (delivery.instant(t) if s.instance_live else delivery.build(t))
         except EndedEarly:
             return await endings.before_the_start(t)
@@ -198,7 +198,7 @@ class Trial:
     @workflow.update
     async def change_domain(self, raw: Any = None) -> str:
         """Move the instance to a host of the customer's own (A20)."""
-        return await delivery.change_domain(self.t, inbox.parsed(ChangeDomain, raw))
+        return await changes.change_domain(self.t, inbox.parsed(ChangeDomain, raw))
 
     @change_domain.validator
     def _may_change_domain(self, raw: Any = None) -> None:
@@ -209,7 +209,7 @@ class Trial:
     @workflow.update
     async def new_link(self, raw: Any = None) -> str:
         """Make a new password reset link for the admin (C17)."""
-        self.t.spawn(delivery.new_link(self.t))
+        self.t.spawn(changes.new_link(self.t))
         return "a new link is on its way to the admin's mailbox"
 
     @new_link.validator
@@ -262,7 +262,7 @@ class Trial:
     def issue_event(self, raw: Any = None) -> None:
         """An issue of ours changed, says the webhook."""
         with inbox.noting(self.t.state.notes, "issue_event", raw):
-            intake.issue_event(self.t, inbox.parsed(IssueEvent, raw))
+            building.issue_event(self.t, inbox.parsed(IssueEvent, raw))
 
     @workflow.signal
     def rehosted(self, raw: Any = None) -> None:

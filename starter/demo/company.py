@@ -113,7 +113,7 @@ class Company:
         """Whoever is asked answers a task of the trial, or of another ``workflow``."""
         whose = {"workflow": workflow} if workflow else {"domain": quote(self.key)}
         did = await self._director.cue("answer", task=task, choice=choice, **whose, **more)
-        self.tell(f"{did['by'].partition('@')[0]} answers {did['task']}: {choice}")
+        self.tell(f"{did['by'].partition('@')[0]} answers “{did['title']}”: {choice}")
 
     async def decided(self, act: str, **body: Any) -> None:
         """The CE decides unasked."""
@@ -187,8 +187,8 @@ class Company:
 
     def over(self) -> None:
         """The story has been played to its end."""
-        line = self._director.board.lines[self.story.name]
-        self._director.board.tell(self.story.name, line.last, state="ended")
+        became = ", then ".join(trial.end for trial in self.played)
+        self._director.board.tell(self.story.name, became, state="ended", stage=self.played[-1].end)
 
     def fail(self, problem: str) -> None:
         """The story went another way."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import json
 import time
 import uuid
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy import select
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -25,6 +27,8 @@ from activities.registry import Registry
 from activities.salesforce import Salesforce
 from activities.settings import Settings
 from activities.signup import SignUp
+from activities.tables import share_links
+from activities.tables import vault as vault_table
 from activities.vault import Vault
 from domain import ids, policy
 from domain.acts import AskOwners, Claim, IssueKey, LicenseBatch, RegistryChange
@@ -310,6 +314,17 @@ class Play:
         """The share links that a trial made, oldest first."""
         rows = sorted(self.ledger.effects(workflow=ids.trial(domain)), key=lambda row: row.number)
         return [row.receipt.data["link"] for row in rows if row.receipt and "link" in row.receipt.data]
+
+    def expiries(self, domain: str) -> list[tuple[datetime, datetime]]:
+        """When each share link of a trial stops opening, and when the value behind it is forgotten."""
+        kept = vault_table.c
+        query = select(share_links.c.expires_at, kept.expires_at.label("forgotten")).join(vault_table, kept.ref == share_links.c.ref)
+        with self.ledger.reading() as db:
+            return [
+                (row.expires_at, row.forgotten)
+                for token in self.links(domain)
+                for row in db.execute(query.where(share_links.c.token_hash == hashlib.sha256(token.encode()).hexdigest()))
+            ]
 
     async def closed(self, workflow_id: str, key: str) -> None:
         """Wait until the Cloud team has closed an issue."""

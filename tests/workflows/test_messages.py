@@ -240,11 +240,11 @@ async def test_a_mail_that_waits_for_a_retry_is_not_sent_after_opting_out(play: 
     domain, _ = await prequalified(play)
     had = len(play.box(f"bo@{domain}"))
     play.fault("smtp", "status", status=451, times=10_000)
-    await play.skip(domain, days=2.1)
+    await play.skip(domain, days=2, hours=0.01)
     await play.quiet(domain, but="mail")
     await play.update(domain, "opt_out", {"by": f"bo@{domain}"})
     play.sandbox.world.faults.clear()
-    await play.skip(domain, hours=1)
+    await play.skip(domain, hours=0.1)
     await play.quiet(domain)
     assert len(play.box(f"bo@{domain}")) == had
     assert not [key for day in play.effects(domain).values() for key in day if "connect_code_host" in key]

@@ -22,7 +22,7 @@ from domain.people import Role
 from domain.task import Choice, TaskSpec
 from domain.trial import End, Stage, Verdict
 from workflows.desk import card
-from workflows.phases import delivery, intake
+from workflows.phases import changes, intake, room
 from workflows.trial_process import TrialProcess
 
 
@@ -45,9 +45,9 @@ async def _extended(t: TrialProcess, n: int, days: int, reason: str) -> None:
     ends = f"{s.ends_at:%Y-%m-%d}"
     own_key = decide.needs_own_key(t.policy, s.total_days)
     total = s.total_days
-    t.spawn(t.effects.salesforce(delivery.extended_until(t)))
+    t.spawn(t.effects.salesforce(changes.extended_until(t)))
     if own_key:
-        t.spawn(delivery.own_key(t, f"key.extend.{n}", total))
+        t.spawn(changes.own_key(t, f"key.extend.{n}", total))
     made = await t.effects.github(
         RaiseIssue(
             key=f"extend.{n}",
@@ -142,7 +142,7 @@ async def terminate(t: TrialProcess, verdict: Verdict) -> End:
     number = int(made.of("teardown").ref or 0)
     s.issues = {**s.issues, "teardown": number}
     await _torn_down(t, number, why)
-    await delivery.release(t)
+    await room.release(t)
     feedback(t)
     closing = t.said("slack.terminated", f"{s.host} is gone; domain and capacity are free.")
     t.spawn(t.effects.slack(closing, *((ArchiveChannel(key="slack.archive", name=s.channel),) if s.channel else ())))
@@ -188,7 +188,7 @@ async def before_the_start(t: TrialProcess) -> End:
     s.verdict = None
     if s.instance_live:
         return await terminate(t, verdict)
-    await delivery.cancel(t, verdict.decision.rule)
+    await room.cancel(t, verdict.decision.rule)
     return await intake.disqualify(t, verdict.decision.rule)
 
 

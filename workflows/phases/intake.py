@@ -7,13 +7,14 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
 from domain import decide, ids, ladder
-from domain.acts import AskOwners, Claim, Claimed, KeepLead, SetLeadStatus
+from domain.acts import AskOwners, KeepLead, SetLeadStatus
 from domain.decision import Decision
-from domain.messages import CeRequest, IssueEvent, JoinAsk, JoinInput, Signup, SignupAgain, SignupAnswer
+from domain.messages import CeRequest, JoinAsk, JoinInput, Signup, SignupAgain, SignupAnswer
 from domain.people import Owners, Role
 from domain.qualification import CE_REQUEST_CHECKS, checks
 from domain.task import Answer, Choice, FieldSpec, TaskSpec
 from domain.trial import End, Stage
+from workflows.phases import room
 from workflows.trial_process import TrialProcess
 
 READY = "cloud-trial/instance-ready"
@@ -47,7 +48,7 @@ async def route(t: TrialProcess, signup: Signup) -> SignupAnswer:
         return answered(t, "redirected")
     if routed.outcome in ("3", "free_mail"):
         return answered(t, "triage")
-    claimed = await claim(t, warm=True)
+    claimed = await room.claim(t, warm=True)
     if claimed.outcome == "owned":
         s.case, s.host = "1", claimed.host
         return answered(t, "redirected")
@@ -80,26 +81,6 @@ def answered(t: TrialProcess, outcome: str, case: str = "") -> SignupAnswer:
             "message": MESSAGES[outcome].format(host=t.state.host),
         }
     )
-
-
-async def claim(t: TrialProcess, *, warm: bool) -> Claimed:
-    """Claim a warm instance, or room for one that will be made."""
-    s = t.state
-    ask = Claim(
-        subject=t.effects.subject,
-        domain=t.input.domain,
-        admin=t.contact.email,
-        cap=t.policy.cloud.instance_cap,
-        warm=warm,
-        host="" if warm else f"{t.slug}.{t.policy.cloud.domain_suffix}",
-        as_of=workflow.now(),
-    )
-    claimed = await t.effects.local("claim", ask, Claimed, "claim a warm instance" if warm else "reserve room for an instance")
-    if claimed.outcome != "claimed" or warm:
-        t.record(decide.claim(t.policy, claimed, workflow.now()))
-    if claimed.outcome == "claimed":
-        s.host, s.instance_live = claimed.host, warm
-    return claimed
 
 
 async def owners(t: TrialProcess, ce_email: str = "") -> Owners:
@@ -287,20 +268,6 @@ def refuse_company(t: TrialProcess, answer: Answer) -> str | None:
     if domain in t.policy.routing.free_mail:
         return f"{domain!r} is a free-mail provider, no company's own domain: find that out, or disqualify"
     return None
-
-
-def issue_event(t: TrialProcess, event: IssueEvent) -> None:
-    """What an issue's webhook means for the trial: ready, or closed."""
-    s = t.state
-    if event.issue == s.request_issue and READY in event.labels and not s.ready_host:
-        s.ready_host = trusted(t, event.host)
-    if event.state == "closed" and event.issue not in s.closed_issues:
-        s.closed_issues = [*s.closed_issues, event.issue]
-
-
-def trusted(t: TrialProcess, host: str) -> str:
-    """The host that a comment names, if it is one of ours: our operators' token is sent there."""
-    return host if host.endswith("." + t.policy.cloud.domain_suffix) else t.state.host
 
 
 def _who(t: TrialProcess) -> str:

@@ -1,0 +1,205 @@
+"""`tenure demo` as anybody runs it: on a stack of its own that comes and goes, with the whole of its JSON; and where it will not play."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import httpx
+import psutil
+import pytest
+
+from activities.ledger import Ledger
+from activities.settings import Settings
+from sandbox.server import SandboxServer
+from starter import stackfile
+from starter.demo.board import Board
+from starter.demo.company import Company, Played
+from starter.demo.director import Director
+from starter.demo.home import at_home, free_offset
+from starter.demo.stories import Story
+from starter.errors import Refused
+from starter.place import Place
+from starter.supervise import port_is_free
+from starter.tenure import Tenure
+
+TENURE = Path(sys.executable).with_name("tenure")
+
+#: What becomes of every company, with the number of effects that the world has seen of it.
+ENDS = [
+    ("borealis", "2.1", "converted", 37),
+    ("cobalt", "2.2", "terminated", 26),
+    ("dune", "2.2", "terminated", 33),
+    ("ember", "2.2", "terminated", 37),
+    ("fjord", "3.1", "disqualified", 5),
+    ("glade", "3.2", "converted", 34),
+    ("glade", "1", "redirected", 4),
+    ("halcyon", "3.2", "disqualified", 18),
+    ("juniper", "ce_requested", "converted", 41),
+    ("kestrel", "ce_requested", "denied", 3),
+    ("gmail.com", "free_mail", "moved", 4),
+    ("lumen", "3.1", "disqualified", 5),
+    ("meridian", "2.2", "converted", 33),
+    ("orchard", "2.2", "terminated", 26),
+]
+
+
+def started(home: Path) -> subprocess.Popen[str]:
+    """The demo, where everything that could lead it astray is set: it must play on a stack of its own all the same."""
+    astray = {
+        "TENURE_SLACK_URL": "https://slack.example/api/",
+        "TENURE_LEDGER_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "TENURE_POLICY_FILE": str(home / "absent.toml"),
+        "TEMPORAL_ADDRESS": "127.0.0.1:1",
+        "TMPDIR": str(home / "tmp"),
+    }
+    (home / "tmp").mkdir()
+    (home / ".env").write_text("TENURE_GITHUB_URL=https://github.example\nTENURE_WEB_URL=https://trials.example\n")
+    return subprocess.Popen(
+        [TENURE, "demo", "--json", "--data", str(home / "data")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **astray},
+        cwd=home,
+    )
+
+
+def left_behind(home: Path) -> list[str]:
+    """Processes that still work in the demo's directory, and what stands there."""
+    words = (" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
+    return [line for line in words if str(home / "tmp") in line] + [path.name for path in (home / "tmp").iterdir()]
+
+
+@pytest.mark.e2e
+def test_every_case_reaches_its_end(tmp_path: Path) -> None:
+    demo = started(tmp_path)
+    said, progress = demo.communicate(timeout=300)
+    assert demo.returncode == 0, progress
+    answer = json.loads(said)
+    tags = {match[1] for trial in answer["trials"] if (match := re.fullmatch(r"[a-z]+-(\w{4})\.example", trial["domain"]))}
+    assert len(tags) == 1
+    [tag] = tags
+    domain = {name: name if "." in name else f"{name}-{tag}.example" for name, *_ in ENDS}
+    assert answer == {
+        "trials": [{"domain": domain[name], "case": case, "end": end, "effects": effects} for name, case, end, effects in ENDS],
+        "failed_workflow_tasks": 0,
+        "left_open": [],
+    }
+    assert "Borealis   day 28  converted" in progress
+    assert left_behind(tmp_path) == []
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.e2e
+def test_interrupted_it_takes_its_stack_with_it(tmp_path: Path) -> None:
+    demo = started(tmp_path)
+    assert demo.stderr is not None
+    for line in demo.stderr:
+        if "companies, at most" in line:
+            break
+    else:
+        pytest.fail("it never began to play")
+    demo.send_signal(signal.SIGINT)
+    said, progress = demo.communicate(timeout=120)
+    assert (demo.returncode, said) == (130, "")
+    assert progress.endswith("Interrupted; everything that it started has stopped.\n")
+    assert left_behind(tmp_path) == []
+
+
+def running(settings: Settings) -> Place:
+    """A place where a stack runs."""
+    found = stackfile.StackFile(pid=1, port_offset=0, temporal="t", temporal_ui="u", web="w", sandbox="s", cluster="c")
+    return Place(settings=settings, stack=found)
+
+
+@pytest.mark.parametrize("real", ["slack_url", "smtp_url"])
+async def test_it_does_not_play_where_a_real_system_listens(tmp_path: Path, real: str) -> None:
+    settings = Settings(
+        _env_file=None, data_dir=tmp_path, **{real: "https://slack.example/api/" if real == "slack_url" else "smtp://mx.example"}
+    )
+    with pytest.raises(Refused, match=rf"not on stand-ins alone: TENURE_{real.upper()}\."):
+        async with at_home(running(settings)):
+            pass
+
+
+async def test_it_does_not_play_by_other_figures(tmp_path: Path) -> None:
+    figures = Path("domain/policy.toml").read_text()
+    changed = figures.replace("notice_day = { value = 12", "notice_day = { value = 11")
+    assert changed != figures
+    (tmp_path / "policy.toml").write_text(changed)
+    with pytest.raises(Refused, match="policy of its own"):
+        async with at_home(running(Settings(_env_file=None, data_dir=tmp_path, policy_file=tmp_path / "policy.toml"))):
+            pass
+
+
+async def test_on_a_running_stack_it_plays_there(tmp_path: Path) -> None:
+    place = running(Settings(_env_file=None, data_dir=tmp_path))
+    async with at_home(place) as home:
+        assert (home.place, home.own, home.keep) == (place, False, False)
+
+
+def test_a_free_offset_is_free() -> None:
+    offset = free_offset()
+    assert all(port_is_free(port + offset) for port in (7233, 8233, 8080, 8900, 8925, 9833))
+
+
+async def test_a_story_that_goes_another_way_is_told_and_stops_no_other(sandbox: SandboxServer, ledger: Ledger) -> None:
+    """And the Cloud team is afterwards as it was before."""
+
+    async def wrong(company: Company) -> None:
+        await company.signs_up(expect="triage")
+
+    async def right(company: Company) -> None:
+        company.played.append(Played(company.domain, "trial", "run", case="3.1", end="disqualified"))
+
+    def mode() -> object:
+        return httpx.get(f"{sandbox.url}/github/_control/cloud", trust_env=False).json()["mode"]
+
+    sandbox.world.services["cloud"].seed({"mode": "auto"})
+    found = stackfile.StackFile(
+        pid=1, port_offset=0, temporal="", temporal_ui="", web="http://127.0.0.1:1", sandbox=sandbox.url, cluster=""
+    )
+    stories = (Story("Wrong", "3", wrong), Story("Right", "3", right))
+    board = Board(stories)
+    async with httpx.AsyncClient(trust_env=False) as http:
+        tenure = cast(Tenure, SimpleNamespace(ledger=ledger, client=None))
+        companies = await Director(tenure, Place(Settings(_env_file=None), found), http, board).play(stories)
+    assert [company.problem for company in companies] == ["All connection attempts failed", ""]
+    assert [(line.state, line.last) for line in board.lines.values()] == [
+        ("failed", "All connection attempts failed"),
+        ("ended", "disqualified"),
+    ]
+    assert mode() == "auto"
+
+
+# --- the actors ---------------------------------------------------------------------------------------------------------------------
+
+
+def cue(sandbox: SandboxServer, part: str, **given: object) -> httpx.Response:
+    return httpx.post(f"{sandbox.url}/_sandbox/people/{part}", json=given, trust_env=False)
+
+
+def test_an_actor_without_a_cue_says_what_is_missing(sandbox: SandboxServer) -> None:
+    answer = cue(sandbox, "answer", tenure=sandbox.url, domain="acme.example")
+    assert (answer.status_code, answer.json()) == (422, {"error": "the cue for 'answer' lacks 'task'"})
+
+
+@pytest.mark.parametrize("part", ["answer", "build"])
+def test_an_actor_waits_for_the_part_and_then_says_that_it_never_came(sandbox: SandboxServer, part: str) -> None:
+    """Where no Tenure is, nothing is found: the sandbox itself answers 404."""
+    answer = cue(sandbox, part, tenure=sandbox.url, domain="acme.example", task="triage", choice="qualify", patience=0.3)
+    assert (answer.status_code, answer.json()) == (504, {"error": "acme.example: no task triage within 0.3 seconds"})
+
+
+def test_an_actor_says_that_tenure_does_not_answer(sandbox: SandboxServer) -> None:
+    answer = cue(sandbox, "decide", tenure="http://127.0.0.1:1", domain="acme.example", act="extend")
+    assert answer.status_code == 502
+    assert "Tenure does not answer" in answer.json()["error"]

@@ -1,0 +1,180 @@
+"""A9 (5)-(9): the instance request, its ``TODO``, and the wait until the Cloud team has built it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+
+from temporalio import workflow
+
+from domain import ladder
+from domain.acts import (
+    FillField,
+    Page,
+    RaiseIssue,
+    RegistryAnswer,
+    RegistryChange,
+    ResolvePage,
+)
+from domain.messages import IssueEvent
+from domain.people import Role
+from domain.task import Choice, FieldSpec, Task, TaskSpec
+from workflows.phases import intake
+from workflows.trial_process import TrialProcess
+
+#: The label of a request whose instance is ready.
+READY = "cloud-trial/instance-ready"
+
+
+async def request_issue(t: TrialProcess) -> int:
+    """The instance request: raised by itself (C04), or by hand when the policy says so."""
+    s = t.state
+    ce = ladder.email(s.owners, Role.CE)
+    request = RaiseIssue(
+        key="request",
+        title=f"Cloud trial instance for {s.company}",
+        intro=f"Please build a trial instance for {s.company}.",
+        fields={
+            "customer": t.name,
+            "ce_email": ce or "TODO",
+            "customer_email": t.contact.email,
+            "email_domain": t.input.domain.rpartition("@")[2],
+            "instance_type": "trial",
+            "instance_size": s.request.size if s.request else "small",
+            "host": s.host,
+        },
+        labels=("team/cloud", "mi", "mi/instance-request", "cloud-trial"),
+    )
+    if t.policy.provisioning.issue == "by_hand":
+        number = await _raised_by_hand(t, request)
+    else:
+        number = int((await t.effects.github(request)).of("request").ref or 0)
+    s.request_issue = number
+    s.issues = {**s.issues, "request": number}
+    page = Page(key="page.request", summary=f"Cloud trial instance for {s.company}: issue #{number}", severity="warning")
+    t.spawn(t.effects.pagerduty(page))
+    return number
+
+
+async def _raised_by_hand(t: TrialProcess, request: RaiseIssue) -> int:
+    due = ladder.due_in(t.policy, workflow.now(), t.policy.tasks.raise_request_hours)
+    ae, manager = ladder.email(t.state.owners, Role.AE), ladder.email(t.state.owners, Role.CE_MANAGER)
+    fields = ", ".join(f"{name}: {value}" for name, value in request.fields.items())
+    answer = await t.ask_or_end(
+        TaskSpec(
+            kind="raise_request",
+            title=f"Raise the instance request of {t.state.company}",
+            asks=f"Raise the issue with {fields}; then give its number.",
+            role=Role.AE,
+            assignee=ae,
+            choices=(Choice(name="raised", label="Raised", fields=(FieldSpec(name="issue", asks="the issue's number", kind="integer"),)),),
+            due_at=due,
+            ladder=ladder.ordinary(t.policy, due, ae, manager, manager),
+        )
+    )
+    return int(str(answer.fields["issue"]))
+
+
+async def provisioned(t: TrialProcess, number: int) -> None:
+    """Until the instance is ready: by the issue's label, by polling when no webhook came, or by the Cloud team's own word."""
+    s = t.state
+    ce_known = ladder.email(s.owners, Role.CE) != ""
+    if not ce_known:
+        t.spawn(_ask_for_ce(t, number))
+    due = ladder.provisioning_due(t.policy, workflow.now(), t.input.origin == "ce_requested")
+    breached = False
+    task = t.desk.open(_provision_spec(t, number, due), t.alerts_channel)
+    while not s.ready_host:
+        poll = workflow.now() + timedelta(hours=t.policy.provisioning.poll_hours)
+        until = poll if breached else min(poll, due)
+        if await t.wait_unless_ended(partial(_heard, t, task), until=until, summary=f"until {s.host} is built"):
+            if task.answer and task.answer.choice == "ready":
+                s.ready_host = trusted(t, str(task.answer.fields.get("host", "")))
+            elif task.answer:
+                _failed(t, task)
+                task = t.desk.open(_provision_spec(t, number, due), t.alerts_channel)
+            continue
+        if not breached and workflow.now() >= due:
+            breached = True
+            late = f"The provisioning SLA of {s.company} is missed: issue #{number}"
+            t.spawn(t.effects.pagerduty(Page(key="page.sla", summary=late, severity="error")))
+        issue = await t.effects.issue(number) if number else None
+        if issue and READY in issue.labels:
+            s.ready_host = trusted(t, issue.host)
+    t.desk.withdraw("provision", f"{s.ready_host} is ready")
+    s.host, s.instance_live = s.ready_host, True
+    ready = RegistryChange(
+        subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="ready", host=s.host, admin=t.contact.email
+    )
+    await t.effects.local("registry", ready, RegistryAnswer, f"{s.host} is ready")
+    t.spawn(t.effects.pagerduty(ResolvePage(key="page.ready", page="page.request")))
+    if not ce_known:
+        await t.wait_unless_ended(lambda: ladder.email(s.owners, Role.CE) != "", summary="until the CE is known")
+
+
+def _heard(t: TrialProcess, task: Task) -> bool:
+    return bool(t.state.ready_host) or not task.is_open
+
+
+def _failed(t: TrialProcess, task: Task) -> None:
+    """The automated way broke: it goes on by hand, and everybody knows (A9)."""
+    s, why = t.state, (task.answer.note if task.answer else "") or "no reason given"
+    said = t.said(f"slack.{task.id}.failed", f"Building {s.host} failed: {why}. It goes on by hand.", s.owners.ce)
+    t.spawn(t.effects.slack(said))
+    t.spawn(t.effects.pagerduty(Page(key=f"page.{task.id}.failed", summary=f"Provisioning of {s.host} failed: {why}", severity="error")))
+
+
+def _provision_spec(t: TrialProcess, number: int, due: datetime) -> TaskSpec:
+    return TaskSpec(
+        kind="provision",
+        title=f"Build {t.state.host} (issue #{number})",
+        asks="Label the issue when the instance is ready; or say here what became of it.",
+        role=Role.CLOUD,
+        choices=(
+            Choice(name="ready", label="Ready", fields=(FieldSpec(name="host", asks="the host, when it is another", required=False),)),
+            Choice(name="failed", label="Failed: say why in the note"),
+        ),
+        due_at=due,
+        ladder=ladder.ordinary(t.policy, due, "", ladder.email(t.state.owners, Role.CE), ladder.email(t.state.owners, Role.CE_MANAGER)),
+    )
+
+
+async def _ask_for_ce(t: TrialProcess, number: int) -> None:
+    """The ``TODO`` of the issue: without the CE's address nobody can hand the instance over."""
+    due = ladder.due_in(t.policy, workflow.now(), t.policy.tasks.ce_email_hours)
+    sdr, manager = ladder.email(t.state.owners, Role.INBOUND_SDR), ladder.email(t.state.owners, Role.CE_MANAGER)
+    channel, under = t.talk()
+    answer = await t.ask(
+        TaskSpec(
+            kind="ce_email",
+            title=f"Who is the CE of {t.state.company}?",
+            asks=f"The request #{number} has no CE yet: without the CE's address the instance cannot be handed over.",
+            role=Role.INBOUND_SDR,
+            assignee=sdr,
+            choices=(Choice(name="assign", label="Assign", fields=(FieldSpec(name="ce_email", asks="the CE's address", kind="email"),)),),
+            due_at=due,
+            ladder=ladder.ordinary(t.policy, due, sdr, manager, manager),
+        ),
+        channel,
+        under=under,
+    )
+    if answer is None:
+        return
+    email = str(answer.fields["ce_email"])
+    await intake.owners(t, email)
+    if number:
+        await t.effects.github(FillField(key="request.ce_email", issue=number, field="ce_email", value=email))
+
+
+def issue_event(t: TrialProcess, event: IssueEvent) -> None:
+    """What an issue's webhook means for the trial: ready, or closed."""
+    s = t.state
+    if event.issue == s.request_issue and READY in event.labels and not s.ready_host:
+        s.ready_host = trusted(t, event.host)
+    if event.state == "closed" and event.issue not in s.closed_issues:
+        s.closed_issues = [*s.closed_issues, event.issue]
+
+
+def trusted(t: TrialProcess, host: str) -> str:
+    """The host that a comment names, if it is one of ours: our operators' token is sent there."""
+    return host if host.endswith("." + t.policy.cloud.domain_suffix) else t.state.host

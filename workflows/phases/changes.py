@@ -1,0 +1,88 @@
+"""What changes on a running instance: a new reset link (C17), another host (A20), a licence key of its own (A15, A28)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.workflow import ParentClosePolicy
+
+from domain import ids
+from domain.acts import (
+    IssueKey,
+    Receipt,
+    ResetLink,
+    SetKey,
+    UpdateOpportunity,
+)
+from domain.messages import ChangeDomain, DomainChangeInput
+from workflows.trial_process import TrialProcess
+
+
+async def new_link(t: TrialProcess) -> None:
+    """C17: a new reset link by mail; the previous one stops working."""
+    s, h = t.state, t.policy.handoff
+    s.links += 1
+    key = f"link-{s.links}"
+    made = await t.effects.instance(
+        ResetLink(
+            key=f"instance.{key}",
+            host=s.host,
+            email=t.contact.email,
+            ttl_hours=h.reset_link_ttl_hours,
+            share_ttl_hours=h.share_link_ttl_hours,
+        )
+    )
+    await t.effects.mail(t.mail("new_link", key=f"mail.{key}", link=made.of(f"instance.{key}").data.get("link", "")))
+
+
+async def change_domain(t: TrialProcess, message: ChangeDomain) -> str:
+    """A20: the instance gets a host of the customer's own; the AE hears of it, since it is a good time to talk."""
+    s = t.state
+    s.domain_changes += 1
+    channel = t.talk()[0]
+    await workflow.start_child_workflow(
+        "DomainChange",
+        DomainChangeInput(
+            domain=t.input.domain,
+            host=s.host,
+            new_host=message.new_host.strip().lower(),
+            contact=t.contact,
+            by=message.by,
+            ce=s.owners.ce,
+            ae=s.owners.ae,
+            company=s.company,
+            channel=channel,
+            trial=workflow.info().workflow_id,
+            policy=t.policy,
+            alerts_channel=t.alerts_channel,
+        ),
+        id=ids.domain_change(t.input.domain, s.domain_changes),
+        parent_close_policy=ParentClosePolicy.ABANDON,
+        static_summary=f"{s.host} becomes {message.new_host}",
+    )
+    return f"the admin is warned of what breaks; then {s.host} becomes {message.new_host}"
+
+
+async def own_key(t: TrialProcess, key: str, days: int) -> Receipt:
+    """A licence key of the trial's own, on a subscription of its own, put into the instance (A15, A28)."""
+    s = t.state
+    issued = await t.effects.licensing(
+        IssueKey(
+            key=key,
+            account=t.name,
+            purpose="trial",
+            tags=(*t.policy.license.trial.tags, f"customer:{t.name}"),
+            seats=(s.request.seats if s.request else t.policy.license.trial.seats) + t.policy.license.production.seat_buffer,
+            expires_at=(s.started_at or workflow.now()) + timedelta(days=days),
+        )
+    )
+    receipt = issued.of(key)
+    await t.effects.instance(SetKey(key=f"instance.{key}", host=s.host, vault=receipt.data.get("vault", "")))
+    return receipt
+
+
+def extended_until(t: TrialProcess) -> UpdateOpportunity:
+    """The CRM's copy of the trial's end."""
+    ends = t.state.ends_at
+    return UpdateOpportunity(key=f"crm.ends.{t.state.period}", fields={"Trial_Ends_On__c": f"{ends:%Y-%m-%d}" if ends else None})
