@@ -245,6 +245,7 @@ class Mailer:
             "link_url": f"{settings.web_url.rstrip('/')}/s/{act.link}" if act.link else "",
             "host_url": self._host_url(values.get("host", "")),
             "unsubscribe_url": self.unsubscribe_url(effect.subject) if act.campaign else "",
+            "feedback_url": self._signed("feedback", effect.subject) if act.template == "feedback" else "",
             "support_email": settings.support_email,
             "docs_url": f"https://docs.{settings.vendor_domain}",
             "sender_name": self._sender(act)[0] or self._brand,
@@ -266,8 +267,12 @@ class Mailer:
 
     def unsubscribe_url(self, subject: str) -> str:
         """The opt-out link of a subject's campaign mail."""
+        return self._signed(UNSUBSCRIBE, subject, path="u")
+
+    def _signed(self, purpose: str, subject: str, path: str = "") -> str:
+        """A link of ours that names a subject's workflow and that nobody else can make."""
         workflow_id = subject.rpartition("/")[0] or subject
-        return f"{self._settings.web_url.rstrip('/')}/u/{sign(self._settings.key(), UNSUBSCRIBE, workflow_id)}"
+        return f"{self._settings.web_url.rstrip('/')}/{path or purpose}/{sign(self._settings.key(), purpose, workflow_id)}"
 
     # --- Sending ------------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from bench.cpu import cpu, wall
@@ -26,7 +27,7 @@ def measures(quick: bool) -> dict[str, Measure]:
     return {
         "steps": partial(steps, trials=2 if quick else 5),
         "cpu": partial(cpu, repetitions=2 if quick else 4, block=4 if quick else 8),
-        "signup": partial(signup, alone=8 if quick else 30, together=64 if quick else 192),
+        "signup": partial(signup, alone=8 if quick else 30, together=64 if quick else 128),
         "rest": partial(rest, number=60 if quick else 300),
         "replay": partial(replay, repetitions=3 if quick else 9, each=5),
         "wall": partial(wall, repetitions=3 if quick else 7),
@@ -34,21 +35,30 @@ def measures(quick: bool) -> dict[str, Measure]:
     }
 
 
-async def measure(chosen: Sequence[str], quick: bool) -> list[Row]:
-    """Measure these, each printed as soon as it is known."""
+async def measure(chosen: Sequence[str], quick: bool) -> tuple[list[Row], list[str]]:
+    """Measure these, each printed as soon as it is known; also the names of those that could not be measured."""
     found: list[Row] = []
+    failed: list[str] = []
     async with ground() as where:
         for name, work in measures(quick).items():
-            if name in chosen:
-                for each in await work(where):
-                    sys.stdout.write(line(each) + "\n")
-                    sys.stdout.flush()
-                    found.append(each)
-    return found
+            if name not in chosen:
+                continue
+            load = os.getloadavg()[0]
+            try:
+                rows = await work(where)
+            except Exception as error:  # one figure that cannot be had must not cost all others
+                sys.stderr.write(f"{name} could not be measured: {type(error).__name__}: {error}\n")
+                failed.append(name)
+                continue
+            for each in rows:
+                found.append(replace(each, load=round(load, 1)))
+                sys.stdout.write(line(found[-1]) + "\n")
+                sys.stdout.flush()
+    return found, failed
 
 
 def main() -> int:
-    """Run the command line; 1 when a goal was missed."""
+    """Run the command line; 1 when a goal was missed or something could not be measured."""
     names = list(measures(quick=False))
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("metric", nargs="*", help=f"of: {', '.join(names)} (all)")
@@ -62,9 +72,9 @@ def main() -> int:
     # The sandbox loads a workflow's module again for every run: from bytecode, as on any machine where it may be kept.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
-    rows = run_cli(measure(options.metric or names, options.quick))
+    rows, failed = run_cli(measure(options.metric or names, options.quick))
     table(rows)
-    return int(any(each.ok is False for each in rows))
+    return int(bool(failed) or any(each.ok is False for each in rows))
 
 
 if __name__ == "__main__":

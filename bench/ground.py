@@ -33,7 +33,7 @@ from starter.supervise import Part, Supervisor, port_is_free
 from starter.tenure import Tenure
 
 #: Seconds that a process may take to come up, and the server to write its counters out (they are flushed a few seconds late).
-PATIENCE = 60.0
+PATIENCE = 120.0
 FLUSHED = 3.0
 #: Where the base ports may be moved to, all of them together; below those that the system gives to outgoing connections.
 OFFSETS = range(1_000, 22_000)

@@ -17,7 +17,8 @@ class Row:
 
     ``value`` is what was measured, ``floor`` the same of the least that could be (measured in turn with it), ``ratio`` one through the
     other. ``goal`` is the most that is allowed of the ratio, or of the value when there is no floor. ``ok`` is None for a figure that has
-    no goal and only explains another. ``spread`` is least and most over the repetitions; an exact count has none.
+    no goal and only explains another. ``spread`` is least and most over the repetitions; an exact count has none. ``load`` is the
+    machine's load average just before: above the number of cores, times say little and even ratios of times drift.
     """
 
     metric: str
@@ -29,6 +30,7 @@ class Row:
     ok: bool | None = None
     spread: tuple[float, float] | None = None
     note: str = ""
+    load: float | None = None
 
 
 def row(
@@ -77,13 +79,22 @@ def line(said: Row) -> str:
 def table(rows: Sequence[Row]) -> None:
     """All rows for people, on stderr, so that stdout holds nothing but JSON lines."""
     page = Table(title="What it costs", title_justify="left")
-    for name in ("metric", "value", "floor", "ratio", "goal", "", "spread"):
+    for name in ("metric", "value", "floor", "ratio", "goal", "", "spread", "load"):
         page.add_column(name, justify="left" if name == "metric" else "right")
     for each in rows:
         verdict = {True: "[green]ok[/]", False: "[bold red]missed[/]", None: ""}[each.ok]
         spread = f"{each.spread[0]:g}..{each.spread[1]:g}" if each.spread else ""
         goal = "" if each.goal is None else f"≤ {each.goal:g}"
-        page.add_row(each.metric, f"{each.value:g} {each.unit}".strip(), _cell(each.floor), _cell(each.ratio), goal, verdict, spread)
+        page.add_row(
+            each.metric,
+            f"{each.value:g} {each.unit}".strip(),
+            _cell(each.floor),
+            _cell(each.ratio),
+            goal,
+            verdict,
+            spread,
+            _cell(each.load),
+        )
     console = Console(stderr=True)
     console.print(page)
     for each in rows:

@@ -77,7 +77,7 @@ class Twin:
 
 @workflow.defn
 class Empty:
-    """Starts, takes an update and ends when it is told to: the least that a workflow can be."""
+    """Starts and ends: the least that a workflow can be."""
 
     @workflow.run
     async def run(self) -> None:

@@ -97,26 +97,38 @@ class JoinBody(Value):
 
 
 class ExtendBody(Extend):
+    """An extension, with an example."""
+
     model_config = _body({"by": "ce.one@tenure.example", "days": 15, "reason": "the pilot team starts next week"})
 
 
 class ConvertBody(Convert):
+    """A conversion, with an example."""
+
     model_config = _body({"by": "ce.one@tenure.example", "seats": 250, "contract_end": "2027-06-30"})
 
 
 class TerminateBody(Terminate):
+    """A termination, with an example."""
+
     model_config = _body({"by": "ce.one@tenure.example", "reason": "they chose to host it themselves", "feedback": True})
 
 
 class RequestFeedbackBody(RequestFeedback):
+    """A wish for feedback, with an example."""
+
     model_config = _body({"by": "ce.one@tenure.example"})
 
 
 class ChangeDomainBody(ChangeDomain):
+    """A change of the host, with an example."""
+
     model_config = _body({"by": "ce.one@tenure.example", "new_host": "acme.cloud.tenure.example"})
 
 
 class NewLinkBody(NewLink):
+    """A wish for a new link, with an example."""
+
     model_config = _body({"by": "ce.one@tenure.example"})
 
 

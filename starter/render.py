@@ -73,6 +73,7 @@ class Static(StaticFiles):
     """Static files that a browser may keep for ever: their address holds a digest of their content."""
 
     def file_response(self, full_path: Any, stat_result: Any, scope: Scope, status_code: int = 200) -> Response:
+        """The file, with a header that lets it be kept."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import ValidationError
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
-    WorkflowExecutionStatus,
     WorkflowHandle,
 )
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
@@ -26,7 +25,6 @@ from temporalio.service import RPCError
 
 from domain import ids
 from domain.base import Message
-from domain.decision import Decision
 from domain.messages import (
     Account,
     CeRequest,
@@ -49,18 +47,17 @@ from domain.messages import (
 )
 from domain.policy import Policy
 from domain.task import Answer
-from domain.trial import Stage, TrialInput
-from domain.views import NextStep, TaskView, TrialStatus
-from starter import listing
-from starter.addresses import Address, read_address, read_key, read_trial
+from domain.trial import TrialInput
+from starter.addresses import Address, read_address
 from starter.asking import Closing, asking
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.failed import FailedSignups
 from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView, new_event
-from workflows.attributes import DOMAIN, DUE_AT
+from starter.looking import Looking
+from workflows.attributes import DOMAIN
 
 if TYPE_CHECKING:
-    from activities.ledger import EffectRow, Ledger
+    from activities.ledger import Ledger
     from activities.settings import Settings
 
 __all__ = ["ACTS", "JoinForm", "SignupForm", "Tenure", "TrialPage", "TrialRequestForm", "TrialRow", "TrialView"]
@@ -79,18 +76,11 @@ ACTS: Mapping[str, type[Message]] = {
     "new_link": NewLink,
     "opt_out": OptOut,
 }
-#: Bounds of what one answer may hold, so that no question costs the server or the workers much.
-MOST_ROWS = 200
-MOST_TASKS = 100
-SCANNED_FOR_TASKS = 500
-AT_ONCE = 8
-#: How long a workflow may take to say where it stands.
-LOOK = timedelta(seconds=10)
 #: A trial may close between our look and our message; then the next try starts a new one.
 TRIES = 3
 
 
-class Tenure:
+class Tenure(Looking):
     """Tenure, as people and programs use it. ``policy`` is what a new trial is given; a running one keeps its own."""
 
     def __init__(self, client: Client, ledger: Ledger, settings: Settings, policy: Policy, *, task_queue: str = ids.TASK_QUEUE) -> None:
@@ -267,103 +257,6 @@ class Tenure:
                 static_summary="A signup that the form failed",
             )
 
-    # --- Looking ------------------------------------------------------------------------------------------------------------
-
-    async def trials(self, limit: int = 20, page: str = "", *, stage: str = "", closed: bool = False) -> TrialPage:
-        """One page of trials, newest first; the open ones, or with ``closed`` all that the server remembers. ``page`` is from the page before."""
-        scope = f"WorkflowType = 'Trial' AND ExecutionStatus {'!=' if closed else '='} '{'ContinuedAsNew' if closed else 'Running'}'"
-        if stage:
-            if stage not in {known.value for known in Stage}:
-                raise BadInput(
-                    f"{stage[:40]!r} is not a stage", f"Choose one of: {', '.join(known.value for known in Stage)}", field="stage"
-                )
-            scope += f" AND Stage = '{stage}'"
-        found = self.client.list_workflows(scope, page_size=listing.bounded(limit, MOST_ROWS), next_page_token=listing.token(page))
-        with asking("the list of trials"):
-            _, counted = await asyncio.gather(
-                found.fetch_next_page(), self.client.count_workflows("WorkflowType = 'Trial' GROUP BY ExecutionStatus")
-            )
-        counts = {str(group.group_values[0]).lower(): group.count for group in counted.groups}
-        return TrialPage(
-            rows=tuple(listing.row(execution) for execution in found.current_page or ()),
-            counts={name: count for name, count in counts.items() if name != "continuedasnew"},
-            next_page=listing.page_of(found.next_page_token),
-        )
-
-    async def trial(self, domain: str) -> TrialView:
-        """Everything about one company's newest trial, open or closed."""
-        workflow_id = self.workflow_of(domain)
-        handle = self.client.get_workflow_handle(workflow_id)
-        with asking(workflow_id, missing=_no_trial(domain)):
-            description = await handle.describe()
-            handle = self.client.get_workflow_handle(workflow_id, run_id=description.run_id)
-            status, steps, dossier, tasks = await _all(
-                handle.query("status", result_type=TrialStatus, rpc_timeout=LOOK),
-                handle.query("next_steps", result_type=list[NextStep], rpc_timeout=LOOK),
-                handle.query("dossier", result_type=list[Decision], rpc_timeout=LOOK),
-                handle.query("open_tasks", result_type=list[TaskView], rpc_timeout=LOOK),
-            )
-        return TrialView(
-            workflow=workflow_id,
-            run=description.run_id,
-            open=description.status is WorkflowExecutionStatus.RUNNING,
-            at=listing.clock(description),
-            status=status,
-            next_steps=steps,
-            dossier=dossier,
-            tasks=tasks,
-        )
-
-    async def tasks(self, limit: int = 50, *, role: str = "", assignee: str = "") -> list[TaskView]:
-        """The open tasks of all workflows, the earliest due first; of one role, or of one person."""
-        with asking("the list of tasks"):
-            found = self.client.list_workflows(
-                "DueAt IS NOT NULL AND ExecutionStatus = 'Running'", page_size=SCANNED_FOR_TASKS, limit=SCANNED_FOR_TASKS
-            )
-            waiting = [execution async for execution in found]
-        waiting.sort(key=lambda execution: execution.typed_search_attributes.get(DUE_AT) or _LAST)
-        wanted = listing.bounded(limit, MOST_TASKS)
-        views: list[TaskView] = []
-        mute: list[Unavailable] = []
-        asked = 0
-        for start in range(0, len(waiting), AT_ONCE):
-            if len(views) >= wanted:
-                break
-            for tasks in await asyncio.gather(*(self._open_tasks(execution.id) for execution in waiting[start : start + AT_ONCE])):
-                asked += 1
-                if isinstance(tasks, Unavailable):
-                    mute.append(tasks)
-                else:
-                    views += [task for task in tasks if role in ("", task.role) and assignee.lower() in ("", task.assignee.lower())]
-        if mute and len(mute) == asked:
-            raise mute[0]
-        return sorted(views, key=lambda task: task.due_at)[:wanted]
-
-    async def _open_tasks(self, workflow_id: str) -> Sequence[TaskView] | Unavailable:
-        """One workflow's tasks. One that cannot say must not hide the tasks of all others, so that is no error yet."""
-        try:
-            with asking(workflow_id):
-                handle = self.client.get_workflow_handle(workflow_id)
-                views: list[TaskView] = await handle.query("open_tasks", result_type=list[TaskView], rpc_timeout=LOOK)
-                return views
-        except NotFound:
-            return ()  # it ended since it was listed
-        except Unavailable as error:
-            log.warning("tasks of %s: %s", workflow_id, error)
-            return error
-
-    async def effects(self, domain: str) -> list[EffectRow]:
-        """What was done in the world for a company, in the order of its trial's time."""
-        return await self._read(lambda: self.ledger.effects(workflow=self.workflow_of(domain)))
-
-    def workflow_of(self, domain: str) -> str:
-        """The workflow id of the trial that a person names by domain, host or address. Raises :class:`BadInput`."""
-        return read_trial(domain, self.policy.routing.free_mail)
-
-    def key_of(self, domain: str) -> str:
-        """The company's key: its registrable domain, or an address at a free-mail provider."""
-        return read_key(domain, self.policy.routing.free_mail)
-
     async def _refill(self) -> None:
         """Let the pool replace what was claimed now instead of at its next round; the round comes anyway."""
         with suppress(RPCError):
@@ -430,14 +323,6 @@ class Tenure:
         owned = await self._read(lambda: Registry(self.ledger).instance_of(address.key))
         return None if owned is None else Instance.model_validate({"host": owned.host, "kind": owned.kind, "admin": owned.admin})
 
-    async def _read(self, read: Callable[[], T]) -> T:
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            return await asyncio.to_thread(read)
-        except SQLAlchemyError as error:
-            raise Unavailable("the ledger's database does not answer", "Check TENURE_LEDGER_URL and that the database runs") from error
-
 
 def bad_fields(error: ValidationError) -> BadInput:
     """The first fault of a model, in words."""
@@ -446,7 +331,6 @@ def bad_fields(error: ValidationError) -> BadInput:
     return BadInput(f"{field or 'the message'}: {fault['msg'].removeprefix('Value error, ')}", "Correct it and send it again", field=field)
 
 
-_LAST = datetime.max.replace(tzinfo=UTC)
 #: Seconds within which an update is answered; a worker that runs answers in a fraction of one.
 PATIENCE = 20.0
 
@@ -454,19 +338,6 @@ PATIENCE = 20.0
 async def _patiently(call: Awaitable[T]) -> T:
     async with asyncio.timeout(PATIENCE):
         return await call
-
-
-async def _all(*queries: Awaitable[Any]) -> list[Any]:
-    """Await all; the first error is raised only when all are done, so that none is cancelled in the middle of its call."""
-    results = await asyncio.gather(*queries, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return list(results)
-
-
-def _no_trial(domain: str) -> TenureError:
-    return NotFound(f"no trial of {domain[:80]} is known", "Check the domain with `tenure trial list --all`, or sign the company up")
 
 
 def _nothing_runs(workflow_id: str) -> TenureError:

@@ -312,6 +312,68 @@ def test_a_ce_who_asks_is_the_ce(staffed: Registry) -> None:
     assert ids(staffed, ask("away.com", ce_email="ce-away@tenure.example"))[2] in ("ce-a", "ce-b")
 
 
+def test_a_ce_who_becomes_known_later_is_set(staffed: Registry, ledger: Ledger) -> None:
+    """The roster had no CE to give; then somebody named one: by an address of the roster, or one that the roster does not know."""
+    with ledger.writing() as db:
+        db.execute(roster.update().where(roster.c.role == Role.CE).values(active=False))
+    assert ids(staffed, ask("acme.com"))[2] == ids(staffed, ask("dune.com"))[2] == ""
+    with ledger.writing() as db:
+        db.execute(roster.update().where(roster.c.id == "ce-b").values(active=True))
+    before = ids(staffed, ask("acme.com"))
+    known = staffed.owners(ask("acme.com", ce_email="CE-B@tenure.example"))
+    assert known.ce
+    assert (known.ce.id, known.manager and known.manager.id) == ("ce-b", "boss")
+    assert ids(staffed, ask("acme.com")) == [before[0], before[1], "ce-b", "boss"]  # the others keep their parts
+    stranger = staffed.owners(ask("dune.com", ce_email="new.ce@tenure.example"))
+    assert stranger.ce
+    assert (stranger.ce.id, stranger.ce.name, stranger.ce.email) == ("", "new.ce", "new.ce@tenure.example")
+    assert staffed.owners(ask("dune.com", ce_email="another@tenure.example")) == stranger  # the first word stands
+    assert [row.key for row in ledger.effects(workflow="trial-dune.com")] == ["owners", "owners-2"]
+
+
+def test_a_stranger_who_asks_is_the_ce_from_the_start(staffed: Registry) -> None:
+    owners = staffed.owners(ask("asked.com", ce_email=" New.CE@tenure.example"))
+    assert owners.ce
+    assert (owners.ce.email, owners.ae and owners.ae.role) == ("new.ce@tenure.example", Role.AE)
+
+
+def test_an_owner_who_has_left_is_replaced_when_asked_again(staffed: Registry, ledger: Ledger) -> None:
+    """Only who left: somebody on holiday keeps their trials, and so do the others."""
+    before = ids(staffed, ask("acme.com"))
+    with ledger.writing() as db:
+        db.execute(roster.update().where(roster.c.id == before[0]).values(out_of_office_until=date(2026, 5, 1)))
+    assert ids(staffed, ask("acme.com")) == before
+    with ledger.writing() as db:
+        db.execute(roster.update().where(roster.c.id == before[1]).values(active=False))
+    owners = staffed.owners(ask("acme.com"))
+    assert owners.ae
+    assert (owners.ae.id, owners.notes[-1]) == ("ae-b", "AE from now on: AE-B")
+    assert ids(staffed, ask("acme.com")) == [before[0], "ae-b", *before[2:]]
+    assert acts(ledger) == ["owners.assigned"] * 2
+
+
+def test_whoever_comes_later_finds_the_owners_of_the_instance(staffed: Registry) -> None:
+    """A trial long over gave the company its instance; its AE is still the one to ask, and nobody's turn is taken."""
+    staffed.claim(claim("acme.com", warm=False, host="acme.example"))
+    first = staffed.owners(ask("acme.com"))
+    later = AskOwners(subject=subject("acme.com", 2), as_of=AS_OF, domain="acme.com")
+    assert staffed.owners(later) == first
+    assert ids(staffed, ask("next.com"))[0] == "sdr-b"
+    assert ids(staffed, AskOwners(subject="trial-new.com/1.1", as_of=AS_OF, domain="new.com"))[0] == "sdr-a"
+
+
+def test_who_goes_away_while_waiting_leaves_the_room_to_the_next(registry: Registry) -> None:
+    """Told that there is room, and ended before it was taken."""
+    registry.claim(claim("a.com", warm=False, host="a.example", cap=1))
+    for number, domain in enumerate(("b.com", "c.com")):
+        registry.registry(change(domain, "wait", after=number))
+    assert registry.registry(change("a.com", "release", after=3)).waiting == "b.com"
+    gone = change("b.com", "release", after=4)
+    assert registry.registry(gone).waiting == "c.com"
+    assert registry.registry(gone).waiting == "c.com"  # a retry
+    assert registry.waiting() == ["c.com"]
+
+
 def test_nobody_is_eligible(registry: Registry, ledger: Ledger) -> None:
     assert ids(registry, ask("acme.com")) == ["", "", "", ""]
     assert ledger.effects()[0].summary == "nobody is eligible"

@@ -26,6 +26,7 @@ from domain import ids, policy
 from domain.acts import Claim, Receipt
 from domain.messages import Account, Contact, Extend, IssueEvent, Signup, SignupAgain
 from domain.task import Answer
+from starter import looking
 from starter import tenure as service
 from starter.connect import connect
 from starter.errors import BadInput, NotFound, Refused, Unavailable
@@ -317,7 +318,7 @@ class TestLooking:
 
         await eventually(listed)
         mute = f"mute-{domain}"
-        monkeypatch.setattr(service, "LOOK", timedelta(seconds=3))
+        monkeypatch.setattr(looking, "LOOK", timedelta(seconds=3))
         due = TypedSearchAttributes([SearchAttributePair(DUE_AT, AS_OF)])  # before all others, so that it is asked
         await engine.client.start_workflow("Trial", id=mute, task_queue=f"idle-{domain}", search_attributes=due)
 
@@ -330,7 +331,7 @@ class TestLooking:
     async def test_with_no_worker_at_all_no_list_pretends_to_be_empty(
         self, tenure: Tenure, engine: WorkflowEnvironment, domain: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(service, "LOOK", timedelta(seconds=1))
+        monkeypatch.setattr(looking, "LOOK", timedelta(seconds=1))
         async for execution in engine.client.list_workflows("DueAt IS NOT NULL AND ExecutionStatus = 'Running'"):
             await engine.client.get_workflow_handle(execution.id).terminate()
         due = TypedSearchAttributes([SearchAttributePair(DUE_AT, AS_OF)])

@@ -171,7 +171,7 @@ async def test_a_release_passes_over_whoever_has_gone(play: Play) -> None:
     await play.trial(first).terminate("by an operator, past Tenure")
     play.warm("src-free")
     await play.update(owner, "terminate", {"by": CE})
-    assert (await gone(play, owner))["end"] == "terminated"  # type: ignore[index]
+    assert (await gone(play, owner))["end"] == "terminated"
     await play.skip(second, hours=24.1)
     await play.stage(second, "onboarding")
     assert play.registry.capacity() == 1
@@ -194,3 +194,47 @@ async def test_never_past_the_cap_with_many_at_once(play: Play) -> None:
     for domain in waits:
         await play.did(domain, "registry: wait")
     assert set(play.registry.waiting()) == waits
+
+
+async def test_a_host_that_is_another_companys_is_never_given_away(play: Play) -> None:
+    """The Cloud team names the wrong host: everybody is told, the trial goes on, and the right host is taken."""
+    play.cohort()
+    [taken] = play.taken(1)
+    theirs = play.registry.instance_of(taken)
+    assert theirs is not None
+    domain = await unknown(play)
+    await play.answer(domain, "triage", "qualify", by=SDR, checks=ALL_YES)
+    status = await play.stage(domain, "provisioning")
+    await play.answer(domain, "provision", "ready", by="cloud-oncall@tenure.example", fields={"host": theirs.host})
+    await play.did(domain, "slack: slack.provision-1.failed", "pagerduty: page.provision-1.failed")
+    assert theirs.host in play.said("slack.provision-1.failed", f"trial-{domain}")
+    assert play.registry.instance_of(taken) == theirs
+    play.sandbox.world.services["instances"].create(status.host, kind="trial")
+    await play.answer(domain, "provision-2", "ready", by="cloud-oncall@tenure.example")
+    await play.answer(domain, "hand_over", "hand_over", by=status.ce)
+    assert (await play.stage(domain, "onboarding")).host == status.host
+
+
+async def test_a_wrong_host_on_the_issue_is_looked_at_again_by_and_by(play: Play) -> None:
+    """Long after the SLA the issue still names another company's host: told once, and asked about as often as ever, no oftener."""
+    play.set(provisioning__poll_hours=24)
+    [taken] = play.taken(1)
+    theirs = play.registry.instance_of(taken)
+    assert theirs is not None
+    domain = await unknown(play)
+    await play.answer(domain, "triage", "qualify", by=SDR, checks=ALL_YES)
+    issue = await play.issue(domain, "request")
+    hub = play.sandbox.world.services["github"].hub
+    repo = hub.repo(*play.settings.github_repo.split("/"))
+    await play.skip(domain, days=6)
+    await play.did(domain, "pagerduty: page.sla")
+    hub.add_comment(repo, issue, "cloud-team", f"Instance ready: https://{theirs.host}")
+    hub.add_labels(repo, issue, "cloud-team", ["cloud-trial/instance-ready"])
+    await play.skip(domain, days=2)
+    await play.did(domain, "slack: slack.provision-1.failed", "pagerduty: page.provision-1.failed")
+    history = await play.trial(domain).fetch_history()
+    looks = [event for event in history.events if event.activity_task_scheduled_event_attributes.activity_type.name == "github_issue"]
+    assert 7 <= len(looks) <= 9
+    failed = [effect for day in play.effects(domain).values() for effect in day if effect.endswith(".failed")]
+    assert sorted(failed) == ["pagerduty: page.provision-1.failed", "slack: slack.provision-1.failed"]
+    assert (await play.status(domain)).stage == "provisioning"

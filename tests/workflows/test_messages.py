@@ -106,7 +106,8 @@ async def test_the_ways_in_refuse_nonsense(play: Play, name: str) -> None:
     """Not through our forms, but straight to the server."""
     domain, host = await prequalified(play)
     before = await play.status(domain)
-    for message in (None, "bo", 7, [], {}, {"contact": "bo"}, {"contact": {"email": 5}}, {"contact": {"email": "x" * 255}}):
+    wrong: tuple[Any, ...] = (None, "bo", 7, [], {}, {"contact": "bo"}, {"contact": {"email": 5}}, {"contact": {"email": "x" * 255}})
+    for message in wrong:
         with pytest.raises(WorkflowUpdateFailedError):
             await play.update(domain, name, message)
     assert await play.status(domain) == before
@@ -120,7 +121,7 @@ async def test_signals_that_only_programs_send(play: Play) -> None:
     before = await play.status(domain)
     for message in (*NOBODY, None, {}, {"issue": "one"}, {"issue": 1, "state": "gone"}, {"issue": 1, "labels": 5}):
         await play.signal(domain, "issue_event", message)
-    hosts = ("", "x", 5, None, [], "https://evil.example/", "a b.example", host)
+    hosts: tuple[Any, ...] = ("", "x", 5, None, [], "https://evil.example/", "a b.example", host)
     for message in hosts:
         await play.signal(domain, "rehosted", message)
     await play.signal(domain, "capacity_freed", "now", 2)
@@ -310,4 +311,4 @@ async def test_everything_is_refused_once_it_has_ended(play: Play) -> None:
     assert "being torn down" in await play.refused(domain, "join", {"contact": {"email": f"eve@{domain}"}})
     assert "on its way" in await play.update(domain, "request_feedback", {"by": CE})
     await play.did(domain, "mail: mail.feedback")
-    assert (await gone(play, domain))["end"] == "terminated"  # type: ignore[index]
+    assert (await gone(play, domain))["end"] == "terminated"

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from temporalio import workflow
+from temporalio.exceptions import FailureError, is_cancelled_exception
 
 from domain import ladder
 from domain.acts import (
@@ -82,8 +83,22 @@ async def provisioned(t: TrialProcess, number: int) -> None:
     if not ce_known:
         t.spawn(_ask_for_ce(t, number))
     due = ladder.provisioning_due(t.policy, workflow.now(), t.input.origin == "ce_requested")
-    breached = False
-    task = t.desk.open(_provision_spec(t, number, due), t.alerts_channel)
+    await _built(t, number, due)
+    while why := await _not_registered(t):
+        _failed(t, why)
+        s.ready_host = ""
+        await _built(t, number, due)
+    t.desk.withdraw("provision", f"{s.ready_host} is ready")
+    s.host, s.instance_live = s.ready_host, True
+    t.spawn(t.effects.pagerduty(ResolvePage(key="page.ready", page="page.request")))
+    if not ce_known:
+        await t.wait_unless_ended(lambda: ladder.email(s.owners, Role.CE) != "", summary="until the CE is known")
+
+
+async def _built(t: TrialProcess, number: int, due: datetime) -> None:
+    """Until somebody says at which host the instance is."""
+    s, breached = t.state, workflow.now() >= due
+    task = t.desk.find_open("provision") or t.desk.open(_provision_spec(t, number, due), t.alerts_channel)
     while not s.ready_host:
         poll = workflow.now() + timedelta(hours=t.policy.provisioning.poll_hours)
         until = poll if breached else min(poll, due)
@@ -91,7 +106,7 @@ async def provisioned(t: TrialProcess, number: int) -> None:
             if task.answer and task.answer.choice == "ready":
                 s.ready_host = trusted(t, str(task.answer.fields.get("host", "")))
             elif task.answer:
-                _failed(t, task)
+                _failed(t, task.answer.note or "no reason given")
                 task = t.desk.open(_provision_spec(t, number, due), t.alerts_channel)
             continue
         if not breached and workflow.now() >= due:
@@ -101,27 +116,36 @@ async def provisioned(t: TrialProcess, number: int) -> None:
         issue = await t.effects.issue(number) if number else None
         if issue and READY in issue.labels:
             s.ready_host = trusted(t, issue.host)
-    t.desk.withdraw("provision", f"{s.ready_host} is ready")
-    s.host, s.instance_live = s.ready_host, True
+
+
+async def _not_registered(t: TrialProcess) -> str:
+    """Put the host on record as the company's; returns why the registry would not have it: the host is another company's."""
+    host = t.state.ready_host
     ready = RegistryChange(
-        subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="ready", host=s.host, admin=t.contact.email
+        subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="ready", host=host, admin=t.contact.email
     )
-    await t.effects.local("registry", ready, RegistryAnswer, f"{s.host} is ready")
-    t.spawn(t.effects.pagerduty(ResolvePage(key="page.ready", page="page.request")))
-    if not ce_known:
-        await t.wait_unless_ended(lambda: ladder.email(s.owners, Role.CE) != "", summary="until the CE is known")
+    try:
+        await t.effects.local("registry", ready, RegistryAnswer, f"{host} is ready")
+    except FailureError as error:  # of a local activity it comes unwrapped
+        if is_cancelled_exception(error):
+            raise
+        return str(error.cause or error)
+    return ""
 
 
 def _heard(t: TrialProcess, task: Task) -> bool:
     return bool(t.state.ready_host) or not task.is_open
 
 
-def _failed(t: TrialProcess, task: Task) -> None:
+def _failed(t: TrialProcess, why: str) -> None:
     """The automated way broke: it goes on by hand, and everybody knows (A9)."""
-    s, why = t.state, (task.answer.note if task.answer else "") or "no reason given"
-    said = t.said(f"slack.{task.id}.failed", f"Building {s.host} failed: {why}. It goes on by hand.", s.owners.ce)
+    s = t.state
+    n = sum(task.spec.kind == "provision" for task in s.tasks)
+    said = t.said(f"slack.provision-{n}.failed", f"Building {s.host} failed: {why}. It goes on by hand.", s.owners.ce)
     t.spawn(t.effects.slack(said))
-    t.spawn(t.effects.pagerduty(Page(key=f"page.{task.id}.failed", summary=f"Provisioning of {s.host} failed: {why}", severity="error")))
+    t.spawn(
+        t.effects.pagerduty(Page(key=f"page.provision-{n}.failed", summary=f"Provisioning of {s.host} failed: {why}", severity="error"))
+    )
 
 
 def _provision_spec(t: TrialProcess, number: int, due: datetime) -> TaskSpec:

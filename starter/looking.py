@@ -1,0 +1,179 @@
+"""How the service looks: lists, one trial with everything about it, open tasks, effects. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.decision import Decision
+from domain.policy import Policy
+from domain.trial import Stage
+from domain.views import NextStep, TaskView, TrialStatus
+from starter import listing
+from starter.addresses import read_key, read_trial
+from starter.asking import asking
+from starter.errors import BadInput, NotFound, TenureError, Unavailable
+from starter.forms import TrialPage, TrialView
+from workflows.attributes import DUE_AT
+
+if TYPE_CHECKING:
+    from activities.ledger import EffectRow, Ledger
+
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+#: Bounds of what one answer may hold, so that no question costs the server or the workers much.
+MOST_ROWS = 200
+MOST_TASKS = 100
+SCANNED_FOR_TASKS = 500
+AT_ONCE = 8
+#: How long a workflow may take to say where it stands.
+LOOK = timedelta(seconds=10)
+FIRST_LOOK = timedelta(seconds=2)
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+class Looking:
+    """What may be seen. The connection and the rest are those of :class:`starter.tenure.Tenure`."""
+
+    client: Client
+    ledger: Ledger
+    policy: Policy
+
+    async def trials(self, limit: int = 20, page: str = "", *, stage: str = "", closed: bool = False) -> TrialPage:
+        """One page of trials, newest first; the open ones, or with ``closed`` all that the server remembers. ``page`` is from the page before."""
+        scope = f"WorkflowType = 'Trial' AND ExecutionStatus {'!=' if closed else '='} '{'ContinuedAsNew' if closed else 'Running'}'"
+        if stage:
+            if stage not in {known.value for known in Stage}:
+                raise BadInput(
+                    f"{stage[:40]!r} is not a stage", f"Choose one of: {', '.join(known.value for known in Stage)}", field="stage"
+                )
+            scope += f" AND Stage = '{stage}'"
+        found = self.client.list_workflows(scope, page_size=listing.bounded(limit, MOST_ROWS), next_page_token=listing.token(page))
+        with asking("the list of trials"):
+            _, counted = await asyncio.gather(
+                found.fetch_next_page(), self.client.count_workflows("WorkflowType = 'Trial' GROUP BY ExecutionStatus")
+            )
+        counts = {str(group.group_values[0]).lower(): group.count for group in counted.groups}
+        return TrialPage(
+            rows=tuple(listing.row(execution) for execution in found.current_page or ()),
+            counts={name: count for name, count in counts.items() if name != "continuedasnew"},
+            next_page=listing.page_of(found.next_page_token),
+        )
+
+    async def trial(self, domain: str) -> TrialView:
+        """Everything about one company's newest trial, open or closed."""
+        workflow_id = self.workflow_of(domain)
+        handle = self.client.get_workflow_handle(workflow_id)
+        with asking(workflow_id, missing=_no_trial(domain)):
+            description = await handle.describe()
+            handle = self.client.get_workflow_handle(workflow_id, run_id=description.run_id)
+            status, steps, dossier, tasks = await _all(
+                _query(handle, "status", TrialStatus),
+                _query(handle, "next_steps", list[NextStep]),
+                _query(handle, "dossier", list[Decision]),
+                _query(handle, "open_tasks", list[TaskView]),
+            )
+        return TrialView(
+            workflow=workflow_id,
+            run=description.run_id,
+            open=description.status is WorkflowExecutionStatus.RUNNING,
+            at=listing.clock(description),
+            status=status,
+            next_steps=steps,
+            dossier=dossier,
+            tasks=tasks,
+        )
+
+    async def tasks(self, limit: int = 50, *, role: str = "", assignee: str = "") -> list[TaskView]:
+        """The open tasks of all workflows, the earliest due first; of one role, or of one person."""
+        with asking("the list of tasks"):
+            found = self.client.list_workflows(
+                "DueAt IS NOT NULL AND ExecutionStatus = 'Running'", page_size=SCANNED_FOR_TASKS, limit=SCANNED_FOR_TASKS
+            )
+            waiting = [execution async for execution in found]
+        waiting.sort(key=lambda execution: execution.typed_search_attributes.get(DUE_AT) or _LAST)
+        wanted = listing.bounded(limit, MOST_TASKS)
+        views: list[TaskView] = []
+        mute: list[Unavailable] = []
+        asked = 0
+        for start in range(0, len(waiting), AT_ONCE):
+            if len(views) >= wanted:
+                break
+            for tasks in await asyncio.gather(*(self._open_tasks(execution.id) for execution in waiting[start : start + AT_ONCE])):
+                asked += 1
+                if isinstance(tasks, Unavailable):
+                    mute.append(tasks)
+                else:
+                    views += [task for task in tasks if role in ("", task.role) and assignee.lower() in ("", task.assignee.lower())]
+        if mute and len(mute) == asked:
+            raise mute[0]
+        return sorted(views, key=lambda task: task.due_at)[:wanted]
+
+    async def _open_tasks(self, workflow_id: str) -> Sequence[TaskView] | Unavailable:
+        """One workflow's tasks. One that cannot say must not hide the tasks of all others, so that is no error yet."""
+        try:
+            with asking(workflow_id):
+                handle = self.client.get_workflow_handle(workflow_id)
+                return await _query(handle, "open_tasks", list[TaskView])
+        except NotFound:
+            return ()  # it ended since it was listed
+        except Unavailable as error:
+            log.warning("tasks of %s: %s", workflow_id, error)
+            return error
+
+    async def effects(self, domain: str) -> list[EffectRow]:
+        """What was done in the world for a company, in the order of its trial's time."""
+        return await self._read(lambda: self.ledger.effects(workflow=self.workflow_of(domain)))
+
+    def workflow_of(self, domain: str) -> str:
+        """The workflow id of the trial that a person names by domain, host or address. Raises :class:`BadInput`."""
+        return read_trial(domain, self.policy.routing.free_mail)
+
+    def key_of(self, domain: str) -> str:
+        """The company's key: its registrable domain, or an address at a free-mail provider."""
+        return read_key(domain, self.policy.routing.free_mail)
+
+    async def _read(self, read: Callable[[], T]) -> T:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            return await asyncio.to_thread(read)
+        except SQLAlchemyError as error:
+            raise Unavailable("the ledger's database does not answer", "Check TENURE_LEDGER_URL and that the database runs") from error
+
+
+async def _query(handle: WorkflowHandle[Any, Any], name: str, result: type[T]) -> T:
+    """Ask, and ask once more: a query that meets a workflow just as its worker lets go of it is never answered."""
+    try:
+        first: T = await handle.query(name, result_type=result, rpc_timeout=min(FIRST_LOOK, LOOK))
+        return first
+    except RPCError as error:
+        if error.status not in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+            raise
+    second: T = await handle.query(name, result_type=result, rpc_timeout=LOOK)
+    return second
+
+
+async def _all(*queries: Awaitable[Any]) -> list[Any]:
+    """Await all; the first error is raised only when all are done, so that none is cancelled in the middle of its call."""
+    results = await asyncio.gather(*queries, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return list(results)
+
+
+def _no_trial(domain: str) -> TenureError:
+    return NotFound(f"no trial of {domain[:80]} is known", "Check the domain with `tenure trial list --all`, or sign the company up")
