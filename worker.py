@@ -27,6 +27,7 @@ from starter.place import read_policy, read_settings
 from starter.run import run_cli
 from starter.tenure import Tenure
 from workflows.inbound import OnePayload
+from workflows.runner import runner
 
 #: Activities at once: the size of the thread pool, and the slots that the server may fill, so that none is taken that waits for a thread.
 SLOTS = 32
@@ -48,6 +49,7 @@ def worker(client: Client, workflows: Sequence[type], activities: Sequence[Calla
         activity_executor=threads,
         max_concurrent_activities=SLOTS,
         interceptors=[OnePayload()],
+        workflow_runner=runner(),
         graceful_shutdown_timeout=GRACE,
     )
 

@@ -23,7 +23,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import httpx
-from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.ledger import EffectId, Ledger, NotDone
@@ -127,8 +126,6 @@ def run_batch(
     """
     by_key: dict[str, Receipt] = {}
     for number, act in enumerate(batch.acts):
-        if activity.in_activity():
-            activity.heartbeat(act.key)
         try:
             by_key[act.key] = _once(ledger, system, batch, act, step, translate)
         except ApplicationError as error:

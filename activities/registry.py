@@ -55,73 +55,84 @@ class Registry:
 
     @activity.defn(name="claim")
     def claim(self, ask: Claim) -> Claimed:
+        """Claim, and choose the owners with it when ``ask.owners`` says so: one transaction, one step of the history."""
+        with self._ledger.writing(alone=True) as db:
+            claimed = self._claim(db, ask)
+            if claimed.outcome != "claimed" or ask.owners is None:
+                return claimed
+            return claimed.model_copy(update={"owners": self._choose(db, ask.owners)})
+
+    def _claim(self, db: Connection, ask: Claim) -> Claimed:
         """Give the domain a warm instance (the oldest), or reserve room for one that will be made at ``host``.
 
         A host that another domain already has becomes ``NAME-2.…``: two companies may share a short name.
         Only a claim that succeeded is on record, so a domain that met ``full`` or ``empty`` may ask again.
         """
-        with self._ledger.writing(alone=True) as db:
-            now = counts(db)
-            owned = db.execute(_of_domain(ask.domain)).one_or_none()
-            if owned is not None:
-                outcome = "claimed" if owned.subject == ask.subject else "owned"
-                return Claimed.model_validate({"outcome": outcome, "host": owned.host, "kind": owned.kind, **now})
-            if now["live"] >= ask.cap:
-                return Claimed.model_validate({"outcome": "full", **now})
-            owner = {"domain": ask.domain, "subject": ask.subject, "admin": ask.admin, "claimed_at": ask.as_of}
-            if ask.warm:
-                host = db.execute(_warm().limit(1)).scalar()
-                if host is None:
-                    return Claimed.model_validate({"outcome": "empty", **now})
-                kind = "trial"
-                db.execute(update(instances).where(instances.c.host == host).values(kind=kind, **owner))
-            else:
-                host, kind = _free_host(db, ask.host), "reserved"
-                db.execute(insert(instances).values(host=host, kind=kind, created_at=ask.as_of, **owner))
-            db.execute(delete(waiting).where(waiting.c.domain == ask.domain))
-            self._ledger.record(
-                db,
-                EffectId(ask.subject, f"claim:{host}"),
-                system=SYSTEM,
-                act="instance.claimed" if ask.warm else "instance.reserved",
-                summary=f"{host} is {ask.domain}'s" if ask.warm else f"room for {host} is kept for {ask.domain}",
-                as_of=ask.as_of,
-                receipt=Receipt(ref=host, data={"kind": kind, "domain": ask.domain}),
-            )
-            return Claimed.model_validate({"outcome": "claimed", "host": host, "kind": kind, **counts(db)})
+        now = counts(db)
+        owned = db.execute(_of_domain(ask.domain)).one_or_none()
+        if owned is not None:
+            outcome = "claimed" if owned.subject == ask.subject else "owned"
+            return Claimed.model_validate({"outcome": outcome, "host": owned.host, "kind": owned.kind, **now})
+        if now["live"] >= ask.cap:
+            return Claimed.model_validate({"outcome": "full", **now})
+        owner = {"domain": ask.domain, "subject": ask.subject, "admin": ask.admin, "claimed_at": ask.as_of}
+        if ask.warm:
+            host = db.execute(_warm().limit(1)).scalar()
+            if host is None:
+                return Claimed.model_validate({"outcome": "empty", **now})
+            kind = "trial"
+            db.execute(update(instances).where(instances.c.host == host).values(kind=kind, **owner))
+        else:
+            host, kind = _free_host(db, ask.host), "reserved"
+            db.execute(insert(instances).values(host=host, kind=kind, created_at=ask.as_of, **owner))
+        db.execute(delete(waiting).where(waiting.c.domain == ask.domain))
+        self._ledger.record(
+            db,
+            EffectId(ask.subject, f"claim:{host}"),
+            system=SYSTEM,
+            act="instance.claimed" if ask.warm else "instance.reserved",
+            summary=f"{host} is {ask.domain}'s" if ask.warm else f"room for {host} is kept for {ask.domain}",
+            as_of=ask.as_of,
+            receipt=Receipt(ref=host, data={"kind": kind, "domain": ask.domain}),
+        )
+        return Claimed.model_validate({"outcome": "claimed", "host": host, "kind": kind, **counts(db)})
 
     @activity.defn(name="owners")
     def owners(self, ask: AskOwners) -> Owners:
+        """Choose the owners of a subject; see :meth:`_choose`."""
+        with self._ledger.writing(alone=True) as db:
+            return self._choose(db, ask)
+
+    def _choose(self, db: Connection, ask: AskOwners) -> Owners:
         """Choose SDR, AE, CE and their manager for a subject, and put the chosen at the end of the round robin.
 
         Asked again, a subject keeps its owners, and so does a later subject of a domain that has an instance. Only a role that nobody
         plays, since ``ce_email`` came later or somebody has left since, is given anew.
         """
-        with self._ledger.writing(alone=True) as db:
-            people = [_person(row) for row in db.execute(select(roster))]
-            of_instance = select(instances.c.subject).where(instances.c.domain == ask.domain)
-            before = _owners_of(db, ask.subject) or _owners_of(db, db.execute(of_instance).scalar() or "")
-            chosen = _choose(people, ask, before or Owners())
-            if chosen == before:
-                return chosen
-            new = {role: person for role, person in _roles(chosen).items() if before is None or person != _roles(before).get(role)}
-            at = _later_than(people)
-            for person in {person.id: person for person in new.values()}:
-                db.execute(update(roster).where(roster.c.id == person).values(last_assigned_at=at))
-            row = {"subject": ask.subject, "owners": chosen.model_dump(mode="json"), "as_of": ask.as_of}
-            db.execute(self._ledger.upserting(db, assignments).values(row).on_conflict_do_update(index_elements=["subject"], set_=row))
-            earlier = select(func.count()).where(effects.c.subject == ask.subject, effects.c.act == "owners.assigned")
-            times = db.execute(earlier).scalar_one()
-            self._ledger.record(
-                db,
-                EffectId(ask.subject, f"owners-{times + 1}" if times else "owners"),
-                system=SYSTEM,
-                act="owners.assigned",
-                summary=", ".join(f"{role} {person.name}" for role, person in new.items()) or "nobody is eligible",
-                as_of=ask.as_of,
-                receipt=Receipt(data={role.lower(): person.id for role, person in new.items()}),
-            )
+        people = [_person(row) for row in db.execute(select(roster))]
+        of_instance = select(instances.c.subject).where(instances.c.domain == ask.domain)
+        before = _owners_of(db, ask.subject) or _owners_of(db, db.execute(of_instance).scalar() or "")
+        chosen = _choose(people, ask, before or Owners())
+        if chosen == before:
             return chosen
+        new = {role: person for role, person in _roles(chosen).items() if before is None or person != _roles(before).get(role)}
+        at = _later_than(people)
+        for person in {person.id: person for person in new.values()}:
+            db.execute(update(roster).where(roster.c.id == person).values(last_assigned_at=at))
+        row = {"subject": ask.subject, "owners": chosen.model_dump(mode="json"), "as_of": ask.as_of}
+        db.execute(self._ledger.upserting(db, assignments).values(row).on_conflict_do_update(index_elements=["subject"], set_=row))
+        earlier = select(func.count()).where(effects.c.subject == ask.subject, effects.c.act == "owners.assigned")
+        times = db.execute(earlier).scalar_one()
+        self._ledger.record(
+            db,
+            EffectId(ask.subject, f"owners-{times + 1}" if times else "owners"),
+            system=SYSTEM,
+            act="owners.assigned",
+            summary=", ".join(f"{role} {person.name}" for role, person in new.items()) or "nobody is eligible",
+            as_of=ask.as_of,
+            receipt=Receipt(data={role.lower(): person.id for role, person in new.items()}),
+        )
+        return chosen
 
     @activity.defn(name="registry")
     def registry(self, change: RegistryChange) -> RegistryAnswer:
@@ -222,6 +233,7 @@ def _convert(db: Connection, change: RegistryChange) -> _Did | None:
     if owned.kind == "production":
         return None
     db.execute(update(instances).where(instances.c.host == owned.host).values(kind="production"))
+    _stop_mail(db, change)
     return _Did("instance.converted", f"{owned.host} is {change.domain}'s paid instance", owned.host)
 
 

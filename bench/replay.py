@@ -16,6 +16,7 @@ from bench.ground import Ground
 from bench.report import Row, row
 from bench.twin import Empty
 from bench.workers import TWIN
+from workflows.runner import runner
 from workflows.trial import Trial
 
 
@@ -52,10 +53,8 @@ def first_task(history: WorkflowHistory) -> WorkflowHistory:
     return WorkflowHistory(history.workflow_id, history.events[: end - 1])
 
 
-def _replayer(workflows: Sequence[type], runner: UnsandboxedWorkflowRunner | None = None) -> Replayer:
-    if runner is None:
-        return Replayer(workflows=workflows, data_converter=pydantic_data_converter)
-    return Replayer(workflows=workflows, data_converter=pydantic_data_converter, workflow_runner=runner)
+def _replayer(workflows: Sequence[type], bare: UnsandboxedWorkflowRunner | None = None) -> Replayer:
+    return Replayer(workflows=workflows, data_converter=pydantic_data_converter, workflow_runner=bare or runner())
 
 
 async def _cpu(replayer: Replayer, history: WorkflowHistory, times: int) -> float:

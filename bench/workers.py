@@ -33,6 +33,7 @@ from starter.place import read_settings
 from starter.run import run_cli
 from worker import SLOTS
 from workflows.all import ALL
+from workflows.runner import runner
 
 TWIN, OFFLINE = "bench-twin", "bench-offline"
 
@@ -98,7 +99,13 @@ def _worker(
 ) -> Worker:
     """A worker with the options of ours (``worker.py``), on another task queue."""
     return Worker(
-        client, task_queue=queue, workflows=workflows, activities=made, activity_executor=threads, max_concurrent_activities=SLOTS
+        client,
+        task_queue=queue,
+        workflows=workflows,
+        activities=made,
+        activity_executor=threads,
+        max_concurrent_activities=SLOTS,
+        workflow_runner=runner(),
     )
 
 

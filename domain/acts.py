@@ -12,6 +12,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import Field
 
 from domain.base import Message, Value
+from domain.people import Owners
 
 
 class Act(Value):
@@ -342,31 +343,6 @@ class AskIssue(Message):
 # --- The registry: Tenure's own table of instances and people, in the ledger's database ----------------------------------------------
 
 
-class Claim(Message):
-    """Take a warm instance for a domain, or reserve room for one that will be made (``warm=False``).
-
-    In one transaction: never two domains to one instance, never two instances to one domain, never past ``cap``.
-    """
-
-    subject: str
-    domain: str
-    admin: str
-    cap: int
-    warm: bool
-    host: str = ""
-    as_of: datetime
-
-
-class Claimed(Message):
-    """``owned``: the domain has an instance already. ``full``: the cap is reached. ``empty``: no warm instance is left."""
-
-    outcome: Literal["claimed", "owned", "full", "empty"]
-    host: str = ""
-    kind: str = ""
-    live: int = 0
-    warm: int = 0
-
-
 class AskOwners(Message):
     """Choose the owners of a trial and count the assignment; the same subject gets the same answer again.
 
@@ -383,10 +359,37 @@ class AskOwners(Message):
     ce_email: str = ""
 
 
+class Claim(Message):
+    """Take a warm instance for a domain, or reserve room for one that will be made (``warm=False``).
+
+    With ``owners``, a claim that succeeds chooses the trial's owners, too. In one transaction: never two domains to one instance, never two instances to one domain, never past ``cap``.
+    """
+
+    subject: str
+    domain: str
+    admin: str
+    cap: int
+    warm: bool
+    host: str = ""
+    as_of: datetime
+    owners: AskOwners | None = None
+
+
+class Claimed(Message):
+    """``owned``: the domain has an instance already. ``full``: the cap is reached. ``empty``: no warm instance is left."""
+
+    outcome: Literal["claimed", "owned", "full", "empty"]
+    host: str = ""
+    kind: str = ""
+    live: int = 0
+    warm: int = 0
+    owners: Owners | None = None
+
+
 class RegistryChange(Message):
     """What became of a domain's instance in the registry.
 
-    ``release`` frees domain and capacity and names the next waiting domain; ``convert`` keeps the domain, as a paid instance;
+    ``release`` frees domain and capacity and names the next waiting domain; ``convert`` keeps the domain, as a paid instance, and stops the campaign;
     ``rehost`` gives it another host; ``ready`` records the host that the Cloud team made; ``wait`` queues the domain for capacity;
     ``stop_mail`` holds back campaign mail from now on.
     """

@@ -47,14 +47,14 @@ from domain.messages import (
 )
 from domain.policy import Policy
 from domain.task import Answer
-from domain.trial import TrialInput
+from domain.trial import Stage, TrialInput
 from starter.addresses import Address, read_address
 from starter.asking import Closing, asking
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.failed import FailedSignups
 from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView, new_event
 from starter.looking import Looking
-from workflows.attributes import DOMAIN
+from workflows.attributes import DOMAIN, STAGE
 
 if TYPE_CHECKING:
     from activities.ledger import Ledger
@@ -284,7 +284,9 @@ class Tenure(Looking):
                 id=workflow_id,
                 task_queue=self.task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                search_attributes=TypedSearchAttributes([SearchAttributePair(DOMAIN, shown)]),
+                search_attributes=TypedSearchAttributes(
+                    [SearchAttributePair(DOMAIN, shown), SearchAttributePair(STAGE, Stage.SIGNUP.value)]
+                ),
                 static_summary=f"Cloud trial of {shown}",
             )
             try:

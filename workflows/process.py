@@ -41,6 +41,7 @@ class Process:
 
     async def settle(self) -> None:
         """Wait for everything that goes on beside, and for every handler: the last line of a run."""
+        self.publish()
         await self.wait(lambda: all(task.done() for task in self._work), summary="what is still under way")
         for task in self._work:
             task.result()
@@ -49,8 +50,8 @@ class Process:
 
     async def wait(self, ready: Callable[[], bool], *, until: datetime | None = None, summary: str) -> bool:
         """Wait for ``ready``, at most until ``until``, chasing open tasks meanwhile. True when ready, False when the time has come."""
-        self.publish()
         while not ready():
+            self.publish()
             now, seen = workflow.now(), self.desk.version
             for task, rung, number in self.desk.climb():
                 self.spawn(self.effects.slack(reminder(task, rung, number)))
@@ -67,7 +68,6 @@ class Process:
                 )
             except TimeoutError:
                 continue
-            self.publish()
         return True
 
     async def ask(self, spec: TaskSpec, channel: str = "", *, under: str = "", first: tuple[SlackAct, ...] = ()) -> Answer | None:

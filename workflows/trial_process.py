@@ -32,6 +32,8 @@ class TrialProcess(Process):
         self.input = input
         self.state = state
         self.stage = state.stage.value
+        if input.cycle == 1:
+            self._published = (self.stage, "", None)  # the start brought it along
         self.in_words = self._in_words
 
     def enter(self, stage: Stage) -> None:

@@ -127,10 +127,3 @@ def test_an_instance_is_not_moved_to_where_it_is() -> None:
 def test_a_second_decision_is_told_of_the_first(by: str, who: Any) -> None:
     decision = decide.by_person(POLICY, "extend", by, "", MONDAY)
     assert decide.already(decision) == f"already decided by {who} at 2026-03-02 09:00 UTC: extend; nothing was changed"
-
-
-@pytest.mark.parametrize(
-    ("text", "is_it"), [("acme.com", True), ("a.bc", True), ("Acme.com", False), ("acme.com\n", False), ("acme", False)]
-)
-def test_a_host_is_known_by_its_form(text: str, is_it: bool) -> None:
-    assert decide.is_host(text) is is_it

@@ -27,6 +27,7 @@ from tests.workflows.play import Play
 from workflows.all import ALL
 from workflows.attributes import DOMAIN, DUE_AT, OWNER, STAGE
 from workflows.inbound import OnePayload
+from workflows.runner import runner
 
 FLAGS = {
     "frontend.WorkflowTimeSkippingEnabled": "true",
@@ -77,6 +78,7 @@ async def play(
             activity_executor=threads,
             max_concurrent_activities=16,
             interceptors=[OnePayload()],
+            workflow_runner=runner(),
             graceful_shutdown_timeout=timedelta(seconds=10),  # what is under way ends before its client is closed
             workflow_failure_exception_types=[Exception],
         )

@@ -213,7 +213,10 @@ class Play:
         try:
             found = await eventually(look)
         except TimeoutError:
-            raise AssertionError(f"{domain} is in {(await self.status(domain)).stage}, not in {stages}") from None
+            now = await self.status(domain)
+            pending = (await self.trial(domain).describe()).raw_description.pending_activities
+            tried = [f"{each.activity_type.name} (attempt {each.attempt}): {each.last_failure.message}" for each in pending]
+            raise AssertionError(f"{domain} is in {now.stage}, not in {stages}; it asks {now.open_tasks} and waits for {tried}") from None
         assert found is not None
         return found
 

@@ -27,7 +27,8 @@ from workflows.trial_process import TrialProcess
 
 async def instant(t: TrialProcess) -> None:
     """Case 2 (A5, A6): the warm instance is theirs; everything else follows at once, each system on its own."""
-    await intake.owners(t)
+    if t.state.owners.sdr is None:
+        await intake.owners(t)  # a company that waited for room has none yet
     t.spawn(t.effects.salesforce(*_crm(t, intake.lead(t))))
     t.spawn(t.effects.slack(*_alert(t), *_channel(t), _introduction(t)))
     if t.policy.handoff.prequalified == "ce":

@@ -68,10 +68,15 @@ async def convert(t: TrialProcess, message: Convert) -> End:
     """A17: a new production subscription and key, never the trial's; the domain stays theirs."""
     s, terms = t.state, t.policy.license.production
     t.enter(Stage.CONVERTING)
-    await _stop_mail(t, "converted")
+    t.publish()
+    kept = RegistryChange(
+        subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="convert", host=s.host, why="converted"
+    )
+    await t.effects.local("registry", kept, RegistryAnswer, "the domain keeps its instance as a paid one; no more campaign mail")
     end = datetime.combine(message.contract_end, time(), UTC) if message.contract_end else workflow.now() + timedelta(days=terms.term_days)
     fields: dict[str, str | bool | int | None] = {"Trial_Outcome__c": "converted", "Trial_Stage__c": "converted"}
     t.spawn(t.effects.salesforce(UpdateOpportunity(key="crm.outcome", fields=fields)))
+    t.spawn(t.effects.mail(t.mail("converted", sender=Role.CE)))
     t.spawn(_production_key(t, message.seats or 1, end))
     made = await t.effects.github(
         RaiseIssue(
@@ -90,9 +95,6 @@ async def convert(t: TrialProcess, message: Convert) -> End:
     )
     number = int(made.of("convert").ref or 0)
     s.issues = {**s.issues, "convert": number}
-    kept = RegistryChange(subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="convert", host=s.host)
-    await t.effects.local("registry", kept, RegistryAnswer, "the domain keeps its instance, as a paid one")
-    t.spawn(t.effects.mail(t.mail("converted", sender=Role.CE)))
     text = f"*{s.company}* is a customer: {message.seats} seats until {end:%Y-%m-%d} (#{number}). A host name of their own can be offered."
     t.spawn(t.effects.slack(t.said("slack.converted", text, s.owners.ce, s.owners.ae)))
     t.enter(Stage.CONVERTED)
@@ -120,6 +122,7 @@ async def terminate(t: TrialProcess, verdict: Verdict) -> End:
     s = t.state
     why = verdict.decision.rule
     t.enter(Stage.TEARDOWN)
+    t.publish()
     if verdict.terminate and verdict.terminate.feedback:
         s.feedback = s.feedback or "wanted"
     await _stop_mail(t, "terminated")

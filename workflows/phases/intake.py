@@ -48,7 +48,7 @@ async def route(t: TrialProcess, signup: Signup) -> SignupAnswer:
         return answered(t, "redirected")
     if routed.outcome in ("3", "free_mail"):
         return answered(t, "triage")
-    claimed = await room.claim(t, warm=True)
+    claimed = await room.claim(t, warm=True, owners=ask_owners(t))
     if claimed.outcome == "owned":
         s.case, s.host = "1", claimed.host
         return answered(t, "redirected")
@@ -83,11 +83,11 @@ def answered(t: TrialProcess, outcome: str, case: str = "") -> SignupAnswer:
     )
 
 
-async def owners(t: TrialProcess, ce_email: str = "") -> Owners:
-    """Choose SDR, AE and CE: those of a named account, else by round robin (A5, A6, A9)."""
+def ask_owners(t: TrialProcess, ce_email: str = "") -> AskOwners:
+    """The question who looks after the trial: those of a named account, else by round robin (A5, A6, A9)."""
     account = (t.state.signup.account if t.state.signup else None) or (t.state.request.account if t.state.request else None)
     named = account if account and account.named else None
-    ask = AskOwners(
+    return AskOwners(
         subject=t.effects.subject,
         as_of=workflow.now(),
         domain=t.input.domain,
@@ -97,9 +97,12 @@ async def owners(t: TrialProcess, ce_email: str = "") -> Owners:
         ce=named.ce if named else None,
         ce_email=ce_email,
     )
-    t.state.owners = await t.effects.local("owners", ask, Owners, "choose the owners")
+
+
+async def owners(t: TrialProcess, ce_email: str = "") -> None:
+    """Choose SDR, AE and CE, or replace whoever has left."""
+    t.state.owners = await t.effects.local("owners", ask_owners(t, ce_email), Owners, "choose the owners")
     t.owner = ladder.email(t.state.owners, Role.CE)
-    return t.state.owners
 
 
 async def join(t: TrialProcess, ask: JoinAsk) -> None:

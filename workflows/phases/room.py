@@ -8,6 +8,7 @@ from temporalio import workflow
 
 from domain import decide, ids
 from domain.acts import (
+    AskOwners,
     Claim,
     Claimed,
     CloseIssue,
@@ -20,7 +21,7 @@ from domain.trial import Stage
 from workflows.trial_process import TrialProcess
 
 
-async def claim(t: TrialProcess, *, warm: bool) -> Claimed:
+async def claim(t: TrialProcess, *, warm: bool, owners: AskOwners | None = None) -> Claimed:
     """Claim a warm instance, or room for one that will be made."""
     s = t.state
     ask = Claim(
@@ -31,12 +32,13 @@ async def claim(t: TrialProcess, *, warm: bool) -> Claimed:
         warm=warm,
         host="" if warm else f"{t.slug}.{t.policy.cloud.domain_suffix}",
         as_of=workflow.now(),
+        owners=owners,
     )
     claimed = await t.effects.local("claim", ask, Claimed, "claim a warm instance" if warm else "reserve room for an instance")
     if claimed.outcome != "claimed" or warm:
         t.record(decide.claim(t.policy, claimed, workflow.now()))
     if claimed.outcome == "claimed":
-        s.host, s.instance_live = claimed.host, warm
+        s.host, s.instance_live, s.owners = claimed.host, warm, claimed.owners or s.owners
     return claimed
 
 
