@@ -19,6 +19,7 @@ from temporalio.workflow import NondeterminismError
 
 from tests.replay.fingerprint import FILE, fingerprint
 from workflows.all import ALL
+from workflows.inbound import OnePayload
 from workflows.runner import runner
 from workflows.trial import Trial
 
@@ -40,7 +41,7 @@ def test_there_are_histories_of_every_workflow() -> None:
 
 
 async def test_every_recorded_history_replays() -> None:
-    replayer = Replayer(workflows=ALL, data_converter=pydantic_data_converter, workflow_runner=runner())
+    replayer = Replayer(workflows=ALL, data_converter=pydantic_data_converter, workflow_runner=runner(), interceptors=[OnePayload()])
     failed = {}
     for path in HISTORIES:
         result = await replayer.replay_workflow(history(path), raise_on_replay_failure=False)
@@ -67,9 +68,9 @@ async def test_a_change_of_the_commands_is_seen() -> None:
     """The net has no hole: a broken copy of the workflow does not replay."""
     path = next(path for path in HISTORIES if path.name.startswith("Trial--"))
     with pytest.raises(NondeterminismError):
-        await Replayer(workflows=[SleepsFirst], data_converter=pydantic_data_converter, workflow_runner=runner()).replay_workflow(
-            history(path)
-        )
+        await Replayer(
+            workflows=[SleepsFirst], data_converter=pydantic_data_converter, workflow_runner=runner(), interceptors=[OnePayload()]
+        ).replay_workflow(history(path))
 
 
 def test_the_fingerprint_is_of_this_code() -> None:
