@@ -7,26 +7,21 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from temporalio import workflow
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
+from tests.replay.broken import SleepsFirst
 from tests.replay.fingerprint import FILE, fingerprint
 from workflows.all import ALL
 from workflows.inbound import OnePayload
 from workflows.runner import runner
-from workflows.trial import Trial
 
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json.gz"))
-
-with workflow.unsafe.imports_passed_through():
-    from domain.trial import TrialInput, TrialResult
 
 
 def history(path: Path) -> WorkflowHistory:
@@ -48,20 +43,6 @@ async def test_every_recorded_history_replays() -> None:
         if result.replay_failure is not None:
             failed[path.name] = str(result.replay_failure)
     assert failed == {}
-
-
-@workflow.defn(name="Trial")
-class SleepsFirst(Trial):
-    """A trial with one timer more, at its start: what no running trial could survive."""
-
-    @workflow.init
-    def __init__(self, input: TrialInput) -> None:
-        super().__init__(input)
-
-    @workflow.run
-    async def run(self, input: TrialInput) -> TrialResult:
-        await workflow.sleep(timedelta(seconds=1))
-        return await super().run(input)
 
 
 async def test_a_change_of_the_commands_is_seen() -> None:
