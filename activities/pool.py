@@ -7,7 +7,6 @@ past the cap. These are local activities on the ledger's own database.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 from sqlalchemy import delete, insert, select, update
 from temporalio import activity
@@ -16,33 +15,7 @@ from activities.ledger import EffectId, Ledger
 from activities.registry import SYSTEM, counts
 from activities.tables import instances
 from domain.acts import Receipt
-from domain.base import Message
-
-
-class AskPool(Message):
-    """Ask how full the pool is; ``cap`` is the policy's ``cloud.instance_cap``."""
-
-    cap: int
-
-
-class PoolLevel(Message):
-    """``warm`` are ready, ``pending`` are being made, ``live`` are customers'; ``cap_left`` more may be made."""
-
-    warm: int
-    pending: int
-    live: int
-    cap_left: int
-    pending_hosts: tuple[str, ...] = ()
-
-
-class PoolChange(Message):
-    """``expected``: the making of ``host`` is about to start. ``ready``: it can be given away. ``lost``: it was not made, or is broken."""
-
-    subject: str
-    as_of: datetime
-    host: str
-    change: Literal["expected", "ready", "lost"]
-    why: str = ""
+from domain.upkeep import AskPool, PoolChange, PoolLevel
 
 
 class Pool:
