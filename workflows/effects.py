@@ -15,6 +15,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
+from domain import words
 from domain.acts import (
     Act,
     AskIssue,
@@ -171,7 +172,7 @@ class Effects:
                         result_type=Receipts,
                         start_to_close_timeout=ONE_TRY,
                         retry_policy=PATIENT,
-                        summary=", ".join(act.key for act in acts),
+                        summary=words.summary(acts),
                     )
                     return receipts
                 except ActivityError as error:

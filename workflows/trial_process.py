@@ -14,7 +14,7 @@ from domain.decision import Decision
 from domain.messages import Contact
 from domain.people import Person, Role
 from domain.task import Answer, TaskSpec
-from domain.trial import Stage, TrialInput, TrialState, Verdict
+from domain.trial import OPEN_TO_DECIDE, Stage, TrialInput, TrialState, Verdict
 from domain.views import NextStep, TrialStatus
 from workflows.process import Process
 
@@ -170,7 +170,9 @@ class TrialProcess(Process):
 
     def next_steps(self) -> list[NextStep]:
         """Everything ahead, each with its time."""
-        steps = [NextStep(at=m.at, what=m.what) for m in agenda(self.policy, self.input.origin, self.state)] if not self.state.end else []
+        open_now = self.state.stage in OPEN_TO_DECIDE or self.state.stage is Stage.DECIDING
+        ahead = agenda(self.policy, self.input.origin, self.state) if open_now else []
+        steps = [NextStep(at=moment.at, what=moment.what) for moment in ahead]
         for task in self.desk.tasks:
             if task.is_open:
                 rung = task.spec.ladder[task.rung].who if task.rung < len(task.spec.ladder) else task.spec.assignee
@@ -180,13 +182,13 @@ class TrialProcess(Process):
     def _in_words(self) -> str:
         s = self.state
         words = STAGES[s.stage].format(host=s.host or "the instance", ends=f"{s.ends_at:%a %d %b %Y}" if s.ends_at else "")
-        lines = [f"**{s.company or self.input.domain}**: {words}"]
+        lines = [f"**{s.company or self.input.domain}**: {words}", ""]
         if not s.end:
             lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.next_steps()[:4]]
             lines += [f"- waits for {task.spec.role.value}: {task.spec.title}" for task in self.desk.tasks if task.is_open]
         if s.decisions:
             last = s.decisions[-1]
-            lines.append(f"- last decision: {last.what} → {last.outcome}. {last.rule}")
+            lines.append(f"- decided last ({last.what}): {last.outcome}. {last.rule}")
         return "\n".join(lines)
 
 

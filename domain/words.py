@@ -1,0 +1,91 @@
+"""The acts in a history's words: what an operator reads beside each activity. No personal data, no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain.acts import (
+    Act,
+    ArchiveChannel,
+    AssignOwner,
+    CloseIssue,
+    Comment,
+    ConvertLead,
+    CreateAdmin,
+    Dispatch,
+    FillField,
+    IssueKey,
+    KeepLead,
+    Mail,
+    OpenChannel,
+    Page,
+    Post,
+    RaiseIssue,
+    ResetLink,
+    ResolvePage,
+    SetKey,
+    SetLeadStatus,
+    UpdateOpportunity,
+)
+
+#: Bytes that a summary may have.
+LONGEST = 200
+
+
+def summary(acts: Sequence[Act]) -> str:
+    """The acts of one moment on one system, as long as the server takes it."""
+    said = "; ".join(map(words, acts))
+    return said if len(said.encode()) <= LONGEST else said.encode()[: LONGEST - 3].decode(errors="ignore") + "…"
+
+
+def words(act: Act) -> str:
+    """One act."""
+    match act:
+        case OpenChannel():
+            return f"open #{act.name}"
+        case Post(task=""):
+            return f"tell #{act.channel}: {_plain(act.key)}"
+        case Post():
+            return f"ask in #{act.channel}: {_plain(act.key)}"
+        case ArchiveChannel():
+            return f"archive #{act.name}"
+        case RaiseIssue():
+            return f"raise an issue: {act.title}"
+        case FillField():
+            return f"fill in {act.field} of #{act.issue}"
+        case Comment():
+            return f"comment on #{act.issue}"
+        case CloseIssue():
+            return f"close #{act.issue}"
+        case Dispatch():
+            return f"start {act.workflow}"
+        case KeepLead():
+            return "keep the lead"
+        case SetLeadStatus():
+            return f"lead status {act.sub_status or act.status}"
+        case AssignOwner():
+            return f"assign to {act.owner_name}"
+        case ConvertLead():
+            return "convert the lead to an opportunity"
+        case UpdateOpportunity():
+            return f"set {', '.join(act.fields)}"
+        case CreateAdmin():
+            return "make the admin and a reset link"
+        case ResetLink():
+            return "make a new reset link"
+        case SetKey():
+            return "set the licence key"
+        case IssueKey():
+            return f"issue a {act.purpose} key for {act.seats} seats"
+        case Page():
+            return f"page the Cloud team: {act.summary}"
+        case ResolvePage():
+            return "resolve the page"
+        case Mail():
+            return f"mail: {act.template.replace('_', ' ')}"
+        case _:
+            return act.key
+
+
+def _plain(key: str) -> str:
+    return key.removeprefix("slack.").removeprefix("task.").replace("_", " ").replace(".", " ")
