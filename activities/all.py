@@ -11,6 +11,7 @@ from activities.instance import Instance
 from activities.ledger import Ledger
 from activities.licensing import Licensing
 from activities.mail import Mailer
+from activities.moment import Moments
 from activities.pagerduty import PagerDuty
 from activities.pool import Pool
 from activities.registry import Registry
@@ -19,6 +20,7 @@ from activities.settings import Settings
 from activities.signup import SigningUp, SignUp
 from activities.slack import Slack
 from activities.vault import Vault
+from domain.acts import Receipts
 
 
 @contextmanager
@@ -32,7 +34,18 @@ def activities(settings: Settings, ledger: Ledger, sign_up: SignUp) -> Iterator[
     licensing = Licensing(settings, ledger, vault)
     pagerduty = PagerDuty(settings, ledger)
     registry, pool = Registry(ledger), Pool(ledger)
-    clients = (github, salesforce, instances, licensing, pagerduty)
+    mailer = Mailer(settings, ledger)
+    systems: dict[str, Callable[[Any], Receipts]] = {
+        "slack": slack.slack,
+        "github": github.github,
+        "salesforce": salesforce.salesforce,
+        "instance": instances.instance,
+        "licensing": licensing.licensing,
+        "pagerduty": pagerduty.pagerduty,
+        "mail": mailer.mail,
+    }
+    moments = Moments(systems)
+    clients = (moments, github, salesforce, instances, licensing, pagerduty)
     made: list[Callable[..., Any]] = [
         slack.slack,
         github.github,
@@ -44,7 +57,8 @@ def activities(settings: Settings, ledger: Ledger, sign_up: SignUp) -> Iterator[
         instances.instance_usage,
         licensing.licensing,
         pagerduty.pagerduty,
-        Mailer(settings, ledger).mail,
+        mailer.mail,
+        moments.moment,
         registry.claim,
         registry.owners,
         registry.registry,

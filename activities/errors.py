@@ -11,18 +11,22 @@ What an error has to tell is (1) whether the act may have happened, for the ledg
     unreachable  NotDone    try again soon: the connection was never made
     unsure       —          try again soon: the answer was lost, or the remote side failed in the middle (5xx, connection lost)
 
-A message says what is wrong and what to do next; it never holds a secret, since it is shown in the Web UI.
+A message says what is wrong and what to do next; it never holds a secret, since it is shown in the Web UI. No error carries the client's
+exception as its cause: Temporal keeps 4 kB of a pending activity's failure, and a chain of stack traces would leave nothing of the message.
 """
 
 from __future__ import annotations
 
 import email.utils
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import httpx
+from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.ledger import EffectId, Ledger, NotDone
@@ -97,6 +101,31 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     return max(timedelta(), (at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC))
 
 
+@contextmanager
+def translating(translate: Callable[[Exception], ApplicationError | None]) -> Iterator[None]:
+    """Raise a client's exception as ``translate`` words it; where that is None, as it is: a fault of ours.
+
+    Where the exception came from is logged at debug, by the names of its types and the lines of code, without any message: a client's
+    words may hold a secret.
+    """
+    try:
+        yield
+    except ApplicationError:
+        raise
+    except Exception as error:
+        if (known := translate(error)) is None:
+            raise
+        activity.logger.debug("%s stands for %s\n%s", known.type, _lineage(error), "".join(traceback.format_tb(error.__traceback__)))
+        raise known from None
+
+
+def _lineage(error: BaseException) -> str:
+    """The names of an exception's types, from the outermost to the one that began it."""
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    name = type(error).__name__
+    return f"{name} < {_lineage(before)}" if before is not None else name
+
+
 @dataclass(frozen=True)
 class Step:
     """How one act is done. ``act`` is a word of the log (``issue.created``), ``summary`` one line that a person understands.
@@ -129,7 +158,7 @@ def run_batch(
         try:
             by_key[act.key] = _once(ledger, system, batch, act, step, translate)
         except ApplicationError as error:
-            raise _with_progress(error, batch, number) from error
+            raise _with_progress(error, batch, number) from None
     return Receipts(by_key=by_key)
 
 
@@ -143,14 +172,8 @@ def _once(
 ) -> Receipt:
     def guarded(call: Callable[[], Answer]) -> Answer:
         # Inside the ledger's wrapper, so that it sees what the error says about whether the act happened.
-        try:
+        with translating(translate):
             return call()
-        except ApplicationError:
-            raise
-        except Exception as error:
-            if (known := translate(error)) is None:
-                raise
-            raise known from error
 
     effect = EffectId(batch.subject, act.key)
     how = guarded(lambda: step(act, effect))

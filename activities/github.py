@@ -22,7 +22,7 @@ from github.Repository import Repository
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import Step, forbidden, from_status, limited, refused, retry_after, run_batch, unreachable, unsure
+from activities.errors import Step, forbidden, from_status, limited, refused, retry_after, run_batch, translating, unreachable, unsure
 from activities.ledger import EffectId, Ledger
 from activities.looking import since
 from activities.settings import Settings
@@ -95,7 +95,7 @@ class GitHub:
     @activity.defn(name="github_issue")
     def issue(self, ask: AskIssue) -> IssueState:
         """Read an issue: labels, state, and the host that the Cloud team named once its label says that the instance is ready."""
-        try:
+        with translating(self._error):
             issue = self._repo().get_issue(ask.issue)
             labels = tuple(label.name for label in issue.labels)
             host = ""
@@ -105,14 +105,12 @@ class GitHub:
                         host = named.group(1).lower().strip(".-")
             state = "closed" if issue.state == "closed" else "open"
             return IssueState.model_validate({"number": ask.issue, "labels": labels, "state": state, "host": host})
-        except (GithubException, requests.RequestException) as error:
-            raise self._error(error) or error from error
 
     @activity.defn(name="github_runs")
     def runs(self, ask: AskRuns) -> RunStates:
         """Read which of the dispatched runs are under way or completed, and with which conclusion."""
         missing, completed, running = set(ask.requests), {}, []
-        try:
+        with translating(self._error):
             found = self._repo().get_workflow(ask.workflow).get_runs(event="workflow_dispatch") if missing else ()
             for run in islice(found, RUN_ITEMS):
                 if (request := next((name for name in missing if names(run.display_title, name)), None)) is not None:
@@ -123,8 +121,6 @@ class GitHub:
                         running.append(request)
                 if not missing:
                     break
-        except (GithubException, requests.RequestException) as error:
-            raise self._error(error) or error from error
         return RunStates(completed=completed, running=tuple(sorted(running)))
 
     def _step(self, act: GitHubAct, effect: EffectId) -> Step:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import Step, refused, run_batch
+from activities.errors import Step, refused, run_batch, translating
 from activities.graphql import GraphQL, GraphQLError, translated
 from activities.jsonc import JsoncError, get_text, set_text
 from activities.ledger import EffectId, Ledger, NotDone
@@ -60,14 +60,8 @@ class Instance:
     @activity.defn(name="instance_usage")
     def instance_usage(self, ask: AskUsage) -> Usage:
         """What the instance says about its use now. Users with an address of ours are operators and are not counted."""
-        try:
+        with translating(_translate):
             return self._usage(ask)
-        except ApplicationError:
-            raise
-        except Exception as error:
-            if (known := _translate(error)) is None:
-                raise
-            raise known from error
 
     # --- Acts ---------------------------------------------------------------------------------------------------------------
 
@@ -159,7 +153,7 @@ class Instance:
             except GraphQLError as error:
                 if "newer edit" in error.text:
                     message = f"{act.host}'s configuration was changed by somebody else meanwhile; the next try reads it again"
-                    raise NotDone(message, type="InstanceConfigurationChanged") from error
+                    raise NotDone(message, type="InstanceConfigurationChanged") from None
                 raise
         return Receipt(ref=act.host, data=data)
 
@@ -200,7 +194,7 @@ class Instance:
         try:
             base_url = self._settings.instance(host)
         except ValueError as error:
-            raise refused(SYSTEM, str(error)) from error
+            raise refused(SYSTEM, str(error)) from None
         return self._graphql.call(base_url, operation, **variables)
 
 

@@ -47,8 +47,9 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import localtime, parseaddr
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
@@ -148,6 +149,25 @@ class Relay:
         return cls(parts.hostname, port, tls, username, unquote(parts.password) if parts.password else None)
 
 
+@cache
+def compiled(folder: Path) -> Environment:
+    """Every template of the folder, read and compiled once: what becomes of the files afterwards touches no mail of this process.
+
+    Raises jinja2's ``TemplateNotFound`` or ``TemplateSyntaxError`` at once, before the worker takes its first task.
+    """
+    templates = Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        autoescape=select_autoescape(enabled_extensions=("html.j2",)),
+        auto_reload=False,
+        cache_size=-1,  # none is ever dropped
+    )
+    own = {f"{name}.{form}.j2" for name in get_args(Template) for form in ("txt", "html")}
+    for name in own.union(templates.list_templates(extensions=["j2"])):  # the listed ones are also those that others extend or import
+        templates.get_template(name)
+    return templates
+
+
 class Mailer:
     """The mail activity."""
 
@@ -156,11 +176,7 @@ class Mailer:
         self._ledger = ledger
         self._relay = Relay.of(settings.smtp_url)
         self._brand = (parseaddr(settings.mail_from)[0] or "Tenure").removesuffix(" trials")
-        self._templates = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            undefined=StrictUndefined,
-            autoescape=select_autoescape(enabled_extensions=("html.j2",)),
-        )
+        self._templates = compiled(TEMPLATES)
 
     @classmethod
     def from_settings(cls, settings: Settings, ledger: Ledger) -> Mailer:
@@ -256,7 +272,7 @@ class Mailer:
         try:
             return self._settings.instance(host) if host else ""
         except ValueError as error:
-            raise refused(SYSTEM, str(error)) from error
+            raise refused(SYSTEM, str(error)) from None
 
     def _sender(self, act: Mail) -> tuple[str, str]:
         return act.sender or parseaddr(self._settings.mail_from)
@@ -326,7 +342,7 @@ def _address(name: str, email: str) -> Address:
         shown = "".join(c if c.isprintable() else " " for c in name)
         return Address(display_name=" ".join(shown.split()), addr_spec=spec)
     except (ValueError, MessageError, IndexError) as error:
-        raise refused(SYSTEM, f"{error}; correct the address", kind="InvalidAddress") from error
+        raise refused(SYSTEM, f"{error}; correct the address", kind="InvalidAddress") from None
 
 
 def error_of(error: Exception) -> ApplicationError | None:

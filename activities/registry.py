@@ -73,7 +73,8 @@ class Registry:
         if owned is not None:
             outcome = "claimed" if owned.subject == ask.subject else "owned"
             return Claimed.model_validate({"outcome": outcome, "host": owned.host, "kind": owned.kind, **now})
-        if now["live"] >= ask.cap:
+        taken = now["live"] if ask.warm else sum(now.values())  # a warm one is counted already; a new one is not
+        if taken >= ask.cap:
             return Claimed.model_validate({"outcome": "full", **now})
         owner = {"domain": ask.domain, "subject": ask.subject, "admin": ask.admin, "claimed_at": ask.as_of}
         if ask.warm:

@@ -23,7 +23,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.crm_client import Crm, Record, SoapFault
-from activities.errors import Step, forbidden, from_status, limited, refused, run_batch, unreachable, unsure
+from activities.errors import Step, forbidden, from_status, limited, refused, run_batch, translating, unreachable, unsure
 from activities.ledger import EffectId, Ledger
 from activities.settings import Settings
 from activities.tables import accounts, effects, roster
@@ -93,11 +93,9 @@ class Salesforce:
 
         Safe to repeat: it replaces the copy. Who was active at the last sync and is not now is ``absent``, once.
         """
-        try:
+        with translating(error_of):
             people = [_person(record) for record in self._crm.records(_PEOPLE)]
             known = {row["domain"]: row for row in (_account(record) for record in self._crm.records(_ACCOUNTS))}
-        except Exception as error:
-            raise error_of(error) or error from error
         as_of = datetime.now(UTC)
         if not people:
             raise refused(SYSTEM, "no user has a Tenure_Role__c; set it for those who work on trials", kind="NoPeople")

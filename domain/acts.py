@@ -317,6 +317,27 @@ class Receipts(Message):
         return self.by_key[key]
 
 
+class Moment(Message):
+    """The acts of one moment on several systems, which run side by side. A system that has none is empty."""
+
+    subject: str
+    as_of: datetime
+    slack: tuple[SlackAct, ...] = ()
+    github: tuple[GitHubAct, ...] = ()
+    salesforce: tuple[SalesforceAct, ...] = ()
+    instance: tuple[InstanceAct, ...] = ()
+    licensing: tuple[LicenseAct, ...] = ()
+    pagerduty: tuple[PagerAct, ...] = ()
+    mail: tuple[MailAct, ...] = ()
+
+
+class Together(Message):
+    """What a moment left behind: the receipts of the systems that are done. ``left`` says of every other system why it is not."""
+
+    done: dict[str, Receipts] = {}
+    left: dict[str, str] = {}
+
+
 SlackBatch = Batch[SlackAct]
 GitHubBatch = Batch[GitHubAct]
 SalesforceBatch = Batch[SalesforceAct]

@@ -73,6 +73,7 @@ class TrialState(State):
     closed_issues: list[int] = []
     provisioning_failed: str = ""
     ready_host: str = ""
+    labelled_ready: bool = False
     channel: str = ""
     alert: str = "slack.alert"
     started_at: datetime | None = None

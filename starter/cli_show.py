@@ -238,7 +238,8 @@ def _first_line(words: str) -> str:
 
 
 def _value(value: Any) -> str:
-    return "yes" if value is True else "no" if value is False else "unknown" if value is None else str(value)
+    """A fact's value as words. That there is none is known, and said so."""
+    return "yes" if value is True else "no" if value is False else "none" if value in (None, "", []) else str(value)
 
 
 def _day(at: datetime) -> str:

@@ -1,6 +1,9 @@
 """What GitHub tells us of our issues: ``POST /webhooks/github``, checked by signature, turned into a signal of the trial that raised the issue.
 
 Polling is the fallback of every event (A9), so an event that is lost, late or told twice changes nothing but the time.
+
+An issue of ours causes many deliveries, and each signal costs a workflow up to four events of its history. So only those are passed on
+that a workflow acts on: the issue is closed, its instance is labelled ready, or a comment on a ready one names the host.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from starter.tenure import Tenure
 log = logging.getLogger(__name__)
 
 SIGNAL_SECONDS = 5.0  # GitHub gives up after ten
+READY_LABEL = "cloud-trial/instance-ready"  # as the workflows and the polling activity know it
 
 # The customer's words stand in the body too, so whoever searches takes the last marker: ours is written after everything else.
 _MARKER = re.compile(r"<!-- tenure:(?P<workflow>[^\s/]+)/[0-9a-f]{8}\.\d+/\S+ -->")
@@ -33,7 +37,7 @@ _READY = re.compile(r"Instance ready:\s*https://(?P<host>[a-z0-9-]+(?:\.[a-z0-9-
 
 
 class Heard(Message):
-    """What became of a delivery. ``why`` is said when it concerns no trial of ours; GitHub's delivery log shows it."""
+    """What became of a delivery. ``why`` is said when no trial of ours acts on it; GitHub's delivery log shows it."""
 
     result: Literal["signalled", "ignored", "pong"]
     workflow: str = ""
@@ -98,6 +102,17 @@ def event_of(payload: _Payload) -> IssueEvent:
     )
 
 
+def why_unheard(event: IssueEvent) -> str:
+    """Why no workflow acts on the event; empty when one may."""
+    ready = READY_LABEL in event.labels
+    if event.action == "commented":
+        # Before the label a comment decides nothing. After it, it may be the first that we hear of the label.
+        return "" if ready and event.host else "of comments, only the one that names the host of a ready instance counts"
+    if (event.action == "labeled" and ready) or (event.action == "closed" and event.state == "closed"):
+        return ""
+    return f"of an issue, only its closing and the label {READY_LABEL} count"
+
+
 def router(tenure: Tenure, settings: Settings) -> APIRouter:
     """The route, for :func:`starter.web.create_app`. The body's size is limited before it gets here."""
     routes = APIRouter(tags=["webhooks"])
@@ -116,7 +131,7 @@ def router(tenure: Tenure, settings: Settings) -> APIRouter:
         x_github_delivery: Annotated[str, Header()] = "",
         x_hub_signature_256: Annotated[str, Header()] = "",
     ) -> Heard:
-        """Answers 202 to every delivery with a right signature; what concerns no trial of ours is ignored, and says why."""
+        """Answers 202 to every delivery with a right signature; what no trial of ours acts on is ignored, and says why."""
         body = await request.body()
         if not secret or not signed(secret, body, x_hub_signature_256):
             raise Fault(
@@ -135,9 +150,12 @@ def router(tenure: Tenure, settings: Settings) -> APIRouter:
         workflow = workflow_of(payload.issue.body or "")
         if not workflow:
             return Heard(result="ignored", why="the issue carries no marker of ours")
+        event = event_of(payload)
+        if why := why_unheard(event):
+            return Heard(result="ignored", workflow=workflow, why=why)
         try:
             async with asyncio.timeout(SIGNAL_SECONDS):
-                heard = await tenure.issue_event(workflow, event_of(payload))
+                heard = await tenure.issue_event(workflow, event)
         except TimeoutError:
             raise Unavailable(f"{workflow} could not be told in time", "Redeliver it; polling finds out meanwhile") from None
         if not heard:

@@ -1,7 +1,8 @@
-"""How a workflow acts on the world: one activity per outside system and moment, in order on each system, with a summary in prose.
+"""How a workflow acts on the world: what is asked for at one moment travels in one activity, with a summary in prose.
 
-A system that is down stalls only what is asked of itself: batches for one system queue behind each other, batches for different systems
-run side by side. An act that the system refuses for good is not an end: the growth role is asked to mend it and says retry or skip.
+Batches for one system queue behind each other; batches for different systems of the same moment run side by side in the activity
+``moment``. A system that does not answer there, or refuses, goes on alone, in an activity of its own: it stalls only what is asked of
+itself, and shows as itself. An act that is refused for good is not an end: the growth role is asked to mend it and says retry or skip.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from domain.acts import (
     LicenseBatch,
     MailAct,
     MailBatch,
+    Moment,
     PagerAct,
     PagerBatch,
     Receipt,
@@ -38,6 +40,7 @@ from domain.acts import (
     SalesforceBatch,
     SlackAct,
     SlackBatch,
+    Together,
 )
 from domain.messages import SignupAgain, SignupAnswer, Usage
 
@@ -62,6 +65,8 @@ class Effects:
         self.subject = f"{info.workflow_id}/{info.first_execution_run_id[-8:]}.{cycle}"  # the first digits are but the time of day
         self._mend = mend
         self._turns: dict[str, asyncio.Lock] = {}
+        self._moment: dict[str, tuple[tuple[Act, ...], asyncio.Future[Receipts | None]]] = {}
+        self._flushes: list[asyncio.Task[None]] = []
 
     async def slack(self, *acts: SlackAct) -> Receipts:
         """Do these acts on Slack."""
@@ -164,6 +169,8 @@ class Effects:
 
     async def _do(self, system: str, batch: Batch[Any], acts: Sequence[Act]) -> Receipts:
         async with self._turns.setdefault(system, asyncio.Lock()):
+            if (done := await self._with_others(system, acts)) is not None:
+                return done
             while True:
                 try:
                     receipts: Receipts = await workflow.execute_activity(
@@ -176,7 +183,38 @@ class Effects:
                     )
                     return receipts
                 except ActivityError as error:
-                    if is_cancelled_exception(error) or not await self._mend(system, str(error.cause or error)):
-                        if is_cancelled_exception(error):
-                            raise
+                    if is_cancelled_exception(error):
+                        raise
+                    if not await self._mend(system, str(error.cause or error)):
                         return Receipts(by_key={act.key: Receipt() for act in acts})
+
+    async def _with_others(self, system: str, acts: Sequence[Act]) -> Receipts | None:
+        """Do the acts together with those of other systems that are asked for at this moment; None when the system is to go alone."""
+        asked: asyncio.Future[Receipts | None] = asyncio.get_running_loop().create_future()
+        self._moment[system] = (tuple(acts), asked)
+        if len(self._moment) == 1:
+            self._flushes = [each for each in self._flushes if not each.done()]
+            self._flushes.append(asyncio.create_task(self._flush()))
+        return await asked
+
+    async def _flush(self) -> None:
+        """Once everything of this moment has been asked for: one activity for all systems, unless there is but one."""
+        await workflow.wait_condition(lambda: True)
+        moment, self._moment = self._moment, {}
+        done: dict[str, Receipts] = {}
+        try:
+            if len(moment) > 1:
+                acts = {system: acts for system, (acts, _) in moment.items()}
+                together: Together = await workflow.execute_activity(
+                    "moment",
+                    Moment.model_validate({"subject": self.subject, "as_of": workflow.now(), **acts}),
+                    result_type=Together,
+                    start_to_close_timeout=ONE_TRY,
+                    retry_policy=PATIENT,
+                    summary=words.summary([act for each in acts.values() for act in each]),
+                )
+                done = together.done
+        finally:
+            for system, (_, asked) in moment.items():
+                if not asked.done():
+                    asked.set_result(done.get(system))

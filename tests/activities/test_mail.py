@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import get_args
 
 import pytest
+from jinja2 import TemplateNotFound, TemplateSyntaxError
 from sqlalchemy import insert
 from temporalio.exceptions import ApplicationError
 
@@ -90,6 +93,35 @@ def test_there_is_a_template_in_both_forms_for_each_name_and_no_other() -> None:
     found = {path.name.split(".")[0]: path for path in TEMPLATES.glob("*.j2")}
     assert set(found) - {"base", "parts"} == set(TEMPLATE_NAMES) == set(NEEDS)
     assert all((TEMPLATES / f"{name}.{form}.j2").exists() for name in TEMPLATE_NAMES for form in ("txt", "html"))
+
+
+def test_templates_that_change_or_vanish_touch_no_running_mail(
+    settings: Settings, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(TEMPLATES, tmp_path / "templates")
+    monkeypatch.setattr("activities.mail.TEMPLATES", folder)
+    mailer = Mailer.from_settings(settings, ledger)
+    as_written = mailer.render(mail("access"), EffectId(SUBJECT, "access"))
+    (folder / "access.txt.j2").write_text("{{ broken")
+    (folder / "base.html.j2").write_text("another page")
+    assert mailer.render(mail("access"), EffectId(SUBJECT, "access")) == as_written
+    shutil.rmtree(folder)
+    assert all(mailer.render(mail(name), EffectId(SUBJECT, name)).html for name in TEMPLATE_NAMES)
+
+
+@pytest.mark.parametrize(("name", "words"), [("access.html.j2", "{% if %}"), ("base.txt.j2", "{{ broken"), ("learn.txt.j2", None)])
+def test_a_broken_or_missing_template_stops_the_worker_at_its_start(
+    settings: Settings, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str | None
+) -> None:
+    folder = shutil.copytree(TEMPLATES, tmp_path / "templates")
+    monkeypatch.setattr("activities.mail.TEMPLATES", folder)
+    (folder / name).unlink()
+    if words is not None:
+        (folder / name).write_text(words)
+    with pytest.raises(TemplateNotFound if words is None else TemplateSyntaxError) as caught:
+        Mailer.from_settings(settings, ledger)
+    assert isinstance(caught.value, TemplateNotFound | TemplateSyntaxError)
+    assert caught.value.name == name
 
 
 @pytest.mark.parametrize("campaign", [True, False])

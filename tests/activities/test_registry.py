@@ -10,12 +10,13 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.ledger import Ledger
-from activities.pool import AskPool, Pool, PoolChange, PoolLevel
+from activities.pool import Pool
 from activities.registry import Registry
 from activities.tables import accounts, roster
 from domain.acts import AskOwners, Claim, Claimed, RegistryAnswer, RegistryChange
 from domain.messages import Account
 from domain.people import Person, Role
+from domain.upkeep import AskPool, PoolChange, PoolLevel
 
 AS_OF = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 

@@ -48,7 +48,10 @@ def a_task() -> TaskView:
 
 
 def a_view() -> TrialView:
-    fact = Fact(name="joiners", value=True, source="instance", as_of=NOON)
+    facts = (
+        Fact(name="joiners", value=True, source="instance", as_of=NOON),
+        Fact(name="instance", value=None, source="registry", as_of=NOON),
+    )
     decision = Decision(
         what="day 15",
         outcome="extend",
@@ -56,7 +59,7 @@ def a_view() -> TrialView:
         handbook="C02",
         at=NOON,
         policy="p",
-        facts=(fact,),
+        facts=facts,
         nearest="no joiner",
         by="x",
     )
@@ -264,6 +267,13 @@ def test_the_page_of_a_trial(run: Run, tenure: FakeTenure) -> None:
     assert "would have changed it: no joiner" in page
     assert "tenure answer trial-acme.com:triage-1 CHOICE" in page
     assert "and 7 before → tenure effects acme.com" in page
+
+
+def test_a_fact_that_there_is_none_is_no_unknown(run: Run, tenure: FakeTenure) -> None:
+    shown = run("trial", "show", "acme.com").out
+    assert "joiners = yes  (instance, " in shown
+    assert "instance = none  (registry, " in shown
+    assert "unknown" not in shown
 
 
 def test_the_json_of_a_trial(run: Run, tenure: FakeTenure) -> None:

@@ -15,11 +15,13 @@ from typing import Any
 import httpx
 import pytest
 
+from activities import github as polling
 from domain.messages import IssueEvent
 from starter import webhooks
 from starter.errors import Unavailable
-from starter.webhooks import host_of, signed, workflow_of
+from starter.webhooks import READY_LABEL, host_of, signed, workflow_of
 from tests.starter.web_fakes import Site, site_in
+from workflows.phases import building
 
 MARKER = "<!-- tenure:trial-acme.com/0a1b2c3d.1/request -->"
 SAMPLES = Path(__file__).parents[3] / "shared" / "contracts" / "gh-webhooks.json.gz"
@@ -32,7 +34,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 def issue(body: str | None = f"intro\n\n{MARKER}\n", **more: Any) -> dict[str, Any]:
-    return {"number": 7, "state": "open", "body": body, "labels": [{"name": "mi", "color": "ccc"}, {"name": "team/cloud"}], **more}
+    return {"number": 7, "state": "open", "body": body, "labels": [{"name": "mi", "color": "ccc"}, {"name": READY_LABEL}], **more}
 
 
 def payload(action: str = "labeled", **more: Any) -> dict[str, Any]:
@@ -79,7 +81,7 @@ async def test_without_a_secret_nothing_is_believed(tmp_path: Path, monkeypatch:
 async def test_a_label_becomes_a_signal_of_the_trial_that_raised_the_issue(site: Site) -> None:
     answer = await deliver(site, payload())
     assert (answer.status_code, answer.json()["result"]) == (202, "signalled")
-    expected = IssueEvent(issue=7, action="labeled", labels=("mi", "team/cloud"), state="open", host="")
+    expected = IssueEvent(issue=7, action="labeled", labels=("mi", READY_LABEL), state="open", host="")
     assert site.tenure.of("issue_event") == [("trial-acme.com", expected)]
 
 
@@ -91,9 +93,59 @@ async def test_a_comment_names_the_host(site: Site) -> None:
 
 
 async def test_a_deleted_comment_names_nothing(site: Site) -> None:
-    await deliver(site, payload("deleted", comment={"body": "Instance ready: https://acme.cloud.tenure.example"}), "issue_comment")
+    comment = {"body": "Instance ready: https://acme.cloud.tenure.example"}
+    answer = await deliver(site, payload("deleted", comment=comment), "issue_comment")
+    assert (answer.status_code, answer.json()["result"]) == (202, "ignored")
+    assert site.tenure.calls == []
+
+
+async def test_a_closed_issue_is_told_whatever_its_labels(site: Site) -> None:
+    await deliver(site, payload("closed", issue=issue(state="closed", labels=[])))
     ((_, event),) = site.tenure.of("issue_event")
-    assert event.host == ""
+    assert event == IssueEvent(issue=7, action="closed", state="closed")
+
+
+OPEN = [{"name": "mi"}, {"name": "team/cloud"}]
+NAMING = {"comment": {"body": "Instance ready: https://acme.cloud.tenure.example"}}
+
+
+@pytest.mark.parametrize(
+    ("event", "tree"),
+    [
+        ("issues", payload("opened", issue=issue(labels=OPEN))),
+        ("issues", payload("labeled", issue=issue(labels=OPEN))),
+        ("issues", payload("labeled", issue=issue(labels=[*OPEN, {"name": "cloud-trial/failed"}]))),
+        ("issues", payload("unlabeled")),
+        ("issues", payload("edited")),
+        ("issues", payload("assigned")),
+        ("issues", payload("reopened")),
+        ("issues", payload("closed")),  # reopened before GitHub told it
+        ("issue_comment", payload("created", comment={"body": "On it."})),
+        ("issue_comment", payload("created", comment={"body": None})),
+        ("issue_comment", payload("created", issue=issue(labels=OPEN), **NAMING)),
+    ],
+)
+async def test_what_no_workflow_acts_on_costs_it_no_signal(site: Site, event: str, tree: dict[str, Any]) -> None:
+    answer = await deliver(site, tree, event)
+    assert (answer.status_code, answer.json()["result"], answer.json()["workflow"]) == (202, "ignored", "trial-acme.com")
+    assert answer.json()["why"].endswith(("count", "counts"))
+    assert site.tenure.calls == []
+
+
+@pytest.mark.parametrize("label_first", [True, False])
+async def test_label_and_naming_comment_come_in_either_order(site: Site, label_first: bool) -> None:
+    """What a workflow is told always carries the label: on that alone it acts."""
+    label = payload("labeled")
+    comment = payload("created", issue=issue() if label_first else issue(labels=OPEN), **NAMING)
+    for event, tree in [("issues", label), ("issue_comment", comment)][:: 1 if label_first else -1]:
+        await deliver(site, tree, event)
+    told = [event.host for _, event in site.tenure.of("issue_event")]
+    assert told == (["", "acme.cloud.tenure.example"] if label_first else [""])
+    assert all(READY_LABEL in event.labels for _, event in site.tenure.of("issue_event"))
+
+
+def test_the_label_is_the_one_that_the_workflows_and_the_polling_know() -> None:
+    assert READY_LABEL == building.READY == polling.READY_LABEL
 
 
 @pytest.mark.parametrize(
@@ -119,10 +171,20 @@ async def test_githubs_recorded_deliveries_are_read(site: Site, event: str) -> N
     recorded = json.loads(gzip.decompress(SAMPLES.read_bytes()))[event]
     for tree in recorded:
         ours = {**tree, "issue": {**tree["issue"], "body": MARKER}, "repository": {"full_name": site.settings.github_repo}}
-        assert (await deliver(site, ours, event)).json()["result"] == "signalled"
-        assert (await deliver(site, tree, event)).json()["result"] == "ignored"
+        ready = {**ours, "issue": {**ours["issue"], "labels": [*ours["issue"].get("labels", ()), {"name": READY_LABEL}]}}
+        telling = ready | (
+            {"action": "labeled"} if event == "issues" else {"action": "created", "comment": tree["comment"] | NAMING["comment"]}
+        )
+        assert (await deliver(site, telling, event)).json()["result"] == "signalled"
+        as_it_came = (await deliver(site, ours, event)).json()
+        assert (as_it_came["result"], as_it_came["workflow"]) == ("ignored", "trial-acme.com")  # none was closed, none ready
+        assert (await deliver(site, tree, event)).json() == {"result": "ignored", "workflow": "", "why": as_stranger(site)}
     heard = [told.issue for _, told in site.tenure.of("issue_event")]
     assert heard == [tree["issue"]["number"] for tree in recorded] != []
+
+
+def as_stranger(site: Site) -> str:
+    return f"our issues are raised in {site.settings.github_repo}"
 
 
 async def test_a_ping_is_answered(site: Site) -> None:

@@ -279,6 +279,23 @@ async def test_case_3_2_without_a_webhook_polling_finds_the_label(play: Play) ->
     await play.task(domain, "hand_over")
 
 
+async def test_case_3_2_the_label_comes_without_a_host_and_the_comment_names_another(play: Play) -> None:
+    """A9: the label's event carries no host; the issue is read once, and its comment names where the instance really is."""
+    domain = await unknown(play)
+    play.cloud("off")
+    await play.answer(domain, "triage", "qualify", by=SDR, checks=ALL_YES)
+    issue = await play.issue(domain, "request")
+    other = f"other-{play.tag}.{play.policy.cloud.domain_suffix}"
+    play.sandbox.world.services["instances"].create(other, kind="trial")
+    hub = play.sandbox.world.services["github"].hub
+    repo = hub.repo(*play.settings.github_repo.split("/"))
+    hub.add_comment(repo, issue, "cloud", f"Instance ready: https://{other}")
+    hub.add_labels(repo, issue, "cloud", ["cloud-trial/instance-ready"])
+    await play.trial(domain).signal("issue_event", {"issue": issue.number, "labels": ["cloud-trial/instance-ready"]})
+    await play.task(domain, "hand_over")
+    assert (await play.status(domain)).host == other
+
+
 async def test_case_3_2_disqualified_after_it_was_qualified_cancels_the_request(play: Play) -> None:
     """A9, A8: the pending request is closed as not planned, the page resolved, the room freed."""
     domain = await unknown(play)

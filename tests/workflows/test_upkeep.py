@@ -16,8 +16,7 @@ from temporalio.client import (
     WorkflowExecutionStatus,
 )
 
-from activities.pool import PoolChange
-from domain.upkeep import AccountSync, PoolLevel, UpkeepInput
+from domain.upkeep import AccountSync, PoolChange, PoolLevel, UpkeepInput
 from tests.workflows.play import NOW, Play, eventually
 
 GROWTH = "growth-team@tenure.example"

@@ -103,7 +103,11 @@ async def _built(t: TrialProcess, number: int, due: datetime) -> None:
         poll = workflow.now() + timedelta(hours=t.policy.provisioning.poll_hours)
         until = poll if breached else min(poll, due)
         if await t.wait_unless_ended(partial(_heard, t, task), until=until, summary=f"until {s.host} is built"):
-            if task.answer and task.answer.choice == "ready":
+            if s.labelled_ready:
+                s.labelled_ready = False
+                issue = await t.effects.issue(number)  # the label's own event names no host; the comment before it may
+                s.ready_host = trusted(t, issue.host if issue else "")
+            elif task.answer and task.answer.choice == "ready":
                 s.ready_host = trusted(t, str(task.answer.fields.get("host", "")))
             elif task.answer:
                 _failed(t, task.answer.note or "no reason given")
@@ -134,7 +138,7 @@ async def _not_registered(t: TrialProcess) -> str:
 
 
 def _heard(t: TrialProcess, task: Task) -> bool:
-    return bool(t.state.ready_host) or not task.is_open
+    return bool(t.state.ready_host) or t.state.labelled_ready or not task.is_open
 
 
 def _failed(t: TrialProcess, why: str) -> None:
@@ -194,7 +198,10 @@ def issue_event(t: TrialProcess, event: IssueEvent) -> None:
     """What an issue's webhook means for the trial: ready, or closed."""
     s = t.state
     if event.issue == s.request_issue and READY in event.labels and not s.ready_host:
-        s.ready_host = trusted(t, event.host)
+        if event.host:
+            s.ready_host = trusted(t, event.host)
+        else:
+            s.labelled_ready = True
     if event.state == "closed" and event.issue not in s.closed_issues:
         s.closed_issues = [*s.closed_issues, event.issue]
 

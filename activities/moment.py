@@ -1,0 +1,79 @@
+"""The moment: acts on several systems at once, each system by its own activity's method, side by side.
+
+One activity instead of one for each system halves a trial's history. A system that does not answer, or that refuses, is left out of the
+result; the workflow then asks it alone, in an activity of its own, whose retries and errors the Web UI shows as that system's.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from domain.acts import (
+    Batch,
+    GitHubBatch,
+    InstanceBatch,
+    LicenseBatch,
+    MailBatch,
+    Moment,
+    PagerBatch,
+    Receipts,
+    SalesforceBatch,
+    SlackBatch,
+    Together,
+)
+
+#: Seconds that a system may take before the others go on without it.
+PATIENCE = 10.0
+#: Systems at once over all moments of a worker.
+THREADS = 64
+
+BATCHES: Mapping[str, type[Batch[Any]]] = {
+    "slack": SlackBatch,
+    "github": GitHubBatch,
+    "salesforce": SalesforceBatch,
+    "instance": InstanceBatch,
+    "licensing": LicenseBatch,
+    "pagerduty": PagerBatch,
+    "mail": MailBatch,
+}
+
+
+class Moments:
+    """Runs the systems' own methods (``systems``: by name) on threads of its own, which keep their clients' connections."""
+
+    def __init__(self, systems: Mapping[str, Callable[[Any], Receipts]]) -> None:
+        self._systems = systems
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="moment")
+
+    def close(self) -> None:
+        """End the threads, each after what it does."""
+        self._threads.shutdown()
+
+    @activity.defn(name="moment")
+    def moment(self, moment: Moment) -> Together:
+        """Do every system's acts. Safe to repeat: each act is once in the ledger, and a system still at it makes the next attempt wait."""
+        under_way: dict[str, Future[Receipts]] = {}
+        for system, kind in BATCHES.items():
+            if acts := getattr(moment, system):
+                batch = kind(subject=moment.subject, as_of=moment.as_of, acts=acts)
+                under_way[system] = self._threads.submit(contextvars.copy_context().run, self._systems[system], batch)
+        wait(under_way.values(), timeout=PATIENCE)
+        done, left = {}, {}
+        for system, future in under_way.items():
+            if not future.done():
+                left[system] = f"no answer within {PATIENCE:.0f} s"
+            elif isinstance(error := future.exception(), ApplicationError):
+                left[system] = error.message
+            elif error is not None:
+                raise error
+            else:
+                done[system] = future.result()
+        for system, why in left.items():
+            activity.logger.warning("%s is left for an activity of its own: %s", system, why)
+        return Together(done=done, left=left)
