@@ -42,6 +42,9 @@ SCRIPT, RECEIPTS = "BENCH_SCRIPT", "BENCH_RECEIPTS"
 _ACTION = re.compile(r"^action\{(?P<labels>[^}]*)\} (?P<count>[0-9.e+]+)$", re.MULTILINE)
 _TYPE = re.compile(r'action_type="([^"]+)"')
 
+#: The shipped policy with room for every measured trial: the cap is not what is measured.
+ROOMY = policy.default().model_copy(update={"cloud": policy.default().cloud.model_copy(update={"instance_cap": 100_000})})
+
 
 @dataclass
 class Ground:
@@ -68,11 +71,11 @@ class Ground:
     @property
     def tenure(self) -> Tenure:
         """The way in, as the web process has it; its trials are carried out by the worker of ``tenure up``."""
-        return Tenure(self.client, self.ledger, self.settings, policy.default())
+        return Tenure(self.client, self.ledger, self.settings, ROOMY)
 
     def tenure_on(self, queue: str) -> Tenure:
         """The way in to trials that another worker carries out."""
-        return Tenure(self.client, self.ledger, self.settings, policy.default(), task_queue=queue)
+        return Tenure(self.client, self.ledger, self.settings, ROOMY, task_queue=queue)
 
     async def start(self, name: str, *command: str, queue: str = "") -> None:
         """Start one more Python process, once; with ``queue`` it is a worker, and this returns when it polls that task queue."""
