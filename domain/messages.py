@@ -67,7 +67,7 @@ class SignupAnswer(Message):
     domain: str
     trial: str
     case: Case
-    outcome: Literal["redirected", "instant", "triage", "waitlisted", "after_teardown"]
+    outcome: Literal["redirected", "instant", "building", "triage", "waitlisted", "after_teardown"]
     host: str = ""
     message: str
 

@@ -119,7 +119,7 @@ class Tenure(Looking):
             via=via,
         )
         answer = await self._with_start(address, "self_serve", "signup", message, event_id, SignupAnswer)
-        if answer.outcome == "instant":
+        if answer.outcome in ("instant", "building"):
             self._beside(self._refill())
         return answer
 

@@ -178,6 +178,20 @@ async def test_two_signups_at_the_same_instant_give_one_trial_and_one_redirect(p
     assert len(play.registry.warm_hosts()) == 1
 
 
+async def test_a_prequalified_company_that_meets_an_empty_pool_is_told_that_its_instance_is_built(play: Play) -> None:
+    """A25: no warm instance is left, so one is built by hand; nobody looks at the request, and the answer says so."""
+    domain = play.company()
+    play.crm({"Name": "Acme", "Domain__c": domain, "Trial_Prequalified__c": True})
+    play.cohort()
+    answer = await play.signup(f"bo@{domain}")
+    assert (answer.case, answer.outcome) == ("2.2", "building")
+    assert "being built" in answer.message
+    await play.stage(domain, "provisioning")
+    assert (await play.signup(f"bo@{domain}")).outcome == "building"
+    await play.task(domain, "provision")
+    assert [task.kind for task in await play.tasks(domain)] == ["provision"]
+
+
 async def test_a_double_click_is_one_signup(play: Play) -> None:
     domain, host = await prequalified(play)
     again = await play.signup(f"bo@{domain}")

@@ -25,6 +25,7 @@ DUPLICATE = "Domain Already in Trial"
 MESSAGES = {
     "redirected": "Your company already has an instance: {host}. Sign in there; if you cannot, its administrator has been told.",
     "instant": "Your instance is ready: {host}. The link to set your password is in your mailbox.",
+    "building": "Thank you. Your company's instance is being built; the link to set your password is mailed to you when it is ready.",
     "triage": "Thank you. A person looks at every request; you hear from us within one working day.",
     "waitlisted": "Thank you. Every instance is in use right now; you are on the list and we write as soon as one is free.",
     "after_teardown": "Your company's last trial is just being closed. We start a new one as soon as that is done, and write to you.",
@@ -55,7 +56,7 @@ async def route(t: TrialProcess, signup: Signup) -> SignupAnswer:
     if claimed.outcome == "full":
         return answered(t, "waitlisted")
     if claimed.outcome == "empty":
-        return answered(t, "triage")
+        return answered(t, "building")
     return answered(t, "instant")
 
 
@@ -63,6 +64,8 @@ def again(t: TrialProcess, signup: Signup) -> SignupAnswer:
     """A second signup of the domain (case 1): sent to the instance there is, or told truthfully what the first one waits for."""
     s = t.state
     if s.contact and signup.contact.email.lower() == s.contact.email.lower():
+        if s.stage in (Stage.PROVISIONING, Stage.HAND_OFF):
+            return answered(t, "building")
         outcome = "instant" if s.host and s.instance_live else "triage"
         return answered(t, "waitlisted" if s.stage is Stage.WAITLISTED else outcome)
     t.spawn(join(t, JoinAsk(contact=signup.contact, via="signup")))
