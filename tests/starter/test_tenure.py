@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +16,7 @@ import pytest_asyncio
 from sqlalchemy import insert
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -67,8 +69,9 @@ async def queue(engine: WorkflowEnvironment) -> AsyncIterator[str]:
     name = f"tenure-{uuid.uuid4().hex[:8]}"
     async with Worker(engine.client, task_queue=name, workflows=standins.ALL, workflow_failure_exception_types=[Exception]):
         yield name
-        async for execution in engine.client.list_workflows("ExecutionStatus = 'Running'"):
-            await engine.client.get_workflow_handle(execution.id).terminate()
+        async for execution in engine.client.list_workflows(f"ExecutionStatus = 'Running' AND TaskQueue = '{name}'"):
+            with suppress(RPCError):  # it ended by itself: the list lags behind
+                await engine.client.get_workflow_handle(execution.id).terminate()
 
 
 @pytest.fixture
