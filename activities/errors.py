@@ -30,7 +30,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.ledger import EffectId, Ledger, NotDone
-from domain.acts import Act, Batch, Receipt, Receipts
+from domain.act import Act
+from domain.acts import Batch, Receipt, Receipts
 
 CREDENTIAL_RETRY = timedelta(minutes=5)
 LIMIT_RETRY = timedelta(seconds=30)

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     slack_url: str = _sandbox("/slack/api/")
     slack_token: SecretStr = SecretStr("xoxb-sandbox")
     slack_alerts_channel: str = "cloud-trial-alerts"
+    slack_red_channel: str = "red-accounts"
+    slack_forecast_channel: str = "renewals"
 
     github_url: str = _sandbox("/github/api/v3")
     github_token: SecretStr = SecretStr("sandbox-github-token")
@@ -88,6 +90,17 @@ class Settings(BaseSettings):
     pagerduty_url: str = _sandbox("/pagerduty")
     pagerduty_routing_key: SecretStr = SecretStr("sandbox0routing0key0000000000000")
 
+    vitally_url: str = _sandbox("/vitally")
+    vitally_key: SecretStr = SecretStr("sandbox-vitally-key")
+
+    sheets_url: str = _sandbox("/sheets")
+    sheets_token: SecretStr = SecretStr("sandbox-sheets-token")
+    sheets_credentials: Path | None = None
+    sheets_tracker: str = "red-accounts-tracker"
+    sheets_worksheet: str = "Red accounts"
+
+    warehouse_url: str = Field(default_factory=lambda known: f"duckdb:///{known['data_dir'] / 'warehouse.duckdb'}", repr=False)
+
     smtp_url: str = Field(default_factory=lambda known: f"smtp://127.0.0.1:{SMTP_PORT + known['port_offset']}", repr=False)
     mail_from: str = "Tenure trials <trials@tenure.example>"
     support_email: str = "support@tenure.example"
@@ -98,7 +111,7 @@ class Settings(BaseSettings):
         super().__init__(**values)
         self._sources.update(self._where_from(values))
 
-    @field_validator("policy_file", mode="before")
+    @field_validator("policy_file", "sheets_credentials", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value

@@ -11,15 +11,10 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field
 
+from domain.act import Act
+from domain.acts_accounts import KeepRenewal, ReissueKey, SetAccount, SheetsAct, VitallyAct
 from domain.base import Message, Value
 from domain.people import Owners
-
-
-class Act(Value):
-    """One effect on one outside system. ``key`` is unique within the batch's subject."""
-
-    key: str
-
 
 # --- Slack -----------------------------------------------------------------------------------------------------------------------
 
@@ -166,7 +161,9 @@ class UpdateOpportunity(Act):
     fields: dict[str, str | bool | int | None]
 
 
-SalesforceAct = Annotated[KeepLead | SetLeadStatus | AssignOwner | ConvertLead | UpdateOpportunity, Field(discriminator="do")]
+SalesforceAct = Annotated[
+    KeepLead | SetLeadStatus | AssignOwner | ConvertLead | UpdateOpportunity | SetAccount | KeepRenewal, Field(discriminator="do")
+]
 
 # --- The customer's instance -----------------------------------------------------------------------------------------------------
 
@@ -216,7 +213,7 @@ class IssueKey(Act):
     expires_at: datetime
 
 
-LicenseAct = IssueKey
+LicenseAct = IssueKey | ReissueKey
 
 # --- PagerDuty -------------------------------------------------------------------------------------------------------------------
 
@@ -329,6 +326,8 @@ class Moment(Message):
     licensing: tuple[LicenseAct, ...] = ()
     pagerduty: tuple[PagerAct, ...] = ()
     mail: tuple[MailAct, ...] = ()
+    vitally: tuple[VitallyAct, ...] = ()
+    sheets: tuple[SheetsAct, ...] = ()
 
 
 class Together(Message):
@@ -345,6 +344,8 @@ InstanceBatch = Batch[InstanceAct]
 LicenseBatch = Batch[LicenseAct]
 PagerBatch = Batch[PagerAct]
 MailBatch = Batch[MailAct]
+VitallyBatch = Batch[VitallyAct]
+SheetsBatch = Batch[SheetsAct]
 
 
 class AskUsage(Message):

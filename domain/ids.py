@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import date
 
 TASK_QUEUE = "tenure"
 GENERIC_LICENSE = "generic-license"
 POOL = "pool"
 ACCOUNT_SYNC = "account-sync"
+HEALTH = "health-scores"
+FORECAST = "renewal-forecast"
 
 
 def digest(text: str) -> str:
@@ -33,6 +36,26 @@ def rescue(email: str) -> str:
 def domain_change(domain: str, number: int) -> str:
     """The workflow id of the n-th change of an instance's host (A20)."""
     return f"domain-change-{_shown(domain)}-{number}"
+
+
+def account(domain: str) -> str:
+    """The workflow id of a customer's life; ``domain`` is its registrable domain."""
+    return f"account-{domain}"
+
+
+def renewal(domain: str, on: date) -> str:
+    """The workflow id of one renewal, by the date on which it was due when it began: a moved one keeps its id."""
+    return f"renewal-{domain}-{on.isoformat()}"
+
+
+def get_well(domain: str) -> str:
+    """The workflow id of a customer's get-well plan: one, whatever its reasons (gap 11)."""
+    return f"get-well-{domain}"
+
+
+def red(domain: str) -> str:
+    """The workflow id of a red account."""
+    return f"red-{domain}"
 
 
 def company(domain: str) -> str:

@@ -23,6 +23,12 @@ class Role(StrEnum):
     CLOUD = "cloud"
     SUPPORT = "support"
     GROWTH = "growth"
+    TA = "ta"
+    TA_MANAGER = "ta_manager"
+    TS_LEADERSHIP = "ts_leadership"
+    SALES_LEADERSHIP = "sales_leadership"
+    EXEC_SPONSOR = "exec_sponsor"
+    FINANCE = "finance"
 
 
 class Person(Value):

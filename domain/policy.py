@@ -1,6 +1,7 @@
-"""The policy: every figure, with its unit and its handbook id, read from ``policy.toml``; see :func:`load`.
+"""The policy: every figure, with its unit and its handbook id, read from ``policy.toml``; see :func:`load` and :func:`load_accounts`.
 
-A workflow is given its policy at start and keeps it; :attr:`Policy.hash` names the policy in every decision.
+One file, two policies: a workflow is given the one of its kind at start, a trial :class:`Policy`, an account and its renewals
+:class:`AccountPolicy`, and keeps it; the ``hash`` names the policy in every decision.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Protocol, TypeVar, get_args
 
 from pydantic import BeforeValidator, ValidationError
 from pydantic.fields import FieldInfo
@@ -38,12 +39,27 @@ from domain.figures import (
     TrialPolicy,
     Unit,
 )
+from domain.figures_accounts import Forecast, GetWell, Health, Lifecycle, Lighthouse, Red, Renewals
+
+Kind = TypeVar("Kind", bound=Value)
 
 DEFAULT = Path(__file__).with_name("policy.toml")
 
 
+class Officed(Protocol):
+    """What every policy has: when the office is open, and how long people may take."""
+
+    @property
+    def office(self) -> Office:
+        """When somebody is at work."""
+
+    @property
+    def tasks(self) -> Tasks:
+        """When the next one is asked."""
+
+
 class Policy(Value):
-    """All figures. Attribute paths equal the file's: ``policy.trial.d15.mode`` is ``[trial.d15] mode``."""
+    """All figures of a trial. Attribute paths equal the file's: ``policy.trial.d15.mode`` is ``[trial.d15] mode``."""
 
     routing: Routing
     cloud: Cloud
@@ -67,7 +83,7 @@ class Policy(Value):
 
         Not cached: a copy with other figures would take the old hash along.
         """
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        return _hash(self)
 
     @property
     def generic_key_life(self) -> timedelta:
@@ -75,9 +91,37 @@ class Policy(Value):
         return timedelta(days=self.trial.key_covers_days + self.license.generic.rotation_days)
 
 
+class AccountPolicy(Value):
+    """All figures of an account after the sale, its renewals and its plans."""
+
+    office: Office
+    tasks: Tasks
+    license: Licenses
+    health: Health
+    lifecycle: Lifecycle
+    get_well: GetWell
+    renewal: Renewals
+    lighthouse: Lighthouse
+    red: Red
+    forecast: Forecast
+
+    @property
+    def hash(self) -> str:
+        """As :attr:`Policy.hash`."""
+        return _hash(self)
+
+
+def _hash(policy: Value) -> str:
+    return hashlib.sha256(policy.model_dump_json().encode()).hexdigest()[:12]
+
+
 def _carried(raw: object) -> object:
     """A policy that a message carries may be of another version: an entry that it lacks is the shipped one's, one too many is dropped."""
     return _over(default().model_dump(), raw) if isinstance(raw, dict) else raw
+
+
+def _carried_accounts(raw: object) -> object:
+    return _over(default_accounts().model_dump(), raw) if isinstance(raw, dict) else raw
 
 
 def _over(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +133,7 @@ def _over(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
 
 #: A policy as a workflow's input carries it for months.
 CarriedPolicy = Annotated[Policy, BeforeValidator(_carried)]
+CarriedAccountPolicy = Annotated[AccountPolicy, BeforeValidator(_carried_accounts)]
 
 
 class PolicyError(ValueError):
@@ -111,14 +156,29 @@ def load(path: Path = DEFAULT) -> Policy:
     return parse(path.read_text(encoding="utf-8"), str(path))
 
 
+def load_accounts(path: Path = DEFAULT) -> AccountPolicy:
+    """The same file's figures of an account. Raises :class:`PolicyError` as :func:`load` does."""
+    return _parse(path.read_text(encoding="utf-8"), str(path))[1]
+
+
 @cache
 def default() -> Policy:
-    """The policy that ships with Tenure."""
+    """The policy of trials that ships with Tenure."""
     return load()
 
 
+@cache
+def default_accounts() -> AccountPolicy:
+    """The policy of accounts that ships with Tenure."""
+    return load_accounts()
+
+
 def parse(text: str, name: str = "policy.toml") -> Policy:
-    """Parse the file's text; ``name`` stands in the errors."""
+    """Parse the whole file's text; ``name`` stands in the errors."""
+    return _parse(text, name)[0]
+
+
+def _parse(text: str, name: str) -> tuple[Policy, AccountPolicy]:
     entries, faults = _entries(text, name)
     lines = _lines(text)
     faults += [
@@ -140,9 +200,17 @@ def parse(text: str, name: str = "policy.toml") -> Policy:
         for section in sections:
             at = at.setdefault(section, {})
         at[leaf] = entry.value
+    trials, accounts = _checked(Policy, tree, lines, name), _checked(AccountPolicy, tree, lines, name)
+    if isinstance(trials, Policy) and isinstance(accounts, AccountPolicy):
+        return trials, accounts
+    raise PolicyError("\n".join(dict.fromkeys(fault for made in (trials, accounts) if isinstance(made, list) for fault in made)))
+
+
+def _checked(model: type[Kind], tree: dict[str, Any], lines: dict[str, int], name: str) -> Kind | list[str]:
+    """The policy, or everything that is wrong with it."""
     try:
         # Strict, or `true` would be one day; by way of JSON, where strict knows that a list is a tuple's only form.
-        return Policy.model_validate_json(to_json(tree), strict=True)
+        return model.model_validate_json(to_json(tree), strict=True)
     except ValidationError as error:
         found = []
         for fault in error.errors():
@@ -150,7 +218,7 @@ def parse(text: str, name: str = "policy.toml") -> Policy:
             missing = fault["type"] == "missing"
             line = lines.get(where) or lines.get(where.rpartition(".")[0], 1)
             found.append(f"{name}:{line}: {where}: {'is missing' if missing else fault['msg'].removeprefix('Value error, ')}")
-        raise PolicyError("\n".join(found)) from None
+        return found
 
 
 def entries(path: Path = DEFAULT) -> list[Entry]:
@@ -202,7 +270,7 @@ def _lines(text: str) -> dict[str, int]:
 
 @cache
 def _units() -> dict[str, str]:
-    return dict(_units_of(Policy, ""))
+    return {**dict(_units_of(Policy, "")), **dict(_units_of(AccountPolicy, ""))}
 
 
 def _units_of(model: type[Value], prefix: str) -> Iterator[tuple[str, str]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from domain.act import Act
 from domain.acts import (
-    Act,
     ArchiveChannel,
     AssignOwner,
     CloseIssue,
@@ -27,6 +27,7 @@ from domain.acts import (
     SetLeadStatus,
     UpdateOpportunity,
 )
+from domain.acts_accounts import CloseProject, KeepDoc, KeepRenewal, KeepRow, OpenProject, ReissueKey, SetAccount, SetTraits
 
 #: Bytes that a summary may have.
 LONGEST = 200
@@ -83,6 +84,22 @@ def words(act: Act) -> str:
             return "resolve the page"
         case Mail():
             return f"mail: {act.template.replace('_', ' ')}"
+        case SetAccount():
+            return f"set the account's {', '.join(act.fields)}"
+        case KeepRenewal():
+            return "keep the renewal opportunity"
+        case ReissueKey():
+            return f"re-issue the key for {act.seats} seats"
+        case SetTraits():
+            return f"set {', '.join(act.traits)}"
+        case KeepDoc():
+            return f"write {act.title}"
+        case OpenProject():
+            return f"open the project {act.name}"
+        case CloseProject():
+            return f"complete the project: {act.why}"
+        case KeepRow():
+            return "keep the tracker's row"
         case _:
             return act.key
 

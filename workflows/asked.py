@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
 class Asked:
     """A base of workflows; the heir's ``__init__`` calls :meth:`_begin`."""
 
-    def _begin(self, p: Process, **about: str) -> None:
+    def _begin(self, p: Process[Any], **about: str) -> None:
         """``about`` are facts that ``status`` shows beside the words; ``notes`` will hold the signals that were refused."""
         self.p = p
         self.about = about

@@ -8,6 +8,21 @@ STAGE = SearchAttributeKey.for_keyword("Stage")
 OWNER = SearchAttributeKey.for_keyword("Owner")
 DUE_AT = SearchAttributeKey.for_datetime("DueAt")
 DOMAIN = SearchAttributeKey.for_keyword("Domain")
+ACCOUNT = SearchAttributeKey.for_keyword("Account")
+RATING = SearchAttributeKey.for_keyword("Rating")
+FORECAST = SearchAttributeKey.for_keyword("Forecast")
+RENEWAL_QUARTER = SearchAttributeKey.for_keyword("RenewalQuarter")
+ARR = SearchAttributeKey.for_int("Arr")
 
 #: Name and type of each, as the server's command line and Operator API take them.
-REGISTERED = {"Stage": "Keyword", "Owner": "Keyword", "DueAt": "Datetime", "Domain": "Keyword"}
+REGISTERED = {
+    "Stage": "Keyword",
+    "Owner": "Keyword",
+    "DueAt": "Datetime",
+    "Domain": "Keyword",
+    "Account": "Keyword",
+    "Rating": "Keyword",
+    "Forecast": "Keyword",
+    "RenewalQuarter": "Keyword",
+    "Arr": "Int",
+}

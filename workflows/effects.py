@@ -17,8 +17,8 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from domain import words
+from domain.act import Act
 from domain.acts import (
-    Act,
     AskIssue,
     AskUsage,
     Batch,
@@ -38,10 +38,13 @@ from domain.acts import (
     Receipts,
     SalesforceAct,
     SalesforceBatch,
+    SheetsBatch,
     SlackAct,
     SlackBatch,
     Together,
+    VitallyBatch,
 )
+from domain.acts_accounts import SheetsAct, VitallyAct
 from domain.messages import SignupAgain, SignupAnswer, Usage
 
 Result = TypeVar("Result")
@@ -95,6 +98,14 @@ class Effects:
     async def mail(self, *acts: MailAct) -> Receipts:
         """Send these mails."""
         return await self._do("mail", MailBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
+
+    async def vitally(self, *acts: VitallyAct) -> Receipts:
+        """Do these acts in Vitally."""
+        return await self._do("vitally", VitallyBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
+
+    async def sheets(self, *acts: SheetsAct) -> Receipts:
+        """Do these acts on the tracker's sheet."""
+        return await self._do("sheets", SheetsBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
 
     async def usage(self, host: str, admin: str) -> Usage | None:
         """What the instance says about its use; None when it did not answer for six hours."""

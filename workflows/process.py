@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
@@ -13,17 +13,19 @@ from temporalio.common import SearchAttributeUpdate
 from domain import ladder
 from domain.acts import SlackAct
 from domain.people import Role
-from domain.policy import Policy
+from domain.policy import Officed
 from domain.task import Answer, Choice, Task, TaskSpec
 from workflows.attributes import DUE_AT, OWNER, STAGE
 from workflows.desk import Desk, card, reminder
 from workflows.effects import Effects
 
+Figures = TypeVar("Figures", bound=Officed)
 
-class Process:
+
+class Process(Generic[Figures]):
     """The frame of one running workflow. ``stage`` and ``owner`` are what operators filter by; ``in_words`` says where it stands."""
 
-    def __init__(self, policy: Policy, tasks: list[Task], alerts_channel: str, cycle: int = 1) -> None:
+    def __init__(self, policy: Figures, tasks: list[Task], alerts_channel: str, cycle: int = 1) -> None:
         """``tasks`` is the list in the workflow's state; ``alerts_channel`` is where a task without a channel of its own is posted."""
         self.policy = policy
         self.alerts_channel = alerts_channel

@@ -13,6 +13,7 @@ from domain.agenda import agenda
 from domain.decision import Decision
 from domain.messages import Contact
 from domain.people import Person, Role
+from domain.policy import Policy
 from domain.task import Answer, TaskSpec
 from domain.trial import OPEN_TO_DECIDE, Stage, TrialInput, TrialState, Verdict
 from domain.views import NextStep, TrialStatus
@@ -23,7 +24,7 @@ class EndedEarly(Exception):
     """A person ended the trial before it had started; the verdict stands in the state."""
 
 
-class TrialProcess(Process):
+class TrialProcess(Process[Policy]):
     """One trial. ``state`` is everything that it remembers."""
 
     def __init__(self, input: TrialInput, state: TrialState) -> None:

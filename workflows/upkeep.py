@@ -11,6 +11,7 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from domain import upkeep
     from domain.acts import Dispatch, IssueKey, Page, Post
+    from domain.policy import Policy
     from domain.upkeep import AccountSync, AskPool, AskRuns, PoolChange, PoolLevel, RunStates, UpkeepInput
     from workflows.asked import Asked
     from workflows.effects import ONE_TRY, PATIENT
@@ -92,7 +93,7 @@ class RefillPool(Upkeep):
         p.spawn(p.effects.slack(Post(key="slack.floor", channel=input.alerts_channel, text=":rotating_light: " + alarm)))
         p.spawn(p.effects.pagerduty(Page(key="page.floor", summary=alarm, severity="error")))
 
-    async def _make(self, p: Process, input: UpkeepInput, hosts: list[str]) -> None:
+    async def _make(self, p: Process[Policy], input: UpkeepInput, hosts: list[str]) -> None:
         for host in hosts:
             await self._change(p, host, "expected")
         asked = await p.effects.github(*(Dispatch(key=f"warm.{host}", workflow=AUTOMATION, inputs={"host": host}) for host in hosts))
@@ -104,7 +105,7 @@ class RefillPool(Upkeep):
             text = f"The automation did not make {', '.join(missing)}: please make them by hand."
             p.spawn(p.effects.slack(Post(key="slack.by_hand", channel=input.alerts_channel, text=text)))
 
-    async def _change(self, p: Process, host: str, change: Literal["expected", "ready", "lost"]) -> None:
+    async def _change(self, p: Process[Policy], host: str, change: Literal["expected", "ready", "lost"]) -> None:
         told = PoolChange(subject=p.effects.subject, as_of=workflow.now(), host=host, change=change)
         await p.effects.local("pool_change", told, type(None), f"{host}: {change}")
 

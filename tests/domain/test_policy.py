@@ -14,6 +14,7 @@ from domain import policy
 from domain.policy import DEFAULT, Policy, PolicyError
 from tests.domain.make import POLICY, with_figures
 
+ACCOUNTS = policy.default_accounts()
 TEXT = DEFAULT.read_text(encoding="utf-8")
 
 
@@ -43,15 +44,15 @@ def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def test_every_entry_has_a_unit_and_a_handbook_id() -> None:
     entries = policy.entries()
-    assert {entry.path for entry in entries} == set(leaves(POLICY.model_dump()))
+    assert {entry.path for entry in entries} == set(leaves(POLICY.model_dump())) | set(leaves(ACCOUNTS.model_dump()))
     for entry in entries:
         assert entry.unit.strip(), entry
-        assert re.fullmatch(r"[AC]\d{1,2}|I", entry.id), entry
+        assert re.fullmatch(r"[ABCD]\d{1,2}|I", entry.id), entry
         assert TEXT.splitlines()[entry.line - 1].startswith(entry.path.rpartition(".")[2] + " = "), entry
 
 
 def test_the_entries_are_what_the_policy_holds() -> None:
-    held = leaves(POLICY.model_dump(mode="json"))
+    held = leaves(POLICY.model_dump(mode="json")) | leaves(ACCOUNTS.model_dump(mode="json"))
     assert {entry.path: entry.value for entry in policy.entries()} == held
 
 

@@ -1,0 +1,101 @@
+"""The health score's shapes (D12, handbook 4.3): the traits that go in, and a score that explains itself."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+
+from domain.base import Message, Value
+
+Level = Literal["green", "yellow", "red"]
+Band = Literal["healthy", "concerning", "poor", "unknown"]
+CategoryName = Literal["pulse", "technical", "relationship", "utilization"]
+TraitName = Literal[
+    "pulse",
+    "versions_behind",
+    "precise_intel",
+    "defect_tickets",
+    "help_tickets",
+    "champion",
+    "buyer_access",
+    "last_activity",
+    "usage_score",
+    "mau_seats",
+]
+
+#: Which traits make up which category, in the handbook's order.
+CATEGORIES: dict[CategoryName, tuple[TraitName, ...]] = {
+    "pulse": ("pulse",),
+    "technical": ("versions_behind", "precise_intel", "defect_tickets", "help_tickets"),
+    "relationship": ("champion", "buyer_access", "last_activity"),
+    "utilization": ("usage_score", "mau_seats"),
+}
+
+
+class Traits(Message):
+    """What is known of one account; None is not known. ``as_of`` and ``source`` are by trait name (missing: the whole's ``at``)."""
+
+    at: datetime
+    pulse: Literal["Healthy", "Concerning", "Poor"] | None = None
+    versions_behind: int | None = None
+    precise_intel: bool | None = None
+    defect_tickets: int | None = None
+    help_tickets: int | None = None
+    champion: bool | None = None
+    buyer_access: bool | None = None
+    last_activity_on: date | None = None
+    usage_score: float | None = None
+    mau_seats: float | None = None
+    as_of: dict[str, datetime] = {}
+
+
+class Contribution(Value):
+    """What one trait gives: its colour, its points (0 to 10), and ``adds``, its part of the total. The ``adds`` of a score sum to it."""
+
+    trait: TraitName
+    category: CategoryName
+    value: str | int | float | bool | None
+    level: Level
+    points: float
+    adds: float
+    source: str
+    as_of: datetime
+
+
+class Category(Value):
+    """A category's mean (0 to 10; None: no trait of it is known) and the weight it got after renormalising (percent)."""
+
+    name: CategoryName
+    score: float | None
+    weight: float
+
+
+class Guidance(Value):
+    """What to do about a trait that hurts (D18–D23)."""
+
+    trait: TraitName
+    level: Level
+    handbook: str
+    says: str
+
+
+class Delta(Value):
+    """What changed the total since the last score, and why. The ``change`` of all deltas sum to the change of the total."""
+
+    trait: TraitName
+    change: float
+    why: str
+
+
+class Score(Message):
+    """A health score that explains itself. ``total`` is 0 to 10; None with band ``unknown`` when no trait is known at all."""
+
+    at: datetime
+    total: float | None
+    band: Band
+    categories: tuple[Category, ...] = ()
+    contributions: tuple[Contribution, ...] = ()
+    missing: tuple[TraitName, ...] = ()
+    guidance: tuple[Guidance, ...] = ()
+    deltas: tuple[Delta, ...] = ()
+    policy: str = ""

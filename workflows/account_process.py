@@ -1,0 +1,94 @@
+"""The frame of every process of a customer's account: whom it asks, where it posts, and how it tells the others."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from temporalio import workflow
+
+from domain import ladder
+from domain.account import AccountTeam, AccountView, AskAccount, Customer
+from domain.acts import Post
+from domain.decision import Decision
+from domain.people import Role
+from domain.policy import AccountPolicy
+from domain.task import Check, Choice, Task, TaskSpec
+from workflows.process import Process
+
+#: Who is asked when the owner does not answer: the backup, then the manager.
+LADDERS: dict[Role, tuple[Role, Role]] = {
+    Role.TA: (Role.AE, Role.TA_MANAGER),
+    Role.AE: (Role.TA, Role.AE_MANAGER),
+    Role.CE: (Role.TA, Role.TA_MANAGER),
+    Role.TA_MANAGER: (Role.TS_LEADERSHIP, Role.TS_LEADERSHIP),
+    Role.AE_MANAGER: (Role.SALES_LEADERSHIP, Role.SALES_LEADERSHIP),
+    Role.TS_LEADERSHIP: (Role.TA_MANAGER, Role.SALES_LEADERSHIP),
+    Role.SALES_LEADERSHIP: (Role.AE_MANAGER, Role.TS_LEADERSHIP),
+}
+
+
+class AccountProcess(Process[AccountPolicy]):
+    """One process of one account. ``decisions`` is the list in the workflow's state: the dossier."""
+
+    def __init__(
+        self,
+        policy: AccountPolicy,
+        customer: Customer,
+        team: AccountTeam,
+        tasks: list[Task],
+        decisions: list[Decision],
+        channel: str,
+        cycle: int = 1,
+    ) -> None:
+        """``channel`` is where its messages and task cards go; ``customer`` and ``team`` are as known now."""
+        super().__init__(policy, tasks, channel, cycle)
+        self.customer = customer
+        self.team = team
+        self.decisions = decisions
+        self.owner = team.email(Role.TA) or team.email(Role.AE)
+
+    def record(self, decision: Decision) -> Decision:
+        """Add a decision to the dossier."""
+        self.decisions.append(decision)
+        return decision
+
+    def spec(
+        self,
+        kind: str,
+        title: str,
+        asks: str,
+        role: Role,
+        choices: tuple[Choice, ...],
+        hours: float,
+        *,
+        checks: tuple[Check, ...] = (),
+        due_at: datetime | None = None,
+    ) -> TaskSpec:
+        """A task of a role of this account's team, due after so many office hours (or at ``due_at``), with its ladder."""
+        backup, manager = LADDERS[role]
+        due = due_at or ladder.due_in(self.policy, workflow.now(), hours)
+        owner = self.team.email(role)
+        return TaskSpec(
+            kind=kind,
+            title=f"{self.customer.name}: {title}",
+            asks=asks,
+            role=role,
+            assignee=owner,
+            choices=choices,
+            checks=checks,
+            due_at=due,
+            ladder=ladder.ordinary(self.policy, due, owner, self.team.email(backup), self.team.email(manager)),
+            repeat_days=self.policy.tasks.remind_manager_days,
+        )
+
+    def said(self, key: str, text: str, *mention: Role, under: str = "", channel: str = "") -> Post:
+        """A message where this process is talked about."""
+        people = tuple(email for role in mention if (email := self.team.email(role)))
+        return Post(key=key, channel=channel or self.alerts_channel, text=text, mention=people, under=under)
+
+    async def look(self) -> AccountView:
+        """The ledger's copy of the account as it stands now; what it says of customer and team is kept."""
+        view = await self.effects.local("account", AskAccount(domain=self.customer.domain), AccountView, "what the ledger knows")
+        if view.customer is not None:
+            self.customer, self.team = view.customer, view.team
+        return view
