@@ -53,6 +53,16 @@ PEOPLE: tuple[Person, ...] = (
     Person("ae-tariq", "Tariq Executive", "ae", "EMEA", ce="ce-boris", manager="ae-manager"),
     Person("ae-jonas", "Jonas Executive", "ae", "APAC", ce="ce-chloe", manager="ae-manager"),
     Person("ae-wen", "Wen Executive", "ae", "AMER", ce="ce-dev", manager="ae-manager"),
+    Person("sales-lead", "Lead of Sales", "sales_leadership"),
+    Person("ts-lead", "Lead of Technical Success", "ts_leadership"),
+    Person("ta-manager", "Manager of TAs", "ta_manager", manager="ts-lead"),
+    Person("ta-paz", "Paz Advisor", "ta", "AMER", manager="ta-manager"),
+    Person("ta-rune", "Rune Advisor", "ta", "EMEA", manager="ta-manager"),
+    Person("ta-kaia", "Kaia Advisor", "ta", "APAC", manager="ta-manager"),
+    Person("ta-sol", "Sol Advisor", "ta", "AMER", manager="ta-manager"),
+    Person("exec-vega", "Vega Sponsor", "exec_sponsor", "AMER"),
+    Person("exec-onyx", "Onyx Sponsor", "exec_sponsor", "EMEA"),
+    Person("finance-desk", "Finance Desk", "finance"),
 )
 
 

@@ -133,7 +133,13 @@ STAGES: dict[str, tuple[int, bool, bool, str]] = {
 }
 """Opportunity stages: probability in percent, closed, won, forecast category."""
 
-TENURE_ROLES = ("inbound_sdr", "named_sdr", "ae", "ce", "ce_manager", "ae_manager", "cloud", "support", "growth")
+TENURE_ROLES = (
+    "inbound_sdr", "named_sdr", "ae", "ce", "ce_manager", "ae_manager", "cloud", "support", "growth",
+    "ta", "ta_manager", "ts_leadership", "sales_leadership", "exec_sponsor", "finance",
+)  # fmt: skip
+
+ACCOUNT_TYPES = ("Prospect", "Customer", "Former Customer", "Partner")
+OPPORTUNITY_TYPES = ("New Business", "Renewal", "Expansion", "Churn")
 
 CUSTOM: dict[str, list[Field]] = {
     "Lead": [
@@ -148,6 +154,16 @@ CUSTOM: dict[str, list[Field]] = {
         _ref("Named_SDR__c", "User"),
         _ref("Account_Executive__c", "User"),
         _ref("Customer_Engineer__c", "User"),
+        _ref("Technical_Advisor__c", "User"),
+        Field("Segment__c", "picklist", values=("Strategic", "Enterprise", "Commercial")),
+        Field("Seats__c", "int"),
+        Field("ARR__c", "currency"),
+        Field("Contract_Start__c", "date"),
+        Field("Contract_End__c", "date"),
+        Field("Deployed_On__c", "date"),
+        Field("Customer_Health__c", "picklist", values=("Green", "Yellow", "Red")),
+        Field("License_Subscription__c"),
+        _ref("Merged_Into__c", "Account"),
     ],
     "Opportunity": [
         Field("Tenure_Key__c", external_id=True, unique=True),
@@ -157,6 +173,10 @@ CUSTOM: dict[str, list[Field]] = {
         Field("Trial_Activated_At__c", "datetime"),
         Field("Trial_Ends_On__c", "date"),
         _ref("Customer_Engineer__c", "User"),
+        Field("Renewal_Rating__c", "picklist", values=("green", "yellow", "red")),
+        Field("Renewal_Outcome__c", "picklist", values=("full_churn", "partial_churn", "flat", "incremental")),
+        Field("Contract_End__c", "date"),
+        Field("Seats__c", "int"),
     ],
     "User": [
         Field("Tenure_Role__c", "picklist", values=TENURE_ROLES),
@@ -240,7 +260,8 @@ OBJECTS: dict[str, SObject] = {
             "001",
             [
                 Field("Name", required=True),
-                *[Field(name, "picklist") for name in ("Type", "Industry", "AccountSource", "Rating")],
+                Field("Type", "picklist", values=ACCOUNT_TYPES),
+                *[Field(name, "picklist") for name in ("Industry", "AccountSource", "Rating")],
                 _ref("ParentId", "Account"),
                 *_address("Billing"),
                 Field("Phone", "phone", 40),
@@ -248,6 +269,7 @@ OBJECTS: dict[str, SObject] = {
                 _long(),
                 Field("AnnualRevenue", "currency"),
                 Field("NumberOfEmployees", "int"),
+                _read("LastActivityDate", "date"),
                 *_OWNED,
             ],
         ),
@@ -278,7 +300,8 @@ OBJECTS: dict[str, SObject] = {
                 Field("CloseDate", "date", required=True),
                 Field("Amount", "currency"),
                 Field("Probability", "percent"),
-                *[Field(name, "picklist") for name in ("Type", "LeadSource")],
+                Field("Type", "picklist", values=OPPORTUNITY_TYPES),
+                Field("LeadSource", "picklist"),
                 Field("NextStep"),
                 _long(),
                 _read("IsClosed", "boolean"),

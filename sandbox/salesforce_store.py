@@ -7,7 +7,6 @@ A record is a dictionary with the API's field names and the API's own forms of v
 
 from __future__ import annotations
 
-import copy
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -223,6 +222,7 @@ class Org:
             record = self._put(sobject.name, **values)
             if sobject.name == "Opportunity" and values.get("Probability") is not None:
                 record["Probability"] = values["Probability"]
+            self._note_activity(sobject, record)
             self._effect(sobject, "created", record, values)
             return str(record["Id"])
 
@@ -243,6 +243,7 @@ class Org:
             record.update(sobject.derive(record))
             if sobject.name == "Opportunity" and not staged:
                 record["Probability"] = values.get("Probability", kept)  # only a change of stage resets it
+            self._note_activity(sobject, record)
             self._touch(record)
             self._effect(sobject, "updated", record, values)
 
@@ -312,7 +313,9 @@ class Org:
     def all_or_none(self) -> Iterator[None]:
         """Undo every change inside when an exception leaves the block; effects are told only when it ends well."""
         with self.lock:
-            before, self._held = copy.deepcopy(self.records), []
+            # a record's values never change in place, so a copy of each record is a copy of everything
+            before = {kind: {key: dict(record) for key, record in held.items()} for kind, held in self.records.items()}
+            self._held = []
             try:
                 yield
             except BaseException:
@@ -414,6 +417,15 @@ class Org:
         return str(made["Id"])
 
     # --- telling
+
+    def _note_activity(self, sobject: SObject, record: Record) -> None:
+        """A closed task's day is the last activity of the account that it is about, itself or by an opportunity or contact of it."""
+        if sobject.name != "Task" or not record["IsClosed"] or not record["ActivityDate"]:
+            return
+        for about in (self.find(record[name] or "") for name in ("WhatId", "WhoId")):
+            account = self.records["account"].get(about.get("AccountId") or about["Id"]) if about else None
+            if account is not None:
+                account["LastActivityDate"] = max(account["LastActivityDate"] or "", record["ActivityDate"])
 
     def _touch(self, record: Record) -> None:
         moment = stamp(datetime.now(UTC))

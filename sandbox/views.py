@@ -47,11 +47,17 @@ def _licensing(service: Any) -> View:
 #: The objects worth seeing and their fields; users and campaigns are scenery.
 _SALESFORCE = {
     "Lead": ("Name", "Email", "Company", "Status", "Sub_Status__c", "IsConverted", "Tenure_Key__c", "CreatedDate"),
-    "Opportunity": ("Name", "StageName", "Trial_Stage__c", "Trial_Outcome__c", "Trial_Ends_On__c", "Tenure_Key__c", "CreatedDate"),
+    "Opportunity": (
+        "Name", "Type", "StageName", "CloseDate", "Amount", "Trial_Stage__c", "Trial_Outcome__c", "Trial_Ends_On__c",
+        "Renewal_Rating__c", "Renewal_Outcome__c", "Tenure_Key__c", "CreatedDate",
+    ),
     "CampaignMember": ("LeadId", "ContactId", "Status", "CreatedDate"),
     "Task": ("Subject", "Status", "WhoId", "WhatId", "CreatedDate"),
-    "Account": ("Name", "Domain__c", "Named_Account__c", "Trial_Prequalified__c"),
-}
+    "Account": (
+        "Name", "Domain__c", "Type", "Named_Account__c", "Trial_Prequalified__c", "Segment__c", "Seats__c", "ARR__c", "Contract_End__c",
+        "Deployed_On__c", "Customer_Health__c", "LastActivityDate",
+    ),
+}  # fmt: skip
 
 
 def _salesforce(service: Any) -> View:

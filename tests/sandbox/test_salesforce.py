@@ -483,14 +483,20 @@ class TestOrganisation:
             "ce": 4,
             "ce_manager": 1,
             "cloud": 1,
+            "exec_sponsor": 2,
+            "finance": 1,
             "growth": 1,
             "inbound_sdr": 3,
             "named_sdr": 2,
+            "sales_leadership": 1,
             "support": 1,
+            "ta": 4,
+            "ta_manager": 1,
+            "ts_leadership": 1,
         }
         pairs = {row["Paired_CE__r"]["Tenure_Role__c"] for row in rows if row["Tenure_Role__c"] == "ae"}
-        managers = {row["Manager"]["Tenure_Role__c"] for row in rows if row["Tenure_Role__c"] == "ce"}
-        assert (pairs, managers) == ({"ce"}, {"ce_manager"})
+        managers = {row["Tenure_Role__c"]: row["Manager"]["Tenure_Role__c"] for row in rows if row["Tenure_Role__c"] in ("ce", "ta")}
+        assert (pairs, managers) == ({"ce"}, {"ce": "ce_manager", "ta": "ta_manager"})
 
     def test_named_accounts_are_prequalified_and_have_their_people(self, sf: Any) -> None:
         rows = sf.query("SELECT Trial_Prequalified__c, Named_SDR__c, Account_Executive__c FROM Account WHERE Named_Account__c = true")
@@ -515,6 +521,28 @@ class TestOrganisation:
         assert [r["Email"] for r in sf.query("SELECT Email FROM User WHERE Tenure_Role__c != null")["records"]] == ["only@tenure.example"]
         with pytest.raises(ValueError, match="no user nobody"):
             service.seed({"accounts": [{"Name": "x", "OwnerId": "nobody@tenure.example"}]})
+
+    def test_a_closed_task_is_the_last_activity_of_its_account(self, sf: Any) -> None:
+        account = sf.query("SELECT Id FROM Account WHERE Domain__c = 'dune.example'")["records"][0]["Id"]
+        deal = sf.Opportunity.create({"Name": "d", "AccountId": account, "StageName": "Prospecting", "CloseDate": "2026-12-31"})["id"]
+        contact = sf.Contact.create({"LastName": "c", "AccountId": account})["id"]
+
+        def last() -> str | None:
+            shown: str | None = sf.Account.get(account)["LastActivityDate"]
+            return shown
+
+        planned = sf.Task.create({"WhatId": account, "ActivityDate": "2026-03-01"})["id"]
+        assert last() is None
+        sf.Task.update(planned, {"Status": "Completed"})
+        assert last() == "2026-03-01"
+        sf.Task.create({"WhatId": deal, "ActivityDate": "2026-03-05", "Status": "Completed"})
+        sf.Task.create({"WhoId": contact, "ActivityDate": "2026-03-09", "Status": "Completed"})
+        assert last() == "2026-03-09"
+        sf.Task.create({"WhatId": account, "ActivityDate": "2026-03-07", "Status": "Completed"})
+        assert last() == "2026-03-09"
+        with pytest.raises(SalesforceMalformedRequest) as refused:
+            sf.Account.update(account, {"LastActivityDate": "2026-03-10"})
+        assert code(refused) == "INVALID_FIELD_FOR_INSERT_UPDATE"
 
     def test_describe_names_every_custom_field(self, sf: Any) -> None:
         for name, fields in CUSTOM.items():
