@@ -17,7 +17,7 @@ TEAM_ID = "T0SANDBOX01"
 BOT_ID = "B0SANDBOX01"
 BOT_USER = "U0SANDBOXBOT"
 APP_ID = "A0SANDBOX01"
-DEFAULT_CHANNELS = ("cloud-trial-alerts", "growth", "cloud")
+DEFAULT_CHANNELS = ("cloud-trial-alerts", "growth", "cloud", "renewals", "red-accounts")
 
 Json = dict[str, Any]
 
@@ -163,6 +163,9 @@ class Workspace:
         """Go on from what was kept."""
         self.users, self.channels = state.users, state.channels
         self._ids, self._last_ts = Numbers(state.following_id), state.last_ts
+        for name in DEFAULT_CHANNELS:  # one that a later version brought
+            if all(channel.name != name for channel in self.channels.values()):
+                self._add_channel(name)
 
     def seed(self, data: Json) -> None:
         """Add or change users and channels; nothing of it is an effect.

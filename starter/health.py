@@ -148,6 +148,8 @@ def sandbox_of(settings: Settings) -> str:
         settings.instance_url: "/instances",
         settings.licensing_url: "/licensing",
         settings.pagerduty_url: "/pagerduty",
+        settings.vitally_url: "/vitally",
+        settings.sheets_url: "/sheets",
     }
     for address, mount in mounts.items():
         parts = urlsplit(address)

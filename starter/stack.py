@@ -44,7 +44,17 @@ SERVER_SETTINGS = {
     "matching.numTaskqueueWritePartitions": "1",
 }
 #: Systems that only the stand-ins answer for until their addresses are set.
-OUTSIDE = ("slack_url", "github_url", "salesforce_url", "instance_url", "licensing_url", "pagerduty_url", "smtp_url")
+OUTSIDE = (
+    "slack_url",
+    "github_url",
+    "salesforce_url",
+    "instance_url",
+    "licensing_url",
+    "pagerduty_url",
+    "vitally_url",
+    "sheets_url",
+    "smtp_url",
+)
 
 _ROOT = Path(__file__).resolve().parent.parent
 

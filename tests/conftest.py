@@ -54,6 +54,8 @@ def settings(sandbox: SandboxServer, tmp_path: Path) -> Settings:
         instance_url=f"{url}/instances/{{host}}",
         licensing_url=f"{url}/licensing",
         pagerduty_url=f"{url}/pagerduty",
+        vitally_url=f"{url}/vitally",
+        sheets_url=f"{url}/sheets",
         smtp_url=f"smtp://127.0.0.1:{sandbox.smtp_port}",
     )
 

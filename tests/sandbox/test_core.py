@@ -247,7 +247,7 @@ class TestControlPlane:
         assert httpx.post(f"{sandbox.url}/_sandbox/reset").json() == {"ok": True}
         assert (sandbox.world.log.effects, sandbox.world.faults) == ([], [])
         names = [channel["name"] for channel in slack.conversations_list()["channels"]]
-        assert names == ["cloud-trial-alerts", "growth", "cloud"]
+        assert names == ["cloud-trial-alerts", "growth", "cloud", "renewals", "red-accounts"]
         slack.conversations_create(name="trial")
         assert sandbox.world.log.effects[-1].number > last
 

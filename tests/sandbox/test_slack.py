@@ -14,7 +14,7 @@ from slack_sdk.models.metadata import Metadata
 
 from sandbox.server import SandboxServer
 from sandbox.slack_blocks import faults_of
-from sandbox.slack_workspace import BOT_USER, SlackError, check_name, escape
+from sandbox.slack_workspace import BOT_USER, DEFAULT_CHANNELS, SlackError, check_name, escape
 
 MEMBERS = {"users": [{"email": "amber@tenure.example", "name": "amber", "id": "U1"}, {"email": "birch@tenure.example", "id": "U2"}]}
 
@@ -229,7 +229,16 @@ class TestChannels:
         for number in range(5):
             slack.conversations_create(name=f"trial-{number}")
         names = [channel["name"] for page in slack.conversations_list(limit=3) for channel in page["channels"]]
-        assert names == ["cloud-trial-alerts", "growth", "cloud", *(f"trial-{number}" for number in range(5))]
+        assert names == [*DEFAULT_CHANNELS, *(f"trial-{number}" for number in range(5))]
+
+    def test_a_kept_workspace_gets_the_channels_that_a_later_version_brought(self, slack: WebClient, sandbox: SandboxServer) -> None:
+        workspace = sandbox.world.services["slack"]
+        kept = workspace.dump()
+        kept.channels = {id_: channel for id_, channel in kept.channels.items() if channel.name != "renewals"}
+        workspace.load(kept)
+        listed = slack.conversations_list()["channels"]
+        assert sorted(channel["name"] for channel in listed) == sorted(DEFAULT_CHANNELS)
+        assert len({channel["id"] for channel in listed}) == len(DEFAULT_CHANNELS)
 
     def test_a_channel_that_is_not_there(self, slack: WebClient, sandbox: SandboxServer) -> None:
         with pytest.raises(SlackApiError) as error:

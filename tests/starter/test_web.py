@@ -365,6 +365,8 @@ def test_the_sandbox_is_a_part_only_while_settings_point_to_it(site_settings: An
         "instance_url": "https://{host}",
         "licensing_url": "https://licensing.tenure.example",
         "pagerduty_url": "https://events.pagerduty.com",
+        "vitally_url": "https://ours.rest.vitally.io",
+        "sheets_url": "https://sheets.googleapis.com",
     }
     assert health.sandbox_of(site_settings.model_copy(update=real)) == ""
     assert (
