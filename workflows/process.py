@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeUpdate
+from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
 from domain import ladder
 from domain.acts import SlackAct
@@ -34,7 +34,10 @@ class Process(Generic[Figures]):
         self.stage = ""
         self.owner = ""
         self.in_words: Callable[[], str] = lambda: self.stage
+        #: What an heir shows operators besides; None is not shown.
+        self.attributes: Callable[[], dict[SearchAttributeKey[Any], Any]] = dict
         self._published: tuple[str, str, datetime | None] | None = None
+        self._shown: dict[SearchAttributeKey[Any], Any] = {}
         self._work: list[asyncio.Task[Any]] = []
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -81,20 +84,28 @@ class Process(Generic[Figures]):
 
     def publish(self) -> None:
         """Show where the process stands: one upsert for all search attributes, and only when one changed; and the details in words."""
-        now = (self.stage, self.owner, self.desk.due_at())
-        if now != self._published:
-            before = self._published or (None, None, None)
-            self._published = now
-            updates: list[SearchAttributeUpdate[Any]] = []
-            if now[0] and now[0] != before[0]:
-                updates.append(STAGE.value_set(now[0]))
-            if now[1] and now[1] != before[1]:
-                updates.append(OWNER.value_set(now[1]))
-            if now[2] != before[2]:
-                updates.append(DUE_AT.value_set(now[2]) if now[2] else DUE_AT.value_unset())
-            if updates:
-                workflow.upsert_search_attributes(updates)
+        now, also = (self.stage, self.owner, self.desk.due_at()), self.attributes()
+        before = self._published or (None, None, None)
+        updates: list[SearchAttributeUpdate[Any]] = []
+        if now[0] and now[0] != before[0]:
+            updates.append(STAGE.value_set(now[0]))
+        if now[1] and now[1] != before[1]:
+            updates.append(OWNER.value_set(now[1]))
+        if now[2] != before[2]:
+            updates.append(DUE_AT.value_set(now[2]) if now[2] else DUE_AT.value_unset())
+        for key, value in also.items():
+            if value != self._shown.get(key):
+                updates.append(key.value_unset() if value is None else key.value_set(value))
+        self._published, self._shown = now, also
+        if updates:
+            workflow.upsert_search_attributes(updates)
         workflow.set_current_details(self.in_words())
+
+    def started_with(self) -> None:
+        """What the start brought along as search attributes is not published again."""
+        given = workflow.info().typed_search_attributes
+        self._published = (given.get(STAGE, ""), given.get(OWNER, ""), given.get(DUE_AT))
+        self._shown = {key: given.get(key) for key in self.attributes()}
 
     def _next_chased(self) -> str:
         return next((t.spec.title for t in self.desk.tasks if t.is_open and t.next_at == self.desk.next_at()), "an open task")
