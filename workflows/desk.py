@@ -27,7 +27,7 @@ class Desk:
 
     def open(self, spec: TaskSpec, channel: str) -> Task:
         """Ask. The caller posts its card; :meth:`next_at` says when somebody else is asked."""
-        number = sum(task.spec.kind == spec.kind for task in self.tasks) + 1
+        number = max((int(task.id.rpartition("-")[2]) for task in self.tasks if task.spec.kind == spec.kind), default=0) + 1
         first = spec.ladder[0].at if spec.ladder else spec.due_at
         task = Task(id=f"{spec.kind}-{number}", spec=spec, channel=channel, opened_at=workflow.now(), next_at=first)
         self.tasks.append(task)
@@ -59,6 +59,11 @@ class Desk:
             if task.is_open and kind in ("*", task.spec.kind):
                 task.status, task.closed_at, task.closed_because = "withdrawn", workflow.now(), why
                 self.version += 1
+
+    def forget(self) -> None:
+        """Let go of what is closed, before a run is continued as new; the newest of each kind stays, and the numbers go on from it."""
+        newest = {task.spec.kind: task for task in self.tasks}
+        self.tasks[:] = [task for task in self.tasks if task.is_open or newest[task.spec.kind] is task]
 
     def find_open(self, kind: str) -> Task | None:
         """The open task of a kind."""
