@@ -10,6 +10,7 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from temporalio.api.workflowservice.v1 import GetClusterInfoRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
@@ -75,10 +76,11 @@ async def skip(client: Client, workflow_id: str, length: timedelta) -> Skipped:
         description = await handle.describe()
         if description.status is not WorkflowExecutionStatus.RUNNING:
             raise Refused(f"{workflow_id} has ended; a closed workflow has no clock", "Look at what became of it with `tenure trial show`")
-        before = await skipper.get_current_time(handle)
         async with asyncio.timeout(PATIENCE):
+            await at_rest(handle)
+            before = await skipper.get_current_time(handle)
             await skipper.fast_forward(handle, length)
-            still_open = await _at_rest(handle)
+            still_open = await at_rest(handle)
     except TimeoutError:
         raise Unavailable(
             f"{workflow_id} did not get there within {PATIENCE:.0f} seconds; it waits for something outside",
@@ -91,7 +93,7 @@ async def skip(client: Client, workflow_id: str, length: timedelta) -> Skipped:
     return Skipped(before=before, now=await skipper.get_current_time(handle), open=still_open)
 
 
-async def _at_rest(handle: WorkflowHandle[object, object]) -> bool:
+async def at_rest(handle: WorkflowHandle[Any, Any]) -> bool:
     """Wait until nothing is under way; returns whether the workflow still runs. An outside system that is down is not waited for."""
     deadline = time.monotonic() + SETTLE
     while True:
@@ -99,6 +101,7 @@ async def _at_rest(handle: WorkflowHandle[object, object]) -> bool:
         if description.status is not WorkflowExecutionStatus.RUNNING:
             return False
         raw = description.raw_description
-        if (not raw.pending_activities and not raw.HasField("pending_workflow_task")) or time.monotonic() > deadline:
+        busy = any(pending.attempt <= 1 for pending in raw.pending_activities) or raw.HasField("pending_workflow_task")
+        if not busy or time.monotonic() > deadline:
             return True
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.02)
