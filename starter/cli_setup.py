@@ -57,7 +57,7 @@ def policy_show(
 
     path = _policy_file(file)
     try:
-        loaded, entries = figures.load(path), figures.entries(path)
+        loaded, accounts, entries = figures.load(path), figures.load_accounts(path), figures.entries(path)
     except (figures.PolicyError, OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is no policy:\n{error}", f"Correct it; `tenure policy check {path}` tells when it is right") from None
     shown = [entry for entry in entries if entry.path == section or entry.path.startswith(f"{section}." if section else "")]
@@ -65,8 +65,8 @@ def policy_show(
         raise NotFound(
             f"the policy has no section {section[:40]!r}", f"Choose one of: {', '.join(sorted({e.path.split('.')[0] for e in entries}))}"
         )
-    answer = {"file": str(path), "hash": loaded.hash, "figures": shown}
-    emit(answer, as_json, lambda: cli_show.policy(shown, loaded.hash, str(path)))
+    answer = {"file": str(path), "hash": loaded.hash, "accounts_hash": accounts.hash, "figures": shown}
+    emit(answer, as_json, lambda: cli_show.policy(shown, f"trials {loaded.hash}, accounts {accounts.hash}", str(path)))
 
 
 @policy.command("check")
@@ -81,15 +81,15 @@ def policy_check(
 
     path = _policy_file(file)
     try:
-        loaded = figures.load(path)
+        loaded, accounts = figures.load(path), figures.load_accounts(path)
     except (figures.PolicyError, OSError, UnicodeDecodeError) as error:
         faults = str(error).splitlines()
         emit({"ok": False, "file": str(path), "errors": faults}, as_json, lambda: console().print("\n".join(faults), markup=False))
         raise typer.Exit(1) from None
     emit(
-        {"ok": True, "file": str(path), "hash": loaded.hash},
+        {"ok": True, "file": str(path), "hash": loaded.hash, "accounts_hash": accounts.hash},
         as_json,
-        lambda: console().print(f"{path} is right: policy {loaded.hash}", markup=False),
+        lambda: console().print(f"{path} is right: policy of trials {loaded.hash}, of accounts {accounts.hash}", markup=False),
     )
 
 

@@ -121,7 +121,7 @@ def policy(found: Sequence[Entry], hash_: str, name: str) -> None:
         table.add_row(entry.path, Text(value or "none", overflow="fold"), Text(entry.unit, style="dim"), Text(entry.id, style="dim"))
     page = console()
     page.print(table)
-    page.print(Text(f"{name}  policy {hash_}", style="dim"))
+    page.print(Text(f"{name}  {hash_}", style="dim"))
 
 
 def config(rows: Sequence[dict[str, str]]) -> None:

@@ -14,7 +14,7 @@ from starter.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
     from activities.settings import Settings
-    from domain.policy import Policy
+    from domain.policy import AccountPolicy, Policy
     from starter.tenure import Tenure
 
 
@@ -63,12 +63,17 @@ def read_settings(**fixed: int) -> Settings:
 
 
 def read_policy(settings: Settings) -> Policy:
-    """The policy in force. Raises :class:`BadInput` naming each wrong entry with its line."""
+    """The policy of trials in force. Raises :class:`BadInput` naming each wrong entry with its line."""
+    return read_policies(settings)[0]
+
+
+def read_policies(settings: Settings) -> tuple[Policy, AccountPolicy]:
+    """The policies of trials and of accounts in force, which stand in one file. Raises as :func:`read_policy`."""
     from domain import policy
 
     path = settings.policy_file or policy.DEFAULT
     try:
-        return policy.load(path)
+        return policy.load(path), policy.load_accounts(path)
     except policy.PolicyError as error:
         raise BadInput(f"the policy is wrong:\n{error}", f"Correct {path}; `tenure policy check` tells when it is right") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -20,7 +20,7 @@ from domain import policy
 from starter import stackfile
 from starter.errors import Refused, Unavailable
 from starter.health import sandbox_of
-from starter.place import Place, read_policy, read_settings
+from starter.place import Place, read_policies, read_settings
 from starter.stack import METRICS_PORT, OUTSIDE, START
 from starter.supervise import Part, Supervisor, port_is_free
 
@@ -81,7 +81,7 @@ def _require_stand_ins(place: Place) -> None:
             f"the stack that runs here is not on stand-ins alone: {', '.join(f'TENURE_{name.upper()}' for name in real)}",
             "Let the demo start a stack of its own: name an unused directory with --data",
         )
-    if read_policy(settings).hash != policy.default().hash:
+    if read_policies(settings) != (policy.default(), policy.default_accounts()):
         raise Refused(
             "the stack that runs here has a policy of its own, and the stories follow the figures of domain/policy.toml",
             "Let the demo start a stack of its own: name an unused directory with --data",
