@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,6 +20,13 @@ from simple_salesforce.exceptions import SalesforceExpiredSession
 from simple_salesforce.format import format_external_id, format_soql
 
 from activities.settings import Settings
+
+SYSTEM = "Salesforce"
+KEY = "Tenure_Key__c"
+"""The custom field that holds the subject on what is ours: a lead, an opportunity."""
+
+STAGE_1 = "Interest"
+"""The stage of a new opportunity: it stays in stage 1 until the criteria of stage 2 are met (A19)."""
 
 API_VERSION = "59.0"
 TIMEOUT_SECONDS = (5.0, 30.0)  # to connect, to answer
@@ -121,6 +129,11 @@ class Crm:
         """Set fields of a record."""
         self._call(lambda client: getattr(client, kind).update(id_, dict(fields)))
 
+    def settle(self, kind: str, record: Record, wanted: Record) -> None:
+        """Set what the record does not show already; so a repetition after a lost answer writes nothing."""
+        if changed := {name: value for name, value in wanted.items() if not same(record[name], value)}:
+            self.update(kind, record["Id"], changed)
+
     def upsert(self, kind: str, field: str, value: str, fields: Record) -> str:
         """Make a record, or set the fields of the one whose external id is ``value``; returns its id."""
         name = format_external_id(field, value)
@@ -164,6 +177,18 @@ class Crm:
                 else:
                     self._client = Salesforce(**self._login, version=API_VERSION, session=self._session)  # type: ignore[arg-type]
             return self._client
+
+
+def same(shown: object, wanted: object) -> bool:
+    """Whether a field already shows a value: Salesforce keeps empty text as null, and writes moments as ``…000+0000``."""
+    if shown in (None, "") and wanted in (None, ""):
+        return True
+    if isinstance(shown, str) and isinstance(wanted, str) and "T" in shown and "T" in wanted:
+        try:
+            return datetime.fromisoformat(shown) == datetime.fromisoformat(wanted)
+        except (ValueError, TypeError):
+            return shown == wanted
+    return shown == wanted and isinstance(shown, bool) == isinstance(wanted, bool)
 
 
 def _envelope(session_id: str, wanted: Mapping[str, str]) -> bytes:

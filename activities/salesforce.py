@@ -1,12 +1,13 @@
 """Salesforce: the signup's lead, its conversion to an opportunity, their owners and fields; and our copy of people and accounts.
 
+What is kept of customers after the sale stands in :mod:`activities.salesforce_accounts`.
+
 The custom field ``Tenure_Key__c`` holds the subject on the lead and on the opportunity, so each is found again by asking for it. A lead
 is made by upsert on it, and every other act first looks whether the CRM already shows its result.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -22,9 +23,10 @@ from sqlalchemy import delete, insert, select
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.crm_client import Crm, Record, SoapFault
+from activities.crm_client import KEY, STAGE_1, SYSTEM, Crm, Record, SoapFault
 from activities.errors import Step, forbidden, from_status, limited, refused, run_batch, translating, unreachable, unsure
 from activities.ledger import EffectId, Ledger
+from activities.salesforce_accounts import CustomerRecords, field_names
 from activities.settings import Settings
 from activities.tables import accounts, effects, roster
 from domain.acts import (
@@ -38,19 +40,14 @@ from domain.acts import (
     SetLeadStatus,
     UpdateOpportunity,
 )
+from domain.acts_accounts import KeepRenewal, SetAccount
 from domain.people import Role
 from domain.upkeep import Absent, AccountSync
-
-SYSTEM = "Salesforce"
-KEY = "Tenure_Key__c"
-STAGE_1 = "Interest"
-"""The stage of a new opportunity: it stays in stage 1 until the criteria of stage 2 are met (A19)."""
 
 OPENED = "Opened"
 LIMIT_RETRY = timedelta(minutes=30)  # the allowance is counted over the last 24 hours, so a short wait frees little of it
 LENGTHS = {"FirstName": 40, "LastName": 80, "Company": 255, "Email": 80, "Name": 120}
 RETRIED_CODES = frozenset({"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION", "QUERY_TIMEOUT"})
-_FIELD = re.compile(r"[A-Za-z]\w*", re.ASCII)
 LEAD_FIELDS = (
     "Id, Email, Website, Status, Sub_Status__c, Disqualified_Reason__c, OwnerId, IsConverted, ConvertedAccountId, ConvertedContactId,"
     " ConvertedOpportunityId"
@@ -62,6 +59,7 @@ class Salesforce:
 
     def __init__(self, crm: Crm, ledger: Ledger, campaign: str) -> None:
         self._crm = crm
+        self._customers = CustomerRecords(crm)
         self._ledger = ledger
         self._campaign_name = campaign
         self._campaign_id = ""
@@ -80,10 +78,10 @@ class Salesforce:
 
     @activity.defn(name="salesforce")
     def salesforce(self, batch: SalesforceBatch) -> Receipts:
-        """Keep, assign, qualify and convert the subject's lead, and set its opportunity's fields; in order, each at most once.
+        """Keep, assign, qualify and convert the subject's lead, keep its renewal, set fields; in order, each at most once.
 
         Safe to repeat: done acts are answered from the ledger, and whether one that was begun has happened is read from the records
-        themselves. Receipts: the id of the lead or opportunity; of a conversion also ``account`` and ``contact``.
+        themselves. Receipts: the id of the lead, opportunity or account; of a conversion also ``account`` and ``contact``.
         """
         return run_batch(self._ledger, "salesforce", batch, self._step, error_of)
 
@@ -127,6 +125,8 @@ class Salesforce:
                 return Step("lead.converted", f"convert to {act.opportunity!r}", lambda: self._convert(act, subject))
             case UpdateOpportunity():
                 return Step("opportunity.updated", f"set {', '.join(act.fields)}", lambda: self._update(act, subject))
+            case SetAccount() | KeepRenewal():
+                return self._customers.step(act, subject)
 
     # --- Leads --------------------------------------------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ class Salesforce:
         if lead["IsConverted"]:
             return Receipt(ref=lead["Id"], data={"held": "the lead is converted, and a converted lead cannot be changed"})
         wanted = {"Status": act.status, "Sub_Status__c": act.sub_status or None, "Disqualified_Reason__c": act.reason[:255] or None}
-        self._set("Lead", lead, wanted)
+        self._crm.settle("Lead", lead, wanted)
         return Receipt(ref=lead["Id"])
 
     def _convert(self, act: ConvertLead, subject: str) -> Receipt:
@@ -195,25 +195,18 @@ class Salesforce:
         """The lead's owner until it is converted, the opportunity's afterwards. A lead has no field for the CE: conversion sets it."""
         data = {"owner": act.owner, **({"ce": act.ce} if act.ce else {})}
         if (opportunity := self._opportunity(subject, "OwnerId", "Customer_Engineer__c")) is not None:
-            self._set("Opportunity", opportunity, {"OwnerId": act.owner, **({"Customer_Engineer__c": act.ce} if act.ce else {})})
+            self._crm.settle("Opportunity", opportunity, {"OwnerId": act.owner, **({"Customer_Engineer__c": act.ce} if act.ce else {})})
             return Receipt(ref=opportunity["Id"], data=data)
         lead = self._lead(subject)
-        self._set("Lead", lead, {"OwnerId": act.owner})
+        self._crm.settle("Lead", lead, {"OwnerId": act.owner})
         return Receipt(ref=lead["Id"], data=data)
 
     def _update(self, act: UpdateOpportunity, subject: str) -> Receipt:
-        if odd := [name for name in act.fields if not _FIELD.fullmatch(name)]:
-            raise refused(SYSTEM, f"no field can be called {', '.join(odd)}; use the CRM's API names")
-        opportunity = self._opportunity(subject, *act.fields)
+        opportunity = self._opportunity(subject, *field_names(act.fields))
         if opportunity is None:
-            raise refused(SYSTEM, f"no opportunity has the {KEY} {subject}; convert its lead first", kind="NotFound")
-        self._set("Opportunity", opportunity, act.fields)
+            raise refused(SYSTEM, f"no opportunity has the {KEY} {subject}; convert its lead first, or keep its renewal", kind="NotFound")
+        self._crm.settle("Opportunity", opportunity, act.fields)
         return Receipt(ref=opportunity["Id"])
-
-    def _set(self, kind: str, record: Record, wanted: Record) -> None:
-        """Set what the record does not show already; so a repetition after a lost answer writes nothing."""
-        if changed := {name: value for name, value in wanted.items() if not same(record[name], value)}:
-            self._crm.update(kind, record["Id"], changed)
 
     # --- Looking ------------------------------------------------------------------------------------------------------------
 
@@ -328,18 +321,6 @@ def _why_absent(person: dict[str, Any] | None, today: date) -> str:
         return "left"
     away = person["out_of_office_until"]
     return f"out of office until {away}" if away is not None and away > today else ""
-
-
-def same(shown: object, wanted: object) -> bool:
-    """Whether a field already shows a value: Salesforce keeps empty text as null, and writes moments as ``…000+0000``."""
-    if shown in (None, "") and wanted in (None, ""):
-        return True
-    if isinstance(shown, str) and isinstance(wanted, str) and "T" in shown and "T" in wanted:
-        try:
-            return datetime.fromisoformat(shown) == datetime.fromisoformat(wanted)
-        except (ValueError, TypeError):
-            return shown == wanted
-    return shown == wanted and isinstance(shown, bool) == isinstance(wanted, bool)
 
 
 def codes_of(error: SalesforceError) -> tuple[str, ...]:

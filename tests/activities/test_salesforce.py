@@ -11,9 +11,9 @@ from pydantic import SecretStr
 from sqlalchemy import select, update
 from temporalio.exceptions import ApplicationError
 
-from activities.crm_client import Crm
+from activities.crm_client import STAGE_1, Crm, same
 from activities.ledger import Ledger, NotDone
-from activities.salesforce import STAGE_1, Salesforce, same
+from activities.salesforce import Salesforce
 from activities.settings import Settings
 from activities.tables import accounts, roster
 from domain.acts import AssignOwner, ConvertLead, KeepLead, SalesforceAct, SalesforceBatch, SetLeadStatus, UpdateOpportunity
