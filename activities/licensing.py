@@ -1,4 +1,5 @@
-"""Licence keys: a new subscription and a key for each trial, conversion, and generic cohort (A15, A17, A24).
+"""Licence keys: a new subscription and a key for each trial, conversion, and generic cohort (A15, A17, A24); for a renewal a further
+key on the customer's subscription (D30).
 
 The API makes a new object at every call and the key cannot be asked for by our name, so each key carries two tags of ours:
 ``customer:<account>``, which the vendor's own process wants, and ``tenure:<digest of subject and key>``, by which a lost one is found.
@@ -9,18 +10,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
-from activities.errors import Step, run_batch
-from activities.graphql import GraphQL, translated
+from activities.errors import Step, refused, run_batch
+from activities.graphql import GraphQL, GraphQLError, translated
 from activities.ledger import EffectId, Ledger
 from activities.settings import Settings
 from activities.vault import Vault
-from domain.acts import IssueKey, LicenseBatch, Receipt, Receipts
+from domain.acts import IssueKey, LicenseAct, LicenseBatch, Receipt, Receipts
+from domain.acts_accounts import ReissueKey
 from domain.ids import digest
 
 SYSTEM = "Licensing"
+#: How the server says that there is no such subscription.
+_UNKNOWN = ("not found", "invalid id")
 
 
 class Licensing:
@@ -38,7 +44,7 @@ class Licensing:
 
     @activity.defn(name="licensing")
     def licensing(self, batch: LicenseBatch) -> Receipts:
-        """Issue keys, each on a subscription of its own; a generic one becomes the current cohort's.
+        """Issue keys, each on a subscription of its own, and re-issue on existing ones; a generic one becomes the current cohort's.
 
         Safe to repeat: an attempt after a lost answer looks for the key by its tags, and uses the subscription that was made in vain.
         """
@@ -52,7 +58,7 @@ class Licensing:
     def _issue(self, batch: LicenseBatch) -> Receipts:
         receipts = run_batch(self._ledger, "licensing", batch, self._step, lambda error: translated(SYSTEM, error))
         for act in batch.acts:
-            if act.purpose == "generic":
+            if isinstance(act, IssueKey) and act.purpose == "generic":
                 receipt = receipts.of(act.key)
                 self._ledger.add_cohort(
                     EffectId(batch.subject, act.key),
@@ -65,49 +71,69 @@ class Licensing:
                 )
         return receipts
 
-    def _step(self, act: IssueKey, effect: EffectId) -> Step:
-        issuing = _Issuing(self, act, f"tenure:{digest(str(effect))}")
-        return Step(
-            act="license.issued",
-            summary=f"{act.purpose} key for {act.account}: {act.seats} seats until {act.expires_at:%Y-%m-%d}",
-            do=issuing.do,
-            probe=issuing.probe,
-        )
+    def _step(self, act: LicenseAct, effect: EffectId) -> Step:
+        what = f"for {act.account}: {act.seats} seats until {act.expires_at:%Y-%m-%d}"
+        match act:
+            case IssueKey():
+                issuing = _Issuing(self, act, effect)
+                return Step("license.issued", f"{act.purpose} key {what}", issuing.do, issuing.probe)
+            case ReissueKey():
+                reissuing = _Reissuing(self, act, effect)
+                return Step("license.reissued", f"renewed key {what}", reissuing.do, reissuing.probe)
 
     def call(self, operation: str, **variables: Any) -> dict[str, Any]:
         """One operation of the licensing API."""
         return self._graphql.call(self._url, operation, **variables)
 
-    def keep(self, act: IssueKey, subscription: str, license_key: str, tags: list[str]) -> Receipt:
+    def keep(self, act: LicenseAct, subscription: str, license_key: str, tags: list[str]) -> Receipt:
         """Put a key into the vault; the receipt says what it is.
 
         There it stays: an expired key is worth nothing, and the key's time is the workflow's, which the vault's clock is not.
         """
-        ref = self._vault.put("license_key", license_key, None, f"{act.purpose} key of {act.account}")
+        purpose = act.purpose if isinstance(act, IssueKey) else "renewed"
+        ref = self._vault.put("license_key", license_key, None, f"{purpose} key of {act.account}")
         data = {"vault": ref, "expires_at": act.expires_at.isoformat(), "seats": str(act.seats), "tags": ", ".join(tags)}
         return Receipt(ref=subscription, data=data)
 
 
-class _Issuing:
-    """One attempt at one key."""
+class _Making:
+    """One attempt at one key, which carries the effect's tag."""
 
-    def __init__(self, licensing: Licensing, act: IssueKey, marker: str) -> None:
+    def __init__(self, licensing: Licensing, act: LicenseAct, effect: EffectId) -> None:
         self._licensing = licensing
-        self._act = act
-        self._marker = marker
+        self._key = act
+        self._marker = f"tenure:{digest(str(effect))}"
         customer = () if any(tag.startswith("customer:") for tag in act.tags) else (f"customer:{act.account.lower()}",)
-        self._tags = [*act.tags, *customer, marker]
+        self._tags = [*act.tags, *customer, self._marker]
+
+    def _make(self, subscription: str) -> Receipt:
+        # The API takes whole seconds, and the receipt must say what the key says.
+        license_input = {"tags": self._tags, "userCount": self._key.seats, "expiresAt": _seconds(self._key.expires_at)}
+        made = self._licensing.call("IssueKey", subscription=subscription, license=license_input)["dotcom"]
+        key = made["generateProductLicenseForSubscription"]["licenseKey"]
+        return self._licensing.keep(self._key, subscription, key, self._tags)
+
+    def _made(self, subscription: str, licenses: list[dict[str, Any]]) -> Receipt | None:
+        """The key of an earlier attempt among a subscription's."""
+        for found in licenses:
+            info = found["info"]
+            expires = datetime.fromisoformat(info["expiresAt"]) if info else None
+            if info and expires and self._marker in info["tags"] and _seconds(expires) == _seconds(self._key.expires_at):
+                return self._licensing.keep(self._key, subscription, found["licenseKey"], info["tags"])
+        return None
+
+
+class _Issuing(_Making):
+    """A key on a subscription of its own."""
+
+    def __init__(self, licensing: Licensing, act: IssueKey, effect: EffectId) -> None:
+        super().__init__(licensing, act, effect)
         self._empty = ""
 
     def do(self) -> Receipt:
         """Make account, subscription and key, as far as they are not there."""
-        account = self._account() or self._licensing.call("CreateAccount", username=self._act.account)["createUser"]["user"]["id"]
-        subscription = self._empty or self._new_subscription(account)
-        # The API takes whole seconds, and the receipt must say what the key says.
-        license_input = {"tags": self._tags, "userCount": self._act.seats, "expiresAt": _seconds(self._act.expires_at)}
-        made = self._licensing.call("IssueKey", subscription=subscription, license=license_input)["dotcom"]
-        key = made["generateProductLicenseForSubscription"]["licenseKey"]
-        return self._licensing.keep(self._act, subscription, key, self._tags)
+        account = self._account() or self._licensing.call("CreateAccount", username=self._key.account)["createUser"]["user"]["id"]
+        return self._make(self._empty or self._new_subscription(account))
 
     def probe(self) -> Receipt | None:
         """Find the key of an earlier attempt. A subscription without any key was made in vain by one, and is used by :meth:`do`."""
@@ -118,20 +144,67 @@ class _Issuing:
             licenses = subscription["productLicenses"]["nodes"]
             if not licenses and not subscription["isArchived"]:
                 self._empty = subscription["id"]
-            for found in licenses:
-                info = found["info"]
-                expires = datetime.fromisoformat(info["expiresAt"]) if info else None
-                if info and expires and self._marker in info["tags"] and _seconds(expires) == _seconds(self._act.expires_at):
-                    return self._licensing.keep(self._act, subscription["id"], found["licenseKey"], info["tags"])
+            if (receipt := self._made(subscription["id"], licenses)) is not None:
+                return receipt
         return None
 
     def _account(self) -> str | None:
-        user = self._licensing.call("FindAccount", username=self._act.account)["user"]
+        user = self._licensing.call("FindAccount", username=self._key.account)["user"]
         return str(user["id"]) if user else None
 
     def _new_subscription(self, account: str) -> str:
         made = self._licensing.call("CreateSubscription", account=account)["dotcom"]
         return str(made["createProductSubscription"]["id"])
+
+
+class _Reissuing(_Making):
+    """A further key on a customer's subscription, which must be there (handbook 3.1: a renewal never makes a new one)."""
+
+    def __init__(self, licensing: Licensing, act: ReissueKey, effect: EffectId) -> None:
+        super().__init__(licensing, act, effect)
+        self._act = act
+
+    def do(self) -> Receipt:
+        """Make the key, once the subscription is known to be in use."""
+        licenses = self._licenses()
+        if not licenses:
+            raise self._refused("has no key yet, so it is no customer's")
+        subscription = licenses[0]["subscription"]
+        if subscription["isArchived"]:
+            raise self._refused("is archived")
+        return self._make(subscription["id"])
+
+    def probe(self) -> Receipt | None:
+        """Find the key of an earlier attempt."""
+        licenses = self._licenses()
+        return self._made(licenses[0]["subscription"]["id"], licenses) if licenses else None
+
+    def _licenses(self) -> list[dict[str, Any]]:
+        """The subscription's keys, newest first. It is named by its id, or by the UUID that its page shows."""
+        name = self._act.subscription
+        if not name:
+            raise self._refused("is not set")
+        try:
+            if _is_uuid(name):
+                name = self._licensing.call("FindSubscription", uuid=name)["dotcom"]["productSubscription"]["id"]
+            licenses: list[dict[str, Any]] = self._licensing.call("Licenses", subscription=name)["dotcom"]["productLicenses"]["nodes"]
+            return licenses
+        except GraphQLError as error:
+            if any(words in error.text.lower() for words in _UNKNOWN):
+                raise self._refused("is not known to the licence server") from None
+            raise
+
+    def _refused(self, why: str) -> ApplicationError:
+        named = f"the subscription {self._act.subscription!r} of {self._act.account} {why}"
+        return refused(SYSTEM, f"{named}; correct the account's License_Subscription__c in the CRM", kind="NoSubscription")
+
+
+def _is_uuid(name: str) -> bool:
+    try:
+        UUID(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _seconds(moment: datetime) -> int:

@@ -13,7 +13,8 @@ from activities.ledger import Ledger, NotDone
 from activities.licensing import Licensing
 from activities.settings import Settings
 from activities.vault import Vault
-from domain.acts import IssueKey, LicenseBatch
+from domain.acts import IssueKey, LicenseAct, LicenseBatch
+from domain.acts_accounts import ReissueKey
 from sandbox.core import Fault
 from sandbox.graphql_api import decode_license
 from sandbox.server import SandboxServer
@@ -37,7 +38,7 @@ def remote(sandbox: SandboxServer) -> Any:
     return sandbox.world.services["licensing"]
 
 
-def batch(*acts: IssueKey, subject: str = SUBJECT) -> LicenseBatch:
+def batch(*acts: LicenseAct, subject: str = SUBJECT) -> LicenseBatch:
     return LicenseBatch(subject=subject, as_of=AS_OF, acts=acts)
 
 
@@ -133,3 +134,118 @@ def test_a_rate_limit_says_when(licensing: Licensing, sandbox: SandboxServer, le
         licensing.licensing(batch(TRIAL))
     assert limited.value.next_retry_delay == timedelta(seconds=9)
     assert ledger.effects() == []
+
+
+# --- Renewals -------------------------------------------------------------------------------------------------------------
+
+RENEWAL = "renewal-acme.com-2026-06-30/0a1b2c3d.1"
+PRODUCTION = TRIAL.model_copy(update={"key": "production-key", "purpose": "production", "tags": ("plan:enterprise-1",)})
+NEXT_YEAR = UNTIL + timedelta(days=365)
+
+
+@pytest.fixture
+def subscription(licensing: Licensing) -> str:
+    """A customer's subscription, with the key of its conversion."""
+    return licensing.licensing(batch(PRODUCTION)).of("production-key").ref
+
+
+def renewed(subscription: str, **changes: Any) -> ReissueKey:
+    said = {"key": "key", "subscription": subscription, "account": "acme", "tags": ("plan:enterprise-1",), "seats": 250}
+    return ReissueKey.model_validate({**said, "expires_at": NEXT_YEAR, **changes})
+
+
+def test_a_renewal_gets_a_further_key_on_its_subscription(
+    licensing: Licensing, vault: Vault, sandbox: SandboxServer, remote: Any, subscription: str, ledger: Ledger
+) -> None:
+    act = renewed(subscription)
+    first = licensing.licensing(batch(act, subject=RENEWAL))
+    receipt = first.of("key")
+    assert receipt.ref == subscription
+    key = vault.get(receipt.data["vault"])
+    info = decode_license(key)
+    assert info is not None
+    assert (info.user_count, info.expires_at) == (250, int(NEXT_YEAR.timestamp()))
+    assert info.tags[:2] == ("plan:enterprise-1", "customer:acme")
+    assert (receipt.data["seats"], datetime.fromisoformat(receipt.data["expires_at"])) == ("250", NEXT_YEAR)
+    assert key not in receipt.model_dump_json()
+    assert licensing.licensing(batch(act, subject=RENEWAL)) == first
+    assert effects(sandbox) == ["user.created", "subscription.created", "license.created", "license.created"]
+    (held,) = remote.subscriptions.values()
+    assert [one.key for one in held.licenses][1] == key
+    assert [row.act for row in ledger.effects()] == ["license.issued", "license.reissued"]
+
+
+def test_a_subscription_may_be_named_by_its_uuid(licensing: Licensing, remote: Any, subscription: str) -> None:
+    (held,) = remote.subscriptions.values()
+    assert licensing.licensing(batch(renewed(held.uuid), subject=RENEWAL)).of("key").ref == subscription
+    assert len(held.licenses) == 2
+
+
+@pytest.mark.parametrize("kind", ["cut_after", "cut_before"])
+def test_a_lost_renewed_key_is_found_among_the_subscriptions(
+    licensing: Licensing, vault: Vault, sandbox: SandboxServer, remote: Any, subscription: str, kind: Any
+) -> None:
+    licensing.licensing(batch(renewed(subscription), subject="renewal-acme.com-2025-06-30/1.1"))  # alike, but another year's
+    sandbox.world.faults.append(Fault("licensing", kind, match="generateProductLicense"))
+    with pytest.raises(ApplicationError, match="may or may not have acted"):
+        licensing.licensing(batch(renewed(subscription), subject=RENEWAL))
+    receipt = licensing.licensing(batch(renewed(subscription), subject=RENEWAL)).of("key")
+    (held,) = remote.subscriptions.values()
+    assert [one.key for one in held.licenses][2:] == [vault.get(receipt.data["vault"])]
+    assert effects(sandbox).count("license.created") == 3
+
+
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ("", "is not set"),
+        ("L-0123456789", "is not known to the licence server"),
+        ("00000000-0000-4000-8000-000000000000", "is not known to the licence server"),
+    ],
+)
+def test_a_subscription_that_is_none_is_refused_with_what_to_do(
+    licensing: Licensing, sandbox: SandboxServer, ledger: Ledger, named: str, why: str
+) -> None:
+    with pytest.raises(NotDone, match=f"{why}; correct the account's License_Subscription__c") as refused:
+        licensing.licensing(batch(renewed(named), subject=RENEWAL))
+    assert (refused.value.type, refused.value.non_retryable) == ("LicensingNoSubscription", True)
+    assert effects(sandbox) == []
+    assert ledger.effects() == []
+
+
+def test_an_archived_or_an_empty_subscription_is_refused(
+    licensing: Licensing, sandbox: SandboxServer, remote: Any, subscription: str
+) -> None:
+    (held,) = remote.subscriptions.values()
+    held.archived = True
+    with pytest.raises(NotDone, match="is archived") as refused:
+        licensing.licensing(batch(renewed(subscription), subject=RENEWAL))
+    assert refused.value.non_retryable
+    held.archived = False
+    held.licenses.clear()
+    remote.licenses.clear()
+    with pytest.raises(NotDone, match="has no key yet"):
+        licensing.licensing(batch(renewed(subscription), subject=RENEWAL))
+    assert effects(sandbox).count("license.created") == 1
+
+
+def test_a_renewed_key_waits_out_a_limit_a_failure_and_a_wrong_token(
+    licensing: Licensing, sandbox: SandboxServer, remote: Any, subscription: str
+) -> None:
+    act = batch(renewed(subscription), subject=RENEWAL)
+    sandbox.world.faults += [
+        Fault("licensing", "rate_limit", match="Licenses", retry_after=9),
+        Fault("licensing", "status", match="IssueKey", status=503),
+    ]
+    with pytest.raises(NotDone) as limited:
+        licensing.licensing(act)
+    assert limited.value.next_retry_delay == timedelta(seconds=9)
+    with pytest.raises(ApplicationError) as failing:
+        licensing.licensing(act)
+    assert (failing.value.type, failing.value.non_retryable) == ("LicensingUnsure", False)
+    right, remote.token = remote.token, "another"
+    with pytest.raises(NotDone, match="does not accept our credential"):
+        licensing.licensing(act)
+    remote.token = right
+    licensing.licensing(act)
+    assert effects(sandbox).count("license.created") == 2
