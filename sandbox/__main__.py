@@ -12,9 +12,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
+from sandbox import fleet
 from sandbox.core import Mode, World
 from sandbox.server import bind, serve
 from sandbox.state import Keeper
@@ -40,6 +42,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.
     option("state", "", "file that keeps what the services hold over a restart (nothing is kept)")
     option("cloud", "off", "how the scripted Cloud team begins: off or auto; what the state file says of it goes before", _mode)
     option("cloud-delay", "0.2", "seconds until it acts in auto (%(default)s)", float)
+    option("fleet", "0", "how many invented customers there are, beside what the state file holds of them (%(default)s)", _customers)
+    option("warehouse", "", "DuckDB file with the customers' usage, written at the start unless it reaches up to yesterday (none)")
     options = parser.parse_args(arguments)
     if options.smtp_port is None:
         options.smtp_port = options.port + SMTP_OFFSET if options.port else 0
@@ -50,6 +54,24 @@ def _mode(text: str) -> Mode:
     if text not in get_args(Mode):
         raise argparse.ArgumentTypeError(f"{text!r} is neither off nor auto")
     return "auto" if text == "auto" else "off"
+
+
+def _customers(text: str) -> int:
+    if not text.isdecimal() or int(text) > fleet.MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {fleet.MOST}")
+    return int(text)
+
+
+def settle(world: World, count: int, warehouse: str) -> None:
+    """Make the fleet's customers known to the services, now and after every reset, and to the warehouse. OSError when it cannot be written."""
+    today = datetime.now(UTC).date()
+    founded = fleet.founded(world) or today
+    fleet.seed(world, count, today, file=Path(warehouse) if warehouse else None)
+
+    def again() -> None:
+        fleet.seed(world, count, founded)
+
+    world.resets.append(again)
 
 
 async def run(options: argparse.Namespace) -> int:
@@ -66,12 +88,22 @@ async def run(options: argparse.Namespace) -> int:
         say(f"cannot listen on {options.host}:{options.port} and :{options.smtp_port}: {error}; choose others with --port and --smtp-port")
         return 1
     keeper = Keeper(world, Path(options.state), say) if options.state else None
+    failed = False
 
     def ready() -> None:
+        nonlocal failed
+        try:
+            # before the first request is answered: the loop does nothing else meanwhile
+            settle(world, options.fleet, options.warehouse)
+        except OSError as error:
+            say(f"cannot write the warehouse {options.warehouse}: {error}; choose another file with --warehouse")
+            failed = True
+            stop.set()
+            return
         say(f"sandbox on {world.public_url}, mail on {options.host}:{world.smtp_port}")
 
     await serve(world, http, smtp, stop, ready, keeper)
-    return 0
+    return 1 if failed else 0
 
 
 def say(line: str) -> None:
