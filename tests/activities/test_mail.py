@@ -398,4 +398,4 @@ def smtp_server_that_refuses_logins() -> Iterator[int]:
     with listening, ThreadPoolExecutor(1) as pool:
         talking = pool.submit(talk)
         yield listening.getsockname()[1]
-        talking.result(timeout=5)
+        talking.result(timeout=60)

@@ -25,6 +25,8 @@ from sandbox.faults import refusal, take
 from sandbox.server import SandboxServer
 
 AUTHORIZED = {"Authorization": "Bearer xoxb-sandbox"}
+#: Seconds to stop in, on a busy machine too; a server that waited for its clients would wait for ever.
+SOON = 30
 
 
 @pytest.fixture(scope="module")
@@ -304,7 +306,7 @@ class TestServer:
             assert mail.recv(100).startswith(b"220")
             began = time.monotonic()
             running.stop()
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < SOON
             assert mail.recv(100) == b""
             with pytest.raises(httpx.TransportError):
                 client.get(f"{running.url}/healthz")
@@ -358,8 +360,8 @@ class TestProcess:
                 assert client.get(f"{url}/healthz").json()["ok"]
                 began = time.monotonic()
                 process.send_signal(number)
-                assert process.wait(timeout=10) == 0
-                assert time.monotonic() - began < 2
+                assert process.wait(timeout=60) == 0
+                assert time.monotonic() - began < SOON
             assert process.stderr.read() == ""
 
     def test_a_taken_port_is_explained(self, sandbox: SandboxServer) -> None:
@@ -370,7 +372,7 @@ class TestProcess:
         assert "Traceback" not in done.stderr
 
 
-def _until(condition: Callable[[], bool], seconds: float = 5) -> None:
+def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "the condition was not met in time"

@@ -136,7 +136,7 @@ class Process:
 
     def end(self, number: signal.Signals) -> int:
         self.running.send_signal(number)
-        return self.running.wait(timeout=10)
+        return self.running.wait(timeout=60)
 
 
 @contextmanager

