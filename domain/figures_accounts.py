@@ -137,6 +137,7 @@ class Renewals(Value):
     processing_hours: OfficeHours
     plan_may_be_incremental: Annotated[Literal["yes", "no"], MODE]
     term_days: Span
+    extension_days: Days
 
     @model_validator(mode="after")
     def _in_order(self) -> Renewals:
