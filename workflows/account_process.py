@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from temporalio import workflow
@@ -13,6 +14,7 @@ from domain.decision import Decision
 from domain.people import Role
 from domain.policy import AccountPolicy
 from domain.task import Check, Choice, Task, TaskSpec
+from domain.views import NextStep
 from workflows.process import Process
 
 #: Who is asked when the owner does not answer: the backup, then the manager.
@@ -85,6 +87,15 @@ class AccountProcess(Process[AccountPolicy]):
         """A message where this process is talked about."""
         people = tuple(email for role in mention if (email := self.team.email(role)))
         return Post(key=key, channel=channel or self.alerts_channel, text=text, mention=people, under=under)
+
+    def steps(self, ahead: Iterable[tuple[datetime, str]]) -> list[NextStep]:
+        """What the query ``next_steps`` answers: these moments, and whom each open task reminds when."""
+        steps = [NextStep(at=at, what=what) for at, what in ahead]
+        for task in self.desk.tasks:
+            if task.is_open:
+                rung = task.spec.ladder[task.rung].who if task.rung < len(task.spec.ladder) else task.spec.assignee
+                steps.append(NextStep(at=task.next_at, what=f"remind {rung or task.spec.role.value}: {task.spec.title}"))
+        return sorted(steps, key=lambda step: step.at)
 
     async def look(self) -> AccountView:
         """The ledger's copy of the account as it stands now; what it says of customer and team is kept."""

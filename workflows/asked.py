@@ -7,7 +7,7 @@ from typing import Any
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from domain.task import Answer
+    from domain.task import Answer, Task
     from domain.views import TaskView
     from workflows import inbox
     from workflows.process import Process
@@ -22,10 +22,14 @@ class Asked:
         self.about = about
         self.notes: list[str] = []
 
+    def _answered(self, task: Task) -> None:
+        """What an heir does with an answer at once, rather than waiting for it; without a wait of its own it costs no timer."""
+
     @workflow.update
     async def answer(self, raw: Any = None) -> str:
         """Answer an open task; one answer wins."""
         task = self.p.desk.answer(inbox.parsed(Answer, raw))
+        self._answered(task)
         return f"{task.id}: {task.answer.choice if task.answer else ''}, taken"
 
     @answer.validator

@@ -44,6 +44,11 @@ class Process(Generic[Figures]):
         """Let work go on beside the process; :meth:`settle` waits for it."""
         self._work.append(asyncio.create_task(work))
 
+    def may_continue(self) -> bool:
+        """Whether now is the moment to continue as new: the engine suggests it, and nothing is under way that would be lost."""
+        idle = all(task.done() for task in self._work) and workflow.all_handlers_finished()
+        return idle and workflow.info().is_continue_as_new_suggested()
+
     async def settle(self) -> None:
         """Wait for everything that goes on beside, and for every handler: the last line of a run."""
         self.publish()
