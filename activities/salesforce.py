@@ -23,7 +23,9 @@ from sqlalchemy import delete, insert, select
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities import crm_customers
 from activities.crm_client import KEY, STAGE_1, SYSTEM, Crm, Record, SoapFault
+from activities.crm_customers import CustomerCopy
 from activities.errors import Step, forbidden, from_status, limited, refused, run_batch, translating, unreachable, unsure
 from activities.ledger import EffectId, Ledger
 from activities.salesforce_accounts import CustomerRecords, field_names
@@ -87,21 +89,26 @@ class Salesforce:
 
     @activity.defn(name="salesforce_accounts")
     def sync_accounts(self) -> AccountSync:
-        """Copy our people and the accounts with a domain into the ledger (A27), all or nothing; the round robin's memory is kept.
+        """Copy our people, the accounts with a domain (A27) and the customers (D8), all or nothing; the round robin's memory is kept.
 
         Safe to repeat: it replaces the copy. Who was active at the last sync and is not now is ``absent``, once.
         """
         with translating(error_of):
             people = [_person(record) for record in self._crm.records(_PEOPLE)]
             known = {row["domain"]: row for row in (_account(record) for record in self._crm.records(_ACCOUNTS))}
+            buyers = crm_customers.read(self._crm)
         as_of = datetime.now(UTC)
         if not people:
             raise refused(SYSTEM, "no user has a Tenure_Role__c; set it for those who work on trials", kind="NoPeople")
+        absent, copied = self._replace(people, list(known.values()), buyers, as_of)
         return AccountSync(
             as_of=as_of,
             people=len(people),
             accounts=len(known),
-            absent=self._replace(people, list(known.values()), as_of),
+            customers=copied.customers,
+            left=copied.left,
+            customer_errors=copied.errors,
+            absent=absent,
             data_errors=tuple(
                 f"{row['name']} ({row['domain']}) is a named account but not prequalified; every named account must be"
                 for row in known.values()
@@ -261,7 +268,9 @@ class Salesforce:
 
     # --- The copy -----------------------------------------------------------------------------------------------------------
 
-    def _replace(self, people: list[dict[str, Any]], known: list[dict[str, Any]], as_of: datetime) -> tuple[Absent, ...]:
+    def _replace(
+        self, people: list[dict[str, Any]], known: list[dict[str, Any]], buyers: list[dict[str, Any]], as_of: datetime
+    ) -> tuple[tuple[Absent, ...], CustomerCopy]:
         with self._ledger.writing() as db:
             before = {row.id: row for row in db.execute(select(roster))}
             now = {person["id"]: person for person in people}
@@ -276,7 +285,8 @@ class Salesforce:
             db.execute(delete(accounts))
             if known:
                 db.execute(insert(accounts), [{**row, "as_of": as_of} for row in known])
-        return tuple(absent)
+            copied = crm_customers.replace(db, buyers, as_of)
+        return tuple(absent), copied
 
 
 _PEOPLE = """\

@@ -66,11 +66,17 @@ class Absent(Message):
 
 
 class AccountSync(Message):
-    """What a sync found. ``absent`` are those who left or went out of office since the last one; ``data_errors`` are in words."""
+    """What a sync found. ``absent`` are those who left or went out of office since the last one; ``data_errors`` are in words.
+
+    ``left`` are the customers, in words, who became none since the last one; ``customer_errors`` say what is wrong with the others.
+    """
 
     as_of: datetime
     people: int
     accounts: int
+    customers: int = 0
+    left: tuple[str, ...] = ()
+    customer_errors: tuple[str, ...] = ()
     absent: tuple[Absent, ...] = ()
     data_errors: tuple[str, ...] = ()
 

@@ -164,5 +164,12 @@ class SyncAccounts(Upkeep):
         if copied.absent:
             away = "\n".join(f"- {person.email}: {person.why}" for person in copied.absent[:SHOWN])
             await p.effects.slack(Post(key="slack.absent", channel="growth", text=f"Get no new trials from now on:\n{away}"))
+        if told := [*copied.left, *(error for error in copied.customer_errors if before is None or error not in before.customer_errors)]:
+            await p.effects.slack(Post(key="slack.customers", channel="growth", text="Customers in the CRM:\n" + _listed(told)))
         await p.settle()
         return copied
+
+
+def _listed(texts: list[str]) -> str:
+    more = [f"… and {len(texts) - SHOWN} more"] if len(texts) > SHOWN else []
+    return "\n".join([*(f"- {text}" for text in texts[:SHOWN]), *more])

@@ -1,0 +1,114 @@
+"""The copy of the CRM's customers (D8): who has a contract, how large, until when, and who looks after them.
+
+An account that is a customer's no longer stays in the copy, as churned or merged: its processes must hear of it. One that is not in the
+CRM's answer any more counts as churned too, unless so many are missing at once that the answer itself must be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select, update
+
+from activities.account_tables import customers
+from activities.crm_client import Crm, Record
+from activities.ledger import Ledger
+
+#: More than so many, and more than this share of all, do not leave a CRM between two copies: a permission or a filter hides them.
+FEW, SHARE = 5, 0.1
+
+_CUSTOMERS = """\
+SELECT Id, Name, Type, Domain__c, Segment__c, Seats__c, ARR__c, Contract_Start__c, Contract_End__c, Deployed_On__c, LastActivityDate,
+License_Subscription__c, Merged_Into__c, Technical_Advisor__c, Account_Executive__c, Customer_Engineer__c
+FROM Account WHERE Type IN ('Customer', 'Former Customer') AND Domain__c != null"""
+
+
+class CustomerCopy(NamedTuple):
+    """What a copy found: how many customers there are, who is none any more since the last copy, and what is wrong, in words."""
+
+    customers: int
+    left: tuple[str, ...]
+    errors: tuple[str, ...]
+
+
+def read(crm: Crm) -> list[dict[str, Any]]:
+    """The rows of all customers and former customers, one for each domain."""
+    records = list(crm.records(_CUSTOMERS))
+    domains = {record["Id"]: _domain(record) for record in records}
+    rows: dict[str, dict[str, Any]] = {}
+    for record in records:
+        row = _row(record, domains)
+        known = rows.get(row["domain"])
+        # Two records of one company: the one that is a customer's counts, else the one whose contract runs longer.
+        if known is None or _rank(row) > _rank(known):
+            rows[row["domain"]] = row
+    return list(rows.values())
+
+
+def replace(db: Connection, rows: Iterable[Mapping[str, Any]], as_of: datetime) -> CustomerCopy:
+    """Bring the copy up to date in the transaction ``db``. Safe to repeat: the same rows change nothing but ``as_of``."""
+    new = {str(row["domain"]): {**row, "as_of": as_of} for row in rows}
+    before = {row.domain: row for row in db.execute(select(customers.c.domain, customers.c.name, customers.c.status))}
+    ours = [domain for domain, row in before.items() if row.status == "customer"]
+    missing = [domain for domain in ours if domain not in new]
+    errors = []
+    if len(missing) > max(FEW, SHARE * len(ours)):
+        errors.append(
+            f"{len(missing)} of {len(ours)} customers are missing in the CRM's answer: they stay customers; see what hides them, or delete fewer"
+        )
+        missing = []
+    if new:
+        put = Ledger.upserting(db, customers)
+        columns = {each.name: put.excluded[each.name] for each in customers.columns if not each.primary_key}
+        db.execute(put.on_conflict_do_update(index_elements=["domain"], set_=columns), list(new.values()))
+    if missing:
+        db.execute(update(customers).where(customers.c.domain.in_(missing)).values(status="churned", as_of=as_of))
+    left = [f"{before[domain].name} ({domain}) {_why(new.get(domain))}" for domain in ours if domain in missing or _gone(new.get(domain))]
+    return CustomerCopy(sum(row["status"] == "customer" for row in new.values()), tuple(left), tuple(errors))
+
+
+def _row(record: Record, domains: Mapping[str, str]) -> dict[str, Any]:
+    merged = record["Merged_Into__c"]
+    return {
+        "domain": _domain(record),
+        "id": record["Id"],
+        "name": record["Name"],
+        "segment": record["Segment__c"] or "",
+        "arr": round(record["ARR__c"] or 0),
+        "seats": int(record["Seats__c"] or 0),
+        "contract_start": _day(record["Contract_Start__c"]),
+        "contract_end": _day(record["Contract_End__c"]),
+        "deployed_on": _day(record["Deployed_On__c"]),
+        "last_activity_on": _day(record["LastActivityDate"]),
+        "subscription": record["License_Subscription__c"] or "",
+        "status": "merged" if merged else "customer" if record["Type"] == "Customer" else "churned",
+        "merged_into": domains.get(merged, merged) if merged else "",
+        "ta": record["Technical_Advisor__c"],
+        "ae": record["Account_Executive__c"],
+        "ce": record["Customer_Engineer__c"],
+    }
+
+
+def _domain(record: Record) -> str:
+    return str(record["Domain__c"]).strip().lower()
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+def _rank(row: Mapping[str, Any]) -> tuple[bool, date, str]:
+    return row["status"] == "customer", row["contract_end"] or date.min, row["id"]
+
+
+def _gone(row: Mapping[str, Any] | None) -> bool:
+    return row is not None and row["status"] != "customer"
+
+
+def _why(row: Mapping[str, Any] | None) -> str:
+    """Why an account is a customer's no longer."""
+    if row is None:
+        return "is no customer in the CRM any more, nor a former one: it counts as churned"
+    return f"was merged into {row['merged_into']}" if row["status"] == "merged" else "has churned"
