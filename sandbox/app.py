@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sandbox import actors, control, github, instances, mail, pagerduty, salesforce, slack
+from sandbox import actors, control, github, instances, mail, pagerduty, salesforce, sheets, slack, vitally
 from sandbox.core import World
 from sandbox.faults import FaultLayer
 from sandbox.org import PEOPLE
@@ -26,6 +26,8 @@ SERVICES: dict[str, Callable[[World], ASGIApp]] = {
     "salesforce": salesforce.create_app,
     "instances": instances.create_app,
     "licensing": instances.create_licensing_app,
+    "vitally": vitally.create_app,
+    "sheets": sheets.create_app,
 }
 
 #: The page loads nothing from elsewhere, and what it shows was written by others: it may run its own script and no other.

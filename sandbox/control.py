@@ -38,6 +38,8 @@ TITLES = {
     "instances": "Customer instances",
     "licensing": "Licensing",
     "pagerduty": "PagerDuty",
+    "vitally": "Vitally",
+    "sheets": "Google Sheets",
     "cloud": "Cloud team",
 }
 

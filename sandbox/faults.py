@@ -205,9 +205,34 @@ def _pagerduty(fault: Fault, path: str) -> _Answer:
     return fault.status, {"status": "error", "message": "Event was not processed", "errors": [f"upstream error {fault.status}"]}, {}
 
 
+def _vitally(fault: Fault, path: str) -> _Answer:
+    """Vitally says in RateLimit-Reset, in seconds, when a request leaves its window; Retry-After it does not send."""
+    names = {400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests", 503: "Service Unavailable"}
+    if fault.kind == "rate_limit":
+        limits = {"RateLimit-Limit": "1000, 1000;window=60", "RateLimit-Remaining": "0", "RateLimit-Reset": str(fault.retry_after)}
+        return 429, {"error": names[429]}, limits
+    return fault.status, {"error": names.get(fault.status, "Internal Server Error")}, {}
+
+
+def _sheets(fault: Fault, path: str) -> _Answer:
+    """Google's APIs name their status beside its number; a quota is refused without Retry-After."""
+    status = 429 if fault.kind == "rate_limit" else fault.status
+    name, message = {
+        400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
+        401: ("UNAUTHENTICATED", "Request had invalid authentication credentials."),
+        403: ("PERMISSION_DENIED", "The caller does not have permission"),
+        404: ("NOT_FOUND", "Requested entity was not found."),
+        429: ("RESOURCE_EXHAUSTED", "Quota exceeded for quota metric 'Write requests' and limit 'Write requests per minute per user'."),
+        503: ("UNAVAILABLE", "The service is currently unavailable."),
+    }.get(status, ("INTERNAL", "Internal error encountered."))
+    return status, {"error": {"code": status, "message": message, "status": name}}, {}
+
+
 _FORMS: dict[str, Callable[[Fault, str], _Answer]] = {
     "slack": _slack,
     "github": _github,
     "salesforce": _salesforce,
     "pagerduty": _pagerduty,
+    "vitally": _vitally,
+    "sheets": _sheets,
 }

@@ -27,7 +27,9 @@ from sandbox.licensing import LicensingState
 from sandbox.mail import MailboxState
 from sandbox.pagerduty import PagerDutyState
 from sandbox.salesforce import SalesforceState
+from sandbox.sheets_store import SheetsState
 from sandbox.slack_workspace import WorkspaceState
+from sandbox.vitally import VitallyState
 
 #: Raised when a file of before cannot be read as one of now; a new field with a default needs no other version.
 VERSION = 1
@@ -41,6 +43,8 @@ KEPT: dict[str, type[Any]] = {
     "instances": InstancesState,
     "licensing": LicensingState,
     "pagerduty": PagerDutyState,
+    "vitally": VitallyState,
+    "sheets": SheetsState,
 }
 #: Seconds from a change until it is saved, with everything that changed meanwhile.
 PAUSE = 1.0

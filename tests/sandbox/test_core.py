@@ -161,6 +161,10 @@ class TestFaults:
             (Fault("pagerduty", "status"), "/pagerduty/v2/enqueue", 503, '"errors"', None),
             (Fault("instances", "status", status=502), "/instances/acme.example/.api/graphql", 502, "upstream error 502", None),
             (Fault("licensing", "rate_limit", retry_after=9), "/licensing/.api/graphql", 429, "Too Many Requests", "9"),
+            (Fault("vitally", "rate_limit"), "/vitally/resources/accounts", 429, '{"error": "Too Many Requests"}', None),
+            (Fault("vitally", "status"), "/vitally/resources/accounts", 503, '{"error": "Service Unavailable"}', None),
+            (Fault("sheets", "rate_limit"), "/sheets/v4/spreadsheets/x", 429, '"status": "RESOURCE_EXHAUSTED"', None),
+            (Fault("sheets", "status", status=403), "/sheets/v4/spreadsheets/x", 403, '"status": "PERMISSION_DENIED"', None),
         ],
     )
     def test_each_provider_says_no_in_its_own_form(self, fault: Fault, path: str, status: int, words: str, retry_after: str | None) -> None:
@@ -176,6 +180,8 @@ class TestFaults:
             "salesforce": "/salesforce/services/data/v59.0/limits",
             "instances": "/instances/acme.example/.api/graphql",
             "licensing": "/licensing/.api/graphql",
+            "vitally": "/vitally/resources/accounts",
+            "sheets": "/sheets/v4/spreadsheets/red-accounts-tracker/values/A1:append",
         }
         for service, path in paths.items():
             sandbox.world.faults.append(Fault(service, "cut_before"))
@@ -257,7 +263,9 @@ class TestControlPlane:
         health = httpx.get(f"{sandbox.url}/healthz").json()
         assert health["ok"] is True
         assert health["smtp_port"] == sandbox.smtp_port
-        assert {"slack", "smtp", "pagerduty", "github", "salesforce", "instances", "licensing"} <= set(health["services"])
+        assert {"slack", "smtp", "pagerduty", "github", "salesforce", "instances", "licensing", "vitally", "sheets"} <= set(
+            health["services"]
+        )
 
 
 class TestPage:

@@ -9,6 +9,7 @@ import smtplib
 import subprocess
 import sys
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ GITHUB = {"Authorization": "token x"}
 SLACK = {"Authorization": "Bearer xoxb-sandbox"}
 SALESFORCE = {"Authorization": "Bearer sandbox-session"}
 LICENSING = {"Authorization": f"token {TOKEN}"}
+VITALLY = {"Authorization": "Basic " + b64encode(b"sandbox-vitally-key:").decode()}
+SHEETS = {"Authorization": "Bearer sandbox-sheets-token"}
 OPERATOR = {"Authorization": "token sandbox-operator-token"}
 ROUTING_KEY = "0123456789abcdef0123456789abcdef"
 
@@ -108,6 +111,12 @@ def use_everything(url: str, smtp_port: int) -> dict[str, Any]:
     made["license"] = answer["dotcom"]["generateProductLicenseForSubscription"]["id"]
     event = {"summary": name, "source": "tenure", "severity": "error"}
     post(f"{url}/pagerduty/v2/enqueue", {}, {"routing_key": ROUTING_KEY, "event_action": "trigger", "dedup_key": name, "payload": event})
+    account = post(f"{url}/vitally/resources/accounts", VITALLY, {"externalId": name, "name": name, "traits": {"seats": 5}})
+    made["account"] = account["id"]
+    note = {"accountId": account["id"], "note": "hällo", "noteDate": "2030-01-31"}
+    made["note"] = post(f"{url}/vitally/resources/notes", VITALLY, note)["id"]
+    append = f"{url}/sheets/v4/spreadsheets/red-accounts-tracker/values/A1:append?valueInputOption=RAW"
+    made["row"] = post(append, SHEETS, {"values": [[name, 5, True]]})["updates"]["updatedRange"]
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = "a@tenure.example", "b@acme.example", name
     mail.set_content("Grüße")
