@@ -345,8 +345,7 @@ def seed(world: World, count: int, today: date, *, seed: int = SEED, file: Path 
         org.seed({"accounts": [_crm_account(account, subscriptions[account.domain], founding, seed) for account in new]})
         ids = {record["Domain__c"]: record["Id"] for record in org.records["account"].values()}
         org.seed({"opportunities": [_crm_renewal(account, ids[account.domain], founding) for account in new]})
-        if "vitally" in world.services:
-            world.services["vitally"].seed({"accounts": [_vitally_account(account) for account in new]})
+        world.services["vitally"].seed({"accounts": [_vitally_account(account) for account in new]})
     if new:
         world.touched()
     if file is not None and not warehouse.covers(file, accounts, today):

@@ -126,18 +126,23 @@ def covers(path: Path, accounts: Iterable[Customer], today: date) -> bool:
 
 
 def set_usage(path: Path, account: str, *, mau_share: float, usage_score: float, today: date, months: int = 2) -> None:
-    """Rewrite one account's last complete ``months`` and every day since they began, as if today were ``today``.
+    """Rewrite one account's last complete ``months`` and every day since they began, as if today were ``today``: a later day than the
+    file's too.
 
     Afterwards last month's users are ``mau_share`` of the seats, and the mean of the last 28 days' users is ``usage_score`` of those users,
     both as exactly as whole users allow. LookupError when the file has no month of that account.
     """
-    first = _month(today, -months)
     with _replacing(path, copy=True) as db:
-        found = db.execute("SELECT seats FROM usage_monthly WHERE account = ? ORDER BY month DESC LIMIT 1", [account]).fetchone()
-        if found is None:
+        last = "SELECT seats, versions_behind, precise_intel_languages FROM usage_monthly WHERE account = ? ORDER BY month DESC LIMIT 1"
+        snapshot = db.execute(last, [account]).fetchone()
+        began = db.execute("SELECT min(day) FROM usage_daily WHERE account = ?", [account]).fetchone()
+        if snapshot is None or began is None:
             raise LookupError(f"{path} knows no month of {account}; its accounts are those that it was written with")
-        users = round(found[0] * mau_share)
-        db.execute("UPDATE usage_monthly SET mau = ? WHERE account = ? AND month BETWEEN ? AND ?", [users, account, first, today])
+        first = max(_month(today, -months), began[0])
+        users = round(snapshot[0] * mau_share)
+        over = [month for month in (_month(today, -n) for n in range(months, 0, -1)) if month >= first.replace(day=1)]
+        db.execute("DELETE FROM usage_monthly WHERE account = ? AND month BETWEEN ? AND ?", [account, over[0], today])
+        db.execute("INSERT INTO usage_monthly SELECT ?, unnest(?::DATE[]), ?, ?, ?, ?", [account, over, users, *snapshot])
         days = [first + timedelta(n) for n in range((today - first).days)]
         # Counted back from yesterday, so that the last four whole weeks are exact: what rounding leaves of one day goes to the next.
         sums = accumulate((RHYTHM[day.weekday()] * users * usage_score * 7 / sum(RHYTHM) for day in reversed(days)), initial=0.0)
@@ -171,7 +176,7 @@ CREATE TEMP MACRO share(account, day, deployed, ramp_days, from_share, to_share,
               * (1 + wave * sin(2 * pi() * ((day - DATE '2020-01-01') / wave_days + even(account, 0, 'wave')))) END;
 -- Of a usual day: by the weekday, the days between the years, and the summer.
 CREATE TEMP MACRO busy(day) AS
-    CASE isodow(day) WHEN 1 THEN 1.30 WHEN 2 THEN 1.38 WHEN 3 THEN 1.40 WHEN 4 THEN 1.35 WHEN 5 THEN 1.19 WHEN 6 THEN 0.20 ELSE 0.18 END
+    getvariable('rhythm')[isodow(day)]
     * CASE WHEN (month(day) = 12 AND dayofmonth(day) > 23) OR (month(day) = 1 AND dayofmonth(day) = 1) THEN 0.55
            WHEN month(day) = 8 THEN 0.95 ELSE 1 END;
 """
@@ -239,6 +244,7 @@ FROM (SELECT i, i % 10 AS kind, even(i, 0, 'level') AS level, $today::DATE - 200
 
 def _begin(db: DuckDBPyConnection, seed: int) -> None:
     db.execute("SET VARIABLE seed = ?", [seed])
+    db.execute("SET VARIABLE rhythm = ?", [list(RHYTHM)])
     db.execute(_TABLES)
 
 

@@ -258,6 +258,26 @@ class TestSetUsage:
         assert months[2][1] != users
         assert covers(own, customers[:12], TODAY)
 
+    def test_a_later_day_has_its_months_and_days(self, own: Path, customers: list[FleetAccount]) -> None:
+        account, later = customers[1], date(2027, 3, 10)
+        set_usage(own, account.domain, mau_share=0.7, usage_score=0.25, today=later)
+        last = "SELECT month, mau, seats FROM usage_monthly WHERE account = :a ORDER BY month DESC LIMIT 2"
+        users = round(0.7 * account.seats)
+        assert rows(own, last, a=account.domain) == [(date(2027, 2, 1), users, account.seats), (date(2027, 1, 1), users, account.seats)]
+        mean, newest = row(own, "SELECT avg(dau), max(day) FROM usage_daily WHERE account = :a AND day >= '2027-02-10'", a=account.domain)
+        assert mean / users == pytest.approx(0.25, abs=0.5 / 28 / users + 1e-9)
+        assert newest == date(2027, 3, 9)
+
+    def test_nothing_is_made_up_before_the_contract(self, tmp_path: Path) -> None:
+        path = tmp_path / "young.duckdb"
+        young = next(one for one in fleet(300, TODAY) if date(2026, 10, 1) < one.contract_start < date(2026, 10, 9))
+        write(path, [young], TODAY)
+        count = "SELECT (SELECT count(*) FROM usage_daily), (SELECT count(*) FROM usage_monthly)"
+        before = row(path, count)
+        set_usage(path, young.domain, mau_share=0.9, usage_score=0.4, today=TODAY)
+        assert row(path, count) == before
+        assert row(path, "SELECT mau FROM usage_monthly") == (round(0.9 * young.seats),)
+
     def test_who_has_the_file_open_is_not_in_the_way(self, own: Path, customers: list[FleetAccount]) -> None:
         query = text("SELECT mau FROM usage_monthly WHERE account = :account AND month = :month")
         asked = {"account": customers[1].domain, "month": MONTH}
