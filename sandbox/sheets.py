@@ -11,7 +11,7 @@ import copy
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -29,6 +29,9 @@ _QUOTA = (
     "'sheets.googleapis.com' for consumer 'project_number:1'."
 )
 _STATUS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
+
+
+T = TypeVar("T")
 
 
 class Refused(Exception):
@@ -80,6 +83,23 @@ async def _body(request: Request, *known: str) -> Json:
         if name not in known:
             raise Invalid(f'Invalid JSON payload received. Unknown name "{name}": Cannot find field.')
     return body
+
+
+def _part(given: Json, name: str, default: T) -> T:
+    """A part of a body, which must be of the default's type, or the default when it is absent."""
+    value = given.get(name, default)
+    if not isinstance(value, type(default)) or isinstance(value, bool):
+        raise Invalid(f"Invalid value at '{name}' ({value!r})")
+    return value
+
+
+def _listed(body: Json, name: str, kind: type[T]) -> list[T]:
+    """A list of a body, each of whose entries must be a ``kind``."""
+    entries: list[Any] = _part(body, name, [])
+    for place, one in enumerate(entries):
+        if not isinstance(one, kind):
+            raise Invalid(f"Invalid value at '{name}[{place}]' ({one!r})")
+    return entries
 
 
 def _choice(given: Any, name: str, choices: Sequence[str], default: str = "") -> str:
@@ -157,8 +177,9 @@ class Api:
         typed = _typed(request.query_params.get("valueInputOption"))
         body = await _body(request, "range", "majorDimension", "values")
         where = area(request.path_params["range"], book.worksheets)
-        if "range" in body and str(area(body["range"], book.worksheets)) != str(where):
-            raise Invalid(f"Requested writing within range [{where}], but the body's range is {body['range']}")
+        again = _part(body, "range", "")
+        if again and str(area(again, book.worksheets)) != str(where):
+            raise Invalid(f"Requested writing within range [{where}], but the body's range is {again}")
         written = plan(where, body.get("values", []), typed=typed, by_column=_by_column(body.get("majorDimension")))
         if written.carry_out():
             self._wrote("values.updated", book, written)
@@ -170,11 +191,9 @@ class Api:
         body = await _body(request, "valueInputOption", "data", *options)
         typed = _typed(body.get("valueInputOption"))
         plans = []
-        for one in body.get("data", []):
-            if not isinstance(one, dict):
-                raise Invalid("Invalid data: each must be an object of range and values")
+        for one in _listed(body, "data", dict):
             by_column = _by_column(one.get("majorDimension"))
-            plans.append(plan(area(one.get("range", ""), book.worksheets), one.get("values", []), typed=typed, by_column=by_column))
+            plans.append(plan(area(_part(one, "range", ""), book.worksheets), one.get("values", []), typed=typed, by_column=by_column))
         for written in plans:
             if written.carry_out():
                 self._wrote("values.updated", book, written)
@@ -226,7 +245,7 @@ class Api:
     async def batch_clear(self, request: Request, book: Spreadsheet) -> Json:
         """``POST ID/values:batchClear``."""
         body = await _body(request, "ranges")
-        places = [area(one, book.worksheets) for one in body.get("ranges", [])]
+        places = [area(one, book.worksheets) for one in _listed(body, "ranges", str)]
         return {"spreadsheetId": book.id, "clearedRanges": [self._clear(book, one) for one in places]}
 
     def _clear(self, book: Spreadsheet, where: Area) -> str:
@@ -243,7 +262,7 @@ class Api:
         """``POST ID:batchUpdate``: the requests in their order, all of them or none."""
         body = await _body(request, "requests", "includeSpreadsheetInResponse", "responseRanges", "responseIncludeGridData")
         draft, told, replies = copy.deepcopy(book), [], []
-        for number, one in enumerate(body.get("requests", [])):
+        for number, one in enumerate(_listed(body, "requests", dict)):
             changed = _change(draft, number, one)
             replies.append(changed.reply)
             told.append(changed)
@@ -263,9 +282,9 @@ class Changed:
     reply: Json = field(default_factory=dict)
 
 
-def _change(book: Spreadsheet, number: int, request: Any) -> Changed:
+def _change(book: Spreadsheet, number: int, request: Json) -> Changed:
     known = {"addSheet": _add_sheet, "deleteDimension": _delete_rows, "updateSheetProperties": _set_properties}
-    name = next(iter(request), "") if isinstance(request, dict) else ""
+    name = next(iter(request), "")
     if name not in known or not isinstance(request[name], dict):
         raise Invalid(f"Invalid requests[{number}].{name}: the sandbox knows {', '.join(known)}")
     try:
@@ -275,18 +294,19 @@ def _change(book: Spreadsheet, number: int, request: Any) -> Changed:
 
 
 def _add_sheet(book: Spreadsheet, given: Json) -> Changed:
-    wanted = given.get("properties", {})
-    grid = wanted.get("gridProperties", {})
-    title = wanted.get("title") or f"Sheet{len(book.worksheets) + 1}"
-    made = book.add(title, grid.get("rowCount", ROWS), grid.get("columnCount", COLUMNS), wanted.get("index"))
+    wanted: Json = _part(given, "properties", {})
+    grid: Json = _part(wanted, "gridProperties", {})
+    title = _part(wanted, "title", "") or f"Sheet{len(book.worksheets) + 1}"
+    index = _part(wanted, "index", len(book.worksheets))
+    made = book.add(title, _part(grid, "rowCount", ROWS), _part(grid, "columnCount", COLUMNS), index)
     reply = {"addSheet": {"properties": _properties(made, book.worksheets.index(made))}}
     return Changed("sheet.added", f"worksheet {title} added", {"title": title}, reply)
 
 
 def _delete_rows(book: Spreadsheet, given: Json) -> Changed:
-    span = given.get("range", {})
-    sheet = book.sheet(span.get("sheetId", 0))
-    first, last = span.get("startIndex", 0), span.get("endIndex", sheet.rows)
+    span: Json = _part(given, "range", {})
+    sheet = book.sheet(_part(span, "sheetId", 0))
+    first, last = _part(span, "startIndex", 0), _part(span, "endIndex", sheet.rows)
     if span.get("dimension") != "ROWS" or not 0 <= first < last <= sheet.rows:
         raise Invalid(f"range must be of dimension ROWS, within the {sheet.rows} of the worksheet")
     gone = [[formatted(value) for value in row] for row in sheet.cells[first:last]]
@@ -295,17 +315,18 @@ def _delete_rows(book: Spreadsheet, given: Json) -> Changed:
 
 
 def _set_properties(book: Spreadsheet, given: Json) -> Changed:
-    wanted, fields = given.get("properties", {}), str(given.get("fields", ""))
-    grid = wanted.get("gridProperties", {})
-    sheet = book.sheet(wanted.get("sheetId", 0))
+    wanted: Json = _part(given, "properties", {})
+    grid: Json = _part(wanted, "gridProperties", {})
+    fields = _part(given, "fields", "")
+    sheet = book.sheet(_part(wanted, "sheetId", 0))
     # A path of fields is written with dots; gspread writes a slash.
     for name in fields.replace("/", ".").split(","):
-        if name == "title" and wanted.get("title"):
-            sheet.title = wanted["title"]
+        if name == "title":
+            sheet.title = _part(wanted, "title", sheet.title)
         elif name == "gridProperties.frozenRowCount":
-            sheet.frozen = grid.get("frozenRowCount", 0)
+            sheet.frozen = _part(grid, "frozenRowCount", 0)
         elif name in ("gridProperties.rowCount", "gridProperties.columnCount"):
-            sheet.resize(grid.get("rowCount", sheet.rows), grid.get("columnCount", sheet.columns))
+            sheet.resize(_part(grid, "rowCount", sheet.rows), _part(grid, "columnCount", sheet.columns))
         else:
             raise Invalid(f"the sandbox cannot set {name or 'fields that are not named'} of a worksheet")
     return Changed("sheet.changed", f"worksheet {sheet.title}: {fields} set", {"title": sheet.title})

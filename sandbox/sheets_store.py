@@ -28,13 +28,13 @@ class Spreadsheet:
     worksheets: list[Worksheet] = field(default_factory=list)
     following: int = 0
 
-    def add(self, title: str, rows: int = ROWS, columns: int = COLUMNS, index: int | None = None) -> Worksheet:
+    def add(self, title: str, rows: int = ROWS, columns: int = COLUMNS, index: int = -1) -> Worksheet:
         """Add a worksheet; Invalid when there is one of that title."""
         if any(one.title == title for one in self.worksheets):
             raise Invalid(f'A sheet with the name "{title}" already exists. Please enter another name.')
         made = Worksheet(self.following, title, rows, columns)
         self.following += 1
-        self.worksheets.insert(len(self.worksheets) if index is None else index, made)
+        self.worksheets.insert(len(self.worksheets) if index < 0 else index, made)
         return made
 
     def sheet(self, id: int) -> Worksheet:

@@ -419,12 +419,13 @@ class TestWorksheets:
             {"deleteDimension": {"range": {"sheetId": 9, "dimension": "ROWS", "startIndex": 0, "endIndex": 1}}},
             {"updateSheetProperties": {"properties": {"sheetId": 0, "tabColor": {}}, "fields": "tabColor"}},
             {"addSheet": None},
+            {"addSheet": {"properties": {"gridProperties": {"rowCount": "ten"}}}},
             "addSheet",
         ],
     )
     def test_a_change_that_will_not_do(self, sandbox: SandboxServer, http: httpx.Client, request_: Any) -> None:
         answer = http.post(f"/{TRACKER}:batchUpdate", json={"requests": [request_]})
-        assert "Invalid requests[0]." in refused(answer, 400, "INVALID_ARGUMENT")
+        assert "requests[0]" in refused(answer, 400, "INVALID_ARGUMENT")
 
     def test_cells_come_with_the_metadata_when_asked_for(self, http: httpx.Client) -> None:
         assert "data" not in http.get(f"/{TRACKER}").json()["sheets"][0]
