@@ -153,7 +153,7 @@ async def moved(c: Company) -> None:
     await c.signs_up(expect="instant")
     await c.uses_it()
     await c.day(3)
-    host, change = f"code.{c.domain}", ids.domain_change(c.domain, 1)
+    host, change = f"code.{c.domain}", ids.domain_change(c.domain)
     await c.decided("change-domain", new_host=host)
     c.beside_it(change)
     await c.answered("consent", "agreed", workflow=change)

@@ -16,7 +16,7 @@ async def asked(play: Play) -> tuple[str, str, str, str]:
     new_host = f"code.{domain}"
     said = await play.update(domain, "change_domain", {"new_host": f" {new_host.upper()} ", "by": "ce-ada@tenure.example"})
     assert said.startswith("the admin is warned of what breaks")
-    change = ids.domain_change(domain, 1)
+    change = ids.domain_change(domain)
     await play.task(change, "consent")
     await play.did(change, *WARNED)
     return domain, host, new_host, change
@@ -98,8 +98,29 @@ async def test_not_now(play: Play) -> None:
     assert (await play.status(domain)).host == host
     again = await play.update(domain, "change_domain", {"new_host": f"git.{domain}"})
     assert f"git.{domain}" in again
-    second = ids.domain_change(domain, 2)
-    await play.task(second, "consent")
+    await play.task(change, "consent")
+
+    async def twice() -> bool:
+        return await play.runs(change) == 2
+
+    await eventually(twice)
+
+
+async def test_one_change_at_a_time_and_the_trial_goes_on_meanwhile(play: Play) -> None:
+    """A second move is refused while the first is under way, as an update and as a signal; nothing more is asked of anybody."""
+    domain, _, _, change = await asked(play)
+    why = await play.refused(domain, "change_domain", {"new_host": f"git.{domain}"})
+    assert f"a move to another host is under way already: answer the tasks of {change} first" in why
+    await play.signal(domain, "change_domain", {"new_host": f"git.{domain}"})
+
+    async def noted() -> bool:
+        return len((await play.status(domain)).notes) == 1
+
+    await eventually(noted)
+    await play.skip(domain, days=2.1)
+    await play.did(domain, "mail: mail.connect_code_host")
+    assert play.effects(change) == {0: WARNED}
+    assert [task.kind for task in await play.tasks(change)] == ["consent"]
 
 
 async def test_the_cloud_team_cannot_move_it(play: Play) -> None:
@@ -163,7 +184,7 @@ async def test_no_host_at_all(play: Play) -> None:
     assert f"the instance is at {host} already" in await play.refused(domain, "change_domain", {"new_host": host})
     await play.quiet(domain)
     assert play.effects(domain) == {0: day_0(host)}
-    assert play.effects(ids.domain_change(domain, 1)) == {}
+    assert play.effects(ids.domain_change(domain)) == {}
 
 
 async def test_only_a_running_instance_moves(play: Play) -> None:

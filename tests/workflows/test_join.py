@@ -49,6 +49,21 @@ async def test_from_a_ticket_support_follows_up(play: Play) -> None:
     assert [key for day in play.effects(join).values() for key in day] == [*TOLD, "slack: task.join-1.reminder-1"]
 
 
+async def test_the_trials_clock_moves_on_while_a_request_is_open(play: Play) -> None:
+    """Nobody has followed the request up, and the trial goes through its days all the same; the request begins at the trial's time."""
+    domain, _ = await prequalified(play)
+    await play.skip(domain, days=3.1)
+    await play.signup(f"eve@{domain}", first_name="Eve")
+    join = play.join_id(domain, f"eve@{domain}")
+    opened = (await play.task(join, "join")).opened_at
+    started = (await play.status(domain)).started_at
+    assert started is not None
+    assert timedelta(days=3) < opened - started < timedelta(days=4)
+    await play.skip(domain, days=12.1)
+    await play.stage(domain, "teardown")
+    assert [task.kind for task in await play.tasks(join)] == ["join"]
+
+
 async def test_one_request_per_domain_and_person(play: Play) -> None:
     """C15: a second signup, the same again, and a ticket in another spelling are one request; another person has one of their own."""
     domain, _ = await prequalified(play)

@@ -16,6 +16,7 @@ from domain.acts import (
     UpdateOpportunity,
 )
 from domain.messages import ChangeDomain, DomainChangeInput
+from workflows import beside, inbox
 from workflows.trial_process import TrialProcess
 
 
@@ -39,29 +40,32 @@ async def new_link(t: TrialProcess) -> None:
 async def change_domain(t: TrialProcess, message: ChangeDomain) -> str:
     """A20: the instance gets a host of the customer's own; the AE hears of it, since it is a good time to talk."""
     s = t.state
-    s.domain_changes += 1
-    channel = t.talk()[0]
-    await workflow.start_child_workflow(
-        "DomainChange",
-        DomainChangeInput(
-            domain=t.input.domain,
-            host=s.host,
-            new_host=message.new_host.strip().lower(),
-            contact=t.contact,
-            by=message.by,
-            ce=s.owners.ce,
-            ae=s.owners.ae,
-            company=s.company,
-            channel=channel,
-            trial=workflow.info().workflow_id,
-            policy=t.policy,
-            alerts_channel=t.alerts_channel,
-        ),
-        id=ids.domain_change(t.input.domain, s.domain_changes),
-        parent_close_policy=ParentClosePolicy.ABANDON,
-        static_summary=f"{s.host} becomes {message.new_host}",
+    change = DomainChangeInput(
+        domain=t.input.domain,
+        host=s.host,
+        new_host=message.new_host.strip().lower(),
+        contact=t.contact,
+        by=message.by,
+        ce=s.owners.ce,
+        ae=s.owners.ae,
+        company=s.company,
+        channel=t.talk()[0],
+        trial=workflow.info().workflow_id,
+        policy=t.policy,
+        alerts_channel=t.alerts_channel,
     )
-    return f"the admin is warned of what breaks; then {s.host} becomes {message.new_host}"
+    summary = f"{change.host} becomes {change.new_host}"
+    if workflow.patched(beside.PATCH):
+        id = ids.domain_change(t.input.domain)
+        begun = await beside.begin("DomainChange", change, id=id, summary=summary)
+        inbox.refuse(None if begun else f"a move to another host is under way already: answer the tasks of {id} first")
+    else:
+        s.domain_changes += 1
+        id = ids.domain_change(t.input.domain, s.domain_changes)
+        await workflow.start_child_workflow(
+            "DomainChange", change, id=id, parent_close_policy=ParentClosePolicy.ABANDON, static_summary=summary
+        )
+    return f"the admin is warned of what breaks; then {summary}"
 
 
 async def own_key(t: TrialProcess, key: str, days: int) -> Receipt:

@@ -14,6 +14,7 @@ from domain.people import Owners, Role
 from domain.qualification import CE_REQUEST_CHECKS, checks
 from domain.task import Answer, Choice, FieldSpec, TaskSpec
 from domain.trial import End, Stage
+from workflows import beside
 from workflows.phases import room
 from workflows.trial_process import TrialProcess
 
@@ -115,25 +116,25 @@ async def join(t: TrialProcess, ask: JoinAsk) -> None:
     if s.started_at is None and s.case != "1":
         return  # it never came to an instance
     s.joins += 1
-    admin = s.signup.instance.admin if s.signup and s.signup.instance else t.contact.email
+    wish = JoinInput(
+        domain=t.input.domain,
+        contact=ask.contact,
+        host=s.host,
+        admin=s.signup.instance.admin if s.signup and s.signup.instance else t.contact.email,
+        via=ask.via,
+        ae=s.owners.ae,
+        backup=ladder.email(s.owners, Role.CE),
+        manager=ladder.email(s.owners, Role.CE_MANAGER),
+        policy=t.policy,
+        alerts_channel=t.alerts_channel,
+    )
+    id, summary = ids.join(t.input.domain, ask.contact.email), f"join request at {s.host or t.input.domain}"
+    if workflow.patched(beside.PATCH):
+        await beside.begin("JoinRequest", wish, id=id, summary=summary)
+        return
     try:
         await workflow.start_child_workflow(
-            "JoinRequest",
-            JoinInput(
-                domain=t.input.domain,
-                contact=ask.contact,
-                host=s.host,
-                admin=admin,
-                via=ask.via,
-                ae=s.owners.ae,
-                backup=ladder.email(s.owners, Role.CE),
-                manager=ladder.email(s.owners, Role.CE_MANAGER),
-                policy=t.policy,
-                alerts_channel=t.alerts_channel,
-            ),
-            id=ids.join(t.input.domain, ask.contact.email),
-            parent_close_policy=ParentClosePolicy.ABANDON,
-            static_summary=f"join request at {s.host or t.input.domain}",
+            "JoinRequest", wish, id=id, parent_close_policy=ParentClosePolicy.ABANDON, static_summary=summary
         )
     except WorkflowAlreadyStartedError:
         return
