@@ -25,7 +25,7 @@ from activities.settings import Settings
 from sandbox.server import SandboxServer
 from tests.workflows.play import Play
 from workflows.all import ALL
-from workflows.attributes import DOMAIN, DUE_AT, OWNER, STAGE
+from workflows.attributes import ACCOUNT, ARR, DOMAIN, DUE_AT, FORECAST, OWNER, RATING, RENEWAL_QUARTER, STAGE
 from workflows.inbound import OnePayload
 from workflows.runner import runner
 
@@ -40,7 +40,7 @@ FLAGS = {
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
-    keys: list[SearchAttributeKey[Any]] = [STAGE, OWNER, DUE_AT, DOMAIN]
+    keys: list[SearchAttributeKey[Any]] = [STAGE, OWNER, DUE_AT, DOMAIN, ACCOUNT, RATING, FORECAST, RENEWAL_QUARTER, ARR]
     flags = [part for key, value in FLAGS.items() for part in ("--dynamic-config-value", f"{key}={value}")]
     environment = await WorkflowEnvironment.start_time_skipping_v2(
         dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),

@@ -50,6 +50,8 @@ UNHANDLED = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
 #: How the SDK says that a workflow's step took two seconds: on a machine that has other things to do it may, and it is done again.
 TOO_BUSY = "[TMPRL1101]"
 DAY = timedelta(days=1)
+#: How a workflow's id begins; anything else is a company's domain, and means its trial.
+KNOWN = ("trial-", "join-", "rescue-", "domain-change-", "upkeep-", "account-", "renewal-", "get-well-", "red-")
 NOW = datetime.now(UTC)
 
 
@@ -256,7 +258,7 @@ class Play:
         self.sandbox.world.services["instances"].set_usage(host, code_hosts=code_hosts, **more)
 
     def _workflow(self, domain_or_workflow: str) -> str:
-        known = domain_or_workflow.startswith(("trial-", "join-", "rescue-", "domain-change-", "upkeep-"))
+        known = domain_or_workflow.startswith(KNOWN)
         return domain_or_workflow if known else ids.trial(domain_or_workflow)
 
     async def update(self, domain_or_workflow: str, name: str, *message: Any, event: str | None = None) -> str:
