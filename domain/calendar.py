@@ -13,6 +13,11 @@ def is_working_day(office: Office, day: date) -> bool:
     return day.weekday() < 5 and day.isoformat() not in office.holidays
 
 
+def day_of(office: Office, at: datetime) -> date:
+    """Which day it is at the office at that moment."""
+    return at.astimezone(ZoneInfo(office.timezone)).date()
+
+
 def hours_of(office: Office, day: date) -> tuple[datetime, datetime]:
     """When the office opens and closes on a day, in UTC (``closes = 24`` is midnight).
 
@@ -27,7 +32,7 @@ def hours_of(office: Office, day: date) -> tuple[datetime, datetime]:
 
 def is_open(office: Office, at: datetime) -> bool:
     """Whether somebody is at work at that moment."""
-    day = at.astimezone(ZoneInfo(office.timezone)).date()
+    day = day_of(office, at)
     opens, closes = hours_of(office, day)
     return is_working_day(office, day) and opens <= at < closes
 
@@ -38,7 +43,7 @@ def add_office_hours(office: Office, start: datetime, hours: float) -> datetime:
     Work that ends with the day is due at the closing, not at the next opening.
     """
     start, left = start.astimezone(UTC), timedelta(hours=hours)
-    day = start.astimezone(ZoneInfo(office.timezone)).date()
+    day = day_of(office, start)
     while True:
         if is_working_day(office, day):
             opens, closes = hours_of(office, day)
@@ -55,7 +60,7 @@ def add_working_days(office: Office, start: datetime, days: int) -> datetime:
 
     No days: today's close of business, or at once when that is over.
     """
-    day = start.astimezone(ZoneInfo(office.timezone)).date()
+    day = day_of(office, start)
     left = days
     while left > 0:
         day += timedelta(days=1)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from domain.account import AccountTeam, Customer, PlanReason, Reason, Standing
 from domain.base import Message, State, Value
+from domain.calendar import day_of
 from domain.decision import Decision, Fact
 from domain.policy import AccountPolicy, CarriedAccountPolicy
 from domain.task import Answer, Choice, FieldSpec, Task
@@ -159,7 +160,7 @@ def utilization(policy: AccountPolicy, since: date | None, standing: Standing | 
     """
     target, days = policy.get_well.target_mau_seats, policy.get_well.low_utilization_tenure_days
     share = standing.mau_seats if standing else None
-    tenure = (now.date() - since).days if since else None
+    tenure = (day_of(policy.office, now) - since).days if since else None
     at = standing.as_of if standing else now
     facts = (
         Fact(name="MAU/seats", value=share, source="warehouse", as_of=at),

@@ -1,0 +1,332 @@
+"""The life of a customer's account (D8, D9, 4.2): its stage, its onboarding goal, its renewals, and the dates on which it must be looked at.
+
+Everything is decided anew from the facts whenever a date has come or a fact has changed; only what was decided differently is on record.
+A day begins when the office opens.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from domain.account import AccountTeam, Customer, Reason, RenewalEnded, Standing
+from domain.base import Message, State, Value
+from domain.calendar import day_of, hours_of
+from domain.decision import Decision, Fact
+from domain.people import Role
+from domain.policy import AccountPolicy, CarriedAccountPolicy
+from domain.red import Criterion
+from domain.task import Task
+
+#: The trait that shows the stage in Vitally, and the template of the onboarding project (D9).
+TRAIT = "Lifecycle Stage"
+ONBOARDING = "Onboarding and Enablement"
+
+
+class Stage(StrEnum):
+    """Where an account stands."""
+
+    PROSPECT = "prospect"
+    ONBOARDING = "onboarding"
+    ADOPTING = "adopting"
+    NURTURING = "nurturing"
+    RENEWING = "renewing"
+    CLOSED = "closed"
+
+
+#: The stages as Vitally shows them (4.2).
+SHOWN = {
+    Stage.PROSPECT: "0. Prospect",
+    Stage.ONBOARDING: "1. Onboarding",
+    Stage.ADOPTING: "2. Adopting",
+    Stage.NURTURING: "3. Nurturing",
+    Stage.RENEWING: "4. Renewing",
+    Stage.CLOSED: "Closed",
+}
+
+
+class MarkAccountRed(Message):
+    """The update ``mark_red`` of an account: a person's judgement (B18)."""
+
+    by: str = Field(default="", max_length=254)
+    reason: str = Field(default="", max_length=2_000)
+
+
+class StartRenewal(Message):
+    """The update ``start_renewal``: the renewal of this term begins now, by hand."""
+
+    by: str = Field(default="", max_length=254)
+
+
+class AccountState(State):
+    """Everything that an account remembers.
+
+    ``since`` is the first contract's start, since a renewed term must not make it a new customer. ``term_end`` is the renewal date as last
+    seen, ``settled`` are those whose renewal is over, ``next_end`` what the last one said of the next. ``rests_in`` is the stage outside
+    renewals. ``plan`` are the reasons that this account gave its get-well plan, ``red_for`` the criteria that it was marked red for.
+    """
+
+    stage: Stage | None = None
+    rests_in: Literal["adopting", "nurturing"] = "adopting"
+    seen_at: datetime | None = None
+    since: date | None = None
+    standing: Standing | None = None
+    term_end: date | None = None
+    next_end: date | None = None
+    settled: list[date] = []
+    renewal: str = ""
+    renewal_on: date | None = None
+    lost: bool = False
+    goal: Literal["", "hit", "missed", "passed"] = ""
+    project: str = ""
+    plan: list[Reason] = []
+    red: bool = False
+    red_for: list[Criterion] = []
+    red_told: str = ""
+    writes: int = 0
+    decisions: list[Decision] = []
+    tasks: list[Task] = []
+    notes: list[str] = []
+
+
+class AccountInput(Message):
+    """How an account's life starts; ``state`` is the one of the run before, when it is continued."""
+
+    customer: Customer
+    team: AccountTeam = AccountTeam()
+    policy: CarriedAccountPolicy
+    channel: str = "renewals"
+    red_channel: str = "red-accounts"
+    state: AccountState | None = None
+    cycle: int = 1
+
+
+class AccountStatus(Message):
+    """Where an account stands, in data and in words."""
+
+    account: str
+    name: str
+    stage: str
+    in_words: str
+    since: date | None = None
+    contract_end: date | None = None
+    goal: str = ""
+    renewal: str = ""
+    plan: tuple[Reason, ...] = ()
+    red: bool = False
+    standing: Standing | None = None
+    ta: str = ""
+    ae: str = ""
+    open_tasks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    policy: str = ""
+
+
+class AccountMoment(Value):
+    """A day on which something may change by itself."""
+
+    at: datetime
+    what: str
+
+
+def owner(stage: Stage | None) -> Role:
+    """Who looks after an account (C19): the CE before the sale, the TA after it."""
+    return Role.CE if stage is Stage.PROSPECT else Role.TA
+
+
+def term_end(customer: Customer, state: AccountState) -> date | None:
+    """The renewal date that lies ahead: the CRM's, unless that term's renewal is over and the CRM does not know it yet."""
+    return state.next_end if customer.contract_end in state.settled else customer.contract_end
+
+
+# --- decisions -----------------------------------------------------------------------------------------------------------------------
+
+
+def stage(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Decision:
+    """The stage (D8): renewing pre-empts the others; after a renewal back to adopting or nurturing by the targets; full churn closes."""
+    outcome, rule, nearest = _stage(policy, customer, state, day_of(policy.office, now))
+    facts = _facts(customer, state, now)
+    return Decision(what="stage", outcome=outcome, rule=rule, handbook="D8", at=now, policy=policy.hash, facts=facts, nearest=nearest)
+
+
+def _stage(policy: AccountPolicy, customer: Customer, state: AccountState, today: date) -> tuple[Stage, str, str]:
+    """Stage, rule and nearest fact."""
+    days, since, end = policy.lifecycle, state.since, term_end(customer, state)
+    if customer.status != "customer":
+        into = f" into {customer.merged_into}" if customer.merged_into else ""
+        return Stage.CLOSED, f"The CRM says {customer.status}{into}.", "being a customer"
+    if state.lost:
+        return Stage.CLOSED, "The renewal ended in full churn.", "a renewal that keeps a part"
+    if since is None or since > today:
+        when = f"on {since}, in {(since - today).days} days" if since else "on a day that is not known"
+        return Stage.PROSPECT, f"The contract begins {when}; a hand-off takes {days.prospect_days} days.", "the contract's beginning"
+    if end is not None and today >= end - timedelta(days=policy.renewal.process_days):
+        left = (end - today).days
+        nearest = f"a renewal date {policy.renewal.process_days - left + 1} days later"
+        return Stage.RENEWING, f"The renewal date {end} is {left} days away: renewing pre-empts every other stage.", nearest
+    if (tenure := (today - since).days) < days.onboarding_days:
+        left = days.onboarding_days - tenure
+        return Stage.ONBOARDING, f"Day {tenure} of the first {days.onboarding_days} since the contract began.", f"{left} more days"
+    return _by_targets(policy, state)
+
+
+def _by_targets(policy: AccountPolicy, state: AccountState) -> tuple[Stage, str, str]:
+    """Adopting until daily use and seats are at their targets, then nurturing. An unknown moves nobody."""
+    targets, standing = policy.lifecycle, state.standing
+    usage, seats = (standing.usage_score, standing.mau_seats) if standing else (None, None)
+    wanted = f"usage score {targets.adopted_usage_score:.0%} and MAU/seats {targets.adopted_mau_seats:.0%}"
+    if usage is None or seats is None:
+        return Stage(state.rests_in), "Use is not fully known: the stage stays as it was.", "a usage score and a month of MAU/seats"
+    shown = f"usage score {usage:.0%}, MAU/seats {seats:.0%}"
+    if usage >= targets.adopted_usage_score and seats >= targets.adopted_mau_seats:
+        return Stage.NURTURING, f"Both targets are reached: {shown}.", f"less than {wanted}"
+    if state.stage is Stage.NURTURING and targets.below_targets == "stay":
+        return (
+            Stage.NURTURING,
+            f"Below the targets ({shown}): it stays, a get-well plan cares for it.",
+            "lifecycle.below_targets = adopting",
+        )
+    return Stage.ADOPTING, f"Below the targets: {shown}.", wanted
+
+
+def goal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Decision | None:
+    """The onboarding goal (D9, C05), on a clock of its own: so many days after the implementation. ``hit``, ``missed``, or None while open.
+
+    An unknown decides nothing: it is decided when MAU/seats is known.
+    """
+    figures, share = policy.lifecycle, state.standing.mau_seats if state.standing else None
+    if customer.deployed_on is None or share is None:
+        return None
+    days = (day_of(policy.office, now) - customer.deployed_on).days
+    reached, late = share >= figures.goal_mau_seats, days >= figures.goal_after_implementation_days
+    if not (reached or late):
+        return None
+    missing = f"{abs(figures.goal_mau_seats - share):.0%} {'fewer' if reached else 'more'} of the seats in use"
+    return Decision(
+        what="onboarding goal",
+        outcome="hit" if reached else "missed",
+        rule=f"{share:.0%} of the seats are used monthly on day {days} after the implementation; the goal is {figures.goal_mau_seats:.0%} by day "
+        f"{figures.goal_after_implementation_days}.",
+        handbook="D9, C05",
+        at=now,
+        policy=policy.hash,
+        facts=_facts(customer, state, now),
+        nearest=missing,
+    )
+
+
+def renewal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Decision:
+    """Whether the renewal of this term begins (D25, C10): ``start``, ``open`` (it runs), ``wait`` or ``none``. Never twice for one term."""
+    end, early = term_end(customer, state), policy.renewal.early_review_days
+
+    def decided(outcome: str, rule: str, nearest: str) -> Decision:
+        return Decision(
+            what="renewal",
+            outcome=outcome,
+            rule=rule,
+            handbook="D25, C10",
+            at=now,
+            policy=policy.hash,
+            facts=_facts(customer, state, now),
+            nearest=nearest,
+        )
+
+    if end is None or customer.status != "customer" or state.lost:
+        return decided("none", "There is no renewal date.", "a contract with an end")
+    if state.renewal and state.renewal_on == end:
+        return decided("open", f"{state.renewal} runs.", "its end")
+    left = (end - day_of(policy.office, now)).days
+    if left > early:
+        return decided(
+            "wait", f"The renewal date {end} is {left} days away, it begins {early} days ahead.", f"a date {left - early} days earlier"
+        )
+    return decided("start", f"The renewal date {end} is {left} days away: its renewal begins.", f"a date {early - left + 1} days later")
+
+
+def moved(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Decision | None:
+    """What another renewal date in the CRM means (gap 9): the term ``moved``, or the ``next`` term is there already; None when it is the same.
+
+    A date at least a whole term later is the next term: its own renewal begins in time. Any other is the same term's.
+    """
+    end, before = term_end(customer, state), state.term_end
+    if end is None or before is None or end == before or before in state.settled:
+        return None
+    following = end >= before + timedelta(days=policy.renewal.term_days)
+    return Decision(
+        what="renewal date",
+        outcome="next" if following else "moved",
+        rule=f"{before} → {end}: {'a whole term later, so that term is renewed' if following else 'the same term, and its renewal moves along'}.",
+        handbook="I",
+        at=now,
+        policy=policy.hash,
+        facts=_facts(customer, state, now),
+        nearest=f"a date {'before' if following else 'on or after'} {before + timedelta(days=policy.renewal.term_days)}",
+    )
+
+
+def settle(state: AccountState, ended: RenewalEnded) -> None:
+    """A renewal is over: its term, by the date that it began with and the date that it ended with, is never renewed again."""
+    begun_on = _date_in(ended.workflow)
+    ours = not state.renewal or ended.workflow == state.renewal
+    dates = {each for each in (begun_on, state.term_end if ours else None, state.renewal_on if ours else None) if each}
+    state.settled = sorted({*state.settled, *dates})
+    if ended.contract_end:
+        state.next_end = ended.contract_end
+        state.settled = [each for each in state.settled if each != ended.contract_end]
+    if ours:
+        state.renewal, state.renewal_on, state.term_end = "", None, None
+    state.lost = state.lost or (ended.outcome == "full_churn" and not ended.cancelled)
+
+
+def _date_in(workflow: str) -> date | None:
+    try:
+        return date.fromisoformat(workflow[-len("2026-01-31") :])
+    except ValueError:
+        return None
+
+
+def _facts(customer: Customer, state: AccountState, now: datetime) -> tuple[Fact, ...]:
+    standing, end = state.standing, term_end(customer, state)
+    at = standing.as_of if standing else now
+    return (
+        Fact(name="status", value=customer.status, source="Salesforce", as_of=customer.as_of),
+        Fact(name="customer since", value=state.since.isoformat() if state.since else None, source="Salesforce", as_of=customer.as_of),
+        Fact(name="renewal date", value=end.isoformat() if end else None, source="Salesforce", as_of=customer.as_of),
+        Fact(
+            name="deployed on",
+            value=customer.deployed_on.isoformat() if customer.deployed_on else None,
+            source="Salesforce",
+            as_of=customer.as_of,
+        ),
+        Fact(name="usage score", value=standing.usage_score if standing else None, source="warehouse", as_of=at),
+        Fact(name="MAU/seats", value=standing.mau_seats if standing else None, source="warehouse", as_of=at),
+    )
+
+
+# --- when it must be looked at -------------------------------------------------------------------------------------------------------
+
+
+def agenda(policy: AccountPolicy, customer: Customer, state: AccountState) -> list[AccountMoment]:
+    """Every day ahead on which something may change by itself, in order; ahead of the last look (``seen_at``)."""
+    cycle, red, since, end = policy.lifecycle, policy.red, state.since, term_end(customer, state)
+    days: dict[date, list[str]] = {}
+
+    def on(start: date | None, later: int, what: str) -> None:
+        if start is not None:
+            days.setdefault(start + timedelta(days=later), []).append(what)
+
+    on(since, 0, "the contract begins")
+    on(since, policy.get_well.low_utilization_tenure_days, "is the utilization low?")
+    on(since, cycle.onboarding_days, "the onboarding phase ends")
+    if not state.goal:
+        on(customer.deployed_on, cycle.goal_after_implementation_days, "is the onboarding goal reached?")
+    if customer.deployed_on is None:
+        on(since, red.not_deployed_days + 1, "not deployed in time: red")
+    on(customer.last_activity_on, red.no_contact_days, "no interaction for so long: red")
+    on(end, -policy.renewal.early_review_days, "the renewal begins")
+    on(end, -policy.renewal.process_days, "the stage becomes renewing")
+    moments = [AccountMoment(at=hours_of(policy.office, day)[0], what="; ".join(what)) for day, what in sorted(days.items())]
+    return [moment for moment in moments if state.seen_at is None or moment.at > state.seen_at]
