@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from activities.accounts import Accounts
 from activities.github import GitHub
 from activities.instance import Instance
 from activities.ledger import Ledger
@@ -17,9 +18,11 @@ from activities.pool import Pool
 from activities.registry import Registry
 from activities.salesforce import Salesforce
 from activities.settings import Settings
+from activities.sheets import Sheets
 from activities.signup import SigningUp, SignUp
 from activities.slack import Slack
 from activities.vault import Vault
+from activities.vitally import Vitally
 from domain.acts import Receipts
 
 
@@ -33,8 +36,9 @@ def activities(settings: Settings, ledger: Ledger, sign_up: SignUp) -> Iterator[
     instances = Instance(settings, ledger, vault)
     licensing = Licensing(settings, ledger, vault)
     pagerduty = PagerDuty(settings, ledger)
-    registry, pool = Registry(ledger), Pool(ledger)
+    registry, pool, accounts = Registry(ledger), Pool(ledger), Accounts(ledger)
     mailer = Mailer(settings, ledger)
+    vitally, sheets = Vitally(settings, ledger), Sheets(settings, ledger)
     systems: dict[str, Callable[[Any], Receipts]] = {
         "slack": slack.slack,
         "github": github.github,
@@ -43,9 +47,11 @@ def activities(settings: Settings, ledger: Ledger, sign_up: SignUp) -> Iterator[
         "licensing": licensing.licensing,
         "pagerduty": pagerduty.pagerduty,
         "mail": mailer.mail,
+        "vitally": vitally.vitally,
+        "sheets": sheets.sheets,
     }
     moments = Moments(systems)
-    clients = (moments, github, salesforce, instances, licensing, pagerduty)
+    clients = (moments, github, salesforce, instances, licensing, pagerduty, vitally, sheets)
     made: list[Callable[..., Any]] = [
         slack.slack,
         github.github,
@@ -58,12 +64,17 @@ def activities(settings: Settings, ledger: Ledger, sign_up: SignUp) -> Iterator[
         licensing.licensing,
         pagerduty.pagerduty,
         mailer.mail,
+        vitally.vitally,
+        vitally.write_scores,
+        sheets.sheets,
         moments.moment,
         registry.claim,
         registry.owners,
         registry.registry,
         pool.pool_level,
         pool.pool_change,
+        accounts.account,
+        accounts.keep_renewal_row,
         SigningUp(sign_up).sign_up,
     ]
     try:

@@ -26,6 +26,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import httpx
+import requests
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -88,6 +89,17 @@ def from_httpx(system: str, error: httpx.HTTPError) -> ApplicationError:
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol):
         return unreachable(system, text)
     return unsure(system, text)
+
+
+def from_requests(system: str, error: requests.RequestException) -> ApplicationError:
+    """The error for a request of requests that got no answer."""
+    # urllib3 keeps in the reason whether a connection was ever made.
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    never = type(reason).__name__ in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
+    if isinstance(error, requests.ConnectTimeout):
+        return unreachable(system, "no connection in time")
+    text = f"{type(error).__name__}: {error}"
+    return unreachable(system, text) if never else unsure(system, text)
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:

@@ -24,8 +24,10 @@ from domain.acts import (
     PagerBatch,
     Receipts,
     SalesforceBatch,
+    SheetsBatch,
     SlackBatch,
     Together,
+    VitallyBatch,
 )
 
 #: Seconds that a system may take before the others go on without it.
@@ -41,6 +43,8 @@ BATCHES: Mapping[str, type[Batch[Any]]] = {
     "licensing": LicenseBatch,
     "pagerduty": PagerBatch,
     "mail": MailBatch,
+    "vitally": VitallyBatch,
+    "sheets": SheetsBatch,
 }
 
 

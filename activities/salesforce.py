@@ -26,7 +26,7 @@ from temporalio.exceptions import ApplicationError
 from activities import crm_customers
 from activities.crm_client import KEY, STAGE_1, SYSTEM, Crm, Record, SoapFault
 from activities.crm_customers import CustomerCopy
-from activities.errors import Step, forbidden, from_status, limited, refused, run_batch, translating, unreachable, unsure
+from activities.errors import Step, forbidden, from_requests, from_status, limited, refused, run_batch, translating, unsure
 from activities.ledger import EffectId, Ledger
 from activities.salesforce_accounts import CustomerRecords, field_names
 from activities.settings import Settings
@@ -363,13 +363,8 @@ def error_of(error: Exception) -> ApplicationError | None:
             return unsure(SYSTEM, str(error)) if error.code in RETRIED_CODES else refused(SYSTEM, str(error))
         case requests.HTTPError():
             return from_status(SYSTEM, error.response.status_code, "convertLead", error.response.headers)
-        case requests.ConnectTimeout():
-            return unreachable(SYSTEM, "no connection in time")
         case requests.RequestException():
-            reason = getattr(error.args[0], "reason", None) if error.args else None
-            text = f"{type(error).__name__}: {error}"
-            never = type(reason).__name__ in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
-            return unreachable(SYSTEM, text) if never else unsure(SYSTEM, text)
+            return from_requests(SYSTEM, error)
     return None
 
 

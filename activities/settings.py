@@ -92,6 +92,7 @@ class Settings(BaseSettings):
 
     vitally_url: str = _sandbox("/vitally")
     vitally_key: SecretStr = SecretStr("sandbox-vitally-key")
+    vitally_completed_status: str = "96d365ab-29b6-5b49-825b-992675d289d1"  # the API lists no project statuses: its id is read in the app
 
     sheets_url: str = _sandbox("/sheets")
     sheets_token: SecretStr = SecretStr("sandbox-sheets-token")

@@ -13,6 +13,7 @@ from temporalio.testing import ActivityEnvironment
 from activities import moment as module
 from activities.moment import Moments
 from domain.acts import Mail, Moment, Page, Post, Receipt, Receipts
+from domain.acts_accounts import KeepRow, SetTraits
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 ASKED = Moment(
@@ -44,6 +45,20 @@ def test_every_system_gets_its_own_acts_and_gives_its_own_receipts() -> None:
         "mail": ["mail.access"],
         "pagerduty": ["page.request"],
     }
+
+
+def test_a_moment_leaves_no_system_out() -> None:
+    assert set(module.BATCHES) == set(Moment.model_fields) - {"subject", "as_of"}
+    red = Moment(
+        subject="red-acme.com/00000000.1",
+        as_of=NOW,
+        vitally=(SetTraits(key="trait", account="acme.com", traits={"Account - Red Account?": True}),),
+        sheets=(KeepRow(key="row", row="acme.com", cells={"Status": "red"}),),
+    )
+    moments = Moments({"vitally": done, "sheets": done})
+    together = ActivityEnvironment().run(moments.moment, red)
+    moments.close()
+    assert {system: list(receipts.by_key) for system, receipts in together.done.items()} == {"vitally": ["trait"], "sheets": ["row"]}
 
 
 def test_a_system_that_refuses_is_left_with_its_reason_and_the_others_are_done() -> None:

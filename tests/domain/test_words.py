@@ -6,7 +6,8 @@ from typing import get_args
 
 import pytest
 
-from domain import acts
+from domain import acts, acts_accounts
+from domain.act import Act
 from domain.words import LONGEST, summary, words
 
 ACTS = [
@@ -15,19 +16,23 @@ ACTS = [
     *get_args(get_args(acts.SalesforceAct)[0]),
     *get_args(get_args(acts.InstanceAct)[0]),
     *get_args(get_args(acts.PagerAct)[0]),
-    acts.IssueKey,
+    *get_args(get_args(acts_accounts.VitallyAct)[0]),
+    *get_args(acts.LicenseAct),
+    acts_accounts.KeepRow,
     acts.Mail,
 ]
 
 
 @pytest.mark.parametrize("kind", ACTS, ids=lambda kind: kind.__name__)
-def test_every_act_has_words_of_its_own(kind: type[acts.Act]) -> None:
+def test_every_act_has_words_of_its_own(kind: type[Act]) -> None:
     sample = {
         "name": "n", "topic": "t", "channel": "c", "text": "t", "title": "t", "intro": "i", "fields": {"F": "v"}, "labels": (), "issue": 7,
         "field": "f", "value": "v", "reason": "completed", "workflow": "w.yml", "inputs": {}, "email": "e", "first_name": "f", "last_name": "l",
         "company": "c", "domain": "d", "source": "s", "status": "New", "owner": "o", "owner_name": "Ada", "opportunity": "o", "host": "h",
         "ttl_hours": 1, "share_ttl_hours": 1, "account": "a", "purpose": "trial", "tags": (), "seats": 5, "expires_at": "2026-01-01T00:00:00Z",
         "summary": "s", "page": "p", "template": "access", "to": "bo@acme.com",
+        "close_on": "2026-06-30", "amount": 9, "subscription": "L-1", "traits": {"T": 1}, "doc": "d", "lines": ("l",), "project": "p", "why": "w",
+        "row": "acme.com", "cells": {"Status": "red"},
     }  # fmt: skip
     known = {name: value for name, value in sample.items() if name in kind.model_fields}
     if "account" in known and kind is acts.ConvertLead:

@@ -1,0 +1,193 @@
+"""Google Sheets: the tracker of red accounts (B17), a table that people edit beside us, one row an account.
+
+A row is found by its ``Key`` column, wherever people have moved it, and only the cells of an act are written. A new row is written at the
+first free row's place rather than appended: appending again after a lost answer makes a second row, writing the same place again does not.
+
+Two workers that add rows at the same moment would both compute the same place, and the later one would overwrite the other's row. No
+answer of the API would show it, and looking afterwards is no help: whoever writes last sees their own row. So reading the table and
+writing to it is done in one :func:`activities.turns.turn` of the ledger, which all workers share. People need no turn: they fill in cells
+of rows that are there. If they move rows in the moment between our reading and our writing, the answer to the write shows another key;
+that is logged, and the act is tried again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import requests
+from google.auth.exceptions import GoogleAuthError, TransportError
+from google.auth.transport.requests import AuthorizedSession
+from google.oauth2.service_account import Credentials
+from gspread.exceptions import APIError
+from gspread.http_client import HTTPClient
+from gspread.utils import rowcol_to_a1
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import Step, forbidden, from_requests, from_status, limited, refused, retry_after, run_batch, unreachable, unsure
+from activities.ledger import BUSY_RETRY, EffectId, Ledger, NotDone
+from activities.settings import Settings
+from activities.turns import turn
+from domain.acts import Receipt, Receipts, SheetsBatch
+from domain.acts_accounts import KeepRow
+
+SYSTEM = "Sheets"
+KEY = "Key"
+SCOPE = "https://www.googleapis.com/auth/spreadsheets"
+TIMEOUT_SECONDS = (5.0, 20.0)  # to connect, to answer
+QUEUE_SECONDS = 15.0
+LIMIT_RETRY = timedelta(minutes=1)  # the quotas are counted by the minute, and no answer says when more comes
+_GOOGLE = "https://sheets.googleapis.com"
+
+
+class _Http(HTTPClient):
+    """gspread's client, sent to any address; it repeats nothing by itself."""
+
+    def __init__(self, url: str, session: requests.Session) -> None:
+        super().__init__(None, session)  # type: ignore[arg-type]
+        self._url = url.rstrip("/")
+        self.set_timeout(TIMEOUT_SECONDS)
+
+    def request(self, method: str, endpoint: str, *args: Any, **options: Any) -> requests.Response:
+        """Send one request. Raises ``APIError`` for an answer that is no success."""
+        return super().request(method, self._url + endpoint.removeprefix(_GOOGLE), *args, **options)
+
+
+class Sheets:
+    """The Sheets activity on the tracker that the settings name."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._client: _Http | None = None
+        self._making = threading.Lock()
+        self._queue = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.session.close()
+
+    @activity.defn(name="sheets")
+    def sheets(self, batch: SheetsBatch) -> Receipts:
+        """Write the tracker's rows, or bring them up to date; in the order of the batch, each at most once.
+
+        Safe to repeat: done acts are answered from the ledger, and a row that shows its cells already is not written again. Receipts: the
+        row's key, and ``row``, its place at that moment.
+        """
+        return run_batch(self._ledger, "sheets", batch, self._step, self._error)
+
+    def _step(self, act: KeepRow, _effect: EffectId) -> Step:
+        # It looks for the row itself, so there is nothing more to ask beforehand.
+        return Step("row.kept", f"tracker's row {act.row}: {', '.join(act.cells)}", lambda: self._keep(act))
+
+    def _keep(self, act: KeepRow) -> Receipt:
+        with self._turn():
+            header, *rows = self._read() or [[]]
+            columns = self._columns(header, act)
+            place = next((number for number, row in enumerate(rows, start=2) if _cell(row, columns[KEY]) == act.row), None)
+            wanted: dict[int, str] = {columns[name]: value for name, value in act.cells.items()} | {columns[KEY]: act.row}
+            if place is None:
+                place = len(rows) + 2
+                self._write(place, wanted, columns[KEY], act.row)
+            elif any(_cell(rows[place - 2], column) != value for column, value in wanted.items()):
+                # Not the key: if people move rows this moment, it must not become another row's.
+                self._write(place, {**wanted, columns[KEY]: None}, columns[KEY], act.row)
+        return Receipt(ref=act.row, data={"row": str(place)})
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The turn at the tracker. Threads of one worker wait for each other a while, rather than fail for it at once."""
+        if not self._queue.acquire(timeout=QUEUE_SECONDS):
+            raise NotDone("others write to the tracker; this act is tried again", type="TurnTaken", next_retry_delay=BUSY_RETRY)
+        try:
+            with turn(self._ledger, f"sheets {self._settings.sheets_tracker}"):
+                yield
+        finally:
+            self._queue.release()
+
+    def _columns(self, header: list[str], act: KeepRow) -> dict[str, int]:
+        """The places of the columns by their names, from 0."""
+        columns = {name.strip(): place for place, name in reversed(list(enumerate(header)))}
+        if missing := [name for name in (KEY, *act.cells) if name not in columns]:
+            named = ", ".join(repr(name) for name in missing)
+            where = f"the first row of worksheet {self._settings.sheets_worksheet!r} in {self._settings.sheets_tracker}"
+            raise refused(SYSTEM, f"{where} names no column {named}; add it there", kind="NoColumn")
+        return columns
+
+    def _read(self) -> list[list[str]]:
+        """All rows as they are seen, the header first."""
+        answer = self._http().values_get(self._settings.sheets_tracker, self._worksheet())
+        return [[str(cell) for cell in row] for row in answer.get("values", [])]
+
+    def _write(self, place: int, wanted: Mapping[int, str | None], key_column: int, key: str) -> None:
+        """Write cells of one row in one request; a cell that is None stays as it is."""
+        first, last = min(wanted), max(wanted)
+        cells = [wanted.get(column) for column in range(first, last + 1)]
+        where = f"{self._worksheet()}!{rowcol_to_a1(place, first + 1)}:{rowcol_to_a1(place, last + 1)}"
+        # RAW: a text that begins with = stays a text, and a date is not read by the rules of somebody's locale.
+        how: dict[str, Any] = {"valueInputOption": "RAW", "includeValuesInResponse": "true"}
+        answer = self._http().values_update(self._settings.sheets_tracker, where, params=how, body={"values": [cells]})
+        written = answer.get("updatedData", {}).get("values", [[]])
+        if (found := _cell(written[0], key_column - first)) != key:
+            activity.logger.warning("row %d of the tracker was moved while it was written: %r is there now", place, found)
+            raise unsure(SYSTEM, f"row {place} is {found!r} now, not {key!r}: somebody moved rows meanwhile; look at that row's cells")
+
+    def _worksheet(self) -> str:
+        return "'" + self._settings.sheets_worksheet.replace("'", "''") + "'"
+
+    # --- The client ---------------------------------------------------------------------------------------------------------
+
+    def _http(self) -> _Http:
+        """The client that all threads share, made at first use: a service account's file goes before a token."""
+        with self._making:
+            if self._client is None:
+                self._client = _Http(self._settings.sheets_url, self._session())
+            return self._client
+
+    def _session(self) -> requests.Session:
+        if (path := self._settings.sheets_credentials) is not None:
+            try:
+                account = Credentials.from_service_account_file(str(path), scopes=[SCOPE])  # type: ignore[no-untyped-call]
+            except (OSError, ValueError) as error:
+                raise forbidden(SYSTEM, f"TENURE_SHEETS_CREDENTIALS names {path}, which is no service account's key: {error}") from None
+            authorized: requests.Session = AuthorizedSession(account)  # type: ignore[no-untyped-call]
+            return authorized
+        session = requests.Session()
+        session.headers["Authorization"] = f"Bearer {self._settings.sheets_token.get_secret_value()}"
+        return session
+
+    def _error(self, error: Exception) -> ApplicationError | None:
+        """A Sheets client's exception in Temporal's terms."""
+        tracker, worksheet = self._settings.sheets_tracker, self._settings.sheets_worksheet
+        match error:
+            case APIError():
+                status, said = error.response.status_code, str(error.error.get("message", ""))[:300]
+                if status == 429 or (status == 403 and "quota" in said.lower()):
+                    return limited(SYSTEM, said, max(retry_after(error.response.headers) or LIMIT_RETRY, LIMIT_RETRY))
+                if status == 403:
+                    return forbidden(SYSTEM, f"{said} (share the spreadsheet {tracker} with it, to edit)")
+                if status == 404:
+                    return refused(SYSTEM, f"there is no spreadsheet {tracker}; set TENURE_SHEETS_TRACKER to its id", kind="NotFound")
+                if status == 400 and "Unable to parse range" in said:
+                    return refused(
+                        SYSTEM, f"{tracker} has no worksheet {worksheet!r}; add it, or set TENURE_SHEETS_WORKSHEET", kind="NotFound"
+                    )
+                if status == 400 and "exceeds grid limits" in said:
+                    return refused(SYSTEM, f"worksheet {worksheet!r} of {tracker} is full: {said}; add rows at its end", kind="Full")
+                return from_status(SYSTEM, status, said, error.response.headers)
+            case TransportError():  # while the token was fetched: nothing was asked of the sheet yet
+                return unreachable(SYSTEM, str(error))
+            case GoogleAuthError():
+                return forbidden(SYSTEM, f"{type(error).__name__}: {error}")
+            case requests.RequestException():
+                return from_requests(SYSTEM, error)
+        return None
+
+
+def _cell(row: list[str], column: int) -> str:
+    return row[column] if column < len(row) else ""
