@@ -94,7 +94,7 @@ class GitHub:
 
     @activity.defn(name="github_issue")
     def issue(self, ask: AskIssue) -> IssueState:
-        """Read an issue: labels, state, and the host that the Cloud team named once its label says that the instance is ready."""
+        """Read an issue: labels, state with its reason, and the host that the Cloud team named once its label says that it is ready."""
         with translating(self._error):
             issue = self._repo().get_issue(ask.issue)
             labels = tuple(label.name for label in issue.labels)
@@ -104,7 +104,8 @@ class GitHub:
                     if named := _READY.search(comment.body or ""):
                         host = named.group(1).lower().strip(".-")
             state = "closed" if issue.state == "closed" else "open"
-            return IssueState.model_validate({"number": ask.issue, "labels": labels, "state": state, "host": host})
+            reason = issue.state_reason or ""
+            return IssueState.model_validate({"number": ask.issue, "labels": labels, "state": state, "host": host, "reason": reason})
 
     @activity.defn(name="github_runs")
     def runs(self, ask: AskRuns) -> RunStates:

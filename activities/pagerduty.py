@@ -69,14 +69,18 @@ class PagerDuty:
 
     @activity.defn(name="pagerduty")
     def pagerduty(self, batch: PagerBatch) -> Receipts:
-        """Page, or resolve pages. Safe to repeat by the ``dedup_key``, which is the effect's name."""
+        """Page, or resolve pages. Safe to repeat by the ``dedup_key``, which is the effect's name.
+
+        A page to resolve is named by its key, or by its whole name when another subject made it.
+        """
         return run_batch(self._ledger, "pagerduty", batch, self._step, _translate)
 
     def _step(self, act: PagerAct, effect: EffectId) -> Step:
         if isinstance(act, Page):
             key = dedup_key(effect)
             return Step("page.sent", act.summary, lambda: self._page(act, key))
-        key = dedup_key(EffectId(effect.subject, act.page))
+        subject, _, own = act.page.rpartition("/")
+        key = dedup_key(EffectId(subject or effect.subject, own))
         return Step("page.resolved", f"the page {act.page} is resolved", lambda: Receipt(ref=self._client.resolve(key)))
 
     def _page(self, act: Page, key: str) -> Receipt:

@@ -110,6 +110,7 @@ class IssueState(Value):
     labels: tuple[str, ...]
     state: Literal["open", "closed"]
     host: str = ""
+    reason: str = ""
 
 
 # --- Salesforce ------------------------------------------------------------------------------------------------------------------

@@ -161,6 +161,7 @@ class IssueEvent(Message):
     labels: tuple[str, ...] = ()
     state: Literal["open", "closed"] = "open"
     host: str = ""
+    reason: str = ""
 
 
 class JoinInput(Message):

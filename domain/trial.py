@@ -71,6 +71,7 @@ class TrialState(State):
     request_issue: int = 0
     issues: dict[str, int] = {}
     closed_issues: list[int] = []
+    declined_issues: list[int] = []
     provisioning_failed: str = ""
     ready_host: str = ""
     labelled_ready: bool = False

@@ -24,13 +24,17 @@ class AskPool(Message):
 
 
 class PoolLevel(Message):
-    """``warm`` are ready, ``pending`` are being made, ``live`` are customers'; ``cap_left`` more may be made."""
+    """``warm`` are ready, ``pending`` are being made, ``live`` are customers'; ``cap_left`` more may be made.
+
+    ``page`` names the page that is open because the pool is below its floor.
+    """
 
     warm: int
     pending: int
     live: int
     cap_left: int
     pending_hosts: tuple[str, ...] = ()
+    page: str = ""
 
 
 class PoolChange(Message):

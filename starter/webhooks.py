@@ -52,6 +52,7 @@ class _Issue(Message):
     number: int
     body: str | None = None
     state: Literal["open", "closed"] = "open"
+    state_reason: str | None = Field(default=None, max_length=100)
     labels: tuple[_Label, ...] = ()
 
 
@@ -98,6 +99,7 @@ def event_of(payload: _Payload) -> IssueEvent:
         action="commented" if comment else payload.action,
         labels=tuple(label.name for label in payload.issue.labels),
         state=payload.issue.state,
+        reason=payload.issue.state_reason or "",
         host=host_of(comment.body or "") if comment and payload.action != "deleted" else "",
     )
 

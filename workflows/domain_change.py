@@ -13,7 +13,7 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from domain import ladder
+    from domain import closing, ladder
     from domain.acts import Mail, Post, RaiseIssue, RegistryAnswer, RegistryChange
     from domain.messages import DomainChangeInput, IssueEvent
     from domain.people import Owners, Role
@@ -35,6 +35,7 @@ class DomainChange(Asked):
         """State only; no commands."""
         self.input = input
         self.closed: list[int] = []
+        self.declined: list[int] = []
         self._begin(Process(input.policy, [], input.alerts_channel), host=input.host, new_host=input.new_host)
         self.owners = Owners(ce=input.ce, ae=input.ae)
         self.p.owner = ladder.email(self.owners, Role.CE)
@@ -67,8 +68,13 @@ class DomainChange(Asked):
         """The issue changed, says the webhook."""
         with inbox.noting(self.notes, "issue_event", raw):
             event = inbox.parsed(IssueEvent, raw)
-            if event.state == "closed":
-                self.closed.append(event.issue)
+            self._closed(event.issue, event.state, event.reason)
+
+    def _closed(self, number: int, state: str, reason: str) -> None:
+        if closing.is_done(state, reason):
+            self.closed.append(number)
+        if closing.is_declined(state, reason):
+            self.declined.append(number)
 
     # --- the steps ---------------------------------------------------------------------------------------------------------------------
 
@@ -96,7 +102,7 @@ class DomainChange(Asked):
         return self._said("slack.domain_change", text)
 
     async def _not_moved(self) -> str:
-        """Raise the issue and wait until the Cloud team has closed it, or says here what became of it; returns why it was not moved."""
+        """Raise the issue and wait until the Cloud team has closed it as done, or says here what became of it; returns why it was not moved."""
         i, p = self.input, self.p
         p.stage = "moving"
         raised = await p.effects.github(
@@ -111,12 +117,21 @@ class DomainChange(Asked):
         number = int(raised.of("domain_change").ref or 0)
         task = p.desk.open(self._move(number), i.channel)
         p.spawn(p.effects.slack(card(task)))
+        told = False
+
+        def heard() -> bool:
+            return not task.is_open or number in self.closed or (number in self.declined and not told)
+
         while task.is_open and number not in self.closed:
             poll = workflow.now() + timedelta(hours=i.policy.provisioning.poll_hours)
-            if not await p.wait(lambda: not task.is_open or number in self.closed, until=poll, summary=f"until #{number} is closed"):
-                issue = await p.effects.issue(number) if number else None
-                if issue and issue.state == "closed":
-                    self.closed.append(number)
+            if not await p.wait(heard, until=poll, summary=f"until #{number} is closed"):
+                found = await p.effects.issue(number) if number else None
+                if found:
+                    self._closed(number, found.state, found.reason)
+            if number in self.declined and not told and task.is_open:
+                told = True
+                text = f"#{number} was closed, but not as done: say here whether {i.host} is moved, or cannot be."
+                p.spawn(p.effects.slack(self._said("slack.move.declined", text)))
         p.desk.withdraw("move", f"#{number} is closed")
         if task.answer and task.answer.choice == "failed":
             return task.answer.note or "the Cloud team could not move it"

@@ -10,7 +10,7 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from domain import upkeep
-    from domain.acts import Dispatch, IssueKey, Page, Post
+    from domain.acts import Dispatch, IssueKey, Page, Post, ResolvePage
     from domain.policy import Policy
     from domain.upkeep import AccountSync, AskPool, AskRuns, PoolChange, PoolLevel, RunStates, UpkeepInput
     from workflows.asked import Asked
@@ -77,21 +77,26 @@ class RefillPool(Upkeep):
         level = await p.effects.local("pool_level", AskPool(cap=cap), PoolLevel, "how many warm instances are left")
         new = upkeep.missing(input.policy, level.warm + level.pending, level.cap_left, str(workflow.uuid4()))
         hosts = [*level.pending_hosts, *new]
-        self._alarm(input, level, len(hosts))
+        page = self._alarm(input, level, len(hosts))
         if hosts:
             await self._make(p, input, hosts)
         await p.settle()
-        return await p.effects.local("pool_level", AskPool(cap=cap), PoolLevel, "how many warm instances there are now")
+        level = await p.effects.local("pool_level", AskPool(cap=cap), PoolLevel, "how many warm instances there are now")
+        if page and level.warm >= input.policy.pool.floor and workflow.patched("page-of-the-floor-resolved"):
+            await p.effects.pagerduty(ResolvePage(key="page.filled", page=page))
+            page = ""
+        return level.model_copy(update={"page": page})
 
-    def _alarm(self, input: UpkeepInput, level: PoolLevel, asked: int) -> None:
-        """Below the floor the Cloud team is paged, once until the pool has been above it again."""
+    def _alarm(self, input: UpkeepInput, level: PoolLevel, asked: int) -> str:
+        """Below the floor the Cloud team is paged, once until the pool has been above it again. Returns the page that is open."""
         p, floor = self.p, input.policy.pool.floor
         before: PoolLevel | None = workflow.get_last_completion_result(PoolLevel)
         if level.warm >= floor or (before is not None and before.warm < floor):
-            return
+            return before.page if before is not None else ""
         alarm = f"Only {level.warm} warm instances are left (floor {floor}); {asked} more are asked for."
         p.spawn(p.effects.slack(Post(key="slack.floor", channel=input.alerts_channel, text=":rotating_light: " + alarm)))
         p.spawn(p.effects.pagerduty(Page(key="page.floor", summary=alarm, severity="error")))
+        return f"{p.effects.subject}/page.floor"
 
     async def _make(self, p: Process[Policy], input: UpkeepInput, hosts: list[str]) -> None:
         for host in hosts:

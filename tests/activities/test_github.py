@@ -157,6 +157,14 @@ def test_the_host_is_read_once_the_label_says_ready(github: GitHub, sandbox: San
     assert state.state == "open"
 
 
+def test_an_issue_says_why_it_was_closed(github: GitHub, sandbox: SandboxServer) -> None:
+    github.github(batch(RAISE))
+    store, repo = hub(sandbox)
+    assert (github.issue(AskIssue(issue=1)).state, github.issue(AskIssue(issue=1)).reason) == ("open", "")
+    store.edit_issue(repo, store.issue(repo, 1), CLOUD, {"state": "closed", "state_reason": "not_planned"})
+    assert (github.issue(AskIssue(issue=1)).state, github.issue(AskIssue(issue=1)).reason) == ("closed", "not_planned")
+
+
 async def test_runs_say_which_requests_are_completed(github: GitHub, sandbox: SandboxServer) -> None:
     other = Dispatch(key="host-10", workflow="create-instance.yml", inputs={"host": "src-10.cloud.tenure.example"})
     async with httpx.AsyncClient() as client:

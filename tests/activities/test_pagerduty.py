@@ -43,6 +43,14 @@ def test_a_page_and_its_end(pages: PagerDuty, sandbox: SandboxServer) -> None:
     assert effects(sandbox) == ["incident.triggered", "incident.resolved"]
 
 
+def test_a_page_of_another_subject_is_resolved_by_its_whole_name(pages: PagerDuty, sandbox: SandboxServer) -> None:
+    pages.pagerduty(batch(PAGE))
+    later = batch(ResolvePage(key="made-at-last", page=f"{SUBJECT}/late-instance")).model_copy(update={"subject": "pool/99999999.1"})
+    pages.pagerduty(later)
+    [incident] = sandbox.world.services["pagerduty"].incidents
+    assert incident.status == "resolved"
+
+
 @pytest.mark.parametrize("kind", ["cut_after", "cut_before"])
 def test_a_page_whose_answer_was_lost_is_one_page(pages: PagerDuty, sandbox: SandboxServer, kind: str) -> None:
     sandbox.world.faults.append(Fault("pagerduty", kind))  # type: ignore[arg-type]

@@ -105,6 +105,12 @@ async def test_a_closed_issue_is_told_whatever_its_labels(site: Site) -> None:
     assert event == IssueEvent(issue=7, action="closed", state="closed")
 
 
+async def test_why_an_issue_was_closed_is_told(site: Site) -> None:
+    await deliver(site, payload("closed", issue=issue(state="closed", state_reason="not_planned")))
+    ((_, event),) = site.tenure.of("issue_event")
+    assert event.reason == "not_planned"
+
+
 OPEN = [{"name": "mi"}, {"name": "team/cloud"}]
 NAMING = {"comment": {"body": "Instance ready: https://acme.cloud.tenure.example"}}
 

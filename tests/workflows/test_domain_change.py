@@ -136,6 +136,28 @@ async def test_the_cloud_team_cannot_move_it(play: Play) -> None:
     assert owned.host == host
 
 
+async def test_a_move_that_is_declined_has_not_happened(play: Play) -> None:
+    """The issue is closed as not planned: everybody hears of it once, polling too, and somebody must say what became of it."""
+    play.cloud("off")
+    domain, host, new_host, change = await asked(play)
+    await play.answer(change, "consent", "agreed", by="ce-ada@tenure.example")
+    await play.task(change, "move")
+    hub = play.sandbox.world.services["github"].hub
+    repo = hub.repo(*play.settings.github_repo.split("/"))
+    issue = repo.issues[await play.issue_of(change, "domain_change")]
+    hub.edit_issue(repo, issue, "cloud", {"state": "closed", "state_reason": "not_planned"})
+    await play.skip(change, hours=4.1)
+    await play.did(change, "slack: slack.move.declined")
+    await play.skip(change, hours=4.1)
+    assert [task.kind for task in await play.tasks(change)] == ["move"]
+    assert (await play.status(domain)).host == host
+    await play.answer(change, "move", "done", by=CLOUD)
+    await play.answer(change, "verify", "verified", by="ce-ada@tenure.example")
+    assert await play.ended(change) == "moved"
+    assert [key for day in play.effects(change).values() for key in day].count("slack: slack.move.declined") == 1
+    await moved_to(play, domain, new_host)
+
+
 async def test_the_trial_ended_meanwhile(play: Play) -> None:
     """Moved by hand after the trial was torn down: the registry has no such instance, and the change ends without a failure."""
     domain, _, _, change = await asked(play)

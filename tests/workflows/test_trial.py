@@ -558,6 +558,31 @@ async def test_a16_a18_terminated_at_once_with_feedback_and_a_signup_while_it_is
     assert sorted(first_life) == sorted([effect.partition(": ")[2] for effect in (*day_0(host), *TORN_DOWN, "mail: mail.feedback")])
 
 
+async def test_a16_a_teardown_that_is_declined_leaves_the_instance_standing(play: Play) -> None:
+    """A16: the Cloud team closes the issue as not planned: told once, by webhook or by polling, and the trial waits until it is done."""
+    domain, host = await prequalified(play)
+    play.cloud("off")
+    await play.update(domain, "terminate", {"by": "ce-ada@tenure.example"})
+    issue = await play.issue(domain, "teardown")
+    hub = play.sandbox.world.services["github"].hub
+    repo = hub.repo(*play.settings.github_repo.split("/"))
+    hub.edit_issue(repo, issue, "cloud", {"state": "closed", "state_reason": "not_planned"})
+    event = {"issue": issue.number, "action": "closed", "state": "closed", "reason": "not_planned"}
+    await play.signal(domain, "issue_event", event)
+    await play.did(domain, "slack: slack.teardown.declined")
+    await play.signal(domain, "issue_event", event)
+    await play.skip(domain, days=play.policy.termination.poll_days + 0.1)  # polling hears the same
+    assert [task.kind for task in await play.tasks(domain)] == ["teardown"]
+    assert (await play.status(domain)).stage == "teardown"
+    assert f"#{issue.number} was closed, but not as done: {host} still stands" in play.said("slack.teardown.declined", f"trial-{domain}")
+    assert play.registry.instance_of(domain) is not None
+    hub.edit_issue(repo, issue, "cloud", {"state": "open"})
+    hub.edit_issue(repo, issue, "cloud", {"state": "closed", "state_reason": "completed"})
+    await play.skip(domain, days=play.policy.termination.poll_days + 0.1)
+    assert (await play.ended(domain))["end"] == "terminated"
+    assert play.registry.instance_of(domain) is None
+
+
 # --- the race of day 15: whoever comes first wins -----------------------------------------------------------------------------------
 
 

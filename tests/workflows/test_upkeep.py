@@ -107,7 +107,7 @@ async def settled(play: Play, round_: str) -> PoolLevel:
 
 
 async def test_an_empty_pool_is_filled_and_alarms(play: Play) -> None:
-    """A25: up to the target of 4; below the floor of 2 the alerts channel and the Cloud team hear of it."""
+    """A25: up to the target of 4; below the floor of 2 the alerts channel and the Cloud team hear of it, until it is filled."""
     cloud(play)
     round_, level = await refill(play)
     assert (level.warm, level.pending, level.live) == (4, 0, 0)
@@ -118,6 +118,7 @@ async def test_an_empty_pool_is_filled_and_alarms(play: Play) -> None:
             [
                 *(f"github: warm.{host}" for host in hosts),
                 "pagerduty: page.floor",
+                "pagerduty: page.filled",
                 *(f"registry: expected:{host}" for host in hosts),
                 *(f"registry: ready:{host}" for host in hosts),
                 "slack: slack.floor",
@@ -125,6 +126,7 @@ async def test_an_empty_pool_is_filled_and_alarms(play: Play) -> None:
         )
     }
     assert "Only 0 warm instances" in play.said("slack.floor", round_)
+    assert open_incidents(play) == []
 
 
 async def test_above_the_floor_it_is_filled_in_silence(play: Play) -> None:
@@ -196,6 +198,11 @@ async def test_a_dispatch_that_is_refused_is_mended_or_skipped(play: Play) -> No
     assert "by hand" in play.said("slack.by_hand", round_)
 
 
+def open_incidents(play: Play) -> list[str]:
+    """What PagerDuty still rings for."""
+    return [each.summary for each in play.sandbox.world.services["pagerduty"].incidents if each.status != "resolved"]
+
+
 async def scheduled(play: Play, workflow: str, times: int, between: Callable[[], None] = lambda: None) -> list[list[str]]:
     """What each round of a schedule did that is triggered so often, each round after the one before has ended."""
     name = f"upkeep-{workflow}-{uuid.uuid4().hex[:6]}"
@@ -224,6 +231,21 @@ async def test_the_alarm_is_raised_once_until_the_pool_was_above_its_floor(play:
     play.set(cloud__instance_cap=3)
     play.taken(3)
     assert await scheduled(play, "RefillPool", 3) == [["pagerduty: page.floor", "slack: slack.floor"], [], []]
+    assert len(open_incidents(play)) == 1
+
+
+async def test_the_page_is_resolved_by_the_round_that_finds_the_pool_filled(play: Play) -> None:
+    """Nothing could be made, and the Cloud team made two by hand: the page of an earlier round ends, once."""
+    play.set(cloud__instance_cap=3)
+    play.taken(3)
+    made = iter([["src-a"], ["src-b"], [], []])
+
+    def by_hand() -> None:
+        play.warm(*next(made))
+
+    rounds = await scheduled(play, "RefillPool", 4, by_hand)
+    assert rounds == [["pagerduty: page.floor", "slack: slack.floor"], [], ["pagerduty: page.filled"], []]
+    assert open_incidents(play) == []
 
 
 # --- the copy of the CRM -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from functools import partial
 from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
-from domain import ladder
+from domain import closing, ladder
 from domain.acts import (
     FillField,
     Page,
@@ -195,15 +195,23 @@ async def _ask_for_ce(t: TrialProcess, number: int) -> None:
 
 
 def issue_event(t: TrialProcess, event: IssueEvent) -> None:
-    """What an issue's webhook means for the trial: ready, or closed."""
+    """What an issue's webhook means for the trial: ready, done, or declined."""
     s = t.state
     if event.issue == s.request_issue and READY in event.labels and not s.ready_host:
         if event.host:
             s.ready_host = trusted(t, event.host)
         else:
             s.labelled_ready = True
-    if event.state == "closed" and event.issue not in s.closed_issues:
-        s.closed_issues = [*s.closed_issues, event.issue]
+    note_closing(t, event.issue, event.state, event.reason)
+
+
+def note_closing(t: TrialProcess, number: int, state: str, reason: str) -> None:
+    """Note that an issue is closed, if it is: what it asks was done, or will not be."""
+    s = t.state
+    if closing.is_done(state, reason) and number not in s.closed_issues:
+        s.closed_issues = [*s.closed_issues, number]
+    if closing.is_declined(state, reason) and number not in s.declined_issues:
+        s.declined_issues = [*s.declined_issues, number]
 
 
 def trusted(t: TrialProcess, host: str) -> str:

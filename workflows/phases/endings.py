@@ -22,7 +22,7 @@ from domain.people import Role
 from domain.task import Choice, TaskSpec
 from domain.trial import End, Stage, Verdict
 from workflows.desk import card
-from workflows.phases import changes, intake, room
+from workflows.phases import building, changes, intake, room
 from workflows.trial_process import TrialProcess
 
 
@@ -154,7 +154,7 @@ async def terminate(t: TrialProcess, verdict: Verdict) -> End:
 
 
 async def _torn_down(t: TrialProcess, number: int, why: str) -> None:
-    """Until the Cloud team has closed the issue, or says here that it is done."""
+    """Until the Cloud team has closed the issue as done, or says here that it is. One that it declines leaves the instance standing."""
     s = t.state
     due = add_working_days(t.policy.office, workflow.now(), t.policy.termination.teardown_working_days)
     manager = ladder.email(s.owners, Role.CE_MANAGER)
@@ -173,12 +173,21 @@ async def _torn_down(t: TrialProcess, number: int, why: str) -> None:
     t.spawn(
         t.effects.slack(t.said("slack.terminating", f"The trial ends: {why} Teardown: #{number}.", s.owners.ce), card(task, t.talk()[1]))
     )
+    told = False
+
+    def heard() -> bool:
+        return not task.is_open or number in s.closed_issues or (number in s.declined_issues and not told)
+
     while task.is_open and number not in s.closed_issues:
         poll = workflow.now() + timedelta(days=t.policy.termination.poll_days)
-        if not await t.wait(lambda: not task.is_open or number in s.closed_issues, until=poll, summary=f"until {s.host} is torn down"):
+        if not await t.wait(heard, until=poll, summary=f"until {s.host} is torn down"):
             issue = await t.effects.issue(number) if number else None
-            if issue and issue.state == "closed":
-                s.closed_issues = [*s.closed_issues, number]
+            if issue:
+                building.note_closing(t, number, issue.state, issue.reason)
+        if number in s.declined_issues and not told and task.is_open:
+            told = True
+            text = f"#{number} was closed, but not as done: {s.host} still stands. Reopen it, or say here when the instance is gone."
+            t.spawn(t.effects.slack(t.said("slack.teardown.declined", text, s.owners.ce)))
     t.desk.withdraw("teardown", f"{s.host} is gone")
 
 

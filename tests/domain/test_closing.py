@@ -1,0 +1,22 @@
+"""What the closing of an issue means."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain import closing
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "done", "declined"),
+    [
+        ("open", "", False, False),
+        ("open", "reopened", False, False),
+        ("closed", "completed", True, False),
+        ("closed", "", True, False),
+        ("closed", "not_planned", False, True),
+        ("closed", "duplicate", False, True),
+    ],
+)
+def test_done_or_declined(state: str, reason: str, done: bool, declined: bool) -> None:
+    assert (closing.is_done(state, reason), closing.is_declined(state, reason)) == (done, declined)
