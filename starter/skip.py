@@ -71,7 +71,8 @@ async def require_local(client: Client, cluster: str | None) -> None:
 async def skip(client: Client, workflow_id: str, length: timedelta) -> Skipped:
     """Move the running workflow's clock on by ``length`` and wait until what fell due on the way has been done."""
     handle: WorkflowHandle[object, object] = client.get_workflow_handle(workflow_id)
-    skipper = TimeSkipper(client, config=TimeSkippingConfig(max_session_skip_count=MOST_JUMPS))
+    # What begins during the skip stands still at its starter's time: it would run on through all its days otherwise.
+    skipper = TimeSkipper(client, config=TimeSkippingConfig(max_session_skip_count=MOST_JUMPS, disable_propagation=True))
     try:
         description = await handle.describe()
         if description.status is not WorkflowExecutionStatus.RUNNING:

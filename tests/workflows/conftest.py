@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
+from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.all import activities
@@ -33,6 +33,7 @@ FLAGS = {
     "frontend.WorkflowTimeSkippingEnabled": "true",
     "history.timerProcessorMaxTimeShift": '"1ms"',
     "system.forceSearchAttributesCacheRefreshOnRead": "true",
+    "limit.historyCount.suggestContinueAsNew": "200",
     "matching.numTaskqueueReadPartitions": "1",
     "matching.numTaskqueueWritePartitions": "1",
 }
@@ -43,6 +44,7 @@ async def env() -> AsyncIterator[WorkflowEnvironment]:
     keys: list[SearchAttributeKey[Any]] = [STAGE, OWNER, DUE_AT, DOMAIN, ACCOUNT, RATING, FORECAST, RENEWAL_QUARTER, ARR]
     flags = [part for key, value in FLAGS.items() for part in ("--dynamic-config-value", f"{key}={value}")]
     environment = await WorkflowEnvironment.start_time_skipping_v2(
+        ts_config=TimeSkippingConfig(disable_propagation=True),  # what begins during a skip stands still at its starter's time
         dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
         dev_server_extra_args=flags,
         dev_server_log_level="error",
