@@ -71,6 +71,21 @@ health_changes = Table(
     sqlite_autoincrement=True,
 )
 
+# What the hourly run saw of an account the last time, as short texts that are others when anything in them is: its traits (seen), its total
+# and colours (scored), what its processes act on (told). facts_at, score_at: since when a signal, or a write to Vitally, is outstanding.
+health_news = Table(
+    "health_news",
+    metadata,
+    Column("domain", String(253), primary_key=True),
+    Column("seen", String(64), nullable=False, default=""),
+    Column("scored", String(64), nullable=False, default=""),
+    Column("told", String(64), nullable=False, default=""),
+    Column("facts_at", Utc),
+    Column("score_at", Utc),
+    Index("health_news_facts", "facts_at", "domain"),
+    Index("health_news_scores", "score_at", "domain"),
+)
+
 # The renewals as the forecast and the lists read them (domain.account.RenewalRow), by workflow id.
 renewals = Table(
     "renewals",

@@ -118,7 +118,7 @@ class Accounts:
             if row is None:
                 return AccountView()
             standing = db.execute(select(health.c.standing).where(health.c.domain == domain)).scalar()
-            team = People.read(db).team(row._mapping)
+            team = People.read(db).team(row._asdict())
         return AccountView(customer=customer_of(row), team=team, standing=Standing.model_validate(standing) if standing else None)
 
     def customers(self, *, churned: bool = False) -> list[Customer]:
