@@ -13,6 +13,7 @@ from domain.calendar import day_of
 from domain.decision import Decision, Fact
 from domain.policy import AccountPolicy, CarriedAccountPolicy
 from domain.task import Answer, Choice, FieldSpec, Task
+from domain.words import counted
 
 Track = Literal["on_track", "at_risk", "off_track"]
 
@@ -182,7 +183,7 @@ def utilization(policy: AccountPolicy, since: date | None, standing: Standing | 
     if standing.was_at_target:
         return decided("decreased_usage", f"It was at the target in an earlier month, and fell below: {shown}.", "D15, C06", missing)
     if tenure is None or tenure < days:
-        rest = f"a customer for {days - tenure} days more" if tenure is not None else "the day on which they became a customer"
+        rest = f"a customer for {counted(days - tenure, 'more day')}" if tenure is not None else "the day on which they became a customer"
         return decided("onboarding", f"Below the target, and still onboarding: no project before day {days}. {shown}.", "C06", rest)
     return decided("low_utilization", f"Day {tenure} as a customer, and the target was never reached: {shown}.", "D17, C05", missing)
 

@@ -20,6 +20,7 @@ from domain.people import Role
 from domain.policy import AccountPolicy, CarriedAccountPolicy
 from domain.red import Criterion
 from domain.task import Task
+from domain.words import counted
 
 #: The trait that shows the stage in Vitally, and the template of the onboarding project (D9).
 TRAIT = "Lifecycle Stage"
@@ -161,15 +162,15 @@ def _stage(policy: AccountPolicy, customer: Customer, state: AccountState, today
     if state.lost:
         return Stage.CLOSED, "The renewal ended in full churn.", "a renewal that keeps a part"
     if since is None or since > today:
-        when = f"on {since}, in {(since - today).days} days" if since else "on a day that is not known"
+        when = f"on {since}, in {counted((since - today).days, 'day')}" if since else "on a day that is not known"
         return Stage.PROSPECT, f"The contract begins {when}; a hand-off takes {days.prospect_days} days.", "the contract's beginning"
     if end is not None and today >= end - timedelta(days=policy.renewal.process_days):
         left = (end - today).days
-        nearest = f"a renewal date {policy.renewal.process_days - left + 1} days later"
-        return Stage.RENEWING, f"The renewal date {end} is {left} days away: renewing pre-empts every other stage.", nearest
+        nearest = f"a renewal date {counted(policy.renewal.process_days - left + 1, 'day')} later"
+        return Stage.RENEWING, f"The renewal date {end} is {counted(left, 'day')} away: renewing pre-empts every other stage.", nearest
     if (tenure := (today - since).days) < days.onboarding_days:
         left = days.onboarding_days - tenure
-        return Stage.ONBOARDING, f"Day {tenure} of the first {days.onboarding_days} since the contract began.", f"{left} more days"
+        return Stage.ONBOARDING, f"Day {tenure} of the first {days.onboarding_days} since the contract began.", counted(left, "more day")
     return _by_targets(policy, state)
 
 
@@ -237,13 +238,19 @@ def renewal(policy: AccountPolicy, customer: Customer, state: AccountState, now:
     if end is None or customer.status != "customer" or state.lost:
         return decided("none", "There is no renewal date.", "a contract with an end")
     if state.renewal and state.renewal_on == end:
-        return decided("open", f"{state.renewal} runs.", "its end")
+        return decided("open", f"Its renewal runs: {state.renewal}.", "its end")
     left = (end - day_of(policy.office, now)).days
     if left > early:
         return decided(
-            "wait", f"The renewal date {end} is {left} days away, it begins {early} days ahead.", f"a date {left - early} days earlier"
+            "wait",
+            f"The renewal date {end} is {counted(left, 'day')} away, it begins {early} days ahead.",
+            f"a date {counted(left - early, 'day')} earlier",
         )
-    return decided("start", f"The renewal date {end} is {left} days away: its renewal begins.", f"a date {early - left + 1} days later")
+    return decided(
+        "start",
+        f"The renewal date {end} is {counted(left, 'day')} away: its renewal begins.",
+        f"a date {counted(early - left + 1, 'day')} later",
+    )
 
 
 def moved(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Decision | None:

@@ -15,6 +15,7 @@ from domain.get_well import Track
 from domain.people import Role
 from domain.policy import AccountPolicy, CarriedAccountPolicy
 from domain.task import Choice, FieldSpec, Task
+from domain.words import counted
 
 Source = Literal["automatic", "judgement", "vitally", "salesforce"]
 Criterion = Literal["not_deployed", "health", "no_contact", "decline"]
@@ -168,9 +169,9 @@ def findings(policy: AccountPolicy, customer: Customer, standing: Standing | Non
         Finding(
             name="decline",
             holds=None if standing is None else months >= enough,
-            says=f"search and code intelligence fell by {figures.decline_share:.0%} or more in {months} consecutive months",
+            says=f"search and code intelligence fell by {figures.decline_share:.0%} or more in {counted(months, 'consecutive month')}",
             undone_by="a month without such a decline",
-            nearest=f"{enough - months} more months with a decline of {figures.decline_share:.0%}" if standing else "",
+            nearest=f"{counted(enough - months, 'more month')} with a decline of {figures.decline_share:.0%}" if standing else "",
             room=(enough - months) / enough,
         )
     )
@@ -185,9 +186,9 @@ def _deployment(limit: int, customer: Customer, today: date) -> Finding:
     return Finding(
         name="not_deployed",
         holds=days > limit,
-        says=f"production not deployed {days} days after the signature",
+        says=f"production not deployed {counted(days, 'day')} after the signature",
         undone_by="a production deployment",
-        nearest=f"{limit + 1 - days} more days without a production deployment",
+        nearest=f"{counted(limit + 1 - days, 'more day')} without a production deployment",
         room=(limit + 1 - days) / (limit + 1),
     )
 
@@ -199,9 +200,9 @@ def _contact(limit: int, customer: Customer, today: date) -> Finding:
     return Finding(
         name="no_contact",
         holds=days >= limit,
-        says=f"no interaction for {days} days",
+        says=f"no interaction for {counted(days, 'day')}",
         undone_by="an interaction",
-        nearest=f"{limit - days} more days without an interaction",
+        nearest=f"{counted(limit - days, 'more day')} without an interaction",
         room=(limit - days) / limit,
     )
 

@@ -39,6 +39,11 @@ def summary(acts: Sequence[Act]) -> str:
     return said if len(said.encode()) <= LONGEST else said.encode()[: LONGEST - 3].decode(errors="ignore") + "…"
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things: ``1 day``, ``2 days``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def words(act: Act) -> str:
     """One act."""
     match act:
