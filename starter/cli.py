@@ -12,13 +12,13 @@ from typing import Annotated
 
 import typer
 
-from starter import cli_setup, cli_trials
+from starter import cli_accounts, cli_setup, cli_trials
 from starter.cli_base import report
 from starter.errors import TenureError
 
 app = typer.Typer(
     name="tenure",
-    help="Run a software vendor's cloud trials: from the signup to the end.",
+    help="Run a software vendor's customer life: cloud trials from signup to end, and renewals from 120 days out.",
     epilog="--data and --port-offset may stand anywhere in a command. Exit codes: 0 done, 1 refused or not found, 2 misuse, 3 not available.",
     no_args_is_help=True,
     add_completion=False,
@@ -48,6 +48,7 @@ def _everywhere(
 
 cli_setup.add_to(app)
 cli_trials.add_to(app)
+cli_accounts.add_to(app)
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:

@@ -24,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 def up(
     sandbox: Annotated[bool, typer.Option("--sandbox/--no-sandbox", help="Run the stand-ins for the outside systems too.")] = True,
+    fleet: Annotated[int, typer.Option("--fleet", min=0, max=2_000, help="How many customers the stand-ins have.")] = 300,
     as_json: Json = False,
 ) -> None:
     """Start the local stack and stay until Ctrl-C: Temporal's dev server, the stand-ins, the web, one worker."""
@@ -31,15 +32,18 @@ def up(
     from starter.place import find
     from starter.run import run_cli
 
-    raise typer.Exit(run_cli(stack.up(find().settings, with_sandbox=sandbox, as_json=as_json)))
+    raise typer.Exit(run_cli(stack.up(find().settings, with_sandbox=sandbox, fleet=fleet, as_json=as_json)))
 
 
-def demo(as_json: Json = False) -> None:
+def demo(
+    renewals: Annotated[bool, typer.Option("--renewals", help="Play a quarter's renewals instead of a dozen trials.")] = False,
+    as_json: Json = False,
+) -> None:
     """Play a dozen companies through every case, time skipped, against the running stack or one of its own."""
     from starter.demo import main
     from starter.place import find
 
-    raise typer.Exit(main(find(), as_json))
+    raise typer.Exit(main(find(), as_json, of_renewals=renewals))
 
 
 @policy.command("show")

@@ -206,8 +206,8 @@ def answer(
     """Answer a task; the first answer wins."""
     from domain.task import Answer
 
-    checks = {name: _yes(name, value) for name, value in _pairs("--check", check).items()}
-    given = _form(Answer, task=task, choice=choice, by=by, note=note, checks=checks, fields=_pairs("--field", field))
+    checks = {name: _yes(name, value) for name, value in pairs("--check", check).items()}
+    given = _form(Answer, task=task, choice=choice, by=by, note=note, checks=checks, fields=pairs("--field", field))
     say(ask(lambda tenure: tenure.answer(task, given, event_id)), as_json)
 
 
@@ -276,14 +276,15 @@ def _event(event_id: str) -> dict[str, str]:
     return {"event_id": event_id} if event_id else {}
 
 
-def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
-    pairs: dict[str, str] = {}
+def pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    """What a repeatable ``NAME=VALUE`` option was given. Raises :class:`BadInput`."""
+    found: dict[str, str] = {}
     for pair in given or []:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
             raise BadInput(f"{option} {pair[:60]!r} is not NAME=VALUE", f"Write it like {option} name=value")
-        pairs[name.strip()] = value.strip()
-    return pairs
+        found[name.strip()] = value.strip()
+    return found
 
 
 def _yes(name: str, value: str) -> bool:

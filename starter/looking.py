@@ -79,11 +79,11 @@ class Looking:
         with asking(workflow_id, missing=_no_trial(domain)):
             description = await handle.describe()
             handle = self.client.get_workflow_handle(workflow_id, run_id=description.run_id)
-            status, steps, dossier, tasks = await _all(
-                _query(handle, "status", TrialStatus),
-                _query(handle, "next_steps", list[NextStep]),
-                _query(handle, "dossier", list[Decision]),
-                _query(handle, "open_tasks", list[TaskView]),
+            status, steps, dossier, tasks = await query_all(
+                query(handle, "status", TrialStatus),
+                query(handle, "next_steps", list[NextStep]),
+                query(handle, "dossier", list[Decision]),
+                query(handle, "open_tasks", list[TaskView]),
             )
         return TrialView(
             workflow=workflow_id,
@@ -126,7 +126,7 @@ class Looking:
         try:
             with asking(workflow_id):
                 handle = self.client.get_workflow_handle(workflow_id)
-                return await _query(handle, "open_tasks", list[TaskView])
+                return await query(handle, "open_tasks", list[TaskView])
         except NotFound:
             return ()  # it ended since it was listed
         except Unavailable as error:
@@ -135,7 +135,7 @@ class Looking:
 
     async def effects(self, domain: str) -> list[EffectRow]:
         """What was done in the world for a company, in the order of its trial's time."""
-        return await self._read(lambda: self.ledger.effects(workflow=self.workflow_of(domain)))
+        return await self.read(lambda: self.ledger.effects(workflow=self.workflow_of(domain)))
 
     def workflow_of(self, domain: str) -> str:
         """The workflow id of the trial that a person names by domain, host or address. Raises :class:`BadInput`."""
@@ -145,7 +145,8 @@ class Looking:
         """The company's key: its registrable domain, or an address at a free-mail provider."""
         return read_key(domain, self.policy.routing.free_mail)
 
-    async def _read(self, read: Callable[[], T]) -> T:
+    async def read(self, read: Callable[[], T]) -> T:
+        """Read from the ledger's database, on a thread. Raises :class:`Unavailable` when it does not answer."""
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
@@ -154,7 +155,7 @@ class Looking:
             raise Unavailable("the ledger's database does not answer", "Check TENURE_LEDGER_URL and that the database runs") from error
 
 
-async def _query(handle: WorkflowHandle[Any, Any], name: str, result: type[T]) -> T:
+async def query(handle: WorkflowHandle[Any, Any], name: str, result: type[T]) -> T:
     """Ask, and ask once more: a query that meets a workflow just as its worker lets go of it is never answered."""
     try:
         first: T = await handle.query(name, result_type=result, rpc_timeout=min(FIRST_LOOK, LOOK))
@@ -166,7 +167,7 @@ async def _query(handle: WorkflowHandle[Any, Any], name: str, result: type[T]) -
     return second
 
 
-async def _all(*queries: Awaitable[Any]) -> list[Any]:
+async def query_all(*queries: Awaitable[Any]) -> list[Any]:
     """Await all; the first error is raised only when all are done, so that none is cancelled in the middle of its call."""
     results = await asyncio.gather(*queries, return_exceptions=True)
     for result in results:

@@ -43,6 +43,9 @@ SERVER_SETTINGS = {
     "matching.numTaskqueueReadPartitions": "1",
     "matching.numTaskqueueWritePartitions": "1",
 }
+#: Customers in the sandbox: enough that a quarter has its renewals, few enough that a laptop does not notice.
+FLEET = 300
+
 #: Systems that only the stand-ins answer for until their addresses are set.
 OUTSIDE = (
     "slack_url",
@@ -59,8 +62,8 @@ OUTSIDE = (
 _ROOT = Path(__file__).resolve().parent.parent
 
 
-async def up(settings: Settings, *, with_sandbox: bool = True, as_json: bool = False) -> int:
-    """Run the stack until SIGINT or SIGTERM; returns the exit code. Raises a :class:`~starter.errors.TenureError` when it cannot start."""
+async def up(settings: Settings, *, with_sandbox: bool = True, fleet: int = FLEET, as_json: bool = False) -> int:
+    """Run the stack until SIGINT or SIGTERM; returns the exit code. ``fleet`` customers stand in the sandbox. Raises a :class:`~starter.errors.TenureError` when it cannot start."""
     from starter.place import read_policy
 
     began = time.monotonic()
@@ -74,7 +77,7 @@ async def up(settings: Settings, *, with_sandbox: bool = True, as_json: bool = F
             stack = Stack(settings, policy, data)
             async with Supervisor(data / "logs", environment(settings, data, os.environ)) as children:
                 with _stopping(children) as stop:
-                    for part in parts(settings, data, with_sandbox):
+                    for part in parts(settings, data, with_sandbox, fleet):
                         await children.start(part)
                     return await _serve(children, stop, stack.ready, lambda found: _announce(found, data, with_sandbox, as_json, began))
     except stackfile.AlreadyUp as error:
@@ -84,7 +87,7 @@ async def up(settings: Settings, *, with_sandbox: bool = True, as_json: bool = F
         ) from None
 
 
-def parts(settings: Settings, data: Path, with_sandbox: bool) -> list[Part]:
+def parts(settings: Settings, data: Path, with_sandbox: bool, fleet: int = 0) -> list[Part]:
     """The children, in the order in which they start."""
     from workflows.attributes import REGISTERED
 
@@ -105,6 +108,7 @@ def parts(settings: Settings, data: Path, with_sandbox: bool) -> list[Part]:
         sandbox += ("--webhook-url", hook, "--state", str(data / "sandbox.state"))
         # Who tries the stack has no Cloud team, so the scripted one answers, after a moment in which its issue can be seen to be open.
         sandbox += ("--cloud", "auto", "--cloud-delay", str(CLOUD_DELAY))
+        sandbox += ("--fleet", str(fleet), "--warehouse", str(data / "warehouse.duckdb"))
         children.append(Part("sandbox", sandbox, layer=1))
     children.append(Part("web", (python, "-m", "starter.web", "--port", str(settings.web_port)), layer=2))
     children.append(Part("worker", (python, str(_ROOT / "worker.py")), layer=2, grace=WORKER_GRACE))

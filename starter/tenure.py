@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
     WorkflowHandle,
 )
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
@@ -127,6 +128,7 @@ class Tenure(Looking):
         """A CE asks for a trial (A28); the manager's three checks are asked next."""
         address = self._address(form.email)
         ce = read_address(form.ce, ()).email
+        await self._may_have_one(address)
         account, _ = await self._account(address)
         message = CeRequest(
             contact=Contact(email=address.email, first_name=form.first_name, last_name=form.last_name),
@@ -141,6 +143,17 @@ class Tenure(Looking):
         )
         return await self._with_start(address, "ce_requested", "request", message, form.event_id, SignupAnswer)
 
+    async def _may_have_one(self, address: Address) -> None:
+        """Refuse a CE's request for who can have no trial; a trial that runs says for itself what it can take."""
+        if address.free_mail:
+            raise Refused(f"{address.email} is no company address", "Request the trial for an address that belongs to the company")
+        if (owned := await self._instance(address)) is None:
+            return
+        with suppress(NotFound), asking(ids.trial(address.key)):
+            if (await self.client.get_workflow_handle(ids.trial(address.key)).describe()).status is WorkflowExecutionStatus.RUNNING:
+                return
+        raise Refused(f"{address.key} has an instance already: {owned.host}", "A company has one: more seats come with its contract")
+
     async def act(self, domain: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
         """Ask a running trial to do one of :data:`ACTS`; returns what was done, in words. ``domain`` may be any host of the company."""
         return await self.act_on(self.workflow_of(domain), name, message, event_id)
@@ -154,7 +167,7 @@ class Tenure(Looking):
             checked = message if isinstance(message, model) else model.model_validate(message or {})
         except ValidationError as error:
             raise bad_fields(error) from None
-        return await self._update(workflow_id, name, checked, event_id)
+        return await self.update(workflow_id, name, checked, event_id)
 
     async def answer(self, task_id: str, answer: Answer, event_id: str = "") -> str:
         """Answer a task, ``WORKFLOW:TASK``; one answer wins, a later one is refused with who answered and when."""
@@ -163,7 +176,7 @@ class Tenure(Looking):
             raise BadInput(
                 f"{task_id[:60]!r} is not the id of a task", "Write it as WORKFLOW:TASK; `tenure tasks` lists them", field="task"
             )
-        return await self._update(workflow_id, "answer", answer.model_copy(update={"task": task}), event_id)
+        return await self.update(workflow_id, "answer", answer.model_copy(update={"task": task}), event_id)
 
     async def join(self, form: JoinForm) -> str:
         """A colleague of an existing instance's admin is blocked and asks for an invitation (A22)."""
@@ -172,7 +185,7 @@ class Tenure(Looking):
             raise Refused(f"{address.email} is no company address", "Ask with the address that belongs to the company of the instance")
         contact = Contact(email=address.email, first_name=form.first_name, last_name=form.last_name)
         try:
-            return await self._update(ids.trial(address.key), "join", JoinAsk(contact=contact, via=form.via), form.event_id)
+            return await self.update(ids.trial(address.key), "join", JoinAsk(contact=contact, via=form.via), form.event_id)
         except NotFound:
             return await self._join_instance(address, contact, form.via)
 
@@ -180,7 +193,7 @@ class Tenure(Looking):
         """The same when the trial is over and the instance stays: it was converted."""
         from activities.registry import Registry
 
-        owned = await self._read(lambda: Registry(self.ledger).instance_of(address.key))
+        owned = await self.read(lambda: Registry(self.ledger).instance_of(address.key))
         if owned is None:
             raise NotFound(f"{address.key} has no instance", "Sign up: the first of a company becomes its admin")
         ask = JoinInput(
@@ -302,9 +315,10 @@ class Tenure(Looking):
                     raise Unavailable(f"the trial of {shown} is just ending", "Ask again in a moment") from error
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def _update(self, workflow_id: str, name: str, message: Message, event_id: str) -> str:
+    async def update(self, workflow_id: str, name: str, message: Message, event_id: str, missing: TenureError | None = None) -> str:
+        """Send an update to a running workflow and return what it says; ``missing`` is raised when none runs. A double click is one event."""
         handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(workflow_id)
-        with asking(workflow_id, missing=_nothing_runs(workflow_id)):
+        with asking(workflow_id, missing=missing or _nothing_runs(workflow_id)):
             return str(await _patiently(handle.execute_update(name, message, id=event_id or new_event(), result_type=str)))
 
     async def _account(self, address: Address) -> tuple[Account | None, datetime | None]:
@@ -313,7 +327,7 @@ class Tenure(Looking):
             return None, None
         from activities.registry import Registry
 
-        known = await self._read(lambda: Registry(self.ledger).account_of(address.key))
+        known = await self.read(lambda: Registry(self.ledger).account_of(address.key))
         return known or (None, None)
 
     async def _instance(self, address: Address) -> Instance | None:
@@ -322,7 +336,7 @@ class Tenure(Looking):
             return None
         from activities.registry import Registry
 
-        owned = await self._read(lambda: Registry(self.ledger).instance_of(address.key))
+        owned = await self.read(lambda: Registry(self.ledger).instance_of(address.key))
         return None if owned is None else Instance.model_validate({"host": owned.host, "kind": owned.kind, "admin": owned.admin})
 
 

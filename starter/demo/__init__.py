@@ -1,4 +1,4 @@
-"""``tenure demo``: a dozen companies, every case, on a running local stack or on one that starts and stops with it.
+"""``tenure demo``: a dozen companies, every case (or, with ``--renewals``, a quarter's renewals), on a running local stack or on one that starts and stops with it.
 
 Time is skipped, people answer on cue (``sandbox/actors.py``), and nothing else is special: the stories go in by the same doors as anybody.
 """
@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from starter.cli_base import console, emit
-from starter.demo import report
+from starter.demo import renewals, report
 from starter.demo.board import Board, shown_on
 from starter.demo.director import open_director
 from starter.demo.home import Home, at_home
@@ -23,17 +23,17 @@ from starter.run import run_cli
 INTERRUPTED = 130
 
 
-def main(place: Place, as_json: bool) -> int:
+def main(place: Place, as_json: bool, *, of_renewals: bool = False) -> int:
     """Play, print what became of everybody, and return the exit code. Raises a :class:`~starter.errors.TenureError` when it cannot begin."""
-    return run_cli(_unless_interrupted(_demo(place, as_json)))
+    return run_cli(_unless_interrupted(_demo(place, as_json, of_renewals)))
 
 
-async def _demo(place: Place, as_json: bool) -> int:
-    board = Board(STORIES)
+async def _demo(place: Place, as_json: bool, of_renewals: bool) -> int:
+    board = Board(() if of_renewals else STORIES)
     with shown_on(board, console(stderr=True)):
         board.say("starting a stack of its own" if place.stack is None else "on the stack that runs")
-        async with at_home(place) as home:
-            found = await _play(home, board)
+        async with at_home(place, renewals.FLEET if of_renewals else 0) as home:
+            found = await (_play_renewals if of_renewals else _play)(home, board)
             home.keep = not found.good
     emit(found.as_json(), as_json, lambda: console().print(found.page()))
     for fault in found.faults:
@@ -48,6 +48,11 @@ async def _play(home: Home, board: Board) -> report.Report:
         companies = await director.play(STORIES)
         board.say("looking through every history")
         return await report.of(director, companies)
+
+
+async def _play_renewals(home: Home, board: Board) -> renewals.RenewalsReport:
+    async with open_director(home.place, board) as director:
+        return await renewals.play(director, board)
 
 
 async def _unless_interrupted(work: Coroutine[Any, Any, int]) -> int:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -16,13 +16,22 @@ from rich.text import Text
 
 from starter.supervise import elapsed
 
-if TYPE_CHECKING:
-    from starter.demo.stories import Story
-
 State = Literal["waits", "plays", "ended", "failed"]
 
 STYLES: dict[State, str] = {"waits": "dim", "plays": "cyan", "ended": "green", "failed": "bold red"}
 MARKS: dict[State, str] = {"waits": "·", "ended": "✓", "failed": "✗"}
+
+
+class Shown(Protocol):
+    """What has a line on the board."""
+
+    @property
+    def name(self) -> str:
+        """Whose line it is."""
+
+    @property
+    def case(self) -> str:
+        """Its case, in words."""
 
 
 @dataclass
@@ -40,12 +49,17 @@ class Line:
 class Board:
     """A line for each story, and one for the whole. Rich's ``Live`` draws it whenever it likes."""
 
-    def __init__(self, stories: Sequence[Story]) -> None:
-        self.lines = {story.name: Line(story.name, story.case) for story in stories}
+    def __init__(self, stories: Sequence[Shown]) -> None:
+        self.lines: dict[str, Line] = {}
+        self.cast(stories)
         self.plain: Console | None = None
         self._whole = ""
         self._began = time.monotonic()
         self._spinner = Spinner("dots", style="cyan")
+
+    def cast(self, stories: Sequence[Shown]) -> None:
+        """Give each of these a line."""
+        self.lines |= {story.name: Line(story.name, story.case) for story in stories}
 
     def say(self, whole: str) -> None:
         """What happens to all of them."""
@@ -61,7 +75,7 @@ class Board:
         line.stage = stage or line.stage
         if self.plain and not again:
             when = "" if line.day is None else f"day {line.day}"
-            self.plain.print(f"{elapsed(self._began):>7}  {name:<10} {when:<7} {line.stage:<13} {last}", markup=False, soft_wrap=True)
+            self.plain.print(f"{elapsed(self._began):>7}  {name:<10.24} {when:<7} {line.stage:<13} {last}", markup=False, soft_wrap=True)
 
     def __rich__(self) -> Group:
         """The table, with the time below it."""

@@ -78,13 +78,13 @@ class Director:
         def copied() -> bool:
             return all(self.registry.account_of(company.domain) for company in companies)
 
-        await self._until_scheduled("the copy of the CRM's accounts", ids.ACCOUNT_SYNC, copied)
+        await self.until_scheduled("the copy of the CRM's accounts", ids.ACCOUNT_SYNC, copied)
 
     @asynccontextmanager
     async def warm_instance(self) -> AsyncIterator[None]:
         """Hold this while an instant company takes an instance from the pool: one waits for it, and nobody else of ours takes it."""
         async with self._turn:
-            await self._until_scheduled("a warm instance", ids.POOL, lambda: bool(self.registry.warm_hosts()))
+            await self.until_scheduled("a warm instance", ids.POOL, lambda: bool(self.registry.warm_hosts()))
             yield
 
     @asynccontextmanager
@@ -98,7 +98,7 @@ class Director:
         finally:
             await self.post(self.sandbox, control, {"mode": mode})
 
-    async def _until_scheduled(self, what: str, schedule: str, there: Callable[[], bool]) -> None:
+    async def until_scheduled(self, what: str, schedule: str, there: Callable[[], bool]) -> None:
         """Trigger a schedule until what it brings is there; a trigger is dropped while an earlier run is still at it."""
 
         async def look() -> bool:

@@ -41,8 +41,8 @@ class Home:
 
 
 @asynccontextmanager
-async def at_home(place: Place) -> AsyncIterator[Home]:
-    """The stack to play on. Raises :class:`Refused` where a demo would do harm, :class:`Unavailable` when no stack comes up."""
+async def at_home(place: Place, fleet: int) -> AsyncIterator[Home]:
+    """The stack to play on; one of its own has ``fleet`` customers. Raises :class:`Refused` where a demo would do harm, :class:`Unavailable` when no stack comes up."""
     if place.stack is not None:
         _require_stand_ins(place)
         yield Home(place, place.settings.data_dir, own=False)
@@ -52,7 +52,9 @@ async def at_home(place: Place) -> AsyncIterator[Home]:
         with _nobodys_environment(home.data, place.settings.port_offset or free_offset()):
             async with Supervisor(home.data / "logs", os.environ) as children:
                 # Behind -m, for the script may stand anywhere; tied to us, so that it ends when we are killed.
-                await children.start(Part("stack", (sys.executable, "-m", "starter.cli", "up", "--json"), layer=0, grace=STOP))
+                await children.start(
+                    Part("stack", (sys.executable, "-m", "starter.cli", "up", "--json", "--fleet", str(fleet)), layer=0, grace=STOP)
+                )
                 home.place = Place(settings=read_settings(), stack=await _ready(children, home))
                 yield home
     finally:

@@ -96,7 +96,7 @@ async def of(director: Director, companies: Sequence[Company]) -> Report:
 
     async def read(execution: WorkflowExecution) -> History:
         async with room:
-            return await _history(director, execution)
+            return await history(director, execution)
 
     for company in companies:
         await _none_runs(director, company)
@@ -135,7 +135,8 @@ async def _executions(director: Director, company: Company) -> list[WorkflowExec
     return [each async for each in director.client.list_workflows(" OR ".join(asked))]
 
 
-async def _history(director: Director, execution: WorkflowExecution) -> History:
+async def history(director: Director, execution: WorkflowExecution) -> History:
+    """Read one run's history through."""
     handle = director.client.get_workflow_handle(execution.id, run_id=execution.run_id)
     events, failures = 0, []
     first = last = None

@@ -1,0 +1,373 @@
+"""The service for customers' accounts: their health, their renewals, their plans and the forecast; what people read, and what they ask for.
+
+What is listed is read from the ledger's read model; what is asked goes to the workflow of the account, as an update that may be refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+from temporalio.client import WithStartWorkflowOperation, WorkflowExecutionStatus
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from domain import forecast as forecasting
+from domain import ids
+from domain.account import AccountTeam, Customer, RenewalRow, Standing
+from domain.base import Message, Value
+from domain.decision import Decision
+from domain.forecast import Actual, Forecast, Moved
+from domain.get_well import PlanText
+from domain.health_types import Band, Score
+from domain.lifecycle import AccountInput, MarkAccountRed
+from domain.policy import AccountPolicy
+from domain.red import Resolve
+from domain.renewal import AssessRenewal, MoveRenewal, ProjectOutcome, RenewalInput
+from domain.views import NextStep, TaskView
+from starter import listing
+from starter.asking import asking
+from starter.errors import BadInput, NotFound, Refused, TenureError
+from starter.forms import new_event
+from starter.looking import query, query_all
+from starter.tenure import Tenure, bad_fields
+from workflows.attributes import ACCOUNT
+
+if TYPE_CHECKING:
+    from activities.accounts import Accounts as Records
+
+T = TypeVar("T")
+
+
+class ProcessView(Value):
+    """One process of an account: where it stands, what comes next, what it decided and what it asks. ``at`` is its own time."""
+
+    workflow: str
+    kind: str
+    open: bool
+    at: datetime
+    status: dict[str, Any]
+    next_steps: tuple[NextStep, ...] = ()
+    dossier: tuple[Decision, ...] = ()
+    tasks: tuple[TaskView, ...] = ()
+
+
+class HealthView(Value):
+    """An account's health: the score with its evidence, and how it came to be, the newest change first."""
+
+    customer: Customer
+    team: AccountTeam
+    score: Score | None
+    standing: Standing | None
+    changes: tuple[tuple[datetime, Band, Score], ...] = ()
+
+
+class AccountOverview(Value):
+    """Everything about one account: who it is, how it does, its processes and its renewals."""
+
+    customer: Customer
+    team: AccountTeam
+    standing: Standing | None
+    processes: tuple[ProcessView, ...] = ()
+    renewals: tuple[RenewalRow, ...] = ()
+
+
+class ForecastView(Value):
+    """A quarter's forecast as of now, what moved since the last weekly snapshot, and for a closed quarter what came."""
+
+    forecast: Forecast
+    since: datetime | None = None
+    moved: tuple[Moved, ...] = ()
+    actual: Actual | None = None
+    snapshots: tuple[datetime, ...] = ()
+
+
+class Accounts:
+    """Customers' accounts, as people and programs use them. ``policy`` is what a new process is given; a running one keeps its own."""
+
+    def __init__(self, tenure: Tenure, policy: AccountPolicy) -> None:
+        from activities.accounts import Accounts as Records
+
+        self._tenure = tenure
+        self.policy = policy
+        self.records: Records = Records(tenure.ledger)
+
+    @classmethod
+    def of(cls, tenure: Tenure) -> Accounts:
+        """The service beside the one of trials, with the policy in force."""
+        from starter.place import read_policies
+
+        return cls(tenure, read_policies(tenure.settings)[1])
+
+    # --- Looking ------------------------------------------------------------------------------------------------------------
+
+    async def known(self, account: str) -> tuple[Customer, AccountTeam, Standing | None]:
+        """The customer that a person names by domain or host. Raises :class:`NotFound`."""
+        domain = self._tenure.key_of(account)
+        view = await self._tenure.read(lambda: self.records.view(domain))
+        if view.customer is None:
+            raise NotFound(
+                f"{domain[:80]} is no customer that the last copy of the CRM knows", "`tenure account list` lists those it knows"
+            )
+        return view.customer, view.team, view.standing
+
+    async def accounts(self, band: str = "") -> list[tuple[Customer, Standing | None]]:
+        """Every customer with its standing; of one band, when one is named."""
+        bands = ("healthy", "concerning", "poor", "unknown")
+        if band and band not in bands:
+            raise BadInput(f"{band[:40]!r} is not a band", f"Choose one of: {', '.join(bands)}", field="band")
+        found = await self._tenure.read(self.records.standings)
+        return [(customer, standing) for customer, standing in found if not band or (standing.band if standing else "unknown") == band]
+
+    async def health(self, account: str, history: int = 5) -> HealthView:
+        """An account's health and its last changes. Raises :class:`NotFound` before the first hourly run."""
+        customer, team, standing = await self.known(account)
+        kept = await self._tenure.read(lambda: self.records.health(customer.domain))
+        changes = await self._tenure.read(lambda: self.records.changes(customer.domain, listing.bounded(history, 200)))
+        return HealthView(
+            customer=customer,
+            team=team,
+            standing=standing,
+            score=kept.score if kept else None,
+            changes=tuple((change.at, change.band_before, change.score) for change in changes),
+        )
+
+    async def overview(self, account: str) -> AccountOverview:
+        """An account with every process of it that runs, and its life's even when that has ended."""
+        customer, team, standing = await self.known(account)
+        domain = customer.domain
+        rows = await self._tenure.read(lambda: self.records.renewals(domain=domain))
+        names = [
+            ids.account(domain),
+            *(row.workflow for row in rows if row.status == "open"),
+            ids.get_well(domain),
+            ids.red(domain),
+        ]
+        found = await asyncio.gather(*(self._process(name, ended=name == names[0]) for name in names))
+        return AccountOverview(
+            customer=customer,
+            team=team,
+            standing=standing,
+            renewals=tuple(rows),
+            processes=tuple(process for process in found if process is not None),
+        )
+
+    async def renewals(self, *, quarter: str = "", status: str = "open", rating: str = "", limit: int = 50) -> list[RenewalRow]:
+        """Renewals, the soonest first: of a fiscal quarter, a status (empty: any), a rating."""
+        statuses = ("open", "renewed", "churned", "cancelled")
+        if status and status not in statuses:
+            raise BadInput(f"{status[:40]!r} is not a status", f"Choose one of: {', '.join(statuses)}", field="status")
+        if rating and rating not in ("green", "yellow", "red"):
+            raise BadInput(f"{rating[:40]!r} is not a rating", "Choose green, yellow or red", field="rating")
+        first, last = self._days(quarter) if quarter else (None, None)
+        rows = await self._tenure.read(lambda: self.records.renewals(status=status or None, first=first, last=last))  # type: ignore[arg-type]
+        return [row for row in rows if rating in ("", row.rating or "")][: listing.bounded(limit, 1_000)]
+
+    async def renewal(self, account: str) -> ProcessView:
+        """The account's open renewal, or its last one."""
+        row = await self._renewal_of(account, open_only=False)
+        found = await self._process(row.workflow, ended=True)
+        if found is None:
+            raise NotFound(f"{row.workflow} is not known to Temporal any more", "Its row stays in `tenure renewal list --all`")
+        return found
+
+    async def forecast(self, quarter: str = "") -> ForecastView:
+        """A quarter's forecast as of now (empty: the running quarter's), held against the last snapshot and, when it is over, what came."""
+        now = datetime.now(UTC)
+        quarter = quarter.upper() or forecasting.quarter_of(self.policy, now.date())
+        first, last = self._days(quarter)
+        rows = await self._tenure.read(lambda: self.records.renewals(first=first, last=last))
+        snapshots = await self._tenure.read(lambda: self.records.snapshots(quarter))
+        current = forecasting.roll_up(self.policy, rows, quarter, at=now)
+        before = snapshots[-1] if snapshots else None
+        closed = forecasting.is_closed(self.policy, quarter, now.date())
+        return ForecastView(
+            forecast=current,
+            since=before.taken_at if before else None,
+            moved=forecasting.compare(before, current) if before else (),
+            actual=forecasting.against_actual(before, rows) if before and closed else None,
+            snapshots=tuple(each.taken_at for each in snapshots),
+        )
+
+    # --- Asking -------------------------------------------------------------------------------------------------------------
+
+    async def start_renewal(self, account: str, on: date | None = None) -> str:
+        """Start the renewal of an account's term by hand; the id is the lock. Raises :class:`Refused` when it runs, or ran, already."""
+        customer, team, standing = await self.known(account)
+        renewal_on = on or customer.contract_end
+        if renewal_on is None:
+            raise BadInput(
+                f"the CRM names no end of {customer.name}'s contract", "Say --date YYYY-MM-DD, or set it in the CRM", field="date"
+            )
+        workflow_id = ids.renewal(customer.domain, renewal_on)
+        open_now = await self._tenure.read(lambda: self.records.renewals(status="open", domain=customer.domain))
+        if open_now:
+            raise Refused(f"{open_now[0].workflow} is open already", f"`tenure renewal move {customer.domain} DATE` moves its date")
+        given = RenewalInput(
+            customer=customer,
+            team=team,
+            renewal_on=renewal_on,
+            standing=standing,
+            policy=self.policy,
+            channel=self._tenure.settings.slack_forecast_channel,
+        )
+        from workflows.renewal_process import started_as
+
+        try:
+            with asking(workflow_id):
+                await self._tenure.client.start_workflow(
+                    "Renewal",
+                    given,
+                    id=workflow_id,
+                    task_queue=self._tenure.task_queue,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    search_attributes=started_as(given),
+                    static_summary=f"Renewal of {customer.name} on {renewal_on}",
+                )
+        except WorkflowAlreadyStartedError:
+            raise Refused(f"{workflow_id} has run already", f"`tenure renewal show {customer.domain}` says what became of it") from None
+        return f"{workflow_id}: started"
+
+    async def assess(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
+        """A manager rates a renewal by hand (D27)."""
+        return await self._ask_renewal(account, "assess", read(AssessRenewal, message), event_id)
+
+    async def project(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
+        """The AE, or the TA, says what is expected of a renewal (D28, D29)."""
+        return await self._ask_renewal(account, "forecast", read(ProjectOutcome, message), event_id)
+
+    async def move(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
+        """The term ends on another day: everything is re-armed."""
+        return await self._ask_renewal(account, "move", read(MoveRenewal, message), event_id)
+
+    async def mark_red(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
+        """Mark an account red, by judgement (B18, C20); its life is started when it has none yet."""
+        customer, team, _ = await self.known(account)
+        settings = self._tenure.settings
+        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+            "Account",
+            AccountInput(
+                customer=customer,
+                team=team,
+                policy=self.policy,
+                channel=settings.slack_forecast_channel,
+                red_channel=settings.slack_red_channel,
+            ),
+            id=ids.account(customer.domain),
+            task_queue=self._tenure.task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            search_attributes=TypedSearchAttributes([SearchAttributePair(ACCOUNT, customer.domain)]),
+            static_summary=f"Life of {customer.name}",
+        )
+        marked = read(MarkAccountRed, message)
+        with asking(ids.account(customer.domain)):
+            return str(
+                await self._tenure.client.execute_update_with_start_workflow(
+                    "mark_red", marked, start_workflow_operation=start, id=event_id or new_event(), result_type=str
+                )
+            )
+
+    async def resolve_red(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
+        """A red account is promoted to yellow or green (B17)."""
+        customer, _, _ = await self.known(account)
+        missing = NotFound(f"{customer.name} is not red", f"`tenure account show {customer.domain}` says how it does")
+        return await self._tenure.update(ids.red(customer.domain), "resolve", read(Resolve, message), event_id, missing)
+
+    async def plan(self, account: str) -> ProcessView:
+        """The account's get-well plan, or its last one."""
+        customer, _, _ = await self.known(account)
+        found = await self._process(ids.get_well(customer.domain), ended=True)
+        if found is None:
+            raise NotFound(
+                f"{customer.name} has no get-well plan", "One begins by itself when there is a reason: see `tenure account show`"
+            )
+        return found
+
+    async def write_plan(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
+        """The TA writes the get-well plan, or rewrites parts of it (D16)."""
+        customer, _, _ = await self.known(account)
+        missing = NotFound(
+            f"{customer.name} has no get-well plan", "One begins by itself when there is a reason: see `tenure account show`"
+        )
+        return await self._tenure.update(ids.get_well(customer.domain), "plan", read(PlanText, message), event_id, missing)
+
+    # --- How ----------------------------------------------------------------------------------------------------------------
+
+    async def _ask_renewal(self, account: str, name: str, message: Message, event_id: str) -> str:
+        row = await self._renewal_of(account)
+        missing = NotFound(f"{row.workflow} has ended", f"`tenure renewal show {row.domain}` says what became of it")
+        return await self._tenure.update(row.workflow, name, message, event_id, missing)
+
+    async def _renewal_of(self, account: str, *, open_only: bool = True) -> RenewalRow:
+        """The open renewal of an account, else its last one. Raises :class:`NotFound`."""
+        domain = self._tenure.key_of(account)
+        rows = await self._tenure.read(lambda: self.records.renewals(domain=domain))
+        running = [row for row in rows if row.status == "open"]
+        if running or (rows and not open_only):
+            return (running or rows)[-1]
+        raise NotFound(
+            f"{domain[:80]} has no {'open ' if open_only else ''}renewal",
+            f"It begins {self.policy.renewal.early_review_days} days before the contract ends; `tenure renewal start {domain}` starts it now",
+        )
+
+    async def _process(self, workflow_id: str, *, ended: bool) -> ProcessView | None:
+        """One process with everything that it says; None when there is none (or, without ``ended``, none that runs)."""
+        handle = self._tenure.client.get_workflow_handle(workflow_id)
+        try:
+            with asking(workflow_id, missing=_Absent("", "")):
+                description = await handle.describe()
+                running = description.status is WorkflowExecutionStatus.RUNNING
+                if not running and not ended:
+                    return None
+                handle = self._tenure.client.get_workflow_handle(workflow_id, run_id=description.run_id)
+                status, steps, dossier, tasks = await query_all(
+                    query(handle, "status", dict[str, Any]),
+                    query(handle, "next_steps", list[NextStep]),
+                    query(handle, "dossier", list[Decision]),
+                    query(handle, "open_tasks", list[TaskView]),
+                )
+        except _Absent:
+            return None
+        return ProcessView(
+            workflow=workflow_id,
+            kind=description.workflow_type,
+            open=running,
+            at=listing.clock(description),
+            status=status,
+            next_steps=steps,
+            dossier=dossier,
+            tasks=tasks,
+        )
+
+    def _days(self, quarter: str) -> tuple[date, date]:
+        try:
+            return forecasting.days_of(self.policy, quarter.upper())
+        except ValueError as error:
+            raise BadInput(str(error), "The running one is what `tenure forecast` shows", field="quarter") from None
+
+
+class _Absent(TenureError):
+    """There is no such process."""
+
+
+M = TypeVar("M", bound=Message)
+
+
+def read(model: type[M], given: Mapping[str, Any]) -> M:
+    """The message of what a person typed; a fault is theirs. Raises :class:`BadInput`."""
+    try:
+        return model.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise bad_fields(error) from None
+
+
+def csv_rows(forecast: Forecast) -> Sequence[Sequence[Any]]:
+    """A forecast as a table: a row for its header, then one for each open renewal."""
+    names = (
+        "account", "domain", "renewal_on", "arr", "rating", "outcome", "ta_outcome", "system_outcome", "amount", "expected", "ae",
+        "rule", "warning", "disagreement",
+    )  # fmt: skip
+    return [names, *([line.name, *(getattr(line, name) for name in names[1:])] for line in forecast.lines)]
