@@ -6,6 +6,7 @@ a slip on the command line must not do that.
 
 from __future__ import annotations
 
+from temporalio import workflow
 from temporalio.worker import HandleSignalInput, HandleUpdateInput, Interceptor, WorkflowInboundInterceptor, WorkflowInterceptorClassInput
 
 
@@ -19,8 +20,9 @@ class OnePayload(Interceptor):
 
 class _Inbound(WorkflowInboundInterceptor):
     async def handle_signal(self, input: HandleSignalInput) -> None:
-        """Read the first payload only."""
-        input.args = input.args[:1]
+        """Read the first payload only. A signal that nobody knows goes, name and payloads, to the handler that notes it."""
+        if workflow.get_signal_handler(input.signal) is not None:
+            input.args = input.args[:1]
         await super().handle_signal(input)
 
     def handle_update_validator(self, input: HandleUpdateInput) -> None:

@@ -55,7 +55,7 @@ def noting(notes: list[str], name: str, raw: object) -> Iterator[None]:
             raise
         workflow.logger.warning("signal %s was refused: %s", name, error.message)
         if len(notes) < NOTES:
-            notes.append(f"{workflow.now():%Y-%m-%d %H:%M} signal {name} refused: {error.message[:500]}")
+            notes.append(f"{workflow.now():%Y-%m-%d %H:%M} signal {name[:100]} refused: {error.message[:500]}")
 
 
 class OneAtATime:

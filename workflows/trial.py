@@ -8,10 +8,12 @@ or when a person decides to extend, convert or terminate, whichever comes first:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from temporalio import workflow
+from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
     from domain import decide
@@ -36,6 +38,10 @@ with workflow.unsafe.imports_passed_through():
     from workflows import inbox
     from workflows.phases import building, changes, delivery, endings, intake, open_trial, room
     from workflows.trial_process import EndedEarly, TrialProcess
+
+
+#: What people may signal.
+SIGNALS = ("answer", "change_domain", "convert", "extend", "new_link", "opt_out", "request_feedback", "terminate")
 
 
 @workflow.defn
@@ -84,6 +90,8 @@ class Trial:
                     return await intake.move(t)
             if s.case in ("2.1", "2.2") and not s.instance_live and t.waits_for_room():
                 await room.wait_for_room(t, warm=True)
+            if not s.instance_live and not await room.reserve(t):
+                return await intake.redirect(t)
             await (delivery.instant(t) if s.instance_live else delivery.build(t))
         except EndedEarly:
             return await endings.before_the_start(t)
@@ -109,6 +117,7 @@ class Trial:
     @request.validator
     def _may_request(self, raw: Any = None) -> None:
         inbox.parsed(CeRequest, raw)
+        inbox.refuse(intake.refuse_request(self.t))
 
     @workflow.update
     async def join(self, raw: Any = None) -> str:
@@ -257,6 +266,11 @@ class Trial:
     @workflow.signal(name="opt_out")
     async def _opt_out(self, raw: Any = None) -> None:
         await self._signalled("opt_out", raw, lambda _raw: None, self.opt_out)
+
+    @workflow.signal(dynamic=True)
+    def _unheard_of(self, name: str, _values: Sequence[RawValue]) -> None:
+        with inbox.noting(self.t.state.notes, name, None):
+            inbox.refuse(f"there is no such signal; send one of: {', '.join(SIGNALS)}")
 
     @workflow.signal
     def issue_event(self, raw: Any = None) -> None:

@@ -125,9 +125,10 @@ async def test_signals_that_only_programs_send(play: Play) -> None:
     for message in hosts:
         await play.signal(domain, "rehosted", message)
     await play.signal(domain, "capacity_freed", "now", 2)
-    await play.signal(domain, "nobody_knows_this_signal", {"by": CE})
+    await play.signal(domain, "nobody_knows_this_signal", {"by": CE}, [], "more")
     await play.signal(domain, "issue_event", {"issue": 10**18, "action": "closed", "state": "closed", "host": "evil.example"})
-    after = await noted(play, domain, len(NOBODY) + 5 + len(hosts))
+    after = await noted(play, domain, len(NOBODY) + 5 + len(hosts) + 1)
+    assert sum("signal nobody_knows_this_signal refused: there is no such signal; send one of: answer" in note for note in after.notes) == 1
     unchanged(before, after)
     await play.quiet(domain)
     assert play.effects(domain) == {0: day_0(host)}

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
-from tests.workflows.play import Play, eventually
+from domain.acts import Claim
+from starter.errors import Refused
+from tests.workflows.play import NOW, Play, eventually
 
 ALL_YES = dict.fromkeys(
     ["core_use_case", "fits_size", "right_contact", "code_host_reachable", "accepts_cloud_security", "next_step_agreed"], True
@@ -428,6 +430,37 @@ async def test_a28_30_days_own_key_gentler_rule_and_30_more(play: Play) -> None:
             "slack: slack.extend.1",
         ],
     }
+
+
+async def test_a28_a_company_that_has_an_instance_gets_no_second(play: Play) -> None:
+    """A4, A28: a customer's trial is refused at once; one that gets an instance while its manager thinks is sent there."""
+    domain, _host = await prequalified(play)
+    with pytest.raises(Refused, match=f"a trial of {domain} is under way already, in stage onboarding"):
+        await play.request(f"eve@{domain}", company="Acme", ce="ce-ada@tenure.example")
+    await play.update(domain, "terminate", {"by": "ce-ada@tenure.example"})
+    await play.stage(domain, "teardown")
+    with pytest.raises(Refused, match="being torn down: ask again when it is gone"):
+        await play.request(f"eve@{domain}", company="Acme", ce="ce-ada@tenure.example")
+    customer, theirs = await prequalified(play, "customer")
+    await play.update(customer, "convert", {"seats": 10, "by": "ae-jonas@tenure.example"})
+    await play.ended(customer)
+    with pytest.raises(Refused, match=f"{customer} has an instance already: {theirs}"):
+        await play.request(f"eve@{customer}", company="Customer", ce="ce-ada@tenure.example")
+    with pytest.raises(Refused, match="is no company address"):
+        await play.request("eve@gmail.com", company="Customer", ce="ce-ada@tenure.example")
+
+    late = await requested(play)
+    claim = Claim(subject="test/claim", domain=late, admin=f"a@{late}", cap=300, warm=False, host=f"code.{late}", as_of=NOW)
+    assert play.registry.claim(claim).outcome == "claimed"
+    await play.answer(late, "approval", "approve", by="ce-manager@tenure.example", checks=THREE_CHECKS)
+    result = await play.ended(late)
+    assert (result["case"], result["end"], result["host"]) == ("1", "redirected", f"code.{late}")
+    join = play.join_id(late, f"bo@{late}")
+    await play.task(join, "join")
+    await play.did(join, "mail: mail.existing_instance")
+    assert "mail: mail.join_request" not in play.effects(join)[0]  # who its admin is, is not ours to know
+    assert [decision.outcome for decision in await play.dossier(late)] == ["approved", "owned"]
+    assert play.effects(late) == {0: ["registry: owners", "slack: task.approval-1"]}
 
 
 # --- deadlines: C02, C12 -----------------------------------------------------------------------------------------------------------

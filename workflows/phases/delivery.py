@@ -21,7 +21,7 @@ from domain.acts import (
 from domain.people import Role
 from domain.task import Choice, TaskSpec
 from domain.trial import Stage
-from workflows.phases import building, changes, intake, room
+from workflows.phases import building, changes, intake
 from workflows.trial_process import TrialProcess
 
 
@@ -39,8 +39,7 @@ async def instant(t: TrialProcess) -> None:
 
 
 async def build(t: TrialProcess) -> None:
-    """Case 3.2 and CE requests (A9, A28): room is reserved, the Cloud team builds, the CE hands over."""
-    await room.reserve(t)
+    """Case 3.2 and CE requests (A9, A28): room is reserved already, the Cloud team builds, the CE hands over."""
     await intake.owners(t, t.state.request.ce if t.state.request else "")
     t.enter(Stage.PROVISIONING)
     first: tuple[SalesforceAct, ...] = (

@@ -120,7 +120,7 @@ async def join(t: TrialProcess, ask: JoinAsk) -> None:
         domain=t.input.domain,
         contact=ask.contact,
         host=s.host,
-        admin=s.signup.instance.admin if s.signup and s.signup.instance else t.contact.email,
+        admin=_admin(t),
         via=ask.via,
         ae=s.owners.ae,
         backup=ladder.email(s.owners, Role.CE),
@@ -138,6 +138,14 @@ async def join(t: TrialProcess, ask: JoinAsk) -> None:
         )
     except WorkflowAlreadyStartedError:
         return
+
+
+def _admin(t: TrialProcess) -> str:
+    """The address of the instance's admin; empty when it is not ours to know: the registry had an instance that the signup had not seen."""
+    s = t.state
+    if s.signup and s.signup.instance:
+        return s.signup.instance.admin
+    return "" if s.case == "1" else t.contact.email
 
 
 async def redirect(t: TrialProcess) -> End:
@@ -218,6 +226,16 @@ async def approval(t: TrialProcess, request: CeRequest) -> Decision:
     )
     s.alert = "task.approval-1"
     return t.record(decide.approve(t.policy, request, await t.ask_or_end(spec), workflow.now()))
+
+
+def refuse_request(t: TrialProcess) -> str | None:
+    """Why a CE's request cannot be taken now: a company has one trial, and what is asked of a second would be forgotten."""
+    s = t.state
+    if s.stage is Stage.TEARDOWN or s.end == "terminated":
+        return "the company's last instance is being torn down: ask again when it is gone"
+    if s.signup is not None or s.request is not None:
+        return f"a trial of {t.input.domain} is under way already, in stage {s.stage.value}: decide about that one, or end it and ask again"
+    return None
 
 
 def request(t: TrialProcess, asked: CeRequest) -> SignupAnswer:

@@ -42,14 +42,18 @@ async def claim(t: TrialProcess, *, warm: bool, owners: AskOwners | None = None)
     return claimed
 
 
-async def reserve(t: TrialProcess) -> None:
-    """Keep room for an instance that will be made; at the cap, wait for it."""
+async def reserve(t: TrialProcess) -> bool:
+    """Keep room for an instance that will be made; at the cap, wait for it. False when the domain has an instance: it gets no second."""
     claimed = await claim(t, warm=False)
     if claimed.outcome == "full":
-        await wait_for_room(t, warm=False)
+        claimed = await wait_for_room(t, warm=False)
+    if claimed.outcome != "owned" or not workflow.patched("no-second-instance"):
+        return True
+    t.state.case, t.state.host = "1", claimed.host
+    return False
 
 
-async def wait_for_room(t: TrialProcess, *, warm: bool) -> None:
+async def wait_for_room(t: TrialProcess, *, warm: bool) -> Claimed:
     """A26: the cap is reached. The company waits its turn, is told so, and is served as soon as an instance is released."""
     s = t.state
     t.enter(Stage.WAITLISTED)
@@ -67,8 +71,9 @@ async def wait_for_room(t: TrialProcess, *, warm: bool) -> None:
         s.capacity_freed = False
         recheck = workflow.now() + timedelta(hours=t.policy.cloud.wait_recheck_hours)
         await t.wait_unless_ended(lambda: s.capacity_freed, until=recheck, summary="waits for room on the cloud")
-        if (await claim(t, warm=warm)).outcome != "full":
-            return
+        claimed = await claim(t, warm=warm)
+        if claimed.outcome != "full":
+            return claimed
 
 
 async def cancel(t: TrialProcess, why: str) -> None:
