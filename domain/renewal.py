@@ -128,7 +128,10 @@ class Projection(Value):
 
 
 class SavePlan(Value):
-    """The account save plan (4.6): the problem, how success is counted, who does what, and what is asked of others."""
+    """The account save plan (4.6): the problem, how success is counted, who does what, and what is asked of others.
+
+    ``agreed_by`` is the AE who reviewed it; empty until then.
+    """
 
     by: str
     at: datetime
@@ -136,12 +139,14 @@ class SavePlan(Value):
     criteria: str
     steps: str
     asks: str = ""
+    agreed_by: str = ""
 
 
 class RenewalState(State):
     """Everything a renewal remembers. ``done`` are the moments that are over; ``anew``: the date moved so far that all begins again.
 
-    ``lighthouse`` counts the times it entered; ``extension_days`` were granted beyond the term by the deal desk.
+    ``entering``: a rating has just brought it into Lighthouse. ``extension_days`` were granted beyond the term by the deal desk.
+    ``project`` is the key of the open Vitally project, ``counts`` how many acts of each kind there were.
     """
 
     renewal_on: date
@@ -150,13 +155,15 @@ class RenewalState(State):
     done: list[Key] = []
     anew: bool = False
     extension_days: int = 0
+    project: str = ""
     early: Assessment | None = None
     ta: Assessment | None = None
     ae: Assessment | None = None
     assessed_at: datetime | None = None
     rating: Rating | None = None
+    planned: bool = False
+    entering: bool = False
     in_lighthouse: bool = False
-    lighthouse: int = 0
     save_plan: SavePlan | None = None
     sponsor: str = ""
     reviewed: PlanReviewed | None = None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 
-from pydantic import JsonValue
-
 from domain.account import Outcome, PlanReviewed, Rating, Standing
 from domain.decision import Decision, Fact
 from domain.forecast import expectation, words
@@ -24,11 +22,9 @@ from domain.renewal import (
     SavePlan,
     milestone,
 )
-from domain.task import Answer
+from domain.task import Answer, dollars
 
 PLANNED: tuple[Outcome, ...] = ("full_churn", "partial_churn", "flat")
-#: Dollars a year that nobody's contract reaches: a slip of the keyboard.
-MOST = 1_000_000_000
 
 
 def _decided(policy: AccountPolicy, what: str, outcome: str, rule: str, handbook: str, now: datetime, **more: object) -> Decision:
@@ -144,7 +140,7 @@ def exits(policy: AccountPolicy, plan: SavePlan, review: PlanReviewed, sales: An
     )
     votes = [answer.choice for answer in (sales, ts) if answer]
     if review.criteria_met and len(votes) == 2 and "stay" not in votes:
-        to = "yellow" if "yellow" in votes else "green"
+        to = "yellow" if "leave_yellow" in votes else "green"
         rule = f"The success criteria are met, and both leaderships agree: it leaves as {to}."
         return _decided(policy, "lighthouse", to, rule, "D27", now, facts=facts, nearest="one leadership's no")
     why = "the last inspection found the criteria unmet" if not review.criteria_met else "not both leaderships agree"
@@ -277,10 +273,7 @@ def refuse_answer(policy: AccountPolicy, state: RenewalState, arr: int, kind: st
             outcome = str(answer.fields.get("outcome", "")).strip()
             return _not_planned(policy, outcome)
         case "plan", choice:
-            amount = dollars(answer.fields.get("amount"))
-            if choice in ("partial_churn", "incremental") and amount is None:
-                return f"'amount' must be whole dollars a year, as 120000, not {answer.fields.get('amount')!r}"
-            return _odd_amount(choice, amount, arr)
+            return _odd_amount(choice, dollars(answer.fields.get("amount")), arr)
         case "save_plan", _ if not re.search(r"\d", str(answer.fields.get("criteria", ""))):
             return "the success criteria must be quantitative: name a number that shows that the account is saved"
         case "process", "renewed":
@@ -316,9 +309,8 @@ def _odd_amount(outcome: str, amount: int | None, arr: int) -> str | None:
 
 
 def _not_renewed(state: RenewalState, answer: Answer) -> str | None:
-    arr = dollars(answer.fields.get("arr"))
-    if arr is None or arr == 0:
-        return f"'arr' must be whole dollars a year, as 120000, not {answer.fields.get('arr')!r}; when nothing is renewed, choose churned"
+    if not dollars(answer.fields.get("arr")):
+        return "a renewal brings some ARR; when nothing is renewed, choose churned"
     given = answer.fields.get("contract_end")
     if given and date.fromisoformat(str(given)) <= state.due_on:
         return f"contract_end {given} is not after {state.due_on}, when this term ends"
@@ -331,9 +323,3 @@ def _not_extended(policy: AccountPolicy, state: RenewalState, days: int) -> str 
         return None
     more = f"{had} were granted already, so {most - had} at most are left" if had else "a longer one is a renewal of its own"
     return f"an extension may be of {most} days in all: {more}"
-
-
-def dollars(value: JsonValue) -> int | None:
-    """An amount as people write it (``120000``, ``"$120,000"``), in whole dollars a year; None when it is none."""
-    text = re.sub(r"[$,_ ]", "", str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    return int(text) if re.fullmatch(r"[0-9]{1,10}", text, re.ASCII) and int(text) <= MOST else None

@@ -25,6 +25,10 @@ class Asked:
     def _answered(self, task: Task) -> None:
         """What an heir does with an answer at once, rather than waiting for it; without a wait of its own it costs no timer."""
 
+    def _unfit(self, task: Task, answer: Answer) -> str | None:
+        """Why an heir cannot take an answer whose form is right."""
+        return None
+
     @workflow.update
     async def answer(self, raw: Any = None) -> str:
         """Answer an open task; one answer wins."""
@@ -34,7 +38,9 @@ class Asked:
 
     @answer.validator
     def _may_answer(self, raw: Any = None) -> None:
-        self.p.desk.check(inbox.parsed(Answer, raw))
+        message = inbox.parsed(Answer, raw)
+        self.p.desk.check(message)
+        inbox.refuse(self._unfit(self.p.desk.named(message), message))
 
     @workflow.signal(name="answer")
     async def _answer(self, raw: Any = None) -> None:

@@ -94,6 +94,7 @@ GOOD: dict[str, list[JsonValue]] = {
     "text": ["acme.example", "Grüße", "x" * 2_000],
     "email": ["ada@acme.example", "ada+trial@mail.acme.example"],
     "integer": [1, 1_000_000, "1", " 200 ", "0005"],
+    "dollars": [0, 1, 120_000, 1_000_000_000, "0", "120000", "$120,000", " 1 200 000 "],
     "date": ["2026-12-31", "2028-02-29"],
 }
 BAD: dict[str, list[JsonValue]] = {
@@ -113,6 +114,7 @@ BAD: dict[str, list[JsonValue]] = {
         ["ada@acme.example"],
     ],
     "integer": [0, -3, 1_000_001, 2.0, 2.5, True, "0", "-3", "2.0", "1e3", "1_000", "many", "³", "\u0663", "9" * 5_000, 10**5_000, [3], {}],
+    "dollars": [-1, 1_000_000_001, 1.0, True, None, "", "-1", "1.5", "half", "12k", "³", "\u0663", "9" * 5_000, 10**5_000, [3], {}],
     "date": ["31.12.2026", "2026-3-5", "2026-02-30", "20261231", "2026-W01-1", "２０２６-12-31", " 2026-12-31", 20261231, ["2026-12-31"]],
 }
 
@@ -128,6 +130,7 @@ def test_a_value_that_is_none_of_its_kind(kind: str, value: JsonValue) -> None:
         "text": "text of at most 2,000 characters",
         "email": "an e-mail address",
         "integer": "a whole number from 1 to 1,000,000",
+        "dollars": "whole dollars, as 120000",
         "date": "a date as YYYY-MM-DD",
         "domain": "a domain, as acme.com",
     }[kind]
