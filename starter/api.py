@@ -137,7 +137,7 @@ class AnswerBody(Value):
 
     model_config = _body(
         {
-            "choice": "qualified",
+            "choice": "qualify",
             "by": "sdr.one@tenure.example",
             "note": "met at the meetup",
             "checks": {"core_use_case": True},

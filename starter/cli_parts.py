@@ -37,12 +37,17 @@ def steps(steps: Sequence[NextStep], now: datetime) -> Table:
     return grid
 
 
+def _then(task: TaskView) -> str:
+    """Who is asked next, when that is somebody else."""
+    return f", then of {task.asked_next}" if task.asked_next not in ("", task.assignee) else ""
+
+
 def task(task: TaskView) -> Group:
     """An open task: what is asked, of whom, with which choices, and how to answer."""
     lines = [
         Text.assemble((task.title, "bold"), ("  due ", "dim"), (when(task.due_at), "yellow")),
         Text(task.asks),
-        Text(f"asked of {task.assignee or words(task.role)}" + (f", then of {task.asked_next}" if task.asked_next else ""), style="dim"),
+        Text(f"asked of {task.assignee or words(task.role)}" + _then(task), style="dim"),
     ]
     widest = max((len(check.name) for check in task.checks), default=0)
     lines += [Text.assemble("  ", (f"{check.name:<{widest}}", "cyan"), f"  {check.question}") for check in task.checks]

@@ -87,7 +87,8 @@ def policy_check(
     try:
         loaded, accounts = figures.load(path), figures.load_accounts(path)
     except (figures.PolicyError, OSError, UnicodeDecodeError) as error:
-        faults = str(error).splitlines()
+        unread = f"{path}: cannot be read as text: {getattr(error, 'strerror', None) or error}"
+        faults = str(error).splitlines() if isinstance(error, figures.PolicyError) else [unread]
         emit({"ok": False, "file": str(path), "errors": faults}, as_json, lambda: console().print("\n".join(faults), markup=False))
         raise typer.Exit(1) from None
     emit(
@@ -123,7 +124,7 @@ def schedules(as_json: Json = False) -> None:
     from starter.cli_base import ask
     from starter.schedules import ensure
 
-    made = ask(lambda tenure: ensure(tenure.client, tenure.policy, tenure.settings.slack_alerts_channel))
+    made = ask(lambda tenure: ensure(tenure.client, tenure.settings))
     emit(made, as_json, lambda: console().print("\n".join(f"{name}: {what}" for name, what in made.items()), markup=False))
 
 

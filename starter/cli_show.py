@@ -35,8 +35,8 @@ def signup(said: SignupAnswer) -> None:
     page.print(Text(f"→ tenure trial show {said.domain}", style="dim"))
 
 
-def trials(found: TrialPage) -> None:
-    """A page of trials."""
+def trials(found: TrialPage, stage: str = "") -> None:
+    """A page of trials; ``stage`` when only those of one were asked for."""
     page = console()
     table = parts.table("company", "stage", "owner", "next due", "since", "status")
     for row in found.rows:
@@ -51,6 +51,10 @@ def trials(found: TrialPage) -> None:
         )
     if found.rows:
         page.print(table)
+    elif stage:
+        page.print(f"No trial is in stage {parts.words(stage)}.", markup=False)
+    elif found.counts:
+        page.print("No trial is open. → tenure trial list --all")
     else:
         page.print("No trials here yet. → tenure signup ada@acme.example --company Acme")
     if found.counts:
@@ -88,11 +92,11 @@ def trial(view: TrialView, done: Sequence[EffectRow]) -> None:
     page.print()
 
 
-def tasks(found: Sequence[TaskView]) -> None:
-    """The open tasks, one under the other."""
+def tasks(found: Sequence[TaskView], whose: str = "") -> None:
+    """The open tasks, one under the other; ``whose`` when only somebody's were asked for."""
     page = console()
     if not found:
-        page.print("No open tasks.")
+        page.print(f"No open tasks of {whose}." if whose else "No open tasks.", markup=False)
     for task in found:
         page.print(parts.task(task))
 

@@ -53,7 +53,7 @@ def trial_list(
     from starter import cli_show
 
     found = ask(lambda tenure: tenure.trials(limit, page, stage=stage, closed=closed))
-    emit(found, as_json, lambda: cli_show.trials(found))
+    emit(found, as_json, lambda: cli_show.trials(found, stage))
 
 
 @trial.command("show")
@@ -184,9 +184,10 @@ def tasks(
 ) -> None:
     """List the open tasks, the earliest due first."""
     from starter import cli_show
+    from starter.cli_parts import words
 
     found = ask(lambda tenure: tenure.tasks(limit, role=role, assignee=assignee))
-    emit(found, as_json, lambda: cli_show.tasks(found))
+    emit(found, as_json, lambda: cli_show.tasks(found, " and ".join(asked for asked in (words(role), assignee) if asked)))
 
 
 def answer(

@@ -16,6 +16,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.decision import Decision
+from domain.people import Role
 from domain.policy import Policy
 from domain.trial import Stage
 from domain.views import NextStep, TaskView, TrialStatus
@@ -98,6 +99,8 @@ class Looking:
 
     async def tasks(self, limit: int = 50, *, role: str = "", assignee: str = "") -> list[TaskView]:
         """The open tasks of all workflows, the earliest due first; of one role, or of one person."""
+        if role and role not in {known.value for known in Role}:
+            raise BadInput(f"{role[:40]!r} is no role", f"Choose one of: {', '.join(known.value for known in Role)}", field="role")
         with asking("the list of tasks"):
             found = self.client.list_workflows(
                 "DueAt IS NOT NULL AND ExecutionStatus = 'Running'", page_size=SCANNED_FOR_TASKS, limit=SCANNED_FOR_TASKS

@@ -84,14 +84,23 @@ async def skip(client: Client, workflow_id: str, length: timedelta) -> Skipped:
             still_open = await at_rest(handle)
     except TimeoutError:
         raise Unavailable(
-            f"{workflow_id} did not get there within {PATIENCE:.0f} seconds; it waits for something outside",
-            "Look at its pending activities in the Web UI, and that the worker runs",
+            f"{workflow_id} did not get there within {PATIENCE:.0f} seconds; it waits for {await _waits_for(handle)}",
+            "Its clock goes on by itself when that is done: look at it in the Web UI, and that the worker runs",
         ) from None
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             raise NotFound(f"there is no workflow {workflow_id}", "Look at `tenure trial list`") from None
         raise Unavailable(f"the server did not skip: {error.message}", "Try again") from error
     return Skipped(before=before, now=await skipper.get_current_time(handle), open=still_open)
+
+
+async def _waits_for(handle: WorkflowHandle[object, object]) -> str:
+    """What keeps the clock of a workflow, in words."""
+    raw = (await handle.describe()).raw_description
+    waits = [f"{each.activity_type.name} (tried {each.attempt} times)" for each in raw.pending_activities]
+    waits += [each.workflow_id for each in raw.pending_children]
+    waits += ["the worker"] if raw.HasField("pending_workflow_task") else []
+    return ", ".join(waits) or "something outside"
 
 
 async def at_rest(handle: WorkflowHandle[Any, Any]) -> bool:

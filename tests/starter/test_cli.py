@@ -101,6 +101,7 @@ class FakeTenure:
         self.asked: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self.error: TenureError | None = None
         self.page = TrialPage(rows=(), counts={})
+        self.found = [a_task()]
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         answers: dict[str, Any] = {
@@ -114,7 +115,7 @@ class FakeTenure:
             "answer": "triage-1: qualify, taken",
             "trials": self.page,
             "trial": a_view(),
-            "tasks": [a_task()],
+            "tasks": self.found,
             "effects": [an_effect(1), an_effect(2, done=False), *(an_effect(number) for number in range(3, 20))],
         }
         if name not in answers:
@@ -302,6 +303,17 @@ def test_the_list_of_trials(run: Run, tenure: FakeTenure) -> None:
     assert TrialPage.model_validate(run("trial", "list", "--json").json) == tenure.page
 
 
+def test_an_empty_list_says_of_what(run: Run, tenure: FakeTenure) -> None:
+    """That no trial is in a stage does not mean that there is none."""
+    tenure.page = TrialPage(rows=(), counts={"running": 7})
+    assert run("trial", "list", "--stage", "hand_off").out == "No trial is in stage hand off.\n7 running\n"
+    tenure.page = TrialPage(rows=(), counts={"completed": 2})
+    assert run("trial", "list").out == "No trial is open. → tenure trial list --all\n2 completed\n"
+    tenure.found = []
+    assert run("tasks").out == "No open tasks.\n"
+    assert run("tasks", "--role", "ce_manager", "--for", NASTY).out == f"No open tasks of ce manager and {NASTY}.\n"
+
+
 def test_the_list_of_tasks(run: Run, tenure: FakeTenure) -> None:
     page = run("tasks", "--role", "ce", "--for", "ce@x.y", "--limit", "3").out
     assert tenure.asked == [("tasks", (3,), {"role": "ce", "assignee": "ce@x.y"})]
@@ -342,9 +354,9 @@ def test_misuse(run: Run, arguments: list[str]) -> None:
 
 
 def test_no_server(run: Run, tmp_path: Path) -> None:
-    said = run("trial", "list", "--port-offset", "40000")
+    said = run("trial", "list", "--port-offset", "23000")  # below the ports that the kernel gives to the servers of other tests
     assert said.code == 3
-    assert "127.0.0.1:47233" in said.err
+    assert "127.0.0.1:30233" in said.err
     assert "tenure up" in said.err
     assert not (tmp_path / "data").exists()  # looking leaves nothing behind
 
@@ -422,6 +434,9 @@ def test_policy_check(run: Run, tmp_path: Path) -> None:
     assert (said.code, said.json["ok"]) == (1, False)
     assert said.json["errors"] == [f"{wrong}:{line}: office.opens: unit is 'hours', must be 'hour of day'"]
     assert run("policy", "check", str(tmp_path / "absent.toml")).code == 1
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe")
+    assert f"{binary}: cannot be read as text" in " ".join(run("policy", "check", str(binary)).out.split())
 
 
 def test_a_wrong_policy_in_force_stops_a_command(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

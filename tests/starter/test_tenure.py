@@ -296,6 +296,11 @@ class TestLooking:
             await cut_off.trials(**asked)  # type: ignore[arg-type]
         assert refused.value.field == field
 
+    async def test_a_role_that_nobody_has_is_refused(self, cut_off: Tenure) -> None:
+        with pytest.raises(BadInput, match=r"'boss' is no role") as refused:
+            await cut_off.tasks(role="boss")
+        assert "ce_manager" in refused.value.do
+
     async def test_a_made_up_page_is_refused(self, cut_off: Tenure) -> None:
         for page in ("bm9uc2Vuc2U=", "0123456789ab", "0123456789ab.bm9uc2Vuc2U="):
             with pytest.raises(BadInput):
