@@ -5,6 +5,8 @@ The activities here are local ones: short steps on the ledger's own database.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Literal
@@ -12,13 +14,16 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, Select, func, select
 from temporalio import activity
 
-from activities.account_tables import customers, health, health_changes, renewals
+from activities.account_tables import customers, forecasts, health, health_changes, renewals
 from activities.ledger import Ledger
 from activities.tables import roster
 from domain.account import AccountTeam, AccountView, AskAccount, Customer, RenewalRow, Standing
 from domain.base import Value
+from domain.forecast import Forecast
+from domain.health import score
 from domain.health_types import Band, Score, Traits
 from domain.people import Person, Role
+from domain.policy import AccountPolicy
 
 Status = Literal["open", "renewed", "churned", "cancelled"]
 
@@ -31,6 +36,10 @@ class Health(Value):
     score: Score
     traits: Traits
     standing: Standing
+
+    def as_of_now(self, policy: AccountPolicy) -> Score:
+        """The same score with the values of now as its evidence: it is made anew only when the total or a colour is another."""
+        return score(policy, self.traits).model_copy(update={"deltas": self.score.deltas})
 
 
 class HealthChange(Value):
@@ -129,6 +138,15 @@ class Accounts:
         with self._ledger.reading() as db:
             return [customer_of(row) for row in db.execute(query)]
 
+    def standings(self, *, churned: bool = False) -> list[tuple[Customer, Standing | None]]:
+        """Every customer by name, each with how it does."""
+        query = select(customers, health.c.standing).join_from(customers, health, health.c.domain == customers.c.domain, isouter=True)
+        if not churned:
+            query = query.where(customers.c.status == "customer")
+        with self._ledger.reading() as db:
+            rows = db.execute(query.order_by(customers.c.name, customers.c.domain)).all()
+        return [(customer_of(row), Standing.model_validate(row.standing) if row.standing else None) for row in rows]
+
     def health(self, domain: str) -> Health | None:
         """The health of one account; None before its first score."""
         with self._ledger.reading() as db:
@@ -136,9 +154,11 @@ class Accounts:
         return None if row is None else Health.model_validate({name: row._mapping[name] for name in Health.model_fields})
 
     def bands(self) -> dict[str, int]:
-        """How many accounts are in each band."""
+        """How many customers are in each band."""
+        of = customers.join(health, health.c.domain == customers.c.domain)
+        query = select(health.c.band, func.count().label("number")).select_from(of).where(customers.c.status == "customer")
         with self._ledger.reading() as db:
-            found = db.execute(select(health.c.band, func.count().label("number")).group_by(health.c.band))
+            found = db.execute(query.group_by(health.c.band))
             return {row.band: row.number for row in found}
 
     def changes(self, domain: str, limit: int = 50) -> list[HealthChange]:
@@ -165,6 +185,27 @@ class Accounts:
         """Renewals, the soonest first; of a status, an account, an AE (an empty address: of nobody), or between two days."""
         with self._ledger.reading() as db:
             return read_renewals(db, status=status, domain=domain, ae=ae, first=first, last=last)
+
+    def snapshots(self, quarter: str) -> list[Forecast]:
+        """The weekly snapshots of a quarter, oldest first. Raises ``ValueError`` for one that is not as it was written."""
+        query = select(forecasts).where(forecasts.c.quarter == quarter).order_by(forecasts.c.taken_at, forecasts.c.number)
+        with self._ledger.reading() as db:
+            rows = db.execute(query).all()
+        return [snapshot_of(row) for row in rows]
+
+
+def digest_of(data: Mapping[str, Any]) -> str:
+    """The SHA-256 of a snapshot's data, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def snapshot_of(row: Any) -> Forecast:
+    """The forecast in a row of ``forecasts``. Raises ``ValueError`` when somebody changed it since."""
+    if digest_of(row.data) != row.digest:
+        raise ValueError(
+            f"snapshot {row.number} of {row.quarter} is not as it was written: somebody changed the table; restore it from a backup"
+        )
+    return Forecast.model_validate(row.data)
 
 
 def read_renewals(

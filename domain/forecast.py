@@ -320,6 +320,14 @@ def _why_moved(was: Line | None, now: Line | None) -> str:
     return ""
 
 
+def baseline(policy: AccountPolicy, quarter: str, snapshots: Iterable[Forecast]) -> Forecast | None:
+    """The snapshot that a closed quarter is held against: the last one before the quarter began, else the first one of it."""
+    first = days_of(policy, quarter)[0]
+    in_order = sorted((each for each in snapshots if each.quarter == quarter), key=lambda each: each.taken_at)
+    before = [each for each in in_order if each.taken_at.date() < first]
+    return before[-1] if before else next(iter(in_order), None)
+
+
 def against_actual(forecast: Forecast, rows: Iterable[RenewalRow]) -> Actual:
     """What became of the renewals of a forecast. A renewal that was cancelled (moved, merged) is judged by nothing and left out."""
     ended = {row.workflow: row for row in rows}

@@ -9,10 +9,12 @@ from datetime import date, datetime
 from pydantic import JsonValue
 
 from domain import forecast
-from domain.account import Outcome, RenewalRow
+from domain.account import RenewalRow
 from domain.base import Message, Value
 from domain.forecast import Actual, Forecast, Moved, words
 from domain.policy import AccountPolicy, CarriedAccountPolicy
+from domain.renewal import PROJECTED, ProjectOutcome, RenewalState
+from domain.renewal_decide import refuse_forecast
 from domain.task import Choice, FieldSpec
 
 #: How many renewals one card lists, and how many one answer may change: a way in takes fifty fields at most.
@@ -21,7 +23,13 @@ CHANGEABLE = 40
 #: How many warnings, disagreements and moves the summary names one by one.
 NAMED = 8
 
-_SAID = re.compile(r"(full[ _-]churn|partial[ _-]churn|flat|incremental)\b[\s:,]*(?:\$?\s*([0-9][0-9,._]*)\b)?[\s:,]*(.*)", re.I | re.S)
+LONGEST_NOTE = 2_000
+#: Dollars a year that nobody's contract reaches: a slip of the keyboard.
+MOST = 999_999_999
+
+_OUTCOME = re.compile(r"((full|partial)[ _-]churn|flat|incremental)\b", re.I)
+_DOLLARS = re.compile(r"(\d{1,3}(?:,\d{3})+|\d{1,9})(\.\d+)?([km]?)")
+_TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
 class ForecastInput(Message):
@@ -36,10 +44,11 @@ class AskForecast(Message):
 
 
 class Owner(Value):
-    """Somebody with open renewals: the AE's address (empty: renewals without an AE), and their manager's."""
+    """Somebody with open renewals: the AE's address (empty: renewals without an AE), who is asked for them, and the manager."""
 
     ae: str
     name: str
+    asks: str
     manager: str = ""
     renewals: int
 
@@ -57,18 +66,10 @@ class AskLines(Message):
 
 
 class OwnLines(Message):
-    """An AE's open renewals, the soonest first."""
+    """An AE's renewals of which an outcome may be projected, the soonest first; ``early`` others are not rated yet."""
 
     rows: tuple[RenewalRow, ...] = ()
-
-
-class Said(Message):
-    """What the AE says of one renewal now: the signal ``forecast`` to its workflow. ``amount`` is the ARR afterwards; None: by the outcome."""
-
-    by: str
-    outcome: Outcome
-    amount: int | None = None
-    note: str = ""
+    early: int = 0
 
 
 class TakeForecast(Message):
@@ -77,7 +78,7 @@ class TakeForecast(Message):
     subject: str
     as_of: datetime
     policy: CarriedAccountPolicy
-    said: dict[str, Said] = {}
+    said: dict[str, ProjectOutcome] = {}
     confirmed: tuple[str, ...] = ()
     unconfirmed: tuple[str, ...] = ()
 
@@ -93,13 +94,15 @@ class Taken(Message):
 # --- What an AE is asked ----------------------------------------------------------------------------------------------------
 
 
-def asks(policy: AccountPolicy, rows: Sequence[RenewalRow]) -> str:
+def asks(policy: AccountPolicy, lines: OwnLines) -> str:
     """The card's text: each renewal with what stands of it now."""
-    lines = [_listed(policy, row) for row in rows[:LISTED]]
-    if len(rows) > LISTED:
-        lines.append(f"… and {len(rows) - LISTED} later ones: `tenure renewal list` shows them.")
+    listed = [_listed(policy, row) for row in lines.rows[:LISTED]]
+    if len(lines.rows) > LISTED:
+        listed.append(f"… and {len(lines.rows) - LISTED} later ones: `tenure renewal list` shows them.")
+    if lines.early:
+        listed.append(f"{_renewals(lines.early)} not rated yet: nothing to say of them this week.")
     how = "Confirm them as they stand, or change those that are different: an outcome, the ARR afterwards, and why."
-    return "\n".join([how, *lines])
+    return "\n".join([how, *listed])
 
 
 def choices(rows: Sequence[RenewalRow]) -> tuple[Choice, ...]:
@@ -129,44 +132,55 @@ def _listed(policy: AccountPolicy, row: RenewalRow) -> str:
 # --- What an answer means ---------------------------------------------------------------------------------------------------
 
 
-def changes(rows: Sequence[RenewalRow], fields: Mapping[str, JsonValue], by: str) -> dict[str, Said]:
-    """What an answer ``change`` says, by workflow id. Raises ``ValueError`` with what is wrong and what to write instead."""
+def changes(policy: AccountPolicy, rows: Sequence[RenewalRow], fields: Mapping[str, JsonValue], by: str) -> dict[str, ProjectOutcome]:
+    """What an answer ``change`` says, by workflow id. Raises ``ValueError`` with what is wrong: what the renewal would refuse is refused here."""
     known = named(rows)
     if unknown := [name for name in fields if name not in known]:
         raise ValueError(f"there is no renewal {unknown[0]!r} here; name one of: {', '.join(known)}")
-    said = {known[name].workflow: _read(name, known[name], str(text), by) for name, text in fields.items() if str(text or "").strip()}
-    if not said:
+    given = {name: str(text).strip() for name, text in fields.items() if text is not None and str(text).strip()}
+    if not given:
         raise ValueError(
-            f"say which renewal is different, as {next(iter(known), 'acme.com')}='partial_churn 45000 they close an office'; or confirm"
+            f"say which is different, as {next(iter(known), 'acme.com')}='partial_churn 45000 they close an office'; or confirm"
         )
-    return said
+    return {known[name].workflow: _read(policy, name, known[name], text, by) for name, text in given.items()}
 
 
-def _read(name: str, row: RenewalRow, text: str, by: str) -> Said:
-    found = _SAID.fullmatch(text.strip())
+def _read(policy: AccountPolicy, name: str, row: RenewalRow, text: str, by: str) -> ProjectOutcome:
+    found = _OUTCOME.match(text)
     if found is None:
         raise ValueError(f"{name}: begin with full_churn, partial_churn, flat or incremental; then the ARR afterwards, and why")
-    outcome: Outcome = re.sub(r"[ -]", "_", found[1].lower())  # type: ignore[assignment]  # the pattern's own words
-    amount = int(re.sub(r"[,._]", "", found[2])) if found[2] else None
-    if outcome in ("full_churn", "flat") and amount is not None:
-        raise ValueError(f"{name}: {outcome} says the ARR by itself; write it without {found[2]}, or say partial_churn or incremental")
-    if outcome == "partial_churn" and amount is not None and not 0 < amount < row.arr:
-        raise ValueError(f"{name}: a partial churn leaves more than nothing and less than {dollars(row.arr)}; {found[2]} is neither")
-    if outcome == "incremental" and amount is not None and amount <= row.arr:
-        raise ValueError(f"{name}: an incremental renewal brings more than {dollars(row.arr)}; {found[2]} does not")
-    return Said(by=by, outcome=outcome, amount=amount, note=found[3].strip()[:2_000])
+    amount, note = _amount(name, text[found.end() :].lstrip(" \t:,;-"))
+    message = ProjectOutcome.model_validate(
+        {"by": by, "outcome": re.sub(r"[ -]", "_", found[0].lower()), "amount": amount, "note": note[:LONGEST_NOTE]}
+    )
+    state = RenewalState.model_validate({"renewal_on": row.renewal_on, "phase": row.phase})
+    if why := refuse_forecast(policy, state, row.arr, message):
+        raise ValueError(f"{name}: {why}")
+    return message
 
 
-def confirmations(policy: AccountPolicy, rows: Sequence[RenewalRow], now: datetime, by: str) -> dict[str, Said]:
+def _amount(name: str, text: str) -> tuple[int | None, str]:
+    """The ARR that the text begins with, if it begins with a number, and what follows it. A number that could mean two things is refused."""
+    if not text or not (text[0] == "$" or text[0].isdecimal()):
+        return None, text.strip()
+    word, _, note = text.removeprefix("$").lstrip().partition(" ")
+    found = _DOLLARS.fullmatch(word.rstrip(".,:;").lower())
+    dollars = round((int(found[1].replace(",", "")) + float(found[2] or 0)) * _TIMES[found[3]]) if found else 0
+    if found is None or (found[2] and not found[3]) or dollars > MOST:
+        raise ValueError(f"{name}: {word[:20]!r} is no ARR in whole dollars a year; write it as 45000, 45,000 or 45k")
+    return dollars, note.strip()
+
+
+def confirmations(policy: AccountPolicy, rows: Sequence[RenewalRow], now: datetime, by: str) -> dict[str, ProjectOutcome]:
     """What an answer ``confirm`` says, by workflow id: the projections that were last given longer ago than a round of the forecast."""
-    return {row.workflow: Said(by=by, outcome=row.outcome, amount=row.amount) for row in rows if row.outcome and _is_old(policy, row, now)}
+    return {
+        row.workflow: ProjectOutcome(by=by, outcome=row.outcome, amount=row.amount)
+        for row in rows
+        if row.outcome and (row.forecast_at is None or (now - row.forecast_at).days >= policy.forecast.every_days)
+    }
 
 
-def _is_old(policy: AccountPolicy, row: RenewalRow, now: datetime) -> bool:
-    return row.forecast_at is None or (now - row.forecast_at).days >= policy.forecast.every_days
-
-
-def applied(rows: Sequence[RenewalRow], said: Mapping[str, Said], at: datetime) -> tuple[RenewalRow, ...]:
+def applied(rows: Sequence[RenewalRow], said: Mapping[str, ProjectOutcome], at: datetime) -> tuple[RenewalRow, ...]:
     """The read model's rows with what was said this week: a renewal's workflow may not have written it there yet."""
 
     def one(row: RenewalRow) -> RenewalRow:
@@ -176,6 +190,11 @@ def applied(rows: Sequence[RenewalRow], said: Mapping[str, Said], at: datetime) 
         return row.model_copy(update={"outcome": new.outcome, "amount": new.amount, "forecast_at": at})
 
     return tuple(one(row) for row in rows)
+
+
+def may_be_projected(row: RenewalRow) -> bool:
+    """Whether a renewal is rated, so that its AE may say what is expected of it."""
+    return row.status == "open" and row.phase in PROJECTED
 
 
 # --- What is told -----------------------------------------------------------------------------------------------------------

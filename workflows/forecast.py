@@ -1,0 +1,142 @@
+"""The weekly forecast (D29, C13, C34): every AE confirms or changes what is expected of their renewals, then the quarters are rolled up.
+
+Nobody's silence holds it up: the AE's manager is asked next, and when the time has come it is taken with what is known, and says so.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from domain import forecast_week, ladder
+    from domain.acts import Post
+    from domain.forecast_week import AskForecast, AskLines, ForecastInput, ForecastOwners, Owner, OwnLines, TakeForecast, Taken
+    from domain.people import Role
+    from domain.renewal import ProjectOutcome
+    from domain.task import Answer, Rung, Task, TaskSpec
+    from workflows.asked import Asked
+    from workflows.desk import card
+    from workflows.effects import PATIENT
+    from workflows.process import Process
+
+#: Cards that are posted in one activity.
+CARDS = 20
+TAKING = timedelta(minutes=5)
+
+
+@workflow.defn
+class WeeklyForecast(Asked):
+    """What the open renewals are expected to bring, by quarter and owner: asked of the AEs, kept for ever, posted for everybody."""
+
+    @workflow.init
+    def __init__(self, input: ForecastInput) -> None:
+        """State only; no commands."""
+        self.input = input
+        self.owners: dict[str, Owner] = {}
+        self.lines: dict[str, OwnLines] = {}
+        self.said: dict[str, ProjectOutcome] = {}
+        self.confirmed: list[str] = []
+        self._begin(Process(input.policy, [], input.channel))
+        self.p.in_words = self._in_words
+
+    @workflow.run
+    async def run(self, input: ForecastInput) -> Taken:
+        """Ask, wait at most until it is due, roll up, post."""
+        p = self.p
+        found = await p.effects.local("forecast_owners", AskForecast(), ForecastOwners, "who has renewals that are rated")
+        due = ladder.due_in(input.policy, workflow.now(), input.policy.forecast.confirm_hours)
+        tasks = [await self._open(owner, due) for owner in found.owners]
+        for first in range(0, len(tasks), CARDS):
+            p.spawn(self._post(tasks[first : first + CARDS]))
+        p.stage = "asking" if tasks else ""
+        await p.wait(lambda: not any(task.is_open for task in tasks), until=due, summary="the forecast is taken")
+        p.stage = "taking" if tasks else ""
+        p.desk.withdraw("*", "the forecast was taken without an answer")
+        taken = await self._take()
+        await p.effects.slack(Post(key="slack.forecast", channel=input.channel, text=taken.text))
+        await p.settle()
+        return taken
+
+    # --- Asking -----------------------------------------------------------------------------------------------------------------
+
+    async def _open(self, owner: Owner, due: datetime) -> Task:
+        """The AE's task: the manager is asked when half of the time is over, since the forecast is taken when all of it is."""
+        p, policy = self.p, self.input.policy
+        lines = await p.effects.local("forecast_lines", AskLines(ae=owner.ae), OwnLines, f"the {owner.renewals} renewals of {owner.name}")
+        half = ladder.due_in(policy, workflow.now(), policy.forecast.confirm_hours / 2)
+        kind = f"forecast-{re.sub(r'[^a-z0-9]+', '-', owner.ae.partition('@')[0].lower()).strip('-') or 'nobody'}"
+        kind = kind if p.desk.find_open(kind) is None else f"{kind}-of-{len(self.owners) + 1}"
+        self.owners[kind], self.lines[kind] = owner, lines
+        return p.desk.open(
+            TaskSpec(
+                kind=kind,
+                title=f"Forecast of {owner.name}: {owner.renewals} renewals" if owner.renewals > 1 else f"Forecast of {owner.name}",
+                asks=forecast_week.asks(policy, lines),
+                role=Role.AE if owner.asks == owner.ae else Role.AE_MANAGER,
+                assignee=owner.asks,
+                choices=forecast_week.choices(lines.rows),
+                due_at=due,
+                ladder=(Rung(at=half, asks="manager", who=owner.manager or owner.asks),),
+            ),
+            self.input.channel,
+        )
+
+    async def _post(self, tasks: list[Task]) -> None:
+        await self.p.effects.slack(*(card(task) for task in tasks if task.is_open))
+
+    def _unfit(self, task: Task, answer: Answer) -> str | None:
+        if answer.choice != "change":
+            return None
+        try:
+            self._changes(task, answer)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def _answered(self, task: Task) -> None:
+        """What was said goes to the renewals at once; their own processes keep it."""
+        answer = task.answer
+        if answer is None or task.spec.kind not in self.lines:
+            return
+        rows = self.lines[task.spec.kind].rows
+        confirmed = forecast_week.confirmations(self.input.policy, rows, workflow.now(), answer.by)
+        changed = self._changes(task, answer) if answer.choice == "change" else {}
+        self.said |= changed
+        self.confirmed.append(self.owners[task.spec.kind].ae)
+        self.p.spawn(self._pass_on({**confirmed, **changed}))
+
+    def _changes(self, task: Task, answer: Answer) -> dict[str, ProjectOutcome]:
+        return forecast_week.changes(self.input.policy, self.lines[task.spec.kind].rows, answer.fields, answer.by)
+
+    async def _pass_on(self, said: dict[str, ProjectOutcome]) -> None:
+        for renewal, message in said.items():
+            await self.p.effects.tell(renewal, "forecast", message)
+
+    # --- Taking -----------------------------------------------------------------------------------------------------------------
+
+    async def _take(self) -> Taken:
+        asked = [owner.ae for owner in self.owners.values()]
+        ask = TakeForecast(
+            subject=self.p.effects.subject,
+            as_of=workflow.now(),
+            policy=self.input.policy,
+            said=self.said,
+            confirmed=tuple(self.confirmed),
+            unconfirmed=tuple(ae for ae in asked if ae not in self.confirmed),
+        )
+        taken: Taken = await workflow.execute_activity(
+            "take_forecast",
+            ask,
+            result_type=Taken,
+            start_to_close_timeout=TAKING,
+            retry_policy=PATIENT,
+            summary="roll up every quarter, keep the snapshots",
+        )
+        return taken
+
+    def _in_words(self) -> str:
+        waiting = [task.spec.assignee or task.spec.role.value for task in self.p.desk.tasks if task.is_open]
+        return f"waits for {', '.join(waiting)}" if waiting else "rolls the quarters up"

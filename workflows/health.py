@@ -1,0 +1,119 @@
+"""The hourly health run (D12): copy what people set, score everybody, tell the processes that it concerns, show the scores in Vitally."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from domain.acts import Post
+    from domain.fleet import FleetScored, HandCopied, HealthInput, HealthRun, ScoreFleet, TellAccounts, Told, WriteScores
+    from domain.health_writes import ScoresWritten
+    from workflows.asked import Asked
+    from workflows.effects import PATIENT
+    from workflows.process import Process
+
+Result = TypeVar("Result")
+
+FAILED = "Could not"
+#: How many problems one message names.
+SHOWN = 10
+
+#: What an outside system may take before the run goes on without it. Together they leave room in the hour: the next run does the rest.
+COPYING = timedelta(minutes=10)
+SCORING = timedelta(minutes=25)
+TELLING = timedelta(minutes=20)
+#: A worker that died is noticed within it.
+BEAT = timedelta(minutes=2)
+
+
+@workflow.defn
+class ScoreHealth(Asked):
+    """Every account's health score, once an hour: who looks after an account hears of what changed, and of nothing else."""
+
+    @workflow.init
+    def __init__(self, input: HealthInput) -> None:
+        """State only; no commands."""
+        self.input = input
+        self.problems: list[str] = []
+        self._begin(Process(input.policy, [], input.channel))
+        self.in_words = "copies what people set in Vitally"
+        self.p.in_words = lambda: self.in_words
+
+    @workflow.run
+    async def run(self, input: HealthInput) -> HealthRun:
+        """Copy, score, tell and write; what cannot be done now is said once, and done by a later run."""
+        p, as_of = self.p, workflow.now()
+        copied = await self._do("copy_hand_traits", None, HandCopied, COPYING, "copy the traits that people set in Vitally")
+        if copied is not None:
+            self.problems += copied.unreadable
+        self._now("scores every account")
+        ask = ScoreFleet(as_of=as_of, policy=input.policy)
+        scored = await self._do("score_fleet", ask, FleetScored, SCORING, "score every account, write what changed")
+        self._now("tells who must know")
+        write = WriteScores(subject=p.effects.subject, as_of=as_of)
+        told, written = await asyncio.gather(
+            self._do("tell_accounts", TellAccounts(), Told, TELLING, "signal the accounts to which a change matters"),
+            self._do("write_scores", write, ScoresWritten, TELLING, "show the new scores in Vitally"),
+        )
+        self.problems += [f"Vitally refuses the score of {domain}: {why}" for domain, why in (written.refused if written else {}).items()]
+        done = HealthRun(
+            as_of=as_of,
+            scored=scored,
+            told=told.accounts if told else 0,
+            written=written.written if written else 0,
+            problems=tuple(self.problems),
+        )
+        self._now(done.in_words)
+        await self._complain(done)
+        await p.settle()
+        return done
+
+    async def _do(self, name: str, ask: Any, result: type[Result], within: timedelta, summary: str) -> Result | None:
+        """One step; None when it could not be done in its time, which is a problem and no failure: the old scores stay."""
+        try:
+            answer: Result = await workflow.execute_activity(
+                name,
+                args=[] if ask is None else [ask],
+                result_type=result,
+                start_to_close_timeout=within,
+                schedule_to_close_timeout=within,
+                heartbeat_timeout=BEAT,
+                retry_policy=PATIENT,
+                summary=summary,
+            )
+            return answer
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            self.problems.append(f"{FAILED} {summary}: {_cause(error)}")
+            return None
+
+    async def _complain(self, done: HealthRun) -> None:
+        """Say what is wrong, once for as long as it stays so."""
+        before: HealthRun | None = workflow.get_last_completion_result(HealthRun)
+        known = {_kind(problem) for problem in (before.problems if before else ())}
+        if new := [problem for problem in done.problems if _kind(problem) not in known]:
+            more = [f"… and {len(new) - SHOWN} more"] if len(new) > SHOWN else []
+            text = "\n".join(["The hourly health run has problems; what it could not do, a later one does:", *new[:SHOWN], *more])
+            await self.p.effects.slack(Post(key="slack.health", channel=self.input.channel, text=text))
+
+    def _now(self, words: str) -> None:
+        self.in_words = words
+        self.p.publish()
+
+
+def _cause(error: BaseException) -> str:
+    """What began it: a time-out says only that there was one."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error)
+
+
+def _kind(problem: str) -> str:
+    """What makes two problems one: of a step that failed, not how it did this time."""
+    return problem.partition(":")[0] if problem.startswith(FAILED) else problem
