@@ -13,7 +13,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from domain import get_well, ids, red
-    from domain.account import AccountFacts, PlanReason, RedEnded
+    from domain.account import AccountFacts, AccountTeam, Customer, PlanReason, RedEnded, Standing
     from domain.acts import SlackAct
     from domain.acts_accounts import KeepRow, Scalar, SetAccount, SetTraits
     from domain.decision import Decision
@@ -118,7 +118,8 @@ class RedAccount(Asked):
     def facts(self, raw: Any = None) -> None:
         """How the account does now, and who looks after it."""
         with inbox.noting(self.notes, "facts", raw):
-            self._facts(inbox.parsed(AccountFacts, raw))
+            given = inbox.parsed(AccountFacts, raw)
+            self._facts(given.customer, given.team, given.standing)
 
     @workflow.query
     def status(self) -> RedStatus:  # type: ignore[override]
@@ -157,7 +158,7 @@ class RedAccount(Asked):
         for given in s.waiting:
             self._record(given)
         s.waiting = []
-        s.row = f"{p.customer.domain} {s.marks[0].at:%Y-%m-%d %H:%M}"
+        s.row = p.effects.subject  # an account that is red again has another row
         acts: tuple[SlackAct, ...] = ()
         if self.tracked:
             text = f":red_circle: *{p.customer.name} is red*: {red.reasons(s)}. State, needs and actions follow in this thread; ask here for help."
@@ -187,10 +188,11 @@ class RedAccount(Asked):
         s.marks = [*s.marks, Mark(at=now, reason=given.reason, source=given.source, by=given.by)]
         p.record(red.marked(p.policy, given, p.customer, s.standing, now))
 
-    def _facts(self, given: AccountFacts) -> None:
+    def _facts(self, customer: Customer, team: AccountTeam, standing: Standing | None) -> None:
         """B17: what promotes it is proposed; people decide."""
         p, s, now = self.a, self.s, workflow.now()
-        p.customer, p.team, s.standing = given.customer, given.team, given.standing or s.standing
+        p.customer, p.team, s.standing = customer, team, standing or s.standing
+        p.owner = p.team.email(Role.TA) or p.owner
         if s.end or not s.marks:
             return
         if p.customer.status != "customer":
@@ -238,8 +240,8 @@ class RedAccount(Asked):
     async def _round(self) -> None:
         """A week has passed. Who looks after the account now is asked; a task that is still open is not asked a second time."""
         p, s, now = self.a, self.s, workflow.now()
-        await p.look()
-        p.owner = p.team.email(Role.TA) or p.owner
+        view = await p.look()
+        self._facts(p.customer, p.team, view.standing)
         if s.end or s.filled_at is None:
             return
         s.update_at = get_well.next_round(s.filled_at, p.policy.red.update_days, now)
