@@ -165,6 +165,12 @@ class Registry:
             row = db.execute(_of_domain(domain)).one_or_none()
         return None if row is None else _instance(row)
 
+    def owners_of(self, domain: str) -> Owners:
+        """Who looked after the trial in which a domain got its instance."""
+        with self._ledger.reading() as db:
+            row = db.execute(_of_domain(domain)).one_or_none()
+            return (None if row is None else _owners_of(db, row.subject)) or Owners()
+
     def instances(self) -> list[Instance]:
         """Every instance, oldest first."""
         with self._ledger.reading() as db:

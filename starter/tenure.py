@@ -51,6 +51,7 @@ from domain.task import Answer
 from domain.trial import Stage, TrialInput
 from starter.addresses import Address, read_address
 from starter.asking import Closing, asking
+from starter.customers import change_host
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.failed import FailedSignups
 from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView, new_event
@@ -156,7 +157,13 @@ class Tenure(Looking):
 
     async def act(self, domain: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
         """Ask a running trial to do one of :data:`ACTS`; returns what was done, in words. ``domain`` may be any host of the company."""
-        return await self.act_on(self.workflow_of(domain), name, message, event_id)
+        try:
+            return await self.act_on(self.workflow_of(domain), name, message, event_id)
+        except NotFound:
+            if name != "change_domain":
+                raise
+            # The trial is over: a customer's instance may still move.
+            return await change_host(self, domain, ChangeDomain.model_validate(message or {}))
 
     async def act_on(self, workflow_id: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
         """The same by workflow id, for a link that carries one."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from domain import ids
+from starter.errors import BadInput, NotFound, Refused
 from tests.workflows.play import Play, eventually
 from tests.workflows.test_trial import day_0, gone, prequalified
 
@@ -167,6 +170,34 @@ async def test_the_trial_ended_meanwhile(play: Play) -> None:
     await play.answer(change, "move", "done", by=CLOUD)
     assert await play.ended(change) == "failed"
     assert "has no instance in the registry" in play.said("slack.not_moved", change)
+
+
+async def test_a_customers_instance_moves_when_its_trial_is_long_over(play: Play) -> None:
+    """A17, A20: offered at the conversion, wanted later: asked of the people of the trial, recorded as the customer's; one move at a time."""
+    domain, host = await prequalified(play)
+    owners = await play.owners_of(domain)
+    assert owners.ce
+    await play.update(domain, "convert", {"seats": 10, "by": owners.ce.email})
+    await play.ended(domain)
+    with pytest.raises(BadInput, match="is not a host name"):
+        await play.tenure.act(domain, "change_domain", {"new_host": "no host"})
+    with play.env.with_time_skipping_disabled():
+        said = await play.tenure.act(domain, "change_domain", {"new_host": f"Code.{domain}", "by": owners.ce.email})
+    assert said == f"the admin is warned of what breaks; then {host} becomes code.{domain}"
+    with pytest.raises(Refused, match="a move to another host is under way already"):
+        await play.tenure.act(domain, "change_domain", {"new_host": f"git.{domain}"})
+    change = ids.domain_change(domain)
+    assert (await play.task(change, "consent")).assignee == owners.ce.email
+    await play.did(change, *WARNED)
+    await play.answer(change, "consent", "agreed", by=owners.ce.email)
+    await play.answer(change, "move", "done", by=CLOUD)
+    await play.answer(change, "verify", "verified", by=owners.ce.email)
+    assert await play.ended(change) == "moved"
+    owned = play.registry.instance_of(domain)
+    assert owned is not None
+    assert (owned.host, owned.kind) == (f"code.{domain}", "production")
+    with pytest.raises(NotFound, match="no running instance to move"):
+        await play.tenure.act(play.company("nobody"), "change_domain", {"new_host": f"code.{domain}"})
 
 
 async def test_nobody_says_whether_the_admin_consents(play: Play) -> None:

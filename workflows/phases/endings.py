@@ -95,7 +95,8 @@ async def convert(t: TrialProcess, message: Convert) -> End:
     )
     number = int(made.of("convert").ref or 0)
     s.issues = {**s.issues, "convert": number}
-    text = f"*{s.company}* is a customer: {message.seats} seats until {end:%Y-%m-%d} (#{number}). A host name of their own can be offered."
+    text = f"*{s.company}* is a customer: {message.seats} seats until {end:%Y-%m-%d} (#{number}). A host of their own can be offered:"
+    text += f" `tenure trial change-domain {t.input.domain} HOST`."
     t.spawn(t.effects.slack(t.said("slack.converted", text, s.owners.ce, s.owners.ae)))
     t.enter(Stage.CONVERTED)
     return "converted"
