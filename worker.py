@@ -19,12 +19,15 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
+from domain.account import AccountFacts
 from domain.ids import TASK_QUEUE
 from domain.messages import SignupAgain, SignupAnswer
+from domain.policy import AccountPolicy
 from starter.connect import connect
 from starter.errors import TenureError, Unavailable
-from starter.place import read_policy, read_settings
+from starter.place import read_policies, read_settings
 from starter.run import run_cli
+from starter.telling import tell_account
 from starter.tenure import Tenure
 from workflows.inbound import OnePayload
 from workflows.runner import runner
@@ -66,6 +69,18 @@ def way_in(tenure: Tenure) -> Callable[[SignupAgain], Awaitable[SignupAnswer]]:
     return sign_up
 
 
+def way_to_accounts(tenure: Tenure, policy: AccountPolicy) -> Callable[[AccountFacts], Awaitable[None]]:
+    """The service's way to tell an account's process of its facts, with its errors in Temporal's terms."""
+
+    async def tell(facts: AccountFacts) -> None:
+        try:
+            await tell_account(tenure, policy, facts)
+        except TenureError as error:
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=not isinstance(error, Unavailable)) from error
+
+    return tell
+
+
 async def serve() -> None:
     """Work until SIGTERM or SIGINT. Raises a :class:`TenureError` when the settings or the server are wrong."""
     from activities.all import activities
@@ -79,8 +94,10 @@ async def serve() -> None:
     client = await connect(fallback=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
     ledger = Ledger(settings.ledger_url)
     await asyncio.to_thread(ledger.create)
-    tenure = Tenure(client, ledger, settings, read_policy(settings))
-    with activities(settings, ledger, way_in(tenure)) as made, ThreadPoolExecutor(SLOTS, thread_name_prefix="activity") as threads:
+    policy, accounts = read_policies(settings)
+    tenure = Tenure(client, ledger, settings, policy)
+    ways = way_in(tenure), way_to_accounts(tenure, accounts)
+    with activities(settings, ledger, *ways) as made, ThreadPoolExecutor(SLOTS, thread_name_prefix="activity") as threads:
         async with worker(client, ALL, made, threads):
             log.info("at work on %s for %s", TASK_QUEUE, client.service_client.config.target_host)
             await stop.wait()

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from activities.accounts import Accounts
+from activities.fleet import Fleet, Tell
+from activities.forecasts import Forecasts
 from activities.github import GitHub
 from activities.instance import Instance
 from activities.ledger import Ledger
@@ -23,12 +25,13 @@ from activities.signup import SigningUp, SignUp
 from activities.slack import Slack
 from activities.vault import Vault
 from activities.vitally import Vitally
+from activities.warehouse import Warehouse
 from domain.acts import Receipts
 
 
 @contextmanager
-def activities(settings: Settings, ledger: Ledger, sign_up: SignUp) -> Iterator[list[Callable[..., Any]]]:
-    """All activities, whose clients are closed at the end; ``sign_up`` is the starter's way in."""
+def activities(settings: Settings, ledger: Ledger, sign_up: SignUp, tell: Tell) -> Iterator[list[Callable[..., Any]]]:
+    """All activities, whose clients are closed at the end; ``sign_up`` and ``tell`` are the starter's ways in."""
     vault = Vault(ledger, settings.key())
     slack = Slack.from_settings(settings, ledger)
     github = GitHub.from_settings(settings, ledger)
@@ -39,6 +42,8 @@ def activities(settings: Settings, ledger: Ledger, sign_up: SignUp) -> Iterator[
     registry, pool, accounts = Registry(ledger), Pool(ledger), Accounts(ledger)
     mailer = Mailer(settings, ledger)
     vitally, sheets = Vitally(settings, ledger), Sheets(settings, ledger)
+    fleet = Fleet(ledger, Warehouse.from_settings(settings), vitally.accounts, vitally.write_scores, tell)
+    forecasts = Forecasts(ledger)
     systems: dict[str, Callable[[Any], Receipts]] = {
         "slack": slack.slack,
         "github": github.github,
@@ -75,6 +80,13 @@ def activities(settings: Settings, ledger: Ledger, sign_up: SignUp) -> Iterator[
         pool.pool_change,
         accounts.account,
         accounts.keep_renewal_row,
+        fleet.copy_hand_traits,
+        fleet.score_fleet,
+        fleet.tell_accounts,
+        fleet.write_scores,
+        forecasts.owners,
+        forecasts.lines,
+        forecasts.take,
         SigningUp(sign_up).sign_up,
     ]
     try:

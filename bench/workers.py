@@ -26,6 +26,7 @@ from activities.ledger import EffectId, Ledger
 from bench.ground import RECEIPTS
 from bench.script import load
 from bench.twin import Empty, Twin, filler
+from domain.account import AccountFacts
 from domain.acts import AskUsage, Receipt
 from domain.messages import SignupAgain, SignupAnswer, Usage
 from starter.connect import connect
@@ -87,7 +88,7 @@ async def serve(kind: str, queue: str) -> None:
             return
         settings = read_settings()
         ledger = Canned(settings.ledger_url, receipts())
-        with activities(settings, ledger, _nobody) as made:
+        with activities(settings, ledger, _nobody, _nobody_told) as made:
             ours = [used if _name(each) == "instance_usage" else each for each in made]
             async with _worker(client, queue, ALL, ours, threads):
                 await stop.wait()
@@ -111,6 +112,10 @@ def _worker(
 
 async def _nobody(_again: SignupAgain) -> SignupAnswer:
     raise AssertionError("no measured trial signs anybody up again")
+
+
+async def _nobody_told(_facts: AccountFacts) -> None:
+    raise AssertionError("no measured trial tells an account")
 
 
 def _name(of: Callable[..., Any]) -> str:

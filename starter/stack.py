@@ -24,7 +24,6 @@ from starter.supervise import Exit, Part, Supervisor, elapsed, port_is_free
 
 if TYPE_CHECKING:
     from activities.settings import Settings
-    from domain.policy import Policy
 
 METRICS_PORT = 9833
 #: Seconds until the stack must be healthy; it takes about a tenth of this on a small machine.
@@ -64,17 +63,17 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 async def up(settings: Settings, *, with_sandbox: bool = True, fleet: int = FLEET, as_json: bool = False) -> int:
     """Run the stack until SIGINT or SIGTERM; returns the exit code. ``fleet`` customers stand in the sandbox. Raises a :class:`~starter.errors.TenureError` when it cannot start."""
-    from starter.place import read_policy
+    from starter.place import read_policies
 
     began = time.monotonic()
-    policy = read_policy(settings)
+    read_policies(settings)  # a wrong one is told before anything starts
     data = settings.data_dir.resolve()
     if not with_sandbox:
         _require_real_systems(settings)
     try:
         with stackfile.holding(data):
             _require_free(_ports(settings, with_sandbox))
-            stack = Stack(settings, policy, data)
+            stack = Stack(settings, data)
             async with Supervisor(data / "logs", environment(settings, data, os.environ)) as children:
                 with _stopping(children) as stop:
                     for part in parts(settings, data, with_sandbox, fleet):
@@ -132,9 +131,8 @@ def environment(settings: Settings, data: Path, ours: Mapping[str, str]) -> dict
 class Stack:
     """A stack that is starting: reaches its server, makes the Schedules, and waits until every part is well."""
 
-    def __init__(self, settings: Settings, policy: Policy, data: Path) -> None:
+    def __init__(self, settings: Settings, data: Path) -> None:
         self._settings = settings
-        self._policy = policy
         self._data = data
         self._web = f"http://127.0.0.1:{settings.web_port}"
 
@@ -146,7 +144,7 @@ class Stack:
 
         address = f"127.0.0.1:{self._settings.temporal_port}"
         client = await connect(address=address, patience=START)
-        await schedules.ensure(client, self._policy, self._settings.slack_alerts_channel)
+        await schedules.ensure(client, self._settings)
         found = stackfile.StackFile(
             pid=os.getpid(),
             port_offset=self._settings.port_offset,

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from workflows.account import Account
 from workflows.domain_change import DomainChange
+from workflows.forecast import WeeklyForecast
 from workflows.get_well import GetWell
+from workflows.health import ScoreHealth
 from workflows.join import JoinRequest
+from workflows.red_account import RedAccount
+from workflows.relatives import Begin
+from workflows.renewal import Renewal
 from workflows.rescue import SignupRescue
 from workflows.trial import Trial
 from workflows.upkeep import RefillPool, RotateGenericKey, SyncAccounts
 
-ALL: list[type] = [Trial, JoinRequest, SignupRescue, DomainChange, RotateGenericKey, RefillPool, SyncAccounts, GetWell]
+ALL: list[type] = [
+    Trial,
+    JoinRequest,
+    SignupRescue,
+    DomainChange,
+    RotateGenericKey,
+    RefillPool,
+    SyncAccounts,
+    Account,
+    Renewal,
+    GetWell,
+    RedAccount,
+    Begin,
+    ScoreHealth,
+    WeeklyForecast,
+]

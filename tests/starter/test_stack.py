@@ -200,11 +200,13 @@ class TestSetUp:
         assert "--port-offset" in refused.value.do
 
     def test_every_schedule_takes_its_length_from_the_policy(self) -> None:
-        every = {work.workflow: work.every for work in recurring(policy.default())}
-        figures = policy.default()
+        figures, accounts = policy.default(), policy.default_accounts()
+        every = {work.workflow: work.every for work in recurring(figures, accounts, Settings(_env_file=None))}
         assert every["RotateGenericKey"].days == figures.license.generic.rotation_days
         assert every["RefillPool"].total_seconds() == figures.pool.check_minutes * 60
-        assert set(every) == {"RotateGenericKey", "RefillPool", "SyncAccounts"}
+        assert every["ScoreHealth"].total_seconds() == accounts.health.every_minutes * 60
+        assert every["WeeklyForecast"].days == accounts.forecast.every_days
+        assert set(every) == {"RotateGenericKey", "RefillPool", "SyncAccounts", "ScoreHealth", "WeeklyForecast"}
 
 
 def ports(data: Path, offset: int) -> set[int]:

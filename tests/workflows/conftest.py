@@ -71,7 +71,7 @@ async def play(
 ) -> AsyncIterator[Play]:
     queue = f"tenure-{uuid.uuid4().hex[:8]}"
     made = Play(env, queue, settings, ledger, sandbox)
-    with activities(settings, ledger, lambda again: made.sign_up(again)) as acts:
+    with activities(settings, ledger, lambda again: made.sign_up(again), lambda facts: made.tell(facts)) as acts:
         worker = Worker(
             env.client,
             task_queue=queue,

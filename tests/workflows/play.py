@@ -20,6 +20,7 @@ from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
+from activities.fleet import Tell
 from activities.ledger import Ledger
 from activities.licensing import Licensing
 from activities.pool import Pool
@@ -31,6 +32,7 @@ from activities.tables import share_links
 from activities.tables import vault as vault_table
 from activities.vault import Vault
 from domain import ids, policy
+from domain.account import AccountFacts
 from domain.acts import AskOwners, Claim, IssueKey, LicenseBatch, RegistryChange
 from domain.decision import Decision
 from domain.messages import SignupAgain, SignupAnswer
@@ -43,7 +45,7 @@ from sandbox.server import SandboxServer
 from starter.forms import SignupForm, TrialRequestForm
 from starter.skip import at_rest
 from starter.tenure import Tenure
-from worker import way_in
+from worker import way_in, way_to_accounts
 
 T = TypeVar("T")
 UNHANDLED = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
@@ -90,6 +92,8 @@ class Play:
         self.policy = policy.default()
         self.began: set[str] = set()
         self.sign_up: SignUp = self.sign_up_again
+        self.accounts = policy.default_accounts()
+        self.tell: Tell = self.tell_account
 
     # --- before ------------------------------------------------------------------------------------------------------------------
 
@@ -288,6 +292,11 @@ class Play:
         self.began.add(ids.trial(again.domain or again.contact.email.partition("@")[2]))
         with self.env.with_time_skipping_disabled():
             return await way_in(self.tenure)(again)
+
+    async def tell_account(self, facts: AccountFacts) -> None:
+        """What the hourly run's activity calls."""
+        with self.env.with_time_skipping_disabled():
+            await way_to_accounts(self.tenure, self.accounts)(facts)
 
     # --- what the world holds --------------------------------------------------------------------------------------------------------
 
