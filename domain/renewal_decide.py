@@ -6,6 +6,7 @@ import re
 from datetime import date, datetime, timedelta
 
 from domain.account import Outcome, PlanReviewed, Rating, Standing
+from domain.calendar import day_of
 from domain.decision import Decision, Fact
 from domain.forecast import expectation, words
 from domain.policy import AccountPolicy
@@ -67,7 +68,7 @@ def early_review(policy: AccountPolicy, standing: Standing | None, now: datetime
 
 def early_review_skipped(policy: AccountPolicy, state: RenewalState, now: datetime) -> Decision:
     """It began so late that the assessment itself is due."""
-    days = (state.renewal_on - now.date()).days
+    days = (state.renewal_on - day_of(policy.office, now)).days
     rule = f"It began {days} days ahead, when the assessment is due already: there is no early review."
     return _decided(policy, "early review", "skipped", rule, "C10", now, nearest=f"a start {policy.renewal.process_days} days ahead")
 
@@ -182,20 +183,26 @@ def extended(policy: AccountPolicy, state: RenewalState, days: int, approved_by:
     return _decided(policy, "extension", f"{days} days", rule, "D30", now, facts=facts, by=by, nearest="the deal desk's no")
 
 
-def begins_anew(policy: AccountPolicy, state: RenewalState, to: date, now: datetime) -> bool:
-    """Whether a later date makes what was found stale: the assessment (C10), or before it the early review."""
-    then = state.model_copy(update={"renewal_on": to})
+def begins_anew(policy: AccountPolicy, state: RenewalState, to: date, now: datetime) -> str:
+    """Why all must begin again by another date: the assessment would be stale (C10), or was never made, or the early review is ahead again.
+
+    Empty when what was found stays.
+    """
+    then = state.model_copy(update={"renewal_on": to, "extension_days": 0})
     if state.assessed_at is not None:
         stale = timedelta(days=policy.renewal.assessment_fresh_days)
-        return milestone(policy, then, "assessment").at - state.assessed_at > stale
-    return now < milestone(policy, then, "early_review").at
+        late = milestone(policy, then, "assessment").at - state.assessed_at > stale
+        return "the assessment would be stale by then, so all begins again" if late else ""
+    if "assessment" in state.done and now < milestone(policy, then, "processing").at:
+        return "it was never rated, and there is time for it again"
+    return "the early review is ahead again" if now < milestone(policy, then, "early_review").at else ""
 
 
 def moved(policy: AccountPolicy, state: RenewalState, message: MoveRenewal, now: datetime) -> Decision:
     """What another date means (gap 9): every moment is re-armed, and what lies in the past happens at once."""
     anew = begins_anew(policy, state, message.renewal_on, now)
-    what = "what was found would be stale by then, so all begins again" if anew else "every moment ahead moves along"
-    rule = f"{state.renewal_on} → {message.renewal_on}: {what}" + (f". {message.reason}" if message.reason else ".")
+    why = f". {message.reason}" if message.reason else "."
+    rule = f"{state.renewal_on} → {message.renewal_on}: {anew or 'every moment ahead moves along'}{why}"
     outcome = "begins anew" if anew else "re-armed"
     return _decided(policy, "move", outcome, rule, "I, C10", now, by=message.by, nearest="the date staying")
 
@@ -250,13 +257,13 @@ def refuse_assess(policy: AccountPolicy, state: RenewalState, message: AssessRen
     return _nobody(message.by)
 
 
-def refuse_move(state: RenewalState, message: MoveRenewal, now: datetime) -> str | None:
+def refuse_move(policy: AccountPolicy, state: RenewalState, message: MoveRenewal, now: datetime) -> str | None:
     """Why the date cannot be moved."""
     if late := _too_late(state, "move it"):
         return late
     if message.renewal_on == state.renewal_on:
         return f"the renewal is on {state.renewal_on} already"
-    if message.renewal_on < now.date():
+    if message.renewal_on < day_of(policy.office, now):
         return f"{message.renewal_on} is over; a renewal cannot move into the past"
     return _nobody(message.by)
 

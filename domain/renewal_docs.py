@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from domain.account import Customer, Rating, Standing
+from domain.calendar import day_of
 from domain.forecast import words
 from domain.policy import AccountPolicy
 from domain.renewal import Assessment, Phase, Projection, RenewalState, SavePlan, milestone
@@ -68,8 +69,9 @@ def in_words(policy: AccountPolicy, name: str, state: RenewalState, steps: list[
     """Where a renewal stands and what comes next."""
     moments = {key: milestone(policy, state, key).at for key in ("assessment", "processing")}
     phase = PHASES[state.phase].format(**moments, due=state.due_on)
-    left = (state.due_on - now.date()).days
-    when = f"{state.renewal_on}, {f'{left} days ahead' if left >= 0 else f'{-left} days ago'}"
+    left = (state.due_on - day_of(policy.office, now)).days
+    days = f"{abs(left)} day{'' if abs(left) == 1 else 's'}"
+    when = f"{state.renewal_on}, {days} {'ahead' if left >= 0 else 'ago'}"
     lines = [f"**{name}**: the renewal of {when} {phase}.", ""]
     lines += [f"- rated {state.rating}" + (", in Lighthouse" if state.in_lighthouse else "")] if state.rating else []
     lines += [f"- the AE projects {_projection(state.projection)}"] if state.projection else []

@@ -85,7 +85,7 @@ class Renewal(Asked):
 
     @move.validator
     def _may_move(self, raw: Any = None) -> None:
-        inbox.refuse(renewal_decide.refuse_move(self.r.state, inbox.parsed(MoveRenewal, raw), workflow.now()))
+        inbox.refuse(renewal_decide.refuse_move(self.r.policy, self.r.state, inbox.parsed(MoveRenewal, raw), workflow.now()))
 
     @workflow.update
     async def cancel(self, raw: Any = None) -> str:

@@ -13,6 +13,7 @@ from domain import renewal_decide, renewal_docs
 from domain.account import AccountView, PlanReason, Rating, RenewalRow
 from domain.acts import Post, Receipts, SalesforceAct, UpdateOpportunity
 from domain.acts_accounts import CloseProject, KeepDoc, SetTraits, VitallyAct
+from domain.calendar import day_of
 from domain.decision import Decision
 from domain.forecast import expectation, quarter_of
 from domain.people import Role
@@ -185,6 +186,12 @@ class RenewalProcess(AccountProcess):
         self.tell(*first, *(card(task, THREAD) for task in tasks))
         return tasks
 
+    def nothing_more(self, why: str) -> None:
+        """Withdraw what is asked of the account's people; an act that waits to be mended is still to be done."""
+        for task in self.desk.tasks:
+            if not task.spec.kind.startswith("mend-"):
+                self.desk.withdraw(task.spec.kind, why)
+
     def say(self, what: str, text: str, *mention: Role) -> None:
         """Say something in the renewal's thread."""
         self.tell(self.said(self.state.next(f"slack.{what}"), text, *mention, under=THREAD))
@@ -246,7 +253,7 @@ class RenewalProcess(AccountProcess):
         s = self.state
         if s.rating in ("yellow", "red") and not s.told_value_engineering:
             s.told_value_engineering = True
-            days = (s.due_on - workflow.now().date()).days
+            days = (s.due_on - day_of(self.policy.office, workflow.now())).days
             self.say(
                 "value_engineering", f"Value engineering: {self.customer.name} renews in {days} days and is {s.rating}; please engage."
             )

@@ -55,7 +55,7 @@ def take(r: RenewalProcess, message: CancelRenewal) -> str:
     """Nothing is left to renew: from this moment on nothing is asked any more."""
     decision = r.record(renewal_decide.cancelled(r.policy, message, workflow.now()))
     r.state.cancel = message
-    r.desk.withdraw("*", decision.rule)
+    r.nothing_more(decision.rule)
     return f"cancelled: {message.why}"
 
 

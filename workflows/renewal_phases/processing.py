@@ -61,7 +61,7 @@ def take(r: RenewalProcess, answer: Answer) -> None:
         _extend(r, int(str(answer.fields["days"])), str(answer.fields["approved_by"]), answer.by)
     else:
         r.enter(Phase.CLOSING)
-        r.desk.withdraw("*", f"the renewal is {answer.choice}")
+        r.nothing_more(f"the renewal is {answer.choice}")
 
 
 async def _answer(r: RenewalProcess, task: Task, on: date) -> Answer | None:
