@@ -22,6 +22,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from starlette.applications import Starlette
@@ -99,8 +100,7 @@ class Actors:
         if "domain" in cue:
             tasks = (await self._look(cue, f"/api/trials/{cue['domain']}") or {}).get("tasks", [])
         else:
-            everybodys = await self._look(cue, f"/api/tasks?limit={MOST_TASKS}") or []
-            tasks = [task for task in everybodys if task["workflow"] == cue["workflow"]]
+            tasks = await self._look(cue, f"/api/tasks?workflow={quote(cue['workflow'])}&limit={MOST_TASKS}") or []
         return next((task for task in tasks if cue["task"] in (task["kind"], task["task"])), None)
 
     async def _raised(self, cue: Cue) -> int:

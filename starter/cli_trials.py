@@ -179,6 +179,7 @@ def trial_new_link(domain: Domain, by: By = "", event_id: Event = "", as_json: J
 def tasks(
     role: Annotated[str, typer.Option("--role", help="Only what is asked of this role.", show_default=False)] = "",
     assignee: Annotated[str, typer.Option("--for", help="Only what is asked of this person, by e-mail address.", show_default=False)] = "",
+    workflow: Annotated[str, typer.Option("--workflow", help="Only what this process asks, by its id.", show_default=False)] = "",
     limit: Annotated[int, typer.Option("--limit", help="How many at most.")] = 50,
     as_json: Json = False,
 ) -> None:
@@ -186,7 +187,7 @@ def tasks(
     from starter import cli_show
     from starter.cli_parts import words
 
-    found = ask(lambda tenure: tenure.tasks(limit, role=role, assignee=assignee))
+    found = ask(lambda tenure: tenure.tasks(limit, role=role, assignee=assignee, workflow=workflow))
     emit(found, as_json, lambda: cli_show.tasks(found, " and ".join(asked for asked in (words(role), assignee) if asked)))
 
 

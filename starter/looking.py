@@ -97,10 +97,15 @@ class Looking:
             tasks=tasks,
         )
 
-    async def tasks(self, limit: int = 50, *, role: str = "", assignee: str = "") -> list[TaskView]:
-        """The open tasks of all workflows, the earliest due first; of one role, or of one person."""
+    async def tasks(self, limit: int = 50, *, role: str = "", assignee: str = "", workflow: str = "") -> list[TaskView]:
+        """The open tasks of all workflows, the earliest due first; of one role, of one person, or of one workflow."""
         if role and role not in {known.value for known in Role}:
             raise BadInput(f"{role[:40]!r} is no role", f"Choose one of: {', '.join(known.value for known in Role)}", field="role")
+        if workflow:
+            its = await self._open_tasks(workflow)
+            if isinstance(its, Unavailable):
+                raise its
+            return sorted(_asked_of(its, role, assignee), key=lambda task: task.due_at)[: listing.bounded(limit, MOST_TASKS)]
         with asking("the list of tasks"):
             found = self.client.list_workflows(
                 "DueAt IS NOT NULL AND ExecutionStatus = 'Running'", page_size=SCANNED_FOR_TASKS, limit=SCANNED_FOR_TASKS
@@ -119,7 +124,7 @@ class Looking:
                 if isinstance(tasks, Unavailable):
                     mute.append(tasks)
                 else:
-                    views += [task for task in tasks if role in ("", task.role) and assignee.lower() in ("", task.assignee.lower())]
+                    views += _asked_of(tasks, role, assignee)
         if mute and len(mute) == asked:
             raise mute[0]
         return sorted(views, key=lambda task: task.due_at)[:wanted]
@@ -156,6 +161,10 @@ class Looking:
             return await asyncio.to_thread(read)
         except SQLAlchemyError as error:
             raise Unavailable("the ledger's database does not answer", "Check TENURE_LEDGER_URL and that the database runs") from error
+
+
+def _asked_of(tasks: Sequence[TaskView], role: str, assignee: str) -> list[TaskView]:
+    return [task for task in tasks if role in ("", task.role) and assignee.lower() in ("", task.assignee.lower())]
 
 
 async def query(handle: WorkflowHandle[Any, Any], name: str, result: type[T]) -> T:

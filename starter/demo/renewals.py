@@ -31,6 +31,7 @@ from starter.demo.renewal_stories import SCRIPTS
 from starter.demo.report import history
 from starter.demo.waiting import Miss, eventually
 from starter.errors import TenureError, Unavailable
+from starter.looking import query
 
 #: Customers of the stack that the demo starts for itself: so many that a quarter has about a dozen renewals.
 FLEET = 60
@@ -160,7 +161,7 @@ async def _report(director: Director, quarter: str, customers: Sequence[Customer
 
 async def _only_for_the_renewal(director: Director, plan: str) -> bool:
     """Whether a get-well plan has no other reason than the renewal: then it should have ended with it."""
-    status: dict[str, Any] = await director.client.get_workflow_handle(plan).query("status")
+    status: dict[str, Any] = await query(director.client.get_workflow_handle(plan), "status", dict[str, Any])
     return set(status.get("reasons") or ()) <= {"renewal"}
 
 

@@ -322,6 +322,8 @@ class TestLooking:
         assert {task.workflow for task in await tenure.tasks(100, assignee="sdr@TENURE.example")} >= mine
         assert await tenure.tasks(100, assignee="nobody@tenure.example") == []
         assert len(await tenure.tasks(1)) == 1
+        assert {task.workflow for task in await tenure.tasks(100, workflow=f"trial-{asked}")} == {f"trial-{asked}"}
+        assert await tenure.tasks(100, workflow="trial-nobody.example") == []
 
     async def test_a_workflow_that_cannot_say_hides_no_other_s_tasks(
         self, tenure: Tenure, engine: WorkflowEnvironment, domain: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

@@ -192,7 +192,7 @@ async def test_a_blocked_colleague_asks_to_join(site: Site) -> None:
 
 async def test_tasks_are_listed_and_answered_by_their_id(site: Site) -> None:
     listed = (await site.http.get("/api/tasks", params={"role": "inbound_sdr"})).json()
-    assert site.tenure.of("tasks") == [(50, "inbound_sdr", "")]
+    assert site.tenure.of("tasks") == [(50, "inbound_sdr", "", "")]
     body = {"choice": "qualified", "by": "sdr@tenure.example", "checks": {"core_use_case": True}, "fields": {"seats": 5}}
     answer = await site.http.post(f"/api/tasks/{listed[0]['id']}/answer", json=body, headers={"Idempotency-Key": "click-3"})
     assert answer.json() == {"done": "qualified taken"}

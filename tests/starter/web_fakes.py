@@ -182,8 +182,8 @@ class FakeTenure(Tenure):
             tasks=(triage_task(),),
         )
 
-    async def tasks(self, limit: int = 50, *, role: str = "", assignee: str = "") -> list[TaskView]:
-        self._called("tasks", limit, role, assignee)
+    async def tasks(self, limit: int = 50, *, role: str = "", assignee: str = "", workflow: str = "") -> list[TaskView]:
+        self._called("tasks", limit, role, assignee, workflow)
         return [triage_task()]
 
     async def effects(self, domain: str) -> list[EffectRow]:
