@@ -66,7 +66,7 @@ class RenewalProcess(AccountProcess):
         self.started_with()
         self._row: RenewalRow | None = None
         self._outbox: dict[System, list[Any]] = {}
-        self._turn = False
+        self._begun = self._turn = False
         self._delivering = 0
         self._writing = asyncio.Lock()
         self._reasons = asyncio.Lock()
@@ -159,12 +159,18 @@ class RenewalProcess(AccountProcess):
             self._turn = True
             self.spawn(self._end_of_turn())
 
+    def begin(self, *first: SalesforceAct) -> None:
+        """The first acts of all: what a message asked for before has waited for them."""
+        self._outbox["salesforce"] = [*first, *self._outbox.get("salesforce", [])]
+        self._begun = True
+        self.changed()
+
     async def delivered(self) -> None:
         """Wait until everything that was asked for is done."""
         await self.wait(lambda: not self._turn and not self._delivering, summary="what is under way")
 
     async def _end_of_turn(self) -> None:
-        await workflow.wait_condition(lambda: True)
+        await workflow.wait_condition(lambda: self._begun)
         self._turn, outbox, self._outbox = False, self._outbox, {}
         self.publish()
         effects = self.effects

@@ -60,23 +60,34 @@ class Course:
 
     @classmethod
     async def begin(
-        cls, play: Play, days: int = 185, band: Band = "healthy", name: str = "Acme", arr: int = 120_000, **changes: Any
+        cls, play: Play, days: int = 185, band: Band = "healthy", first: tuple[str, Any] | None = None, **changes: Any
     ) -> Course:
-        """A customer whose term ends on a Tuesday, in so many days and up to six more; its renewal has just started."""
+        """A customer whose term ends on a Tuesday, in so many days and up to six more; its renewal has just started.
+
+        ``first`` is a signal that it is started with; ``changes`` are other figures of its policy.
+        """
         on = NOW.date() + timedelta(days=days)
-        course = cls(play, play.company(name.lower()), on + timedelta(days=(TUESDAY - on.weekday()) % 7))
-        course.customer(name, arr)
+        course = cls(play, play.company("acme"), on + timedelta(days=(TUESDAY - on.weekday()) % 7))
+        course.customer()
         course.scored(band)
         view = course.accounts.view(course.domain)
         assert view.customer is not None
         policy = changed(**changes)
         start = RenewalInput(customer=view.customer, team=view.team, standing=view.standing, renewal_on=course.on, policy=policy)
         with play.env.with_time_skipping_disabled():
-            await play.env.client.start_workflow("Renewal", start, id=course.id, task_queue=play.queue, search_attributes=started_as(start))
+            await play.env.client.start_workflow(
+                "Renewal",
+                start,
+                id=course.id,
+                task_queue=play.queue,
+                search_attributes=started_as(start),
+                start_signal=first[0] if first else None,
+                start_signal_args=[first[1]] if first else [],
+            )
         await play.did(course.id, "salesforce: crm.renewal")
         return course
 
-    def customer(self, name: str, arr: int) -> None:
+    def customer(self) -> None:
         """The account in the CRM, its open renewal there, its subscription, and the ledger's copy of all that."""
         vault = Vault(self.play.ledger, self.play.settings.key())
         licensing = Licensing(self.play.settings, self.play.ledger, vault)
@@ -87,12 +98,12 @@ class Course:
         sold = licensing.licensing(LicenseBatch(subject=f"test/{self.domain}", as_of=NOW, acts=(key,)))
         licensing.close()
         account = {
-            "Name": name,
+            "Name": "Acme",
             "Domain__c": self.domain,
             "Type": "Customer",
             "Segment__c": "Enterprise",
             "Seats__c": 100,
-            "ARR__c": arr,
+            "ARR__c": 120_000,
             "Contract_Start__c": (self.on - timedelta(days=365)).isoformat(),
             "Contract_End__c": self.on.isoformat(),
             "Account_Executive__c": AE,

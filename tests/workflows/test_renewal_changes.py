@@ -300,6 +300,14 @@ async def test_each_update_may_come_as_a_signal(play: Play) -> None:
     assert (await c.status()).notes == ()
 
 
+async def test_a_message_that_comes_with_the_start(play: Play) -> None:
+    """Whatever a message asks of the CRM comes after the opportunity is kept."""
+    c = await Course.begin(play, days=121, first=("assess", {"by": TS, "rating": "red", "why": "a red account"}))
+    await play.did(c.id, "slack: task.sponsor-1")
+    assert c.effects()[c.begun][:2] == ["salesforce: crm.renewal", "salesforce: crm.rating.1"]
+    assert (await c.status()).in_lighthouse
+
+
 async def test_a_system_that_is_down_stalls_only_itself(play: Play) -> None:
     """Idea 4: while Vitally does not answer, TA and AE are asked all the same; afterwards the document is there, once."""
     c = await Course.begin(play, days=121)

@@ -34,7 +34,7 @@ async def begin(r: RenewalProcess) -> None:
         seats=customer.seats,
         owner=ae.id if ae else "",
     )
-    r.do("salesforce", opportunity)
+    r.begin(opportunity)
 
 
 async def review(r: RenewalProcess) -> None:
