@@ -71,8 +71,8 @@ health_changes = Table(
     sqlite_autoincrement=True,
 )
 
-# What the hourly run saw of an account the last time, as short texts that are others when anything in them is: its traits (seen), its total
-# and colours (scored), what its processes act on (told). facts_at, score_at: since when a signal, or a write to Vitally, is outstanding.
+# What the hourly run saw of an account the last time, as short texts that are others when anything in them is: its traits (seen), its total,
+# band and colours (scored), what its processes act on (told). facts_at, score_at: since when a signal, or a write to Vitally, is outstanding.
 health_news = Table(
     "health_news",
     metadata,

@@ -52,8 +52,8 @@ class Found:
 
     @property
     def scored(self) -> str:
-        """Another one when the total, or the colour of any trait, is."""
-        return f"{self.total!r} {self.colours}"
+        """Another one when the total, the band, or the colour of any trait is."""
+        return f"{self.total!r} {self.band} {self.colours}"
 
 
 class Scoring:
