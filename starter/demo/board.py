@@ -16,6 +16,9 @@ from rich.text import Text
 
 from starter.supervise import elapsed
 
+#: Columns of a name where there is no terminal.
+NARROWEST, WIDEST = 10, 24
+
 State = Literal["waits", "plays", "ended", "failed"]
 
 STYLES: dict[State, str] = {"waits": "dim", "plays": "cyan", "ended": "green", "failed": "bold red"}
@@ -51,6 +54,7 @@ class Board:
 
     def __init__(self, stories: Sequence[Shown]) -> None:
         self.lines: dict[str, Line] = {}
+        self._width = NARROWEST
         self.cast(stories)
         self.plain: Console | None = None
         self._whole = ""
@@ -60,6 +64,7 @@ class Board:
     def cast(self, stories: Sequence[Shown]) -> None:
         """Give each of these a line."""
         self.lines |= {story.name: Line(story.name, story.case) for story in stories}
+        self._width = min(max((NARROWEST, *map(len, self.lines))), WIDEST)
 
     def say(self, whole: str) -> None:
         """What happens to all of them."""
@@ -75,7 +80,7 @@ class Board:
         line.stage = stage or line.stage
         if self.plain and not again:
             when = "" if line.day is None else f"day {line.day}"
-            self.plain.print(f"{elapsed(self._began):>7}  {name:<24.24} {when:<7} {line.stage:<13} {last}", markup=False, soft_wrap=True)
+            self.plain.print(f"{elapsed(self._began):>7}  {name:<{self._width}.{self._width}} {when:<7} {line.stage:<13} {last}", markup=False, soft_wrap=True)
 
     def __rich__(self) -> Group:
         """The table, with the time below it."""

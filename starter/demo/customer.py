@@ -33,13 +33,13 @@ class Script:
     """What happens to a customer, and how their renewal must end: rating, outcome, end."""
 
     case: str
-    play: Callable[[Customer], Awaitable[None]]
+    play: Callable[[Playing], Awaitable[None]]
     rating: str | None
     outcome: str | None
     end: str
 
 
-class Customer:
+class Playing:
     """One customer, whose renewal runs already."""
 
     def __init__(self, director: Director, accounts: Accounts, row: RenewalRow, script: Script) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from starter.demo.customer import Customer, Script
+from starter.demo.customer import Playing, Script
 
 
-async def flat(c: Customer) -> None:
+async def flat(c: Playing) -> None:
     """Green: assessed, monitored, renewed as it is."""
     await c.before(c.policy.renewal.process_days)
     await c.assessed("green", "green", outcome="flat")
@@ -13,7 +13,7 @@ async def flat(c: Customer) -> None:
     await c.ends()
 
 
-async def grows(c: Customer) -> None:
+async def grows(c: Playing) -> None:
     """Green, and they buy more."""
     await c.before(c.policy.renewal.process_days)
     await c.assessed("green", "green", outcome="flat")
@@ -21,7 +21,7 @@ async def grows(c: Customer) -> None:
     await c.ends()
 
 
-async def shrinks(c: Customer) -> None:
+async def shrinks(c: Playing) -> None:
     """Yellow: in Lighthouse to the end, with a plan for a part of it; a part is lost."""
     await c.before(c.policy.renewal.process_days)
     await c.assessed("yellow", "yellow", outcome="partial_churn")
@@ -32,7 +32,7 @@ async def shrinks(c: Customer) -> None:
     await c.ends()
 
 
-async def saved(c: Customer) -> None:
+async def saved(c: Playing) -> None:
     """Red: the save plan works, leadership of both sides lets it leave, and it renews in full."""
     await c.before(c.policy.renewal.process_days)
     await c.assessed("red", "red", outcome="full_churn")
@@ -48,7 +48,7 @@ async def saved(c: Customer) -> None:
     await c.ends()
 
 
-async def lost(c: Customer) -> None:
+async def lost(c: Playing) -> None:
     """Red, inspected in vain, and lost."""
     await c.before(c.policy.renewal.process_days)
     await c.assessed("red", "red", outcome="full_churn")
@@ -60,7 +60,7 @@ async def lost(c: Customer) -> None:
     await c.ends()
 
 
-async def disagreed(c: Customer) -> None:
+async def disagreed(c: Playing) -> None:
     """The managers do not agree; one named person settles it."""
     await c.before(c.policy.renewal.process_days)
     await c.assessed("yellow", "green", outcome="flat")
@@ -69,7 +69,7 @@ async def disagreed(c: Customer) -> None:
     await c.ends()
 
 
-async def moved(c: Customer) -> None:
+async def moved(c: Playing) -> None:
     """The date moves by a month after the assessment; what is ahead follows it."""
     await c.before(c.policy.renewal.process_days)
     await c.assessed("green", "green", outcome="flat")
@@ -78,7 +78,7 @@ async def moved(c: Customer) -> None:
     await c.ends()
 
 
-async def silent(c: Customer) -> None:
+async def silent(c: Playing) -> None:
     """Nobody assesses it for weeks: backup and manager are asked, and at last the AE processes it unrated."""
     await c.before(c.policy.renewal.process_days)
     await c.asked("assess_ta")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -21,11 +21,12 @@ from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from domain import ids
-from domain.account import RenewalRow
+from domain.account import Customer, RenewalRow
 from domain.forecast import days_of, quarter_of
+from domain.policy import AccountPolicy
 from starter.accounts import Accounts
 from starter.demo.board import Board
-from starter.demo.customer import Customer
+from starter.demo.customer import Playing
 from starter.demo.director import AT_ONCE, Director
 from starter.demo.renewal_stories import SCRIPTS
 from starter.demo.report import history
@@ -35,8 +36,8 @@ from starter.looking import query
 
 #: Customers of the stack that the demo starts for itself: so many that a quarter has about a dozen renewals.
 FLEET = 60
-#: The quarter that is played is the one in which this day from now lies: all of its renewals have begun.
-AHEAD = timedelta(days=75)
+#: The quarter that is played is the first that begins at least so far ahead: its renewals are all still to be assessed.
+AHEAD = timedelta(days=25)
 #: Renewals at the most: on a stack with many customers a quarter has more.
 MOST = 16
 
@@ -46,7 +47,7 @@ class RenewalsReport:
     """What became of the quarter. ``faults`` are what went wrong, in words."""
 
     quarter: str
-    customers: list[Customer] = field(default_factory=list)
+    customers: list[Playing] = field(default_factory=list)
     events: dict[str, int] = field(default_factory=dict)
     failed_workflow_tasks: int = 0
     left_open: list[str] = field(default_factory=list)
@@ -94,10 +95,10 @@ class RenewalsReport:
 async def play(director: Director, board: Board) -> RenewalsReport:
     """Play a quarter's renewals. Raises :class:`Unavailable` when the sandbox has no customers."""
     accounts = Accounts.of(director.tenure)
-    quarter = quarter_of(accounts.policy, (datetime.now(UTC) + AHEAD).date())
+    quarter = quarter_ahead(accounts.policy, datetime.now(UTC).date())
     board.say("the hourly run scores the customers, and their renewals begin")
     rows = await _begun(director, accounts, quarter)
-    customers = [Customer(director, accounts, row, SCRIPTS[number % len(SCRIPTS)]) for number, row in enumerate(rows[:MOST])]
+    customers = [Playing(director, accounts, row, SCRIPTS[number % len(SCRIPTS)]) for number, row in enumerate(rows[:MOST])]
     board.cast(customers)
     board.say(f"{quarter}: {len(customers)} of {len(rows)} renewals, at most {AT_ONCE} at once")
     room = asyncio.Semaphore(AT_ONCE)
@@ -106,29 +107,42 @@ async def play(director: Director, board: Board) -> RenewalsReport:
     return await _report(director, quarter, customers)
 
 
+def quarter_ahead(policy: AccountPolicy, today: date) -> str:
+    """The first fiscal quarter that begins far enough ahead of ``today``."""
+    inside = quarter_of(policy, today + AHEAD)
+    first, last = days_of(policy, inside)
+    return inside if first >= today + AHEAD else quarter_of(policy, last + timedelta(days=1))
+
+
 async def _begun(director: Director, accounts: Accounts, quarter: str) -> list[RenewalRow]:
-    """The quarter's open renewals, once the hourly run has had all of them begun."""
+    """The quarter's open renewals: the hourly run has had them begun, and whatever is too far ahead for that is begun by hand."""
     first, last = days_of(accounts.policy, quarter)
     records = accounts.records
 
-    def expected() -> int:
-        ends = (customer.contract_end for customer in records.customers())
-        return sum(end is not None and first <= end <= last for end in ends)
-
-    def copied() -> bool:
-        return bool(records.customers())
+    def due() -> list[Customer]:
+        return [each for each in records.customers() if each.contract_end and first <= each.contract_end <= last]
 
     def found() -> list[RenewalRow]:
         return records.renewals(status="open", first=first, last=last)
 
-    await director.until_scheduled("the copy of the CRM's customers", ids.ACCOUNT_SYNC, copied)
-    if not expected():
+    await director.until_scheduled("the copy of the CRM's customers", ids.ACCOUNT_SYNC, lambda: bool(records.customers()))
+    customers = await asyncio.to_thread(due)
+    if not customers:
         raise Unavailable(f"no customer renews in {quarter}", "Start the stack with more of them: tenure up --fleet 300")
-    await director.until_scheduled("the renewals of the quarter", ids.HEALTH, lambda: len(found()) >= expected())
+    by_itself = datetime.now(UTC).date() + timedelta(days=accounts.policy.renewal.early_review_days - 1)
+    near = [each.domain for each in customers if each.contract_end and each.contract_end <= by_itself]
+    await director.until_scheduled("the renewals of the quarter", ids.HEALTH, lambda: {row.domain for row in found()} >= set(near))
+    for far in {each.domain for each in customers} - {row.domain for row in await asyncio.to_thread(found)}:
+        await accounts.start_renewal(far)
+
+    async def all_begun() -> bool:
+        return len(await asyncio.to_thread(found)) >= len(customers)
+
+    await eventually("all renewals of the quarter", all_begun)
     return await asyncio.to_thread(found)
 
 
-async def _one(customer: Customer, room: asyncio.Semaphore) -> None:
+async def _one(customer: Playing, room: asyncio.Semaphore) -> None:
     async with room:
         try:
             await customer.script.play(customer)
@@ -138,7 +152,7 @@ async def _one(customer: Customer, room: asyncio.Semaphore) -> None:
             customer.over()
 
 
-async def _report(director: Director, quarter: str, customers: Sequence[Customer]) -> RenewalsReport:
+async def _report(director: Director, quarter: str, customers: Sequence[Playing]) -> RenewalsReport:
     report = RenewalsReport(quarter, list(customers))
     for customer in customers:
         executions = await _executions(director, customer)
@@ -165,7 +179,7 @@ async def _only_for_the_renewal(director: Director, plan: str) -> bool:
     return set(status.get("reasons") or ()) <= {"renewal"}
 
 
-async def _ended(director: Director, customer: Customer) -> list[WorkflowExecution]:
+async def _ended(director: Director, customer: Playing) -> list[WorkflowExecution]:
     """The executions, once a plan that was only for the renewal has ended; a plan with other reasons goes on."""
 
     async def look() -> list[WorkflowExecution] | None:
@@ -179,7 +193,7 @@ async def _ended(director: Director, customer: Customer) -> list[WorkflowExecuti
         return await _executions(director, customer)  # the report says that it is open
 
 
-async def _executions(director: Director, customer: Customer) -> list[WorkflowExecution]:
+async def _executions(director: Director, customer: Playing) -> list[WorkflowExecution]:
     names = (customer.renewal, customer.plan, ids.account(customer.row.domain), ids.red(customer.row.domain))
     asked = " OR ".join(f"WorkflowId = '{name}'" for name in names)
     return [each async for each in director.client.list_workflows(asked)]

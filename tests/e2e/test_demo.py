@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -18,12 +19,17 @@ import pytest
 
 from activities.ledger import Ledger
 from activities.settings import Settings
+from domain.forecast import days_of
+from domain.policy import default_accounts
+from sandbox.fleet import fleet
 from sandbox.server import SandboxServer
 from starter import stackfile
 from starter.demo.board import Board
 from starter.demo.company import Company, Played
 from starter.demo.director import Director
 from starter.demo.home import at_home, free_offset
+from starter.demo.renewal_stories import SCRIPTS
+from starter.demo.renewals import FLEET, quarter_ahead
 from starter.demo.stories import Story
 from starter.errors import Refused
 from starter.place import Place
@@ -51,7 +57,7 @@ ENDS = [
 ]
 
 
-def started(home: Path) -> subprocess.Popen[str]:
+def started(home: Path, *options: str) -> subprocess.Popen[str]:
     """The demo, where everything that could lead it astray is set: it must play on a stack of its own all the same."""
     astray = {
         "TENURE_SLACK_URL": "https://slack.example/api/",
@@ -63,7 +69,7 @@ def started(home: Path) -> subprocess.Popen[str]:
     (home / "tmp").mkdir()
     (home / ".env").write_text("TENURE_GITHUB_URL=https://github.example\nTENURE_WEB_URL=https://trials.example\n")
     return subprocess.Popen(
-        [TENURE, "demo", "--json", "--data", str(home / "data")],
+        [TENURE, "demo", "--json", "--data", str(home / "data"), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -98,6 +104,32 @@ def test_every_case_reaches_its_end(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+def a_quarter(today: date) -> list[dict[str, object]]:
+    """The renewals that the demo plays on a day, and how each ends."""
+    first, last = days_of(default_accounts(), quarter_ahead(default_accounts(), today))
+    due = [account for account in fleet(FLEET, today) if first <= account.contract_end <= last]
+    due.sort(key=lambda account: (account.contract_end, account.domain))
+    scripts = [SCRIPTS[number % len(SCRIPTS)] for number in range(len(due))]
+    assert len(due) >= len(SCRIPTS)  # every script is played
+    return [
+        {"account": account.domain, "rating": script.rating, "outcome": script.outcome, "end": script.end}
+        for account, script in zip(due, scripts, strict=True)
+    ]
+
+
+@pytest.mark.e2e
+def test_a_quarters_renewals_reach_their_ends(tmp_path: Path) -> None:
+    days = {datetime.now(UTC).date()}
+    demo = started(tmp_path, "--renewals")
+    said, progress = demo.communicate(timeout=400)
+    assert demo.returncode == 0, progress
+    days.add(datetime.now(UTC).date())  # it may have begun on either side of midnight
+    answer = json.loads(said)
+    assert answer["renewals"] in [a_quarter(day) for day in days]
+    assert (answer["failed_workflow_tasks"], answer["left_open"]) == (0, [])
+    assert left_behind(tmp_path) == []
+
+
 @pytest.mark.e2e
 def test_interrupted_it_takes_its_stack_with_it(tmp_path: Path) -> None:
     demo = started(tmp_path)
@@ -126,7 +158,7 @@ async def test_it_does_not_play_where_a_real_system_listens(tmp_path: Path, real
         _env_file=None, data_dir=tmp_path, **{real: "https://slack.example/api/" if real == "slack_url" else "smtp://mx.example"}
     )
     with pytest.raises(Refused, match=rf"not on stand-ins alone: TENURE_{real.upper()}\."):
-        async with at_home(running(settings)):
+        async with at_home(running(settings), 0):
             pass
 
 
@@ -136,13 +168,13 @@ async def test_it_does_not_play_by_other_figures(tmp_path: Path) -> None:
     assert changed != figures
     (tmp_path / "policy.toml").write_text(changed)
     with pytest.raises(Refused, match="policy of its own"):
-        async with at_home(running(Settings(_env_file=None, data_dir=tmp_path, policy_file=tmp_path / "policy.toml"))):
+        async with at_home(running(Settings(_env_file=None, data_dir=tmp_path, policy_file=tmp_path / "policy.toml")), 0):
             pass
 
 
 async def test_on_a_running_stack_it_plays_there(tmp_path: Path) -> None:
     place = running(Settings(_env_file=None, data_dir=tmp_path))
-    async with at_home(place) as home:
+    async with at_home(place, 0) as home:
         assert (home.place, home.own, home.keep) == (place, False, False)
 
 
