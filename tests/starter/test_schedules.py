@@ -1,0 +1,25 @@
+"""The recurring work: how often each is, by the policy; see also ``test_stack.py``, where a real server has them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from activities.settings import Settings
+from domain import policy as policies
+from domain.get_well import next_round
+from starter.schedules import recurring
+from tests.domain.make import day
+from tests.domain.make_accounts import figures
+
+
+@pytest.mark.parametrize(("forecast", "update", "leadership"), [(7, 7, 14), (14, 7, 14), (7, 14, 28), (3, 5, 7)])
+def test_c34_forecast_update_and_inspection_have_a_cadence_each(forecast: int, update: int, leadership: int) -> None:
+    """C34: the AEs' forecast by its schedule, the TA's update and the leadership's inspection by the plan's rounds; none moves another."""
+    policy = figures(forecast__every_days=forecast, get_well__update_days=update, get_well__leadership_days=leadership)
+    every = {work.workflow: work.every for work in recurring(policies.default(), policy, Settings(_env_file=None))}
+    assert every["WeeklyForecast"] == timedelta(days=forecast)
+    assert every["ScoreHealth"] == timedelta(minutes=policy.health.every_minutes)
+    rounds = [next_round(day(0), days, day(0)) - day(0) for days in (policy.get_well.update_days, policy.get_well.leadership_days)]
+    assert rounds == [timedelta(days=update), timedelta(days=leadership)]
