@@ -67,7 +67,7 @@ class AccountState(State):
 
     ``since`` is the first contract's start, since a renewed term must not make it a new customer. ``term_end`` is the renewal date as last
     seen, ``settled`` are those whose renewal is over, ``next_end`` what the last one said of the next. ``rests_in`` is the stage outside
-    renewals. ``plan`` are the reasons that this account gave its get-well plan, ``red_for`` the criteria that it was marked red for.
+    renewals, ``band`` the last known one. ``plan`` are the reasons that this account gave its get-well plan, ``red_for`` the criteria that it was marked red for.
     """
 
     stage: Stage | None = None
@@ -75,6 +75,7 @@ class AccountState(State):
     seen_at: datetime | None = None
     since: date | None = None
     standing: Standing | None = None
+    band: str = ""
     term_end: date | None = None
     next_end: date | None = None
     settled: list[date] = []

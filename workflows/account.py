@@ -208,6 +208,7 @@ class Account(Asked):
         if self._closed():
             self._leave()
             return
+        self._band()
         self._utilization()
         self._red()
         if not self.moving and (decision := lifecycle.renewal(p.policy, p.customer, s, workflow.now())).outcome == "start":
@@ -251,6 +252,18 @@ class Account(Asked):
             return []
         return [CloseProject(key=f"{s.project}.closed", account=p.customer.domain, project=s.project, why=why)]
 
+    def _band(self) -> None:
+        """D14: a band that is worse than the last known one is told to the TA."""
+        p, s = self.a, self.s
+        if s.standing is None or s.standing.band == "unknown":
+            return
+        before, s.band = s.band, s.standing.band
+        if before and red.BETTER[s.band] < red.BETTER[before]:
+            score = f" ({s.standing.score:.1f} of 10)" if s.standing.score is not None else ""
+            todo = f"What hurts, and what to do about it: `tenure health show {p.customer.domain}`."
+            text = f"The health of {p.customer.name} was {before} and is {s.band}{score}. {todo}"
+            p.spawn(p.effects.slack(p.said(f"slack.band-{self._number()}", text, Role.TA)))
+
     def _utilization(self) -> None:
         """D15, D17: the reasons that the utilization gives, and takes back."""
         p, s = self.a, self.s
@@ -289,6 +302,7 @@ class Account(Asked):
         if decision.outcome == "next":
             s.settled = sorted({*s.settled, before})
         else:
+            self.moving = True  # from this moment on: no renewal begins until it is known which one moves
             p.spawn(self._move(before, s.term_end))
 
     # --- the processes beside it -----------------------------------------------------------------------------------------------------------
@@ -309,7 +323,6 @@ class Account(Asked):
     async def _move(self, before: date, to: date) -> None:
         """Tell the renewal of that term, of which we may not know: it was started by hand. One that is over counts no more."""
         p, s = self.a, self.s
-        self.moving = True
         name = s.renewal or ids.renewal(p.customer.domain, before)
         runs = await p.effects.tell(name, "move", MoveRenewal(by="Salesforce", renewal_on=to, reason="the contract's end in the CRM"))
         self.moving = False

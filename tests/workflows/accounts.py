@@ -55,7 +55,7 @@ def changed(**changes: Any) -> AccountPolicy:
 
 
 class Life:
-    """One account. Days are counted from the contract's beginning, a Friday; what happened before is day -1."""
+    """One account. Days are counted from the contract's beginning, a Friday."""
 
     def __init__(self, play: Play, domain: str, start: date, policy: AccountPolicy) -> None:
         self.play, self.domain, self.first, self.policy = play, domain, start, policy
@@ -138,6 +138,7 @@ class Life:
             "ARR__c": 120_000,
             "Contract_Start__c": self.first.isoformat(),
             "Contract_End__c": (self.first + timedelta(days=days)).isoformat(),
+            "Deployed_On__c": self.first.isoformat() if self.first < NOW.date() else None,
             "Account_Executive__c": AE,
             "Technical_Advisor__c": TA,
             **fields,
@@ -243,11 +244,11 @@ class Life:
         return sorted(task.kind for task in await self.play.tasks(workflow))
 
     def effects(self, workflow: str = "") -> dict[int, list[str]]:
-        """Every effect by day of the contract; within a day by system, in order."""
+        """Every effect by day of the contract, what happened before its clock was moved under -1; within a day by system, in order."""
         rows = [row for row in self.play.ledger.effects(workflow=workflow or self.id) if row.done_at]
         days: dict[int, dict[str, list[str]]] = {}
         for row in sorted(rows, key=lambda row: row.number):
-            day = max((row.as_of.astimezone(UTC).date() - self.first).days, -1)
+            day = -1 if row.as_of <= datetime.now(UTC) else (row.as_of.astimezone(UTC).date() - self.first).days
             days.setdefault(day, {}).setdefault(row.system, []).append(row.key)
         return {day: [f"{system}: {key}" for system in sorted(days[day]) for key in days[day][system]] for day in sorted(days)}
 
@@ -291,9 +292,13 @@ class Life:
                 got.append((signal.signal_name, message))
         return got
 
-    async def events(self, workflow: str = "") -> int:
-        """How many events the newest run of a workflow has."""
-        return len([event async for event in self.handle(workflow).fetch_history_events()])
+    async def events(self, workflow: str) -> list[int]:
+        """How many events each run of a workflow has, the newest first."""
+        counts = []
+        async for run in self.play.env.client.list_workflows(f"WorkflowId='{workflow}'"):
+            handle = self.play.env.client.get_workflow_handle(workflow, run_id=run.run_id)
+            counts.append(len([event async for event in handle.fetch_history_events()]))
+        return counts
 
 
 #: A customer that is neither good nor bad, and red by nothing.

@@ -205,7 +205,7 @@ class Play:
         try:
             return list(await handle.query("open_tasks", result_type=list[TaskView]))
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
+            if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
                 return []  # a child of another that is just being started
             raise
 
