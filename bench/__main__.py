@@ -11,12 +11,15 @@ from functools import partial
 
 from bench.cpu import cpu, wall
 from bench.ground import Ground, ground
+from bench.hourly import hourly
+from bench.renewal import renewal
 from bench.replay import replay
 from bench.report import Row, line, table
 from bench.rest import rest
 from bench.signup import signup
 from bench.start import start
 from bench.steps import steps
+from bench.year import year
 from starter.run import run_cli
 
 Measure = Callable[[Ground], Awaitable[list[Row]]]
@@ -32,6 +35,9 @@ def measures(quick: bool) -> dict[str, Measure]:
         "replay": partial(replay, repetitions=3 if quick else 9, each=5),
         "wall": partial(wall, repetitions=3 if quick else 7),
         "start": lambda _ground: start(),
+        "renewal": renewal,
+        "year": year,
+        "hourly": partial(hourly, fleets=(10_000,) if quick else (10_000, 100_000)),
     }
 
 
