@@ -56,7 +56,8 @@ class WeeklyForecast(Asked):
         p.stage = "taking" if tasks else ""
         p.desk.withdraw("*", "the forecast was taken without an answer")
         taken = await self._take()
-        await p.effects.slack(Post(key="slack.forecast", channel=input.channel, text=taken.text))
+        if taken.weighted:
+            await p.effects.slack(Post(key="slack.forecast", channel=input.channel, text=taken.text))
         await p.settle()
         return taken
 

@@ -20,6 +20,7 @@ from temporalio.service import RPCError
 from activities.accounts import Accounts
 from domain import ids
 from domain.fleet import HealthInput, HealthRun
+from domain.upkeep import UpkeepInput
 from sandbox import fleet, warehouse
 from sandbox.fleet import FleetAccount
 from tests.workflows.play import Play, eventually
@@ -195,6 +196,20 @@ async def test_what_cannot_be_read_is_told_to_growth(play: Play) -> None:
     done = HealthRun.model_validate(await play.ended(name))
     assert done.problems == (f"{made[0].domain}: Active Champion? is 'perhaps'",)
     assert play.effects(name) == {0: ["slack: slack.health", f"vitally: score.{made[0].domain}"]}
+
+
+async def test_a_customer_who_leaves_the_crm_is_told_to_growth_once(play: Play) -> None:
+    """The same sync that copies people and accounts copies customers; who is none any more is not forgotten in silence."""
+    made = customers(play, 1)
+    play.sandbox.world.services["salesforce"].seed({"accounts": [record(made[0], Type="Former Customer")]})
+    upkeep = UpkeepInput(policy=play.policy)
+    sync = await play.start("SyncAccounts", upkeep)
+    await play.ended(sync)
+    assert "slack: slack.customers" in play.effects(sync)[0]
+    assert f"{made[0].name} ({made[0].domain}) has churned" in play.said("slack.customers", sync)
+    again = await play.start("SyncAccounts", upkeep)
+    await play.ended(again)
+    assert "slack: slack.customers" not in play.effects(again).get(0, [])
 
 
 async def patience(play: Play, name: str, activity: str) -> None:
