@@ -14,7 +14,8 @@ COPY workflows workflows
 COPY starter starter
 COPY sandbox sandbox
 RUN pip install --no-deps --no-build-isolation . \
-    && useradd --system --create-home --home-dir /var/lib/tenure tenure
+    && useradd --system --create-home --home-dir /var/lib/tenure tenure \
+    && install --directory --owner tenure /var/lib/warehouse
 USER tenure
 ENV TENURE_DATA_DIR=/var/lib/tenure
 EXPOSE 8080

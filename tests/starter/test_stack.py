@@ -25,6 +25,7 @@ from starter import stack, stackfile
 from starter.errors import Refused
 from starter.schedules import recurring
 from starter.supervise import Exit, Part, Supervisor, port_is_free
+from workflows.attributes import REGISTERED
 
 ROOT = Path(stack.__file__).resolve().parent.parent
 TENURE = str(Path(sys.executable).with_name("tenure"))
@@ -291,3 +292,8 @@ def test_the_whole_stack(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert "sandbox was killed by SIGKILL" in process.stderr.read()
         assert all(gone(part.pid) for part in parts)
+
+
+def test_the_compose_file_registers_every_search_attribute() -> None:
+    text = Path("docker-compose.yml").read_text(encoding="utf-8")
+    assert dict(re.findall(r"--search-attribute=(\w+)=(\w+)", text)) == REGISTERED
