@@ -287,6 +287,30 @@ async def test_b17_better_facts_are_told_to_the_red_account(play: Play) -> None:
     assert await eventually(known)
 
 
+async def test_c20_where_lighthouse_is_the_program_the_open_renewal_is_rated_red(play: Play) -> None:
+    """The other value of C20, with the real renewal: its Lighthouse takes over; no thread, no row, and one plan for both."""
+    life = await Life.begin(play, weeks=27, facts=AT_TARGET, red__program="lighthouse")
+    await life.day(190)
+    at_risk = await course(life)
+    await life.update("mark_red", by=AE, reason="the champion left")
+
+    async def rated() -> bool:
+        status = await at_risk.status()
+        return (status.rating, status.in_lighthouse) == ("red", True)
+
+    assert await eventually(rated)
+    await play.quiet(life.red)
+    assert life.effects(life.red) == {190: ["salesforce: crm.red-1", "vitally: vitally.red-1"]}
+    assert life.rows() == []
+
+    async def reasons() -> bool:
+        return set((await life.handle(life.plan).query("status"))["reasons"]) == {"red_account", "renewal"}
+
+    await play.task(life.plan, "plan")
+    assert await eventually(reasons)
+    assert await play.runs(life.plan) == 1
+
+
 # --- renewals ----------------------------------------------------------------------------------------------------------------------------
 
 

@@ -235,7 +235,7 @@ async def test_a_reason_that_comes_while_the_plan_ends_is_a_new_plan(play: Play)
 async def test_a_system_that_is_down_stalls_only_itself(play: Play) -> None:
     """Vitally does not answer for a while: the cards go on, and its documents follow."""
     life = await Life.planned(play, "renewal")
-    play.fault("vitally", "error", times=4)
+    play.fault("vitally", "error", times=2)
     said = await play.answer(life.plan, "plan", "planned", by=TA, fields=PLAN)
     assert said == "plan-1: planned, taken"
 
