@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.acts import Post
     from domain.fleet import FleetScored, HandCopied, HealthInput, HealthRun, ScoreFleet, TellAccounts, Told, WriteScores
     from domain.health_writes import ScoresWritten
+    from domain.upkeep import AccountSync
     from workflows.asked import Asked
     from workflows.effects import PATIENT
     from workflows.process import Process
@@ -27,8 +28,8 @@ SHOWN = 10
 COPYING = timedelta(minutes=10)
 SCORING = timedelta(minutes=25)
 TELLING = timedelta(minutes=20)
-#: A worker that died is noticed within it.
-BEAT = timedelta(minutes=2)
+#: A worker that died is noticed within it; the warehouse's one query may take as long.
+BEAT = timedelta(minutes=5)
 
 
 @workflow.defn
@@ -52,8 +53,11 @@ class ScoreHealth(Asked):
         if copied is not None:
             self.problems += copied.unreadable
         self._now("scores every account")
-        ask = ScoreFleet(as_of=as_of, policy=input.policy)
-        scored = await self._do("score_fleet", ask, FleetScored, SCORING, "score every account, write what changed")
+        scored = await self._score(as_of)
+        if scored is not None and not scored.accounts and workflow.get_last_completion_result(HealthRun) is None:
+            # A new installation: the copy of the CRM has a schedule of its own, which may come later than this one.
+            await self._do("salesforce_accounts", None, AccountSync, COPYING, "copy the CRM, of which there is no copy yet", beats=False)
+            scored = await self._score(as_of)
         self._now("tells who must know")
         write = WriteScores(subject=p.effects.subject, as_of=as_of)
         told, written = await asyncio.gather(
@@ -73,7 +77,11 @@ class ScoreHealth(Asked):
         await p.settle()
         return done
 
-    async def _do(self, name: str, ask: Any, result: type[Result], within: timedelta, summary: str) -> Result | None:
+    async def _score(self, as_of: datetime) -> FleetScored | None:
+        ask = ScoreFleet(as_of=as_of, policy=self.input.policy)
+        return await self._do("score_fleet", ask, FleetScored, SCORING, "score every account, write what changed")
+
+    async def _do(self, name: str, ask: Any, result: type[Result], within: timedelta, summary: str, *, beats: bool = True) -> Result | None:
         """One step; None when it could not be done in its time, which is a problem and no failure: the old scores stay."""
         try:
             answer: Result = await workflow.execute_activity(
@@ -82,7 +90,7 @@ class ScoreHealth(Asked):
                 result_type=result,
                 start_to_close_timeout=within,
                 schedule_to_close_timeout=within,
-                heartbeat_timeout=BEAT,
+                heartbeat_timeout=BEAT if beats else None,
                 retry_policy=PATIENT,
                 summary=summary,
             )

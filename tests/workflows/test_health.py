@@ -114,6 +114,16 @@ async def test_who_is_concerned_hears_of_a_change_once(play: Play) -> None:
     assert "Utilization: 0.00 of 10" in traits["Health Evidence"]
 
 
+async def test_the_first_run_of_all_copies_the_crm_itself(play: Play) -> None:
+    """A new installation: both schedules begin at once, and nobody waits an hour for the first scores."""
+    one = replace(next(one for one in fleet.fleet(40, TODAY) if one.profile == "steady"), domain=play.company("first"))
+    warehouse.write(play.settings.data_dir / "warehouse.duckdb", [one], TODAY)
+    play.sandbox.world.services["salesforce"].seed({"accounts": [record(one)]})
+    done = await run(play)
+    assert done.scored is not None
+    assert (done.scored.accounts, done.told, done.written) == (1, 1, 1)
+
+
 async def test_a_run_is_four_activities_whatever_the_fleet(play: Play) -> None:
     """Neither accounts nor evidence travel through its history."""
     made = customers(play, 5)
