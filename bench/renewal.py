@@ -73,6 +73,7 @@ async def saved(ground: Ground) -> Customer:
         if inspections == MET:
             await customer.answers(customer.renewal, "exit_sales", "leave_green", SALES)
             await customer.answers(customer.renewal, "exit_ts", "leave_green", TS)
+            await customer.handle(customer.plan).result()
             expected = "flat"
     await renewed(customer)
     return customer
