@@ -8,8 +8,6 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
-from pydantic import JsonValue
-
 from domain.base import Message, Value
 from domain.health_types import Band
 from domain.people import Person, Role
@@ -176,14 +174,3 @@ class RedEnded(Message):
 
     workflow: str
     to: Literal["yellow", "green", "churned"]
-
-
-class Beginning(Message):
-    """A process of an account that is to begin beside the one that asks for it. ``once``: not if one of that id has ever run."""
-
-    kind: str
-    id: str
-    input: dict[str, JsonValue]
-    account: str
-    summary: str
-    once: bool = False

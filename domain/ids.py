@@ -33,9 +33,9 @@ def rescue(email: str) -> str:
     return f"rescue-{digest(email)}"
 
 
-def domain_change(domain: str, number: int = 0) -> str:
-    """The workflow id of the change of an instance's host (A20): one at a time. Those that began before this was so have a number."""
-    return f"domain-change-{_shown(domain)}" + (f"-{number}" if number else "")
+def domain_change(domain: str) -> str:
+    """The workflow id of the change of an instance's host (A20): one at a time."""
+    return f"domain-change-{_shown(domain)}"
 
 
 def account(domain: str) -> str:

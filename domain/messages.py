@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, JsonValue, field_validator
 
 from domain.base import Message, Value
 from domain.people import Person
@@ -206,6 +206,17 @@ class DomainChangeInput(Message):
     trial: str
     policy: CarriedPolicy
     alerts_channel: str = "cloud-trial-alerts"
+
+
+class Beginning(Message):
+    """A process that is to begin beside the one that asks for it. ``once``: not if one of that id has ever run."""
+
+    kind: str
+    id: str
+    input: dict[str, JsonValue]
+    account: str = ""
+    summary: str
+    once: bool = False
 
 
 class Usage(Value):

@@ -87,7 +87,6 @@ class TrialState(State):
     opted_out: bool = False
     feedback: Literal["", "wanted", "sent"] = ""
     capacity_freed: bool = False
-    domain_changes: int = 0
     joins: int = 0
     links: int = 0
     waiting_signups: list[Signup] = []

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from workflows.account import Account
+from workflows.beside import Begin
 from workflows.domain_change import DomainChange
 from workflows.forecast import WeeklyForecast
 from workflows.get_well import GetWell
 from workflows.health import ScoreHealth
 from workflows.join import JoinRequest
 from workflows.red_account import RedAccount
-from workflows.relatives import Begin
 from workflows.renewal import Renewal
 from workflows.rescue import SignupRescue
 from workflows.trial import Trial

@@ -1,51 +1,55 @@
-"""How a process starts another that outlives it: by a child that starts the other one, and ends.
+"""How a process begins another that outlives it: by a small workflow that starts the other one, and ends.
 
-A server that keeps a clock for each workflow does not move it on while a child runs, and a join request is open for days: were it the
-trial's own child, `tenure skip` could not move the trial. The other process begins at its starter's time all the same; its id is the lock.
+A server that keeps a clock for each workflow does not move it on while a child runs, and what is begun here is open for days or months:
+were it the process's own child, `tenure skip` could not move either. The other begins at its starter's time all the same; its id is the lock.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
 from temporalio import workflow
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
-from domain.base import Message
-
-Said = Literal["begun", "runs already"]
-
-#: The change since which a trial's processes are begun this way; before it they were its children.
-PATCH = "processes-beside"
-#: Stands before the id of the process that a child is to start.
-PREFIX = "begin-"
+with workflow.unsafe.imports_passed_through():
+    from domain.base import Message
+    from domain.messages import Beginning
+    from workflows.attributes import ACCOUNT
 
 
-async def begin(kind: str, input: Message, *, id: str, summary: str) -> bool:
-    """Start a workflow of that kind, whose ``run`` asks :func:`handed_on` first; False when one of that id runs already."""
+@workflow.defn
+class Begin:
+    """Starts a process, and ends: so the process is no child of whoever asked for it."""
+
+    @workflow.run
+    async def run(self, given: Beginning) -> bool:
+        """Whether it was started: else one of that id runs or, with ``once``, has run."""
+        about = TypedSearchAttributes([SearchAttributePair(ACCOUNT, given.account)]) if given.account else None
+        try:
+            await workflow.start_child_workflow(
+                given.kind,
+                given.input,
+                id=given.id,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE if given.once else WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                search_attributes=about,
+                static_summary=given.summary,
+            )
+        except WorkflowAlreadyStartedError:
+            return False
+        return True
+
+
+async def begin(kind: str, input: Message, *, id: str, summary: str, account: str = "", once: bool = False) -> bool:
+    """Begin a process beside this one; False when one of that id runs already or, with ``once``, has run before.
+
+    ``account`` is the customer whose process it is, for the search attribute.
+    """
+    given = Beginning(kind=kind, id=id, input=input.model_dump(mode="json"), account=account, summary=summary, once=once)
     try:
-        said: str = await workflow.execute_child_workflow(
-            kind, input, id=PREFIX + id, result_type=str, parent_close_policy=ParentClosePolicy.ABANDON, static_summary=summary
+        started: bool = await workflow.execute_child_workflow(
+            "Begin", given, id=f"begin-{id}", result_type=bool, parent_close_policy=ParentClosePolicy.ABANDON, static_summary=summary
         )
     except WorkflowAlreadyStartedError:
-        return False  # it is being begun at this moment
-    return said == "begun"
-
-
-async def handed_on(input: Message, summary: str) -> Said | None:
-    """In the child that :func:`begin` made: hand the input on to the process itself, and say what came of it. In any other, None."""
-    info = workflow.info()
-    if not info.workflow_id.startswith(PREFIX):
-        return None
-    try:
-        await workflow.start_child_workflow(
-            info.workflow_type,
-            input,
-            id=info.workflow_id.removeprefix(PREFIX),
-            parent_close_policy=ParentClosePolicy.ABANDON,
-            static_summary=summary,
-        )
-    except WorkflowAlreadyStartedError:
-        return "runs already"
-    return "begun"
+        return False  # it is being begun this moment
+    return started

@@ -14,7 +14,6 @@ with workflow.unsafe.imports_passed_through():
     from domain.messages import JoinInput
     from domain.people import Role
     from domain.task import Choice, TaskSpec
-    from workflows import beside
     from workflows.asked import Asked
     from workflows.process import Process
 
@@ -35,8 +34,6 @@ class JoinRequest(Asked):
     @workflow.run
     async def run(self, input: JoinInput) -> str:
         """Tell the person and the admin, then follow up."""
-        if said := await beside.handed_on(input, f"join request at {input.host}"):
-            return said
         p, who = self.p, input.contact
         values = {"host": input.host, "joiner": who.name, "first_name": who.first_name or who.name, "company": input.domain}
         told = Mail(key="mail.existing_instance", template="existing_instance", to=who.email, to_name=who.name, values=values)

@@ -35,14 +35,14 @@ def test_one_wish_to_join_is_one_id() -> None:
 
 
 def test_a_host_is_changed_once_at_a_time() -> None:
-    assert [ids.domain_change("acme.com", n) for n in (0, 2)] == ["domain-change-acme.com", "domain-change-acme.com-2"]
+    assert ids.domain_change("acme.com") == "domain-change-acme.com"
     assert ids.rescue("bob@acme.com") == ids.rescue("BOB@acme.com") == f"rescue-{ids.digest('bob@acme.com')}"
 
 
 @quickly
-@given(key=st.one_of(addresses, domains), email=addresses, number=st.integers(1, 99))
-def test_no_id_shows_an_address(key: str, email: str, number: int) -> None:
-    made = [ids.trial(key), ids.join(key, email), ids.rescue(email), ids.domain_change(key, number), ids.slug(key, 10)]
+@given(key=st.one_of(addresses, domains), email=addresses)
+def test_no_id_shows_an_address(key: str, email: str) -> None:
+    made = [ids.trial(key), ids.join(key, email), ids.rescue(email), ids.domain_change(key), ids.slug(key, 10)]
     for id in made:
         assert "@" not in id
         assert id

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.workflow import ParentClosePolicy
 
 from domain import ids
 from domain.acts import (
@@ -55,16 +54,9 @@ async def change_domain(t: TrialProcess, message: ChangeDomain) -> str:
         alerts_channel=t.alerts_channel,
     )
     summary = f"{change.host} becomes {change.new_host}"
-    if workflow.patched(beside.PATCH):
-        id = ids.domain_change(t.input.domain)
-        begun = await beside.begin("DomainChange", change, id=id, summary=summary)
-        inbox.refuse(None if begun else f"a move to another host is under way already: answer the tasks of {id} first")
-    else:
-        s.domain_changes += 1
-        id = ids.domain_change(t.input.domain, s.domain_changes)
-        await workflow.start_child_workflow(
-            "DomainChange", change, id=id, parent_close_policy=ParentClosePolicy.ABANDON, static_summary=summary
-        )
+    id = ids.domain_change(t.input.domain)
+    begun = await beside.begin("DomainChange", change, id=id, summary=summary)
+    inbox.refuse(None if begun else f"a move to another host is under way already: answer the tasks of {id} first")
     return f"the admin is warned of what breaks; then {summary}"
 
 

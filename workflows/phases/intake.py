@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from temporalio import workflow
-from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.workflow import ParentClosePolicy
 
 from domain import decide, ids, ladder
 from domain.acts import AskOwners, KeepLead, SetLeadStatus
@@ -129,15 +127,7 @@ async def join(t: TrialProcess, ask: JoinAsk) -> None:
         alerts_channel=t.alerts_channel,
     )
     id, summary = ids.join(t.input.domain, ask.contact.email), f"join request at {s.host or t.input.domain}"
-    if workflow.patched(beside.PATCH):
-        await beside.begin("JoinRequest", wish, id=id, summary=summary)
-        return
-    try:
-        await workflow.start_child_workflow(
-            "JoinRequest", wish, id=id, parent_close_policy=ParentClosePolicy.ABANDON, static_summary=summary
-        )
-    except WorkflowAlreadyStartedError:
-        return
+    await beside.begin("JoinRequest", wish, id=id, summary=summary)
 
 
 def _admin(t: TrialProcess) -> str:
