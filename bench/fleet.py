@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import resource
 import sys
 import time
@@ -19,10 +20,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import event, insert, text, update
 from temporalio.testing import ActivityEnvironment
 
-from activities.account_tables import customers, health, health_changes
+from activities.account_tables import customers
 from activities.fleet import BUYER, CHAMPION, PULSE, PULSES, RED, Fleet
 from activities.ledger import Ledger
 from activities.settings import Settings
@@ -36,6 +37,7 @@ from domain.health_writes import ScoresWritten, ScoreWrites
 from domain.people import Role
 
 Result = TypeVar("Result")
+_WRITES = re.compile(r"(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")
 
 #: A fixed day, so that every count is the same in every run; its first run is at ten.
 TODAY = date(2026, 3, 17)
@@ -52,7 +54,8 @@ SEGMENTS = ("Strategic", "Enterprise", "Commercial")
 class Hour:
     """What a run took and did. ``took`` is wall and CPU in seconds, ``peaks`` the most memory up to the end, by activity; ``base`` before.
 
-    ``rows`` are those that were written, by table; ``ledger`` is by how many bytes it grew. ``vitally``: the stand-in took the scores.
+    ``rows`` are those inserted, changed or deleted, by table; ``ledger`` is by how many bytes it grew. ``vitally``: the stand-in took the
+    scores.
     """
 
     base: int
@@ -192,7 +195,7 @@ async def run(where: Path, accounts: int, hour: int, port_offset: int | None) ->
     warehouse = Warehouse(f"duckdb:///{where / 'warehouse.duckdb'}")
     fleet = Fleet(ledger, warehouse, lambda: _said(accounts, (where / "changed").exists()), write, tell)
     worker, made = ActivityEnvironment(), Hour(base=_peak(), vitally=vitally is not None)
-    before = _size(ledger)
+    before, rows = _size(ledger), _counting(ledger)
 
     async def measured(name: str, work: Awaitable[Result]) -> Result:
         wall, cpu = time.monotonic(), time.process_time()
@@ -209,9 +212,7 @@ async def run(where: Path, accounts: int, hour: int, port_offset: int | None) ->
     assert (scored.accounts, scored.to_tell, scored.to_write) == (accounts, sent["signals"], sent["scores"]), (scored, sent)
     assert not written.refused, written
     made.changed, made.signals, made.scores = scored.changed, sent["signals"], sent["scores"]
-    with ledger.reading() as db:
-        for table in (health, health_changes):
-            made.rows[table.name] = db.execute(select(func.count()).select_from(table).where(table.c.at == as_of)).scalar_one()
+    made.rows = dict(rows)
     made.ledger = _size(ledger) - before
     ledger.close()
     return made
@@ -219,6 +220,18 @@ async def run(where: Path, accounts: int, hour: int, port_offset: int | None) ->
 
 def _ledger(where: Path) -> Ledger:
     return Ledger(f"sqlite:///{where / 'ledger.db'}")
+
+
+def _counting(ledger: Ledger) -> Counter[str]:
+    """How many rows of which table are written from now on."""
+    rows: Counter[str] = Counter()
+
+    @event.listens_for(ledger.engine, "after_cursor_execute")
+    def count(_db: object, cursor: Any, statement: str, *_more: object) -> None:
+        if written := _WRITES.match(statement):
+            rows[written[1]] += cursor.rowcount
+
+    return rows
 
 
 def _size(ledger: Ledger) -> int:

@@ -15,7 +15,7 @@ from bench.ground import Ground
 from bench.report import Row, row
 
 FIRST, STEADY, CHANGED = "all new", "nothing new", f"{100 // EVERY} % new"
-#: Seconds of CPU for scoring a fleet and writing what differs, and for all of a first run; what is larger is held to the largest one's.
+#: Seconds of CPU at the most, by fleet: for scoring it and writing what differs, and for all of its first run.
 SCORING = {10_000: 6.0, 100_000: 60.0}
 WHOLE = {(100_000, FIRST): 120.0}
 #: The fleet whose changed scores are written to the stand-in of Vitally; all others go as far as the call.
@@ -64,10 +64,10 @@ async def _step(step: str, where: Path, *more: int) -> bytes:
 
 def _said(accounts: int, kind: str, hour: Hour, name: str) -> list[Row]:
     """A run's rows, with what it did in words."""
-    written = ", ".join(f"{number:,} {table}" for table, number in hour.rows.items() if number) or "none"
+    written = ", ".join(f"{table} {number:,}" for table, number in hour.rows.items() if number)
     did = (
         f"{hour.changed:,} scores are others, {hour.signals:,} signals would be sent, {hour.scores:,} scores shown in Vitally;"
-        f" rows written: {written}; the ledger grew by {hour.ledger / MEGABYTE:.1f} MB"
+        f" rows inserted, changed or deleted: {written}; the ledger grew by {hour.ledger / MEGABYTE:.1f} MB"
     )
     parts = "; ".join(f"{part} {cpu:.2f} s ({wall:.2f} s wall)" for part, (wall, cpu) in hour.took.items())
     vitally = (
@@ -77,7 +77,7 @@ def _said(accounts: int, kind: str, hour: Hour, name: str) -> list[Row]:
     return [
         row(f"{name}: CPU", hour.cpu, "s", goal=WHOLE.get((accounts, kind)), note=f"{parts}; {vitally}"),
         row(f"{name}: CPU of scoring", hour.took["score"][1], "s", goal=SCORING.get(accounts), note=did),
-        row(f"{name}: wall", hour.wall, "s", note=f"{hour.cpu / hour.wall:.1f} cores were at it"),
+        row(f"{name}: wall", hour.wall, "s", note=f"it had {hour.cpu / hour.wall:.2f} of a core"),
         row(f"{name}: peak memory", hour.peak / MEGABYTE, "MB", note=grew),
     ]
 

@@ -26,11 +26,14 @@ DAYS = 365
 
 
 async def year(ground: Ground) -> list[Row]:
-    """A year with all that belongs to it, told of once a month; then one in which something changes every day."""
-    rows: list[Row] = []
-    for name, play in (("a year of an account", lived), ("a year of an account, news every day", told_daily)):
-        rows += _counted(await _runs(await play(ground)), name)
-    return rows
+    """A year with all that belongs to it, told of once a month; then one in which its band is another every day."""
+    runs = await _runs(await lived(ground))
+    updates = [each.counts["WORKFLOW_EXECUTION_UPDATE_ACCEPTED"] for each in runs]
+    return [
+        _events(runs, "a year of an account: events in a run"),
+        row("a year of an account: updates in a run", max(updates), "", goal=500),
+        _events(await _runs(await told_daily(ground)), "a year of an account, another band every day: events in a run"),
+    ]
 
 
 async def lived(ground: Ground) -> Customer:
@@ -73,15 +76,12 @@ async def told_daily(ground: Ground) -> Customer:
 # --- what is counted --------------------------------------------------------------------------------------------------------------------
 
 
-def _counted(runs: list[Left], name: str) -> list[Row]:
-    events, updates = [len(each.events) for each in runs], [each.counts["WORKFLOW_EXECUTION_UPDATE_ACCEPTED"] for each in runs]
-    largest = max(runs, key=lambda each: len(each.events))
-    suggested = f"{len(runs)} runs" if len(runs) > 1 else "one run: the server did not suggest another"
-    note = f"{suggested}; {largest.tasks} workflow tasks, {largest.bytes} B; {said(largest.counts)}"
-    return [
-        row(f"{name}: events in a run", max(events), "", goal=2_000, note=note),
-        row(f"{name}: updates in a run", max(updates), "", goal=500),
-    ]
+def _events(runs: list[Left], name: str) -> Row:
+    """The events of the longest run."""
+    longest = max(runs, key=lambda each: len(each.events))
+    number = f"{len(runs)} runs" if len(runs) > 1 else "one run: the server suggested no other"
+    note = f"{number}; {longest.tasks} workflow tasks, {longest.bytes} B; {said(longest.counts)}"
+    return row(name, len(longest.events), "", goal=2_000, note=note)
 
 
 async def _runs(customer: Customer) -> list[Left]:
