@@ -21,7 +21,7 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowHandle,
 )
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
 from domain import ids
@@ -78,6 +78,8 @@ ACTS: Mapping[str, type[Message]] = {
     "new_link": NewLink,
     "opt_out": OptOut,
 }
+#: A person looks at the page until the answer comes: hundreds of customers whose health is being looked at may wait.
+SOMEBODY_WAITS = Priority(priority_key=1)
 #: A trial may close between our look and our message; then the next try starts a new one.
 TRIES = 3
 
@@ -308,6 +310,7 @@ class Tenure(Looking):
                     [SearchAttributePair(DOMAIN, shown), SearchAttributePair(STAGE, Stage.SIGNUP.value)]
                 ),
                 static_summary=f"Cloud trial of {shown}",
+                priority=SOMEBODY_WAITS,
             )
             try:
                 with asking(workflow_id, missing=Closing(f"{workflow_id} ended before it could answer", "Ask again")):

@@ -230,7 +230,7 @@ def free_offset() -> int:
 @contextmanager
 def running_stack(data: Path, offset: int, environment: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """`tenure up` in a process of its own, ready; killed if the test leaves it running."""
-    command = [TENURE, "up", "--json", "--data", str(data), "--port-offset", str(offset)]
+    command = [TENURE, "up", "--json", "--data", str(data), "--port-offset", str(offset), "--fleet", "3"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(environment), cwd=ROOT)
     try:
         assert process.stdout is not None
