@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 from temporalio.client import WithStartWorkflowOperation, WorkflowExecutionStatus
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from domain import forecast as forecasting
 from domain import ids
@@ -29,11 +28,11 @@ from domain.red import Resolve
 from domain.renewal import AssessRenewal, MoveRenewal, ProjectOutcome, RenewalInput
 from domain.views import NextStep, TaskView
 from starter import listing
-from starter.asking import asking
-from starter.errors import BadInput, NotFound, Refused, TenureError
+from starter.asking import Closing, asking
+from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.forms import new_event
 from starter.looking import query, query_all
-from starter.tenure import Tenure, bad_fields
+from starter.tenure import PATIENCE, Tenure, bad_fields
 from workflows.attributes import ACCOUNT
 
 if TYPE_CHECKING:
@@ -76,8 +75,14 @@ class AccountOverview(Value):
 
 
 class ForecastView(Value):
-    """A quarter's forecast as of now, what moved since the last weekly snapshot, and for a closed quarter what came."""
+    """A quarter's forecast as of now, what moved since the last weekly snapshot, and for a closed quarter what came.
 
+    ``first`` and ``last`` are the quarter's days, ``following`` is the quarter after it.
+    """
+
+    first: date
+    last: date
+    following: str
     forecast: Forecast
     since: datetime | None = None
     moved: tuple[Moved, ...] = ()
@@ -123,15 +128,18 @@ class Accounts:
         return [(customer, standing) for customer, standing in found if not band or (standing.band if standing else "unknown") == band]
 
     async def health(self, account: str, history: int = 5) -> HealthView:
-        """An account's health and its last changes. Raises :class:`NotFound` before the first hourly run."""
+        """An account's health, with the values of the last hourly run, and its last changes; no score before the first run."""
         customer, team, standing = await self.known(account)
         kept = await self._tenure.read(lambda: self.records.health(customer.domain))
+        score = kept.score if kept else None
+        if kept and kept.score.policy == self.policy.hash:  # by another policy it is another score, which the next run makes
+            score = kept.as_of_now(self.policy)
         changes = await self._tenure.read(lambda: self.records.changes(customer.domain, listing.bounded(history, 200)))
         return HealthView(
             customer=customer,
             team=team,
             standing=standing,
-            score=kept.score if kept else None,
+            score=score,
             changes=tuple((change.at, change.band_before, change.score) for change in changes),
         )
 
@@ -180,15 +188,22 @@ class Accounts:
         quarter = quarter.upper() or forecasting.quarter_of(self.policy, now.date())
         first, last = self._days(quarter)
         rows = await self._tenure.read(lambda: self.records.renewals(first=first, last=last))
-        snapshots = await self._tenure.read(lambda: self.records.snapshots(quarter))
+        try:
+            snapshots = await self._tenure.read(lambda: self.records.snapshots(quarter))
+        except ValueError as error:
+            raise Unavailable(str(error), "Nothing is rolled up against a snapshot that somebody changed") from error
         current = forecasting.roll_up(self.policy, rows, quarter, at=now)
-        before = snapshots[-1] if snapshots else None
         closed = forecasting.is_closed(self.policy, quarter, now.date())
+        before = snapshots[-1] if snapshots and not closed else None
+        said = forecasting.baseline(self.policy, quarter, snapshots) if closed else None
         return ForecastView(
+            first=first,
+            last=last,
+            following=forecasting.quarter_of(self.policy, last + timedelta(days=1)),
             forecast=current,
             since=before.taken_at if before else None,
             moved=forecasting.compare(before, current) if before else (),
-            actual=forecasting.against_actual(before, rows) if before and closed else None,
+            actual=forecasting.against_actual(said, rows) if said else None,
             snapshots=tuple(each.taken_at for each in snapshots),
         )
 
@@ -196,7 +211,7 @@ class Accounts:
 
     async def start_renewal(self, account: str, on: date | None = None) -> str:
         """Start the renewal of an account's term by hand; the id is the lock. Raises :class:`Refused` when it runs, or ran, already."""
-        customer, team, standing = await self.known(account)
+        customer, team, standing = await self._customer(account)
         renewal_on = on or customer.contract_end
         if renewal_on is None:
             raise BadInput(
@@ -227,7 +242,7 @@ class Accounts:
                     search_attributes=started_as(given),
                     static_summary=f"Renewal of {customer.name} on {renewal_on}",
                 )
-        except WorkflowAlreadyStartedError:
+        except Closing:
             raise Refused(f"{workflow_id} has run already", f"`tenure renewal show {customer.domain}` says what became of it") from None
         return f"{workflow_id}: started"
 
@@ -245,7 +260,8 @@ class Accounts:
 
     async def mark_red(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
         """Mark an account red, by judgement (B18, C20); its life is started when it has none yet."""
-        customer, team, _ = await self.known(account)
+        customer, team, _ = await self._customer(account)
+        marked = read(MarkAccountRed, message)
         settings = self._tenure.settings
         start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
             "Account",
@@ -262,13 +278,21 @@ class Accounts:
             search_attributes=TypedSearchAttributes([SearchAttributePair(ACCOUNT, customer.domain)]),
             static_summary=f"Life of {customer.name}",
         )
-        marked = read(MarkAccountRed, message)
         with asking(ids.account(customer.domain)):
-            return str(
-                await self._tenure.client.execute_update_with_start_workflow(
-                    "mark_red", marked, start_workflow_operation=start, id=event_id or new_event(), result_type=str
+            async with asyncio.timeout(PATIENCE):
+                return str(
+                    await self._tenure.client.execute_update_with_start_workflow(
+                        "mark_red", marked, start_workflow_operation=start, id=event_id or new_event(), result_type=str
+                    )
                 )
-            )
+
+    async def red(self, account: str) -> ProcessView:
+        """What is done about a red account, or was when it was red last."""
+        customer, _, _ = await self.known(account)
+        found = await self._process(ids.red(customer.domain), ended=True)
+        if found is None:
+            raise NotFound(f"{customer.name} is not red, and was not", f"`tenure account show {customer.domain}` says how it does")
+        return found
 
     async def resolve_red(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
         """A red account is promoted to yellow or green (B17)."""
@@ -296,6 +320,16 @@ class Accounts:
 
     # --- How ----------------------------------------------------------------------------------------------------------------
 
+    async def _customer(self, account: str) -> tuple[Customer, AccountTeam, Standing | None]:
+        """As :meth:`known`, and a customer still. Raises :class:`Refused`."""
+        customer, team, standing = await self.known(account)
+        if customer.status != "customer":
+            into = f" into {customer.merged_into}" if customer.merged_into else ""
+            raise Refused(
+                f"{customer.name} is no customer any more: the CRM says {customer.status}{into}", "Correct it in the CRM if it is one"
+            )
+        return customer, team, standing
+
     async def _ask_renewal(self, account: str, name: str, message: Message, event_id: str) -> str:
         row = await self._renewal_of(account)
         missing = NotFound(f"{row.workflow} has ended", f"`tenure renewal show {row.domain}` says what became of it")
@@ -305,9 +339,11 @@ class Accounts:
         """The open renewal of an account, else its last one. Raises :class:`NotFound`."""
         domain = self._tenure.key_of(account)
         rows = await self._tenure.read(lambda: self.records.renewals(domain=domain))
+        if not rows:
+            await self.known(account)
         running = [row for row in rows if row.status == "open"]
         if running or (rows and not open_only):
-            return (running or rows)[-1]
+            return running[0] if running else rows[-1]
         raise NotFound(
             f"{domain[:80]} has no {'open ' if open_only else ''}renewal",
             f"It begins {self.policy.renewal.early_review_days} days before the contract ends; `tenure renewal start {domain}` starts it now",
@@ -365,9 +401,13 @@ def read(model: type[M], given: Mapping[str, Any]) -> M:
 
 
 def csv_rows(forecast: Forecast) -> Sequence[Sequence[Any]]:
-    """A forecast as a table: a row for its header, then one for each open renewal."""
+    """A forecast as a table: a row for its header, then one for each open renewal. No text of others is a sheet's formula."""
     names = (
         "account", "domain", "renewal_on", "arr", "rating", "outcome", "ta_outcome", "system_outcome", "amount", "expected", "ae",
         "rule", "warning", "disagreement",
     )  # fmt: skip
-    return [names, *([line.name, *(getattr(line, name) for name in names[1:])] for line in forecast.lines)]
+    return [names, *([_cell(line.name), *(_cell(getattr(line, name)) for name in names[1:])] for line in forecast.lines)]
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -22,7 +22,7 @@ T = TypeVar("T")
 account = typer.Typer(help="Look at customers' accounts.", no_args_is_help=True)
 health = typer.Typer(help="Look at health scores and what they stand on.", no_args_is_help=True)
 renewal = typer.Typer(help="Look at renewals and decide about them.", no_args_is_help=True)
-red = typer.Typer(help="Mark accounts red, and promote them again.", no_args_is_help=True)
+red = typer.Typer(help="Look at red accounts, mark accounts red, and promote them again.", no_args_is_help=True)
 plan = typer.Typer(help="Look at get-well plans and write them.", no_args_is_help=True)
 
 PANEL = "Customers"
@@ -31,7 +31,7 @@ Event = Annotated[
     str, typer.Option("--event-id", help="An id of your own for this event; sent twice, it has effect once.", show_default=False)
 ]
 Quarter = Annotated[str, typer.Option("--quarter", metavar="FY27-Q4", help="Only that fiscal quarter.", show_default=False)]
-Limit = Annotated[int, typer.Option("--limit", help="Rows at most.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000, help="Rows at most.")]
 Day = Annotated[
     str, typer.Option("--date", metavar="YYYY-MM-DD", help="When the term ends; the CRM's date when not given.", show_default=False)
 ]
@@ -61,16 +61,16 @@ def account_list(
 
     found = _ask(lambda accounts: accounts.accounts(band))
     rows = [{"customer": customer, "standing": standing} for customer, standing in found[:limit]]
-    emit(rows, as_json, lambda: cli_show_accounts.accounts(found[:limit], len(found)))
+    emit(rows, as_json, lambda: cli_show_accounts.accounts(found, limit, band))
 
 
 @account.command("show")
 def account_show(account: Account, as_json: Json = False) -> None:
     """Show one account: its stage, health, renewals, plans, and what is asked of whom."""
-    from starter import cli_show_accounts
+    from starter import cli_show_processes
 
     found = _ask(lambda accounts: accounts.overview(account))
-    emit(found, as_json, lambda: cli_show_accounts.overview(found))
+    emit(found, as_json, lambda: cli_show_processes.overview(found))
 
 
 @health.command("show")
@@ -101,16 +101,19 @@ def renewal_list(
     from starter import cli_show_accounts
 
     found = _ask(lambda accounts: accounts.renewals(quarter=quarter, status="" if closed else "open", rating=rating, limit=limit))
-    emit(found, as_json, lambda: cli_show_accounts.renewals(found))
+    asked = " ".join(
+        part for part in (rating, "renewals" if closed else "open renewals", f"in {quarter.upper()}" if quarter else "") if part
+    )
+    emit(found, as_json, lambda: cli_show_accounts.renewals(found, asked, limit))
 
 
 @renewal.command("show")
 def renewal_show(account: Account, as_json: Json = False) -> None:
     """Show an account's open renewal, or its last one."""
-    from starter import cli_show_accounts
+    from starter import cli_show_processes
 
     found = _ask(lambda accounts: accounts.renewal(account))
-    emit(found, as_json, lambda: cli_show_accounts.process(found))
+    emit(found, as_json, lambda: cli_show_processes.process(found))
 
 
 @renewal.command("start")
@@ -165,6 +168,15 @@ def renewal_move(
 # --- red accounts and plans ----------------------------------------------------------------------------------------------------------
 
 
+@red.command("show")
+def red_show(account: Account, as_json: Json = False) -> None:
+    """Show why an account is red and what is done about it, or how it was when it was red last."""
+    from starter import cli_show_processes
+
+    found = _ask(lambda accounts: accounts.red(account))
+    emit(found, as_json, lambda: cli_show_processes.process(found))
+
+
 @red.command("mark")
 def red_mark(
     account: Account,
@@ -193,10 +205,10 @@ def red_resolve(
 @plan.command("show")
 def plan_show(account: Account, as_json: Json = False) -> None:
     """Show an account's get-well plan."""
-    from starter import cli_show_accounts
+    from starter import cli_show_processes
 
     found = _ask(lambda accounts: accounts.plan(account))
-    emit(found, as_json, lambda: cli_show_accounts.process(found))
+    emit(found, as_json, lambda: cli_show_processes.process(found))
 
 
 @plan.command("update")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from starter.cli_base import console
 if TYPE_CHECKING:
     from activities.ledger import EffectRow
     from domain.decision import Decision
+    from domain.task import Choice, FieldSpec
     from domain.views import NextStep, TaskView
 
 
@@ -24,7 +25,7 @@ def section(heading: str, body: Any) -> None:
     page = console()
     page.print()
     page.print(Text(heading, style="bold"))
-    page.print(Padding(body, (0, 0, 0, 2)))
+    page.print(_indented(body, 2))
 
 
 def steps(steps: Sequence[NextStep], now: datetime) -> Table:
@@ -44,36 +45,54 @@ def _then(task: TaskView) -> str:
 
 def task(task: TaskView) -> Group:
     """An open task: what is asked, of whom, with which choices, and how to answer."""
-    lines = [
+    lines: list[Any] = [
         Text.assemble((task.title, "bold"), ("  due ", "dim"), (when(task.due_at), "yellow")),
         Text(task.asks),
         Text(f"asked of {task.assignee or words(task.role)}" + _then(task), style="dim"),
     ]
-    widest = max((len(check.name) for check in task.checks), default=0)
-    lines += [Text.assemble("  ", (f"{check.name:<{widest}}", "cyan"), f"  {check.question}") for check in task.checks]
-    width = max(len(choice.name) for choice in task.choices) if task.choices else 0
-    for choice in task.choices:
-        fields = "; ".join(f"{field.name}{'' if field.required else ' (may be left out)'}: {field.asks}" for field in choice.fields)
-        lines.append(
-            Text.assemble("  ", (f"{choice.name:<{width}}", "bold"), f"  {choice.label}", (f"  {fields}" if fields else "", "dim"))
-        )
-    checks = " --check NAME=yes|no …" if task.checks else ""
-    values = " --field NAME=VALUE …" if any(choice.fields for choice in task.choices) else ""
-    lines.append(Text(f"→ tenure answer {task.id} CHOICE --by YOU@…{checks}{values}", style="dim"))
+    if task.checks:
+        checks = Table.grid(padding=(0, 2))
+        for check in task.checks:
+            checks.add_row(Text(check.name, style="cyan", no_wrap=True), Text(check.question))
+        lines.append(_indented(checks, 2))
+    lines += _choices(task.choices)
+    asks_checks = " --check NAME=yes|no …" if task.checks else ""
+    asks_values = " --field NAME=VALUE …" if any(choice.fields for choice in task.choices) else ""
+    lines.append(Text(f"→ tenure answer {task.id} CHOICE --by YOU@…{asks_checks}{asks_values}", style="dim"))
     return Group(*lines, Text(""))
+
+
+def _choices(choices: Sequence[Choice]) -> list[Padding]:
+    """What may be answered. What all of them take with them is said once; a label that only repeats a name is left out."""
+    alike = len({choice.fields for choice in choices}) == 1
+    labels = {choice.name: "" if choice.label.lower() == words(choice.name).lower() else choice.label for choice in choices}
+    if alike and not any(labels.values()):
+        return [_indented(Text(", ".join(labels), style="bold"), 2), *(_indented(each, 4) for each in _fields(choices[0].fields))]
+    grid = Table.grid(padding=(0, 2))
+    for choice in choices:
+        said = [Text(labels[choice.name])] if labels[choice.name] else []
+        grid.add_row(Text(choice.name, style="bold", no_wrap=True), Group(*said, *([] if alike else _fields(choice.fields))))
+    return [_indented(grid, 2), *(_indented(each, 4) for each in (_fields(choices[0].fields) if alike else ()))]
+
+
+def _indented(part: Any, by: int) -> Padding:
+    return Padding(part, (0, 0, 0, by), expand=False)
+
+
+def _fields(fields: Sequence[FieldSpec]) -> list[Text]:
+    """What a choice takes with it, a line each."""
+    return [Text(f"{field.name}{'' if field.required else ' (may be left out)'}: {field.asks}", style="dim") for field in fields]
 
 
 def decision(decision: Decision) -> Group:
     """A decision with its evidence."""
     who = f" by {decision.by}" if decision.by else ""
-    lines = [
-        Text.assemble((when(decision.at), "cyan"), "  ", (f"{words(decision.what)}: {words(decision.outcome)}", "bold"), (who, "dim")),
-        Text.assemble("  ", decision.rule, (f"  [{decision.handbook}]" if decision.handbook else "", "dim")),
-    ]
-    lines += [Text(f"    {fact.name} = {value(fact.value)}  ({fact.source}, {when(fact.as_of)})", style="dim") for fact in decision.facts]
+    rule = Text.assemble(decision.rule, (f"  [{decision.handbook}]" if decision.handbook else "", "dim"))
+    evidence = [Text(f"{fact.name} = {value(fact.value)}  ({fact.source}, {when(fact.as_of)})", style="dim") for fact in decision.facts]
     if decision.nearest:
-        lines.append(Text(f"    would have changed it: {decision.nearest}", style="dim italic"))
-    return Group(*lines)
+        evidence.append(Text(f"would have changed it: {decision.nearest}", style="dim italic"))
+    head = Text.assemble((when(decision.at), "cyan"), "  ", (f"{words(decision.what)}: {words(decision.outcome)}", "bold"), (who, "dim"))
+    return Group(head, _indented(rule, 2), *(_indented(each, 4) for each in evidence))
 
 
 def effects_table(done: Sequence[EffectRow]) -> Table:
@@ -99,6 +118,27 @@ def table(*columns: str) -> Table:
     return table
 
 
+def columns(rows: Sequence[Mapping[str, Text | str]], *, right: Collection[str] = (), whole: Collection[str] = ()) -> Table:
+    """A table of rows by their headings, without the columns in which nothing stands. Figures are ``right``; ``whole`` is broken last."""
+    made = table()
+    shown = [name for name in rows[0] if any(str(row[name]) for row in rows)]
+    for name in shown:
+        figures = name in right
+        made.add_column(name, justify="right" if figures else "left", no_wrap=figures or name in whole, overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell := row[name], Text) else Text(cell) for name in shown))
+    return made
+
+
+def facts(rows: Sequence[tuple[str, Text | str]]) -> Table:
+    """What is known, a line each, without what is empty."""
+    grid = Table.grid(padding=(0, 2))
+    for name, said in rows:
+        if said:
+            grid.add_row(Text(name, style="dim", no_wrap=True), said if isinstance(said, Text) else Text(said))
+    return grid
+
+
 def words(name: str) -> str:
     """A name of ours as words."""
     return name.replace("_", " ")
@@ -111,6 +151,8 @@ def first_line(words: str) -> str:
 
 def value(value: Any) -> str:
     """A fact's value as words. That there is none is known, and said so."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
     return "yes" if value is True else "no" if value is False else "none" if value in (None, "", []) else str(value)
 
 

@@ -1,273 +1,301 @@
-"""The pages about customers' accounts. Everything that came from outside is printed as text, never as markup."""
+"""The pages about customers: lists, health and the forecast. Everything that came from outside is printed as text, never as markup."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from domain import health_words
 from starter import cli_parts as parts
 from starter.cli_base import console
 
 if TYPE_CHECKING:
-    from domain.account import AccountTeam, Customer, RenewalRow, Standing
-    from domain.forecast import Tally
-    from domain.health_types import Score
-    from starter.accounts import AccountOverview, ForecastView, HealthView, ProcessView
+    from datetime import date
+
+    from domain.account import Customer, RenewalRow, Standing
+    from domain.forecast import Actual, Forecast, Line, Tally
+    from domain.health_types import Contribution, Score
+    from starter.accounts import ForecastView, HealthView
 
 STYLES = {"healthy": "green", "concerning": "yellow", "poor": "red", "green": "green", "yellow": "yellow", "red": "red"}
-#: What a process's page does not repeat: it stands elsewhere on it.
-ELSEWHERE = frozenset({"in_words", "open_tasks", "notes", "policy", "tasks", "name", "domain"})
+FIGURES = frozenset({"score", "MAU/seats", "ARR", "renewals", "expected", "not known", "value", "points", "adds", "forecast", "came"})
+#: What people type again: it is broken when there is no other way.
+WHOLE = frozenset({"domain", "account", "renews on", "as of"})
+#: How a forecast calls the renewals that have no outcome, no rating, no AE.
+NONE = {"By outcome": "not projected", "By rating": "not rated", "By owner": "nobody"}
 
 
-def accounts(found: Sequence[tuple[Customer, Standing | None]], of: int) -> None:
-    """Customers, with how they do."""
+def accounts(found: Sequence[tuple[Customer, Standing | None]], limit: int, band: str = "") -> None:
+    """Customers, with how they do; the first ``limit`` of those found, ``band`` when only those of one were asked for."""
     page = console()
     if not found:
-        page.print("No customers here. → the hourly run copies them from the CRM; `tenure schedules` makes it")
-        return
-    table = parts.table("account", "domain", "health", "", "MAU/seats", "ARR", "renews on")
-    for customer, standing in found:
-        table.add_row(
-            Text(customer.name, style="bold"),
-            customer.domain,
-            _band(standing.band if standing else "unknown"),
-            _points(standing.score if standing else None),
-            _share(standing.mau_seats if standing else None),
-            _money(customer.arr),
-            f"{customer.contract_end:%d %b %Y}" if customer.contract_end else "",
+        empty = (
+            f"No customer is {band}."
+            if band
+            else "No customers yet. → the schedule account-sync copies them from the CRM; `tenure schedules` makes it"
         )
-    page.print(table)
-    page.print(Text(f"{len(found)} of {of}", style="dim"))
-
-
-def overview(found: AccountOverview) -> None:
-    """One account as a page."""
-    page = console()
-    _heading(found.customer, found.standing)
-    page.print(_about(found.customer, found.team, found.standing))
-    if found.renewals:
-        parts.section("Renewals", _renewals(found.renewals))
-    for process in found.processes:
-        _process(process)
-    page.print(Text(f"\n→ tenure health show {found.customer.domain}", style="dim"))
+        page.print(Text(empty))
+        return
+    rows: list[Mapping[str, Text | str]] = [
+        {
+            "account": Text(customer.name, style="bold"),
+            "domain": customer.domain,
+            "health": band_of(standing),
+            "score": points(standing.score if standing else None),
+            "MAU/seats": share(standing.mau_seats if standing else None),
+            "ARR": money(customer.arr),
+            "renews on": day(customer.contract_end),
+        }
+        for customer, standing in found[:limit]
+    ]
+    page.print(parts.columns(rows, right=FIGURES, whole=WHOLE - {"account"}))
+    bands = Counter(standing.band if standing else "unknown" for _, standing in found)
+    said = ", ".join(f"{number} {name}" for name, number in bands.items()) if not band else f"{len(found)} {band}"
+    more = f"; the first {limit} by name → --limit {len(found)}" if len(found) > limit else ""
+    page.print(Text(said + more, style="dim"))
 
 
 def health(found: HealthView) -> None:
     """A score that explains itself."""
     page, score = console(), found.score
-    _heading(found.customer, found.standing)
+    page.print()
+    page.print(heading(found.customer, found.standing))
     if score is None:
         page.print("Not scored yet. → the hourly run scores it; trigger the schedule health-scores in the Web UI to have it now")
         return
     page.print(Text(f"scored {parts.when(score.at)}, policy {score.policy}", style="dim"))
     parts.section("What it is made of", _contributions(score))
     if score.missing:
-        names = ", ".join(parts.words(name) for name in score.missing)
-        page.print(Text(f"  not known, and counted neither way: {names}", style="dim italic"))
+        names = ", ".join(health_words.NAMES[name] for name in score.missing)
+        page.print(Padding(Text(f"not known, and counted neither way: {names}", style="dim italic"), (0, 0, 0, 2)))
     if score.guidance:
-        rows = [
-            Text.assemble((parts.words(each.trait), STYLES[each.level]), f"  {each.says}", (f"  [{each.handbook}]", "dim"))
-            for each in score.guidance
-        ]
-        parts.section("What to do", Group(*rows))
+        advice = Table.grid(padding=(0, 2))
+        for each in score.guidance:
+            says = Text.assemble(each.says, (f"  [{each.handbook}]", "dim"))
+            advice.add_row(Text(health_words.NAMES[each.trait], style=STYLES[each.level]), says)
+        parts.section("What to do, what costs most first", advice)
     if found.changes:
         parts.section("How it came to be", Group(*(_change(*change) for change in found.changes)))
     page.print()
 
 
-def renewals(found: Sequence[RenewalRow]) -> None:
-    """Renewals as a table."""
-    if found:
-        console().print(_renewals(found))
-    else:
-        console().print("No such renewals. → one begins by itself 180 days before a contract ends, or by `tenure renewal start ACCOUNT`")
-
-
-def process(found: ProcessView) -> None:
-    """One process of an account as a page."""
-    _process(found)
-    console().print()
+def renewals(found: Sequence[RenewalRow], asked: str, limit: int) -> None:
+    """Renewals as a table; ``asked`` says which were asked for, ``limit`` how many at most."""
+    page = console()
+    if not found:
+        page.print(Text(f"No {asked}. → one begins by itself ahead of a contract's end; tenure renewal start ACCOUNT begins it now"))
+        return
+    page.print(renewals_table(found))
+    more = f"; perhaps there are more → --limit {2 * limit}" if len(found) == limit else ""
+    page.print(Text(f"{counted(len(found))}, {money(sum(row.arr for row in found))} ARR{more}", style="dim"))
 
 
 def forecast(found: ForecastView) -> None:
     """A quarter's forecast as a page."""
     page, now = console(), found.forecast
     page.print()
-    page.print(Text.assemble((now.quarter, "bold"), ("  forecast of the renewals, as of ", "dim"), (parts.when(now.taken_at), "dim")))
-    total = now.total
-    if not total.renewals and not now.closed.renewals:
-        page.print("No renewals fall into this quarter.")
-        return
-    page.print(Text(f"{total.renewals} open, {_money(total.arr)} ARR, {_money(total.weighted)} expected"))
-    if now.closed.renewals:
-        page.print(Text(f"{now.closed.renewals} closed, {_money(now.closed.arr)} ARR, {_money(now.closed.weighted)} kept", style="dim"))
-    for heading, tallies in (("By outcome", now.by_outcome), ("By rating", now.by_rating), ("By owner", now.by_owner)):
-        if tallies:
-            parts.section(heading, _tallies(tallies))
-    _open_lines(found)
-    for heading, lines in (("Look at these", now.warnings), ("Where they disagree", now.disagreements)):
+    page.print(
+        Text.assemble(
+            (now.quarter, "bold"), (f"  {day(found.first)} to {day(found.last)}, forecast as of {parts.when(now.taken_at)}", "dim")
+        )
+    )
+    total, closed = now.total, now.closed
+    if not total.renewals and not closed.renewals:
+        page.print("No renewal falls into this quarter.")
+    if total.renewals:
+        unknown = f"; {money(total.unknown)} is neither projected nor rated yet, and counts for nothing" if total.unknown else ""
+        expected = f", {money(total.weighted)} expected{unknown}" if total.unknown < total.arr else ", neither projected nor rated yet"
+        page.print(Text(f"{total.renewals} open, {money(total.arr)} ARR{expected}"))
+    if closed.renewals:
+        page.print(Text(f"{closed.renewals} ended, {money(closed.arr)} ARR, {money(closed.weighted)} kept"))
+    if now.lines:
+        page.print()
+        page.print(_tallies(now))
+        parts.section("The open renewals", parts.columns([_open(line) for line in now.lines], right=FIGURES, whole=WHOLE))
+    for title, lines in (("Look at these", now.warnings), ("Where they disagree", now.disagreements)):
         if lines:
-            parts.section(heading, Group(*(Text(f"· {line}") for line in lines)))
+            parts.section(title, Group(*(Text(f"· {line}") for line in lines)))
     if found.moved:
-        rows = [
-            Text.assemble((f"{_signed(each.change):>14}", STYLES["green" if each.change > 0 else "red"]), f"  {each.name}: {each.why}")
-            for each in found.moved
-        ]
-        parts.section(f"Since the snapshot of {parts.when(found.since)}", Group(*rows))
-    if (came := found.actual) is not None:
-        said = f"forecast {_money(came.forecast)}, came {_money(came.actual)} ({_signed(came.error)}); {came.hits} of {came.judged} as projected"
-        parts.section("Forecast against actual", Text(said))
-    page.print()
+        parts.section(f"Since the snapshot of {parts.when(found.since)}", _moved(found))
+    if found.actual is not None:
+        parts.section("What came of it", _came(found.actual))
+    page.print(Text(f"\n→ the next quarter: tenure forecast --quarter {found.following}", style="dim"))
 
 
-# --- The parts of a page ---------------------------------------------------------------------------------------------------------------
+# --- The parts of these pages ----------------------------------------------------------------------------------------------------------
 
 
-def _heading(customer: Customer, standing: Standing | None) -> None:
-    band = standing.band if standing else "unknown"
-    said = Text.assemble((customer.name, "bold"), f"  {customer.domain}  ", _band(band), " ", _points(standing.score if standing else None))
-    console().print()
-    console().print(said)
+def heading(customer: Customer, standing: Standing | None) -> Text:
+    """Who it is, and how they do."""
+    score = points(standing.score if standing else None)
+    return Text.assemble((customer.name, "bold"), f"  {customer.domain}  ", band_of(standing), f" {score}" if score else "")
 
 
-def _about(customer: Customer, team: AccountTeam, standing: Standing | None) -> Text:
-    people = [(name.upper(), person.email) for name in ("ta", "ae", "ce") if (person := getattr(team, name))]
-    facts = [
-        ("segment", customer.segment),
-        ("ARR", _money(customer.arr)),
-        ("seats", f"{customer.seats:,}"),
-        ("contract", f"{customer.contract_start or '?'} to {customer.contract_end or '?'}"),
-        ("deployed", str(customer.deployed_on or "not yet")),
-        ("MAU/seats", _share(standing.mau_seats) if standing else ""),
-        ("status", "" if customer.status == "customer" else customer.status),
-        *people,
-    ]
-    width = max(len(name) for name, _ in facts)
-    return Text("\n").join(Text.assemble((f"{name:<{width}}  ", "dim"), value) for name, value in facts if value)
+def renewals_table(found: Sequence[RenewalRow], *, of_one: bool = False) -> Table:
+    """Renewals, a line each; without the account where all are ``of_one``."""
+    rows: list[Mapping[str, Text | str]] = []
+    for row in found:
+        rows.append(
+            {
+                "renews on": day(row.renewal_on),
+                "account": "" if of_one else Text(row.domain, style="bold"),
+                "phase": parts.words(row.phase),
+                "rating": _coloured(row.rating),
+                "AE says": parts.words(row.outcome or ""),
+                "TA says": parts.words(row.ta_outcome or ""),
+                "ARR": money(row.arr),
+                "came": "" if row.actual_arr is None else money(row.actual_arr),
+                "AE": Text(person(row.ae), style="dim"),
+                "TA": Text(person(row.ta), style="dim"),
+            }
+        )
+    return parts.columns(rows, right=FIGURES, whole=WHOLE)
 
 
 def _contributions(score: Score) -> Table:
-    table = parts.table("category", "trait", "value", "", "points", "adds", "from", "as of")
-    weights = {category.name: category for category in score.categories}
-    shown = ""
-    for each in score.contributions:
-        category = weights.get(each.category)
-        first = each.category != shown
-        name = f"{each.category} {category.weight:.0f} %" if first and category else ""
-        shown = each.category
-        table.add_row(
-            Text(name, style="bold"),
-            parts.words(each.trait),
-            _shown(each.value),
-            Text("●", style=STYLES[each.level]),
-            f"{each.points:.0f}",
-            f"{each.adds:.2f}",
-            Text(each.source, style="dim"),
-            Text(parts.day(each.as_of), style="dim"),
-        )
-    table.add_row("", "", "", "", "", Text(_points(score.total), style="bold"), "", "")
-    return table
+    """Each category with its mean and its traits; the parts add up to the total."""
+    rows: list[Mapping[str, Text | str]] = []
+    for category in score.categories:
+        of = [each for each in score.contributions if each.category == category.name]
+        name = f"{health_words.CATEGORY_NAMES[category.name]} {category.weight:.0f} %"
+        rows += [_line(Text(name, style="bold"), points(category.score), sum(each.adds for each in of))] if of else []
+        rows += [_contribution(each) for each in of]
+    rows.append(_line(Text("Health score", style="bold"), "", score.total))
+    return parts.columns(rows, right=FIGURES, whole=WHOLE)
+
+
+def _line(name: Text, mean: str, adds: float | None) -> Mapping[str, Text | str]:
+    said = Text("" if adds is None else f"{adds:.3f}", style="bold")
+    return {" ": name, "value": "", "points": Text(mean, style="bold"), "adds": said, "from": "", "as of": ""}
+
+
+def _contribution(each: Contribution) -> Mapping[str, Text | str]:
+    return {
+        " ": f"  {health_words.NAMES[each.trait]}",
+        "value": health_words.words(each.trait, each.value),
+        "points": Text(f"{each.points:.0f}", style=STYLES[each.level]),
+        "adds": f"{each.adds:.3f}",
+        "from": Text(each.source, style="dim"),
+        "as of": Text(parts.day(each.as_of), style="dim"),
+    }
 
 
 def _change(at: Any, before: str, score: Score) -> Group:
-    head = Text.assemble((parts.when(at), "cyan"), "  ", _band(before), " → ", _band(score.band), f"  {_points(score.total)}")
+    moved = Text.assemble(Text(before, style=STYLES.get(before, "dim")), " → ") if before != score.band else Text("")
+    head = Text.assemble(
+        (parts.when(at), "cyan"), "  ", moved, Text(score.band, style=STYLES.get(score.band, "dim")), f"  {points(score.total)}"
+    )
     return Group(head, *(Text(f"    {each.change:+.2f}  {each.why}", style="dim") for each in score.deltas))
 
 
-def _renewals(found: Sequence[RenewalRow]) -> Table:
-    table = parts.table("renews on", "account", "phase", "rating", "AE says", "TA says", "ARR", "AE", "status")
-    for row in found:
-        table.add_row(
-            f"{row.renewal_on:%d %b %Y}",
-            Text(row.domain, style="bold"),
-            parts.words(row.phase),
-            Text(row.rating or "", style=STYLES.get(row.rating or "", "")),
-            parts.words(row.actual_outcome or row.outcome or ""),
-            parts.words(row.ta_outcome or ""),
-            _money(row.arr),
-            Text(row.ae, style="dim"),
-            "" if row.status == "open" else row.status,
-        )
-    return table
+def _tallies(now: Forecast) -> Table:
+    rows: list[Mapping[str, Text | str]] = []
+    for title, tallies in (("By outcome", now.by_outcome), ("By rating", now.by_rating), ("By owner", now.by_owner)):
+        rows += [_tally(title if not number else "", NONE[title], name, tally) for number, (name, tally) in enumerate(tallies.items())]
+    return parts.columns(rows, right=FIGURES, whole=WHOLE)
 
 
-def _process(view: ProcessView) -> None:
-    page = console()
-    page.print()
-    page.print(Text.assemble((view.kind, "bold"), f"  {view.workflow}", ("" if view.open else "  ended", "dim")))
-    page.print(Text(parts.first_line(str(view.status.get("in_words", "")))))
-    facts = [
-        (parts.words(name), _shown(value))
-        for name, value in view.status.items()
-        if name not in ELSEWHERE and value not in (None, "", [], {}, False)
+def _tally(title: str, none: str, name: str, tally: Tally) -> Mapping[str, Text | str]:
+    return {
+        "": Text(title, style="bold"),
+        " ": Text(none if name == "none" else parts.words(name), style=STYLES.get(name, "dim" if name == "none" else "")),
+        "renewals": str(tally.renewals),
+        "ARR": money(tally.arr),
+        "expected": "?" if tally.unknown and tally.unknown == tally.arr else money(tally.weighted),
+        "not known": money(tally.unknown) if tally.unknown else "",
+    }
+
+
+def _open(line: Line) -> Mapping[str, Text | str]:
+    return {
+        "renews on": day(line.renewal_on),
+        "account": Text(line.domain, style="bold"),
+        "rating": _coloured(line.rating),
+        "AE says": parts.words(line.outcome or ""),
+        "TA says": parts.words(line.ta_outcome or ""),
+        "rating says": parts.words(line.system_outcome or ""),
+        "ARR": money(line.arr),
+        "expected": "?" if line.expected is None else money(line.expected),
+        "AE": Text(person(line.ae), style="dim"),
+    }
+
+
+def _moved(found: ForecastView) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(justify="right", no_wrap=True)
+    for each in found.moved:
+        style = STYLES["green"] if each.change > 0 else STYLES["red"] if each.change < 0 else "dim"
+        grid.add_row(Text(signed(each.change), style=style), Text(each.name, style="bold"), Text(each.why))
+    return grid
+
+
+def _came(actual: Actual) -> Group:
+    left = f"; {actual.open} of them still open" if actual.open else ""
+    head = Text(
+        f"On {parts.day(actual.taken_at)} {money(actual.forecast)} was forecast; {money(actual.actual)} came ({signed(actual.error)}). "
+        f"{actual.hits} of {actual.judged} as projected{left}."
+    )
+    rows: list[Mapping[str, Text | str]] = [
+        {
+            "account": Text(line.domain, style="bold"),
+            "forecast": "?" if line.forecast is None else money(line.forecast),
+            "came": "?" if line.actual is None else money(line.actual),
+            "as projected": "" if line.hit is None else Text("yes", style="green") if line.hit else Text("no", style="red"),
+            "why": line.said,
+        }
+        for line in actual.lines
     ]
-    width = max((len(name) for name, _ in facts), default=0)
-    page.print(Text("\n").join(Text.assemble((f"{name:<{width}}  ", "dim"), value) for name, value in facts))
-    if view.next_steps:
-        parts.section("What comes next", parts.steps(view.next_steps, view.at))
-    if view.tasks:
-        parts.section("Open tasks", Group(*(parts.task(task) for task in view.tasks)))
-    if view.dossier:
-        parts.section("Decisions", Group(*(parts.decision(decision) for decision in view.dossier)))
-    if notes := view.status.get("notes"):
-        parts.section("Notes", Group(*(Text(f"· {note}") for note in notes)))
+    return Group(head, Text(""), parts.columns(rows, right=FIGURES, whole=WHOLE)) if rows else Group(head)
 
 
-def _open_lines(found: ForecastView) -> None:
-    table = parts.table("renews on", "account", "rating", "AE says", "TA says", "rating says", "ARR", "expected", "AE")
-    for line in found.forecast.lines:
-        table.add_row(
-            f"{line.renewal_on:%d %b %Y}",
-            Text(line.name, style="bold"),
-            Text(line.rating or "", style=STYLES.get(line.rating or "", "")),
-            parts.words(line.outcome or ""),
-            parts.words(line.ta_outcome or ""),
-            parts.words(line.system_outcome or ""),
-            _money(line.arr),
-            "?" if line.expected is None else _money(line.expected),
-            Text(line.ae, style="dim"),
-        )
-    if found.forecast.lines:
-        parts.section("The open renewals", table)
+# --- Words -----------------------------------------------------------------------------------------------------------------------------
 
 
-def _tallies(tallies: dict[str, Tally]) -> Table:
-    table = parts.table("", "renewals", "ARR", "expected", "unknown")
-    for name, tally in tallies.items():
-        unknown = _money(tally.unknown) if tally.unknown else ""
-        table.add_row(
-            Text(parts.words(name), style=STYLES.get(name, "")), str(tally.renewals), _money(tally.arr), _money(tally.weighted), unknown
-        )
-    return table
+def band_of(standing: Standing | None) -> Text:
+    """The band in its colour; that it is not scored is said so."""
+    return Text(standing.band, style=STYLES.get(standing.band, "dim")) if standing else Text("not scored", style="dim")
 
 
-def _band(band: str) -> Text:
-    return Text(band, style=STYLES.get(band, "dim"))
-
-
-def _points(total: float | None) -> str:
+def points(total: float | None) -> str:
+    """A score of 0 to 10."""
     return "" if total is None else f"{total:.1f}"
 
 
-def _share(share: float | None) -> str:
-    return "" if share is None else f"{share:.0%}"
+def share(share: float | None) -> str:
+    """A share of the seats."""
+    return "" if share is None else f"{share:.2f}"
 
 
-def _money(amount: int) -> str:
+def day(on: date | None) -> str:
+    """A day, for people; empty for none."""
+    return f"{on:%d %b %Y}" if on else ""
+
+
+def person(email: str) -> str:
+    """Who it is among us, short enough for a table."""
+    return email.partition("@")[0]
+
+
+def money(amount: int) -> str:
+    """Dollars a year."""
     return f"${amount:,}"
 
 
-def _signed(amount: int) -> str:
+def signed(amount: int) -> str:
+    """A change of an amount."""
     return f"{'+' if amount >= 0 else '-'}${abs(amount):,}"
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.2f}"
-    if isinstance(value, list | tuple):
-        return ", ".join(str(each) for each in value)
-    return parts.value(value)
+def counted(number: int) -> str:
+    """So many renewals."""
+    return f"{number} renewal{'' if number == 1 else 's'}"
+
+
+def _coloured(rating: str | None) -> Text:
+    return Text(rating or "", style=STYLES.get(rating or "", ""))
