@@ -41,13 +41,14 @@ CATCH_UP = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Recurring:
-    """One schedule: its id, the workflow that it starts with ``given``, how often, and what it is for."""
+    """One schedule: its id, the workflow that it starts with ``given``, how often, and what it is for. ``at_once``: its first run is now."""
 
     id: str
     workflow: str
     every: timedelta
     note: str
     given: Message
+    at_once: bool = True
 
 
 def recurring(policy: Policy, accounts: AccountPolicy, settings: Settings) -> list[Recurring]:
@@ -66,12 +67,13 @@ def recurring(policy: Policy, accounts: AccountPolicy, settings: Settings) -> li
             round_,
             "Asks the AEs about their renewals, and rolls the quarters up",
             ForecastInput(policy=accounts, channel=settings.slack_forecast_channel),
+            at_once=False,  # while the first renewals begin it would keep a part of them for ever
         ),
     ]
 
 
 async def ensure(client: Client, settings: Settings) -> dict[str, str]:
-    """Make the schedules that are absent, and run each of these once at once; bring the others up to date, paused ones stay paused.
+    """Make the schedules that are absent, and run them once at once; bring the others up to date, paused ones stay paused.
 
     They work by the policies in force. Returns what was done to each, by id.
     """
@@ -87,7 +89,7 @@ async def _ensure(client: Client, work: Recurring) -> str:
     )
     wanted.state.note = work.note
     try:
-        await client.create_schedule(work.id, wanted, trigger_immediately=True)
+        await client.create_schedule(work.id, wanted, trigger_immediately=work.at_once)
     except ScheduleAlreadyRunningError:
 
         def renewed(found: ScheduleUpdateInput) -> ScheduleUpdate:
