@@ -317,9 +317,10 @@ class RenewalProcess(AccountProcess):
         )
 
     def next_steps(self) -> list[NextStep]:
-        """Everything ahead, each with its time."""
+        """Everything ahead, each with its time. What is past due and not over is under way, or waits for what is: its phase says so."""
+        now = workflow.now()
         ahead = () if self.over else agenda(self.policy, self.state)
-        return self.steps((each.at, each.what) for each in ahead)
+        return self.steps((each.at, each.what) for each in ahead if each.at > now)
 
     def _attributes(self) -> dict[SearchAttributeKey[Any], Any]:
         s = self.state
