@@ -56,7 +56,12 @@ async def _step(step: str, where: Path, *more: int) -> bytes:
     pipe = asyncio.subprocess.PIPE
     command = ("-m", "bench.fleet", step, str(where), *map(str, more))
     process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=pipe, stderr=pipe)
-    said, wrong = await process.communicate()
+    try:
+        said, wrong = await process.communicate()
+    finally:
+        if process.returncode is None:  # whoever measures has had enough
+            process.kill()
+            await process.wait()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)}: {wrong.decode()[-2_000:]}")
     return said
