@@ -1,19 +1,57 @@
-"""A real dev server with a clock for each workflow, shared by the tests of the ways in."""
+"""What the tests of the ways in share: a real dev server with a clock for each workflow, and commands run in this process."""
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import pytest
 import pytest_asyncio
 from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
+from starter import cli
 from starter.stack import SERVER_SETTINGS
 from workflows.attributes import DOMAIN, DUE_AT, OWNER, STAGE
+
+
+class Outcome(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def flat(self) -> str:
+        """The page without its line breaks."""
+        return " ".join(self.out.split())
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in this process, in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TENURE_DATA_DIR", str(tmp_path / "data"))  # restored afterwards, whatever --data sets
+
+    def run(*arguments: str) -> Outcome:
+        with pytest.raises(SystemExit) as end:
+            cli.main(list(arguments))
+        printed = capsys.readouterr()
+        return Outcome(int(end.value.code or 0), printed.out, printed.err)
+
+    return run
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -25,6 +25,7 @@ from starter import cli, place
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.forms import SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
 from starter.stackfile import StackFile
+from tests.starter.conftest import Run
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NASTY = "[bold red]Acme[/bold red] & [/] Söhne"
@@ -130,16 +131,6 @@ class FakeTenure:
         return answer
 
 
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture
 def tenure(monkeypatch: pytest.MonkeyPatch) -> FakeTenure:
     fake = FakeTenure()
@@ -151,24 +142,6 @@ def tenure(monkeypatch: pytest.MonkeyPatch) -> FakeTenure:
     monkeypatch.setattr(place, "open_tenure", opened)
     monkeypatch.setattr("starter.run.SETTLE", 0)
     return fake
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """Run a command in this process, in an empty directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TENURE_DATA_DIR", str(tmp_path / "data"))  # restored afterwards, whatever --data sets
-
-    def run(*arguments: str) -> Outcome:
-        with pytest.raises(SystemExit) as end:
-            cli.main(list(arguments))
-        printed = capsys.readouterr()
-        return Outcome(int(end.value.code or 0), printed.out, printed.err)
-
-    return run
-
-
-Run = Callable[..., Outcome]
 
 
 # --- What is asked of the service -------------------------------------------------------------------------------------------
