@@ -26,6 +26,7 @@ customers = Table(
     Column("ta", String(64)),
     Column("ae", String(64)),
     Column("ce", String(64)),
+    Column("health", String(16)),
     Column("as_of", Utc, nullable=False),
     Index("customers_by_end", "contract_end"),
 )

@@ -235,7 +235,8 @@ def read_renewals(
 
 def customer_of(row: Row[Any]) -> Customer:
     """The customer in a row of ``customers``."""
-    return Customer.model_validate({name: row._mapping[name] for name in Customer.model_fields})
+    # A row that was copied before there was the column has no colour yet.
+    return Customer.model_validate({name: row._mapping[name] for name in Customer.model_fields} | {"health": row._mapping["health"] or ""})
 
 
 def renewal_of(row: Row[Any]) -> RenewalRow:

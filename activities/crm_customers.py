@@ -21,7 +21,7 @@ FEW, SHARE = 5, 0.1
 
 _CUSTOMERS = """\
 SELECT Id, Name, Type, Domain__c, Segment__c, Seats__c, ARR__c, Contract_Start__c, Contract_End__c, Deployed_On__c, LastActivityDate,
-License_Subscription__c, Merged_Into__c, Technical_Advisor__c, Account_Executive__c, Customer_Engineer__c
+Customer_Health__c, License_Subscription__c, Merged_Into__c, Technical_Advisor__c, Account_Executive__c, Customer_Engineer__c
 FROM Account WHERE Type IN ('Customer', 'Former Customer') AND Domain__c != null"""
 
 
@@ -88,6 +88,7 @@ def _row(record: Record, domains: Mapping[str, str]) -> dict[str, Any]:
         "ta": record["Technical_Advisor__c"],
         "ae": record["Account_Executive__c"],
         "ce": record["Customer_Engineer__c"],
+        "health": record["Customer_Health__c"] or "",
     }
 
 

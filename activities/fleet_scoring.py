@@ -44,11 +44,12 @@ class Found:
     was_at_target: bool
     declining_months: int
     reds: tuple[str, ...]
+    hand_red: bool
 
     @property
     def seen(self) -> str:
         """Another one when anything that is known of the account is."""
-        return fleet.digest_of(*self.traits.values(), self.was_at_target, self.declining_months, self.reds)
+        return fleet.digest_of(*self.traits.values(), self.was_at_target, self.declining_months, self.reds, self.hand_red)
 
     @property
     def scored(self) -> str:
@@ -95,7 +96,7 @@ class Scoring:
         """All accounts by domain, with what people said of them and what the last run saw."""
         hand, news = hand_traits.c, health_news.c
         everything = (
-            select(customers, hand.pulse, hand.champion, hand.buyer_access, hand.as_of.label("hand_as_of"))
+            select(customers, hand.pulse, hand.champion, hand.buyer_access, hand.red.label("hand_red"), hand.as_of.label("hand_as_of"))
             .add_columns(news.seen, news.scored, news.told)
             .select_from(
                 customers.outerjoin(hand_traits, hand.domain == customers.c.domain).outerjoin(
@@ -152,7 +153,7 @@ class Scoring:
             )
             traits = {name: values[at] for name, values in known.items()}
             letters = "".join(LETTERS[code] for code in colours[at])
-            found.append(Found(row, totals[at], bands[at], letters, traits, reached[at] > 0, months, reds))
+            found.append(Found(row, totals[at], bands[at], letters, traits, reached[at] > 0, months, reds, bool(row.hand_red)))
         return found
 
     def _traits(self, found: Found) -> Traits:
@@ -174,6 +175,7 @@ class Scoring:
             was_at_target=found.was_at_target,
             declining_months=found.declining_months,
             reds=found.reds,
+            hand_red=found.hand_red,
         )
 
     # --- What differs -------------------------------------------------------------------------------------------------------
@@ -210,6 +212,8 @@ class Scoring:
             self._policy,
             band=found.band,
             reds=found.reds,
+            health=row.health or "",
+            hand_red=found.hand_red,
             champion=traits["champion"],
             was_at_target=found.was_at_target,
             mau_seats=traits["mau_seats"],

@@ -32,7 +32,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, Table, cr
 from sqlalchemy.dialects import postgresql, sqlite
 from temporalio.exceptions import ApplicationError
 
-from activities.tables import cohorts, effects, metadata, suppressions
+from activities.tables import add_columns, cohorts, effects, metadata, suppressions
 from domain.acts import Receipt
 from domain.base import Value
 
@@ -120,11 +120,12 @@ class Ledger:
         return create_engine(url, pool_size=10, max_overflow=40, pool_pre_ping=True)
 
     def create(self) -> None:
-        """Make the tables that are missing. May run in several processes at once, and again at every start."""
+        """Make the tables, and the nullable columns, that are missing. May run in several processes at once, and again at every start."""
         if self.engine.dialect.name == "sqlite":
             self._use_wal()
         with self.writing(alone=True) as db:
             metadata.create_all(db)
+            add_columns(db)
 
     def close(self) -> None:
         """Close the connections."""

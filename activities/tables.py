@@ -12,6 +12,7 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
+    Connection,
     Date,
     DateTime,
     Dialect,
@@ -23,7 +24,10 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    inspect,
+    text,
 )
+from sqlalchemy.schema import CreateColumn
 
 metadata = MetaData()
 
@@ -207,3 +211,13 @@ cohorts = Table(
     Index("cohorts_once", "subject", "key", unique=True),
     sqlite_autoincrement=True,
 )
+
+
+def add_columns(db: Connection) -> None:
+    """What a later version has added to a table that an earlier one made; the rows that are there have nothing in it."""
+    there = inspect(db)
+    for table in metadata.sorted_tables:
+        known = {column["name"] for column in there.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                db.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {CreateColumn(column).compile(dialect=db.dialect)}"))

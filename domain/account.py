@@ -20,7 +20,8 @@ Reason = Literal["low_utilization", "decreased_usage", "renewal", "red_account"]
 class Customer(Message):
     """What the CRM says of one customer, as the ledger's copy has it (``as_of``). ``arr`` is in whole dollars a year.
 
-    ``contract_end`` is the renewal date. ``subscription`` is the licence server's, on which keys are re-issued.
+    ``contract_end`` is the renewal date. ``subscription`` is the licence server's, on which keys are re-issued. ``health`` is the colour that
+    people gave it in the CRM (*Customer Health*, B17): Green, Yellow, Red, or nothing.
     """
 
     domain: str
@@ -36,6 +37,7 @@ class Customer(Message):
     subscription: str = ""
     status: Literal["customer", "churned", "merged"] = "customer"
     merged_into: str = ""
+    health: str = ""
     as_of: datetime
 
 
@@ -72,7 +74,7 @@ class Standing(Message):
     """How an account does, as the last hourly run found it. Shares are 0 to 1; None is not known, and never read as good or bad.
 
     ``was_at_target``: an earlier month reached the target of MAU/seats (C06). ``declining_months``: how many of the last consecutive months
-    each lost at least ``red.decline_share`` of searches and code intelligence (B17).
+    each lost at least ``red.decline_share`` of searches and code intelligence (B17). ``hand_red``: it is marked red in Vitally (D31).
     """
 
     as_of: datetime
@@ -84,6 +86,7 @@ class Standing(Message):
     was_at_target: bool = False
     declining_months: int = 0
     reds: tuple[str, ...] = ()
+    hand_red: bool = False
 
 
 class AccountFacts(Message):

@@ -116,6 +116,8 @@ def standpoint(
     *,
     band: Band,
     reds: tuple[str, ...],
+    health: str,
+    hand_red: bool,
     champion: bool | None,
     was_at_target: bool,
     mau_seats: float | None,
@@ -123,13 +125,13 @@ def standpoint(
 ) -> tuple[object, ...]:
     """What of a standing the account's processes act on; two that agree in this need no signal.
 
-    The band, whether it is red by itself and why, the champion, and on which side of each target its use is.
+    The band, whether it is red by itself and why, what people say of it in the CRM and in Vitally, the champion, and on which side of each target its use is.
     """
     lifecycle = policy.lifecycle
     targets = (policy.get_well.target_mau_seats, lifecycle.goal_mau_seats, lifecycle.adopted_mau_seats)
     sides = [None if mau_seats is None else mau_seats >= target for target in targets]
     daily = None if usage_score is None else usage_score >= lifecycle.adopted_usage_score
-    return (band, reds, champion, was_at_target, *sides, daily)
+    return (band, reds, health, hand_red, champion, was_at_target, *sides, daily)
 
 
 #: What of a customer its processes act on. The day of the last activity is not among them: it moves every day, and the score knows it.

@@ -18,7 +18,7 @@ from domain.calendar import day_of, hours_of
 from domain.decision import Decision, Fact
 from domain.people import Role
 from domain.policy import AccountPolicy, CarriedAccountPolicy
-from domain.red import Criterion
+from domain.red import Criterion, Hand
 from domain.task import Task
 from domain.words import counted
 
@@ -67,7 +67,10 @@ class AccountState(State):
 
     ``since`` is the first contract's start, since a renewed term must not make it a new customer. ``term_end`` is the renewal date as last
     seen, ``settled`` are those whose renewal is over, ``next_end`` what the last one said of the next. ``rests_in`` is the stage outside
-    renewals, ``band`` the last known one. ``plan`` are the reasons that this account gave its get-well plan, ``red_for`` the criteria that it was marked red for.
+    renewals, ``band`` the last known one. ``plan`` are the reasons that this account gave its get-well plan.
+
+    ``red_for`` is what it was marked red for, and does not mark it again: criteria, and the systems in which it shows. ``red_unseen`` are those
+    of the systems whose copy has not shown the mark yet, ``red_over_at`` is when it was last promoted (:mod:`domain.red_marks`).
     """
 
     stage: Stage | None = None
@@ -86,7 +89,9 @@ class AccountState(State):
     project: str = ""
     plan: list[Reason] = []
     red: bool = False
-    red_for: list[Criterion] = []
+    red_for: list[Criterion | Hand] = []
+    red_unseen: list[Hand] = []
+    red_over_at: datetime | None = None
     red_told: str = ""
     writes: int = 0
     decisions: list[Decision] = []

@@ -19,10 +19,12 @@ from domain.words import counted
 
 Source = Literal["automatic", "judgement", "vitally", "salesforce"]
 Criterion = Literal["not_deployed", "health", "no_contact", "decline"]
+Hand = Literal["salesforce", "vitally"]
 
-#: The CRM's field and Vitally's trait, which one command writes (C20).
+#: The CRM's field and Vitally's trait, which one command writes (C20), and which people set, too.
 CRM_FIELD = "Customer_Health__c"
 TRAIT = "Account - Red Account?"
+HANDS: tuple[Hand, ...] = ("salesforce", "vitally")
 
 FILL = Choice(
     name="filled",
@@ -85,7 +87,10 @@ class RedUpdate(Value):
 
 
 class RedState(State):
-    """Everything a red account remembers. ``at_mark`` is how it did when it was marked; ``declined`` the band that did not convince."""
+    """Everything a red account remembers. ``at_mark`` is how it did when it was marked; ``declined`` the band that did not convince.
+
+    ``shown``: the CRM was seen to say Red since, so another colour in it is a person's; ``declined_health`` is the one that did not convince.
+    """
 
     marks: list[Mark] = []
     waiting: list[MarkRed] = []
@@ -98,6 +103,8 @@ class RedState(State):
     updates: list[RedUpdate] = []
     proposed: Literal["", "yellow", "green"] = ""
     declined: str = ""
+    shown: bool = False
+    declined_health: str = ""
     end: Literal["", "yellow", "green", "churned"] = ""
     note: str = ""
     writes: int = 0
@@ -249,6 +256,16 @@ def holding(policy: AccountPolicy, customer: Customer, standing: Standing | None
     return {each.name: each.says for each in findings(policy, customer, standing, now) if each.holds}
 
 
+def by_hand(customer: Customer, standing: Standing | None) -> dict[Hand, str]:
+    """Where it is marked red, in words: the CRM's field (B17), Vitally's trait (D31). Our own marks are there, too, once they are copied."""
+    said: dict[Hand, str] = {}
+    if customer.health == "Red":
+        said["salesforce"] = "Customer Health is Red in the CRM"
+    if standing is not None and standing.hand_red:
+        said["vitally"] = "it is set as a red account in Vitally"
+    return said
+
+
 def evidence(customer: Customer, standing: Standing | None, now: datetime) -> tuple[Fact, ...]:
     """What the criteria stand on, each with its source and age."""
     at = standing.as_of if standing else now
@@ -259,6 +276,8 @@ def evidence(customer: Customer, standing: Standing | None, now: datetime) -> tu
         Fact(name="last activity", value=_day(customer.last_activity_on), source="Salesforce", as_of=customer.as_of),
         Fact(name="health score", value=standing.score if standing else None, source=f"health score{none}", as_of=at),
         Fact(name="declining months", value=standing.declining_months if standing else None, source=f"warehouse{none}", as_of=at),
+        Fact(name="Customer Health", value=customer.health or None, source="Salesforce", as_of=customer.as_of),
+        Fact(name="red account", value=standing.hand_red if standing else None, source=f"Vitally{none}", as_of=at),
     )
 
 
@@ -274,17 +293,20 @@ def _upper(text: str) -> str:
 
 
 def marked(policy: AccountPolicy, given: MarkRed, customer: Customer, standing: Standing | None, now: datetime) -> Decision:
-    """An account is red, or is so for another reason (B17, B18)."""
-    by_facts = given.source == "automatic"
+    """An account is red, or is so for another reason (B17, B18, D31)."""
+    by_facts, by_hand = given.source == "automatic", given.source in HANDS
+    who, handbook, otherwise = "The facts" if by_facts else "Somebody", "B17" if by_facts else "B18", "the person's judgement"
+    if by_hand:
+        handbook, otherwise = ("B17", "another colour in the CRM") if given.source == "salesforce" else ("D31", "the trait not being set")
     return Decision(
         what="red",
         outcome="red",
-        rule=f"{given.by or 'The facts'} marked it red: {given.reason}.",
-        handbook="B17, C20" if by_facts else "B18, C20",
+        rule=f"{given.by or who} marked it red: {given.reason}.",
+        handbook=f"{handbook}, C20",
         at=now,
         policy=policy.hash,
         facts=evidence(customer, standing, now),
-        nearest=automatic(policy, customer, standing, now).nearest if by_facts else "the person's judgement",
+        nearest=automatic(policy, customer, standing, now).nearest if by_facts else otherwise,
         by=given.by,
     )
 
@@ -295,8 +317,8 @@ BETTER = {"poor": 0, "concerning": 1, "healthy": 2}
 def promotion(policy: AccountPolicy, state: RedState, customer: Customer, standing: Standing | None, now: datetime) -> Decision:
     """Whether the manager is asked to promote it: ``yellow``, ``green``, or ``red`` when there is no cause (B17: judgement stays with people).
 
-    The band must be healthy or concerning, no automatic criterion may hold, and what made it red must have changed: an automatic reason is
-    gone, the band is better than at the mark, or a champion was found.
+    Somebody who sets Yellow or Green in the CRM says so. Else the band must be healthy or concerning, no automatic criterion may hold, and
+    what made it red must have changed: an automatic reason is gone, the band is better than at the mark, or a champion was found.
     """
     before, facts = state.at_mark, evidence(customer, standing, now)
     band = standing.band if standing else "unknown"
@@ -306,9 +328,12 @@ def promotion(policy: AccountPolicy, state: RedState, customer: Customer, standi
             what="promotion", outcome=outcome, rule=rule, handbook="B17", at=now, policy=policy.hash, facts=facts, nearest=nearest
         )
 
+    still = automatic(policy, customer, standing, now)
+    if state.shown and customer.health in ("Yellow", "Green") and customer.health != state.declined_health:
+        though = f", though it is red by itself: {still.rule}" if still.outcome == "red" else "."
+        return decided(customer.health.lower(), f"Somebody set Customer Health to {customer.health} in the CRM{though}", "Red in the CRM")
     if standing is None or band not in ("healthy", "concerning"):
         return decided("red", f"The band is {band}.", "a concerning or healthy band")
-    still = automatic(policy, customer, standing, now)
     if still.outcome == "red":
         return decided("red", f"It is red by itself: {still.rule}", still.nearest)
     champion = standing.champion is True and before is not None and before.champion is False

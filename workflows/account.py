@@ -13,7 +13,7 @@ from typing import Any
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from domain import get_well, ids, lifecycle, red
+    from domain import get_well, ids, lifecycle, red, red_marks
     from domain.account import AccountFacts, PlanEnded, PlanReason, Reason, RedEnded, RenewalEnded
     from domain.acts_accounts import CloseProject, OpenProject, SetTraits, VitallyAct
     from domain.decision import Decision
@@ -89,10 +89,10 @@ class Account(Asked):
 
     @workflow.signal
     def red_ended(self, raw: Any = None) -> None:
-        """It is red no more. A criterion that still holds is known to whoever promoted it: it marks red again only once it was gone."""
+        """It is red no more. What still makes it red is known to whoever promoted it: it marks red again only once it was gone."""
         with inbox.noting(self.notes, "red_ended", raw):
             inbox.parsed(RedEnded, raw)
-            self.s.red, self.s.red_told = False, ""
+            red_marks.ended(self.a.policy, self.a.customer, self.s, workflow.now())
 
     @workflow.signal
     def plan_ended(self, raw: Any = None) -> None:
@@ -278,14 +278,12 @@ class Account(Asked):
             self._reasons(come, gone, decision.rule)
 
     def _red(self) -> None:
-        """B17: what makes it red by itself, once for each criterion; and how it does is told to whoever follows it while it is red."""
+        """B17, D31: what makes it red, by itself or by hand, each once; and how it does is told to whoever follows it while it is red."""
         p, s, now = self.a, self.s, workflow.now()
-        held = red.holding(p.policy, p.customer, s.standing, now)
-        new = {name: says for name, says in held.items() if name not in s.red_for}
-        s.red_for = [*s.red_for, *new] if s.red or new else list(held)
-        if new:
-            self._mark(MarkRed(reason="; ".join(new.values()), source="automatic"))
-        told = f"{s.standing.band if s.standing else ''} {s.standing.champion if s.standing else ''} {sorted(held)} {p.team.ta} {p.team.ta_manager}"
+        if marks := red_marks.news(p.policy, p.customer, s, now):
+            self._mark(*marks)
+        held, how = red.holding(p.policy, p.customer, s.standing, now), s.standing
+        told = f"{how.band if how else ''} {how.champion if how else ''} {sorted(held)} {p.customer.health} {p.team.ta} {p.team.ta_manager}"
         if s.red and told != s.red_told:
             if s.red_told:
                 p.spawn(p.effects.tell(ids.red(p.customer.domain), "facts", self._facts()))
@@ -336,20 +334,20 @@ class Account(Asked):
 
         self.a.spawn(told())
 
-    def _mark(self, given: MarkRed) -> None:
+    def _mark(self, *marks: MarkRed) -> None:
         p, s = self.a, self.s
-        s.red = True
+        red_marks.marked(p.customer, s)
         start = RedInput(
             customer=p.customer,
             team=p.team,
             policy=p.policy,
             channel=self.input.red_channel,
             plan_channel=self.input.channel,
-            marks=(given,),
+            marks=marks,
             standing=s.standing,
             renewal=s.renewal,
         )
-        p.spawn(relatives.mark(p, given, start))
+        p.spawn(relatives.mark(p, start))
 
     def _leave(self) -> None:
         """It is no customer any more: nothing of it goes on."""

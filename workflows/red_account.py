@@ -154,7 +154,7 @@ class RedAccount(Asked):
         p, s = self.a, self.s
         view = await p.look()
         s.standing = s.standing or view.standing
-        s.at_mark = s.standing
+        s.at_mark, s.shown = s.standing, p.customer.health == "Red"
         for given in s.waiting:
             self._record(given)
         s.waiting = []
@@ -173,6 +173,8 @@ class RedAccount(Asked):
         if not s.marks or s.end:  # it is being marked, or promoted, this moment
             s.waiting = [*s.waiting, given]
             return f"marked red: {given.reason}"
+        if given.source in red.HANDS:
+            return f"red already, and shown so in every system: {given.reason}"
         if given.reason in {mark.reason for mark in s.marks}:
             return f"red already, for this very reason: {given.reason}"
         self._record(given)
@@ -202,6 +204,9 @@ class RedAccount(Asked):
             return
         if s.standing and s.standing.band != s.declined:
             s.declined = ""  # what did not convince once may do so after another band
+        if p.customer.health != s.declined_health:
+            s.declined_health = ""
+        s.shown = s.shown or p.customer.health == "Red"
         decision = red.promotion(p.policy, s, p.customer, s.standing, now)
         to: Any = "" if decision.outcome == "red" else decision.outcome
         if to == s.proposed:
@@ -232,7 +237,7 @@ class RedAccount(Asked):
             case "promote" if answer.choice == "yes" and s.proposed:
                 self._resolve(Resolve(by=answer.by, to=s.proposed, note=answer.note))
             case "promote":
-                s.declined = s.standing.band if s.standing else ""
+                s.declined, s.declined_health = s.standing.band if s.standing else "", p.customer.health
                 s.proposed = ""
             case _:
                 return

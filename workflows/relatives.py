@@ -8,7 +8,7 @@ with workflow.unsafe.imports_passed_through():
     from domain import ids
     from domain.account import PlanReason
     from domain.get_well import GetWellInput
-    from domain.red import MarkRed, RedInput
+    from domain.red import RedInput
     from domain.renewal import RenewalInput
     from workflows.account_process import AccountProcess
     from workflows.beside import begin
@@ -29,13 +29,13 @@ async def reason(p: AccountProcess, given: PlanReason, channel: str) -> None:
         workflow.logger.info("%s has just ended: it is begun anew", plan)
 
 
-async def mark(p: AccountProcess, given: MarkRed, start: RedInput) -> None:
-    """Mark the account red, or add a reason when it is red already (C20); ``start`` is how it begins when it is not."""
+async def mark(p: AccountProcess, start: RedInput) -> None:
+    """Mark the account red, or add the reasons when it is red already (C20); ``start`` has them, and is how it begins when it is not."""
     name, domain = ids.red(p.customer.domain), p.customer.domain
     summary = f"{p.customer.name} is red"
-    while not await begin("RedAccount", start, id=name, summary=summary, account=domain) and not await p.effects.tell(
-        name, "mark_red", given
-    ):
+    while not await begin("RedAccount", start, id=name, summary=summary, account=domain):
+        if all([await p.effects.tell(name, "mark_red", given) for given in start.marks]):
+            return
         workflow.logger.info("%s has just ended: it is begun anew", name)
 
 

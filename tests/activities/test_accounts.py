@@ -67,9 +67,23 @@ def test_one_sync_copies_people_accounts_and_customers(salesforce: Salesforce, s
         assert (customer.name, customer.segment, customer.arr, customer.seats) == (one.name, one.segment, one.arr, one.seats)
         assert (customer.contract_start, customer.contract_end) == (one.contract_start, one.contract_end)
         assert (customer.deployed_on, customer.last_activity_on, customer.status) == (one.deployed_on, one.last_activity_on, "customer")
+        assert customer.health == one.health
         assert customer.subscription
         team = accounts.view(one.domain).team
         assert (team.email(Role.AE), team.email(Role.TA)) == (f"{one.ae}@tenure.example", f"{one.ta}@tenure.example")
+
+
+def test_b17_the_colour_that_people_give_in_the_crm_is_copied(salesforce: Salesforce, sandbox: SandboxServer, accounts: Accounts) -> None:
+    """Set, changed, and taken away again; nothing is no colour."""
+    record = crm(sandbox)
+    seen = []
+    for colour in (None, "Red", "Yellow", None):
+        record["Customer_Health__c"] = colour
+        salesforce.sync_accounts()
+        known = accounts.view("acme.com").customer
+        assert known is not None
+        seen.append(known.health)
+    assert seen == ["", "Red", "Yellow", ""]
 
 
 def test_who_churns_is_told_once_and_not_forgotten(salesforce: Salesforce, sandbox: SandboxServer, accounts: Accounts) -> None:

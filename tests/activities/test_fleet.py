@@ -305,6 +305,41 @@ async def test_b17_a_day_too_many_without_contact_makes_red_by_itself(hours: Hou
     assert facts.standing.reds == ("no_contact",)
 
 
+async def test_b17_d31_red_by_hand_is_told_once_from_either_system(hours: Hours) -> None:
+    """A colour in the CRM and a trait in Vitally are no part of the score, but their account hears of them: set, and taken back."""
+    domain = one(hours, profile="steady")
+    other = next(each for each, made in hours.made.items() if made.health == "Green" and each != domain)
+    hours.crm(domain, Customer_Health__c="Green")
+    hours.set(domain, **{"Account - Red Account?": False})
+    await hours.run()
+
+    async def told(at: int) -> list[tuple[str, str, bool]]:
+        scored, who, written = await hours.run(NOW + at * HOUR)
+        assert (scored.changed, written) == (0, [])
+        facts = hours.told[len(hours.told) - len(who) :]
+        return [(each.customer.domain, each.customer.health, each.standing is not None and each.standing.hand_red) for each in facts]
+
+    hours.crm(domain, Customer_Health__c="Red")
+    hours.set(other, **{"Account - Red Account?": True})
+    assert sorted(await told(1)) == sorted([(domain, "Red", False), (other, "Green", True)])
+    assert await told(2) == []
+    hours.set(domain, **{"Account - Red Account?": "yes"})  # our own mark, or a person's
+    assert await told(3) == [(domain, "Red", True)]
+    hours.crm(domain, Customer_Health__c="Yellow")
+    hours.set(domain, **{"Account - Red Account?": None})
+    assert await told(4) == [(domain, "Yellow", False)]
+    assert await told(5) == []
+
+
+async def test_b17_the_fleet_that_is_red_in_both_systems_is_told_so_at_the_first_run(hours: Hours) -> None:
+    """And no more: the second run tells nobody anything."""
+    await hours.run()
+    red = {each.customer.domain for each in hours.told if each.customer.health == "Red" and each.standing and each.standing.hand_red}
+    assert red == {domain for domain, made in hours.made.items() if made.health == "Red"}
+    assert red
+    assert (await hours.run(NOW + HOUR))[1:] == ([], [])
+
+
 async def test_what_people_set_in_vitally_counts(hours: Hours) -> None:
     domain = one(hours, profile="steady")
     hours.set(domain, **{"Relationship - CE Pulse": "Healthy", "Active Champion?": True})

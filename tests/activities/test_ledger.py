@@ -15,6 +15,8 @@ from sqlalchemy import update
 from temporalio.exceptions import ApplicationError
 
 from activities import ledger as ledger_module
+from activities.account_tables import customers
+from activities.accounts import Accounts
 from activities.errors import Step, from_status, limited, refused, retry_after, run_batch, unsure
 from activities.ledger import EffectBusy, EffectId, Ledger, NotDone
 from activities.tables import effects, metadata
@@ -263,6 +265,19 @@ def test_many_processes_may_create_it_at_once(ledger: Ledger, tmp_path: Path) ->
     made = Ledger(url)
     assert made.effects() == []
     made.close()
+
+
+def test_a_database_of_an_earlier_version_gets_the_columns_that_it_lacks(ledger: Ledger) -> None:
+    """Its rows stay, with nothing in the new column; and the CRM's copy goes on."""
+    row = {"domain": "acme.com", "id": "001", "name": "Acme", "as_of": AS_OF}
+    with ledger.writing() as db:
+        db.execute(customers.insert().values(**row))
+        db.exec_driver_sql("ALTER TABLE customers DROP COLUMN health")
+    ledger.create()
+    ledger.create()
+    known = Accounts(ledger).view("acme.com").customer
+    assert known is not None
+    assert (known.name, known.health) == ("Acme", "")
 
 
 def test_a_file_lets_readers_read_beside_the_writer(tmp_path: Path) -> None:

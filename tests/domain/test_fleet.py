@@ -45,7 +45,7 @@ def test_b17_many_at_once_are_red_by_the_same_criteria_as_one(
 
 def point(**more: Any) -> tuple[object, ...]:
     base = {"band": "healthy", "reds": (), "champion": True, "was_at_target": True, "mau_seats": 0.85, "usage_score": 0.35}
-    return fleet.standpoint(POLICY, **{**base, **more})
+    return fleet.standpoint(POLICY, **{**base, "health": "Green", "hand_red": False, **more})
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,8 @@ def point(**more: Any) -> tuple[object, ...]:
     [
         {"band": "concerning"},
         {"reds": ("no_contact",)},
+        {"health": "Red"},
+        {"hand_red": True},
         {"champion": None},
         {"was_at_target": False},
         {"mau_seats": 0.79},

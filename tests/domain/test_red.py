@@ -141,6 +141,47 @@ def test_b17_promotion_is_not_proposed_while_a_criterion_holds() -> None:
     assert promoted(marked("automatic", POOR), HEALTHY, last_activity_on=on(-60)) == "red"
 
 
+@pytest.mark.parametrize(
+    ("shown", "health", "declined", "how", "outcome"),
+    [
+        (True, "Yellow", "", POOR, "yellow"),
+        (True, "Green", "", None, "green"),
+        (True, "Green", "Yellow", POOR, "green"),
+        (True, "Yellow", "Yellow", POOR, "red"),
+        (True, "Red", "", POOR, "red"),
+        (True, "", "", POOR, "red"),
+        (False, "Green", "", POOR, "red"),  # a copy of before the mark
+    ],
+)
+def test_b17_another_colour_by_hand_is_proposed(shown: bool, health: str, declined: str, how: Standing | None, outcome: str) -> None:
+    """Whatever the facts say of it: people judge, and the manager decides."""
+    state = marked("judgement", POOR)
+    state.shown, state.declined_health = shown, declined
+    assert promoted(state, how, health=health) == outcome
+
+
+def test_b17_a_proposal_says_what_speaks_against_it() -> None:
+    state = marked("judgement", POOR)
+    state.shown = True
+    decision = explained(red.promotion(POLICY, state, customer(**FINE, health="Yellow"), POOR, MONDAY))
+    assert decision.rule == "Somebody set Customer Health to Yellow in the CRM, though it is red by itself: Health score 3, at most 5."
+
+
+def test_b17_d31_where_it_is_marked_by_hand() -> None:
+    assert red.by_hand(customer(**FINE), None) == {}
+    assert red.by_hand(customer(**FINE, health="Yellow"), standing()) == {}
+    both = red.by_hand(customer(**FINE, health="Red"), standing(hand_red=True))
+    assert both == {"salesforce": "Customer Health is Red in the CRM", "vitally": "it is set as a red account in Vitally"}
+
+
+@pytest.mark.parametrize(("source", "handbook"), [("salesforce", "B17, C20"), ("vitally", "D31, C20")])
+def test_b17_d31_a_mark_by_hand_names_its_system(source: Any, handbook: str) -> None:
+    reason = red.by_hand(customer(health="Red"), standing(hand_red=True))[source]
+    decision = explained(red.marked(POLICY, MarkRed(reason=reason, source=source), customer(**FINE, health="Red"), POOR, MONDAY))
+    assert (decision.outcome, decision.handbook, decision.by) == ("red", handbook, "")
+    assert decision.rule == f"Somebody marked it red: {reason}."
+
+
 @pytest.mark.parametrize(("source", "handbook"), [("judgement", "B18, C20"), ("automatic", "B17, C20")])
 def test_whoever_marks_it_is_named(source: Any, handbook: str) -> None:
     given = MarkRed(by="ada@tenure.example" if source == "judgement" else "", reason="the champion left", source=source)

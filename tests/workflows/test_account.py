@@ -9,6 +9,7 @@ import pytest
 
 from domain import ids
 from domain.account import RenewalEnded
+from domain.lifecycle import AccountInput
 from domain.renewal import RenewalInput
 from tests.workflows.accounts import AE, CONTEXT, PLAN, STEADY, TA, TA_MANAGER, WEEK, Life
 from tests.workflows.play import Play, eventually
@@ -16,6 +17,8 @@ from tests.workflows.renewals import Course
 
 ONBOARDING = "Onboarding and Enablement"
 STAGE = "Lifecycle Stage"
+RED_TRAIT = "Account - Red Account?"
+IN_CRM, IN_VITALLY = "Customer Health is Red in the CRM", "it is set as a red account in Vitally"
 AT_TARGET: dict[str, Any] = {"score": 9.0, "band": "healthy", "usage_score": 0.35, "mau_seats": 0.9, "was_at_target": True}
 UNKNOWN: dict[str, Any] = {"score": None, "band": "unknown", "usage_score": None, "mau_seats": None}
 
@@ -39,6 +42,12 @@ async def course(life: Life, days: int = 365) -> Course:
     await eventually(runs)
     await life.play.quiet(found.id)
     return found
+
+
+async def copied(life: Life, **facts: Any) -> None:
+    """The next hourly run: what both systems show by now is copied, and told."""
+    life.crm()
+    await life.told(**{**AT_TARGET, **facts, "hand_red": life.traits().get(RED_TRAIT) is True})
 
 
 async def tracked(life: Life, *reasons: str) -> None:
@@ -309,6 +318,155 @@ async def test_c20_where_lighthouse_is_the_program_the_open_renewal_is_rated_red
     await play.task(life.plan, "plan")
     assert await eventually(reasons)
     assert await play.runs(life.plan) == 1
+
+
+# --- red by hand -----------------------------------------------------------------------------------------------------------------------
+
+
+async def test_b17_red_in_the_crm_by_hand(play: Play) -> None:
+    """The next run marks it everywhere; what we wrote is no second reason; resolved it stays so while a copy is stale, and is heard again."""
+    life = await Life.begin(play, weeks=20, facts=AT_TARGET, Customer_Health__c="Yellow")
+    await life.day(150)
+    await life.told(crm={"Customer_Health__c": "Red"})
+    fill = await play.task(life.red, "fill")
+    assert (fill.assignee, fill.asks.partition(".")[0]) == (TA, f"Why: {IN_CRM}")
+    await tracked(life, IN_CRM)
+    assert [row["Source"] for row in life.rows()] == ["salesforce"]
+    await play.did(life.red, "vitally: vitally.red-1")
+    assert life.traits()[RED_TRAIT] is True
+    await copied(life)  # the trait, too, by now
+    await play.quiet(life.red)
+    assert life.effects(life.red) == {
+        150: ["salesforce: crm.red-1", "sheets: sheet.row-1", "slack: slack.red", "slack: task.fill-1", "vitally: vitally.red-1"]
+    }
+    assert await life.dossier(life.red) == [("red", "red")]
+
+    await life.update("resolve", life.red, by=TA_MANAGER, to="yellow")
+    assert await play.ended(life.red) == "yellow"
+    for day in (151, 160):  # the copies are still the old ones
+        await life.day(day)
+        await life.told(**AT_TARGET, hand_red=True)
+    assert await play.runs(life.red) == 1
+    assert not (await life.status()).red
+    await copied(life)
+    assert life.crm_account()["Customer_Health__c"] == "Yellow"
+    assert not (await life.status()).red
+    assert len(life.rows()) == 1
+    await life.told(crm={"Customer_Health__c": "Red"})
+    await tracked(life, IN_CRM, IN_CRM)
+    assert [row["Status"] for row in life.rows()] == ["Yellow", "Red"]
+
+
+async def test_d31_red_in_vitally_by_hand(play: Play) -> None:
+    """The trait alone: the CRM says Red in the same moment, and its copy adds nothing."""
+    life = await Life.begin(play, weeks=20, facts=AT_TARGET)
+    await life.day(150)
+    await life.told(**AT_TARGET, hand_red=True)
+    await play.task(life.red, "fill")
+    await tracked(life, IN_VITALLY)
+    assert [row["Source"] for row in life.rows()] == ["vitally"]
+    await play.did(life.red, "salesforce: crm.red-1", "vitally: vitally.red-1")
+    assert life.crm_account()["Customer_Health__c"] == "Red"
+    await copied(life)
+    await play.quiet(life.red)
+    assert life.effects(life.red) == {
+        150: ["salesforce: crm.red-1", "sheets: sheet.row-1", "slack: slack.red", "slack: task.fill-1", "vitally: vitally.red-1"]
+    }
+    decisions = await life.handle(life.red).query("dossier")
+    assert [decision["handbook"] for decision in decisions] == ["D31, C20"]
+
+
+async def test_b17_d31_red_in_both_systems_at_once_is_one_red_account(play: Play) -> None:
+    life = await Life.begin(play, weeks=20, facts=AT_TARGET)
+    await life.day(150)
+    await life.told(crm={"Customer_Health__c": "Red"}, **AT_TARGET, hand_red=True)
+    await play.task(life.red, "fill")
+    await tracked(life, f"{IN_CRM}; {IN_VITALLY}")
+    assert [row["Source"] for row in life.rows()] == ["salesforce, vitally"]
+    await copied(life)
+    await play.quiet(life.red)
+    assert life.effects(life.red) == {
+        150: ["salesforce: crm.red-1", "sheets: sheet.row-1", "slack: slack.red", "slack: task.fill-1", "vitally: vitally.red-1"]
+    }
+    assert await play.runs(life.red) == 1
+    assert await play.runs(life.plan) == 1
+
+
+async def test_b17_red_already_at_the_first_run_of_all(play: Play) -> None:
+    """In both systems, and by its score: marked once, by one row; neither another run nor an account that begins anew marks it again."""
+    poor: dict[str, Any] = {**AT_TARGET, "score": 3.0, "band": "poor", "hand_red": True}
+    life = await Life.begin(play, weeks=20, facts=poor, Customer_Health__c="Red")
+    await play.task(life.red, "fill")
+    everything = f"{IN_CRM}; {IN_VITALLY}; health score 3, at most 5"
+    await tracked(life, everything)
+    assert [row["Source"] for row in life.rows()] == ["salesforce, vitally, automatic"]
+    await play.did(life.red, "salesforce: crm.red-1", "vitally: vitally.red-1", "slack: task.fill-1")
+    once = life.effects(life.red)
+    assert once == {
+        -1: ["salesforce: crm.red-1", "sheets: sheet.row-1", "slack: slack.red", "slack: task.fill-1", "vitally: vitally.red-1"]
+    }
+    await life.told(**poor)
+    await copied(life, **poor)
+    await life.handle().terminate("its memory is lost")
+    await life.start("Account", life.id, AccountInput(**life.known()))
+    await play.quiet(life.id)
+
+    async def heard() -> bool:
+        return [name for name, _ in await life.heard(life.red)].count("mark_red") == 3
+
+    assert await eventually(heard)
+    await life.told(**poor)
+    await play.quiet(life.red)
+    assert life.effects(life.red) == once
+    assert [row["Reason"] for row in life.rows()] == [everything]
+    assert await play.runs(life.red) == 1
+
+
+async def test_b18_marked_by_mistake_and_resolved_within_the_hour(play: Play) -> None:
+    """A copy that was made between the two shows Red for the first time when it is over already; from the next morning on it is a person's."""
+    life = await Life.begin(play, weeks=20, facts=AT_TARGET, Customer_Health__c="Green")
+    await life.day(150)
+    await life.update("mark_red", by=AE, reason="the champion left")
+    await play.did(life.red, "salesforce: crm.red-1", "vitally: vitally.red-1")
+    life.crm()  # the copy of this moment
+    await life.update("resolve", life.red, by=AE, to="green", note="the wrong account")
+    assert await play.ended(life.red) == "green"
+    await life.told(**AT_TARGET, hand_red=True)
+    known = life.view().customer
+    assert known is not None
+    assert known.health == "Red"
+    assert not (await life.status()).red
+    await copied(life)
+    await life.day(152)
+    assert [row["Status"] for row in life.rows()] == ["Green"]
+    await life.told(crm={"Customer_Health__c": "Red"})
+    await tracked(life, "the champion left", IN_CRM)
+
+
+async def test_b17_another_colour_in_the_crm_is_proposed_to_the_manager(play: Play) -> None:
+    """Yellow by hand does not promote it: the manager is asked, keeps it red, and is asked again at another colour."""
+    life = await Life.begin(play, weeks=20, facts=AT_TARGET, Customer_Health__c="Green")
+    await life.day(150)
+    await life.update("mark_red", by=AE, reason="the champion left")
+    await play.did(life.red, "salesforce: crm.red-1", "vitally: vitally.red-1")
+    await life.told(**{**AT_TARGET, "champion": True})  # a copy of before the mark is still Green: nobody set that since
+    await copied(life)
+    assert await life.kinds(life.red) == ["fill"]
+    await life.told(crm={"Customer_Health__c": "Yellow"})
+    asked = await play.task(life.red, "promote")
+    assert (asked.assignee, asked.title) == (TA_MANAGER, "Acme: promote it to yellow?")
+    assert "Somebody set Customer Health to Yellow in the CRM." in asked.asks
+    await life.answer(life.red, "promote", "no", TA_MANAGER)
+    await life.told(**{**AT_TARGET, "champion": False, "hand_red": True})
+    assert (await life.status()).red
+    assert await life.kinds(life.red) == ["fill"]
+    await life.told(crm={"Customer_Health__c": "Green"})
+    assert (await play.task(life.red, "promote")).title == "Acme: promote it to green?"
+    await life.answer(life.red, "promote", "yes", TA_MANAGER)
+    assert await play.ended(life.red) == "green"
+    assert await life.dossier(life.red) == [("red", "red"), ("promotion", "yellow"), ("promotion", "green"), ("red", "green")]
+    await play.quiet(life.red)
+    assert life.traits()[RED_TRAIT] is False
 
 
 # --- renewals ----------------------------------------------------------------------------------------------------------------------------
