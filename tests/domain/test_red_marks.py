@@ -129,3 +129,12 @@ def test_a_system_that_refused_our_mark_is_heard_again() -> None:
     account.promoted()
     account.look(day(7) + MINUTE, crm=False)
     assert account.look(day(9), trait=True) == [("vitally", IN_VITALLY)]
+
+
+def test_an_account_that_an_earlier_version_marked_is_not_marked_by_its_copies() -> None:
+    """Its memory has none of the systems in it."""
+    account = Marked()
+    account.state = AccountState(red=True, red_for=["health"])
+    assert account.look(crm=True, trait=True, score=3.0) == []
+    account.promoted()
+    assert account.look(crm=True, trait=True, score=3.0) == []
