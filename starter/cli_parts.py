@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from domain.views import NextStep, TaskView
 
 
+#: Between two columns.
+GAP = 2
+
+
 def section(heading: str, body: Any) -> None:
     """Print a part of a page under its heading."""
     page = console()
@@ -112,19 +116,33 @@ def effects_table(done: Sequence[EffectRow]) -> Table:
 
 def table(*columns: str) -> Table:
     """A table without lines."""
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
     for column in columns:
         table.add_column(column)
     return table
 
 
-def columns(rows: Sequence[Mapping[str, Text | str]], *, right: Collection[str] = (), whole: Collection[str] = ()) -> Table:
-    """A table of rows by their headings, without the columns in which nothing stands. Figures are ``right``; ``whole`` is broken last."""
+def columns(
+    rows: Sequence[Mapping[str, Text | str]], *, right: Collection[str] = (), whole: Collection[str] = (), spare: Sequence[str] = ()
+) -> Table:
+    """A table of rows by their headings, without the columns in which nothing stands.
+
+    Figures stand ``right``; they and what is ``whole`` are not broken. Where the page is too narrow the ``spare`` columns are left out, in
+    that order, before a word is broken.
+    """
+    cells = {name: [str(row[name]) for row in rows] for name in rows[0]}
+    shown = [name for name, texts in cells.items() if any(texts)]
+    longest = {name: max(len(text) for text in (name, *cells[name])) for name in shown}
+    word = {name: max(len(part) for text in (name, *cells[name]) for part in text.split() or [""]) for name in shown}
+    rigid = {name for name in shown if name in right or name in whole or word[name] == longest[name]}
+    broken = max((word[name] for name in shown if name not in rigid), default=0)  # they get narrower all alike
+    least = {name: longest[name] if name in rigid else min(broken, longest[name]) for name in shown}
+    for name in spare:
+        if sum(least[each] + GAP for each in shown) > console().width and name in shown:
+            shown.remove(name)
     made = table()
-    shown = [name for name in rows[0] if any(str(row[name]) for row in rows)]
     for name in shown:
-        figures = name in right
-        made.add_column(name, justify="right" if figures else "left", no_wrap=figures or name in whole, overflow="fold")
+        made.add_column(name, justify="right" if name in right else "left", no_wrap=name in rigid, overflow="fold")
     for row in rows:
         made.add_row(*(cell if isinstance(cell := row[name], Text) else Text(cell) for name in shown))
     return made

@@ -54,7 +54,7 @@ def accounts(found: Sequence[tuple[Customer, Standing | None]], limit: int, band
         }
         for customer, standing in found[:limit]
     ]
-    page.print(parts.columns(rows, right=FIGURES, whole=WHOLE - {"account"}))
+    page.print(parts.columns(rows, right=FIGURES, whole=WHOLE - {"account"}, spare=("account", "MAU/seats", "score")))
     bands = Counter(standing.band if standing else "unknown" for _, standing in found)
     said = ", ".join(f"{number} {name}" for name, number in bands.items()) if not band else f"{len(found)} {band}"
     more = f"; the first {limit} by name → --limit {len(found)}" if len(found) > limit else ""
@@ -117,7 +117,12 @@ def forecast(found: ForecastView) -> None:
     if now.lines:
         page.print()
         page.print(_tallies(now))
-        parts.section("The open renewals", parts.columns([_open(line) for line in now.lines], right=FIGURES, whole=WHOLE))
+        parts.section(
+            "The open renewals",
+            parts.columns(
+                [_open(line) for line in now.lines], right=FIGURES, whole=WHOLE, spare=("rating says", "AE", "TA says", "rating")
+            ),
+        )
     for title, lines in (("Look at these", now.warnings), ("Where they disagree", now.disagreements)):
         if lines:
             parts.section(title, Group(*(Text(f"· {line}") for line in lines)))
@@ -155,7 +160,7 @@ def renewals_table(found: Sequence[RenewalRow], *, of_one: bool = False) -> Tabl
                 "TA": Text(person(row.ta), style="dim"),
             }
         )
-    return parts.columns(rows, right=FIGURES, whole=WHOLE)
+    return parts.columns(rows, right=FIGURES, whole=WHOLE, spare=("TA", "AE", "TA says"))
 
 
 def _contributions(score: Score) -> Table:

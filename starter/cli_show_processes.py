@@ -73,7 +73,7 @@ def process(found: ProcessView) -> None:
             (name, "bold"), f"  {KINDS[found.kind][0]}  ", (parts.words(stage), "bold cyan"), ("" if found.open else "  ended", "dim")
         )
     )
-    page.print(Text(parts.first_line(str(found.status.get("in_words", "")))))
+    page.print(Text(_words(found, name)))
     page.print(parts.facts([*facts, ("workflow", found.workflow), ("its time", parts.when(found.at))]))
     for title, body in sections:
         parts.section(title, body)
@@ -119,8 +119,8 @@ def _running(running: Sequence[ProcessView], customer: Customer) -> Table:
     grid = Table.grid(padding=(0, 2))
     for each in running:
         name, show = KINDS[each.kind]
-        words = parts.first_line(str(each.status.get("in_words", ""))).removeprefix(f"{customer.name}: ")
-        grid.add_row(Text(name, style="bold", no_wrap=True), Text.assemble(words, "\n", (f"→ {show} {customer.domain}", "dim")))
+        says = Text.assemble(_words(each, customer.name), "\n", (f"→ {show} {customer.domain}", "dim"))
+        grid.add_row(Text(name, style="bold", no_wrap=True), says)
     return grid
 
 
@@ -134,12 +134,13 @@ def _ahead(found: AccountOverview) -> None:
             title = task.title.removeprefix(f"{found.customer.name}: ")
             grid.add_row(Text(parts.when(task.due_at), style="yellow", no_wrap=True), Text(whom, no_wrap=True), Text(title))
         parts.section("Open tasks, by when they are due", grid)
-    steps = [(step, each.at) for each in found.processes for step in each.next_steps if not step.what.startswith("remind ")]
+    steps = [(step, each) for each in found.processes for step in each.next_steps if not step.what.startswith("remind ")]
     if steps:
         grid = Table.grid(padding=(0, 2))
-        for step, now in sorted(steps, key=lambda ahead: ahead[0].at)[:AHEAD]:
-            off = Text(parts.distance(step.at, now), style="dim", no_wrap=True)
-            grid.add_row(Text(parts.when(step.at), style="cyan", no_wrap=True), off, Text(step.what))
+        for step, each in sorted(steps, key=lambda ahead: ahead[0].at)[:AHEAD]:
+            off = Text(parts.distance(step.at, each.at), style="dim", no_wrap=True)
+            of = Text(KINDS[each.kind][0], style="dim", no_wrap=True)
+            grid.add_row(Text(parts.when(step.at), style="cyan", no_wrap=True), off, of, Text(step.what))
         parts.section("What comes next", grid)
 
 
@@ -211,6 +212,11 @@ SHOW: dict[str, Callable[[ProcessView], tuple[str, str, Facts, Sections]]] = {
     "GetWell": _plan,
     "RedAccount": _red,
 }
+
+
+def _words(found: ProcessView, name: str) -> str:
+    """Where it stands in one line, without the name, which stands above."""
+    return parts.first_line(str(found.status.get("in_words", ""))).removeprefix(f"{name}: ")
 
 
 def _list(rows: Sequence[tuple[str, str]]) -> Table:

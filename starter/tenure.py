@@ -367,7 +367,8 @@ async def _patiently(call: Awaitable[T]) -> T:
 
 
 def _nothing_runs(workflow_id: str) -> TenureError:
-    return NotFound(f"{workflow_id[:120]} is not running: it ended, or never began; nothing was changed", "A new signup starts a new trial")
+    then = "A new signup starts a new trial" if workflow_id.startswith("trial-") else "`tenure tasks` lists what is asked now"
+    return NotFound(f"{workflow_id[:120]} is not running: it ended, or never began; nothing was changed", then)
 
 
 def _now() -> datetime:
