@@ -68,7 +68,7 @@ def main() -> int:
     names = list(measures(quick=False))
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("metric", nargs="*", help=f"of: {', '.join(names)} (all)")
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions, no fleet of 100,000: minutes instead of a quarter of an hour")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, and no fleet of 100,000: a few minutes")
     options = parser.parse_args()
     if unknown := set(options.metric) - set(names):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
