@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from temporalio import activity
 
 from activities.account_tables import customers, hand_traits, health, health_news
@@ -81,8 +81,8 @@ class Fleet:
     @activity.defn(name="tell_accounts")
     async def tell_accounts(self, ask: TellAccounts) -> Told:
         """Send one signal to each account whose processes must know something new. Safe to repeat: a signal says how it is, not what to do."""
-        told = 0
-        while page := await asyncio.to_thread(self._next_facts):
+        told, people = 0, await asyncio.to_thread(self._people)
+        while page := await asyncio.to_thread(self._next_facts, people):
             turns = asyncio.Semaphore(AT_ONCE)
 
             async def one(facts: AccountFacts, turns: asyncio.Semaphore = turns) -> None:
@@ -112,7 +112,12 @@ class Fleet:
 
     # --- What is outstanding --------------------------------------------------------------------------------------------------
 
-    def _next_facts(self) -> list[tuple[datetime, AccountFacts]]:
+    def _people(self) -> People:
+        """Everybody, once for a whole run: teams do not change while it runs."""
+        with self._ledger.reading() as db:
+            return People.read(db)
+
+    def _next_facts(self, people: People) -> list[tuple[datetime, AccountFacts]]:
         with self._ledger.reading() as db:
             query = (
                 select(customers, health.c.standing, health_news.c.facts_at)
@@ -123,7 +128,6 @@ class Fleet:
                 .limit(PAGE)
             )
             rows = db.execute(query).all()
-            people = People.read(db) if rows else People(())
         return [(row.facts_at, _facts(row, people)) for row in rows]
 
     def _next_scores(self) -> list[tuple[datetime, ScoreWrite]]:
@@ -141,10 +145,11 @@ class Fleet:
 
     def _done(self, what: str, of: Sequence[tuple[str, datetime]]) -> None:
         """Strike off what was outstanding since then, and not what came to be outstanding meanwhile."""
-        column = health_news.c[what]
+        if not of:
+            return
+        struck = update(health_news).where(health_news.c.domain == bindparam("of_domain"), health_news.c[what] == bindparam("since"))
         with self._ledger.writing() as db:
-            for domain, at in of:
-                db.execute(update(health_news).where(health_news.c.domain == domain, column == at).values({what: None}))
+            db.execute(struck.values({what: None}), [{"of_domain": domain, "since": at} for domain, at in of])
 
 
 def _facts(row: Any, people: People) -> AccountFacts:
