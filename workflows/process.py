@@ -19,6 +19,9 @@ from workflows.attributes import DUE_AT, OWNER, STAGE
 from workflows.desk import Desk, card, reminder
 from workflows.effects import Effects
 
+#: Events of a run after which it is continued as new, if the engine does not suggest it before: a history that a person can still read.
+LONG = 1_500
+
 Figures = TypeVar("Figures", bound=Officed)
 
 
@@ -45,9 +48,9 @@ class Process(Generic[Figures]):
         self._work.append(asyncio.create_task(work))
 
     def may_continue(self) -> bool:
-        """Whether now is the moment to continue as new: the engine suggests it, and nothing is under way that would be lost."""
-        idle = all(task.done() for task in self._work) and workflow.all_handlers_finished()
-        return idle and workflow.info().is_continue_as_new_suggested()
+        """Whether now is the moment to continue as new: the run is long enough, and nothing is under way that would be lost."""
+        idle, info = all(task.done() for task in self._work) and workflow.all_handlers_finished(), workflow.info()
+        return idle and (info.is_continue_as_new_suggested() or info.get_current_history_length() >= LONG)
 
     async def settle(self) -> None:
         """Wait for everything that goes on beside, and for every handler: the last line of a run."""
