@@ -40,11 +40,12 @@ demo: $(READY) ## Play a dozen companies through every case.
 	@exec $(BIN)/tenure demo $(ARGS)
 
 test: $(READY) ## Run the tests.
-	$(BIN)/pytest --numprocesses 2 $(ARGS)
+	$(BIN)/pytest --numprocesses 3 $(ARGS)
 
 histories: $(READY) ## Record every scenario's histories anew, for the replay test.
 	rm -rf tests/histories
-	RECORD_HISTORIES=tests/histories $(BIN)/pytest tests/workflows
+	RECORD_HISTORIES=tests/histories $(BIN)/pytest --numprocesses 2 tests/workflows
+	$(BIN)/python -m tests.replay.distinct
 	$(BIN)/python -m tests.replay.fingerprint
 
 check: $(READY) ## Style, types, the way of imports, the policy, the compose file.
