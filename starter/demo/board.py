@@ -80,7 +80,11 @@ class Board:
         line.stage = stage or line.stage
         if self.plain and not again:
             when = "" if line.day is None else f"day {line.day}"
-            self.plain.print(f"{elapsed(self._began):>7}  {name:<{self._width}.{self._width}} {when:<7} {line.stage:<13} {last}", markup=False, soft_wrap=True)
+            self.plain.print(
+                f"{elapsed(self._began):>7}  {name:<{self._width}.{self._width}} {when:<7} {line.stage:<13} {last}",
+                markup=False,
+                soft_wrap=True,
+            )
 
     def __rich__(self) -> Group:
         """The table, with the time below it."""
