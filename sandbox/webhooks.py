@@ -121,7 +121,7 @@ class Deliverer:
                     self._enqueue(_Outgoing(one, _bytes_of(one.payload), secret))
             self._untaken.clear()
 
-    def wait_idle(self, timeout: float = 5.0) -> bool:
+    def wait_idle(self, timeout: float = 30.0) -> bool:
         """Block until everything queued was attempted; False when that took longer than ``timeout`` seconds."""
         with self._state:
             return self._state.wait_for(lambda: not self._working, timeout)

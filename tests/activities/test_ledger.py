@@ -147,12 +147,12 @@ def test_two_attempts_at_once_act_once(ledger: Ledger) -> None:
 
     def slow() -> Receipt:
         inside.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return remote.do()
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(lambda: once(ledger, remote, do=slow))
-        assert inside.wait(10)
+        assert inside.wait(60)
         with pytest.raises(EffectBusy, match="under way") as busy:
             once(ledger, remote)
         assert busy.value.next_retry_delay is not None

@@ -118,7 +118,7 @@ def test_a_crowd_at_the_door(registry: Registry, pool: Pool, ledger: Ledger) -> 
     start = threading.Barrier(8)
 
     def ask(number: int) -> Claimed:
-        start.wait(10)
+        start.wait(60)
         return registry.claim(claim(f"company{number % 20}.com", cap=4))
 
     with ThreadPoolExecutor(8) as threads:

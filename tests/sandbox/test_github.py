@@ -465,7 +465,7 @@ def contract(name: str) -> Any:
     return json.loads(gzip.decompress(path.read_bytes()))
 
 
-def eventually(check: Callable[[], bool], seconds: float = 5.0) -> None:
+def eventually(check: Callable[[], bool], seconds: float = 30.0) -> None:
     waiting = threading.Event()
     for _ in range(int(seconds / 0.01)):
         if check():

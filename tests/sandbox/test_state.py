@@ -50,7 +50,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "PAUSE", 0.01)
 
 
-def eventually(check: Callable[[], bool], seconds: float = 10.0) -> None:
+def eventually(check: Callable[[], bool], seconds: float = 30.0) -> None:
     waiting = threading.Event()
     for _ in range(int(seconds / 0.01)):
         if check():
@@ -356,7 +356,7 @@ class TestGoingOn:
         with SandboxServer(state=path) as second:
             taken_up = threading.Event()
             second.world.services["cloud"].agenda.after(0.1, taken_up.set)
-            assert taken_up.wait(5)
+            assert taken_up.wait(30)
             assert second.world.services["github"].hub.repo("acme-vendor", "customer").issues[number].comments == []
 
     def test_a_run_goes_on_and_fails_if_it_was_to(self, path: Path) -> None:
@@ -390,8 +390,9 @@ class TestGoingOn:
             with receiver(port) as taken:
                 # Two that were lost (opened, labeled), then the two of the team's work (its comment, its label).
                 eventually(lambda: len(taken) == 4)
+                # The receiver has each before its answer has come back.
+                eventually(lambda: all(one.delivered for one in second.world.services["github"].deliveries))
             assert taken[:2] == untaken
-            assert all(one.delivered for one in second.world.services["github"].deliveries)
 
 
 @contextmanager

@@ -49,7 +49,7 @@ while True: time.sleep(60)
 """
 
 
-def eventually(look: Callable[[], Any], within: float = 15.0) -> Any:
+def eventually(look: Callable[[], Any], within: float = 60.0) -> Any:
     """What ``look`` finds, once it finds something."""
     deadline = time.monotonic() + within
     while not (found := look()):
@@ -244,7 +244,7 @@ def running_stack(data: Path, offset: int, environment: Mapping[str, str]) -> It
 
 
 def tenure(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([TENURE, *arguments, "--data", str(data)], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    return subprocess.run([TENURE, *arguments, "--data", str(data)], capture_output=True, text=True, cwd=ROOT, timeout=180, check=False)
 
 
 def asked(data: Path, *arguments: str) -> Any:

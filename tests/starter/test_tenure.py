@@ -41,7 +41,7 @@ POLICY = policy.default()
 AS_OF = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 
 
-async def eventually(look: Callable[[], Awaitable[T | None]], within: float = 15.0) -> T:
+async def eventually(look: Callable[[], Awaitable[T | None]], within: float = 60.0) -> T:
     """What ``look`` finds, once it finds something."""
     deadline = time.monotonic() + within
     while True:

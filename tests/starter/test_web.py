@@ -443,7 +443,7 @@ async def test_the_process_serves_without_temporal_keeps_a_signup_and_ends_in_or
             assert page.status_code == 503
             assert "What you typed is not lost." in page.text
         process.send_signal(signal.SIGTERM)
-        _, log = await asyncio.wait_for(process.communicate(), 30)
+        _, log = await asyncio.wait_for(process.communicate(), 90)
     finally:
         if process.returncode is None:
             process.kill()

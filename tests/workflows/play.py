@@ -57,7 +57,7 @@ KNOWN = ("trial-", "join-", "rescue-", "domain-change-", "upkeep-", "account-", 
 NOW = datetime.now(UTC)
 
 
-async def eventually(look: Callable[[], Awaitable[T]], *, within: float = 20.0) -> T:
+async def eventually(look: Callable[[], Awaitable[T]], *, within: float = 60.0) -> T:
     """What ``look`` finds, once it is something; a test waits for state, never for time."""
     give_up = time.monotonic() + within
     while True:
@@ -248,7 +248,7 @@ class Play:
     async def ended(self, domain_or_workflow: str) -> Any:
         """The result, once the workflow has ended."""
         handle = self.env.client.get_workflow_handle(self._workflow(domain_or_workflow))
-        return await asyncio.wait_for(handle.result(), 30)
+        return await asyncio.wait_for(handle.result(), 90)
 
     async def skip_to(self, domain_or_workflow: str, at: datetime) -> None:
         """Move one workflow's clock to a minute past ``at``."""
