@@ -83,6 +83,7 @@ health_news = Table(
     Column("told", String(64), nullable=False, default=""),
     Column("facts_at", Utc),
     Column("score_at", Utc),
+    Column("met", Boolean),
     Index("health_news_facts", "facts_at", "domain"),
     Index("health_news_scores", "score_at", "domain"),
 )

@@ -42,7 +42,9 @@ def activities(settings: Settings, ledger: Ledger, sign_up: SignUp, tell: Tell) 
     registry, pool, accounts = Registry(ledger), Pool(ledger), Accounts(ledger)
     mailer = Mailer(settings, ledger)
     vitally, sheets = Vitally(settings, ledger), Sheets(settings, ledger)
-    fleet = Fleet(ledger, Warehouse.from_settings(settings), vitally.accounts, vitally.write_scores, tell)
+    fleet = Fleet(
+        ledger, Warehouse.from_settings(settings), vitally.accounts, vitally.write_scores, tell, settings.account_beginnings_per_second
+    )
     forecasts = Forecasts(ledger)
     systems: dict[str, Callable[[Any], Receipts]] = {
         "slack": slack.slack,

@@ -7,9 +7,11 @@ the next, and a run in which nothing changed tells nobody anything.
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, insert, select, update
 from temporalio import activity
@@ -28,6 +30,8 @@ Tell = Callable[[AccountFacts], Awaitable[None]]
 
 #: How many signals, and how many scores, are sent between two looks at the database; so many signals are under way at once.
 PAGE, AT_ONCE = 100, 10
+#: Seconds after which a run leaves the rest of what it has to tell to the next one: fewer than the workflow gives it.
+PATIENCE = 900.0
 #: How much of the evidence Vitally gets, in characters.
 LONGEST_EVIDENCE = 4_000
 
@@ -36,8 +40,19 @@ PULSES = ("Healthy", "Concerning", "Poor")
 _ANSWERS = {True: True, False: False, "yes": True, "no": False, "true": True, "false": False}
 
 
+class News(NamedTuple):
+    """What an account is to be told, outstanding since ``at``; ``met``: it was told something before."""
+
+    at: datetime
+    facts: AccountFacts
+    met: bool
+
+
 class Fleet:
-    """The run's activities. ``accounts`` and ``write`` are Vitally's, ``tell`` is the starter's way to an account's process."""
+    """The run's activities. ``accounts`` and ``write`` are Vitally's, ``tell`` is the starter's way to an account's process.
+
+    ``beginnings_per_second`` is how many accounts begin their lives at the most.
+    """
 
     def __init__(
         self,
@@ -46,9 +61,11 @@ class Fleet:
         accounts: Callable[[], Iterator[dict[str, Any]]],
         write: Callable[[ScoreWrites], ScoresWritten],
         tell: Tell,
+        beginnings_per_second: float = math.inf,
     ) -> None:
         self._ledger, self._warehouse = ledger, warehouse
         self._accounts, self._write, self._tell = accounts, write, tell
+        self._beginnings_per_second = beginnings_per_second
 
     @activity.defn(name="copy_hand_traits")
     def copy_hand_traits(self) -> HandCopied:
@@ -80,21 +97,30 @@ class Fleet:
 
     @activity.defn(name="tell_accounts")
     async def tell_accounts(self, ask: TellAccounts) -> Told:
-        """Send one signal to each account whose processes must know something new. Safe to repeat: a signal says how it is, not what to do."""
-        told, people = 0, await asyncio.to_thread(self._people)
+        """Send one signal to each account whose processes must know something new. Safe to repeat: a signal says how it is, not what to do.
+
+        An account that is told for the first time begins its life then, and everything that is due for it: those begin at the pace of
+        the settings, so that a signup is still answered at once, and what does not fit into this run is left to the next one.
+        """
+        told, people, give_up = 0, await asyncio.to_thread(self._people), time.monotonic() + PATIENCE
         while page := await asyncio.to_thread(self._next_facts, people):
-            turns = asyncio.Semaphore(AT_ONCE)
+            turns, first = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(1)
 
-            async def one(facts: AccountFacts, turns: asyncio.Semaphore = turns) -> None:
-                async with turns:
-                    await self._tell(facts)
+            async def one(news: News, turns: asyncio.Semaphore = turns, first: asyncio.Semaphore = first) -> None:
+                async with turns if news.met else first:
+                    await self._tell(news.facts)
+                    if not news.met:
+                        activity.heartbeat(told)
+                        await asyncio.sleep(1 / self._beginnings_per_second)
 
-            sent = await asyncio.gather(*(one(facts) for _, facts in page), return_exceptions=True)
-            done = [(facts.customer.domain, at) for (at, facts), answer in zip(page, sent, strict=True) if answer is None]
+            sent = await asyncio.gather(*(one(news) for news in page), return_exceptions=True)
+            done = [(news.facts.customer.domain, news.at) for news, answer in zip(page, sent, strict=True) if answer is None]
             await asyncio.to_thread(self._done, "facts_at", done)
             activity.heartbeat(told := told + len(done))
             if error := next((answer for answer in sent if answer is not None), None):
                 raise error
+            if time.monotonic() > give_up:
+                break
         return Told(accounts=told)
 
     @activity.defn(name="write_scores")
@@ -117,10 +143,10 @@ class Fleet:
         with self._ledger.reading() as db:
             return People.read(db)
 
-    def _next_facts(self, people: People) -> list[tuple[datetime, AccountFacts]]:
+    def _next_facts(self, people: People) -> list[News]:
         with self._ledger.reading() as db:
             query = (
-                select(customers, health.c.standing, health_news.c.facts_at)
+                select(customers, health.c.standing, health_news.c.facts_at, health_news.c.met)
                 .join_from(health_news, customers, customers.c.domain == health_news.c.domain)
                 .outerjoin(health, health.c.domain == health_news.c.domain)
                 .where(health_news.c.facts_at.is_not(None))
@@ -128,7 +154,7 @@ class Fleet:
                 .limit(PAGE)
             )
             rows = db.execute(query).all()
-        return [(row.facts_at, _facts(row, people)) for row in rows]
+        return [News(row.facts_at, _facts(row, people), met=bool(row.met)) for row in rows]
 
     def _next_scores(self) -> list[tuple[datetime, ScoreWrite]]:
         query = (
@@ -149,7 +175,8 @@ class Fleet:
             return
         struck = update(health_news).where(health_news.c.domain == bindparam("of_domain"), health_news.c[what] == bindparam("since"))
         with self._ledger.writing() as db:
-            db.execute(struck.values({what: None}), [{"of_domain": domain, "since": at} for domain, at in of])
+            met = {"met": True} if what == "facts_at" else {}
+            db.execute(struck.values({what: None, **met}), [{"of_domain": domain, "since": at} for domain, at in of])
 
 
 def _facts(row: Any, people: People) -> AccountFacts:

@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     sheets_tracker: str = "red-accounts-tracker"
     sheets_worksheet: str = "Red accounts"
 
+    #: Accounts whose lives begin in a second at the most, when many customers are seen for the first time: others work meanwhile.
+    account_beginnings_per_second: float = Field(default=3.0, gt=0, le=1_000)
+
     warehouse_url: str = Field(default_factory=lambda known: f"duckdb:///{known['data_dir'] / 'warehouse.duckdb'}", repr=False)
 
     smtp_url: str = Field(default_factory=lambda known: f"smtp://127.0.0.1:{SMTP_PORT + known['port_offset']}", repr=False)

@@ -98,7 +98,7 @@ def _nobodys_environment(data: Path, offset: int) -> Iterator[None]:
     with contextlib.chdir(data):
         try:
             os.environ.clear()
-            os.environ.update(kept, TENURE_DATA_DIR=str(data), TENURE_PORT_OFFSET=str(offset))
+            os.environ.update(kept, TENURE_DATA_DIR=str(data), TENURE_PORT_OFFSET=str(offset), TENURE_ACCOUNT_BEGINNINGS_PER_SECOND="50")
             yield
         finally:
             os.environ.clear()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -144,6 +145,18 @@ async def test_the_first_run_scores_everybody_and_tells_everybody_once(hours: Ho
     assert scored.bands == hours.accounts.bands()
     assert scored.snapshot == date(2026, 10, 1)
     assert sorted(told) == sorted(written) == sorted(hours.made)
+
+
+async def test_lives_begin_at_the_pace_of_the_settings_and_news_of_them_does_not_wait(hours: Hours) -> None:
+    hours.score()
+    hours.fleet._beginnings_per_second = 100.0
+    began = time.monotonic()
+    assert len(await hours.tell()) == COUNT
+    assert time.monotonic() - began >= COUNT / 100
+    hours.fleet._beginnings_per_second = 0.0001  # one in three hours: whoever is met already does not wait for a turn
+    with hours.ledger.writing() as db:
+        db.execute(update(health_news).values(facts_at=NOW))
+    assert len(await hours.tell()) == COUNT
 
 
 async def test_what_is_kept_is_what_one_account_at_a_time_would_give(hours: Hours) -> None:

@@ -23,3 +23,10 @@ def test_c34_forecast_update_and_inspection_have_a_cadence_each(forecast: int, u
     assert every["ScoreHealth"] == timedelta(minutes=policy.health.every_minutes)
     rounds = [next_round(day(0), days, day(0)) - day(0) for days in (policy.get_well.update_days, policy.get_well.leadership_days)]
     assert rounds == [timedelta(days=update), timedelta(days=leadership)]
+
+
+def test_the_first_forecast_waits_for_its_week() -> None:
+    """Everything else is of use at once; a forecast taken while the first renewals begin would keep a part of them for ever."""
+    made = recurring(policies.default(), policies.default_accounts(), Settings(_env_file=None))
+    assert {work.workflow for work in made if not work.at_once} == {"WeeklyForecast"}
+    assert len(made) == 5
