@@ -13,7 +13,7 @@ PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test histories check bench clean
+.PHONY: help setup run demo test long histories check bench clean
 
 help: ## Say what there is.
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ demo: $(READY) ## Play a dozen companies through every case.
 
 test: $(READY) ## Run the tests.
 	$(BIN)/pytest --numprocesses 3 $(ARGS)
+
+long: $(READY) ## Run the tests that take longer than every day allows: a quarter's renewals, an interrupted demo.
+	$(BIN)/pytest -m long $(ARGS)
 
 histories: $(READY) ## Record every scenario's histories anew, for the replay test.
 	rm -rf tests/histories

@@ -118,6 +118,7 @@ def a_quarter(today: date) -> list[dict[str, object]]:
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 def test_a_quarters_renewals_reach_their_ends(tmp_path: Path) -> None:
     days = {datetime.now(UTC).date()}
     demo = started(tmp_path, "--renewals")
@@ -131,6 +132,7 @@ def test_a_quarters_renewals_reach_their_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 def test_interrupted_it_takes_its_stack_with_it(tmp_path: Path) -> None:
     demo = started(tmp_path)
     assert demo.stderr is not None
