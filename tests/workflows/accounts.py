@@ -63,6 +63,7 @@ class Life:
         self.id = ids.account(domain)
         self.plan, self.red = ids.get_well(domain), ids.red(domain)
         self.renewal = ""
+        self.margins: set[str] = set()  # the workflows whose clocks stand an hour past the whole weeks
 
     @classmethod
     def of(cls, play: Play, name: str = "Acme", weeks: int = 0, days: int = 365, facts: dict[str, Any] | None = None, **more: Any) -> Life:
@@ -191,9 +192,10 @@ class Life:
             await self.play.quiet(workflow)
 
     async def weeks(self, workflow: str, number: float) -> None:
-        """Let so many weeks pass for one of its workflows."""
+        """Let so many weeks pass for one of its workflows; the first time an hour more, by which it stays past all that falls due."""
         await self.play.quiet(workflow)
-        await self.play.skip(workflow, hours=7 * 24 * number + 0.05)
+        await self.play.skip(workflow, hours=7 * 24 * number + (workflow not in self.margins))
+        self.margins.add(workflow)
         await self.play.quiet(workflow)
 
     async def reason(self, reason: Reason, on: bool, why: str = "") -> None:
