@@ -254,3 +254,14 @@ class Course:
 
 def midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def silence(tasks: tuple[str, ...], rungs: tuple[int, ...], until: int) -> dict[int, list[str]]:
+    """The reminders of tasks that nobody answers, by days ahead: on their rungs, then every week after the last, down to day ``until``."""
+    days = (*rungs, *range(rungs[-1] - 7, until - 1, -7))
+    return {left: [f"slack: task.{task}.reminder-{number}" for task in tasks] for number, left in enumerate(days, 1)}
+
+
+def both(*effects: dict[int, list[str]]) -> dict[int, list[str]]:
+    """What happens on the same days, in this order."""
+    return {left: [key for each in effects for key in each.get(left, [])] for left in {day for each in effects for day in each}}

@@ -24,6 +24,7 @@ from tests.workflows.renewals import (
     TS,
     Course,
     changed,
+    silence,
 )
 
 #: What the first day, an assessment and a review of it leave behind; the rating follows.
@@ -258,8 +259,25 @@ async def test_red_churns(play: Play) -> None:
     await c.phase("processing")
     await c.answer("process", "churned", AE, reason="they build their own")
     assert await play.ended(c.id) == {"domain": c.domain, "rating": "red", "outcome": "full_churn", "end": "churned"}
-    assert c.effects()[14] == CHURNED
-    assert list(c.effects()) == [c.begun, 180, 120, 90, 14]
+    assert c.effects() == {
+        c.begun: BEGUN,
+        180: REVIEWED,
+        120: [
+            "salesforce: crm.rating.1",
+            "salesforce: crm.forecast.1",
+            *ASSESSED,
+            "slack: slack.rating.1",
+            "slack: task.plan-1",
+            "slack: task.save_plan-1",
+            "slack: task.sponsor-1",
+            "slack: slack.sponsor.1",
+            "slack: task.review_plan-1",
+            *docs(2, "vitally: trait.rating.1"),
+            "vitally: doc.save_plan.1",
+        ],
+        90: ["slack: slack.value_engineering.1"],
+        14: CHURNED,
+    }
     assert "Finance: Acme churns with $120,000 a year" in c.said("slack.churned.1")
     lost, row = c.opportunity(), c.row()
     assert (lost["StageName"], lost["Renewal_Outcome__c"], lost["Description"]) == (
@@ -291,7 +309,20 @@ async def test_a_disagreement_on_the_rating_is_settled_by_one_person(play: Play,
     await c.answer("settle", "yellow", settles, note="the buyer is new")
     assert (await c.status()).rating == "yellow"
     assert (await c.dossier())[1:4] == [("rating", "disagreement"), ("rating", "yellow"), ("lighthouse", "enters")]
-    assert "slack: task.settle-1" in c.effects()[120]
+    assert c.effects() == {
+        c.begun: BEGUN,
+        120: [
+            "salesforce: crm.rating.1",
+            "slack: slack.renewal",
+            *ASSESSED,
+            "slack: task.settle-1",
+            "slack: slack.rating.1",
+            "slack: task.plan-1",
+            "slack: task.save_plan-1",
+            "slack: task.sponsor-1",
+            *docs(1, "vitally: trait.rating.1"),
+        ],
+    }
 
 
 async def test_the_ta_is_silent_for_weeks(play: Play) -> None:
@@ -307,16 +338,22 @@ async def test_the_ta_is_silent_for_weeks(play: Play) -> None:
     await c.ahead(14)
     await c.answer("process", "renewed", AE, seats=100, arr=120_000)
     assert (await play.ended(c.id))["end"] == "renewed"
-    reminders = [f"slack: task.assess_ta-1.reminder-{number}" for number in (1, 2, 3, 4)]
-    assert (
-        {days: done for days, done in c.effects().items() if 99 < days < 120}
-        == {
-            113: reminders[:1],  # five working days after the first
-            112: reminders[1:2],
-            111: reminders[2:3],
-            104: reminders[3:],
-        }
-    )
+    assert c.effects() == {
+        c.begun: BEGUN,
+        120: ["slack: slack.renewal", "slack: task.assess_ta-1", "slack: task.assess_ae-1", "vitally: doc.assessment.1"],
+        **silence(("assess_ta-1",), (113, 112, 111), until=104),  # due after five working days
+        99: [
+            "salesforce: crm.rating.1",
+            "salesforce: crm.forecast.1",
+            "slack: task.review_ta-1",
+            "slack: task.review_ae-1",
+            "slack: slack.rating.1",
+            "vitally: doc.assessment.2",
+            "vitally: trait.rating.1",
+            "vitally: doc.assessment.3",
+        ],
+        14: RENEWED,
+    }
     assert [play.said(f"task.assess_ta-1.reminder-{number}", c.id).split()[0] for number in (1, 2, 3)] == [
         slack_id(play, who) for who in (TA, AE, TA_MANAGER)
     ]
@@ -331,7 +368,19 @@ async def test_nobody_ever_rates_it(play: Play) -> None:
     assert await c.dossier() == [("early review", "healthy"), ("rating", "none")]
     await c.answer("process", "churned", AE, reason="nobody cared")
     assert (await play.ended(c.id)) == {"domain": c.domain, "rating": None, "outcome": "full_churn", "end": "churned"}
-    assert "slack: slack.unrated.1" in c.effects()[14]
+    assert c.effects() == {
+        c.begun: BEGUN,
+        120: ["slack: slack.renewal", "slack: task.assess_ta-1", "slack: task.assess_ae-1", "vitally: doc.assessment.1"],
+        **silence(("assess_ta-1", "assess_ae-1"), (113, 112, 111), until=20),
+        14: [
+            "salesforce: crm.closed.1",
+            "slack: slack.unrated.1",
+            "slack: task.process-1",
+            "slack: slack.churned.1",
+            "vitally: doc.assessment.2",
+            "vitally: trait.churned",
+        ],
+    }
 
 
 async def test_a_rating_by_hand_settles_the_assessment(play: Play) -> None:
@@ -344,6 +393,22 @@ async def test_a_rating_by_hand_settles_the_assessment(play: Play) -> None:
     assert await c.kinds() == ["plan", "save_plan", "sponsor"]
     assert "closed (rated by hand" in await c.refused("answer", task="assess_ae", choice="red", by=AE)
     assert (await c.dossier())[1:] == [("rating", "red"), ("lighthouse", "enters")]
+    assert c.effects() == {
+        c.begun: BEGUN,
+        120: [
+            "salesforce: crm.rating.1",
+            "slack: slack.renewal",
+            "slack: task.assess_ta-1",
+            "slack: task.assess_ae-1",
+            "slack: slack.rating.1",
+            "slack: task.save_plan-1",
+            "slack: task.sponsor-1",
+            "slack: task.plan-1",
+            "vitally: doc.assessment.1",
+            "vitally: trait.rating.1",
+            "vitally: doc.assessment.2",
+        ],
+    }
 
 
 async def test_ad_hoc_into_lighthouse_and_its_refusals(play: Play) -> None:

@@ -14,10 +14,22 @@ from domain.calendar import hours_of
 from domain.forecast import quarter_of
 from sandbox.core import Fault
 from tests.workflows.play import Play, eventually
-from tests.workflows.renewals import AE, AE_MANAGER, RISK, SALES, TA, TA_MANAGER, TS, Course, changed
+from tests.workflows.renewals import AE, AE_MANAGER, RISK, SALES, TA, TA_MANAGER, TS, Course, both, changed, silence
 from workflows.all import ALL
 from workflows.inbound import OnePayload
 from workflows.runner import runner
+
+#: What an assessment leaves behind that asks for no plan: the CRM's part of it, and then the other systems'.
+ASSESSED = [
+    "slack: task.assess_ta-1",
+    "slack: task.assess_ae-1",
+    "slack: task.review_ta-1",
+    "slack: task.review_ae-1",
+    "slack: slack.rating.1",
+]
+#: What a yellow or red rating asks.
+LIGHTHOUSE = ["slack: task.plan-1", "slack: task.save_plan-1", "slack: task.sponsor-1"]
+DOCS = ["vitally: doc.assessment.1", "vitally: doc.assessment.2", "vitally: trait.rating.1", "vitally: doc.assessment.3"]
 
 # --- the date moves ----------------------------------------------------------------------------------------------------------------------
 
@@ -39,6 +51,19 @@ async def test_moved_earlier_what_is_past_due_happens_at_once(play: Play) -> Non
     await c.answer("process", "renewed", AE, seats=100, arr=120_000)
     assert (await play.ended(c.id))["end"] == "renewed"
     assert c.account()["Contract_End__c"] == (to + timedelta(days=365)).isoformat()
+    assert c.effects() == {
+        c.begun: ["salesforce: crm.renewal"],
+        120: ["salesforce: crm.rating.1", "salesforce: crm.forecast.1", "slack: slack.renewal", *ASSESSED, *DOCS],
+        100: [
+            "licensing: key.renewed",
+            "salesforce: crm.moved.1",
+            "salesforce: crm.closed.1",
+            "salesforce: crm.account",
+            "slack: slack.moved.1",
+            "slack: task.process-1",
+            "slack: slack.renewed.1",
+        ],
+    }
 
 
 async def test_moved_earlier_before_anything_was_asked(play: Play) -> None:
@@ -48,6 +73,18 @@ async def test_moved_earlier_before_anything_was_asked(play: Play) -> None:
     await c.phase("assessment")
     assert await c.dossier() == [("move", "re-armed"), ("early review", "skipped")]
     assert await c.kinds() == ["assess_ae", "assess_ta"]
+    await play.did(c.id, "vitally: doc.assessment.1", "slack: task.assess_ae-1")
+    assert c.effects() == {
+        c.begun: [
+            "salesforce: crm.renewal",
+            "salesforce: crm.moved.1",
+            "slack: slack.renewal",
+            "slack: slack.moved.1",
+            "slack: task.assess_ta-1",
+            "slack: task.assess_ae-1",
+            "vitally: doc.assessment.1",
+        ]
+    }
 
 
 async def test_moved_a_little_later_what_was_found_stays(play: Play) -> None:
@@ -66,8 +103,15 @@ async def test_moved_a_little_later_what_was_found_stays(play: Play) -> None:
     await c.ahead(14 - 42)
     await c.phase("processing")
     assert await c.kinds() == ["process", "save_plan", "sponsor"]
-    assert [key for done in c.effects().values() for key in done if "value_engineering" in key] == ["slack: slack.value_engineering.1"]
-    assert "slack: task.process-2" in c.effects()[-28]
+    await play.did(c.id, "slack: task.process-2")
+    assert c.effects() == {
+        c.begun: ["salesforce: crm.renewal"],
+        120: ["salesforce: crm.rating.1", "salesforce: crm.forecast.1", "slack: slack.renewal", *ASSESSED, *LIGHTHOUSE, *DOCS],
+        **silence(("save_plan-1", "sponsor-1"), (117, 116, 113), until=-27),  # nobody saves it: asked every week, moved or not
+        90: ["slack: slack.value_engineering.1"],
+        14: ["salesforce: crm.moved.1", "slack: task.process-1", "slack: slack.moved.1"],
+        -28: ["slack: task.process-2"],
+    }
 
 
 async def test_moved_a_year_later_all_begins_again(play: Play) -> None:
@@ -96,6 +140,42 @@ async def test_moved_a_year_later_all_begins_again(play: Play) -> None:
         ("early review", "flagged"),
         ("rating", "green"),
     ]
+    await play.did(c.id, "vitally: project.early.2.done")
+    saving = silence(("save_plan-1", "sponsor-1"), (117, 116, 113), until=-243)
+    reviewing = silence(("early_review-2",), (-198, -199, -202), until=-243)  # due after ten working days; the assessment takes its place
+    assert c.effects() == {
+        c.begun: [
+            "salesforce: crm.renewal",
+            "slack: slack.renewal",
+            "slack: task.early_review-1",
+            "vitally: project.early.1",
+            "vitally: doc.assessment.1",
+            "vitally: project.early.1.done",
+        ],
+        120: [
+            "salesforce: crm.rating.1",
+            "salesforce: crm.moved.1",
+            *ASSESSED,
+            *LIGHTHOUSE,
+            "slack: slack.moved.1",
+            "vitally: doc.assessment.2",
+            "vitally: doc.assessment.3",
+            "vitally: trait.rating.1",
+            "vitally: doc.assessment.4",
+        ],
+        **both(reviewing, saving),
+        -184: ["slack: task.early_review-2", "vitally: project.early.2"],
+        -244: [
+            "salesforce: crm.rating.2",
+            "salesforce: crm.forecast.1",
+            *(key.replace("-1", "-2").replace(".1", ".2") for key in ASSESSED),
+            "vitally: doc.assessment.5",
+            "vitally: doc.assessment.6",
+            "vitally: trait.rating.2",
+            "vitally: doc.assessment.7",
+            "vitally: project.early.2.done",
+        ],
+    }
 
 
 async def test_moved_later_when_nobody_had_rated_it(play: Play) -> None:
@@ -107,6 +187,22 @@ async def test_moved_later_when_nobody_had_rated_it(play: Play) -> None:
     await c.phase("assessment")
     assert await c.kinds() == ["assess_ae", "assess_ta"]
     assert ("early review", "skipped") in await c.dossier()
+    await play.did(c.id, "slack: task.assess_ae-2", "vitally: doc.assessment.3")
+    assert c.effects() == {
+        c.begun: ["salesforce: crm.renewal"],
+        120: ["slack: slack.renewal", "slack: task.assess_ta-1", "slack: task.assess_ae-1", "vitally: doc.assessment.1"],
+        **silence(("assess_ta-1", "assess_ae-1"), (113, 112, 111), until=20),
+        14: [
+            "salesforce: crm.moved.1",
+            "slack: slack.unrated.1",
+            "slack: task.process-1",
+            "slack: slack.moved.1",
+            "slack: task.assess_ta-2",
+            "slack: task.assess_ae-2",
+            "vitally: doc.assessment.2",
+            "vitally: doc.assessment.3",
+        ],
+    }
 
 
 async def test_where_it_cannot_move(play: Play) -> None:
@@ -131,6 +227,18 @@ async def test_cancelled_by_an_early_churn(play: Play) -> None:
     assert (lost["StageName"], lost["Description"]) == ("Closed Lost", "The account churned before its term ended: insolvent")
     assert (row.phase, row.status, row.actual_outcome, row.actual_arr) == ("cancelled", "churned", "full_churn", 0)
     assert (await c.dossier())[-1] == ("cancel", "churned_early")
+    assert c.effects() == {
+        c.begun: ["salesforce: crm.renewal", "slack: slack.renewal", "slack: task.early_review-1", "vitally: project.early.1"],
+        120: [
+            "salesforce: crm.rating.1",
+            "salesforce: crm.cancelled.1",
+            *ASSESSED,
+            *LIGHTHOUSE,
+            "slack: slack.cancelled.1",
+            *DOCS,
+            "vitally: project.early.1.done",
+        ],
+    }
     assert "the renewal is cancelled" in str(await play.ended(ids.get_well(c.domain)))
 
 
