@@ -8,15 +8,17 @@ from typing import Annotated
 
 import typer
 
+from starter.cli_adopt import adopt
 from starter.cli_base import Json, console, emit
 
-policy = typer.Typer(help="Look at the policy's figures and check a policy file.", no_args_is_help=True)
+policy = typer.Typer(help="Look at the policy's figures, check a policy file, move open trials to another.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command("up", rich_help_panel="The local stack")(up)
     app.command("demo", rich_help_panel="The local stack")(demo)
+    policy.command("adopt")(adopt)
     app.add_typer(policy, name="policy", rich_help_panel="Set-up")
     app.command("config", rich_help_panel="Set-up")(config)
     app.command("schedules", rich_help_panel="Set-up")(schedules)

@@ -167,15 +167,15 @@ def _asked_of(tasks: Sequence[TaskView], role: str, assignee: str) -> list[TaskV
     return [task for task in tasks if role in ("", task.role) and assignee.lower() in ("", task.assignee.lower())]
 
 
-async def query(handle: WorkflowHandle[Any, Any], name: str, result: type[T]) -> T:
+async def query(handle: WorkflowHandle[Any, Any], name: str, result: type[T], *message: Any) -> T:
     """Ask, and ask once more: a query that meets a workflow just as its worker lets go of it is never answered."""
     try:
-        first: T = await handle.query(name, result_type=result, rpc_timeout=min(FIRST_LOOK, LOOK))
+        first: T = await handle.query(name, args=message, result_type=result, rpc_timeout=min(FIRST_LOOK, LOOK))
         return first
     except RPCError as error:
         if error.status not in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
             raise
-    second: T = await handle.query(name, result_type=result, rpc_timeout=LOOK)
+    second: T = await handle.query(name, args=message, result_type=result, rpc_timeout=LOOK)
     return second
 
 

@@ -16,7 +16,8 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
-    from domain import decide
+    from domain import adoption, decide
+    from domain.adoption import AdoptPolicy, Preview, WhatIf
     from domain.decision import Decision
     from domain.messages import (
         CeRequest,
@@ -32,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
         SignupAnswer,
         Terminate,
     )
+    from domain.policy import Policy
     from domain.task import Answer
     from domain.trial import OPEN_TO_DECIDE, End, Stage, TrialInput, TrialResult, TrialState, Verdict
     from domain.views import NextStep, TaskView, TrialStatus
@@ -69,7 +71,7 @@ class Trial:
         await t.settle()
         if s.waiting_signups:
             waiting = tuple(s.waiting_signups)
-            workflow.continue_as_new(input.model_copy(update={"waiting": waiting, "cycle": input.cycle + 1}))
+            workflow.continue_as_new(input.model_copy(update={"policy": t.policy, "waiting": waiting, "cycle": input.cycle + 1}))
         return TrialResult(domain=input.domain, case=s.case or "", end=s.end, host=s.host)
 
     async def _course(self) -> End:
@@ -233,6 +235,21 @@ class Trial:
         await endings.opt_out(self.t)
         return "no more onboarding mail"
 
+    @workflow.update
+    async def adopt_policy(self, raw: Any = None) -> str:
+        """Go on by another policy (idea 2): what is ahead follows its figures, what was promised stays."""
+        t, message = self.t, inbox.parsed(AdoptPolicy, raw)
+        moved = self._moves(message.policy)
+        t.record(adoption.adopted(t.policy, message, moved, workflow.now()))
+        t.policy = message.policy
+        return f"goes on by policy {t.policy.hash}; moments that change: {len(moved)}"
+
+    @adopt_policy.validator
+    def _may_adopt(self, raw: Any = None) -> None:
+        message = inbox.parsed(AdoptPolicy, raw)
+        inbox.refuse(None if message.by.strip() else 'say who decides: "by" must be your e-mail address')
+        inbox.refuse(adoption.refuse(self.t.policy, message.policy, self.t.state))
+
     # --- the same as signals, from `temporal workflow signal` and the Web UI: what is refused is noted on the trial --------------------
 
     @workflow.signal(name="extend")
@@ -312,11 +329,27 @@ class Trial:
         """What is asked of whom."""
         return self.t.desk.views()
 
+    @workflow.query
+    def what_if(self, raw: Any = None) -> Preview:
+        """What another policy would change for this trial."""
+        t, policy = self.t, inbox.parsed(WhatIf, raw).policy
+        return Preview(
+            domain=t.input.domain,
+            stage=t.state.stage.value,
+            policy=t.policy.hash,
+            would_be=policy.hash,
+            moves=self._moves(policy),
+            refused=adoption.refuse(t.policy, policy, t.state) or "",
+        )
+
     # --- private -----------------------------------------------------------------------------------------------------------------------
 
     def _undecided(self) -> None:
         verdict = self.t.state.verdict
         inbox.refuse(decide.already(verdict.decision) if verdict else None)
+
+    def _moves(self, policy: Policy) -> tuple[adoption.Move, ...]:
+        return adoption.moves(self.t.policy, policy, self.t.input.origin, self.t.state, workflow.now())
 
     async def _signalled(self, name: str, raw: Any, check: Any, act: Any) -> None:
         with inbox.noting(self.t.state.notes, name, raw):

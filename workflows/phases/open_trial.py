@@ -32,13 +32,18 @@ AGREE = Choice(name="agree", label="Let the policy do it")
 
 
 async def until_its_end(t: TrialProcess) -> End:
-    """The open trial, until a verdict ends it; an extension re-arms every timer."""
+    """The open trial, until a verdict ends it; an extension re-arms every timer, and so does another policy."""
     s = t.state
     while True:
-        ahead = agenda(t.policy, t.input.origin, s)
+        policy = t.policy
+        ahead = agenda(policy, t.input.origin, s)
         first = ahead[0] if ahead else None
         summary = first.what if first else "a person's decision"
-        decided = await t.wait(lambda: s.verdict is not None, until=first.at if first else None, summary=summary)
+        decided = await t.wait(
+            lambda policy=policy: s.verdict is not None or t.policy is not policy,  # type: ignore[misc]
+            until=first.at if first else None,
+            summary=summary,
+        )
         if not decided:
             await _come_due(t, [m for m in ahead if m.at <= workflow.now()])
         if s.verdict is None:
