@@ -17,6 +17,7 @@ RUN pip install --no-deps --no-build-isolation . \
     && useradd --system --create-home --home-dir /var/lib/tenure tenure \
     && install --directory --owner tenure /var/lib/warehouse
 USER tenure
-ENV TENURE_DATA_DIR=/var/lib/tenure
+ARG COMMIT=
+ENV TENURE_DATA_DIR=/var/lib/tenure TENURE_COMMIT=$COMMIT
 EXPOSE 8080
 CMD ["python", "worker.py"]

@@ -16,14 +16,17 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from domain.account import AccountFacts
 from domain.ids import TASK_QUEUE
 from domain.messages import SignupAgain, SignupAnswer
 from domain.policy import AccountPolicy
+from starter.build import build_id
 from starter.connect import connect
+from starter.deployments import DEPLOYMENT, register
 from starter.errors import TenureError, Unavailable
 from starter.place import read_policies, read_settings
 from starter.run import run_cli
@@ -42,8 +45,14 @@ PATIENCE = 60.0
 log = logging.getLogger("tenure.worker")
 
 
-def worker(client: Client, workflows: Sequence[type], activities: Sequence[Callable[..., Any]], threads: ThreadPoolExecutor) -> Worker:
-    """The worker, not yet running."""
+def worker(
+    client: Client,
+    workflows: Sequence[type],
+    activities: Sequence[Callable[..., Any]],
+    threads: ThreadPoolExecutor,
+    build: str = "",
+) -> Worker:
+    """The worker, not yet running; with a ``build`` it polls as that version of the deployment, and open workflows move to it."""
     return Worker(
         client,
         task_queue=TASK_QUEUE,
@@ -54,6 +63,16 @@ def worker(client: Client, workflows: Sequence[type], activities: Sequence[Calla
         interceptors=[OnePayload()],
         workflow_runner=runner(),
         graceful_shutdown_timeout=GRACE,
+        deployment_config=auto_upgrade(build) if build else None,
+    )
+
+
+def auto_upgrade(build: str) -> WorkerDeploymentConfig:
+    """One version of the deployment; every workflow goes on with whichever version is current when its next task comes."""
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name=DEPLOYMENT, build_id=build),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
     )
 
 
@@ -98,9 +117,12 @@ async def serve() -> None:
     tenure = Tenure(client, ledger, settings, policy)
     ways = way_in(tenure), way_to_accounts(tenure, accounts)
     with activities(settings, ledger, *ways) as made, ThreadPoolExecutor(SLOTS, thread_name_prefix="activity") as threads:
-        async with worker(client, ALL, made, threads):
-            log.info("at work on %s for %s", TASK_QUEUE, client.service_client.config.target_host)
+        build = await asyncio.to_thread(build_id)
+        async with worker(client, ALL, made, threads, build):
+            log.info("at work on %s for %s as build %s", TASK_QUEUE, client.service_client.config.target_host, build)
+            registering = asyncio.create_task(register(client, build, settings.worker_promotes))
             await stop.wait()
+            registering.cancel()
             log.info("stopping: what runs may take %s", GRACE)
     ledger.close()
     log.info("stopped")

@@ -24,6 +24,7 @@ TEMPORAL_UI_PORT = 8233
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*:)[^/@]*@")
 
+Promotes = Literal["always", "first", "never"]
 Source = Literal["default", "argument", ".env", "environment"]
 
 
@@ -61,6 +62,8 @@ class Settings(BaseSettings):
     policy_file: Path | None = None
     web_url: str = _local("http", WEB_PORT)
     vendor_domain: str = "tenure.example"
+    #: Whether a worker that starts makes its build the current one: always, only as the first of all, or never (`tenure workers promote`).
+    worker_promotes: Promotes = "first"
 
     slack_url: str = _sandbox("/slack/api/")
     slack_token: SecretStr = SecretStr("xoxb-sandbox")

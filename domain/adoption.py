@@ -124,7 +124,7 @@ def adopted(policy: Policy, message: AdoptPolicy, moved: tuple[Move, ...], now: 
 
 
 def _in_words(move: Move) -> str:
-    times = " → ".join(f"{at:%Y-%m-%d %H:%M} UTC" for at in (move.was, move.will) if at)
+    times = " → ".join(dict.fromkeys(f"{at:%Y-%m-%d %H:%M} UTC" for at in (move.was, move.will) if at))
     return f"{move.change}: {times}"
 
 

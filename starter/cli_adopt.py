@@ -80,7 +80,7 @@ def _page(changed: list[Difference], found: list[Adoption], hash_: str, applied:
     rows = []
     for each in found[:SHOWN]:
         moves = each.preview.moves if each.preview and each.outcome in ("would adopt", "adopted") else ()
-        said = each.says if each.outcome in ("refused", "mute") else "; ".join(_moved(move) for move in moves) or "nothing that is ahead"
+        said = each.says if each.outcome in ("refused", "mute") else "\n".join(_moved(move) for move in moves) or "nothing that is ahead"
         rows.append({"trial": each.domain, "stage": each.stage, "": each.outcome, "what changes": said if each.outcome != "has it" else ""})
     page.print(columns(rows, whole=("trial", "stage", "")))
     if len(found) > SHOWN:
@@ -95,5 +95,5 @@ def _page(changed: list[Difference], found: list[Adoption], hash_: str, applied:
 
 
 def _moved(move: Move) -> str:
-    at = " → ".join(f"{each:%d %b %H:%M}" for each in (move.was, move.will) if each)
-    return f"{move.what} ({at})" if move.change == "means" else f"{move.change}: {move.what} ({at})"
+    at = " → ".join(dict.fromkeys(f"{each:%d %b %H:%M}" for each in (move.was, move.will) if each))
+    return f"{at}: {move.what}" + ("" if move.change == "means" else f" ({move.change})")

@@ -120,6 +120,7 @@ def environment(settings: Settings, data: Path, ours: Mapping[str, str]) -> dict
     return kept | {
         "TENURE_DATA_DIR": str(data),
         "TENURE_PORT_OFFSET": str(settings.port_offset),
+        "TENURE_WORKER_PROMOTES": "always",  # the stack's one worker is the one that works
         "TEMPORAL_ADDRESS": f"127.0.0.1:{settings.temporal_port}",
         "TEMPORAL_NAMESPACE": "default",
         "TEMPORAL_CONFIG_FILE": os.devnull,  # a profile in the user's own file is of another server
