@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from temporalio import workflow
+from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
     from domain.task import Answer, Task
@@ -47,6 +49,11 @@ class Asked:
         with inbox.noting(self.notes, "answer", raw):
             self._may_answer(raw)
             await self.answer(raw)
+
+    @workflow.signal(dynamic=True)
+    def _unheard_of(self, name: str, _values: Sequence[RawValue]) -> None:
+        with inbox.noting(self.notes, name, None):
+            inbox.refuse("there is no such signal")
 
     @workflow.query
     def open_tasks(self) -> list[TaskView]:
