@@ -51,7 +51,7 @@ histories: $(READY) ## Record every scenario's histories anew, for the replay te
 	$(BIN)/python -m tests.replay.distinct
 	$(BIN)/python -m tests.replay.fingerprint
 
-check: $(READY) ## Style, types, the way of imports, the policy, the compose file.
+check: $(READY) ## Style, types, the way of imports, the policy, the compose file, the packages (an SBOM, known weaknesses).
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -59,6 +59,7 @@ check: $(READY) ## Style, types, the way of imports, the policy, the compose fil
 	$(BIN)/tenure policy check domain/policy.toml
 	@command -v docker-compose >/dev/null || { echo "docker-compose is needed to check docker-compose.yml; on Debian: apt-get install docker-compose" >&2; exit 1; }
 	docker-compose config -q
+	$(BIN)/python -m tests.supply
 
 bench: $(READY) ## Measure what it costs, each figure beside its goal.
 	$(BIN)/python -m bench $(ARGS)
