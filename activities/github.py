@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from urllib.parse import urlsplit
 
 import requests
@@ -45,7 +45,6 @@ SYSTEM = "GitHub"
 READY_LABEL = "cloud-trial/instance-ready"
 TIMEOUT_SECONDS = 20
 PER_PAGE = 100
-PROBE_ITEMS = 2_000
 RUN_ITEMS = 1_000
 WRITE_SPACING = timedelta(seconds=1)  # GitHub's own advice for writes: one after another, a second apart
 SECONDARY_LIMIT_WAIT = timedelta(minutes=1)  # the least that GitHub asks for when it names no time
@@ -148,9 +147,11 @@ class GitHub:
         return _of_issue(self._repo().create_issue(title=act.title, body=body_of(act, effect), labels=list(act.labels)))
 
     def _raised(self, effect: EffectId) -> Receipt | None:
-        # Not by label: people may have changed the labels since.
-        issues = self._repo().get_issues(state="all", sort="created", direction="desc", since=since(self._ledger, effect))
-        return next((_of_issue(issue) for issue in islice(issues, PROBE_ITEMS) if mark(effect) in (issue.body or "")), None)
+        # Not by label: people may have changed the labels since. As far back as the attempt, however many were raised since.
+        earliest = since(self._ledger, effect)
+        issues = self._repo().get_issues(state="all", sort="created", direction="desc", since=earliest)
+        ours = takewhile(lambda issue: issue.created_at >= earliest, issues)
+        return next((_of_issue(issue) for issue in ours if mark(effect) in (issue.body or "")), None)
 
     def _fill(self, act: FillField) -> Receipt:
         issue = self._repo().get_issue(act.issue)
@@ -186,10 +187,10 @@ class GitHub:
         return Receipt(ref=str(effect))
 
     def _dispatched(self, act: Dispatch, effect: EffectId) -> Receipt | None:
-        created = f">={since(self._ledger, effect):%Y-%m-%dT%H:%M:%SZ}"
-        runs = self._repo().get_workflow(act.workflow).get_runs(event="workflow_dispatch", created=created)
-        titles = (run.display_title for run in islice(runs, PROBE_ITEMS))
-        return Receipt(ref=str(effect)) if any(names(title, str(effect)) for title in titles) else None
+        # Newest first and without any filter: with one, GitHub lists no more than 1,000.
+        earliest = since(self._ledger, effect)
+        runs = takewhile(lambda run: run.created_at >= earliest, self._repo().get_workflow(act.workflow).get_runs())
+        return Receipt(ref=str(effect)) if any(names(run.display_title, str(effect)) for run in runs) else None
 
     # --- The client ---------------------------------------------------------------------------------------------------------
 

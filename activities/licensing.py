@@ -9,6 +9,7 @@ The key itself goes to the vault.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from temporalio.exceptions import ApplicationError
 from activities.errors import Step, refused, run_batch
 from activities.graphql import GraphQL, GraphQLError, translated
 from activities.ledger import EffectId, Ledger
+from activities.looking import Ask, at_once, since
 from activities.settings import Settings
 from activities.vault import Vault
 from domain.acts import IssueKey, LicenseAct, LicenseBatch, Receipt, Receipts
@@ -25,6 +27,9 @@ from domain.acts_accounts import ReissueKey
 from domain.ids import digest
 
 SYSTEM = "Licensing"
+TAG = "tenure:"
+FIRST = 200
+FIRST_KEYS = 20
 #: How the server says that there is no such subscription.
 _UNKNOWN = ("not found", "invalid id")
 
@@ -85,6 +90,20 @@ class Licensing:
         """One operation of the licensing API."""
         return self._graphql.call(self._url, operation, **variables)
 
+    def whole(self, operation: str, ask: Ask = at_once, **variables: Any) -> list[dict[str, Any]]:
+        """Every licence that the operation lists. The lists have no cursor, so a longer one is asked for once more, whole."""
+        first = FIRST
+        while True:
+            found = ask(partial(self.call, operation, first=first, **variables))["dotcom"]["productLicenses"]
+            if found["totalCount"] <= len(found["nodes"]):
+                nodes: list[dict[str, Any]] = found["nodes"]
+                return nodes
+            first = int(found["totalCount"])
+
+    def begun(self, effect: EffectId) -> datetime:
+        """Since when an earlier attempt can have acted."""
+        return since(self._ledger, effect)
+
     def keep(self, act: LicenseAct, subscription: str, license_key: str, tags: list[str]) -> Receipt:
         """Put a key into the vault; the receipt says what it is.
 
@@ -102,7 +121,8 @@ class _Making:
     def __init__(self, licensing: Licensing, act: LicenseAct, effect: EffectId) -> None:
         self._licensing = licensing
         self._key = act
-        self._marker = f"tenure:{digest(str(effect))}"
+        self._effect = effect
+        self._marker = tag(effect)
         customer = () if any(tag.startswith("customer:") for tag in act.tags) else (f"customer:{act.account.lower()}",)
         self._tags = [*act.tags, *customer, self._marker]
 
@@ -140,13 +160,26 @@ class _Issuing(_Making):
         account = self._account()
         if account is None:
             return None
-        for subscription in self._licensing.call("Subscriptions", account=account)["dotcom"]["productSubscriptions"]["nodes"]:
+        earliest = self._licensing.begun(self._effect)
+        for subscription in self._subscriptions(account):
             licenses = subscription["productLicenses"]["nodes"]
-            if not licenses and not subscription["isArchived"]:
+            # One that was empty before the attempt is somebody else's.
+            if not licenses and not subscription["isArchived"] and datetime.fromisoformat(subscription["createdAt"]) >= earliest:
                 self._empty = subscription["id"]
             if (receipt := self._made(subscription["id"], licenses)) is not None:
                 return receipt
         return None
+
+    def _subscriptions(self, account: str) -> list[dict[str, Any]]:
+        """All of the account's, each with all its keys."""
+        asked = {"first": FIRST, "keys": FIRST_KEYS}
+        while True:
+            found = self._licensing.call("Subscriptions", account=account, **asked)["dotcom"]["productSubscriptions"]
+            nodes: list[dict[str, Any]] = found["nodes"]
+            keys = max((node["productLicenses"]["totalCount"] for node in nodes), default=0)
+            if found["totalCount"] <= len(nodes) and keys <= asked["keys"]:
+                return nodes
+            asked = {"first": max(asked["first"], found["totalCount"]), "keys": max(asked["keys"], keys)}
 
     def _account(self) -> str | None:
         user = self._licensing.call("FindAccount", username=self._key.account)["user"]
@@ -187,8 +220,7 @@ class _Reissuing(_Making):
         try:
             if _is_uuid(name):
                 name = self._licensing.call("FindSubscription", uuid=name)["dotcom"]["productSubscription"]["id"]
-            licenses: list[dict[str, Any]] = self._licensing.call("Licenses", subscription=name)["dotcom"]["productLicenses"]["nodes"]
-            return licenses
+            return self._licensing.whole("Licenses", subscription=name)
         except GraphQLError as error:
             if any(words in error.text.lower() for words in _UNKNOWN):
                 raise self._refused("is not known to the licence server") from None
@@ -197,6 +229,11 @@ class _Reissuing(_Making):
     def _refused(self, why: str) -> ApplicationError:
         named = f"the subscription {self._act.subscription!r} of {self._act.account} {why}"
         return refused(SYSTEM, f"{named}; correct the account's License_Subscription__c in the CRM", kind="NoSubscription")
+
+
+def tag(effect: EffectId) -> str:
+    """The tag by which an effect's key is known; no longer than a tag may be."""
+    return f"{TAG}{digest(str(effect))}"
 
 
 def _is_uuid(name: str) -> bool:

@@ -59,6 +59,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import Step, forbidden, refused, run_batch, unreachable, unsure
 from activities.ledger import EffectId, Ledger, NotDone
+from activities.looking import begun
 from activities.settings import Settings
 from activities.tokens import sign
 from domain.acts import Mail, MailBatch, Receipt, Receipts, Template
@@ -194,7 +195,11 @@ class Mailer:
 
     def _step(self, act: Mail, effect: EffectId) -> Step | Receipt:
         if act.campaign and self._ledger.receipt(effect) is None and (why := self._ledger.suppressed(effect.subject)) is not None:
-            return Receipt(data={"held": why})
+            if (row := begun(self._ledger, effect)) is None:
+                return Receipt(data={"held": why})
+            # An earlier attempt may have been delivered; it is settled as held, so that it is not open for ever.
+            data = {"held": why, "note": "an earlier attempt may have been delivered"}
+            return Step("mail.sent", row.summary, lambda: Receipt(data=data))
         return Step("mail.sent", f"{act.template.replace('_', ' ')} mail", lambda: self._send(act, effect))
 
     def _send(self, act: Mail, effect: EffectId) -> Receipt:
@@ -213,6 +218,7 @@ class Mailer:
         words = self.render(act, effect)
         message = EmailMessage(policy=SMTP)
         parent = self._ledger.receipt(EffectId(effect.subject, act.thread)) if act.thread else None
+        parent = parent if parent is not None and parent.ref else None  # one that was held has no Message-ID to refer to
         # Mail programs keep a thread together by the references and by the subject.
         message["Subject"] = words.subject if parent is None else f"Re: {parent.data['subject'].removeprefix('Re: ')}"
         message["From"] = _address(*self._sender(act))

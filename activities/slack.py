@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from http.client import HTTPException
-from itertools import count, islice
+from itertools import count
 from typing import Any
 from urllib.error import URLError
 
@@ -33,7 +34,6 @@ EVENT_TYPE = "tenure"
 TIMEOUT_SECONDS = 20
 PAGE = 200
 LIST_PAGE = 999  # listing is limited to some 20 calls a minute, so a large workspace needs large pages
-PROBE_PAGES = 20
 SECTION_LIMIT = 3_000
 HEADER_LIMIT = 150
 TOPIC_LIMIT = 250
@@ -61,6 +61,7 @@ CREDENTIAL_ERRORS = frozenset(
 )
 UNCERTAIN_ERRORS = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable", "team_added_to_org"})
 GONE_ERRORS = frozenset({"channel_not_found", "is_archived"})
+CLOSED_ERRORS = frozenset({"not_in_channel", "method_not_supported_for_channel_type"})
 CANNOT_JOIN_ERRORS = frozenset({"cant_invite", "user_disabled", "user_is_restricted", "user_is_ultra_restricted", "user_not_found"})
 
 
@@ -73,7 +74,7 @@ class Slack:
     """The Slack activities. One object serves all threads: the SDK's client opens a connection per call."""
 
     def __init__(self, client: WebClient, ledger: Ledger, alerts: str) -> None:
-        self._client = client
+        self.client = client
         self._ledger = ledger
         self._alerts = alerts
         self._users: dict[str, str] = {}
@@ -115,7 +116,7 @@ class Slack:
         topic = act.topic[:TOPIC_LIMIT]
         # Setting the same topic again would announce it in the channel again.
         if html.unescape(channel.get("topic", {}).get("value", "")) != topic:
-            self._client.conversations_setTopic(channel=channel["id"], topic=topic)
+            self.client.conversations_setTopic(channel=channel["id"], topic=topic)
         unknown = [email for email in act.invite if not self._invite(channel["id"], email)]
         data = {"name": channel["name"], "asked": act.name}
         if unknown:
@@ -128,7 +129,7 @@ class Slack:
         for number in count(1):
             candidate = name if number == 1 else f"{name}-{number}"
             try:
-                created: dict[str, Any] = self._client.conversations_create(name=candidate)["channel"]
+                created: dict[str, Any] = self.client.conversations_create(name=candidate)["channel"]
                 return created
             except SlackApiError as error:
                 if code_of(error) != "name_taken":
@@ -137,14 +138,14 @@ class Slack:
             if found is None:
                 raise refused(SYSTEM, f"#{candidate} is the name of a private channel; rename that channel or invite our app to it")
             if not found["is_archived"]:
-                self._client.conversations_join(channel=found["id"])
+                self.client.conversations_join(channel=found["id"])
                 return found
         raise AssertionError("count() has no end")
 
     def _list(self, *, archived: bool) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
         while cursor != "":
-            answer = self._client.conversations_list(cursor=cursor, exclude_archived=not archived, limit=LIST_PAGE, types="public_channel")
+            answer = self.client.conversations_list(cursor=cursor, exclude_archived=not archived, limit=LIST_PAGE, types="public_channel")
             yield from answer["channels"]
             cursor = _next(answer)
 
@@ -153,7 +154,7 @@ class Slack:
         if (user := self._user(email)) is None:
             return False
         try:
-            self._client.conversations_invite(channel=channel, users=[user])
+            self.client.conversations_invite(channel=channel, users=[user])
         except SlackApiError as error:
             if code_of(error) in ("already_in_channel", "cant_invite_self"):
                 return True
@@ -167,7 +168,7 @@ class Slack:
         if channel is None:
             return Receipt(data={"note": "there is no such channel any more"})
         try:
-            self._client.conversations_archive(channel=channel)
+            self.client.conversations_archive(channel=channel)
         except SlackApiError as error:
             if code_of(error) not in ("already_archived", "channel_not_found"):
                 raise
@@ -228,14 +229,18 @@ class Slack:
             "unfurl_media": False,
             **({"thread_ts": thread} if thread else {}),
         }
+        answer = self._inside(channel, lambda: self.client.chat_postMessage(**message))
+        return Receipt(ref=answer["ts"], data={"channel": answer["channel"]})
+
+    def _inside(self, channel: str, call: Callable[[], SlackResponse]) -> SlackResponse:
+        """Do what only a member may; people may have put our app out of the channel meanwhile."""
         try:
-            answer = self._client.chat_postMessage(**message)
+            return call()
         except SlackApiError as error:
             if code_of(error) != "not_in_channel":
                 raise
-            self._client.conversations_join(channel=channel)
-            answer = self._client.chat_postMessage(**message)
-        return Receipt(ref=answer["ts"], data={"channel": answer["channel"]})
+        self.client.conversations_join(channel=channel)
+        return call()
 
     def _thread(self, act: Post, subject: str, channel: str) -> str:
         """The ``ts`` to answer under; empty when that message went to another channel, where it cannot be answered from here."""
@@ -250,7 +255,7 @@ class Slack:
         places = [self._channel(effect.subject, act.channel), self._channel("", self._alerts)]
         for place, channel in enumerate(dict.fromkeys(filter(None, places))):
             thread = self._thread(act, effect.subject, channel) if place == 0 else ""
-            for message in islice(self._messages(channel, thread, oldest), PAGE * PROBE_PAGES):
+            for message in self._messages(channel, thread, oldest):
                 metadata = message.get("metadata", {})
                 if metadata.get("event_type") == EVENT_TYPE and metadata.get("event_payload", {}).get("key") == str(effect):
                     return Receipt(ref=message["ts"], data={"channel": channel})
@@ -266,11 +271,12 @@ class Slack:
                 "limit": PAGE,
                 "cursor": cursor,
             }
+            read = partial(self.client.conversations_replies, ts=thread) if thread else self.client.conversations_history
             try:
-                answer = self._client.conversations_replies(ts=thread, **asked) if thread else self._client.conversations_history(**asked)
+                answer = self._inside(channel, partial(read, **asked))
             except SlackApiError as error:
-                # Where the app never was it cannot have posted.
-                if code_of(error) in (*GONE_ERRORS, "not_in_channel", "thread_not_found"):
+                # Where the app cannot go it cannot have posted.
+                if code_of(error) in (*GONE_ERRORS, *CLOSED_ERRORS, "thread_not_found"):
                     return
                 raise
             yield from answer["messages"]
@@ -282,7 +288,7 @@ class Slack:
         """The Slack user of an e-mail address, or None."""
         if email not in self._users:
             try:
-                self._users[email] = self._client.users_lookupByEmail(email=email)["user"]["id"]
+                self._users[email] = self.client.users_lookupByEmail(email=email)["user"]["id"]
             except SlackApiError as error:
                 if code_of(error) != "users_not_found":
                     raise

@@ -250,6 +250,7 @@ def create_app(world: World) -> Starlette:
         ("GET", repo, api.get_repo),
         ("GET", f"{repo}/issues", api.list_issues),
         ("POST", f"{repo}/issues", api.create_issue),
+        ("GET", f"{repo}/issues/comments", api.list_repo_comments),
         ("GET", f"{repo}/issues/comments/{{id:int}}", api.get_comment),
         ("PATCH", f"{repo}/issues/comments/{{id:int}}", api.edit_comment),
         ("DELETE", f"{repo}/issues/comments/{{id:int}}", api.delete_comment),

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from sandbox.github import GitHub
 
 
+#: A list of runs that is filtered by one of these ends after so many, as documented.
+RUNS_FOUND = 1_000
+RUN_FILTERS = {"actor", "branch", "check_suite_id", "created", "event", "head_sha", "status"}
+
+
 class Api:
     """The HTTP side: one method per resource and verb. ``owner`` and ``repo`` come from the path."""
 
@@ -127,6 +132,16 @@ class Api:
         render = self._render(request)
         found = [comment for comment in issue.comments if since is None or comment.updated_at >= since]
         return page_of(request, found, lambda comment: render.comment(repo, issue, comment))
+
+    async def list_repo_comments(self, request: Request) -> Response:
+        """The comments of every issue; oldest first unless asked otherwise."""
+        repo, query = self._repo(request), request.query_params
+        since = read_moment(query["since"]) if "since" in query else None
+        found = [(i, c) for i in repo.issues.values() for c in i.comments if since is None or c.updated_at >= since]
+        moment = "updated_at" if query.get("sort") == "updated" else "created_at"
+        found.sort(key=lambda pair: (getattr(pair[1], moment), pair[1].id), reverse=query.get("direction") == "desc" and "sort" in query)
+        render = self._render(request)
+        return page_of(request, found, lambda pair: render.comment(repo, *pair))
 
     async def create_comment(self, request: Request) -> Response:
         repo, issue = self._issue(request)
@@ -324,6 +339,7 @@ class Api:
         repo, render, query = self._repo(request), self._render(request), request.query_params
         file = self._file(request, repo) if "workflow" in request.path_params else None
         created = created_filter(query.get("created", ""))
+        most = RUNS_FOUND if query.keys() & RUN_FILTERS else None
         found = [
             run
             for run in reversed(repo.runs)
@@ -336,7 +352,7 @@ class Api:
         ]
         return page_of(
             request,
-            found,
+            found[:most],
             lambda run: render.run(repo, run),
             lambda items, total: {"total_count": total, "workflow_runs": items},
         )
