@@ -10,6 +10,7 @@ import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,6 +20,7 @@ from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceExpiredSession
 from simple_salesforce.format import format_external_id, format_soql
 
+from activities.looking import Ask, at_once
 from activities.settings import Settings
 
 SYSTEM = "Salesforce"
@@ -103,16 +105,16 @@ class Crm:
 
     # --- Reading ------------------------------------------------------------------------------------------------------------
 
-    def records(self, soql: str, /, **values: Any) -> Iterator[Record]:
-        """Every record of a query, page by page. ``{name}`` in it becomes the quoted value."""
+    def records(self, soql: str, /, *, ask: Ask = at_once, **values: Any) -> Iterator[Record]:
+        """Every record of a query, page by page, each of which ``ask`` asks for. ``{name}`` in it becomes the quoted value."""
         query = format_soql(soql, **values)
-        page: dict[str, Any] = self._call(lambda client: client.query(query))
+        page: dict[str, Any] = ask(lambda: self._call(lambda client: client.query(query)))
         while True:
             yield from page["records"]
             if page["done"]:
                 return
             following = page["nextRecordsUrl"]
-            page = self._call(lambda client, url=following: client.query_more(url, identifier_is_url=True))  # type: ignore[misc]
+            page = ask(partial(self._call, partial(_following, url=following)))
 
     def first(self, soql: str, /, **values: Any) -> Record | None:
         """The first record of a query, or None."""
@@ -177,6 +179,11 @@ class Crm:
                 else:
                     self._client = Salesforce(**self._login, version=API_VERSION, session=self._session)  # type: ignore[arg-type]
             return self._client
+
+
+def _following(client: Salesforce, url: str) -> dict[str, Any]:
+    page: dict[str, Any] = client.query_more(url, identifier_is_url=True)
+    return page
 
 
 def same(shown: object, wanted: object) -> bool:

@@ -10,21 +10,25 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice, takewhile
+from functools import partial
+from itertools import count, islice, takewhile
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
 from github import Auth, BadCredentialsException, Github, GithubException, RateLimitExceededException, UnknownObjectException
+from github.GithubObject import GithubObject, NotSet
 from github.Issue import Issue
+from github.PaginatedList import PaginatedList
 from github.Repository import Repository
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import Step, forbidden, from_status, limited, refused, retry_after, run_batch, translating, unreachable, unsure
 from activities.ledger import EffectId, Ledger
-from activities.looking import since
+from activities.looking import Ask, Scope, since
 from activities.settings import Settings
 from domain.acts import (
     AskIssue,
@@ -39,6 +43,7 @@ from domain.acts import (
     Receipt,
     Receipts,
 )
+from domain.reconcile import Thing
 from domain.upkeep import AskRuns, RunStates
 
 SYSTEM = "GitHub"
@@ -46,33 +51,40 @@ READY_LABEL = "cloud-trial/instance-ready"
 TIMEOUT_SECONDS = 20
 PER_PAGE = 100
 RUN_ITEMS = 1_000
+LAG = timedelta(seconds=5)  # what was written shows in GitHub's lists within seconds, not at once
 WRITE_SPACING = timedelta(seconds=1)  # GitHub's own advice for writes: one after another, a second apart
 SECONDARY_LIMIT_WAIT = timedelta(minutes=1)  # the least that GitHub asks for when it names no time
 
+Item = TypeVar("Item", bound=GithubObject)
+
+_MARK = re.compile(r"<!-- tenure:(.+?) -->")
+_REQUEST = re.compile(r"(?<![\w./-])[\w.@-]+/\w{1,8}\.\d+/[\w.:-]*\w")
 _READY = re.compile(r"Instance ready:\s*https?://([a-z0-9.-]+)", re.IGNORECASE)
 
 
 class GitHub:
     """The GitHub activities on one repository. PyGithub's client is not thread-safe, so each thread has its own."""
 
-    def __init__(self, url: str, token: str, repo: str, ref: str, ledger: Ledger, write_spacing: timedelta = WRITE_SPACING) -> None:
+    def __init__(
+        self, url: str, token: str, repo: str, ref: str, ledger: Ledger, write_spacing: timedelta = WRITE_SPACING, lag: timedelta = LAG
+    ) -> None:
         self._url = url.rstrip("/")
         self._token = token
         self._name = repo
         self._ref = ref
         self._ledger = ledger
         self._pace = _Pace(write_spacing)
+        self._lag = lag
         self._local = threading.local()
         self._clients: list[Github] = []
 
     @classmethod
     def from_settings(cls, settings: Settings, ledger: Ledger) -> GitHub:
-        """The activities on the settings' repository. On this machine, where nobody limits the rate, writes need no spacing."""
+        """The activities on the settings' repository. On this machine, where nobody limits the rate and lists are never late, nothing waits."""
         local = urlsplit(settings.github_url).hostname in ("127.0.0.1", "::1", "localhost")
-        spacing = timedelta() if local else WRITE_SPACING
-        return cls(
-            settings.github_url, settings.github_token.get_secret_value(), settings.github_repo, settings.github_ref, ledger, spacing
-        )
+        waits = (timedelta(), timedelta()) if local else (WRITE_SPACING, LAG)
+        token = settings.github_token.get_secret_value()
+        return cls(settings.github_url, token, settings.github_repo, settings.github_ref, ledger, *waits)
 
     def close(self) -> None:
         """Close every thread's connections."""
@@ -89,12 +101,12 @@ class GitHub:
         Safe to repeat: done acts are answered from the ledger, one that may have happened is looked for by its mark first. Receipts:
         an issue's number and ``url``; a comment's id; a dispatch's request name, which :meth:`runs` takes.
         """
-        return run_batch(self._ledger, "github", batch, self._step, self._error)
+        return run_batch(self._ledger, "github", batch, self._step, self.error)
 
     @activity.defn(name="github_issue")
     def issue(self, ask: AskIssue) -> IssueState:
         """Read an issue: labels, state with its reason, and the host that the Cloud team named once its label says that it is ready."""
-        with translating(self._error):
+        with translating(self.error):
             issue = self._repo().get_issue(ask.issue)
             labels = tuple(label.name for label in issue.labels)
             host = ""
@@ -110,7 +122,7 @@ class GitHub:
     def runs(self, ask: AskRuns) -> RunStates:
         """Read which of the dispatched runs are under way or completed, and with which conclusion."""
         missing, completed, running = set(ask.requests), {}, []
-        with translating(self._error):
+        with translating(self.error):
             found = self._repo().get_workflow(ask.workflow).get_runs(event="workflow_dispatch") if missing else ()
             for run in islice(found, RUN_ITEMS):
                 if (request := next((name for name in missing if names(run.display_title, name)), None)) is not None:
@@ -126,19 +138,32 @@ class GitHub:
     def _step(self, act: GitHubAct, effect: EffectId) -> Step:
         match act:
             case RaiseIssue():
-                return Step("issue.created", act.title, lambda: self._raise(act, effect), lambda: self._raised(effect))
+                return Step("issue.created", act.title, lambda: self._raise(act, effect), self._twice(lambda: self._raised(effect)))
             case FillField():
                 # Writing the same value again changes nothing, and when it stands there already nothing is written.
                 return Step("issue.edited", f"#{act.issue}: fill in {act.field}", lambda: self._fill(act))
             case Comment():
                 summary = f"#{act.issue}: comment {act.key}"
-                return Step("comment.created", summary, lambda: self._comment(act, effect), lambda: self._commented(act.issue, effect))
+                probe = self._twice(lambda: self._commented(act.issue, effect))
+                return Step("comment.created", summary, lambda: self._comment(act, effect), probe)
             case CloseIssue():
                 # Closing is two requests; each is made only when the issue does not show it yet.
                 return Step("issue.closed", f"#{act.issue}: close as {act.reason}", lambda: self._close(act, effect))
             case Dispatch():
                 summary = f"run {act.workflow} {act.inputs.get('host', '')}".strip()
-                return Step("workflow.dispatched", summary, lambda: self._dispatch(act, effect), lambda: self._dispatched(act, effect))
+                probe = self._twice(lambda: self._dispatched(act, effect))
+                return Step("workflow.dispatched", summary, lambda: self._dispatch(act, effect), probe)
+
+    def _twice(self, look: Callable[[], Receipt | None]) -> Callable[[], Receipt | None]:
+        """Look, and look again a little later before saying that it did not happen."""
+
+        def probe() -> Receipt | None:
+            if (found := look()) is not None or not self._lag:
+                return found
+            time.sleep(self._lag.total_seconds())
+            return look()
+
+        return probe
 
     # --- Issues -------------------------------------------------------------------------------------------------------------
 
@@ -192,6 +217,26 @@ class GitHub:
         runs = takewhile(lambda run: run.created_at >= earliest, self._repo().get_workflow(act.workflow).get_runs())
         return Receipt(ref=str(effect)) if any(names(run.display_title, str(effect)) for run in runs) else None
 
+    # --- What is there ------------------------------------------------------------------------------------------------------
+
+    def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing]:
+        """Our issues, comments and runs, and those that carry our mark: three lists, read page by page."""
+        repo, earliest = self._repo(), scope.earliest
+        changed = earliest or NotSet  # what was made since has been changed since
+        issues, comments = scope.refs("issue"), scope.refs("comment")
+        for issue in pages(ask, repo.get_issues(state="all", sort="created", direction="desc", since=changed)):
+            if (left := mark_of(issue.body)) or str(issue.number) in issues:
+                number = str(issue.number)
+                yield Thing(kind="issue", ref=number, mark=left, state={"state": issue.state}, where=f"#{number}")
+        for comment in pages(ask, repo.get_issues_comments(sort="created", direction="desc", since=changed)):
+            if (left := mark_of(comment.body)) or str(comment.id) in comments:
+                where = f"comment {comment.id} of #{comment.issue_url.rpartition('/')[2]}"
+                yield Thing(kind="comment", ref=str(comment.id), mark=left, where=where)
+        # Without a filter: a filtered list of runs ends after 1,000.
+        for run in takewhile(lambda run: earliest is None or run.created_at >= earliest, pages(ask, repo.get_workflow_runs())):
+            if (request := _REQUEST.search(run.display_title)) is not None:
+                yield Thing(kind="run", ref=request[0], mark=request[0], id=str(run.id), where=f"run {run.id}")
+
     # --- The client ---------------------------------------------------------------------------------------------------------
 
     def _repo(self) -> Repository:
@@ -212,7 +257,7 @@ class GitHub:
             self._clients.append(client)
         return client.get_repo(self._name)
 
-    def _error(self, error: Exception) -> ApplicationError | None:
+    def error(self, error: Exception) -> ApplicationError | None:
         """A GitHub client's exception in Temporal's terms."""
         if isinstance(error, UnknownObjectException):
             # What a token may not see is "not found" too; only the repository itself tells the two apart.
@@ -253,6 +298,21 @@ class _Pace:
 def mark(effect: EffectId) -> str:
     """The hidden line that says which effect made an issue or a comment."""
     return f"<!-- tenure:{effect} -->"
+
+
+def mark_of(body: str | None) -> str:
+    """Whose mark a body carries; empty when it carries none."""
+    found = _MARK.findall(body or "")
+    return str(found[-1]) if found else ""
+
+
+def pages(ask: Ask, found: PaginatedList[Item]) -> Iterator[Item]:
+    """Every item of a list, a page at a time: a page that failed is asked for again, which the list's own iterator cannot."""
+    for number in count():
+        page = ask(partial(found.get_page, number))
+        yield from page
+        if len(page) < PER_PAGE:
+            return
 
 
 def body_of(act: RaiseIssue, effect: EffectId) -> str:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from temporalio import activity
@@ -17,14 +19,18 @@ from activities.errors import Step, refused, run_batch, translating
 from activities.graphql import GraphQL, GraphQLError, translated
 from activities.jsonc import JsoncError, get_text, set_text
 from activities.ledger import EffectId, Ledger, NotDone
+from activities.looking import Ask, Scope
+from activities.registry import Registry
 from activities.settings import Settings
 from activities.vault import Vault, VaultError
 from domain.acts import AskUsage, CreateAdmin, InstanceAct, InstanceBatch, Receipt, Receipts, ResetLink, SetKey
 from domain.ids import digest
 from domain.messages import Usage
+from domain.reconcile import Thing, Unseen
 
 SYSTEM = "Instance"
 LICENSE = "licenseKey"
+HOSTS_AT_ONCE = 8
 FIRST_USERS = 1000
 """Users asked for at once; an instance that has more is asked again for all."""
 
@@ -55,13 +61,57 @@ class Instance:
         Safe to repeat: a user is looked up before it is made, and a key is set only where it is not set. A reset link cannot be read
         again, so a repetition whose link was lost makes a new one, which is the only one that works then.
         """
-        return run_batch(self._ledger, "instance", batch, self._step, _translate)
+        return run_batch(self._ledger, "instance", batch, self._step, error_of)
 
     @activity.defn(name="instance_usage")
     def instance_usage(self, ask: AskUsage) -> Usage:
         """What the instance says about its use now. Users with an address of ours are operators and are not counted."""
-        with translating(_translate):
+        with translating(error_of):
             return self._usage(ask)
+
+    # --- What is there ------------------------------------------------------------------------------------------------------
+
+    def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing | Unseen]:
+        """The users and the licence key of the hosts on record. Each is a server of its own, so some are asked at once.
+
+        A host that the registry has no more was torn down, or given another name, and is not asked.
+        """
+        users, keys = scope.refs("user"), scope.refs("licence key")
+        hosts = sorted(keys | {ref.partition("/")[0] for ref in users})
+        standing = {instance.host for instance in Registry(self._ledger).instances()}
+        vaults = {host: [claim.state["key"] for claim in scope.claims if claim.ref == host] for host in keys}
+        with ThreadPoolExecutor(max_workers=HOSTS_AT_ONCE, thread_name_prefix="instances") as threads:
+            for found in threads.map(lambda host: self._shown(ask, host, vaults.get(host, []), host in standing), hosts):
+                yield from found
+
+    def _shown(self, ask: Ask, host: str, vaults: list[str], standing: bool) -> list[Thing | Unseen]:
+        def unseen(why: str, failed: bool = False) -> list[Thing | Unseen]:
+            return [Unseen(kind="user", under=f"{host}/", why=why, failed=failed), Unseen(kind="licence key", under=host, why=why)]
+
+        if not standing:
+            return unseen("the instance stands no more, by the registry")
+        try:
+            found: list[Thing | Unseen] = [
+                Thing(kind="user", ref=f"{host}/{user['id']}", where=f"{user['username']} on {host}") for user in self._users(ask, host)
+            ]
+            if vaults:
+                key = ask(lambda: self._configuration(host))[2]
+                # Told by the vault's reference, never by the key.
+                known = next((ref for ref in reversed(vaults) if key is not None and key == self._vault.get(ref)), "another one")
+                found.append(Thing(kind="licence key", ref=host, state={"key": known}, where=f"the key on {host}"))
+        except (ApplicationError, VaultError) as error:
+            return unseen(f"{host}: {error}", failed=True)
+        return found
+
+    def _users(self, ask: Ask, host: str) -> list[dict[str, Any]]:
+        """Everybody there; the list has no cursor, so a longer one is asked for once more, whole."""
+        first = FIRST_USERS
+        while True:
+            answer = ask(partial(self._call, host, "Users", first=first))["users"]
+            nodes: list[dict[str, Any]] = answer["nodes"]
+            if answer["totalCount"] <= len(nodes):
+                return nodes
+            first = int(answer["totalCount"])
 
     # --- Acts ---------------------------------------------------------------------------------------------------------------
 
@@ -112,7 +162,7 @@ class Instance:
         expires = datetime.now(UTC) + timedelta(hours=act.ttl_hours)
         ref = self._vault.put("reset_link", url, expires, f"reset link of {user.username} on {act.host}")
         token = self._vault.share(ref, act.email, act.share_ttl_hours)
-        return Receipt(ref=user.id, data={"link": token, "username": user.username})
+        return Receipt(ref=user.id, data={"link": token, "username": user.username, "host": act.host})
 
     def _find(self, host: str, email: str) -> _User | None:
         """The user with that address. One whose address is not verified is found only by name, so that is asked too."""
@@ -217,7 +267,7 @@ def _moment(text: str) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _translate(error: Exception) -> ApplicationError | None:
+def error_of(error: Exception) -> ApplicationError | None:
     if isinstance(error, VaultError):
         return refused("Vault", str(error))
     if isinstance(error, JsoncError):

@@ -8,6 +8,7 @@ The key itself goes to the vault.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -19,12 +20,13 @@ from temporalio.exceptions import ApplicationError
 from activities.errors import Step, refused, run_batch
 from activities.graphql import GraphQL, GraphQLError, translated
 from activities.ledger import EffectId, Ledger
-from activities.looking import Ask, at_once, since
+from activities.looking import Ask, Scope, at_once, since
 from activities.settings import Settings
 from activities.vault import Vault
 from domain.acts import IssueKey, LicenseAct, LicenseBatch, Receipt, Receipts
 from domain.acts_accounts import ReissueKey
 from domain.ids import digest
+from domain.reconcile import Thing
 
 SYSTEM = "Licensing"
 TAG = "tenure:"
@@ -59,6 +61,15 @@ class Licensing:
     def new_cohort(self, batch: LicenseBatch) -> Receipts:
         """Rotate the generic trial key (A24): the same as :meth:`licensing`, under the name that the history should show."""
         return self._issue(batch)
+
+    def remote(self, ask: Ask, _scope: Scope) -> Iterator[Thing]:
+        """Every key that carries a tag of ours, of whatever subscription: one list, without the keys themselves."""
+        for found in self.whole("AllLicenses", ask):
+            for left in (left for left in (found["info"] or {"tags": ()})["tags"] if left.startswith(TAG)):
+                subscription = found["subscription"]["id"]
+                state = {"revoked": "yes" if found["revokedAt"] else "no"}
+                where = f"key of subscription {subscription}"
+                yield Thing(kind="licence", ref=f"{subscription}/{left}", mark=left, id=found["id"], state=state, where=where)
 
     def _issue(self, batch: LicenseBatch) -> Receipts:
         receipts = run_batch(self._ledger, "licensing", batch, self._step, lambda error: translated(SYSTEM, error))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -11,6 +13,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import translating
 from activities.ledger import EffectId, EffectRow, Ledger
+from domain.reconcile import Claim
 
 CLOCK_MARGIN = timedelta(minutes=5)
 """Outside systems stamp what we make with their own clock, which may be behind ours."""
@@ -32,6 +35,27 @@ def at_once(call: Callable[[], Answer], /) -> Answer:
     return call()
 
 
+@dataclass(frozen=True)
+class Scope:
+    """What a remote side is asked to show: the things of these claims, and, of the ``whole`` system, everything that carries our mark.
+
+    ``since``: the first of the claims' effects was begun then; None when there is none.
+    """
+
+    claims: tuple[Claim, ...] = ()
+    since: datetime | None = None
+    whole: bool = True
+
+    def refs(self, kind: str) -> set[str]:
+        """The things of that kind that are on record."""
+        return {claim.ref for claim in self.claims if claim.kind == kind}
+
+    @property
+    def earliest(self) -> datetime | None:
+        """The first moment, by the remote side's clock, at which one of the things can have been made."""
+        return self.since - CLOCK_MARGIN if self.since is not None else None
+
+
 class Patience:
     """Makes the requests of a reader that nobody tries again: it waits as long as the remote side says, and counts what it asks.
 
@@ -43,17 +67,19 @@ class Patience:
         self,
         translate: Callable[[Exception], ApplicationError | None],
         longest: timedelta = PATIENCE,
-        sleep: Callable[[float], Any] = time.sleep,
+        sleep: Callable[[float], Any] | None = None,
     ) -> None:
         self.requests = 0
         self._translate = translate
         self._longest = longest
-        self._sleep = sleep
+        self._sleep = sleep or time.sleep
+        self._count = threading.Lock()
 
     def __call__(self, call: Callable[[], Answer], /) -> Answer:
         waited, lost = timedelta(), 0
         while True:
-            self.requests += 1
+            with self._count:
+                self.requests += 1
             try:
                 with translating(self._translate):
                     return call()

@@ -60,7 +60,7 @@ class Salesforce:
     """The Salesforce activities on one org."""
 
     def __init__(self, crm: Crm, ledger: Ledger, campaign: str) -> None:
-        self._crm = crm
+        self.crm = self._crm = crm
         self._customers = CustomerRecords(crm)
         self._ledger = ledger
         self._campaign_name = campaign

@@ -30,10 +30,12 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import Step, forbidden, from_requests, from_status, limited, refused, retry_after, run_batch, unreachable, unsure
 from activities.ledger import BUSY_RETRY, EffectId, Ledger, NotDone
+from activities.looking import Ask, Scope
 from activities.settings import Settings
 from activities.turns import turn
 from domain.acts import Receipt, Receipts, SheetsBatch
 from domain.acts_accounts import KeepRow
+from domain.reconcile import Thing
 
 SYSTEM = "Sheets"
 KEY = "Key"
@@ -79,7 +81,15 @@ class Sheets:
         Safe to repeat: done acts are answered from the ledger, and a row that shows its cells already is not written again. Receipts: the
         row's key, and ``row``, its place at that moment.
         """
-        return run_batch(self._ledger, "sheets", batch, self._step, self._error)
+        return run_batch(self._ledger, "sheets", batch, self._step, self.error)
+
+    def remote(self, ask: Ask, _scope: Scope) -> Iterator[Thing]:
+        """Every row that has a key, in one reading of the tracker."""
+        header, *rows = ask(self._read) or [[]]
+        column = self._columns(header)[KEY]
+        for number, row in enumerate(rows, start=2):
+            if key := _cell(row, column).strip():
+                yield Thing(kind="row", ref=key, mark=key, id=str(number), where=f"row {number}")
 
     def _step(self, act: KeepRow, _effect: EffectId) -> Step:
         # It looks for the row itself, so there is nothing more to ask beforehand.
@@ -110,10 +120,10 @@ class Sheets:
         finally:
             self._queue.release()
 
-    def _columns(self, header: list[str], act: KeepRow) -> dict[str, int]:
+    def _columns(self, header: list[str], act: KeepRow | None = None) -> dict[str, int]:
         """The places of the columns by their names, from 0."""
         columns = {name.strip(): place for place, name in reversed(list(enumerate(header)))}
-        if missing := [name for name in (KEY, *act.cells) if name not in columns]:
+        if missing := [name for name in (KEY, *(act.cells if act is not None else ())) if name not in columns]:
             named = ", ".join(repr(name) for name in missing)
             where = f"the first row of worksheet {self._settings.sheets_worksheet!r} in {self._settings.sheets_tracker}"
             raise refused(SYSTEM, f"{where} names no column {named}; add it there", kind="NoColumn")
@@ -161,7 +171,7 @@ class Sheets:
         session.headers["Authorization"] = f"Bearer {self._settings.sheets_token.get_secret_value()}"
         return session
 
-    def _error(self, error: Exception) -> ApplicationError | None:
+    def error(self, error: Exception) -> ApplicationError | None:
         """A Sheets client's exception in Temporal's terms."""
         tracker, worksheet = self._settings.sheets_tracker, self._settings.sheets_worksheet
         match error:

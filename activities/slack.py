@@ -147,7 +147,7 @@ class Slack:
         while cursor != "":
             answer = self.client.conversations_list(cursor=cursor, exclude_archived=not archived, limit=LIST_PAGE, types="public_channel")
             yield from answer["channels"]
-            cursor = _next(answer)
+            cursor = next_cursor(answer)
 
     def _invite(self, channel: str, email: str) -> bool:
         """Whether that person is in the channel now; False when Slack knows no such person or does not let them in."""
@@ -280,7 +280,7 @@ class Slack:
                     return
                 raise
             yield from answer["messages"]
-            cursor = _next(answer)
+            cursor = next_cursor(answer)
 
     # --- People -------------------------------------------------------------------------------------------------------------
 
@@ -335,7 +335,7 @@ def _pieces(text: str) -> Iterator[str]:
         yield text
 
 
-def _next(answer: SlackResponse) -> str:
+def next_cursor(answer: SlackResponse) -> str:
     """The cursor of the next page; empty after the last."""
     metadata: dict[str, Any] = answer.get("response_metadata") or {}
     return str(metadata.get("next_cursor") or "")

@@ -9,8 +9,10 @@ templates and the two project traits (``MARK``, ``ENDED``).
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import select
 from temporalio import activity
@@ -19,15 +21,17 @@ from temporalio.exceptions import ApplicationError
 from activities.account_tables import customers
 from activities.errors import Step, refused, run_batch, translating
 from activities.ledger import EffectId, Ledger
-from activities.looking import since
+from activities.looking import Ask, Scope, since
 from activities.settings import Settings
 from activities.vitally_client import SYSTEM, Json, VitallyApi, translated
 from domain.acts import Receipt, Receipts, VitallyBatch
 from domain.acts_accounts import CloseProject, KeepDoc, OpenProject, SetTraits, VitallyAct
 from domain.health_writes import ScoresWritten, ScoreWrite, ScoreWrites
+from domain.reconcile import Thing
 
 MARK = "vitally.custom.tenureKey"
 ENDED = "vitally.custom.tenureEnded"
+_OURS = re.compile(r".+/\w{1,8}\.\d+/doc\..+")
 
 
 class Vitally:
@@ -83,6 +87,34 @@ class Vitally:
         """
         with translating(translated):
             yield from self._api.pages("accounts", paced=True, status="activeOrChurned")
+
+    def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing]:
+        """The accounts, documents and projects; of the whole workspace page by page, as its rate allows, else each by its id.
+
+        What was deleted is not listed. A note of another integration carries another name than ours and is left out.
+        """
+        for account in self._listed(ask, scope, "accounts", "account"):
+            yield Thing(kind="account", ref=str(account["id"]), where=f"account {account['externalId']}")
+        documents = scope.refs("document")
+        for note in self._listed(ask, scope, "notes", "document"):
+            name = str(note.get("externalId") or "")
+            if _OURS.fullmatch(name) or str(note["id"]) in documents:
+                yield Thing(kind="document", ref=str(note["id"]), mark=name, where=f"note {note.get('subject') or name}")
+        projects = scope.refs("project")
+        for project in self._listed(ask, scope, "projects", "project"):
+            if (left := str((project.get("traits") or {}).get(MARK) or "")) or str(project["id"]) in projects:
+                state = {"completed": "yes" if project.get("projectStatusId") == self._completed else "no"}
+                yield Thing(kind="project", ref=str(project["id"]), mark=left, state=state, where=f"project {project['name']}")
+
+    def _listed(self, ask: Ask, scope: Scope, path: str, kind: str) -> Iterator[Json]:
+        if scope.whole:
+            query = {"status": "activeOrChurned"} if path == "accounts" else {}
+            yield from self._api.pages(path, paced=True, ask=ask, **query)
+            return
+        for ref in sorted(scope.refs(kind)):
+            found = ask(partial(self._api.find, path, ref))
+            if found is not None and not found.get("archivedAt"):
+                yield found
 
     def _write_score(self, writes: ScoreWrites, score: ScoreWrite) -> None:
         def write() -> Receipt:

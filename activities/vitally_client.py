@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import from_httpx, from_status, limited, refused, retry_after, unsure
+from activities.looking import Ask, at_once
 
 SYSTEM = "Vitally"
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
@@ -59,7 +61,7 @@ class VitallyApi:
         answer = self._send("PUT", path, body)
         return None if answer.status_code == 404 else _content(answer)
 
-    def pages(self, *path: str, paced: bool = False, **query: str) -> Iterator[Json]:
+    def pages(self, *path: str, paced: bool = False, ask: Ask = at_once, **query: str) -> Iterator[Json]:
         """Every object of a list, newest first.
 
         In the order of creation: in the other one, what changes while it is read moves to the top and is missed.
@@ -69,9 +71,12 @@ class VitallyApi:
             if paced:
                 self.pace()
             asked = {"limit": str(PAGE), "sortBy": "createdAt", **query, **({"from": following} if following else {})}
-            page = _content(self._send("GET", path, query=asked))
+            page = ask(partial(self._page, path, asked))
             yield from page["results"]
             following = page.get("next") or None
+
+    def _page(self, path: tuple[str, ...], query: Mapping[str, str]) -> Json:
+        return _content(self._send("GET", path, query=query))
 
     def pace(self) -> None:
         """Wait while too little of the allowance is left; an activity goes on heartbeating, and ends when its worker stops."""

@@ -16,6 +16,8 @@ from sandbox.core import Numbers, World
 TEAM_ID = "T0SANDBOX01"
 BOT_ID = "B0SANDBOX01"
 BOT_USER = "U0SANDBOXBOT"
+#: Whoever set the workspace up, with the channels that are there from the beginning.
+FOUNDER = "U0SANDBOXFOUNDER"
 APP_ID = "A0SANDBOX01"
 DEFAULT_CHANNELS = ("cloud-trial-alerts", "growth", "cloud", "renewals", "red-accounts")
 
@@ -266,7 +268,7 @@ class Workspace:
         check_name(name)
         if self.channel_by_name(name):
             raise SlackError("name_taken")
-        channel = self._add_channel(name, is_private=is_private)
+        channel = self._add_channel(name, is_private=is_private, creator=BOT_USER)
         self._note(channel, "channel_join", f"<@{BOT_USER}> has joined the channel")
         self._log("channel.created", f"#{name} created", channel)
         return channel
@@ -442,8 +444,8 @@ class Workspace:
 
     # --- within ------------------------------------------------------------------------------------------------------
 
-    def _add_channel(self, name: str, *, is_private: bool = False) -> Channel:
-        channel = Channel(self._new_id("C"), name, BOT_USER, int(time.time()), is_private, members=[BOT_USER])
+    def _add_channel(self, name: str, *, is_private: bool = False, creator: str = FOUNDER) -> Channel:
+        channel = Channel(self._new_id("C"), name, creator, int(time.time()), is_private, members=[BOT_USER])
         self.channels[channel.id] = channel
         return channel
 

@@ -1,0 +1,169 @@
+"""The reconciliation of the ledger with the outside systems: it reads both, through the real clients, and writes nothing.
+
+What is compared stands in :mod:`domain.reconcile`; what an effect leaves behind, and what cannot be told, in the register
+(:mod:`activities.effects_register`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import NamedTuple
+
+from sqlalchemy import select
+from temporalio.exceptions import ApplicationError
+
+from activities import instance, salesforce, salesforce_remote, slack, slack_remote, vitally_client
+from activities.effect_kind import named
+from activities.effects_register import BY_NAME, REGISTER
+from activities.errors import translating
+from activities.github import GitHub
+from activities.graphql import translated
+from activities.instance import Instance
+from activities.ledger import HOLD, EffectRow, Ledger
+from activities.licensing import SYSTEM as LICENSING
+from activities.licensing import Licensing
+from activities.looking import Ask, Patience, Scope
+from activities.salesforce import Salesforce
+from activities.settings import Settings
+from activities.sheets import Sheets
+from activities.slack import Slack
+from activities.tables import effects
+from activities.vault import Vault
+from activities.vitally import Vitally
+from domain.base import Value
+from domain.reconcile import Begun, Claim, OnRecord, Reconciled, Thing, Unseen, reconcile
+
+SYSTEMS: tuple[str, ...] = tuple(dict.fromkeys(kind.system for kind in REGISTER))
+Translate = Callable[[Exception], ApplicationError | None]
+
+
+class Verified(Value):
+    """One system's outcome, and what it took: requests and seconds."""
+
+    outcome: Reconciled
+    requests: int = 0
+    seconds: float = 0.0
+
+
+class _Remote(NamedTuple):
+    """How a system is asked what is there."""
+
+    show: Callable[[Ask, Scope], Iterable[Thing | Unseen]]
+    translate: Translate
+
+
+@contextmanager
+def remotes(settings: Settings, ledger: Ledger) -> Iterator[Mapping[str, _Remote]]:
+    """The systems that can be asked, each by its own client."""
+    vault = Vault(ledger, settings.key())
+    with ExitStack() as stack:
+        github = stack.enter_context(closing(GitHub.from_settings(settings, ledger)))
+        crm = stack.enter_context(closing(Salesforce.from_settings(settings, ledger)))
+        instances = stack.enter_context(closing(Instance(settings, ledger, vault)))
+        licensing = stack.enter_context(closing(Licensing(settings, ledger, vault)))
+        vitally = stack.enter_context(closing(Vitally(settings, ledger)))
+        sheets = stack.enter_context(closing(Sheets(settings, ledger)))
+        yield {
+            "slack": _Remote(partial(slack_remote.remote, Slack.from_settings(settings, ledger).client), slack.error_of),
+            "github": _Remote(github.remote, github.error),
+            "salesforce": _Remote(partial(salesforce_remote.remote, crm.crm), salesforce.error_of),
+            "instance": _Remote(instances.remote, instance.error_of),
+            "licensing": _Remote(licensing.remote, partial(translated, LICENSING)),
+            "vitally": _Remote(vitally.remote, vitally_client.translated),
+            "sheets": _Remote(sheets.remote, sheets.error),
+        }
+
+
+def verify(settings: Settings, ledger: Ledger, systems: Sequence[str] = SYSTEMS, workflows: Sequence[str] = ()) -> list[Verified]:
+    """Reconcile these systems side by side; of these workflows only, if any are named. What failed is part of a system's outcome."""
+    with remotes(settings, ledger) as asked, ThreadPoolExecutor(max_workers=len(SYSTEMS), thread_name_prefix="verify") as threads:
+        return list(threads.map(lambda system: _verified(ledger, system, asked.get(system), workflows), systems))
+
+
+def _verified(ledger: Ledger, system: str, remote: _Remote | None, workflows: Sequence[str]) -> Verified:
+    began = time.monotonic()
+    before = _rows(ledger, system)
+    scope = _scope(before, workflows)
+    seen: list[Thing | Unseen] = []
+    requests, failed = 0, ""
+    if remote is not None and (scope.whole or scope.claims):
+        ask = Patience(remote.translate)
+        try:
+            with translating(remote.translate):
+                seen = list(remote.show(ask, scope))
+        except ApplicationError as error:
+            failed = error.message
+        requests = ask.requests
+    now = datetime.now(UTC)
+    if failed:
+        # What hangs is known all the same; what is there is not.
+        blind = OnRecord(untold={failed: len(scope.claims)} if scope.claims else {})
+        after = _on_record(_rows(ledger, system)).model_copy(update={"claims": ()})
+        outcome = reconcile(system, blind, after, (), at=now, hold=HOLD, workflows=workflows)
+        outcome = outcome.model_copy(update={"failed": (failed,)})
+    else:
+        first = _on_record(before)
+        if workflows:
+            mine = [row for row in before if _is_of(row, workflows)]
+            first = first.model_copy(update={"untold": _on_record(mine).untold})
+        outcome = reconcile(system, first, _on_record(_rows(ledger, system)), seen, at=now, hold=HOLD, workflows=workflows)
+    return Verified(outcome=outcome, requests=requests, seconds=round(time.monotonic() - began, 3))
+
+
+class _Row(NamedTuple):
+    row: EffectRow
+    held_until: datetime | None
+
+
+def _rows(ledger: Ledger, system: str) -> list[_Row]:
+    """Everything on record of a system, oldest first."""
+    with ledger.reading() as db:
+        found = db.execute(select(effects).where(effects.c.system == system).order_by(effects.c.number)).all()
+    return [_Row(EffectRow.model_validate({name: row._mapping[name] for name in EffectRow.model_fields}), row.held_until) for row in found]
+
+
+def _is_of(row: _Row, workflows: Sequence[str]) -> bool:
+    return any(row.row.subject.startswith(f"{workflow}/") for workflow in workflows)
+
+
+def _scope(rows: Sequence[_Row], workflows: Sequence[str]) -> Scope:
+    chosen = [row for row in rows if not workflows or _is_of(row, workflows)]
+    since = min((row.row.begun_at for row in chosen), default=None)
+    return Scope(claims=_on_record(chosen).claims, since=since, whole=not workflows)
+
+
+def _on_record(rows: Iterable[_Row]) -> OnRecord:
+    """What the rows say, by the register. An act that it does not know was written by another version of ours."""
+    claims: list[Claim] = []
+    begun: list[Begun] = []
+    untold: Counter[str] = Counter()
+    for row, held_until in rows:
+        kind = BY_NAME.get((row.system, row.act))
+        if row.done_at is None:
+            begun.append(
+                Begun(
+                    number=row.number,
+                    effect=str(named(row)),
+                    act=row.act,
+                    begun_at=row.begun_at,
+                    attempts=row.attempts,
+                    held_until=held_until,
+                    kinds=kind.kinds if kind is not None else (),
+                    marks=kind.marks(named(row)) if kind is not None else (),
+                )
+            )
+        elif kind is None:
+            untold[f"{row.act} is not in the register of this version"] += 1
+        elif kind.untold:
+            untold[kind.untold] += 1
+        elif found := kind.claims(row):
+            claims += found
+        else:
+            untold["on record without an id, since there was nothing to act on"] += 1
+    return OnRecord(claims=tuple(claims), begun=tuple(begun), untold=dict(untold))
