@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from activities.ledger import EffectId, EffectRow
@@ -30,8 +30,7 @@ class EffectKind:
 
     ``act`` is the ledger's word, ``asked_by`` the act that asks for it (None: an activity of its own does it). ``probe`` says how the
     remote side is asked whether it happened and ``code`` is the function that asks; ``means`` makes a repetition no second effect;
-    ``window`` is what can go wrong all the same. ``told``: what a verification compares, or why it cannot. ``secrets`` are the names in
-    a receipt's data that nobody is shown. ``marks`` (kind, mark) are left on what it makes, as far as they are known beforehand.
+    ``window`` is what can go wrong all the same. ``told``: what a verification compares, or why it cannot. ``marks`` (kind, mark) are left on what it makes, as far as they are known beforehand.
     """
 
     system: str
@@ -45,7 +44,6 @@ class EffectKind:
     claims: Claims = nothing
     marks: Marks = no_mark
     kinds: tuple[str, ...] = ()
-    secrets: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def untold(self) -> str:

@@ -31,16 +31,12 @@ from domain.acts import (
     Page,
     Post,
     RaiseIssue,
-    Receipt,
     ResetLink,
     ResolvePage,
     SetKey,
 )
 from domain.acts_accounts import ReissueKey
 from domain.reconcile import Claim
-
-#: What a receipt holds and nobody is shown: the token of a share link opens the secret behind it.
-LINK = frozenset({"link"})
 
 
 def _message(row: EffectRow) -> tuple[Claim, ...]:
@@ -185,7 +181,6 @@ REGISTER: tuple[EffectKind, ...] = (
         window="None: a second user cannot be made. A link that was lost works no more.",
         told="The user is there, while the instance is a customer's.",
         claims=_user,
-        secrets=LINK,
     ),
     EffectKind(
         system="instance",
@@ -197,7 +192,6 @@ REGISTER: tuple[EffectKind, ...] = (
         window="None: nobody was sent the link that was lost.",
         told="The user is there; the link itself cannot be read.",
         claims=_user,
-        secrets=LINK,
     ),
     EffectKind(
         system="instance",
@@ -272,12 +266,3 @@ REGISTER: tuple[EffectKind, ...] = (
 )
 
 BY_NAME: Mapping[tuple[str, str], EffectKind] = {(kind.system, kind.act): kind for kind in REGISTER}
-
-
-def public(row: EffectRow) -> EffectRow:
-    """The row as people may see it: without the secrets of its receipt."""
-    kind = BY_NAME.get((row.system, row.act))
-    if row.receipt is None or kind is None or not kind.secrets & row.receipt.data.keys():
-        return row
-    shown = {name: "(not shown)" if name in kind.secrets else value for name, value in row.receipt.data.items()}
-    return row.model_copy(update={"receipt": Receipt(ref=row.receipt.ref, data=shown)})

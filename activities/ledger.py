@@ -62,7 +62,10 @@ class EffectId(NamedTuple):
 
 
 class EffectRow(Value):
-    """One effect on record. ``done_at`` is empty while it is only begun. ``as_of`` is the workflow's time, the others are real ones."""
+    """One effect on record. ``done_at`` is empty while it is only begun. ``as_of`` is the workflow's time, the others are real ones.
+
+    ``holder`` (``host:pid:life``) is at it until ``held_until``, at the latest.
+    """
 
     number: int
     subject: str
@@ -75,6 +78,8 @@ class EffectRow(Value):
     done_at: datetime | None
     attempts: int
     receipt: Receipt | None
+    holder: str | None = None
+    held_until: datetime | None = None
 
 
 class Cohort(Value):
@@ -263,7 +268,7 @@ class Ledger:
         if subject_prefix:
             query = query.where(effects.c.subject.startswith(subject_prefix, autoescape=True))
         with self.reading() as db:
-            return [_effect_row(row) for row in db.execute(query)]
+            return [effect_row(row) for row in db.execute(query)]
 
     def suppressed(self, subject: str) -> str | None:
         """Why the subject's campaign mail is held back; None when it is not."""
@@ -344,7 +349,8 @@ def _busy(effect: EffectId, remaining: timedelta) -> EffectBusy:
     return EffectBusy(message, type="EffectBusy", next_retry_delay=min(remaining, BUSY_RETRY))
 
 
-def _effect_row(row: Row[Any]) -> EffectRow:
+def effect_row(row: Row[Any]) -> EffectRow:
+    """A row of the table."""
     return EffectRow.model_validate({name: row._mapping[name] for name in EffectRow.model_fields})
 
 

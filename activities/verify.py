@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import select
 from temporalio.exceptions import ApplicationError
 
 from activities import instance, salesforce, salesforce_remote, slack, slack_remote, vitally_client
 from activities.effect_kind import named
+from activities.effect_log import find
 from activities.effects_register import BY_NAME, REGISTER
 from activities.errors import translating
 from activities.github import GitHub
@@ -33,7 +33,6 @@ from activities.salesforce import Salesforce
 from activities.settings import Settings
 from activities.sheets import Sheets
 from activities.slack import Slack
-from activities.tables import effects
 from activities.vault import Vault
 from activities.vitally import Vitally
 from domain.base import Value
@@ -88,7 +87,7 @@ def verify(settings: Settings, ledger: Ledger, systems: Sequence[str] = SYSTEMS,
 
 def _verified(ledger: Ledger, system: str, remote: _Remote | None, workflows: Sequence[str]) -> Verified:
     began = time.monotonic()
-    before = _rows(ledger, system)
+    before = find(ledger, system=system)
     scope = _scope(before, workflows)
     seen: list[Thing | Unseen] = []
     requests, failed = 0, ""
@@ -104,7 +103,7 @@ def _verified(ledger: Ledger, system: str, remote: _Remote | None, workflows: Se
     if failed:
         # What hangs is known all the same; what is there is not.
         blind = OnRecord(untold={failed: len(scope.claims)} if scope.claims else {})
-        after = _on_record(_rows(ledger, system)).model_copy(update={"claims": ()})
+        after = _on_record(find(ledger, system=system)).model_copy(update={"claims": ()})
         outcome = reconcile(system, blind, after, (), at=now, hold=HOLD, workflows=workflows)
         outcome = outcome.model_copy(update={"failed": (failed,)})
     else:
@@ -112,38 +111,26 @@ def _verified(ledger: Ledger, system: str, remote: _Remote | None, workflows: Se
         if workflows:
             mine = [row for row in before if _is_of(row, workflows)]
             first = first.model_copy(update={"untold": _on_record(mine).untold})
-        outcome = reconcile(system, first, _on_record(_rows(ledger, system)), seen, at=now, hold=HOLD, workflows=workflows)
+        outcome = reconcile(system, first, _on_record(find(ledger, system=system)), seen, at=now, hold=HOLD, workflows=workflows)
     return Verified(outcome=outcome, requests=requests, seconds=round(time.monotonic() - began, 3))
 
 
-class _Row(NamedTuple):
-    row: EffectRow
-    held_until: datetime | None
+def _is_of(row: EffectRow, workflows: Sequence[str]) -> bool:
+    return any(row.subject.startswith(f"{workflow}/") for workflow in workflows)
 
 
-def _rows(ledger: Ledger, system: str) -> list[_Row]:
-    """Everything on record of a system, oldest first."""
-    with ledger.reading() as db:
-        found = db.execute(select(effects).where(effects.c.system == system).order_by(effects.c.number)).all()
-    return [_Row(EffectRow.model_validate({name: row._mapping[name] for name in EffectRow.model_fields}), row.held_until) for row in found]
-
-
-def _is_of(row: _Row, workflows: Sequence[str]) -> bool:
-    return any(row.row.subject.startswith(f"{workflow}/") for workflow in workflows)
-
-
-def _scope(rows: Sequence[_Row], workflows: Sequence[str]) -> Scope:
+def _scope(rows: Sequence[EffectRow], workflows: Sequence[str]) -> Scope:
     chosen = [row for row in rows if not workflows or _is_of(row, workflows)]
-    since = min((row.row.begun_at for row in chosen), default=None)
+    since = min((row.begun_at for row in chosen), default=None)
     return Scope(claims=_on_record(chosen).claims, since=since, whole=not workflows)
 
 
-def _on_record(rows: Iterable[_Row]) -> OnRecord:
+def _on_record(rows: Iterable[EffectRow]) -> OnRecord:
     """What the rows say, by the register. An act that it does not know was written by another version of ours."""
     claims: list[Claim] = []
     begun: list[Begun] = []
     untold: Counter[str] = Counter()
-    for row, held_until in rows:
+    for row in rows:
         kind = BY_NAME.get((row.system, row.act))
         if row.done_at is None:
             begun.append(
@@ -153,7 +140,7 @@ def _on_record(rows: Iterable[_Row]) -> OnRecord:
                     act=row.act,
                     begun_at=row.begun_at,
                     attempts=row.attempts,
-                    held_until=held_until,
+                    held_until=row.held_until,
                     kinds=kind.kinds if kind is not None else (),
                     marks=kind.marks(named(row)) if kind is not None else (),
                 )

@@ -58,6 +58,13 @@ def red(domain: str) -> str:
     return f"red-{domain}"
 
 
+def of_company(domain: str) -> tuple[str, ...]:
+    """How the subjects of everything that runs for a company begin, whichever run it was; ``domain`` as :func:`trial` takes it."""
+    once = (trial(domain), domain_change(domain), account(domain), get_well(domain), red(domain))
+    many = (f"renewal-{domain}-", f"join-{_shown(domain)}-")
+    return (*(f"{workflow}/" for workflow in once), *many)
+
+
 def company(domain: str) -> str:
     """A company's whole name in channels, licence accounts and tags: no two registrable domains share one."""
     return domain.rpartition("@")[2].lower().replace(".", "-")

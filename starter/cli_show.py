@@ -101,11 +101,6 @@ def tasks(found: Sequence[TaskView], whose: str = "") -> None:
         page.print(parts.task(task))
 
 
-def effects(done: Sequence[EffectRow]) -> None:
-    """The effects as a table."""
-    console().print(parts.effects_table(done) if done else "Nothing has been done for this company.")
-
-
 def skipped(result: dict[str, Any]) -> None:
     """Where the clock stands now, and what happened meanwhile."""
     page = console()

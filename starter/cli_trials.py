@@ -27,7 +27,6 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(trial, name="trial", rich_help_panel="Trials")
     app.command("tasks", rich_help_panel="Trials")(tasks)
     app.command("answer", rich_help_panel="Trials")(answer)
-    app.command("effects", rich_help_panel="Trials")(effects)
     app.command("skip", rich_help_panel="The local stack")(skip)
 
 
@@ -211,14 +210,6 @@ def answer(
     checks = {name: _yes(name, value) for name, value in pairs("--check", check).items()}
     given = _form(Answer, task=task, choice=choice, by=by, note=note, checks=checks, fields=pairs("--field", field))
     say(ask(lambda tenure: tenure.answer(task, given, event_id)), as_json)
-
-
-def effects(domain: Domain, as_json: Json = False) -> None:
-    """List what was done in the world for a company, in order."""
-    from starter import cli_show
-
-    done = ask(lambda tenure: tenure.effects(domain))
-    emit(done, as_json, lambda: cli_show.effects(done))
 
 
 def skip(

@@ -143,7 +143,9 @@ class Looking:
 
     async def effects(self, domain: str) -> list[EffectRow]:
         """What was done in the world for a company, in the order of its trial's time."""
-        return await self.read(lambda: self.ledger.effects(workflow=self.workflow_of(domain)))
+        from activities.effect_log import public
+
+        return [public(row) for row in await self.read(lambda: self.ledger.effects(workflow=self.workflow_of(domain)))]
 
     def workflow_of(self, domain: str) -> str:
         """The workflow id of the trial that a person names by domain, host or address. Raises :class:`BadInput`."""

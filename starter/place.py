@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from starter import stackfile
 from starter.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
+    from activities.ledger import Ledger
     from activities.settings import Settings
     from domain.policy import AccountPolicy, Policy
     from starter.tenure import Tenure
@@ -78,6 +79,26 @@ def read_policies(settings: Settings) -> tuple[Policy, AccountPolicy]:
         raise BadInput(f"the policy is wrong:\n{error}", f"Correct {path}; `tenure policy check` tells when it is right") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"the policy file {path} cannot be read ({error})", "Check TENURE_POLICY_FILE") from None
+
+
+@contextmanager
+def open_ledger(place: Place) -> Iterator[Ledger]:
+    """The ledger alone, to read in; Temporal need not be there. Raises :class:`Unavailable` when there is none, or it does not answer."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from activities.ledger import Ledger
+
+    ledger = Ledger(place.settings.ledger_url)
+    file = make_url(place.settings.ledger_url).database or ""
+    if ledger.url.startswith("sqlite") and not Path(file).is_file():
+        raise Unavailable(f"there is no ledger at {file}", "Name the directory of the stack with --data, or set TENURE_LEDGER_URL")
+    try:
+        yield ledger
+    except SQLAlchemyError as error:
+        raise Unavailable("the ledger's database does not answer", "Check TENURE_LEDGER_URL and that the database runs") from error
+    finally:
+        ledger.close()
 
 
 @asynccontextmanager

@@ -10,7 +10,8 @@ from typing import Any, get_args
 import pytest
 
 from activities import effects_table, registry
-from activities.effects_register import BY_NAME, REGISTER, public
+from activities.effect_log import public
+from activities.effects_register import BY_NAME, REGISTER
 from activities.ledger import Ledger
 from activities.settings import Settings
 from domain import acts, acts_accounts

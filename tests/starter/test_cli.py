@@ -294,12 +294,6 @@ def test_the_list_of_tasks(run: Run, tenure: FakeTenure) -> None:
     assert [TaskView.model_validate(task) for task in run("tasks", "--json").json] == [a_task()]
 
 
-def test_the_list_of_effects(run: Run, tenure: FakeTenure) -> None:
-    page = run("effects", "acme.com").out
-    assert page.count("begun, not known to be done") == 1
-    assert len(run("effects", "acme.com", "--json").json) == 19
-
-
 # --- How it ends ------------------------------------------------------------------------------------------------------------
 
 
@@ -435,6 +429,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_no_command_loads_the_clients_of_the_activities() -> None:
     asked = (
-        "import starter.cli, starter.tenure, starter.place, starter.cli_show, activities.ledger, activities.registry, activities.settings"
+        "import starter.cli, starter.tenure, starter.place, starter.cli_show, starter.effects, activities.effect_log"
+        ", activities.registry, activities.settings"
     )
     assert not loaded(asked) & {"slack_sdk", "github", "simple_salesforce", "pagerduty", "fastapi", "uvicorn"}
