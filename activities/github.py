@@ -58,7 +58,7 @@ SECONDARY_LIMIT_WAIT = timedelta(minutes=1)  # the least that GitHub asks for wh
 Item = TypeVar("Item", bound=GithubObject)
 
 _MARK = re.compile(r"<!-- tenure:(.+?) -->")
-_REQUEST = re.compile(r"(?<![\w./-])[\w.@-]+/\w{1,8}\.\d+/[\w.:-]*\w")
+_REQUEST = re.compile(r"[^\s/()\[\]'\"]+/\w{1,8}\.\d+/[\w.:@-]*\w")
 _READY = re.compile(r"Instance ready:\s*https?://([a-z0-9.-]+)", re.IGNORECASE)
 
 

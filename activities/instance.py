@@ -268,6 +268,7 @@ def _moment(text: str) -> datetime:
 
 
 def error_of(error: Exception) -> ApplicationError | None:
+    """What an exception of this file's means; None for one that it does not know."""
     if isinstance(error, VaultError):
         return refused("Vault", str(error))
     if isinstance(error, JsoncError):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MISMATCH, NOT_ASKED = 1, 2
+#: A longer remote id is a name of ours, which stands beside it.
+LONGEST_REF = 36
 
 
 class _ListByDefault(TyperGroup):
@@ -169,7 +171,7 @@ def _verified(found: Sequence[Verified]) -> None:
             {
                 "": Text(one.what, style=_LOOK_AT[one.what]),
                 "system": one.system,
-                "thing": f"{one.kind} {one.ref}".strip(),
+                "thing": f"{one.kind} {one.ref}".strip() if len(one.ref) <= LONGEST_REF else one.kind,
                 "number": str(one.number or ""),
                 "effect": one.effect,
                 "detail": one.detail,

@@ -58,6 +58,7 @@ from sandbox.server import SandboxServer
 
 SUBJECT = "trial-acme.example/ab12cd34.0"
 RENEWAL = "renewal-acme.example-2026-06-30/ab12cd34.0"
+POOL = "pool-2026-03-02T09:00:00Z/ab12cd34.1"
 AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)
 UNTIL = AS_OF + timedelta(days=37)
 HOST = "acme.cloud.tenure.example"
@@ -94,9 +95,10 @@ def _github(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: Sandbox
         FillField(key="fill", issue=1, field="ce_email", value="ce-ada@tenure.example"),
         Comment(key="comment", issue=1, text="The CE is known."),
         CloseIssue(key="close", issue=1, reason="completed", text="Done."),
-        Dispatch(key=f"warm.{host}", workflow="create-instance.yml", inputs={"host": host}),
     )
+    run = Dispatch(key=f"warm.{host}", workflow="create-instance.yml", inputs={"host": host})
     with closing(GitHub.from_settings(settings, ledger)) as github:
+        github.github(GitHubBatch(subject=POOL, as_of=AS_OF, acts=(run,)))
         return github.github(GitHubBatch(**GIVEN, acts=acts))
 
 

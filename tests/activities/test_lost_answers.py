@@ -73,6 +73,31 @@ def test_a_run_is_found_however_many_were_started_since(
     assert done(sandbox, "github", "workflow.dispatched") == 1
 
 
+def test_before_it_says_no_it_looks_again_since_lists_are_late(
+    settings: Settings, ledger: Ledger, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was made shows in the list only while it waits."""
+    raised = GitHubBatch(subject=SUBJECT, as_of=AS_OF, acts=(RaiseIssue(key="issue", title="New", intro="", fields={}, labels=()),))
+    hub = sandbox.world.services["github"].hub
+    repo = hub.repo("acme-vendor", "customer")
+    late: dict[int, Any] = {}
+    slept: list[float] = []
+
+    def show(seconds: float) -> None:
+        slept.append(seconds)
+        repo.issues |= late
+
+    token = settings.github_token.get_secret_value()
+    given = (settings.github_url, token, settings.github_repo, settings.github_ref, ledger, timedelta(), timedelta(seconds=5))
+    with closing(GitHub(*given)) as github:
+        lost(sandbox, "github", "POST", github.github, raised)
+        late |= repo.issues
+        repo.issues.clear()
+        monkeypatch.setattr("activities.github.time.sleep", show)
+        assert github.github(raised).of("issue").ref == "1"
+    assert (slept, done(sandbox, "github", "issue.created")) == ([5.0], 1)
+
+
 def test_a_message_is_found_however_many_were_posted_since(
     settings: Settings, ledger: Ledger, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

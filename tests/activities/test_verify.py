@@ -24,7 +24,7 @@ from sandbox.core import Fault
 from sandbox.github_store import BOT, CLOUD
 from sandbox.server import SandboxServer
 from sandbox.slack_workspace import BOT_USER
-from tests.activities.every_act import AS_OF, CHANNEL, HOST, RENEWAL, SUBJECT, do_everything
+from tests.activities.every_act import AS_OF, CHANNEL, HOST, POOL, RENEWAL, SUBJECT, do_everything
 
 OTHER = "trial-other.example/00000000.0"
 
@@ -286,7 +286,7 @@ def test_what_carries_a_mark_must_be_on_record_once(build: Build, system: str) -
     expected: list[tuple[str, str]] = []
     for kind, key, add in ADDED[system]:
         add(world, f"{OTHER}/{key}")
-        add(world, f"{SUBJECT}/{key}")
+        add(world, f"{POOL if kind == 'run' else SUBJECT}/{key}")
         expected += [("duplicate", kind), ("unknown", kind)]
         assert sorted(world.found(system)) == sorted(expected)
 
