@@ -13,7 +13,7 @@ PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test long histories check bench clean
+.PHONY: help setup run demo test long chaos cacheless histories check bench clean
 
 help: ## Say what there is.
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,12 @@ test: $(READY) ## Run the tests.
 
 long: $(READY) ## Run the tests that take longer than every day allows: a quarter's renewals, an interrupted demo.
 	$(BIN)/pytest -m long $(ARGS)
+
+chaos: $(READY) ## Kill every part at every point while trials go on, for about a quarter of an hour: docs/chaos.md.
+	$(BIN)/pytest -m chaos --capture=no tests/chaos $(ARGS)
+
+cacheless: $(READY) ## Run every scenario on a worker that remembers nothing: each workflow task replays.
+	WORKFLOW_CACHE=0 $(BIN)/pytest --numprocesses 2 tests/workflows $(ARGS)
 
 histories: $(READY) ## Record every scenario's histories anew, for the replay test.
 	rm -rf tests/histories

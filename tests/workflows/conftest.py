@@ -38,6 +38,9 @@ FLAGS = {
     "matching.numTaskqueueWritePartitions": "1",
 }
 
+#: Workflows that a worker remembers between two tasks. With 0 every task replays the whole history, which `make cacheless` does.
+CACHE = int(os.environ.get("WORKFLOW_CACHE", "1000"))
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
@@ -79,6 +82,7 @@ async def play(
             activities=acts,
             activity_executor=threads,
             max_concurrent_activities=16,
+            max_cached_workflows=CACHE,
             interceptors=[OnePayload()],
             workflow_runner=runner(),
             graceful_shutdown_timeout=timedelta(seconds=10),  # what is under way ends before its client is closed

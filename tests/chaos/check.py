@@ -1,0 +1,184 @@
+"""What a run has left behind, and what must be true of it.
+
+Three looks that know nothing of each other: the ledger (which effects are on record), the stand-ins' own log (what the outside systems
+have seen), and Temporal's histories. Two runs of one script are compared by what is the same in both: names without the ids that a
+server gives, and whose they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from temporalio.client import Client
+
+from activities.ledger import EffectRow
+from starter.demo.company import Company
+from tests.workflows.play import TOO_BUSY, UNHANDLED
+
+Entry = Mapping[str, Any]
+
+#: What an outside system gives one of, ever: by its own mark of which one it is. A second entry with that mark is a duplicate.
+ONCE: dict[tuple[str, str], Callable[[Mapping[str, Any]], object]] = {
+    ("slack", "message.posted"): lambda data: (data.get("metadata") or {}).get("event_payload", {}).get("key"),
+    ("slack", "channel.created"): lambda data: data["channel_name"],
+    ("slack", "channel.archived"): lambda data: data["channel"],
+    ("smtp", "mail.accepted"): lambda data: data["message_id"],
+    ("github", "issue.created"): lambda data: (data["title"], data.get("marker")),
+    ("github", "comment.created"): lambda data: _marker(data["body"]),
+    ("github", "issue.closed"): lambda data: (data["repo"], data["issue"]),
+    ("github", "workflow.dispatched"): lambda data: data["inputs"].get("request"),
+    ("salesforce", "lead.created"): lambda data: data["fields"].get("Tenure_Key__c"),
+    ("salesforce", "lead.converted"): lambda data: data["fields"]["leadId"],
+    ("salesforce", "campaign_member.created"): lambda data: (data["fields"]["CampaignId"], data["fields"]["LeadId"]),
+    ("instances", "user.created"): lambda data: (data["host"], data["username"]),
+    ("licensing", "license.created"): lambda data: next((tag for tag in data["tags"] if tag.startswith("tenure:")), None),
+    ("licensing", "user.created"): lambda data: data["username"],
+    ("pagerduty", "incident.triggered"): lambda data: data["dedup_key"],
+    ("pagerduty", "incident.resolved"): lambda data: data["dedup_key"],
+    ("vitally", "project.created"): lambda data: (data.get("account"), data["name"]),
+    ("vitally", "note.created"): lambda data: data.get("externalId"),
+}
+
+
+def _marker(text: str) -> str | None:
+    found = re.search(r"<!-- tenure:(\S+) -->", text)
+    return found[1] if found else None
+
+
+def duplicates(log: Iterable[Entry]) -> list[str]:
+    """What the outside systems have seen twice, by their own marks."""
+    seen: Counter[tuple[str, str, object]] = Counter()
+    for entry in log:
+        name = ONCE.get((entry["service"], entry["act"]))
+        mark = name(entry["data"]) if name else None
+        if mark is not None:
+            seen[entry["service"], entry["act"], mark] += 1
+    return [f"{service} {act} {mark}: {count} times" for (service, act, mark), count in sorted(seen.items(), key=str) if count > 1]
+
+
+# --- whose an entry is ---------------------------------------------------------------------------------------------------------------------
+
+#: Ids in an entry that name one company's things: records of the CRM, hosts, channels, subscriptions.
+_IDS = re.compile(
+    r"\b(?:00Q|006|001|003|00v)[0-9A-Za-z]{15}\b|\bsrc-[0-9a-f]{8}\b|\bC0SANDBOX\d+|\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{22}\b"
+)
+_COMMON = {"github", "cloud"}
+
+
+def whose(log: Sequence[Entry], names: Mapping[str, str]) -> dict[int, str]:
+    """Whose each entry is, by its number; ``names`` are the companies by what they are called.
+
+    An entry that names a company makes the ids in it that company's; the others follow. What names two is nobody's.
+    """
+    owner_of: dict[str, str] = {}
+    found: dict[int, str] = {}
+    patterns = {name: re.compile(rf"(?<![a-z]){re.escape(name)}(?![a-z])", re.IGNORECASE) for name in names}
+    texts = {entry["number"]: json.dumps([entry["what"], entry["data"]]) for entry in log}
+    for _ in range(3):
+        for entry in log:
+            number, text = entry["number"], texts[entry["number"]]
+            mine = {*_IDS.findall(text)}
+            if entry["service"] in _COMMON and "issue" in entry["data"]:
+                mine.add(f"issue {entry['data']['issue']}")
+            if number not in found:
+                named = {names[name] for name, pattern in patterns.items() if pattern.search(text)}
+                named = named or {owner_of[each] for each in mine if each in owner_of}
+                if len(named) == 1:
+                    [found[number]] = named
+            if number in found:
+                for each in mine:
+                    owner_of.setdefault(each, found[number])
+    return found
+
+
+def seen(log: Sequence[Entry], names: Mapping[str, str]) -> Counter[tuple[str, str, str]]:
+    """How often each company's things were changed, by company, system and act."""
+    owners = whose(log, names)
+    return Counter((owners[entry["number"]], entry["service"], entry["act"]) for entry in log if entry["number"] in owners)
+
+
+# --- a run ---------------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Run:
+    """What became of everybody: ends in their order, effects on record, what the outside systems saw; by the company's name."""
+
+    ends: dict[str, list[str]]
+    effects: dict[str, list[str]]
+    begun: list[str]
+    seen: Counter[tuple[str, str, str]]
+    duplicates: list[str]
+    failed_tasks: list[str] = field(default_factory=list)
+    running: list[str] = field(default_factory=list)
+
+    @property
+    def finished(self) -> int:
+        """Trials that have ended."""
+        return sum(len(ends) for ends in self.ends.values())
+
+
+def run_of(companies: Sequence[Company], rows: Sequence[EffectRow], log: Sequence[Entry], names: Mapping[str, str]) -> Run:
+    """``names``: what stands in this run's names, and what takes its place, so that two runs can be compared."""
+
+    def plain(text: str) -> str:
+        for ours, common in names.items():
+            text = text.replace(ours, common).replace(ours.title(), common.title())
+        text = re.sub(r"/[0-9a-f]{8}\.", "/", text)
+        return re.sub(r"\bsrc-[0-9a-f]{8}\b", "src-HOST", text)
+
+    effects: dict[str, list[str]] = {}
+    begun = []
+    for row in rows:
+        if row.done_at is None:
+            begun.append(f"{row.subject}/{row.key}")
+        for each in companies:
+            if each.domain in row.subject or any(trial.workflow in row.subject for trial in each.played):
+                effects.setdefault(plain(each.domain), []).append(plain(f"{row.subject} {row.system}: {row.key}"))
+                break
+    called = {name: each.domain for each in companies for name in (each.story.name, each.domain.partition(".")[0])}
+    counted = Counter({(plain(name), service, act): count for (name, service, act), count in seen(log, called).items()})
+    return Run(
+        ends={plain(each.domain): [f"{trial.case} {trial.end}" for trial in each.played if trial.end] for each in companies},
+        effects={name: sorted(keys) for name, keys in effects.items()},
+        begun=begun,
+        seen=counted,
+        duplicates=duplicates(log),
+    )
+
+
+def differences(quiet: Run, chaotic: Run) -> list[str]:
+    """What is wrong with a run under attack, in words; empty when everybody is where the quiet run puts them, and nobody saw anything twice."""
+    wrong = [f"duplicate: {each}" for each in chaotic.duplicates]
+    wrong += [f"failed workflow task: {each}" for each in chaotic.failed_tasks]
+    wrong += [f"still running: {each}" for each in chaotic.running]
+    wrong += [f"begun and never done: {each}" for each in chaotic.begun]
+    for name in sorted({*quiet.ends, *chaotic.ends}):
+        if quiet.ends.get(name) != chaotic.ends.get(name):
+            wrong.append(f"{name} ended as {chaotic.ends.get(name)}, not as {quiet.ends.get(name)}")
+        expected, got = Counter(quiet.effects.get(name, ())), Counter(chaotic.effects.get(name, ()))
+        wrong += [f"loss, by the ledger: {name}: {key}" for key in sorted((expected - got).elements())]
+        wrong += [f"one more, by the ledger: {name}: {key}" for key in sorted((got - expected).elements())]
+    for key in sorted({*quiet.seen, *chaotic.seen}):
+        if (expected_count := quiet.seen[key]) != (count := chaotic.seen[key]):
+            what = "loss" if count < expected_count else "duplicate"
+            wrong.append(f"{what}, by the outside systems: {' '.join(key)}: {count}, not {expected_count}")
+    return wrong
+
+
+async def failed_tasks(client: Client) -> list[str]:
+    """Every failed workflow task on the server, in words. A killed worker's time-out is none, nor is a message that came in between."""
+    found = []
+    async for execution in client.list_workflows():
+        handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
+        async for event in handle.fetch_history_events():
+            failed = event.workflow_task_failed_event_attributes
+            again = failed.cause == UNHANDLED or failed.failure.message.startswith(TOO_BUSY)
+            if event.HasField("workflow_task_failed_event_attributes") and not again:
+                found.append(f"{execution.id}, event {event.event_id}: {failed.failure.message}")
+    return found

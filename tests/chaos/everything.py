@@ -1,0 +1,135 @@
+"""The whole script: every story of the demo, a quarter's renewals, and what reaches the kinds of effect that those do not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError
+
+from domain import ids
+from domain.policy import default
+from domain.upkeep import UpkeepInput
+from sandbox.org import PEOPLE
+from starter import skip
+from starter.demo import renewals
+from starter.demo.company import Company
+from starter.demo.customer import Playing
+from starter.demo.renewals import RenewalsReport
+from starter.demo.stories import STORIES
+from starter.errors import Refused, TenureError
+from tests.chaos.check import Run, failed_tasks, run_of
+from tests.chaos.house import House
+from tests.chaos.kinds import Kill
+from tests.chaos.script import LINKED, PATIENCE, WITHOUT_A_CE, Patient, directing, insisted, nothing_runs
+from tests.chaos.storm import Storm
+
+#: What only accounts have, so that nothing of it can come before their first copy from the CRM.
+OF_ACCOUNTS = ("SetAccount", "KeepRenewal", "ReissueKey", "SetTraits", "KeepDoc", "OpenProject", "CloseProject", "KeepRow")
+
+
+class Persistent(Playing):
+    """A customer whose clock is moved again when nobody answers."""
+
+    async def _skip(self, workflow: str, length: timedelta) -> None:
+        give_up, there = time.monotonic() + PATIENCE, await insisted(lambda: self._now(workflow)) + length
+        while (left := there - await insisted(lambda: self._now(workflow))) > timedelta():
+            try:
+                await skip.skip(self._director.client, workflow, left)
+            except Refused:
+                return
+            except (TenureError, RPCError):
+                if time.monotonic() > give_up:
+                    raise
+                await asyncio.sleep(1)
+
+    async def ends(self) -> None:
+        await insisted(lambda: super(Persistent, self).ends())
+
+
+@dataclass
+class Played:
+    """All that was played: ``problems`` are steps that did not come true, in words."""
+
+    run: Run
+    renewals: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    minutes: float = 0.0
+
+
+async def play(house: House, kills: Iterable[Kill] = (), storm: Storm | None = None) -> Played:
+    """Play everything in a fresh house with customers, under a storm; a worker dies at each of ``kills``."""
+    began = time.monotonic()
+    kills = list(kills)
+    house.doom(kill for kill in kills if kill[0] in OF_ACCOUNTS)
+    async with directing(house, "tale") as director:
+        stories = [*STORIES, LINKED]
+        await director._known([each for each in director.companies(stories) if each.story.account])
+        house.doom(kills)
+        async with storm.over(director) if storm else nullcontext():
+            companies = await director.play_all(stories)
+            companies += await without_ces(director)
+            await comment(director)
+            report = await of_renewals(director)
+        left = await nothing_runs(director, [each.domain for each in companies])
+        rows = await asyncio.to_thread(director.tenure.ledger.effects)
+        run = run_of(companies, rows, await house.log(), {})
+        run.running = left + report.left_open
+        run.failed_tasks = await insisted(lambda: failed_tasks(director.client))
+    problems = [f"{each.story.name}: {each.problem}" for each in companies if each.problem]
+    played = Played(run, problems=problems + report.faults, minutes=(time.monotonic() - began) / 60)
+    for each in report.customers:
+        if each.result:
+            played.renewals[each.row.domain] = (str(each.result.rating), str(each.result.outcome), each.result.end)
+            keys = [f"{row.system}: {row.key}" for row in rows if row.subject.startswith(f"{each.renewal}/") and row.done_at]
+            run.effects[each.renewal] = sorted(keys)
+    return played
+
+
+async def without_ces(director: Patient) -> Sequence[Company]:
+    """The trial of a time at which no CE is there."""
+    people = [each.email for each in PEOPLE if each.role == "ce"]
+
+    async def there(active: bool) -> None:
+        users = [{"Email": email, "IsActive": active} for email in people]
+        await director.post(director.sandbox, "/_sandbox/seed", {"salesforce": {"users": users}})
+
+        def copied() -> bool:
+            return all(person.active is active for person in director.registry.roster() if person.email in people)
+
+        await director.until_scheduled("the copy of our people", ids.ACCOUNT_SYNC, copied)
+
+    await there(False)
+    played = await director.play_all([WITHOUT_A_CE])
+    await there(True)
+    return played
+
+
+async def comment(director: Patient) -> None:
+    """The kind that no process asks for."""
+    given = UpkeepInput(policy=default())
+    handle = await insisted(
+        lambda: director.client.start_workflow(
+            "CommentOnIssue",
+            given,
+            id="upkeep-comment",
+            task_queue=ids.TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            result_type=str,
+        )
+    )
+    assert await insisted(handle.result)
+
+
+async def of_renewals(director: Patient) -> RenewalsReport:
+    """A quarter's renewals."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(renewals, "Playing", Persistent)
+        found: RenewalsReport = await renewals.play(director, director.board)
+    return found

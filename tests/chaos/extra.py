@@ -1,0 +1,22 @@
+"""A workflow for the kind of effect that no process asks for today, so that it is killed like the others."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from domain.acts import Comment
+    from domain.upkeep import UpkeepInput
+    from workflows.upkeep import Upkeep
+
+
+@workflow.defn
+class CommentOnIssue(Upkeep):
+    """Comments on the issue #1, once."""
+
+    @workflow.run
+    async def run(self, input: UpkeepInput) -> str:
+        """Returns the comment's id."""
+        made = await self.p.effects.github(Comment(key="comment", issue=1, text="The outside systems are tried today."))
+        await self.p.settle()
+        return made.of("comment").ref
