@@ -27,6 +27,7 @@ TECHNICAL = {
     ("workflows/effects.py", "seconds"): "the engine's patience: retries and time-outs",
     ("workflows/effects.py", "minutes"): "the engine's patience: retries and time-outs",
     ("workflows/effects.py", "hours"): "the engine's patience: retries and time-outs",
+    ("workflows/process.py", "minutes"): "how far two machines' clocks may be apart",
     ("workflows/forecast.py", "minutes"): "how long one roll-up may take",
     ("workflows/health.py", "minutes"): "what a step of the hourly run may take before it goes on without it",
     ("workflows/inbox.py", "minutes"): "how long a workflow that was started without a message waits for it",

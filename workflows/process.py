@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from temporalio import workflow
@@ -22,7 +22,19 @@ from workflows.effects import Effects
 #: Events of a run after which it is continued as new, if the engine does not suggest it before: a history that a person can still read.
 LONG = 1_500
 
+#: How far the clocks of two of the server's machines may be apart: so much before its moment a timer may fire.
+SKEW = timedelta(minutes=1)
+
 Figures = TypeVar("Figures", bound=Officed)
+
+
+class ShownTooEarly(RuntimeError):
+    """A timer has fired, and the time is still that of the workflow task before: the SDK shows us what is not ours to act on yet.
+
+    It does so when a query is answered just as the timer fires. What we did then would stand in the history where no replay does it,
+    and the workflow would be stuck for good. So this task fails (it is no ``ApplicationError``), the SDK forgets the run and shows
+    it to us again, from its beginning and with the right time.
+    """
 
 
 class Process(Generic[Figures]):
@@ -80,7 +92,8 @@ class Process(Generic[Figures]):
                     timeout_summary="remind: " + self._next_chased() if chases else summary,
                 )
             except TimeoutError:
-                continue
+                if wakes and workflow.now() < min(wakes) - SKEW:
+                    raise ShownTooEarly(f"the timer for {min(wakes)} fires at {workflow.now()}: to be shown again, with its history") from None
         return True
 
     async def ask(self, spec: TaskSpec, channel: str = "", *, under: str = "", first: tuple[SlackAct, ...] = ()) -> Answer | None:

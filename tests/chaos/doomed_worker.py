@@ -133,7 +133,7 @@ def shorten() -> None:
     patient = workflows.effects.PATIENT
     patient.initial_interval, patient.backoff_coefficient, patient.maximum_interval = timedelta(seconds=0.5), 1.2, timedelta(seconds=2)
     activities.moment.PATIENCE = ONE_TRY / 2
-    worker.Worker = partial(worker.Worker, sticky_queue_schedule_to_start_timeout=timedelta(seconds=1))  # type: ignore[attr-defined]
+    worker.Worker = partial(worker.Worker, sticky_queue_schedule_to_start_timeout=timedelta(seconds=1))  # type: ignore[attr-defined,assignment]
     # A trial run of each workflow at the start of a worker costs more than all the rest of it.
     SandboxedWorkflowRunner.prepare_workflow = lambda self, defn: None  # type: ignore[method-assign]
     workflows.all.ALL.append(CommentOnIssue)
