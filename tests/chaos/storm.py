@@ -55,11 +55,11 @@ def failures(stall: float, seed: int) -> list[dict[str, Any]]:
 
 @dataclass
 class Storm:
-    """A storm over one house. ``signups`` are the numbers of the signups in whose middle a part is killed, by the part."""
+    """A storm over one house. ``signups`` says in the middle of which signup, counted from 1, which parts are killed."""
 
     house: House
     failures: list[dict[str, Any]]
-    signups: dict[int, str] = field(default_factory=dict)
+    signups: dict[int, tuple[str, ...]] = field(default_factory=dict)
     locks: tuple[float, ...] = ()
     #: Failures of each system and kind that requests have met, locks that were held, and the first thing that went wrong with the storm itself.
     met: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -91,7 +91,7 @@ class Storm:
 
     def _on_signup(self) -> None:
         self._signed += 1
-        if part := self.signups.get(self._signed):
+        for part in self.signups.get(self._signed, ()):
             self._later(self._kill(part))
 
     async def _kill(self, part: str) -> None:

@@ -1,87 +1,72 @@
-"""The short version: one house, in which two companies live quietly, two under attack, and one whose worker is broken on purpose."""
+"""The short version: one trial in a house of which every part is killed, and the proof that the look at it can fail."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
+import os
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from domain import acts, acts_accounts
 from domain.act import Act
-from starter.demo.stories import PREQUALIFIED, Story, disqualified, unused
-from tests.chaos.check import Run, differences, duplicates, failed_tasks, run_of
-from tests.chaos.house import House, house
+from sandbox.control import shown
+from sandbox.server import SandboxServer
+from starter.demo.stories import PREQUALIFIED, Story, unused
+from tests.chaos.check import Run, differences, duplicates, failed_tasks, recorded, run_of
+from tests.chaos.doomed_batch import SUBJECTS
+from tests.chaos.house import ROOT, house
 from tests.chaos.kinds import KINDS, Kill, Point
-from tests.chaos.script import Patient, directing, nothing_runs
+from tests.chaos.script import directing, nothing_runs
 from tests.chaos.storm import Storm
 
-#: A worker dies once at every point.
+#: A worker dies before the call, after the call, after the record, and in a retry.
 KILLS: tuple[Kill, ...] = (
     ("CreateAdmin", Point.BEFORE),
     ("CreateAdmin", Point.RETRY),
     ("RaiseIssue", Point.AFTER),
-    ("RaiseIssue", Point.RETRY_DONE),
     ("Mail", Point.RECORDED),
 )
 #: What the outside systems do meanwhile.
 FAILURES = (
     {"service": "slack", "kind": "cut_after", "match": "chat.postMessage"},
     {"service": "salesforce", "kind": "status", "status": 503},
-    {"service": "github", "kind": "rate_limit", "retry_after": 1},
-    {"service": "instances", "kind": "cut_before"},
-    {"service": "smtp", "kind": "slow", "seconds": 1.0},
+    {"service": "github", "kind": "rate_limit", "retry_after": 1, "match": "issues"},
 )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    async with house(tmp_path_factory.mktemp("chaos"), one_try=2.0) as built:
-        yield built
-
-
-def cast(tag: str) -> list[Story]:
-    """Two companies, whose names tell them from those of another tag."""
-    return [Story(f"Cobalt{tag}", "2.2 unused", unused, PREQUALIFIED), Story(f"Fjord{tag}", "3.1 does not qualify", disqualified)]
-
-
-async def played(home: House, director: Patient, stories: list[Story], tag: str) -> Run:
-    """Play, and look at what it has left behind."""
-    companies = await director.play_all(stories)
-    assert [each.problem for each in companies] == [""] * len(companies)
-    running = await nothing_runs(director, [each.domain for each in companies])
-    rows = await asyncio.to_thread(director.tenure.ledger.effects)
-    run = run_of(companies, [row for row in rows if f"{tag}-" in row.subject], await home.log(), {f"{tag}-{director.tag}": "-TAG", tag: ""})
-    run.running, run.failed_tasks = running, await failed_tasks(director.client)
-    return run
-
-
 @pytest.mark.e2e
-async def test_killed_cut_off_and_locked_out_everybody_gets_where_a_quiet_run_puts_them(home: House) -> None:
-    async with directing(home, "tale") as director:
-        quiet = await played(home, director, cast("quiet"), "quiet")
-        assert differences(quiet, quiet) == []
+async def test_killed_and_cut_off_a_trial_gets_where_a_quiet_run_puts_it(tmp_path: Path) -> None:
+    """Server and web die in the middle of the signup; the quiet run is the one that ``make chaos`` compares with its own."""
+    async with house(tmp_path, one_try=2.0) as home, directing(home, "tale") as director:
+        story = Story("Cobalt", "2.2 unused", unused, PREQUALIFIED)
+        await director._known(director.companies([story]))
         home.doom(KILLS)
-        storm = Storm(home, list(FAILURES), signups={1: "web", 2: "temporal"}, locks=(1.0,))
+        storm = Storm(home, list(FAILURES), signups={1: ("web", "temporal")})
         async with storm.over(director):
-            attacked = await played(home, director, cast("attacked"), "attacked")
-        assert differences(quiet, attacked) == []
-        assert attacked.finished == 2
+            [company] = companies = await director.play_all([story])
+        assert company.problem == ""
+        run = run_of(companies, await asyncio.to_thread(director.tenure.ledger.effects), await home.log(), {})
+        run.running, run.failed_tasks = await nothing_runs(director, [company.domain]), await failed_tasks(director.client)
+        assert differences(recorded(), run) == []
+        assert run.finished == 1
         assert home.died_at() == set(KILLS)
         assert (home.kills, home.deaths()) == ({"web": 1, "temporal": 1}, [-9] * len(KILLS))
         assert storm.met == Counter((str(each["service"]), str(each["kind"])) for each in FAILURES)
 
-        # And the same look finds it, when a worker does again unasked what a dead one had begun.
-        home.blind()
-        home.doom([("Post", Point.AFTER)])
-        broken = await played(home, director, cast("broken")[1:], "broken")
-        found = differences(dataclasses.replace(quiet, ends={}, effects={}, seen=Counter()), broken)
-        assert [each.partition("/")[0] for each in found if each.startswith("duplicate:")] == [
-            "duplicate: slack message.posted trial-fjordbroken-tale.example"
-        ]
+
+def test_a_worker_that_does_not_ask_makes_a_duplicate_which_is_told(sandbox: SandboxServer, tmp_path: Path) -> None:
+    where = {"TENURE_DATA_DIR": str(tmp_path), "TENURE_SLACK_URL": f"{sandbox.url}/slack/api/", "PYTHONPATH": str(ROOT)}
+    command = (sys.executable, "-m", "tests.chaos.doomed_batch", str(tmp_path))
+    ran = subprocess.run(command, env={**os.environ, **where}, capture_output=True, text=True, timeout=120, check=True)
+    assert json.loads(ran.stdout) == {subject: [-9, 0] for subject in SUBJECTS}, ran.stderr
+    twice = duplicates([shown(one) for one in sandbox.world.log.effects])
+    assert twice == ["slack message.posted trial-blind.com/1.1/slack.alert: 2 times"]
 
 
 def test_every_act_there_is_has_its_kind() -> None:
