@@ -73,6 +73,11 @@ class Doom:
         os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(60)  # the signal is on its way: nothing more is done
 
+    def acted(self, effect: EffectId) -> bool:
+        """Whether a worker has died right after the outside system did this, whatever the outside system can tell of it."""
+        mark = self._marks / f"{kind_of_act.get()}.{Point.AFTER}"
+        return mark.exists() and mark.read_text() == str(effect)
+
     def reached(self, effect: EffectId) -> None:
         """Note that a kind was at work at all."""
         if kind := kind_of_act.get():
@@ -107,7 +112,7 @@ def wrap(doom: Doom) -> None:
                 return None
             found = probe()
             acted = found is not None
-            doom.at(Point.RETRY if found is None else Point.RETRY_DONE, effect)
+            doom.at(Point.RETRY_DONE if doom.acted(effect) else Point.RETRY, effect)
             return found
 
         doom.reached(effect)

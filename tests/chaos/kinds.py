@@ -24,8 +24,8 @@ class Point(StrEnum):
     BEFORE = "before"  #: it is recorded as begun, the outside system has not been called
     AFTER = "after"  #: the outside system has acted, nothing is recorded yet
     RECORDED = "recorded"  #: it is recorded as done, the activity has not completed
-    RETRY = "retry"  #: an earlier attempt is dead; this one has asked the outside system, which has nothing
-    RETRY_DONE = "retry_done"  #: the same, where the outside system had acted
+    RETRY = "retry"  #: an earlier attempt is dead; this one has asked the outside system whether it acted
+    RETRY_DONE = "retry_done"  #: the same after ``after``: the outside system has acted, whether it can tell or not
 
 
 def kinds_of(union: Any) -> list[str]:

@@ -85,7 +85,7 @@ class Patient(Director):
         give_up = time.monotonic() + PATIENCE
         while True:
             try:
-                answer = await self._http.get(base + path, timeout=3)
+                answer = await self._http.get(base + path, timeout=ONE_ASK)
             except httpx.HTTPError as error:
                 said = f"{type(error).__name__}: {error}"
             else:
