@@ -1,7 +1,7 @@
 """One batch on Slack by a worker that dies after the call, and again by its successor: ``python -m tests.chaos.doomed_batch DIR``.
 
 Twice: as the product does it, and by workers that do not ask what a dead one has done. No Temporal: what is tried is the ledger's promise
-alone, with the wrapper of :mod:`tests.chaos.doomed_worker`. The outside systems are where ``TENURE_…`` says. Prints, by the subject of
+alone, with the wrapper of :mod:`tests.chaos.doom`. The outside systems are where ``TENURE_…`` says. Prints, by the subject of
 the effect, how each process ended.
 """
 
@@ -19,7 +19,7 @@ from activities.ledger import Ledger
 from activities.settings import Settings
 from activities.slack import Slack
 from domain.acts import Post, SlackBatch
-from tests.chaos.doomed_worker import Doom, wrap
+from tests.chaos.doom import Doom, wrap
 from tests.chaos.kinds import Point
 
 SUBJECTS = ("trial-asking.com/1.1", "trial-blind.com/1.1")

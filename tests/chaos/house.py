@@ -23,8 +23,9 @@ from starter.stack import environment, parts
 from starter.supervise import Part, Supervisor
 from tests.chaos.kinds import Kill, Point
 
-#: A worker that is killed in a workflow task holds it up for so long: ten seconds is the server's own.
-TASK_SECONDS = 3
+#: A worker that is killed in a workflow task holds it up for so long (the server's own: ten seconds), and a task that was held up again
+#: and again waits for so long until it is tried anew (the server's own: ten minutes).
+TASK_SECONDS, TASK_AGAIN_SECONDS = 3, 2
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -135,7 +136,9 @@ async def house(data: Path, *, fleet: int = 0, ledger: str = "", one_try: float 
     given: dict[str, Any] = {"ledger_url": ledger} if ledger else {}
     settings = Settings(_env_file=None, data_dir=data, port_offset=free_offset(), **given)
     made = {part.name: part for part in parts(settings, data, with_sandbox=True, fleet=fleet)}
-    server = (*made["temporal"].command, "--dynamic-config-value", f"history.defaultWorkflowTaskTimeout={TASK_SECONDS}", "--headless")
+    told = {"history.defaultWorkflowTaskTimeout": TASK_SECONDS, "history.workflowTaskRetryMaxInterval": f'"{TASK_AGAIN_SECONDS}s"'}
+    flags = [word for key, value in told.items() for word in ("--dynamic-config-value", f"{key}={value}")]
+    server = (*made["temporal"].command, *flags, "--headless")
     made["temporal"] = Part("temporal", server, layer=0)
     made["worker"] = Part("worker", (sys.executable, "-m", "tests.chaos.doomed_worker"), layer=2, grace=40.0)
     variables = environment(settings, data, os.environ) | {
