@@ -94,7 +94,7 @@ class GitHub:
 
     # --- Activities ---------------------------------------------------------------------------------------------------------
 
-    @activity.defn(name="github")
+    @activity.defn(name="github", no_thread_cancel_exception=True)
     def github(self, batch: GitHubBatch) -> Receipts:
         """Raise, fill in, comment and close issues, dispatch runs; in the order of the batch, each at most once.
 

@@ -54,7 +54,7 @@ class Instance:
         """Close the connections."""
         self._graphql.close()
 
-    @activity.defn(name="instance")
+    @activity.defn(name="instance", no_thread_cancel_exception=True)
     def instance(self, batch: InstanceBatch) -> Receipts:
         """Carry out the acts on a customer's instance.
 

@@ -49,7 +49,7 @@ class Licensing:
         """Close the connections."""
         self._graphql.close()
 
-    @activity.defn(name="licensing")
+    @activity.defn(name="licensing", no_thread_cancel_exception=True)
     def licensing(self, batch: LicenseBatch) -> Receipts:
         """Issue keys, each on a subscription of its own, and re-issue on existing ones; a generic one becomes the current cohort's.
 

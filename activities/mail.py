@@ -184,7 +184,7 @@ class Mailer:
         """The activity on the relay that the settings name."""
         return cls(settings, ledger)
 
-    @activity.defn(name="mail")
+    @activity.defn(name="mail", no_thread_cancel_exception=True)
     def mail(self, batch: MailBatch) -> Receipts:
         """Send the mails of the batch in their order, each at most once as far as SMTP can tell.
 

@@ -59,7 +59,7 @@ class Moments:
         """End the threads, each after what it does."""
         self._threads.shutdown()
 
-    @activity.defn(name="moment")
+    @activity.defn(name="moment", no_thread_cancel_exception=True)
     def moment(self, moment: Moment) -> Together:
         """Do every system's acts. Safe to repeat: each act is once in the ledger, and a system still at it makes the next attempt wait."""
         under_way: dict[str, Future[Receipts]] = {}

@@ -67,7 +67,7 @@ class PagerDuty:
         """Close the connections."""
         self._client.close()
 
-    @activity.defn(name="pagerduty")
+    @activity.defn(name="pagerduty", no_thread_cancel_exception=True)
     def pagerduty(self, batch: PagerBatch) -> Receipts:
         """Page, or resolve pages. Safe to repeat by the ``dedup_key``, which is the effect's name.
 

@@ -78,7 +78,7 @@ class Salesforce:
 
     # --- Activities ---------------------------------------------------------------------------------------------------------
 
-    @activity.defn(name="salesforce")
+    @activity.defn(name="salesforce", no_thread_cancel_exception=True)
     def salesforce(self, batch: SalesforceBatch) -> Receipts:
         """Keep, assign, qualify and convert the subject's lead, keep its renewal, set fields; in order, each at most once.
 

@@ -74,7 +74,7 @@ class Sheets:
         if self._client is not None:
             self._client.session.close()
 
-    @activity.defn(name="sheets")
+    @activity.defn(name="sheets", no_thread_cancel_exception=True)
     def sheets(self, batch: SheetsBatch) -> Receipts:
         """Write the tracker's rows, or bring them up to date; in the order of the batch, each at most once.
 

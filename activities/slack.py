@@ -88,7 +88,7 @@ class Slack:
         )
         return cls(client, ledger, settings.slack_alerts_channel)
 
-    @activity.defn(name="slack")
+    @activity.defn(name="slack", no_thread_cancel_exception=True)
     def slack(self, batch: SlackBatch) -> Receipts:
         """Open a channel, post, archive; in the order of the batch, each at most once.
 

@@ -49,7 +49,7 @@ class Vitally:
 
     # --- Activities ---------------------------------------------------------------------------------------------------------
 
-    @activity.defn(name="vitally")
+    @activity.defn(name="vitally", no_thread_cancel_exception=True)
     def vitally(self, batch: VitallyBatch) -> Receipts:
         """Set traits, keep documents, open and complete projects; in the order of the batch, each at most once.
 

@@ -166,3 +166,16 @@ def test_the_repository_names_no_package_registry() -> None:
     found = {name(path): match[0].decode() for path in kept() if (match := named.search(path.read_bytes()))}
     assert not found
     assert ROOT / "pyproject.toml" in kept()
+
+
+def test_what_acts_on_the_world_is_never_interrupted_in_the_middle() -> None:
+    """A thread that is cancelled gets an exception wherever it stands, be it between taking a lock and holding it: it ends by itself instead."""
+    acting, unguarded = 0, []
+    for path in sorted((ROOT / "activities").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.decorator_list and "run_batch(" in ast.unparse(node):
+                acting += 1
+                if "no_thread_cancel_exception=True" not in ast.unparse(node.decorator_list[0]):
+                    unguarded.append(f"{path.name}: {node.name}")
+    assert unguarded == []
+    assert acting >= 9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import SecretStr
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
 from activities import sheets as module
 from activities.ledger import Ledger, NotDone
@@ -215,6 +217,26 @@ def test_a_thread_that_waits_too_long_for_the_others_did_nothing(
 
 
 # --- What goes wrong ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_attempt_that_runs_out_of_time_while_it_waits_takes_no_turn_with_it(sheets: Sheets, remote: Any) -> None:
+    """The worker cancels it then. An exception in its thread, between taking the turn and using it, would keep the turn for good."""
+    env, waits = ActivityEnvironment(), threading.Event()
+    sheets._queue.acquire()
+
+    def attempt() -> None:
+        waits.set()
+        env.run(sheets.sheets, batch(row()))
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(attempt)
+        waits.wait()
+        time.sleep(0.2)  # it waits for its turn
+        env.cancel()
+        sheets._queue.release()
+        running.result(timeout=30)
+    sheets.sheets(batch(row("glade.com"), of="glade.com"))
+    assert keys(remote) == ["acme.com", "glade.com"]
 
 
 def test_a_column_that_is_missing_is_refused_with_what_to_do(sheets: Sheets, remote: Any, ledger: Ledger, sandbox: SandboxServer) -> None:

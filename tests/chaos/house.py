@@ -7,8 +7,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class House:
     def __init__(self, settings: Settings, data: Path, children: Supervisor, made: dict[str, Part], http: httpx.AsyncClient) -> None:
         self.settings, self.data, self.http = settings, data, http
         self._children, self._parts, self._pids = children, made, dict[str, int]()
+        self._turns: dict[str, asyncio.Lock] = {}
         self.kills: dict[str, int] = {}
         self.web = f"http://127.0.0.1:{settings.web_port}"
         self.sandbox = f"http://127.0.0.1:{settings.sandbox_port}"
@@ -49,13 +50,14 @@ class House:
 
     async def kill(self, name: str, away: float = 0.0) -> None:
         """``kill -9`` a part, and start it again after ``away`` seconds."""
-        pid = self._pids[name]
-        os.kill(pid, signal.SIGKILL)
-        while Path(f"/proc/{pid}").exists():
-            await asyncio.sleep(0.01)
-        self.kills[name] = self.kills.get(name, 0) + 1
-        await asyncio.sleep(away)
-        await self.start(name)
+        async with self._turns.setdefault(name, asyncio.Lock()):  # a part that is being started again is not killed twice
+            pid = self._pids[name]
+            os.kill(pid, signal.SIGKILL)
+            while Path(f"/proc/{pid}").exists():
+                await asyncio.sleep(0.01)
+            self.kills[name] = self.kills.get(name, 0) + 1
+            await asyncio.sleep(away)
+            await self.start(name)
 
     async def ready(self) -> None:
         """Wait until everything answers; makes the schedules."""
@@ -64,6 +66,15 @@ class House:
         await schedules.ensure(client, self.settings)
         async with asyncio.timeout(60):
             while not await self._healthy():
+                await asyncio.sleep(0.1)
+
+    async def sandbox_is_up(self) -> None:
+        """Wait until the outside systems answer."""
+        async with asyncio.timeout(60):
+            while True:
+                with suppress(httpx.HTTPError):
+                    await self.faults_left()
+                    return
                 await asyncio.sleep(0.1)
 
     async def _healthy(self) -> bool:
@@ -130,8 +141,10 @@ class House:
 
 
 @asynccontextmanager
-async def house(data: Path, *, fleet: int = 0, ledger: str = "", one_try: float = 3.0) -> AsyncIterator[House]:
-    """A house with its state in ``data``. ``ledger`` is another database for it; ``one_try`` is how many seconds a try of an activity may take."""
+async def house(
+    data: Path, *, fleet: int = 0, ledger: str = "", one_try: float = 3.0, failures: Sequence[dict[str, Any]] = ()
+) -> AsyncIterator[House]:
+    """A house with its state in ``data``, whose outside systems begin with these ``failures``. ``ledger`` is another database for it; ``one_try`` is how many seconds a try of an activity may take."""
     data.mkdir(parents=True, exist_ok=True)
     given: dict[str, Any] = {"ledger_url": ledger} if ledger else {}
     settings = Settings(_env_file=None, data_dir=data, port_offset=free_offset(), **given)
@@ -153,6 +166,8 @@ async def house(data: Path, *, fleet: int = 0, ledger: str = "", one_try: float 
         built = House(settings, data, children, made, http)
         built.doom(())
         await built.start("temporal", "sandbox", "web", "worker")
+        await built.sandbox_is_up()
+        await built.fault(*failures)
         await built.ready()
         try:
             yield built

@@ -66,8 +66,13 @@ async def test_the_worker_is_killed_at_every_point_of_every_kind(quiet: Played, 
 
 async def test_everything_else_fails(quiet: Played, tmp_path: Path) -> None:
     """Outside systems, server, web and ledger: whoever was not answered asks again, and nothing happens twice."""
-    async with house(tmp_path, fleet=FLEET) as stormy:
-        storm = Storm(stormy, failures(STALL, seed=4), SIGNUPS, LOCKS)
+    planned = failures(STALL, seed=4)
+    at_first = [
+        each for each in planned if each["service"] == "sheets"
+    ]  # the tracker is written when the fleet is seen first, and hardly again
+    async with house(tmp_path, fleet=FLEET, failures=at_first) as stormy:
+        storm = Storm(stormy, [each for each in planned if each not in at_first], SIGNUPS, LOCKS)
+        storm.met.update((each["service"], each["kind"]) for each in at_first)
         played = await play(stormy, storm=storm)
         tell("everything else", played, f"{sum(storm.met.values())} failures met, kills {stormy.kills}, {storm.locked} locks")
         assert_as_quiet(quiet, played)
