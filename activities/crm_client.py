@@ -20,6 +20,7 @@ from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceExpiredSession
 from simple_salesforce.format import format_external_id, format_soql
 
+from activities.errors import LONGEST_ANSWER
 from activities.looking import Ask, at_once
 from activities.settings import Settings
 
@@ -31,7 +32,7 @@ STAGE_1 = "Interest"
 """The stage of a new opportunity: it stays in stage 1 until the criteria of stage 2 are met (A19)."""
 
 API_VERSION = "59.0"
-TIMEOUT_SECONDS = (5.0, 30.0)  # to connect, to answer
+TIMEOUT_SECONDS = (5.0, LONGEST_ANSWER)  # to connect, to answer
 SOAP = "urn:partner.soap.sforce.com"
 ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"

@@ -34,6 +34,10 @@ from activities.ledger import EffectId, Ledger, NotDone
 from domain.act import Act
 from domain.acts import Batch, Receipt, Receipts
 
+#: Seconds that an outside system may take for one answer: longer than the half minute after which proxies and load balancers give up, for
+#: what was asked and not waited for may still be done, long after it was asked again.
+LONGEST_ANSWER = 35.0
+
 CREDENTIAL_RETRY = timedelta(minutes=5)
 LIMIT_RETRY = timedelta(seconds=30)
 LONGEST_RETRY_AFTER = timedelta(hours=1)

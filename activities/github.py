@@ -26,7 +26,19 @@ from github.Repository import Repository
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import Step, forbidden, from_status, limited, refused, retry_after, run_batch, translating, unreachable, unsure
+from activities.errors import (
+    LONGEST_ANSWER,
+    Step,
+    forbidden,
+    from_status,
+    limited,
+    refused,
+    retry_after,
+    run_batch,
+    translating,
+    unreachable,
+    unsure,
+)
 from activities.ledger import EffectId, Ledger
 from activities.looking import Ask, Scope, since
 from activities.settings import Settings
@@ -48,7 +60,7 @@ from domain.upkeep import AskRuns, RunStates
 
 SYSTEM = "GitHub"
 READY_LABEL = "cloud-trial/instance-ready"
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = round(LONGEST_ANSWER)
 PER_PAGE = 100
 RUN_ITEMS = 1_000
 LAG = timedelta(seconds=5)  # what was written shows in GitHub's lists within seconds, not at once

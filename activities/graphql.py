@@ -13,9 +13,9 @@ import httpx
 from graphql import parse, print_ast, separate_operations
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import forbidden, from_httpx, from_status, refused, unreachable, unsure
+from activities.errors import LONGEST_ANSWER, forbidden, from_httpx, from_status, refused, unreachable, unsure
 
-TIMEOUT = httpx.Timeout(20.0, connect=5.0)
+TIMEOUT = httpx.Timeout(LONGEST_ANSWER, connect=5.0)
 LONGEST_DETAIL = 300
 
 _FORBIDDEN = ("must be site admin", "must be authenticated", "not authenticated", "not authorized")

@@ -57,7 +57,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import Step, forbidden, refused, run_batch, unreachable, unsure
+from activities.errors import LONGEST_ANSWER, Step, forbidden, refused, run_batch, unreachable, unsure
 from activities.ledger import EffectId, Ledger, NotDone
 from activities.looking import begun
 from activities.settings import Settings
@@ -67,7 +67,7 @@ from domain.acts import Mail, MailBatch, Receipt, Receipts, Template
 SYSTEM = "Mail"
 TEMPLATES = Path(__file__).parent / "templates"
 TEXT_WIDTH = 76
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = LONGEST_ANSWER
 QUIT_SECONDS = 5
 DEFERRED_RETRY = timedelta(minutes=1)  # servers that greylist take a mail again after some minutes
 _ADDRESS = re.compile(

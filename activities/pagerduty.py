@@ -14,14 +14,14 @@ from pagerduty import Error, EventsApiV2Client, HttpError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import Step, from_status, run_batch, unreachable, unsure
+from activities.errors import LONGEST_ANSWER, Step, from_status, run_batch, unreachable, unsure
 from activities.ledger import EffectId, Ledger
 from activities.settings import Settings
 from domain.acts import Page, PagerAct, PagerBatch, Receipt, Receipts
 
 SYSTEM = "PagerDuty"
 SOURCE = "tenure"
-TIMEOUT_SECONDS = 15
+TIMEOUT_SECONDS = round(LONGEST_ANSWER)
 LONGEST_KEY = 255
 LONGEST_SUMMARY = 1024
 

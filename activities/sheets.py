@@ -28,7 +28,19 @@ from gspread.utils import rowcol_to_a1
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import Step, forbidden, from_requests, from_status, limited, refused, retry_after, run_batch, unreachable, unsure
+from activities.errors import (
+    LONGEST_ANSWER,
+    Step,
+    forbidden,
+    from_requests,
+    from_status,
+    limited,
+    refused,
+    retry_after,
+    run_batch,
+    unreachable,
+    unsure,
+)
 from activities.ledger import BUSY_RETRY, EffectId, Ledger, NotDone
 from activities.looking import Ask, Scope
 from activities.settings import Settings
@@ -40,7 +52,7 @@ from domain.reconcile import Thing
 SYSTEM = "Sheets"
 KEY = "Key"
 SCOPE = "https://www.googleapis.com/auth/spreadsheets"
-TIMEOUT_SECONDS = (5.0, 20.0)  # to connect, to answer
+TIMEOUT_SECONDS = (5.0, LONGEST_ANSWER)  # to connect, to answer
 QUEUE_SECONDS = 15.0
 LIMIT_RETRY = timedelta(minutes=1)  # the quotas are counted by the minute, and no answer says when more comes
 _GOOGLE = "https://sheets.googleapis.com"

@@ -22,7 +22,7 @@ from sqlalchemy import select
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import Step, forbidden, from_status, limited, refused, retry_after, run_batch, unreachable, unsure
+from activities.errors import LONGEST_ANSWER, Step, forbidden, from_status, limited, refused, retry_after, run_batch, unreachable, unsure
 from activities.ledger import EffectId, Ledger
 from activities.looking import since
 from activities.settings import Settings
@@ -31,7 +31,7 @@ from domain.acts import ArchiveChannel, OpenChannel, Post, Receipt, Receipts, Sl
 
 SYSTEM = "Slack"
 EVENT_TYPE = "tenure"
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = round(LONGEST_ANSWER)
 PAGE = 200
 LIST_PAGE = 999  # listing is limited to some 20 calls a minute, so a large workspace needs large pages
 SECTION_LIMIT = 3_000

@@ -18,11 +18,11 @@ import httpx
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import from_httpx, from_status, limited, refused, retry_after, unsure
+from activities.errors import LONGEST_ANSWER, from_httpx, from_status, limited, refused, retry_after, unsure
 from activities.looking import Ask, at_once
 
 SYSTEM = "Vitally"
-TIMEOUT = httpx.Timeout(20.0, connect=5.0)
+TIMEOUT = httpx.Timeout(LONGEST_ANSWER, connect=5.0)
 PAGE = 100
 #: The part of the allowance that is left to others.
 RESERVE = 0.1

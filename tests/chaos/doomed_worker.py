@@ -22,8 +22,11 @@ from temporalio import workflow
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 import activities.all  # imported before the fork, as all that a worker needs
+import activities.errors
 import activities.ledger
 import activities.moment
+import activities.salesforce
+import activities.sheets
 import worker
 import workflows.all
 import workflows.effects
@@ -49,6 +52,8 @@ def shorten() -> None:
     patient = workflows.effects.PATIENT
     patient.initial_interval, patient.backoff_coefficient, patient.maximum_interval = timedelta(seconds=0.5), 1.2, timedelta(seconds=2)
     activities.moment.PATIENCE = ONE_TRY / 2
+    for module in (activities.errors, activities.salesforce, activities.sheets):
+        module.LIMIT_RETRY = timedelta(seconds=2)  # type: ignore[attr-defined]
     worker.Worker = partial(worker.Worker, sticky_queue_schedule_to_start_timeout=timedelta(seconds=1))  # type: ignore[attr-defined,assignment]
     # A trial run of each workflow at the start of a worker costs more than all the rest of it.
     SandboxedWorkflowRunner.prepare_workflow = lambda self, defn: None  # type: ignore[method-assign]

@@ -13,6 +13,7 @@ import pytest
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
+from activities.ledger import EffectRow
 from domain import ids
 from domain.policy import default
 from domain.upkeep import UpkeepInput
@@ -78,7 +79,7 @@ async def play(house: House, kills: Iterable[Kill] = (), storm: Storm | None = N
             await comment(director)
             report = await of_renewals(director)
         left = await nothing_runs(director, [each.domain for each in companies])
-        rows = await asyncio.to_thread(director.tenure.ledger.effects)
+        rows = await settled(director)
         run = run_of(companies, rows, await house.log(), {})
         run.running = left + report.left_open
         run.failed_tasks = await insisted(lambda: failed_tasks(director.client))
@@ -90,6 +91,16 @@ async def play(house: House, kills: Iterable[Kill] = (), storm: Storm | None = N
             keys = [f"{row.system}: {row.key}" for row in rows if row.subject.startswith(f"{each.renewal}/") and row.done_at]
             run.effects[each.renewal] = sorted(keys)
     return played
+
+
+async def settled(director: Patient) -> list[EffectRow]:
+    """What is on record, once nothing is under way any more; or what there is after a minute, which the look then tells."""
+    for _ in range(60):
+        rows = await asyncio.to_thread(director.tenure.ledger.effects)
+        if all(row.done_at for row in rows):
+            break
+        await asyncio.sleep(1)
+    return rows
 
 
 async def without_ces(director: Patient) -> Sequence[Company]:

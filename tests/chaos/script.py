@@ -92,7 +92,8 @@ class Patient(Director):
                 said = f"{type(error).__name__}: {error}"
             else:
                 if answer.status_code < 400:
-                    return {"read": answer.json()} if path.startswith("/api/tasks") else dict(answer.json())
+                    read = answer.json()
+                    return {"read": read} if isinstance(read, list) else dict(read)
                 said = f"{answer.status_code} {answer.text[:400]}"
                 if answer.status_code not in AWAY:
                     raise Miss(f"{path}: {said}")
@@ -166,6 +167,17 @@ class Firm(Company):
                     raise
                 await asyncio.sleep(1)
         self.tell(f"day {day:g}")
+
+    async def uses_it(self) -> None:
+        """Use the instance, once its admin is there: who uses it earlier would be found there as the admin."""
+        host = (await self.view())["status"]["host"]
+
+        async def admitted() -> bool:
+            instances = await self._director.get(self._director.sandbox, "/instances/_control")
+            return any(each["users"] for each in instances["read"] if each["host"] == host)
+
+        await waiting.eventually(f"the admin of {host}", admitted)
+        await super().uses_it()
 
     async def ends(self, case: str, end: str, *, beside: str = "") -> None:
         """Wait for the end, and compare."""
