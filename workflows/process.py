@@ -93,7 +93,9 @@ class Process(Generic[Figures]):
                 )
             except TimeoutError:
                 if wakes and workflow.now() < min(wakes) - SKEW:
-                    raise ShownTooEarly(f"the timer for {min(wakes)} fires at {workflow.now()}: to be shown again, with its history") from None
+                    raise ShownTooEarly(
+                        f"the timer for {min(wakes)} fires at {workflow.now()}: to be shown again, with its history"
+                    ) from None
         return True
 
     async def ask(self, spec: TaskSpec, channel: str = "", *, under: str = "", first: tuple[SlackAct, ...] = ()) -> Answer | None:
