@@ -59,13 +59,21 @@ class TaskSpec(Value):
     ladder: tuple[Rung, ...] = ()
     repeat_days: int = 7
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Whom the ladder asks, beside the assignee, each once."""
+        return tuple(dict.fromkeys(rung.who for rung in self.ladder if rung.who and rung.who != self.assignee))
+
     def choice(self, name: str) -> Choice | None:
         """The choice of that name."""
         return next((choice for choice in self.choices if choice.name == name), None)
 
 
 class Answer(Message):
-    """A person's answer, from wherever it came. ``task`` is the task's id (``triage-1``) or its kind."""
+    """A person's answer, from wherever it came. ``task`` is the task's id (``triage-1``) or its kind.
+
+    ``vouched``: a way in of ours looked the person up and let them; an answer sent straight to Temporal has nobody's word for it.
+    """
 
     task: str
     choice: str
@@ -73,6 +81,7 @@ class Answer(Message):
     note: str = Field(default="", max_length=2_000)
     checks: dict[str, bool] = {}
     fields: dict[str, JsonValue] = {}
+    vouched: bool = False
 
 
 class Task(State):

@@ -16,7 +16,7 @@ class NextStep(Message):
 
 
 class TaskView(Message):
-    """An open task as a person sees it. ``id`` is ``WORKFLOW:TASK`` and can be answered from every way in."""
+    """An open task as a person sees it. ``asked`` are those whom its ladder asks in time. ``id`` is ``WORKFLOW:TASK`` and can be answered from every way in."""
 
     id: str
     workflow: str
@@ -32,6 +32,7 @@ class TaskView(Message):
     due_at: datetime
     asked_next: str = ""
     asked_next_at: datetime | None = None
+    asked: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, workflow: str, task: Task) -> TaskView:
@@ -53,6 +54,7 @@ class TaskView(Message):
             due_at=spec.due_at,
             asked_next=rung.who if rung else (spec.ladder[-1].who if spec.ladder else ""),
             asked_next_at=task.next_at,
+            asked=spec.asked,
         )
 
 

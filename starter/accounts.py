@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,13 +27,15 @@ from domain.lifecycle import AccountInput, MarkAccountRed
 from domain.policy import AccountPolicy
 from domain.red import Resolve
 from domain.renewal import AssessRenewal, MoveRenewal, ProjectOutcome, RenewalInput
+from domain.rights import Action
 from domain.views import NextStep, TaskView
 from starter import listing
 from starter.asking import Closing, asking
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.forms import new_event
+from starter.gate import on_owned
 from starter.looking import query, query_all
-from starter.tenure import PATIENCE, Tenure, bad_fields
+from starter.tenure import PATIENCE, Tenure, bad_fields, described
 from workflows.attributes import ACCOUNT
 
 if TYPE_CHECKING:
@@ -209,9 +212,15 @@ class Accounts:
 
     # --- Asking -------------------------------------------------------------------------------------------------------------
 
-    async def start_renewal(self, account: str, on: date | None = None) -> str:
+    async def start_renewal(self, account: str, on: date | None = None, by: str = "") -> str:
         """Start the renewal of an account's term by hand; the id is the lock. Raises :class:`Refused` when it runs, or ran, already."""
         customer, team, standing = await self._customer(account)
+        async with self._decision(
+            Action.START_RENEWAL, customer, team, by=by, what="start a renewal", subject=ids.account(customer.domain)
+        ):
+            return await self._start_renewal(customer, team, standing, on)
+
+    async def _start_renewal(self, customer: Customer, team: AccountTeam, standing: Standing | None, on: date | None) -> str:
         renewal_on = on or customer.contract_end
         if renewal_on is None:
             raise BadInput(
@@ -248,15 +257,15 @@ class Accounts:
 
     async def assess(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
         """A manager rates a renewal by hand (D27)."""
-        return await self._ask_renewal(account, "assess", read(AssessRenewal, message), event_id)
+        return await self._ask_renewal(account, Action.ASSESS, read(AssessRenewal, message), event_id)
 
     async def project(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
         """The AE, or the TA, says what is expected of a renewal (D28, D29)."""
-        return await self._ask_renewal(account, "forecast", read(ProjectOutcome, message), event_id)
+        return await self._ask_renewal(account, Action.FORECAST, read(ProjectOutcome, message), event_id)
 
     async def move(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
         """The term ends on another day: everything is re-armed."""
-        return await self._ask_renewal(account, "move", read(MoveRenewal, message), event_id)
+        return await self._ask_renewal(account, Action.MOVE, read(MoveRenewal, message), event_id)
 
     async def mark_red(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
         """Mark an account red, by judgement (B18, C20); its life is started when it has none yet."""
@@ -278,13 +287,15 @@ class Accounts:
             search_attributes=TypedSearchAttributes([SearchAttributePair(ACCOUNT, customer.domain)]),
             static_summary=f"Life of {customer.name}",
         )
-        with asking(ids.account(customer.domain)):
-            async with asyncio.timeout(PATIENCE):
-                return str(
-                    await self._tenure.client.execute_update_with_start_workflow(
-                        "mark_red", marked, start_workflow_operation=start, id=event_id or new_event(), result_type=str
+        event, workflow = event_id or new_event(), ids.account(customer.domain)
+        async with self._decision(Action.MARK_RED, customer, team, by=marked.by, what="mark_red", subject=workflow, event=event) as by:
+            with asking(workflow):
+                async with asyncio.timeout(PATIENCE):
+                    return str(
+                        await self._tenure.client.execute_update_with_start_workflow(
+                            "mark_red", marked.model_copy(update={"by": by}), start_workflow_operation=start, id=event, result_type=str
+                        )
                     )
-                )
 
     async def red(self, account: str) -> ProcessView:
         """What is done about a red account, or was when it was red last."""
@@ -296,9 +307,10 @@ class Accounts:
 
     async def resolve_red(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
         """A red account is promoted to yellow or green (B17)."""
-        customer, _, _ = await self.known(account)
+        customer, team, _ = await self.known(account)
         missing = NotFound(f"{customer.name} is not red", f"`tenure account show {customer.domain}` says how it does")
-        return await self._tenure.update(ids.red(customer.domain), "resolve", read(Resolve, message), event_id, missing)
+        given = read(Resolve, message)
+        return await self._ask(Action.RESOLVE_RED, customer, team, ids.red(customer.domain), "resolve", given, event_id, missing)
 
     async def plan(self, account: str) -> ProcessView:
         """The account's get-well plan, or its last one."""
@@ -312,11 +324,12 @@ class Accounts:
 
     async def write_plan(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
         """The TA writes the get-well plan, or rewrites parts of it (D16)."""
-        customer, _, _ = await self.known(account)
+        customer, team, _ = await self.known(account)
         missing = NotFound(
             f"{customer.name} has no get-well plan", "One begins by itself when there is a reason: see `tenure account show`"
         )
-        return await self._tenure.update(ids.get_well(customer.domain), "plan", read(PlanText, message), event_id, missing)
+        given = read(PlanText, message)
+        return await self._ask(Action.PLAN, customer, team, ids.get_well(customer.domain), "plan", given, event_id, missing)
 
     # --- How ----------------------------------------------------------------------------------------------------------------
 
@@ -330,10 +343,37 @@ class Accounts:
             )
         return customer, team, standing
 
-    async def _ask_renewal(self, account: str, name: str, message: Message, event_id: str) -> str:
+    async def _ask_renewal(self, account: str, action: Action, message: Message, event_id: str) -> str:
         row = await self._renewal_of(account)
         missing = NotFound(f"{row.workflow} has ended", f"`tenure renewal show {row.domain}` says what became of it")
-        return await self._tenure.update(row.workflow, name, message, event_id, missing)
+        view = await self._tenure.read(lambda: self.records.view(row.domain))
+        return await self._ask(action, view.customer, view.team, row.workflow, action.value, message, event_id, missing)
+
+    async def _ask(
+        self,
+        action: Action,
+        customer: Customer | None,
+        team: AccountTeam,
+        workflow: str,
+        name: str,
+        message: Message,
+        event_id: str,
+        missing: TenureError,
+    ) -> str:
+        """Ask a running process for something that a person decides, if they may."""
+        event, given = event_id or new_event(), str(getattr(message, "by", ""))
+        async with self._decision(action, customer, team, by=given, what=described(name, message), subject=workflow, event=event) as by:
+            return await self._tenure.update(workflow, name, message.model_copy(update={"by": by}), event, missing)
+
+    def _decision(
+        self, action: Action, customer: Customer | None, team: AccountTeam, *, by: str, what: str, subject: str, event: str = ""
+    ) -> AbstractAsyncContextManager[str]:
+        """The gate, for what the account's team looks after."""
+        from activities.people import as_of_now
+
+        people = (team.ta, team.ae, team.ce, team.ta_manager, team.ae_manager) if customer else ()
+        judge = on_owned(action, lambda roster: as_of_now(people, roster))
+        return self._tenure.gate.decision(self._tenure.caller, action, judge, by=by, what=what, subject=subject, event=event)
 
     async def _renewal_of(self, account: str, *, open_only: bool = True) -> RenewalRow:
         """The open renewal of an account, else its last one. Raises :class:`NotFound`."""

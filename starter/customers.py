@@ -8,18 +8,31 @@ from temporalio.common import WorkflowIDConflictPolicy
 
 from domain import decide, ids
 from domain.messages import ChangeDomain, Contact, DomainChangeInput
+from domain.rights import Action
 from starter.asking import Closing, asking
 from starter.errors import BadInput, NotFound, Refused
+from starter.gate import on_owned
 
 if TYPE_CHECKING:
+    from activities.registry import Registry
     from starter.tenure import Tenure
 
 
-async def change_host(tenure: Tenure, domain: str, message: ChangeDomain) -> str:
+async def change_host(tenure: Tenure, domain: str, message: ChangeDomain, event_id: str = "") -> str:
     """Move a customer's instance to a host of their own; returns what was done, in words. One move at a time."""
+    from activities.people import current
     from activities.registry import Registry
 
     key, registry = tenure.key_of(domain), Registry(tenure.ledger)
+    judge = on_owned(Action.CHANGE_DOMAIN, lambda roster: current(registry.owners_of(key), roster))
+    what, name = f"change_domain new_host {message.new_host[:120]}", ids.domain_change(key)
+    async with tenure.gate.decision(
+        tenure.caller, Action.CHANGE_DOMAIN, judge, by=message.by, what=what, subject=name, event=event_id
+    ) as by:
+        return await _change_host(tenure, registry, key, message.model_copy(update={"by": by}))
+
+
+async def _change_host(tenure: Tenure, registry: Registry, key: str, message: ChangeDomain) -> str:
     owned = await tenure.read(lambda: registry.instance_of(key))
     if owned is None or owned.kind != "production":
         raise NotFound(f"{key} has no running instance to move", "A new signup starts a new trial")

@@ -3,7 +3,9 @@
 TenureError
  ├─ BadInput      what was sent cannot be understood or is out of bounds; nothing was changed      (HTTP 422, exit 2)
  ├─ NotFound      there is no such trial, task or company                                          (HTTP 404, exit 1)
- ├─ Refused       understood, and the answer is no: too late, not allowed, already decided         (HTTP 409, exit 1)
+ ├─ NotSignedIn   nobody is signed in, or the token is none                                         (HTTP 401, exit 1)
+ ├─ Refused       understood, and the answer is no: too late, already decided                      (HTTP 409, exit 1)
+ │   └─ NotAllowed    it is known who asks, and they may not                                        (HTTP 403, exit 1)
  └─ Unavailable   Temporal, a worker or the ledger cannot be reached; asking again is safe         (HTTP 503, exit 3)
 """
 
@@ -55,6 +57,23 @@ class Refused(TenureError):
     code = "refused"
     status = 409
     exit_code = 1
+
+
+class NotSignedIn(TenureError):
+    """It is not known who asks."""
+
+    title = "Sign in first"
+    code = "not_signed_in"
+    status = 401
+    exit_code = 1
+
+
+class NotAllowed(Refused):
+    """It is known who asks, and they may not; nothing was changed."""
+
+    title = "Not allowed"
+    code = "not_allowed"
+    status = 403
 
 
 class Unavailable(TenureError):

@@ -25,6 +25,7 @@ from activities.vault import Share, Vault, VaultError
 from domain import ids
 from domain.messages import NewLink, OptOut
 from starter.errors import BadInput, NotFound, Refused
+from starter.gate import LINK
 from starter.guard import POLICY
 from starter.render import Pages, moment, one_line, typed
 from starter.tenure import Tenure
@@ -82,6 +83,7 @@ def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
     """The routes, for :func:`starter.web.create_app`."""
     routes = APIRouter(include_in_schema=False)
     key = settings.key()
+    by_link = tenure.called_by(LINK)  # who holds a link may do what it is for
     secrets = Vault(tenure.ledger, key)
     registry = Registry(tenure.ledger)
 
@@ -125,7 +127,7 @@ def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
             # One dead link buys one new one, however often the button is pressed: the same event is the same request.
             event = f"new-link-{ids.digest(token)}"
             try:
-                await tenure.act(link.to_email, "new_link", NewLink(by=link.to_email), event)
+                await by_link.act(link.to_email, "new_link", NewLink(by=link.to_email), event)
             except (NotFound, Refused) as error:
                 return pages.error(error, headers=SECRET)
             return pages.said("A new link is on its way", f"Look for our mail to {masked(link.to_email)}", headers=SECRET)
@@ -141,7 +143,7 @@ def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
             instance = await asyncio.to_thread(registry.instance_of, tenure.key_of(email))
             if instance is not None and "@" in email and instance.admin.lower() == email.lower():
                 event = f"new-link-{ids.digest(email)}-{datetime.now(UTC):%Y%m%d%H}"
-                await tenure.act(email, "new_link", NewLink(by=instance.admin), event)
+                await by_link.act(email, "new_link", NewLink(by=instance.admin), event)
         except (BadInput, NotFound, Refused) as error:
             log.info("no new link was made: %s", error)
 
@@ -164,7 +166,7 @@ def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
         """Also what a mail program posts by itself for its own unsubscribe button (RFC 8058)."""
         workflow = workflow_of(UNSUBSCRIBE, token)
         try:
-            await tenure.act_on(workflow, "opt_out", OptOut(by="prospect"), "opt-out")
+            await by_link.act_on(workflow, "opt_out", OptOut(by="prospect"), "opt-out")
         except (NotFound, Refused) as error:
             log.info("%s needs no opt-out: %s", workflow, error)  # the trial is over, and its mails with it
         return pages.said("Done", "You get no more onboarding mails about this trial.")

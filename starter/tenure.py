@@ -7,12 +7,13 @@ Errors are those of :mod:`starter.errors`; none of them leaves anything half don
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pydantic import ValidationError
 from temporalio.client import (
@@ -46,7 +47,9 @@ from domain.messages import (
     SignupAnswer,
     Terminate,
 )
+from domain.people import Person, Role
 from domain.policy import Policy
+from domain.rights import Action, Asked
 from domain.task import Answer
 from domain.trial import Stage, TrialInput
 from starter.addresses import Address, read_address
@@ -55,6 +58,7 @@ from starter.customers import change_host
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.failed import FailedSignups
 from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView, new_event
+from starter.gate import Caller, Gate, on_owned, on_task, operator
 from starter.looking import Looking
 from workflows.attributes import DOMAIN, STAGE
 
@@ -93,8 +97,16 @@ class Tenure(Looking):
         self.settings = settings
         self.policy = policy
         self.task_queue = task_queue
+        self.caller = operator()
+        self.gate = Gate(ledger, (settings.vendor_domain,))
         self._failed = FailedSignups(ledger)
         self._later: set[asyncio.Task[None]] = set()
+
+    def called_by(self, caller: Caller) -> Self:
+        """The same service for somebody else; without this it is the operator's who runs the process."""
+        theirs = copy.copy(self)
+        theirs.caller = caller
+        return theirs
 
     # --- Ways into a trial --------------------------------------------------------------------------------------------------
 
@@ -131,6 +143,15 @@ class Tenure(Looking):
         """A CE asks for a trial (A28); the manager's three checks are asked next."""
         address = self._address(form.email)
         ce = read_address(form.ce, ()).email
+        what = f"request a {form.size} trial with {form.seats} seats"
+        judge = on_owned(Action.REQUEST, lambda roster: _the_ce(ce, roster))
+        by = "" if self.caller.email else ce
+        async with self.gate.decision(
+            self.caller, Action.REQUEST, judge, by=by, what=what, subject=ids.trial(address.key), event=form.event_id
+        ):
+            return await self._request_trial(form, address, ce)
+
+    async def _request_trial(self, form: TrialRequestForm, address: Address, ce: str) -> SignupAnswer:
         await self._may_have_one(address)
         account, _ = await self._account(address)
         message = CeRequest(
@@ -165,7 +186,7 @@ class Tenure(Looking):
             if name != "change_domain":
                 raise
             # The trial is over: a customer's instance may still move.
-            return await change_host(self, domain, ChangeDomain.model_validate(message or {}))
+            return await change_host(self, domain, ChangeDomain.model_validate(message or {}), event_id)
 
     async def act_on(self, workflow_id: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
         """The same by workflow id, for a link that carries one."""
@@ -176,7 +197,20 @@ class Tenure(Looking):
             checked = message if isinstance(message, model) else model.model_validate(message or {})
         except ValidationError as error:
             raise bad_fields(error) from None
-        return await self.update(workflow_id, name, checked, event_id)
+        judge = on_owned(Action(name), lambda roster: self._owners(workflow_id, roster))
+        event, given = event_id or new_event(), str(getattr(checked, "by", ""))
+        async with self.gate.decision(
+            self.caller, Action(name), judge, by=given, what=described(name, checked), subject=workflow_id, event=event
+        ) as by:
+            return await self._act_on(workflow_id, name, checked.model_copy(update={"by": by}), event)
+
+    async def _act_on(self, workflow_id: str, name: str, message: Message, event_id: str) -> str:
+        return await self.update(workflow_id, name, message, event_id)
+
+    def _owners(self, workflow_id: str, roster: Iterable[Person]) -> Iterable[Person]:
+        from activities.people import People
+
+        return People(self.ledger).owners(workflow_id, roster)
 
     async def answer(self, task_id: str, answer: Answer, event_id: str = "") -> str:
         """Answer a task, ``WORKFLOW:TASK``; one answer wins, a later one is refused with who answered and when."""
@@ -185,7 +219,24 @@ class Tenure(Looking):
             raise BadInput(
                 f"{task_id[:60]!r} is not the id of a task", "Write it as WORKFLOW:TASK; `tenure tasks` lists them", field="task"
             )
-        return await self.update(workflow_id, "answer", answer.model_copy(update={"task": task}), event_id)
+        asked = await self._asked(workflow_id, task)
+        event, what = event_id or new_event(), f"answer {task[:80]}: {answer.choice[:80]}"
+        async with self.gate.decision(
+            self.caller, "answer", on_task(asked), by=answer.by, what=what, subject=workflow_id, event=event
+        ) as by:
+            vouched = {"task": task, "by": by, "vouched": asked is not None}
+            return await self._answer(task_id, answer.model_copy(update=vouched), event)
+
+    async def _answer(self, task_id: str, answer: Answer, event_id: str) -> str:
+        return await self.update(task_id.strip().rpartition(":")[0], "answer", answer, event_id)
+
+    async def _asked(self, workflow_id: str, task: str) -> Asked | None:
+        """An open task as the rights see it, by its id or its kind; None when no such task is open: the workflow then says why."""
+        found = await self._open_tasks(workflow_id)
+        if isinstance(found, Unavailable):
+            raise found
+        view = next((view for view in found if task in (view.task, view.kind)), None)
+        return None if view is None else Asked(id=view.id, role=Role(view.role), assignee=view.assignee, also=view.asked)
 
     async def join(self, form: JoinForm) -> str:
         """A colleague of an existing instance's admin is blocked and asks for an invitation (A22)."""
@@ -348,6 +399,25 @@ class Tenure(Looking):
 
         owned = await self.read(lambda: Registry(self.ledger).instance_of(address.key))
         return None if owned is None else Instance.model_validate({"host": owned.host, "kind": owned.kind, "admin": owned.admin})
+
+
+def _the_ce(ce: str, roster: Iterable[Person]) -> list[Person]:
+    """The CE in whose name a trial is requested: it is theirs, or their team's."""
+    from activities.people import named
+
+    known = named(ce, roster)
+    return [known or Person(id="", name=ce, email=ce, role=Role.CE)]
+
+
+def described(name: str, message: Message) -> str:
+    """What was asked for, for the audit: the act and its figures. No free text, which may hold anybody's name."""
+    shown = message.model_dump(mode="json", exclude_defaults=True, exclude={"by"})
+    parts = [f"{field} {value}" for field, value in shown.items() if isinstance(value, bool | int | float) or field in _PLAIN]
+    return " ".join((name, *parts))
+
+
+#: Texts of messages that name nobody.
+_PLAIN = ("contract_end", "rating", "outcome", "as", "renewal_on", "to", "new_host")
 
 
 def bad_fields(error: ValidationError) -> BadInput:

@@ -1,0 +1,337 @@
+"""Who may do what: one table of roles and actions, read by every way in. A refusal says who may.
+
+A right reaches as far as one's own trials and accounts, those of one's team, or any. Who owns a trial or an account is known from the
+ledger; who is in a team, from the CRM's people: those with the same manager, and whoever they report to, however far up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from domain.base import Value
+from domain.people import Person, Role
+
+#: How far up a chain of managers is followed; a ring in the CRM's data ends here.
+LEVELS = 10
+
+
+class Group(StrEnum):
+    """What a role is to the rights: the columns of the table."""
+
+    SDR = "sdr"
+    CE = "ce"
+    AE = "ae"
+    TA = "ta"
+    MANAGER = "manager"
+    LEADERSHIP = "leadership"
+    OPS = "ops"
+    DESK = "desk"
+
+
+GROUP_OF: Mapping[Role, Group] = {
+    Role.INBOUND_SDR: Group.SDR,
+    Role.NAMED_SDR: Group.SDR,
+    Role.CE: Group.CE,
+    Role.AE: Group.AE,
+    Role.TA: Group.TA,
+    Role.CE_MANAGER: Group.MANAGER,
+    Role.AE_MANAGER: Group.MANAGER,
+    Role.TA_MANAGER: Group.MANAGER,
+    Role.GROWTH: Group.MANAGER,  # the SDRs report to it
+    Role.TS_LEADERSHIP: Group.LEADERSHIP,
+    Role.SALES_LEADERSHIP: Group.LEADERSHIP,
+    Role.EXEC_SPONSOR: Group.LEADERSHIP,
+    Role.CLOUD: Group.OPS,
+    Role.SUPPORT: Group.DESK,
+    Role.FINANCE: Group.DESK,
+}
+#: Who may answer what is asked of a role, beside those who have it: whom it reports to.
+OVER: Mapping[Role, tuple[Role, ...]] = {
+    Role.INBOUND_SDR: (Role.GROWTH, Role.SALES_LEADERSHIP),
+    Role.NAMED_SDR: (Role.GROWTH, Role.SALES_LEADERSHIP),
+    Role.CE: (Role.CE_MANAGER, Role.SALES_LEADERSHIP),
+    Role.AE: (Role.AE_MANAGER, Role.SALES_LEADERSHIP),
+    Role.TA: (Role.TA_MANAGER, Role.TS_LEADERSHIP),
+    Role.CE_MANAGER: (Role.SALES_LEADERSHIP,),
+    Role.AE_MANAGER: (Role.SALES_LEADERSHIP,),
+    Role.TA_MANAGER: (Role.TS_LEADERSHIP,),
+    Role.GROWTH: (Role.SALES_LEADERSHIP,),
+    Role.CLOUD: (),
+    Role.SUPPORT: (Role.CLOUD,),
+    Role.TS_LEADERSHIP: (),
+    Role.SALES_LEADERSHIP: (),
+    Role.EXEC_SPONSOR: (),
+    Role.FINANCE: (),
+}
+
+
+class Reach(StrEnum):
+    """How far a right reaches."""
+
+    OWN = "own"
+    TEAM = "team"
+    ANY = "any"
+
+
+class Action(StrEnum):
+    """What may be asked for. Answering a task stands apart: see :func:`may_answer`."""
+
+    REQUEST = "request"
+    EXTEND = "extend"
+    CONVERT = "convert"
+    TERMINATE = "terminate"
+    REQUEST_FEEDBACK = "request_feedback"
+    CHANGE_DOMAIN = "change_domain"
+    NEW_LINK = "new_link"
+    OPT_OUT = "opt_out"
+    START_RENEWAL = "start_renewal"
+    ASSESS = "assess"
+    FORECAST = "forecast"
+    MOVE = "move"
+    MARK_RED = "mark_red"
+    RESOLVE_RED = "resolve_red"
+    PLAN = "plan"
+    READ = "read"
+    AUDIT = "audit"
+    ADOPT_POLICY = "adopt_policy"
+    FORGET = "forget"
+    VERIFY_EFFECTS = "verify_effects"
+    TOKENS = "tokens"
+
+
+#: What each action is called in a refusal and in the table's page.
+WORDS: Mapping[Action, str] = {
+    Action.REQUEST: "request a trial",
+    Action.EXTEND: "extend a trial",
+    Action.CONVERT: "convert a trial",
+    Action.TERMINATE: "terminate a trial",
+    Action.REQUEST_FEEDBACK: "ask a prospect for feedback",
+    Action.CHANGE_DOMAIN: "move an instance to another host",
+    Action.NEW_LINK: "send the administrator a new link",
+    Action.OPT_OUT: "stop the onboarding mails",
+    Action.START_RENEWAL: "start a renewal by hand",
+    Action.ASSESS: "rate a renewal by hand",
+    Action.FORECAST: "forecast a renewal",
+    Action.MOVE: "move a renewal's date",
+    Action.MARK_RED: "mark an account red",
+    Action.RESOLVE_RED: "promote a red account",
+    Action.PLAN: "write a get-well plan",
+    Action.READ: "read trials, tasks and accounts",
+    Action.AUDIT: "read the audit",
+    Action.ADOPT_POLICY: "move running processes to another policy",
+    Action.FORGET: "erase a person",
+    Action.VERIFY_EFFECTS: "compare the ledger with the outside systems",
+    Action.TOKENS: "make and revoke tokens",
+}
+
+_OWN, _TEAM, _ANY = Reach.OWN, Reach.TEAM, Reach.ANY
+_SALE = {Group.CE: _TEAM, Group.AE: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY}
+_OPS = {Group.OPS: _ANY}
+RIGHTS: Mapping[Action, Mapping[Group, Reach]] = {
+    Action.REQUEST: {Group.CE: _OWN, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
+    Action.EXTEND: _SALE,
+    Action.CONVERT: _SALE,
+    Action.TERMINATE: _SALE,
+    Action.REQUEST_FEEDBACK: {**_SALE, Group.SDR: _TEAM},
+    Action.CHANGE_DOMAIN: {**_SALE, Group.TA: _TEAM, Group.OPS: _ANY},
+    Action.NEW_LINK: {**_SALE, Group.SDR: _TEAM, Group.TA: _TEAM, Group.OPS: _ANY, Group.DESK: _ANY},
+    Action.OPT_OUT: {**_SALE, Group.SDR: _TEAM, Group.TA: _TEAM, Group.OPS: _ANY, Group.DESK: _ANY},
+    Action.START_RENEWAL: {Group.AE: _TEAM, Group.TA: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY, Group.OPS: _ANY},
+    Action.ASSESS: {Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
+    Action.FORECAST: {Group.AE: _OWN, Group.TA: _OWN, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
+    Action.MOVE: {Group.AE: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
+    Action.MARK_RED: {**_SALE, Group.TA: _TEAM},
+    Action.RESOLVE_RED: {Group.AE: _TEAM, Group.TA: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
+    Action.PLAN: {Group.CE: _TEAM, Group.TA: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
+    Action.READ: dict.fromkeys(Group, _ANY),
+    Action.AUDIT: {Group.MANAGER: _ANY, Group.LEADERSHIP: _ANY, Group.OPS: _ANY},
+    Action.ADOPT_POLICY: _OPS,
+    Action.FORGET: _OPS,
+    Action.VERIFY_EFFECTS: _OPS,
+    Action.TOKENS: _OPS,
+}
+
+#: Which of an account's or a trial's people a role stands beside, to be in its team.
+_KIND: Mapping[Group, str] = {
+    Group.SDR: "SDR",
+    Group.CE: "CE",
+    Group.AE: "AE",
+    Group.TA: "TA",
+    Group.MANAGER: "manager",
+    Group.LEADERSHIP: "leadership",
+    Group.OPS: "ops",
+    Group.DESK: "support or finance",
+}
+
+
+class Actor(Value):
+    """Who asks. ``person`` is empty for a machine that acts for nobody: then only what reaches any trial or account is theirs."""
+
+    group: Group
+    person: Person | None = None
+
+
+class Asked(Value):
+    """A task as far as the rights go: the role, the person it is given to (an address, or empty), and whom its ladder asks as well."""
+
+    id: str
+    role: Role
+    assignee: str = ""
+    also: tuple[str, ...] = ()
+
+
+class Right(Value):
+    """The answer: whether it may be, by which right, and if not, why not and who may."""
+
+    allowed: bool
+    rule: str
+    why: str = ""
+
+
+def may(action: Action, actor: Actor, owners: Iterable[Person] = (), roster: Iterable[Person] = ()) -> Right:
+    """Whether ``actor`` may do this to a trial or an account that ``owners`` look after. Nobody looks after it: then no team stands in the way."""
+    reach = RIGHTS[action].get(actor.group)
+    owned = tuple(owners)
+    if reach is None:
+        return _no(action, actor, owned, f"{_called(actor)} may not {WORDS[action]}")
+    rule = f"{action.value}: {actor.group.value} {reach.value}"
+    if reach is Reach.ANY:
+        return Right(allowed=True, rule=rule)
+    if actor.person is None:
+        return _no(action, actor, owned, f"a token that acts for nobody may not {WORDS[action]}")
+    within = _is_own(actor.person, owned) if reach is Reach.OWN else _in_team(actor.person, owned, roster)
+    if within:
+        return Right(allowed=True, rule=rule)
+    kind = _KIND[actor.group]
+    return _no(action, actor, owned, f"{_called(actor)} is {'not its ' + kind if reach is Reach.OWN else 'not of its team'}")
+
+
+def may_answer(asked: Asked, actor: Actor, roster: Iterable[Person] = ()) -> Right:
+    """Whether ``actor`` may answer a task: whoever it is given to, whoever its ladder asks, colleagues of that role and team, and whom they report to."""
+    people = tuple(roster)
+    person = actor.person
+    given = _by_address(people).get(asked.assignee.lower()) if asked.assignee else None
+    if person is not None:
+        if person.email.lower() in {address.lower() for address in (asked.assignee, *asked.also) if address}:
+            return Right(allowed=True, rule="answer: asked")
+        if person.role is asked.role and (given is None or _beside(person, given)):
+            return Right(allowed=True, rule=f"answer {asked.role.value}: team")
+        if given is not None and _above(person, given, people):
+            return Right(allowed=True, rule=f"answer {asked.role.value}: manager")
+        if person.role in OVER[asked.role] and (given is None or GROUP_OF[person.role] is not Group.MANAGER):
+            return Right(allowed=True, rule=f"answer {asked.role.value}: manager")
+    named = f"{asked.assignee} ({_role(asked.role)})" if asked.assignee else f"whoever is {_role(asked.role)}"
+    others = ", ".join(dict.fromkeys(address for address in asked.also if address and address != asked.assignee))
+    bosses = " or ".join(_role(role) for role in OVER[asked.role])
+    words = [f"{asked.id} is asked of {named}", f"{_called(actor)} is none of those who may answer it"]
+    may_ = ["colleagues of the same role and team", *([others] if others else []), *([bosses] if bosses else [])]
+    return Right(allowed=False, rule=f"answer {asked.role.value}", why=f"{'; '.join(words)}. These may: {'; '.join(may_)}")
+
+
+def stranger(by: str, asked: Asked) -> str | None:
+    """Why an answer that no way in of ours vouched for cannot be taken: it is none of those whom the task names. Nobody named: the roster alone knows."""
+    known = [address for address in dict.fromkeys((asked.assignee, *asked.also)) if address]
+    if not asked.assignee or by.strip().lower() in {address.lower() for address in known}:
+        return None
+    return (
+        f"{asked.id} is asked of {', '.join(known)}; {by.strip()[:254]!r} is none of them. "
+        "A colleague or a manager answers with `tenure answer` or on the console, which know who stands in for whom"
+    )
+
+
+def table_hash() -> str:
+    """Twelve hex digits of the whole table; they stand on the audit beside each right that was used."""
+    lines = [f"{action}:{group}={reach}" for action, row in RIGHTS.items() for group, reach in sorted(row.items())]
+    lines += [f"{role}<{','.join(over)}" for role, over in OVER.items()] + [f"{role}={group}" for role, group in GROUP_OF.items()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+def who_may(action: Action) -> str:
+    """Who may, in words: ``CE (team), leadership (any)``."""
+    return ", ".join(f"{_KIND[group]} ({RIGHTS[action][group].value})" for group in Group if group in RIGHTS[action])
+
+
+def page() -> str:
+    """The whole table as Markdown: ``docs/rights.md``."""
+    head = ["action", *(_KIND[group] for group in Group)]
+    rows = [[WORDS[action], *(RIGHTS[action][group].value if group in RIGHTS[action] else "–" for group in Group)] for action in Action]
+    over = [[_role(role), "; ".join(_role(other) for other in OVER[role]) or "–"] for role in Role]
+    roles = [[_KIND[group], ", ".join(_role(role) for role in Role if GROUP_OF[role] is group)] for group in Group]
+    return (
+        "\n\n".join(
+            (
+                "# Who may do what",
+                "Written by `tenure rights` from `domain/rights.py`; a test keeps the two equal. Every way in reads this table when a message arrives, "
+                "with the role that the person has then.",
+                "*own*: what one looks after oneself. *team*: what a colleague with the same manager looks after, what those look after who report to "
+                "one, and what nobody of one's kind looks after yet. *any*: all. A dash: not at all.",
+                _markdown(head, rows),
+                "## Answering a task",
+                "A task may be answered by whoever it is given to, by whom its ladder asks (the backup, the manager), by colleagues of the same role "
+                "and manager, by whoever the person it is given to reports to, and by these roles:",
+                _markdown(["asked of", "and may be answered by"], over),
+                "## Which role is which column",
+                _markdown(["column", "roles of the CRM"], roles),
+                "A token without a person has a column of its own choice and, since it looks after nothing, only the rights that say *any*. A token of "
+                "ops may name the person for whom it acts (`by`): then that person's rights count, and the audit names both.",
+            )
+        )
+        + "\n"
+    )
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def _no(action: Action, actor: Actor, owners: tuple[Person, ...], why: str) -> Right:
+    looked_after = ", ".join(f"{person.email} ({_role(person.role)})" for person in owners)
+    tail = f"; it is looked after by {looked_after}" if looked_after else ""
+    return Right(allowed=False, rule=f"{action.value}: {actor.group.value}", why=f"{why}. These may: {who_may(action)}{tail}")
+
+
+def _called(actor: Actor) -> str:
+    return f"{actor.person.email} ({_role(actor.person.role)})" if actor.person else f"a token of {_KIND[actor.group]}"
+
+
+def _role(role: Role) -> str:
+    return {Role.CE: "CE", Role.AE: "AE", Role.TA: "TA"}.get(role, role.value.replace("_", " "))
+
+
+def _by_address(roster: Iterable[Person]) -> dict[str, Person]:
+    return {person.email.lower(): person for person in roster if person.active}
+
+
+def _is_own(person: Person, owners: Iterable[Person]) -> bool:
+    return any(person.email.lower() == owner.email.lower() for owner in owners)
+
+
+def _beside(person: Person, other: Person) -> bool:
+    """Whether the two have one manager. Nobody has a manager on record: then all are one team."""
+    return person.manager == other.manager
+
+
+def _in_team(person: Person, owners: tuple[Person, ...], roster: Iterable[Person]) -> bool:
+    if _is_own(person, owners):
+        return True
+    group = GROUP_OF[person.role]
+    if group is Group.MANAGER:
+        people = tuple(roster)
+        return not owners or any(_above(person, owner, people) for owner in owners)
+    of_kind = [owner for owner in owners if GROUP_OF[owner.role] is group]
+    return not of_kind or any(_beside(person, owner) for owner in of_kind)
+
+
+def _above(person: Person, other: Person, roster: Iterable[Person]) -> bool:
+    """Whether ``other`` reports to ``person``, directly or through others."""
+    by_id = {each.id: each for each in roster}
+    at: Person | None = other
+    for _ in range(LEVELS):
+        if at is None or not at.manager:
+            return False
+        if at.manager == person.id:
+            return True
+        at = by_id.get(at.manager)
+    return False
