@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -64,6 +65,18 @@ class Settings(BaseSettings):
     vendor_domain: str = "tenure.example"
     #: Whether a worker that starts makes its build the current one: always, only as the first of all, or never (`tenure workers promote`).
     worker_promotes: Promotes = "first"
+
+    oidc_url: str = _sandbox("/oidc")
+    oidc_client_id: str = "tenure"
+    oidc_client_secret: SecretStr = SecretStr("sandbox-oidc-secret")
+    #: Hours until a session ends and one signs in anew.
+    session_hours: int = Field(default=12, ge=1, le=168)
+    #: Addresses or networks of our own proxies, with commas between; only theirs is the X-Forwarded-For that is believed.
+    trusted_proxies: str = ""
+    #: How often the public forms may be sent: by one address, and by one company (by one person where the domain is free mail's).
+    signups_per_address: str = "120/minute"
+    signups_per_domain: str = "30/minute"
+    rate_limit_storage: str = Field(default="memory://", repr=False)
 
     slack_url: str = _sandbox("/slack/api/")
     slack_token: SecretStr = SecretStr("xoxb-sandbox")
@@ -128,6 +141,27 @@ class Settings(BaseSettings):
     def _names_the_host(cls, value: str) -> str:
         if "{host}" not in value:
             raise ValueError("must contain {host}, which stands for the instance's host, as in https://{host}")
+        return value
+
+    @field_validator("signups_per_address", "signups_per_domain")
+    @classmethod
+    def _is_rate(cls, value: str) -> str:
+        from limits import parse
+
+        try:
+            parse(value)
+        except ValueError:
+            raise ValueError("must be a rate such as 30/minute or 5 per 10 seconds") from None
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for each in filter(None, value.replace(" ", "").split(",")):
+            try:
+                ip_network(each, strict=False)
+            except ValueError:
+                raise ValueError(f"{each!r} is neither an address nor a network, as 10.0.0.5 or 10.0.0.0/8") from None
         return value
 
     @field_validator("secret_key")

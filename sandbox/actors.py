@@ -1,7 +1,7 @@
 """The people of the process, as actors on cue: those of the vendor who answer what Tenure asks, and the Cloud team at its issues.
 
-They know Tenure only by its public HTTP API, whose address each cue carries, and find their part there as people do: they look until
-the task is open, read it, and answer it under their own address. All cues are ``POST`` under ``/_sandbox/people``:
+They know Tenure only by its public HTTP API, whose address and ``token`` each cue carries, and find their part there as people do: they
+look until the task is open, read it, and answer it under their own address. All cues are ``POST`` under ``/_sandbox/people``:
 
 =============  ================================================================================================================
 ``/answer``    ``{tenure, domain | workflow, task, choice, fields?, fails?, note?}``: answer an open task, whose ``task`` is its kind
@@ -119,7 +119,7 @@ class Actors:
     async def _look(self, cue: Cue, path: str) -> Any:
         """Read; None for what is not there (yet) or does not answer now. Whoever looks will look again."""
         try:
-            answer = await self._http.get(_address(cue, path), timeout=LOOK)
+            answer = await self._http.get(_address(cue, path), timeout=LOOK, headers=_headers(cue))
         except httpx.TimeoutException:
             return None
         except httpx.HTTPError as error:
@@ -129,7 +129,7 @@ class Actors:
     async def _say(self, cue: Cue, path: str, body: Cue) -> str:
         """Write; returns what Tenure did, in words."""
         try:
-            answer = await self._http.post(_address(cue, path), json=body)
+            answer = await self._http.post(_address(cue, path), json=body, headers=_headers(cue))
         except httpx.HTTPError as error:
             raise HTTPException(502, f"{path}: Tenure does not answer ({type(error).__name__})") from error
         return str(_read(path, answer)["done"])
@@ -137,6 +137,10 @@ class Actors:
 
 def _address(cue: Cue, path: str) -> str:
     return str(cue["tenure"]).rstrip("/") + path
+
+
+def _headers(cue: Cue) -> dict[str, str]:
+    return {"Authorization": f"Bearer {cue['token']}"} if "token" in cue else {}
 
 
 def _read(path: str, answer: httpx.Response) -> Any:

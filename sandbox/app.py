@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sandbox import actors, control, github, instances, mail, pagerduty, salesforce, sheets, slack, vitally
+from sandbox import actors, control, github, instances, mail, oidc, pagerduty, salesforce, sheets, slack, vitally
 from sandbox.core import World
 from sandbox.faults import FaultLayer
 from sandbox.org import PEOPLE
@@ -28,6 +28,7 @@ SERVICES: dict[str, Callable[[World], ASGIApp]] = {
     "licensing": instances.create_licensing_app,
     "vitally": vitally.create_app,
     "sheets": sheets.create_app,
+    "oidc": oidc.create_app,
 }
 
 #: The page loads nothing from elsewhere, and what it shows was written by others: it may run its own script and no other.

@@ -40,6 +40,7 @@ TITLES = {
     "pagerduty": "PagerDuty",
     "vitally": "Vitally",
     "sheets": "Google Sheets",
+    "oidc": "Sign-in",
     "cloud": "Cloud team",
 }
 

@@ -373,7 +373,7 @@ class Accounts:
 
         people = (team.ta, team.ae, team.ce, team.ta_manager, team.ae_manager) if customer else ()
         judge = on_owned(action, lambda roster: as_of_now(people, roster))
-        return self._tenure.gate.decision(self._tenure.caller, action, judge, by=by, what=what, subject=subject, event=event)
+        return self._tenure.gate.decision(self._tenure.caller, judge, by=by, what=what, subject=subject, event=event)
 
     async def _renewal_of(self, account: str, *, open_only: bool = True) -> RenewalRow:
         """The open renewal of an account, else its last one. Raises :class:`NotFound`."""

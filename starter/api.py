@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import AfterValidator, ConfigDict, Field
 
 from domain.base import Message, Value
 from domain.messages import ChangeDomain, Convert, Extend, NewLink, RequestFeedback, SignupAnswer, Terminate
 from domain.task import Answer
 from domain.views import TaskView
+from starter.door import caller_of
 from starter.forms import EventId, JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialView, new_event
+from starter.gate import Caller
+from starter.limiting import SignupLimits
 from starter.problems import PROBLEMS
 from starter.render import one_line
 from starter.tenure import Tenure
@@ -36,8 +39,12 @@ TaskId = Annotated[
 ]
 # Names end in headers of mails and in databases, which take neither line breaks nor control characters.
 Line = Annotated[str, AfterValidator(one_line)]
+Asker = Annotated[Caller, Depends(caller_of)]
+BY = "Who decides: left out, or your own address; a token of ops names the person for whom it acts."
 Responses = dict[int | str, dict[str, Any]]
 TRIED: Responses = {code: PROBLEMS[code] for code in (422, 503)}
+SENT: Responses = {code: PROBLEMS[code] for code in (422, 429, 503)}
+JOINED: Responses = {code: PROBLEMS[code] for code in (404, 409, 422, 429, 503)}
 CHANGED: Responses = {code: PROBLEMS[code] for code in (404, 409, 422, 503)}
 READ: Responses = {code: PROBLEMS[code] for code in (404, 422, 503)}
 
@@ -146,7 +153,7 @@ class AnswerBody(Value):
     )
 
     choice: str = Field(min_length=1, max_length=100)
-    by: str = Field(min_length=3, max_length=254, description="Who answers: your e-mail address.")
+    by: str = Field(default="", max_length=254, description=BY)
     note: str = Field(default="", max_length=2_000)
     checks: dict[str, bool] = Field(default={}, max_length=50)
     fields: dict[str, str | int | None] = Field(default={}, max_length=50)
@@ -164,7 +171,7 @@ class Kept(Value):
     id: str
 
 
-def router(tenure: Tenure) -> APIRouter:
+def router(tenure: Tenure, limits: SignupLimits) -> APIRouter:
     """The routes, for :func:`starter.web.create_app`."""
     routes = APIRouter(prefix="/api")
 
@@ -173,20 +180,22 @@ def router(tenure: Tenure) -> APIRouter:
         tags=["signups"],
         summary="Sign a company up",
         status_code=201,
-        responses={200: {"model": SignupAnswer, "description": "The company has an instance already (case 1)."}, **TRIED},
+        responses={200: {"model": SignupAnswer, "description": "The company has an instance already (case 1)."}, **SENT},
     )
-    async def sign_up(body: SignupBody, response: Response, idempotency_key: IdempotencyKey = None) -> SignupAnswer:
+    async def sign_up(body: SignupBody, request: Request, response: Response, idempotency_key: IdempotencyKey = None) -> SignupAnswer:
         """Answers with the routing decision. Two signups of one company at the same instant give one trial and one redirect."""
+        await limits.check(request, body.email)
         answer = await tenure.signup(body.form(idempotency_key))
         if answer.outcome == "redirected":
             response.status_code = 200
         return answer
 
     @routes.post(
-        "/signups/failed", tags=["signups"], summary="Report a signup that a form could not deliver", status_code=202, responses=TRIED
+        "/signups/failed", tags=["signups"], summary="Report a signup that a form could not deliver", status_code=202, responses=SENT
     )
-    async def report(body: FailedSignupBody, idempotency_key: IdempotencyKey = None) -> Kept:
+    async def report(body: FailedSignupBody, request: Request, idempotency_key: IdempotencyKey = None) -> Kept:
         """Nothing is lost: support gets a task to help the person, and the trial is set up from what they typed (A21)."""
+        await limits.check(request, body.email)
         form = SignupBody(**body.model_dump(exclude={"error"})).form(idempotency_key)
         return Kept(id=await tenure.failed_signup(form, body.error))
 
@@ -206,46 +215,47 @@ def router(tenure: Tenure) -> APIRouter:
         return await tenure.trial(domain)
 
     @routes.post("/trial-requests", tags=["trials"], summary="Request a trial sized to need, as a CE", status_code=201, responses=CHANGED)
-    async def request_trial(body: TrialRequestBody, idempotency_key: IdempotencyKey = None) -> SignupAnswer:
+    async def request_trial(body: TrialRequestBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> SignupAnswer:
         """The CE's manager is asked to approve it; see the task that this opens (A28)."""
-        return await tenure.request_trial(TrialRequestForm(**body.model_dump(), event_id=idempotency_key or new_event()))
+        return await tenure.called_by(caller).request_trial(TrialRequestForm(**body.model_dump(), event_id=idempotency_key or new_event()))
 
-    async def act(domain: str, name: str, message: Message, key: str | None) -> Done:
-        return Done(done=await tenure.act(domain, name, message, key or new_event()))
+    async def act(caller: Caller, domain: str, name: str, message: Message, key: str | None) -> Done:
+        return Done(done=await tenure.called_by(caller).act(domain, name, message, key or new_event()))
 
     @routes.post("/trials/{domain}/extend", tags=["trials"], summary="Extend the trial", responses=CHANGED)
-    async def extend(domain: Domain, body: ExtendBody, idempotency_key: IdempotencyKey = None) -> Done:
+    async def extend(domain: Domain, body: ExtendBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
         """Moves the deadline. A new licence key is made only when the whole trial gets longer than the shared key covers (A15)."""
-        return await act(domain, "extend", body, idempotency_key)
+        return await act(caller, domain, "extend", body, idempotency_key)
 
     @routes.post("/trials/{domain}/convert", tags=["trials"], summary="Convert the trial to a paid instance", responses=CHANGED)
-    async def convert(domain: Domain, body: ConvertBody, idempotency_key: IdempotencyKey = None) -> Done:
+    async def convert(domain: Domain, body: ConvertBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
         """Raises the issue to the Cloud team and makes the production key; the trial ends as converted (A17)."""
-        return await act(domain, "convert", body, idempotency_key)
+        return await act(caller, domain, "convert", body, idempotency_key)
 
     @routes.post("/trials/{domain}/terminate", tags=["trials"], summary="End the trial now", responses=CHANGED)
-    async def terminate(domain: Domain, body: TerminateBody, idempotency_key: IdempotencyKey = None) -> Done:
+    async def terminate(domain: Domain, body: TerminateBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
         """Raises the teardown issue, tells the prospect, and gives back capacity and domain (A16). It cannot be undone."""
-        return await act(domain, "terminate", body, idempotency_key)
+        return await act(caller, domain, "terminate", body, idempotency_key)
 
     @routes.post("/trials/{domain}/request-feedback", tags=["trials"], summary="Ask the prospect for feedback", responses=CHANGED)
-    async def request_feedback(domain: Domain, body: RequestFeedbackBody, idempotency_key: IdempotencyKey = None) -> Done:
+    async def request_feedback(domain: Domain, body: RequestFeedbackBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
         """Has the feedback mail of an unsuccessful trial sent (A18)."""
-        return await act(domain, "request_feedback", body, idempotency_key)
+        return await act(caller, domain, "request_feedback", body, idempotency_key)
 
     @routes.post("/trials/{domain}/change-domain", tags=["trials"], summary="Move the instance to another host", responses=CHANGED)
-    async def change_domain(domain: Domain, body: ChangeDomainBody, idempotency_key: IdempotencyKey = None) -> Done:
+    async def change_domain(domain: Domain, body: ChangeDomainBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
         """The administrator is told what breaks and asked to agree before anything moves (A20)."""
-        return await act(domain, "change_domain", body, idempotency_key)
+        return await act(caller, domain, "change_domain", body, idempotency_key)
 
     @routes.post("/trials/{domain}/new-link", tags=["trials"], summary="Mail the administrator a new link", responses=CHANGED)
-    async def new_link(domain: Domain, body: NewLinkBody, idempotency_key: IdempotencyKey = None) -> Done:
+    async def new_link(domain: Domain, body: NewLinkBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
         """Makes a new password reset link and mails it to the administrator; the previous one stops working (C17)."""
-        return await act(domain, "new_link", body, idempotency_key)
+        return await act(caller, domain, "new_link", body, idempotency_key)
 
-    @routes.post("/joins", tags=["signups"], summary="Ask for an invitation to the company's instance", status_code=201, responses=CHANGED)
-    async def join(body: JoinBody, idempotency_key: IdempotencyKey = None) -> Done:
+    @routes.post("/joins", tags=["signups"], summary="Ask for an invitation to the company's instance", status_code=201, responses=JOINED)
+    async def join(body: JoinBody, request: Request, idempotency_key: IdempotencyKey = None) -> Done:
         """One request per person and company, however often it is sent (A22)."""
+        await limits.check(request, body.email)
         return Done(done=await tenure.join(JoinForm(**body.model_dump(), event_id=idempotency_key or new_event())))
 
     @routes.get("/tasks", tags=["tasks"], summary="List what people are asked to do, earliest due first", responses=TRIED)
@@ -259,9 +269,9 @@ def router(tenure: Tenure) -> APIRouter:
         return await tenure.tasks(limit, role=role, assignee=assignee, workflow=workflow)
 
     @routes.post("/tasks/{id}/answer", tags=["tasks"], summary="Answer a task", responses=CHANGED)
-    async def answer(id: TaskId, body: AnswerBody, idempotency_key: IdempotencyKey = None) -> Done:
+    async def answer(id: TaskId, body: AnswerBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
         """One answer wins. A late, stale or unknown one is refused with who answered, and when; nothing is changed."""
         given = Answer(task=id.rpartition(":")[2], **body.model_dump())
-        return Done(done=await tenure.answer(id, given, idempotency_key or new_event()))
+        return Done(done=await tenure.called_by(caller).answer(id, given, idempotency_key or new_event()))
 
     return routes

@@ -117,9 +117,9 @@ def renewal_show(account: Account, as_json: Json = False) -> None:
 
 
 @renewal.command("start")
-def renewal_start(account: Account, on: Day = "", as_json: Json = False) -> None:
+def renewal_start(account: Account, on: Day = "", by: By = "", as_json: Json = False) -> None:
     """Start a renewal by hand; what is past due by its date happens at once."""
-    say(_ask(lambda accounts: accounts.start_renewal(account, _day(on, "--date"))), as_json)
+    say(_ask(lambda accounts: accounts.start_renewal(account, _day(on, "--date"), by)), as_json)
 
 
 @renewal.command("assess")

@@ -28,13 +28,13 @@ Domain = Annotated[
 By = Annotated[str, typer.Option("--by", envvar="TENURE_BY", help="Who decides: your e-mail address.", show_default=False)]
 
 
-def ask(question: Callable[[Tenure], Awaitable[T]]) -> T:
-    """Connect, ask Tenure one thing, disconnect."""
+def ask(question: Callable[[Tenure], Awaitable[T]], *, offline: bool = False) -> T:
+    """Connect, ask Tenure one thing, disconnect. ``offline``: what is asked is in the ledger, and the server need not run."""
     from starter.place import find, open_tenure
     from starter.run import run_cli
 
     async def asked() -> T:
-        async with open_tenure(find()) as tenure:
+        async with open_tenure(find(), **({"offline": True} if offline else {})) as tenure:
             return await question(tenure)
 
     return run_cli(asked())

@@ -1,7 +1,6 @@
 """The console: open trials and open tasks on one page, with a form for each answer; and one page for each trial.
 
-It asks the same service as the API and the command line, so an answer means the same here and there. It has no sign-in of its own:
-it belongs behind the proxy that signs operators in.
+It asks the same service as the API and the command line, so an answer means the same here and there. Whoever answers is whoever is signed in.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
 from domain.task import Answer
+from starter.door import caller_of, check_csrf, csrf_of
 from starter.errors import NotFound, Refused, TenureError
 from starter.forms import new_event
 from starter.render import Pages, sentence, typed
@@ -42,12 +42,18 @@ def answer_of(values: dict[str, str]) -> Answer:
         raise bad_fields(error) from None
 
 
+def signed(request: Request) -> dict[str, str]:
+    """What a page shows of whoever is signed in, and the secret of its forms."""
+    caller = caller_of(request)
+    return {"who": caller.email or f"token {caller.token}", "csrf": csrf_of(request) if not caller.token else ""}
+
+
 def router(tenure: Tenure, pages: Pages) -> APIRouter:
     """The routes, for :func:`starter.web.create_app`."""
     routes = APIRouter(include_in_schema=False)
 
     async def desk(
-        page: str = "", *, said: str = "", refused: str = "", values: dict[str, str] | None = None, status: int = 200
+        request: Request, page: str = "", *, said: str = "", refused: str = "", values: dict[str, str] | None = None, status: int = 200
     ) -> HTMLResponse:
         listed, tasks = await asyncio.gather(tenure.trials(TRIALS_SHOWN, page), tenure.tasks(TASKS_SHOWN))
         return pages.page(
@@ -64,26 +70,29 @@ def router(tenure: Tenure, pages: Pages) -> APIRouter:
             said=sentence(said),
             refused=sentence(refused),
             values=values or {},
+            signed=signed(request),
         )
 
     @routes.get("/console")
-    async def show(page: Annotated[str, Query(max_length=4_000)] = "") -> HTMLResponse:
-        return await desk(page)
+    async def show(request: Request, page: Annotated[str, Query(max_length=4_000)] = "") -> HTMLResponse:
+        return await desk(request, page)
 
     @routes.post("/console")
     async def answer(request: Request) -> HTMLResponse:
         values = await typed(request)
+        check_csrf(request, values)
+        service = tenure.called_by(caller_of(request))
         try:
-            done = await tenure.answer(values.get("task", ""), answer_of(values), values.get("event", "")[:200] or new_event())
+            done = await service.answer(values.get("task", ""), answer_of(values), values.get("event", "")[:200] or new_event())
         except TenureError as error:
             if not isinstance(error, Refused | NotFound) and error.status != 422:
                 raise
-            return await desk(refused=str(error), values=values, status=error.status)
-        return await desk(said=done)
+            return await desk(request, refused=str(error), values=values, status=error.status)
+        return await desk(request, said=done)
 
     @routes.get("/console/trials/{domain}")
-    async def show_trial(domain: str) -> HTMLResponse:
+    async def show_trial(request: Request, domain: str) -> HTMLResponse:
         view, effects = await asyncio.gather(tenure.trial(domain), tenure.effects(domain))
-        return pages.page("trial.html", view=view, effects=effects[-200:], left_out=max(0, len(effects) - 200))
+        return pages.page("trial.html", view=view, effects=effects[-200:], left_out=max(0, len(effects) - 200), signed=signed(request))
 
     return routes

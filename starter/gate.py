@@ -10,7 +10,7 @@ import asyncio
 import getpass
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -72,13 +72,14 @@ class Gate:
 
     @asynccontextmanager
     async def decision(
-        self, caller: Caller, action: Action | str, judge: Judge, *, by: str, what: str, subject: str, event: str = ""
+        self, caller: Caller, judge: Judge, *, by: str, what: str, subject: str, event: str = "", nameless: bool = False
     ) -> AsyncIterator[str]:
         """Around the carrying out of a decision: gives the address of whoever decides, and notes what became of it.
 
-        Raises :class:`NotAllowed`, and :class:`BadInput` when nobody is named; both are on the audit, as is a refusal of the workflow's.
+        ``nameless``: an operator need not name anybody. Raises :class:`NotAllowed`, and :class:`BadInput` when somebody must be named; both
+        are on the audit, as is a refusal of the workflow's.
         """
-        who, role, right = await self._read(lambda: self._judged(caller, judge, by.strip()))
+        who, role, right = await self._read(lambda: self._judged(caller, judge, by.strip(), nameless))
         noted = {"who": who or by.strip() or "nobody", "role": role, "via": caller.via, "through": caller.through, "what": what}
         noted |= {"subject": subject, "rule": right.rule, "rules": rights.table_hash()}
         if not right.allowed:
@@ -100,9 +101,13 @@ class Gate:
         else:
             await self._note(**noted, outcome="accepted", event=event)
 
+    def operating(self, caller: Caller, action: Action, *, by: str, what: str, subject: str = "") -> AbstractAsyncContextManager[str]:
+        """Around an act of operations, which concerns no trial's owners: an operator at the command line holds the keys anyway, and is noted."""
+        return self.decision(caller, lambda actor, _: rights.may(action, actor), by=by, what=what, subject=subject, nameless=True)
+
     async def admit(self, caller: Caller, action: Action, *, what: str = "") -> str:
         """Let somebody read, or do what concerns no trial; only a refusal is noted. Returns who it is. Raises :class:`NotAllowed`."""
-        who, role, right = await self._read(lambda: self._judged(caller, lambda actor, _: rights.may(action, actor), ""))
+        who, role, right = await self._read(lambda: self._judged(caller, lambda actor, _: rights.may(action, actor), "", False))
         if not right.allowed:
             noted = {"who": who or "nobody", "role": role, "via": caller.via, "through": caller.through}
             what = what or rights.WORDS[action]
@@ -126,12 +131,14 @@ class Gate:
 
         return await self._read(lambda: People(self._ledger).roster())
 
-    def _judged(self, caller: Caller, judge: Judge, by: str) -> tuple[str, str, Right]:
+    def _judged(self, caller: Caller, judge: Judge, by: str, nameless: bool) -> tuple[str, str, Right]:
         """Who decides, in which role, and whether they may."""
         from activities.people import People, named
 
         if caller.by_link:
             return by, "prospect", Right(allowed=True, rule="link")
+        if nameless and caller.operator and not by:
+            return f"operator:{caller.operator}", "operator", Right(allowed=True, rule="operator")
         roster = People(self._ledger).roster()
         wanted = caller.email or by
         if caller.email and by and by.lower() != caller.email.lower():

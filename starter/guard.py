@@ -36,16 +36,19 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
+#: A year; said only where the site's own address is https.
+HSTS = "max-age=31536000; includeSubDomains"
 
 Answer = Callable[[Request, Problem], Response]
 
 
 @dataclass(frozen=True)
 class Guard:
-    """The outermost layer. ``answer`` turns a problem into a response in the form that the caller reads."""
+    """The outermost layer. ``answer`` turns a problem into a response in the form that the caller reads; ``https``: the site is reached by it."""
 
     app: ASGIApp
     answer: Answer
+    https: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,6 +63,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                if self.https:
+                    headers.setdefault("Strict-Transport-Security", HSTS)
             await send(message)
 
         async def refuse(problem: Problem) -> None:
@@ -135,11 +140,11 @@ def _replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
 
 
 def _from_elsewhere(scope: Scope) -> Fault | None:
-    """Another site's page may not act for the person at the browser: the API and the console take writes from our pages only.
+    """Another site's page may not act for the person at the browser: the API, the console and the sign-out take writes from our pages only.
 
     A program sends neither header and is let through.
     """
-    if scope["method"] in ("GET", "HEAD", "OPTIONS") or not scope["path"].startswith(("/api/", "/console")):
+    if scope["method"] in ("GET", "HEAD", "OPTIONS") or not scope["path"].startswith(("/api/", "/console", "/sign-out")):
         return None
     headers = Headers(scope=scope)
     site = headers.get("sec-fetch-site")

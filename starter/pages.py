@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.forms import JoinForm, SignupForm, new_event
+from starter.limiting import SignupLimits
 from starter.render import Pages, sentence, typed
 from starter.tenure import Tenure
 
@@ -37,7 +38,7 @@ def faults(values: dict[str, str], required: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def router(tenure: Tenure, pages: Pages) -> APIRouter:
+def router(tenure: Tenure, pages: Pages, limits: SignupLimits) -> APIRouter:
     """The routes, for :func:`starter.web.create_app`. Pages are no part of the API's document."""
     routes = APIRouter(include_in_schema=False)
 
@@ -56,6 +57,7 @@ def router(tenure: Tenure, pages: Pages) -> APIRouter:
         # The id travels in the form, so that a second click, or a reload of the answer, is the same signup and not another.
         event = values.get("event", "")
         event = event if _EVENT.fullmatch(event) else new_event()
+        await limits.check(request, values.get("email", ""))
         if errors := faults(values, required=tuple(FIELDS)):
             return signup_form(values, errors, event, 422)
         form = SignupForm(**{name: values[name] for name in FIELDS}, event_id=event)
@@ -101,6 +103,7 @@ def router(tenure: Tenure, pages: Pages) -> APIRouter:
     @routes.post("/join")
     async def join(request: Request) -> Response:
         values = {"first_name": "", "last_name": "", "email": "", **await typed(request)}
+        await limits.check(request, values["email"])
         if errors := faults(values, required=("email",)):
             return join_form(values, errors, 422)
         form = JoinForm(email=values["email"], first_name=values["first_name"], last_name=values["last_name"])

@@ -102,8 +102,8 @@ def open_ledger(place: Place) -> Iterator[Ledger]:
 
 
 @asynccontextmanager
-async def open_tenure(place: Place) -> AsyncIterator[Tenure]:
-    """The service, connected. Raises :class:`Unavailable` when the server or the ledger cannot be reached."""
+async def open_tenure(place: Place, *, offline: bool = False) -> AsyncIterator[Tenure]:
+    """The service, connected; ``offline``: to the ledger alone, the server at the first use. Raises :class:`Unavailable` when the server or the ledger cannot be reached."""
     import asyncio
 
     from sqlalchemy.exc import SQLAlchemyError
@@ -115,7 +115,7 @@ async def open_tenure(place: Place) -> AsyncIterator[Tenure]:
     own = place.stack.temporal if place.stack and not named_by_environment(os.environ) else ""
     policy = read_policy(place.settings)
     # The server first: without one there is nothing to look up, and no empty ledger is left behind in a wrong directory.
-    client = await connect(address=own, fallback=f"127.0.0.1:{place.settings.temporal_port}", patience=1.0)
+    client = await connect(address=own, fallback=f"127.0.0.1:{place.settings.temporal_port}", patience=1.0, lazy=offline)
     ledger = Ledger(place.settings.ledger_url)
     try:
         await asyncio.to_thread(ledger.create)

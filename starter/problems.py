@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from fastapi.responses import JSONResponse
 
 from domain.base import Value
-from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
+from starter.errors import BadInput, NotAllowed, NotFound, NotSignedIn, Refused, TenureError, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -29,6 +29,18 @@ class Problem(Value):
     code: str = ""
     errors: tuple[FieldProblem, ...] = ()
     event: str = ""
+
+
+class TooMany(TenureError):
+    """Too many of a kind from one place; ``retry_after`` is in seconds."""
+
+    title = "Too many at once"
+    code = "too_many"
+    status = 429
+
+    def __init__(self, detail: str, do: str, retry_after: int) -> None:
+        super().__init__(detail, do)
+        self.retry_after = retry_after
 
 
 class Fault(TenureError):
@@ -73,10 +85,18 @@ def _documented(description: str, error: TenureError) -> dict[str, Any]:
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: _documented("The signature is wrong.", Fault(401, "wrong signature", "X-Hub-Signature-256 is not the signature of this body", "")),
     404: _documented("There is no such thing.", NotFound("acme.com has no trial", "List the trials with GET /api/trials")),
+    403: _documented(
+        "Who asks may not; nothing was changed.",
+        NotAllowed("sdr.one@tenure.example (inbound sdr) may not convert a trial. These may: CE (team), AE (team)", ""),
+    ),
     409: _documented(
         "Understood and refused; nothing was changed.", Refused("the trial of acme.com has ended", "Sign up again to start another trial")
     ),
     413: _documented("The body is too long.", Fault(413, "too long", "the body has more than 65,536 bytes", "Send less")),
+    429: _documented(
+        "Too many of a kind from one place; Retry-After says when.",
+        TooMany("more than 120 per 1 minute came from your address", "Try again in 20 seconds", 20),
+    ),
     422: _documented(
         "What was sent cannot be used; nothing was changed.",
         BadInput("the e-mail address is not valid", "Enter an address like name@company.com", field="email"),
@@ -86,3 +106,6 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         Unavailable("Temporal cannot be reached", "Try again in a minute"),
     ),
 }
+NOT_SIGNED_IN = _documented(
+    "Nobody is signed in, or the token is none.", NotSignedIn("nobody is signed in", "Send Authorization: Bearer TOKEN")
+)

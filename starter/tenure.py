@@ -146,9 +146,7 @@ class Tenure(Looking):
         what = f"request a {form.size} trial with {form.seats} seats"
         judge = on_owned(Action.REQUEST, lambda roster: _the_ce(ce, roster))
         by = "" if self.caller.email else ce
-        async with self.gate.decision(
-            self.caller, Action.REQUEST, judge, by=by, what=what, subject=ids.trial(address.key), event=form.event_id
-        ):
+        async with self.gate.decision(self.caller, judge, by=by, what=what, subject=ids.trial(address.key), event=form.event_id):
             return await self._request_trial(form, address, ce)
 
     async def _request_trial(self, form: TrialRequestForm, address: Address, ce: str) -> SignupAnswer:
@@ -199,9 +197,7 @@ class Tenure(Looking):
             raise bad_fields(error) from None
         judge = on_owned(Action(name), lambda roster: self._owners(workflow_id, roster))
         event, given = event_id or new_event(), str(getattr(checked, "by", ""))
-        async with self.gate.decision(
-            self.caller, Action(name), judge, by=given, what=described(name, checked), subject=workflow_id, event=event
-        ) as by:
+        async with self.gate.decision(self.caller, judge, by=given, what=described(name, checked), subject=workflow_id, event=event) as by:
             return await self._act_on(workflow_id, name, checked.model_copy(update={"by": by}), event)
 
     async def _act_on(self, workflow_id: str, name: str, message: Message, event_id: str) -> str:
@@ -221,9 +217,7 @@ class Tenure(Looking):
             )
         asked = await self._asked(workflow_id, task)
         event, what = event_id or new_event(), f"answer {task[:80]}: {answer.choice[:80]}"
-        async with self.gate.decision(
-            self.caller, "answer", on_task(asked), by=answer.by, what=what, subject=workflow_id, event=event
-        ) as by:
+        async with self.gate.decision(self.caller, on_task(asked), by=answer.by, what=what, subject=workflow_id, event=event) as by:
             vouched = {"task": task, "by": by, "vouched": asked is not None}
             return await self._answer(task_id, answer.model_copy(update=vouched), event)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import logging
 import signal
 import sys
@@ -18,16 +20,19 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.routing import Mount
 
 from activities.ledger import Ledger
 from activities.settings import Settings
 from domain import policy as policies
-from starter import api, console, docs, health, links, pages, webhooks
+from starter import api, console, docs, health, links, pages, signin, webhooks
 from starter.connect import connect
+from starter.door import Door, is_guarded
 from starter.errors import TenureError
 from starter.guard import Guard
-from starter.problems import MEDIA_TYPE, FieldProblem, Problem, problem_of, problem_response
+from starter.limiting import SignupLimits
+from starter.problems import MEDIA_TYPE, NOT_SIGNED_IN, PROBLEMS, FieldProblem, Problem, TooMany, problem_of, problem_response
 from starter.render import HERE, Pages, Static
 from starter.run import run_cli
 from starter.tenure import Tenure
@@ -45,6 +50,8 @@ ADVICE = {404: "Check the address; the API's document is /openapi.json", 405: "S
 def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RETRY_SECONDS) -> FastAPI:
     """The application. ``retry_seconds`` is how often failed signups that still wait for their rescue are started (A21)."""
     templates = Pages(settings, tenure.policy)
+    limits = SignupLimits(settings, tenure.policy.routing.free_mail)
+    https = settings.web_url.startswith("https://")
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -57,12 +64,13 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
                 await task
 
     app = FastAPI(title=f"{templates.brand} API", version="1", description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.include_router(api.router(tenure))
+    app.include_router(api.router(tenure, limits))
     app.include_router(webhooks.router(tenure, settings))
     app.include_router(health.router(health.probes(tenure, settings)))
-    app.include_router(pages.router(tenure, templates))
+    app.include_router(pages.router(tenure, templates, limits))
     app.include_router(links.router(tenure, settings, templates))
     app.include_router(console.router(tenure, templates))
+    app.include_router(signin.router(tenure, settings, templates))
     app.include_router(docs.router(templates))
     app.router.routes.append(Mount("/static", Static(directory=HERE / "static"), name="static"))
     _describe_problem(app)
@@ -75,7 +83,10 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
 
     @app.exception_handler(TenureError)
     async def on_ours(request: Request, error: TenureError) -> Response:
-        return answer(request, problem_of(error))
+        response = answer(request, problem_of(error))
+        if isinstance(error, TooMany):
+            response.headers["Retry-After"] = str(error.retry_after)
+        return response
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
@@ -94,8 +105,23 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
         response.headers.update(error.headers or {})
         return response
 
-    app.add_middleware(Guard, answer=answer)
+    # The last added is the outermost.
+    app.add_middleware(Door, tenure=tenure, answer=answer, hours=settings.session_hours)
+    app.add_middleware(
+        SessionMiddleware,
+        secret_key=session_key(settings),
+        session_cookie="__Host-tenure" if https else "tenure",  # a browser takes the first from this very host only, and by https
+        max_age=settings.session_hours * 3600,
+        same_site="lax",
+        https_only=https,
+    )
+    app.add_middleware(Guard, answer=answer, https=https)
     return app
+
+
+def session_key(settings: Settings) -> str:
+    """What signs the sessions' cookies: of our secret key, and of no other use of it."""
+    return hmac.new(settings.key().encode(), b"tenure session cookie", hashlib.sha256).hexdigest()
 
 
 async def retry_for_ever(tenure: Tenure, seconds: float) -> None:
@@ -144,6 +170,15 @@ def _describe_problem(app: FastAPI) -> None:
             schemas["Problem"] = schema
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
+            made["components"]["securitySchemes"] = {
+                "token": {"type": "http", "scheme": "bearer", "description": "`tenure token create` makes one."},
+                "session": {"type": "apiKey", "in": "cookie", "name": "tenure", "description": "What signing in at /sign-in leaves."},
+            }
+            for path, methods in made["paths"].items():
+                for method, operation in methods.items():
+                    if is_guarded(method.upper(), path):
+                        operation["security"] = [{"token": []}, {"session": []}]
+                        operation["responses"] |= {"401": NOT_SIGNED_IN, "403": PROBLEMS[403]}
             for operation in (operation for methods in made["paths"].values() for operation in methods.values()):
                 for answered in operation["responses"].values():
                     if MEDIA_TYPE in answered.get("content", {}):
@@ -188,6 +223,7 @@ async def serve(settings: Settings, host: str, port: int) -> None:
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # whose word counts is TENURE_TRUSTED_PROXIES' to say
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
         await Server(config).serve()

@@ -1,5 +1,8 @@
 """What GitHub tells us of our issues: ``POST /webhooks/github``, checked by signature, turned into a signal of the trial that raised the issue.
 
+GitHub sends no time with a delivery, so its age is its id: one that had its effect before is answered, and has none again. One that failed is not
+kept, so that redelivering it by hand works.
+
 Polling is the fallback of every event (A9), so an event that is lost, late or told twice changes nothing but the time.
 
 An issue of ours causes many deliveries, and each signal costs a workflow up to four events of its history. So only those are passed on
@@ -19,6 +22,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Request
 from pydantic import Field
 
+from activities.deliveries import Deliveries
 from activities.settings import Settings
 from domain.base import Message
 from domain.messages import IssueEvent
@@ -119,6 +123,7 @@ def router(tenure: Tenure, settings: Settings) -> APIRouter:
     """The route, for :func:`starter.web.create_app`. The body's size is limited before it gets here."""
     routes = APIRouter(tags=["webhooks"])
     secret = settings.github_webhook_secret.get_secret_value()
+    seen = Deliveries(tenure.ledger)
 
     @routes.post(
         "/webhooks/github",
@@ -152,6 +157,9 @@ def router(tenure: Tenure, settings: Settings) -> APIRouter:
         workflow = workflow_of(payload.issue.body or "")
         if not workflow:
             return Heard(result="ignored", why="the issue carries no marker of ours")
+        heard_before = await tenure.read(lambda: seen.known(x_github_delivery, body))
+        if heard_before:
+            return Heard(result="ignored", workflow=workflow, why="this delivery was heard before")
         event = event_of(payload)
         if why := why_unheard(event):
             return Heard(result="ignored", workflow=workflow, why=why)
@@ -162,6 +170,7 @@ def router(tenure: Tenure, settings: Settings) -> APIRouter:
             raise Unavailable(f"{workflow} could not be told in time", "Redeliver it; polling finds out meanwhile") from None
         if not heard:
             return Heard(result="ignored", workflow=workflow, why="the workflow has ended")
+        await tenure.read(lambda: seen.keep(x_github_delivery, body))
         log.info("delivery %s: issue %d, %s -> %s", x_github_delivery, payload.issue.number, payload.action, workflow)
         return Heard(result="signalled", workflow=workflow)
 

@@ -53,7 +53,11 @@ def test_the_database_itself_refuses_to_change_it(either_ledger: Ledger) -> None
             db.execute(text(statement))
 
 
-SWAP = ("UPDATE audit SET number = 99 WHERE number = 3", "UPDATE audit SET number = 3 WHERE number = 4", "UPDATE audit SET number = 4 WHERE number = 99")
+SWAP = (
+    "UPDATE audit SET number = 99 WHERE number = 3",
+    "UPDATE audit SET number = 3 WHERE number = 4",
+    "UPDATE audit SET number = 4 WHERE number = 99",
+)
 
 
 @pytest.mark.parametrize(

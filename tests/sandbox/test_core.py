@@ -192,6 +192,7 @@ class TestFaults:
             "licensing": "/licensing/.api/graphql",
             "vitally": "/vitally/resources/accounts",
             "sheets": "/sheets/v4/spreadsheets/red-accounts-tracker/values/A1:append",
+            "oidc": "/oidc/token",
         }
         for service, path in paths.items():
             sandbox.world.faults.append(Fault(service, "cut_before"))

@@ -41,11 +41,13 @@ def payload(action: str = "labeled", **more: Any) -> dict[str, Any]:
     return {"action": action, "issue": issue(), "repository": {"full_name": "acme-vendor/customer"}, **more}
 
 
-async def deliver(site: Site, tree: object, event: str = "issues", *, secret: str = "", signature: str | None = None) -> httpx.Response:
+async def deliver(
+    site: Site, tree: object, event: str = "issues", *, secret: str = "", signature: str | None = None, delivery: str = "d-1"
+) -> httpx.Response:
     body = tree if isinstance(tree, bytes) else json.dumps(tree).encode()
     key = secret or site.settings.github_webhook_secret.get_secret_value()
     made = "sha256=" + hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
-    headers = {"X-GitHub-Event": event, "X-GitHub-Delivery": "d-1", "X-Hub-Signature-256": made if signature is None else signature}
+    headers = {"X-GitHub-Event": event, "X-GitHub-Delivery": delivery, "X-Hub-Signature-256": made if signature is None else signature}
     return await site.http.post("/webhooks/github", content=body, headers=headers | {"Content-Type": "application/json"})
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import json
+import time
+from base64 import b64encode
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,28 +14,53 @@ from typing import Any, cast
 
 import httpx
 from fastapi import FastAPI
+from itsdangerous import TimestampSigner
+from sqlalchemy import insert
 from temporalio.client import Client
 
+from activities.audit import Audit, AuditRow
 from activities.ledger import EffectRow, Ledger
+from activities.service_tokens import ServiceTokens
 from activities.settings import Settings
+from activities.tables import roster
 from domain import policy
 from domain.base import Message
 from domain.decision import Decision, Fact
 from domain.messages import IssueEvent, SignupAnswer
 from domain.people import Role
+from domain.rights import Asked, Group
 from domain.task import Answer, Check, Choice, FieldSpec
 from domain.views import NextStep, TaskView, TrialStatus
+from starter.addresses import Address
 from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
 from starter.tenure import Tenure
-from starter.web import create_app
+from starter.web import create_app, session_key
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 
 
-def settings_in(folder: Path) -> Settings:
+#: Handle, role and manager of those whom the CRM of the tests knows.
+PEOPLE = (
+    ("ce", "ce", "boss"),
+    ("ce.one", "ce", "boss"),
+    ("sdr", "inbound_sdr", "growth"),
+    ("sdr.one", "inbound_sdr", "growth"),
+    ("boss", "ce_manager", None),
+    ("ta", "ta", None),
+    ("growth", "growth", None),
+)
+CSRF = "of-this-session"
+
+
+def person(handle: str, role: str, manager: str | None = None) -> dict[str, Any]:
+    """A row of the roster."""
+    return {"id": handle, "name": handle.title(), "email": f"{handle}@tenure.example", "role": role, "active": True, "manager": manager}
+
+
+def settings_in(folder: Path, **changes: Any) -> Settings:
     """Settings that read neither the environment's files nor another data directory."""
-    return Settings(_env_file=None, data_dir=folder, web_url="http://testserver")
+    return Settings(_env_file=None, **{"data_dir": folder, "web_url": "http://testserver", **changes})
 
 
 def triage_task() -> TaskView:
@@ -104,15 +132,20 @@ class FakeTenure(Tenure):
         self._called("signup", form)
         return self.script.signup
 
-    async def request_trial(self, form: TrialRequestForm) -> SignupAnswer:
+    async def _request_trial(self, form: TrialRequestForm, address: Address, ce: str) -> SignupAnswer:
         self._called("request_trial", form)
         return self.script.signup
 
-    async def act_on(self, workflow_id: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
+    async def _act_on(self, workflow_id: str, name: str, message: Message, event_id: str) -> str:
         self._called("act_on", workflow_id, name, message, event_id)
         return f"{name} done"
 
-    async def answer(self, task_id: str, answer: Answer, event_id: str = "") -> str:
+    async def _asked(self, workflow_id: str, task: str) -> Asked | None:
+        view = triage_task()
+        found = (view.workflow, view.task) == (workflow_id, task)
+        return Asked(id=view.id, role=Role(view.role), assignee=view.assignee, also=view.asked) if found else None
+
+    async def _answer(self, task_id: str, answer: Answer, event_id: str) -> str:
         self._called("answer", task_id, answer, event_id)
         return f"{answer.choice} taken"
 
@@ -207,22 +240,43 @@ class FakeTenure(Tenure):
 
 @dataclass
 class Site:
-    """The application over a fake service, and a client of it that follows no redirects."""
+    """The application over a fake service, and clients of it that follow no redirects: ``http`` carries a token of ops, ``plain`` nothing."""
 
     tenure: FakeTenure
     settings: Settings
     app: FastAPI
     http: httpx.AsyncClient
+    plain: httpx.AsyncClient
+
+    def signed_in(self, email: str, **more: Any) -> httpx.AsyncClient:
+        """Another browser, with the session that signing in as ``email`` leaves."""
+        session = {"email": email, "at": int(time.time()), "csrf": CSRF, **more}
+        signer = TimestampSigner(session_key(self.settings))
+        cookie = signer.sign(b64encode(json.dumps(session).encode())).decode()
+        browser = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://testserver", headers=HTML)
+        browser.cookies.set("tenure", cookie, domain="testserver.local")
+        return browser
+
+    def audited(self) -> list[AuditRow]:
+        """What is on the audit."""
+        return Audit(self.tenure.ledger, (self.settings.vendor_domain,)).rows()
 
 
 @asynccontextmanager
-async def site_in(folder: Path) -> AsyncIterator[Site]:
-    """A site whose ledger is a new database in ``folder``."""
-    settings = settings_in(folder)
+async def site_in(folder: Path, **changes: Any) -> AsyncIterator[Site]:
+    """A site whose ledger is a new database in ``folder``; it knows :data:`PEOPLE`. ``changes`` are other settings."""
+    settings = settings_in(folder, **changes)
     ledger = Ledger(settings.ledger_url)
     ledger.create()
     tenure = FakeTenure(ledger, settings)
+    with ledger.writing() as db:
+        db.execute(insert(roster), [person(*each) for each in PEOPLE])
+    token = ServiceTokens(ledger).create("tests", role=Group.OPS)
     app = create_app(tenure, settings)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as http:
-        yield Site(tenure, settings, app, http)
+    ours = {"Authorization": f"Bearer {token}"}
+    async with (
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver", headers=ours) as http,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as plain,
+    ):
+        yield Site(tenure, settings, app, http, plain)
     ledger.close()

@@ -1,0 +1,142 @@
+"""Signing in with OpenID Connect: the code flow with PKCE, by Authlib; state, nonce, issuer, audience and signature are checked there.
+
+What counts is the address, which the provider must call verified, and the CRM, which must know it. The session holds who it is and since
+when; what they may is looked up at each request.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import httpx2
+from authlib.integrations.starlette_client import OAuth, OAuthError
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from joserfc.errors import JoseError
+
+from activities.settings import Settings
+from starter.door import SIGN_IN, check_csrf, csrf_of
+from starter.errors import TenureError, Unavailable
+from starter.render import Pages, typed
+from starter.tenure import Tenure
+
+log = logging.getLogger(__name__)
+
+START, CALLBACK, SIGN_OUT = "/auth/start", "/auth/callback", "/sign-out"
+SECONDS = 10.0
+HOME = "/console"
+
+
+class SignInFailed(TenureError):
+    """The provider and we did not come to an end; nobody is signed in."""
+
+    title = "The sign-in did not finish"
+    code = "sign_in"
+    status = 400
+
+
+class Provider:
+    """The OpenID Connect provider at ``TENURE_OIDC_URL``; what it says of itself is read at the first sign-in."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.issuer = settings.oidc_url.rstrip("/")
+        self.redirect_uri = f"{settings.web_url.rstrip('/')}{CALLBACK}"
+        self._client_id = settings.oidc_client_id
+        self._client = OAuth().register(
+            "oidc",
+            client_id=settings.oidc_client_id,
+            client_secret=settings.oidc_client_secret.get_secret_value(),
+            server_metadata_url=f"{self.issuer}/.well-known/openid-configuration",
+            client_kwargs={"scope": "openid email profile", "code_challenge_method": "S256", "timeout": SECONDS},
+        )
+
+    async def start(self, request: Request) -> Response:
+        """Send the browser to the provider; state, nonce and verifier wait in the session."""
+        try:
+            said = await self._client.load_server_metadata()
+            if said.get("issuer") != self.issuer:
+                raise Unavailable(
+                    f"the provider calls itself {str(said.get('issuer'))[:200]!r}", f"Set TENURE_OIDC_URL to that: it is {self.issuer}"
+                )
+            answer: Response = await self._client.authorize_redirect(request, self.redirect_uri)
+        except (httpx2.HTTPError, ValueError) as error:
+            raise _down(error) from error
+        return answer
+
+    async def finish(self, request: Request) -> dict[str, Any]:
+        """What the provider says of whoever came back. Raises :class:`SignInFailed`, :class:`Unavailable`."""
+        again = f"Start again at {SIGN_IN}"
+        expected = {"iss": {"values": [self.issuer], "essential": True}, "aud": {"values": [self._client_id], "essential": True}}
+        try:
+            token = await self._client.authorize_access_token(request, claims_options=expected)
+        except OAuthError as error:
+            if error.error == "mismatching_state":
+                raise SignInFailed(
+                    "it was not begun in this browser, or was finished before", f"{again}, at {self.redirect_uri[: -len(CALLBACK)]}"
+                ) from error
+            raise SignInFailed(f"the provider says: {error.description or error.error}", again) from error
+        except JoseError as error:
+            log.warning("an id token was not taken: %s", error)
+            raise SignInFailed("what the provider says of you does not stand the test", again) from error
+        except (httpx2.HTTPError, ValueError) as error:
+            raise _down(error) from error
+        claims = token.get("userinfo")
+        if not claims:
+            raise SignInFailed("the provider sent no id token", "Its client must be one of OpenID Connect, with the scope openid")
+        return dict(claims)
+
+
+def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
+    """The routes, for :func:`starter.web.create_app`."""
+    routes = APIRouter(include_in_schema=False)
+    provider = Provider(settings)
+
+    @routes.get(SIGN_IN)
+    async def show(request: Request, next: str = HOME) -> HTMLResponse:
+        return pages.page("signin.html", start=START, next=inside(next), who=str(request.session.get("email") or ""))
+
+    @routes.get(START)
+    async def start(request: Request, next: str = HOME) -> Response:
+        request.session["next"] = inside(next)
+        return await provider.start(request)
+
+    @routes.get(CALLBACK)
+    async def finish(request: Request) -> Response:
+        claims = await provider.finish(request)
+        email, back = str(claims.get("email") or "").strip().lower(), inside(str(request.session.get("next") or HOME))
+        request.session.clear()  # what the browser brought along is nobody's
+        why = await not_ours(email, claims)
+        if why:
+            await tenure.gate.refused("web", "sign in", why, who=email or "nobody")
+            return pages.trouble(403, "You are not signed in", why, "Ask whoever keeps the CRM's people, or sign in as somebody else")
+        request.session.update(email=email, name=str(claims.get("name") or email)[:100], at=int(time.time()))
+        csrf_of(request)
+        return RedirectResponse(back, 303)
+
+    async def not_ours(email: str, claims: dict[str, Any]) -> str:
+        if not email:
+            return "the provider tells no address of yours"
+        if claims.get("email_verified") is not True:
+            return f"nobody has verified that {email} is yours"
+        return "" if await tenure.gate.person(email) else f"{email} is not among our people, or has left"
+
+    @routes.post(SIGN_OUT)
+    async def sign_out(request: Request) -> Response:
+        check_csrf(request, await typed(request))
+        request.session.clear()
+        return RedirectResponse(SIGN_IN, 303)
+
+    return routes
+
+
+def inside(path: str) -> str:
+    """A path of this site to go on to; the console for any other address."""
+    plain = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and len(path) < 2_000
+    return path if plain and "\\" not in path else HOME
+
+
+def _down(error: Exception) -> Unavailable:
+    log.warning("the sign-in provider: %s", error)
+    return Unavailable("the sign-in provider does not answer", "Try again in a minute; tokens go on working")
