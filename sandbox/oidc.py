@@ -221,7 +221,7 @@ def create_app(world: World) -> Starlette:
     world.resets.append(provider.reset)
 
     def issuer(request: Request) -> str:
-        return str(request.base_url).rstrip("/")
+        return f"{request.url.scheme}://{request.url.netloc}{request.scope['root_path']}"
 
     async def discovery(request: Request) -> Response:
         base = issuer(request)

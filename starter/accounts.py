@@ -216,7 +216,7 @@ class Accounts:
         """Start the renewal of an account's term by hand; the id is the lock. Raises :class:`Refused` when it runs, or ran, already."""
         customer, team, standing = await self._customer(account)
         async with self._decision(
-            Action.START_RENEWAL, customer, team, by=by, what="start a renewal", subject=ids.account(customer.domain)
+            Action.START_RENEWAL, customer, team, by=by, what="start a renewal", subject=ids.account(customer.domain), nameless=True
         ):
             return await self._start_renewal(customer, team, standing, on)
 
@@ -366,14 +366,24 @@ class Accounts:
             return await self._tenure.update(workflow, name, message.model_copy(update={"by": by}), event, missing)
 
     def _decision(
-        self, action: Action, customer: Customer | None, team: AccountTeam, *, by: str, what: str, subject: str, event: str = ""
+        self,
+        action: Action,
+        customer: Customer | None,
+        team: AccountTeam,
+        *,
+        by: str,
+        what: str,
+        subject: str,
+        event: str = "",
+        nameless: bool = False,
     ) -> AbstractAsyncContextManager[str]:
         """The gate, for what the account's team looks after."""
         from activities.people import as_of_now
 
         people = (team.ta, team.ae, team.ce, team.ta_manager, team.ae_manager) if customer else ()
         judge = on_owned(action, lambda roster: as_of_now(people, roster))
-        return self._tenure.gate.decision(self._tenure.caller, judge, by=by, what=what, subject=subject, event=event)
+        caller = self._tenure.caller
+        return self._tenure.gate.decision(caller, judge, by=by, what=what, subject=subject, event=event, nameless=nameless)
 
     async def _renewal_of(self, account: str, *, open_only: bool = True) -> RenewalRow:
         """The open renewal of an account, else its last one. Raises :class:`NotFound`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import signal
 import sys
 import time
@@ -55,8 +56,11 @@ OUTSIDE = (
     "pagerduty_url",
     "vitally_url",
     "sheets_url",
+    "oidc_url",
     "smtp_url",
 )
+#: In the data directory: the token by which programs on this machine act, as the demo does; readable by its owner alone.
+OPS_FILE = "ops.token"
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -157,6 +161,7 @@ class Stack:
             metrics=f"http://127.0.0.1:{METRICS_PORT + self._settings.port_offset}/metrics",
         )
         await self._healthy()
+        await asyncio.to_thread(kept_token, self._settings, self._data)
         stackfile.write(self._data, found)
         return found
 
@@ -175,6 +180,27 @@ class Stack:
                     last = f"the web does not answer ({type(error).__name__})"
                 await asyncio.sleep(0.1)
         raise Unavailable(f"the stack is not healthy after {START:.0f} seconds: {last}", f"Look at the logs in {self._data / 'logs'}")
+
+
+def kept_token(settings: Settings, data: Path) -> Path:
+    """The file with a token of ops that works, made when there is none; whoever may read the data directory may do what ops may anyway."""
+    from activities.ledger import Ledger
+    from activities.service_tokens import ServiceTokens
+    from domain.rights import Group
+
+    path, ledger = data / OPS_FILE, Ledger(settings.ledger_url)
+    try:
+        tokens = ServiceTokens(ledger)
+        if path.exists() and tokens.find(path.read_text().strip()) is not None:
+            return path
+        secret = tokens.create(f"local-stack-{secrets.token_hex(3)}", role=Group.OPS)
+        draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secret + "\n")
+        draft.replace(path)
+        return path
+    finally:
+        ledger.close()
 
 
 async def _serve(
@@ -257,7 +283,8 @@ def _announce(found: stackfile.StackFile, data: Path, with_sandbox: bool, as_jso
     rows = [("Signup page", f"{found.web}/"), ("Console", f"{found.web}/console"), ("API", f"{found.web}/docs")]
     rows += [("Temporal Web UI", found.temporal_ui), ("Temporal", found.temporal)]
     rows += [("Sandbox", found.sandbox)] if with_sandbox else []
-    rows += [("State and logs", str(data))]
+    rows += [("Sign in", "on the console, as anybody: the sandbox asks whom you want to be")] if with_sandbox else []
+    rows += [("API token", f"{data / OPS_FILE}, for Authorization: Bearer …"), ("State and logs", str(data))]
     for name, where in rows:
         grid.add_row(Text(f"  {name}", style="dim"), Text(where))
     page = console()

@@ -22,6 +22,7 @@ from starter.demo.waiting import PATIENCE, Miss, eventually
 from starter.errors import TenureError, Unavailable
 from starter.place import Place, open_tenure
 from starter.skip import require_local
+from starter.stack import OPS_FILE
 from starter.tenure import Tenure
 
 #: Companies at once: enough to keep a small machine busy, few enough that each gets on.
@@ -41,6 +42,7 @@ class Director:
         self.web, self.sandbox = place.stack.web, place.stack.sandbox
         self.registry = Registry(tenure.ledger)
         self._http = http
+        self._token = token_of(place)
         self._turn = asyncio.Lock()
         # Letters and digits that make no domain of another run.
         self.tag = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(4))
@@ -115,11 +117,14 @@ class Director:
 
     async def cue(self, part: str, **cue: Any) -> dict[str, Any]:
         """Give an actor the cue for a part; returns what they did (see ``sandbox/actors.py``)."""
-        return await self.post(self.sandbox, f"/_sandbox/people/{part}", {"tenure": self.web, **cue})
+        return await self.post(self.sandbox, f"/_sandbox/people/{part}", {"tenure": self.web, "token": self._token, **cue})
 
     async def post(self, base: str, path: str, body: Any) -> dict[str, Any]:
         """Post JSON, and read JSON. Raises :class:`Miss` when it is refused."""
-        return _read(path, await self._http.post(base + path, json=body))
+        return _read(path, await self._http.post(base + path, json=body, headers=self._headers(base)))
+
+    def _headers(self, base: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token}"} if base == self.web else {}
 
     async def get(self, base: str, path: str) -> dict[str, Any]:
         """Read JSON. Raises :class:`Miss` when it is refused.
@@ -129,13 +134,22 @@ class Director:
 
         async def look() -> httpx.Response | None:
             with suppress(httpx.TimeoutException):
-                answer = await self._http.get(base + path, timeout=LOOK)
+                answer = await self._http.get(base + path, timeout=LOOK, headers=self._headers(base))
                 return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
             return None
 
         answer = await eventually(path, look)
         assert answer is not None
         return _read(path, answer)
+
+
+def token_of(place: Place) -> str:
+    """The token by which programs act on the local stack. Raises :class:`Unavailable`."""
+    path = place.settings.data_dir / OPS_FILE
+    try:
+        return path.read_text().strip()
+    except OSError:
+        raise Unavailable(f"there is no {path}, which `tenure up` makes", "Start the stack again with this version") from None
 
 
 def _read(path: str, answer: httpx.Response) -> dict[str, Any]:

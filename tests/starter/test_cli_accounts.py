@@ -204,8 +204,8 @@ def accounts(monkeypatch: pytest.MonkeyPatch) -> FakeAccounts:
 @pytest.mark.parametrize(
     ("arguments", "asked"),
     [
-        ("renewal start acme.example", ("start_renewal", (ACME, None))),
-        ("renewal start acme.example --date 2027-01-31", ("start_renewal", (ACME, date(2027, 1, 31)))),
+        ("renewal start acme.example", ("start_renewal", (ACME, None, ""))),
+        ("renewal start acme.example --date 2027-01-31", ("start_renewal", (ACME, date(2027, 1, 31), ""))),
         (
             "renewal assess acme.example --rating red --why left --by m@x.y --event-id e-1",
             ("assess", (ACME, {"rating": "red", "why": "left", "by": "m@x.y"}, "e-1")),

@@ -21,7 +21,7 @@ from domain.task import Answer
 from starter.errors import BadInput, NotFound, Refused, Unavailable
 from starter.links import FEEDBACK, UNSUBSCRIBE
 from starter.render import plain, static_url, working_time
-from tests.starter.web_fakes import HTML, Site, site_in
+from tests.starter.web_fakes import CSRF, HTML, Site, site_in
 
 FORM = {"email": "dana@acme.com", "first_name": "Dana", "last_name": "Reyes", "company": "Acme", "event": "click-1"}
 RESET = "https://acme.cloud.tenure.example/password-reset?code=s3cret"
@@ -338,14 +338,14 @@ async def test_an_answer_of_the_console_reaches_the_service_whole(site: Site) ->
         "task": "trial-acme.com:triage-1",
         "event": "click-9",
         "choice": "qualified",
-        "by": "sdr.one@tenure.example",
+        "csrf": CSRF,
         "check.core_use_case": "yes",
         "check.fits_size": "no",
         "field.ce_email": "ce.one@tenure.example",
         "field.reason": "",
         "note": "met them",
     }
-    page = await site.http.post("/console", data=form, headers=HTML)
+    page = await site.signed_in("sdr.one@tenure.example").post("/console", data=form)
     assert page.status_code == 200
     assert "Qualified taken." in page.text
     ((task, answer, event),) = site.tenure.of("answer")
@@ -357,13 +357,14 @@ async def test_an_answer_of_the_console_reaches_the_service_whole(site: Site) ->
         note="met them",
         checks={"core_use_case": True, "fits_size": False},
         fields={"ce_email": "ce.one@tenure.example"},
+        vouched=True,
     )
 
 
 async def test_a_refused_answer_says_why_and_keeps_what_was_typed(site: Site) -> None:
     site.tenure.script.raises["answer"] = Refused("triage-1 was answered by another at noon", "")
-    form = {"task": "trial-acme.com:triage-1", "choice": "disqualified", "by": "me@tenure.example", "field.reason": "too small"}
-    page = await site.http.post("/console", data=form, headers=HTML)
+    form = {"task": "trial-acme.com:triage-1", "choice": "disqualified", "csrf": CSRF, "field.reason": "too small"}
+    page = await site.signed_in("sdr@tenure.example").post("/console", data=form)
     assert page.status_code == 409
     assert "Triage-1 was answered by another at noon." in page.text
     assert 'value="too small"' in page.text

@@ -158,7 +158,7 @@ async def test_an_acts_message_is_the_workflows_own(site: Site) -> None:
 
 
 async def test_a_host_of_the_company_names_its_trial_and_nonsense_names_none(site: Site) -> None:
-    await site.http.post("/api/trials/code.acme.com/new-link", json={"by": "x"})
+    await site.http.post("/api/trials/code.acme.com/new-link", json={"by": "ce@tenure.example"})
     assert site.tenure.of("act_on")[0][0] == "trial-acme.com"
     answer = await site.http.post("/api/trials/%20/new-link", json={"by": "x"})
     assert answer.status_code == 422
@@ -326,7 +326,7 @@ async def test_a_wrong_address_is_answered_in_the_form_of_the_asker(site: Site, 
     ],
 )
 async def test_another_sites_page_cannot_act_for_the_person_at_the_browser(site: Site, headers: dict[str, str], let_through: bool) -> None:
-    body = {"by": "x", "reason": "forged"}
+    body = {"by": "ce@tenure.example", "reason": "forged"}
     answer = await site.http.post("/api/trials/acme.com/terminate", json=body, headers=headers)
     assert answer.status_code == (200 if let_through else 403)
     assert len(site.tenure.of("act_on")) == int(let_through)

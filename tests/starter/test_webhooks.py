@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import time
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,16 @@ def payload(action: str = "labeled", **more: Any) -> dict[str, Any]:
 
 
 async def deliver(
-    site: Site, tree: object, event: str = "issues", *, secret: str = "", signature: str | None = None, delivery: str = "d-1"
+    site: Site, tree: object, event: str = "issues", *, secret: str = "", signature: str | None = None, delivery: str = ""
 ) -> httpx.Response:
     body = tree if isinstance(tree, bytes) else json.dumps(tree).encode()
     key = secret or site.settings.github_webhook_secret.get_secret_value()
     made = "sha256=" + hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
-    headers = {"X-GitHub-Event": event, "X-GitHub-Delivery": delivery, "X-Hub-Signature-256": made if signature is None else signature}
+    headers = {
+        "X-GitHub-Event": event,
+        "X-GitHub-Delivery": delivery or str(uuid.uuid4()),
+        "X-Hub-Signature-256": made if signature is None else signature,
+    }
     return await site.http.post("/webhooks/github", content=body, headers=headers | {"Content-Type": "application/json"})
 
 
@@ -177,8 +182,8 @@ async def test_what_concerns_no_trial_of_ours_is_ignored_and_says_why(site: Site
 @pytest.mark.parametrize("event", ["issues", "issue_comment"])
 async def test_githubs_recorded_deliveries_are_read(site: Site, event: str) -> None:
     recorded = json.loads(gzip.decompress(SAMPLES.read_bytes()))[event]
-    for tree in recorded:
-        ours = {**tree, "issue": {**tree["issue"], "body": MARKER}, "repository": {"full_name": site.settings.github_repo}}
+    for nth, tree in enumerate(recorded):
+        ours = {**tree, "nth": nth, "issue": {**tree["issue"], "body": MARKER}, "repository": {"full_name": site.settings.github_repo}}
         ready = {**ours, "issue": {**ours["issue"], "labels": [*ours["issue"].get("labels", ()), {"name": READY_LABEL}]}}
         telling = ready | (
             {"action": "labeled"} if event == "issues" else {"action": "created", "comment": tree["comment"] | NAMING["comment"]}
@@ -205,11 +210,22 @@ async def test_an_event_for_an_ended_workflow_is_no_error(site: Site) -> None:
     assert (answer.status_code, answer.json()["result"]) == (202, "ignored")
 
 
-async def test_a_redelivery_is_the_same_signal_again(site: Site) -> None:
-    await deliver(site, payload())
-    await deliver(site, payload())
-    first, second = site.tenure.of("issue_event")
-    assert first == second
+async def test_a_delivery_that_had_its_effect_has_none_again(site: Site) -> None:
+    """Neither GitHub's own repetition nor a copy that somebody caught and sends under another id."""
+    assert (await deliver(site, payload(), delivery="d-1")).json()["result"] == "signalled"
+    other = payload(issue=issue(number=8))
+    for tree, delivery in ((payload(), "d-1"), (other, "d-1"), (payload(), "d-2")):
+        again = await deliver(site, tree, delivery=delivery)
+        assert (again.status_code, again.json()["why"]) == (202, "this delivery was heard before")
+    assert len(site.tenure.of("issue_event")) == 1
+    assert (await deliver(site, other, delivery="d-3")).json()["result"] == "signalled"
+
+
+async def test_a_delivery_that_failed_may_be_sent_again(site: Site) -> None:
+    site.tenure.script.raises["issue_event"] = Unavailable("Temporal does not answer", "")
+    assert (await deliver(site, payload(), delivery="d-1")).status_code == 503
+    del site.tenure.script.raises["issue_event"]
+    assert (await deliver(site, payload(), delivery="d-1")).json()["result"] == "signalled"
 
 
 @pytest.mark.parametrize(
