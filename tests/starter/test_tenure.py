@@ -19,25 +19,29 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.audit import Audit
 from activities.ledger import EffectId, Ledger
 from activities.registry import Registry
 from activities.settings import Settings
-from activities.tables import accounts
+from activities.tables import accounts, assignments, roster
 from domain import ids, policy
 from domain.acts import Claim, Receipt
 from domain.messages import Account, Contact, Extend, IssueEvent, Signup, SignupAgain
+from domain.people import Owners, Person, Role
 from domain.task import Answer
 from starter import looking
 from starter import tenure as service
 from starter.connect import connect
-from starter.errors import BadInput, NotFound, Refused, Unavailable
+from starter.errors import BadInput, NotAllowed, NotFound, Refused, Unavailable
 from starter.forms import JoinForm, SignupForm, TrialRequestForm, TrialView
 from starter.tenure import Tenure
 from tests.starter import standins
+from tests.starter.web_fakes import PEOPLE, person
 from workflows.attributes import DUE_AT
 
 T = TypeVar("T")
 POLICY = policy.default()
+CE = "ce@tenure.example"
 AS_OF = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 
 
@@ -83,12 +87,16 @@ async def queue(engine: WorkflowEnvironment) -> AsyncIterator[str]:
 
 @pytest.fixture
 def tenure(engine: WorkflowEnvironment, queue: str, ledger: Ledger, own_settings: Settings) -> Tenure:
+    with ledger.writing() as db:
+        db.execute(insert(roster), [person(*each) for each in PEOPLE])
     return Tenure(engine.client, ledger, own_settings, POLICY, task_queue=queue)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def cut_off(ledger: Ledger, own_settings: Settings) -> Tenure:
     """A service whose server is down."""
+    with ledger.writing() as db:
+        db.execute(insert(roster), [person(*each) for each in PEOPLE])
     return Tenure(await connect(address="127.0.0.1:1", lazy=True), ledger, own_settings, POLICY)
 
 
@@ -174,7 +182,7 @@ async def closed(tenure: Tenure, domain: str) -> TrialView:
 
 
 async def test_a_ce_requests_a_trial(tenure: Tenure, domain: str) -> None:
-    form = TrialRequestForm(email=f"ada@{domain}", company="Acme", ce="ce-ada@tenure.example", size="large", seats=400)
+    form = TrialRequestForm(email=f"ada@{domain}", company="Acme", ce=CE, size="large", seats=400)
     said = await tenure.request_trial(form)
     assert (said.case, said.message) == ("ce_requested", "ce_requested")
     with pytest.raises(BadInput):
@@ -184,18 +192,20 @@ async def test_a_ce_requests_a_trial(tenure: Tenure, domain: str) -> None:
 class TestActs:
     async def test_done_in_words(self, tenure: Tenure, domain: str) -> None:
         await tenure.signup(SignupForm(email=f"ada@{domain}"))
-        assert await tenure.act(domain, "extend", Extend(days=15, by="ce@tenure.example")) == "extended by 15 days"
-        assert await tenure.act(f"https://eu.{domain}/x", "extend", {"days": 7}) == "extended by 7 days"
+        assert await tenure.act(domain, "extend", Extend(days=15, by=CE)) == "extended by 15 days"
+        assert await tenure.act(f"https://eu.{domain}/x", "extend", {"days": 7, "by": CE}) == "extended by 7 days"
 
     async def test_the_same_event_twice_is_done_once(self, tenure: Tenure, domain: str) -> None:
         await tenure.signup(SignupForm(email=f"ada@{domain}"))
-        assert await tenure.act(domain, "extend", {"days": 7}, "click-2") == await tenure.act(domain, "extend", {"days": 7}, "click-2")
+        assert await tenure.act(domain, "extend", {"days": 7, "by": CE}, "click-2") == await tenure.act(
+            domain, "extend", {"days": 7, "by": CE}, "click-2"
+        )
         assert (await tenure.trial(domain)).status.notes == ("extend",)
 
     async def test_a_refusal_says_why(self, tenure: Tenure, domain: str) -> None:
         await tenure.signup(SignupForm(email=f"ada@{domain}"))
         with pytest.raises(Refused, match="30 days are the most"):
-            await tenure.act(domain, "extend", {"days": 31})
+            await tenure.act(domain, "extend", {"days": 31, "by": CE})
 
     @pytest.mark.parametrize(
         ("name", "message", "says"),
@@ -212,7 +222,7 @@ class TestActs:
 
     async def test_a_company_without_a_trial(self, tenure: Tenure, domain: str) -> None:
         with pytest.raises(NotFound, match="not running"):
-            await tenure.act(domain, "extend", {"days": 7})
+            await tenure.act(domain, "extend", {"days": 7, "by": CE})
         with pytest.raises(NotFound, match="no trial"):
             await tenure.trial(domain)
 
@@ -220,7 +230,7 @@ class TestActs:
         id_ = f"dies-{domain}"
         await tenure.client.start_workflow("Dies", id=id_, task_queue=tenure.task_queue)
         with pytest.raises(Refused, match="ended before it could answer"):
-            await tenure.act_on(id_, "extend", {"days": 1})
+            await tenure.act_on(id_, "extend", {"days": 1, "by": CE})
 
 
 class TestAnswers:
@@ -236,7 +246,41 @@ class TestAnswers:
 
     async def test_an_unknown_workflow(self, tenure: Tenure, domain: str) -> None:
         with pytest.raises(NotFound):
-            await tenure.answer(f"trial-{domain}:triage-1", Answer(task="", choice="qualify", by="a@tenure.example"))
+            await tenure.answer(f"trial-{domain}:triage-1", Answer(task="", choice="qualify", by="sdr@tenure.example"))
+
+
+class TestRights:
+    """Each way in passes the same gate; here the operator's, with a real workflow behind it."""
+
+    async def test_whoever_may_not_is_refused_and_told_who_may(self, tenure: Tenure, domain: str) -> None:
+        await tenure.signup(SignupForm(email=f"ada@{domain}"))
+        for by, says in (
+            ("ta@tenure.example", r"\(TA\) may not extend a trial. These may: CE \(team\)"),
+            ("x@y.com", "not among our people"),
+        ):
+            with pytest.raises(NotAllowed, match=says):
+                await tenure.act(domain, "extend", {"days": 7, "by": by})
+        with pytest.raises(BadInput, match="nobody is named"):
+            await tenure.act(domain, "extend", {"days": 7})
+        with pytest.raises(NotAllowed, match=r"triage-1 is asked of Sdr@tenure\.example \(inbound sdr\)"):
+            await tenure.answer(f"trial-{domain}:triage-1", Answer(task="", choice="qualify", by=CE))
+        assert (await tenure.trial(domain)).status.notes == ()
+        rows = Audit(tenure.ledger, ("tenure.example",)).rows()
+        assert [row.outcome for row in rows] == ["refused"] * 4
+        assert {row.through for row in rows} == {tenure.caller.through}
+        assert all(row.through.startswith("operator ") for row in rows)
+
+    async def test_a_colleague_may_where_the_trial_has_owners_and_a_stranger_may_not(self, tenure: Tenure, domain: str) -> None:
+        await tenure.signup(SignupForm(email=f"ada@{domain}"))
+        owner = Person(id="ce.one", name="One", email="ce.one@tenure.example", role=Role.CE, manager="boss")
+        with tenure.ledger.writing() as db:
+            db.execute(insert(roster), [person("ce.far", "ce", "elsewhere")])
+            row = {"subject": f"trial-{domain}/12345678.1", "owners": Owners(ce=owner).model_dump(mode="json"), "as_of": AS_OF}
+            db.execute(insert(assignments), [row])
+        assert await tenure.act(domain, "extend", {"days": 7, "by": CE}) == "extended by 7 days"
+        assert await tenure.act(domain, "extend", {"days": 7, "by": "boss@tenure.example"}) == "extended by 7 days"
+        with pytest.raises(NotAllowed, match=r"not of its team.*looked after by ce\.one@tenure\.example \(CE\)"):
+            await tenure.act(domain, "extend", {"days": 7, "by": "ce.far@tenure.example"})
 
 
 class TestLooking:
@@ -310,7 +354,7 @@ class TestLooking:
         later, sooner, asked = f"later-{domain}", f"so-{domain}", f"ce-{domain}"
         for one in (later, sooner):
             await tenure.signup(SignupForm(email=f"ada@{one}"))
-        await tenure.request_trial(TrialRequestForm(email=f"ada@{asked}", company="Acme", ce="ce@tenure.example"))
+        await tenure.request_trial(TrialRequestForm(email=f"ada@{asked}", company="Acme", ce=CE))
         mine = {f"trial-{one}" for one in (later, sooner, asked)}
 
         async def all_three() -> list[str] | None:
@@ -381,7 +425,7 @@ class TestLooking:
         assert [row.subject for row in await tenure.effects(f"www.{domain}")] == [f"trial-{domain}/0123abcd.1"]
 
     async def test_no_server_is_said_by_every_question(self, cut_off: Tenure) -> None:
-        for ask in (cut_off.trials(), cut_off.tasks(), cut_off.trial("acme.example"), cut_off.act("acme.example", "new_link")):
+        for ask in (cut_off.trials(), cut_off.tasks(), cut_off.trial("acme.example"), cut_off.act("acme.example", "new_link", {"by": CE})):
             with pytest.raises(Unavailable):
                 await ask
 
@@ -466,7 +510,7 @@ async def test_the_ledger_s_outage_is_said(tenure: Tenure, domain: str, tmp_path
 
 def test_every_act_has_its_message() -> None:
     for name, message in service.ACTS.items():
-        assert message(by="ce@tenure.example"), name
+        assert message(by=CE), name
 
 
 def test_an_act_s_date_is_read_from_text() -> None:
