@@ -85,7 +85,18 @@ class Provider:
         claims = token.get("userinfo")
         if not claims:
             raise SignInFailed("the provider sent no id token", "Its client must be one of OpenID Connect, with the scope openid")
+        if not claims.get("email"):  # some providers keep the id token short
+            more = await self._asked(token)
+            claims = {**claims, **more} if more.get("sub") == claims.get("sub") else claims
         return dict(claims)
+
+    async def _asked(self, token: dict[str, Any]) -> dict[str, Any]:
+        """What the provider's userinfo endpoint tells besides; nothing when there is none, or it does not answer."""
+        try:
+            return dict(await self._client.userinfo(token=token))
+        except (httpx2.HTTPError, OAuthError, KeyError, ValueError) as error:
+            log.warning("the provider's userinfo: %s", error)
+            return {}
 
 
 def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:

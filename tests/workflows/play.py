@@ -183,11 +183,11 @@ class Play:
         """The running trial of a domain."""
         return self.env.client.get_workflow_handle(ids.trial(domain))
 
-    async def answer(self, domain_or_workflow: str, task: str, choice: str, by: str = "ce-1@tenure.example", **more: Any) -> str:
-        """Answer an open task, once it is open."""
-        await self.task(domain_or_workflow, task)
+    async def answer(self, domain_or_workflow: str, task: str, choice: str, by: str = "", **more: Any) -> str:
+        """Answer an open task, once it is open; as whoever it is given to, unless ``by`` says who."""
+        found = await self.task(domain_or_workflow, task)
         handle = self.env.client.get_workflow_handle(self._workflow(domain_or_workflow))
-        said = {"task": task, "choice": choice, "by": by, **more}
+        said = {"task": task, "choice": choice, "by": by or found.assignee or "ce-1@tenure.example", **more}
         return str(await handle.execute_update("answer", said, result_type=str))
 
     async def task(self, domain_or_workflow: str, kind: str) -> TaskView:
