@@ -378,7 +378,7 @@ class Accounts:
         nameless: bool = False,
     ) -> AbstractAsyncContextManager[str]:
         """The gate, for what the account's team looks after."""
-        from activities.people import as_of_now
+        from activities.colleagues import as_of_now
 
         people = (team.ta, team.ae, team.ce, team.ta_manager, team.ae_manager) if customer else ()
         judge = on_owned(action, lambda roster: as_of_now(people, roster))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 async def change_host(tenure: Tenure, domain: str, message: ChangeDomain, event_id: str = "") -> str:
     """Move a customer's instance to a host of their own; returns what was done, in words. One move at a time."""
-    from activities.people import current
+    from activities.colleagues import current
     from activities.registry import Registry
 
     key, registry = tenure.key_of(domain), Registry(tenure.ledger)

@@ -121,25 +121,25 @@ class Gate:
 
     async def person(self, email: str) -> Person | None:
         """The person of ours with that address, as the roster has them now."""
-        from activities.people import People, named
+        from activities.colleagues import Colleagues, named
 
-        return await self._read(lambda: named(email, People(self._ledger).roster()))
+        return await self._read(lambda: named(email, Colleagues(self._ledger).roster()))
 
     async def roster(self) -> list[Person]:
         """Everybody of ours."""
-        from activities.people import People
+        from activities.colleagues import Colleagues
 
-        return await self._read(lambda: People(self._ledger).roster())
+        return await self._read(lambda: Colleagues(self._ledger).roster())
 
     def _judged(self, caller: Caller, judge: Judge, by: str, nameless: bool) -> tuple[str, str, Right]:
         """Who decides, in which role, and whether they may."""
-        from activities.people import People, named
+        from activities.colleagues import Colleagues, named
 
         if caller.by_link:
             return by, "prospect", Right(allowed=True, rule="link")
         if nameless and caller.operator and not by:
             return f"operator:{caller.operator}", "operator", Right(allowed=True, rule="operator")
-        roster = People(self._ledger).roster()
+        roster = Colleagues(self._ledger).roster()
         wanted = caller.email or by
         if caller.email and by and by.lower() != caller.email.lower():
             me = named(caller.email, roster)

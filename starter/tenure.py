@@ -204,9 +204,9 @@ class Tenure(Looking):
         return await self.update(workflow_id, name, message, event_id)
 
     def _owners(self, workflow_id: str, roster: Iterable[Person]) -> Iterable[Person]:
-        from activities.people import People
+        from activities.colleagues import Colleagues
 
-        return People(self.ledger).owners(workflow_id, roster)
+        return Colleagues(self.ledger).owners(workflow_id, roster)
 
     async def answer(self, task_id: str, answer: Answer, event_id: str = "") -> str:
         """Answer a task, ``WORKFLOW:TASK``; one answer wins, a later one is refused with who answered and when."""
@@ -397,7 +397,7 @@ class Tenure(Looking):
 
 def _the_ce(ce: str, roster: Iterable[Person]) -> list[Person]:
     """The CE in whose name a trial is requested: it is theirs, or their team's."""
-    from activities.people import named
+    from activities.colleagues import named
 
     known = named(ce, roster)
     return [known or Person(id="", name=ce, email=ce, role=Role.CE)]

@@ -12,7 +12,7 @@ from activities.tables import assignments
 from domain.people import Owners, Person
 
 
-class People:
+class Colleagues:
     """Methods block; call them off the loop."""
 
     def __init__(self, ledger: Ledger) -> None:
