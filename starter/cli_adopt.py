@@ -34,6 +34,7 @@ def adopt(
     """Move open trials to another policy. Each checks it for itself; a second run finds them moved already."""
     from domain import policy as figures
     from domain.adoption import differences
+    from domain.rights import Action
     from starter.errors import BadInput
     from starter.place import read_policies, read_settings
 
@@ -50,8 +51,15 @@ def adopt(
     async def asked(tenure: Tenure) -> list[Adoption]:
         from starter.adopting import adoptions
 
-        found = [answer async for answer in adoptions(tenure, policy, where, by=by.strip(), why=why.strip(), do=apply)]
-        return sorted(found, key=lambda each: each.domain)
+        async def each() -> list[Adoption]:
+            found = [answer async for answer in adoptions(tenure, policy, where, by=by.strip(), why=why.strip(), do=apply)]
+            return sorted(found, key=lambda each: each.domain)
+
+        if not apply:
+            return await each()
+        what = f"adopt policy {policy.hash}"
+        async with tenure.gate.operating(tenure.caller, Action.ADOPT_POLICY, by=by, what=what):
+            return await each()
 
     found = ask(asked)
     answer = {"policy": policy.hash, "in_force": in_force.hash, "applied": apply, "figures": changed, "trials": found}

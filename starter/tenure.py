@@ -7,15 +7,13 @@ Errors are those of :mod:`starter.errors`; none of them leaves anything half don
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import ValidationError
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -32,63 +30,57 @@ from domain.messages import (
     CeRequest,
     ChangeDomain,
     Contact,
-    Convert,
-    Extend,
     Instance,
     IssueEvent,
     JoinAsk,
     JoinInput,
-    NewLink,
-    OptOut,
     Origin,
-    RequestFeedback,
     Signup,
     SignupAgain,
     SignupAnswer,
-    Terminate,
 )
 from domain.people import Person, Role
 from domain.policy import Policy
-from domain.rights import Action, Asked
-from domain.task import Answer
+from domain.rights import Action
 from domain.trial import Stage, TrialInput
 from starter.addresses import Address, read_address
 from starter.asking import Closing, asking
 from starter.customers import change_host
-from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
+from starter.deciding import ACTS, Deciding, bad_fields, described
+from starter.errors import NotFound, Refused, TenureError, Unavailable
 from starter.failed import FailedSignups
 from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView, new_event
-from starter.gate import Caller, Gate, on_owned, on_task, operator
-from starter.looking import Looking
+from starter.gate import Gate, on_owned, operator
 from workflows.attributes import DOMAIN, STAGE
 
 if TYPE_CHECKING:
     from activities.ledger import Ledger
     from activities.settings import Settings
 
-__all__ = ["ACTS", "JoinForm", "SignupForm", "Tenure", "TrialPage", "TrialRequestForm", "TrialRow", "TrialView"]
+__all__ = [
+    "ACTS",
+    "JoinForm",
+    "SignupForm",
+    "Tenure",
+    "TrialPage",
+    "TrialRequestForm",
+    "TrialRow",
+    "TrialView",
+    "bad_fields",
+    "described",
+]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 SignupVia = Literal["web", "api", "cli", "rescue", "free_mail"]
 
-#: What may be asked of a running trial, and the message of each.
-ACTS: Mapping[str, type[Message]] = {
-    "extend": Extend,
-    "convert": Convert,
-    "terminate": Terminate,
-    "request_feedback": RequestFeedback,
-    "change_domain": ChangeDomain,
-    "new_link": NewLink,
-    "opt_out": OptOut,
-}
 #: A person looks at the page until the answer comes: hundreds of customers whose health is being looked at may wait.
 SOMEBODY_WAITS = Priority(priority_key=1)
 #: A trial may close between our look and our message; then the next try starts a new one.
 TRIES = 3
 
 
-class Tenure(Looking):
+class Tenure(Deciding):
     """Tenure, as people and programs use it. ``policy`` is what a new trial is given; a running one keeps its own."""
 
     def __init__(self, client: Client, ledger: Ledger, settings: Settings, policy: Policy, *, task_queue: str = ids.TASK_QUEUE) -> None:
@@ -101,12 +93,6 @@ class Tenure(Looking):
         self.gate = Gate(ledger, (settings.vendor_domain,))
         self._failed = FailedSignups(ledger)
         self._later: set[asyncio.Task[None]] = set()
-
-    def called_by(self, caller: Caller) -> Self:
-        """The same service for somebody else; without this it is the operator's who runs the process."""
-        theirs = copy.copy(self)
-        theirs.caller = caller
-        return theirs
 
     # --- Ways into a trial --------------------------------------------------------------------------------------------------
 
@@ -176,61 +162,8 @@ class Tenure(Looking):
                 return
         raise Refused(f"{address.key} has an instance already: {owned.host}", "A company has one: more seats come with its contract")
 
-    async def act(self, domain: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
-        """Ask a running trial to do one of :data:`ACTS`; returns what was done, in words. ``domain`` may be any host of the company."""
-        try:
-            return await self.act_on(self.workflow_of(domain), name, message, event_id)
-        except NotFound:
-            if name != "change_domain":
-                raise
-            # The trial is over: a customer's instance may still move.
-            return await change_host(self, domain, ChangeDomain.model_validate(message or {}), event_id)
-
-    async def act_on(self, workflow_id: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
-        """The same by workflow id, for a link that carries one."""
-        model = ACTS.get(name)
-        if model is None:
-            raise BadInput(f"{name[:40]!r} cannot be asked of a trial", f"Ask one of: {', '.join(ACTS)}")
-        try:
-            checked = message if isinstance(message, model) else model.model_validate(message or {})
-        except ValidationError as error:
-            raise bad_fields(error) from None
-        judge = on_owned(Action(name), lambda roster: self._owners(workflow_id, roster))
-        event, given = event_id or new_event(), str(getattr(checked, "by", ""))
-        async with self.gate.decision(self.caller, judge, by=given, what=described(name, checked), subject=workflow_id, event=event) as by:
-            return await self._act_on(workflow_id, name, checked.model_copy(update={"by": by}), event)
-
-    async def _act_on(self, workflow_id: str, name: str, message: Message, event_id: str) -> str:
-        return await self.update(workflow_id, name, message, event_id)
-
-    def _owners(self, workflow_id: str, roster: Iterable[Person]) -> Iterable[Person]:
-        from activities.colleagues import Colleagues
-
-        return Colleagues(self.ledger).owners(workflow_id, roster)
-
-    async def answer(self, task_id: str, answer: Answer, event_id: str = "") -> str:
-        """Answer a task, ``WORKFLOW:TASK``; one answer wins, a later one is refused with who answered and when."""
-        workflow_id, _, task = task_id.strip().rpartition(":")
-        if not workflow_id or not task or len(task_id) > 600:
-            raise BadInput(
-                f"{task_id[:60]!r} is not the id of a task", "Write it as WORKFLOW:TASK; `tenure tasks` lists them", field="task"
-            )
-        asked = await self._asked(workflow_id, task)
-        event, what = event_id or new_event(), f"answer {task[:80]}: {answer.choice[:80]}"
-        async with self.gate.decision(self.caller, on_task(asked), by=answer.by, what=what, subject=workflow_id, event=event) as by:
-            vouched = {"task": task, "by": by, "vouched": asked is not None}
-            return await self._answer(task_id, answer.model_copy(update=vouched), event)
-
-    async def _answer(self, task_id: str, answer: Answer, event_id: str) -> str:
-        return await self.update(task_id.strip().rpartition(":")[0], "answer", answer, event_id)
-
-    async def _asked(self, workflow_id: str, task: str) -> Asked | None:
-        """An open task as the rights see it, by its id or its kind; None when no such task is open: the workflow then says why."""
-        found = await self._open_tasks(workflow_id)
-        if isinstance(found, Unavailable):
-            raise found
-        view = next((view for view in found if task in (view.task, view.kind)), None)
-        return None if view is None else Asked(id=view.id, role=Role(view.role), assignee=view.assignee, also=view.asked)
+    async def _moved(self, domain: str, message: ChangeDomain, event_id: str) -> str:
+        return await change_host(self, domain, message, event_id)
 
     async def join(self, form: JoinForm) -> str:
         """A colleague of an existing instance's admin is blocked and asks for an invitation (A22)."""
@@ -401,24 +334,6 @@ def _the_ce(ce: str, roster: Iterable[Person]) -> list[Person]:
 
     known = named(ce, roster)
     return [known or Person(id="", name=ce, email=ce, role=Role.CE)]
-
-
-def described(name: str, message: Message) -> str:
-    """What was asked for, for the audit: the act and its figures. No free text, which may hold anybody's name."""
-    shown = message.model_dump(mode="json", exclude_defaults=True, exclude={"by"})
-    parts = [f"{field} {value}" for field, value in shown.items() if isinstance(value, bool | int | float) or field in _PLAIN]
-    return " ".join((name, *parts))
-
-
-#: Texts of messages that name nobody.
-_PLAIN = ("contract_end", "rating", "outcome", "as", "renewal_on", "to", "new_host")
-
-
-def bad_fields(error: ValidationError) -> BadInput:
-    """The first fault of a model, in words."""
-    fault = error.errors()[0]
-    field = ".".join(str(part) for part in fault["loc"])
-    return BadInput(f"{field or 'the message'}: {fault['msg'].removeprefix('Value error, ')}", "Correct it and send it again", field=field)
 
 
 #: Seconds within which an update is answered; a worker that runs answers in a fraction of one.

@@ -8,20 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
+from activities.audit import Audit
+from activities.ledger import Ledger
+from activities.tables import roster
 from domain import policy as policies
 from domain.adoption import Move, Preview
 from domain.policy import Policy
 from starter import adopting, deployments, place
 from starter.adopting import Adoption
 from starter.deployments import Build
+from starter.gate import Gate, operator
 from tests.domain.make import MONDAY, day
 from tests.starter.conftest import Run
+from tests.starter.web_fakes import person
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """A service of three trials, and what it was asked."""
+def asked(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> list[dict[str, Any]]:
+    """A service of three trials, and what it was asked; its gate is a real one, and knows somebody of ops and a CE."""
+    with ledger.writing() as db:
+        db.execute(insert(roster), [person("ops", "cloud"), person("ce", "ce")])
     got: list[dict[str, Any]] = []
     moves = (
         Move(what="mail: learn", change="moved", was=day(10), will=day(9)),
@@ -40,6 +48,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     async def opened(_: object) -> AsyncIterator[object]:
         class Tenure:
             client = None
+            caller = operator()
+            gate = Gate(ledger, ("tenure.example",))
 
         yield Tenure()
 
@@ -73,12 +83,20 @@ def test_a_dry_run_says_what_would_change_for_which(run: Run, asked: list[dict[s
     assert f"TENURE_POLICY_FILE={other}" in said.flat
 
 
-def test_it_is_applied_in_somebodys_name(run: Run, asked: list[dict[str, Any]], other: str) -> None:
+def test_it_is_applied_in_somebodys_name(run: Run, asked: list[dict[str, Any]], other: str, ledger: Ledger) -> None:
     refused = run("policy", "adopt", other, "--apply")
     assert (refused.code, asked) == (2, [])
     assert "nobody says who decides" in refused.err
-    said = run("policy", "adopt", other, "--apply", "--by", "ops@x.example", "--why", "sooner", "--json")
-    assert [(how["by"], how["why"], how["do"]) for how in asked] == [("ops@x.example", "sooner", True)]
+    forbidden = run("policy", "adopt", other, "--apply", "--by", "ce@tenure.example")
+    assert (forbidden.code, asked) == (1, [])
+    assert "may not move running processes to another policy. These may: ops (any)" in " ".join(forbidden.err.split())
+    said = run("policy", "adopt", other, "--apply", "--by", "ops@tenure.example", "--why", "sooner", "--json")
+    assert [(how["by"], how["why"], how["do"]) for how in asked] == [("ops@tenure.example", "sooner", True)]
+    hash_ = policies.load(Path(other)).hash
+    assert [(row.who, row.what, row.outcome) for row in Audit(ledger, ("tenure.example",)).rows()] == [
+        ("ce@tenure.example", f"adopt policy {hash_}", "refused"),
+        ("ops@tenure.example", f"adopt policy {hash_}", "accepted"),
+    ]
     assert said.code == 1  # one was refused
     assert [(each["domain"], each["outcome"]) for each in said.json["trials"]] == [
         ("a.example", "refused"),

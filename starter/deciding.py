@@ -1,0 +1,124 @@
+"""What people decide about a trial, and their answers to tasks: judged at the gate, then sent to the workflow as an update."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from domain.base import Message
+from domain.messages import ChangeDomain, Convert, Extend, NewLink, OptOut, RequestFeedback, Terminate
+from domain.people import Person, Role
+from domain.rights import Action, Asked
+from domain.task import Answer
+from starter.errors import BadInput, NotFound, TenureError, Unavailable
+from starter.forms import new_event
+from starter.gate import Caller, Gate, on_owned, on_task
+from starter.looking import Looking
+
+#: What may be asked of a running trial, and the message of each.
+ACTS: Mapping[str, type[Message]] = {
+    "extend": Extend,
+    "convert": Convert,
+    "terminate": Terminate,
+    "request_feedback": RequestFeedback,
+    "change_domain": ChangeDomain,
+    "new_link": NewLink,
+    "opt_out": OptOut,
+}
+#: Texts of messages that name nobody.
+_PLAIN = ("contract_end", "rating", "outcome", "as", "renewal_on", "to", "new_host")
+
+
+class Deciding(Looking, ABC):
+    """What may be decided. The connection and the rest are those of :class:`starter.tenure.Tenure`."""
+
+    caller: Caller
+    gate: Gate
+
+    @abstractmethod
+    async def update(self, workflow_id: str, name: str, message: Message, event_id: str, missing: TenureError | None = None) -> str:
+        """Send an update to a running workflow and return what it says."""
+
+    @abstractmethod
+    async def _moved(self, domain: str, message: ChangeDomain, event_id: str) -> str:
+        """Move the instance of a customer whose trial is over."""
+
+    def called_by(self, caller: Caller) -> Self:
+        """The same service for somebody else; without this it is the operator's who runs the process."""
+        theirs = copy.copy(self)
+        theirs.caller = caller
+        return theirs
+
+    async def act(self, domain: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
+        """Ask a running trial to do one of :data:`ACTS`; returns what was done, in words. ``domain`` may be any host of the company."""
+        try:
+            return await self.act_on(self.workflow_of(domain), name, message, event_id)
+        except NotFound:
+            if name != "change_domain":
+                raise
+            # The trial is over: a customer's instance may still move.
+            return await self._moved(domain, ChangeDomain.model_validate(message or {}), event_id)
+
+    async def act_on(self, workflow_id: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
+        """The same by workflow id, for a link that carries one."""
+        model = ACTS.get(name)
+        if model is None:
+            raise BadInput(f"{name[:40]!r} cannot be asked of a trial", f"Ask one of: {', '.join(ACTS)}")
+        try:
+            checked = message if isinstance(message, model) else model.model_validate(message or {})
+        except ValidationError as error:
+            raise bad_fields(error) from None
+        judge = on_owned(Action(name), lambda roster: self._owners(workflow_id, roster))
+        event, given = event_id or new_event(), str(getattr(checked, "by", ""))
+        async with self.gate.decision(self.caller, judge, by=given, what=described(name, checked), subject=workflow_id, event=event) as by:
+            return await self._act_on(workflow_id, name, checked.model_copy(update={"by": by}), event)
+
+    async def _act_on(self, workflow_id: str, name: str, message: Message, event_id: str) -> str:
+        return await self.update(workflow_id, name, message, event_id)
+
+    def _owners(self, workflow_id: str, roster: Iterable[Person]) -> Iterable[Person]:
+        from activities.colleagues import Colleagues
+
+        return Colleagues(self.ledger).owners(workflow_id, roster)
+
+    async def answer(self, task_id: str, answer: Answer, event_id: str = "") -> str:
+        """Answer a task, ``WORKFLOW:TASK``; one answer wins, a later one is refused with who answered and when."""
+        workflow_id, _, task = task_id.strip().rpartition(":")
+        if not workflow_id or not task or len(task_id) > 600:
+            raise BadInput(
+                f"{task_id[:60]!r} is not the id of a task", "Write it as WORKFLOW:TASK; `tenure tasks` lists them", field="task"
+            )
+        asked = await self._asked(workflow_id, task)
+        event, what = event_id or new_event(), f"answer {task[:80]}: {answer.choice[:80]}"
+        async with self.gate.decision(self.caller, on_task(asked), by=answer.by, what=what, subject=workflow_id, event=event) as by:
+            vouched = {"task": task, "by": by, "vouched": asked is not None}
+            return await self._answer(task_id, answer.model_copy(update=vouched), event)
+
+    async def _answer(self, task_id: str, answer: Answer, event_id: str) -> str:
+        return await self.update(task_id.strip().rpartition(":")[0], "answer", answer, event_id)
+
+    async def _asked(self, workflow_id: str, task: str) -> Asked | None:
+        """An open task as the rights see it, by its id or its kind; None when no such task is open: the workflow then says why."""
+        found = await self._open_tasks(workflow_id)
+        if isinstance(found, Unavailable):
+            raise found
+        view = next((view for view in found if task in (view.task, view.kind)), None)
+        return None if view is None else Asked(id=view.id, role=Role(view.role), assignee=view.assignee, also=view.asked)
+
+
+def described(name: str, message: Message) -> str:
+    """What was asked for, for the audit: the act and its figures. No free text, which may hold anybody's name."""
+    shown = message.model_dump(mode="json", exclude_defaults=True, exclude={"by"})
+    parts = [f"{field} {value}" for field, value in shown.items() if isinstance(value, bool | int | float) or field in _PLAIN]
+    return " ".join((name, *parts))
+
+
+def bad_fields(error: ValidationError) -> BadInput:
+    """The first fault of a model, in words."""
+    fault = error.errors()[0]
+    field = ".".join(str(part) for part in fault["loc"])
+    return BadInput(f"{field or 'the message'}: {fault['msg'].removeprefix('Value error, ')}", "Correct it and send it again", field=field)
