@@ -64,6 +64,13 @@ async def end(client: Client, workflow_id: str) -> None:
             raise
 
 
+@pytest.fixture(autouse=True)
+def people(ledger: Ledger) -> None:
+    """Those of ours whom the ledger's copy of the CRM knows."""
+    with ledger.writing() as db:
+        db.execute(insert(roster), [person(*each) for each in PEOPLE])
+
+
 @pytest.fixture
 def own_settings(tmp_path: Path) -> Settings:
     return Settings(_env_file=None, data_dir=tmp_path)
@@ -87,16 +94,12 @@ async def queue(engine: WorkflowEnvironment) -> AsyncIterator[str]:
 
 @pytest.fixture
 def tenure(engine: WorkflowEnvironment, queue: str, ledger: Ledger, own_settings: Settings) -> Tenure:
-    with ledger.writing() as db:
-        db.execute(insert(roster), [person(*each) for each in PEOPLE])
     return Tenure(engine.client, ledger, own_settings, POLICY, task_queue=queue)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def cut_off(ledger: Ledger, own_settings: Settings) -> Tenure:
     """A service whose server is down."""
-    with ledger.writing() as db:
-        db.execute(insert(roster), [person(*each) for each in PEOPLE])
     return Tenure(await connect(address="127.0.0.1:1", lazy=True), ledger, own_settings, POLICY)
 
 
