@@ -126,6 +126,8 @@ class Ledger:
 
     def create(self) -> None:
         """Make the tables, and the nullable columns, that are missing. May run in several processes at once, and again at every start."""
+        from activities import access_tables, account_tables  # noqa: F401  a table is made only when its module has been read
+
         if self.engine.dialect.name == "sqlite":
             self._use_wal()
         with self.writing(alone=True) as db:

@@ -74,7 +74,7 @@ async def test_the_cloud_team_moves_it_and_polling_finds_out(play: Play) -> None
 async def test_the_webhook_is_quicker_and_the_trial_goes_on_at_the_new_host(play: Play) -> None:
     """The issue is closed, says the webhook; what the trial does from then on is at the new host, to its end."""
     domain, host, new_host, change = await asked(play)
-    await play.answer(change, "consent", "agreed", by="ce-ada@tenure.example")
+    await play.answer(change, "consent", "agreed")
     await play.task(change, "move")
     number = await play.issue_of(change, "domain_change")
     await play.signal(change, "issue_event", {"issue": number + 1, "action": "closed", "state": "closed"})  # another issue
@@ -82,7 +82,7 @@ async def test_the_webhook_is_quicker_and_the_trial_goes_on_at_the_new_host(play
     assert [task.kind for task in await play.tasks(change)] == ["move"]
     play.sandbox.world.services["instances"].rename(host, new_host)
     await play.signal(change, "issue_event", {"issue": number, "action": "closed", "state": "closed"})
-    await play.answer(change, "verify", "verified", by="ce-ada@tenure.example")
+    await play.answer(change, "verify", "verified")
     assert await play.ended(change) == "moved"
     await moved_to(play, domain, new_host)
     await play.skip(domain, days=15.1)
@@ -95,11 +95,11 @@ async def test_the_webhook_is_quicker_and_the_trial_goes_on_at_the_new_host(play
 async def test_not_now(play: Play) -> None:
     """Without the admin's consent nothing is asked of the Cloud team."""
     domain, host, _, change = await asked(play)
-    await play.answer(change, "consent", "deferred", by="ce-ada@tenure.example")
+    await play.answer(change, "consent", "deferred")
     assert await play.ended(change) == "deferred"
     assert play.effects(change) == {0: WARNED}
     assert (await play.status(domain)).host == host
-    again = await play.update(domain, "change_domain", {"new_host": f"git.{domain}"})
+    again = await play.update(domain, "change_domain", {"new_host": f"git.{domain}", "by": owners.ce.email})
     assert f"git.{domain}" in again
     await play.task(change, "consent")
 
@@ -112,9 +112,9 @@ async def test_not_now(play: Play) -> None:
 async def test_one_change_at_a_time_and_the_trial_goes_on_meanwhile(play: Play) -> None:
     """A second move is refused while the first is under way, as an update and as a signal; nothing more is asked of anybody."""
     domain, _, _, change = await asked(play)
-    why = await play.refused(domain, "change_domain", {"new_host": f"git.{domain}"})
+    why = await play.refused(domain, "change_domain", {"new_host": f"git.{domain}", "by": owners.ce.email})
     assert f"a move to another host is under way already: answer the tasks of {change} first" in why
-    await play.signal(domain, "change_domain", {"new_host": f"git.{domain}"})
+    await play.signal(domain, "change_domain", {"new_host": f"git.{domain}", "by": owners.ce.email})
 
     async def noted() -> bool:
         return len((await play.status(domain)).notes) == 1
@@ -129,7 +129,7 @@ async def test_one_change_at_a_time_and_the_trial_goes_on_meanwhile(play: Play) 
 async def test_the_cloud_team_cannot_move_it(play: Play) -> None:
     """The host is another's: the team says so, everybody hears of it, and the instance keeps its name."""
     domain, host, _, change = await asked(play)
-    await play.answer(change, "consent", "agreed", by="ce-ada@tenure.example")
+    await play.answer(change, "consent", "agreed")
     await play.answer(change, "move", "failed", by=CLOUD, note="that name is taken")
     assert await play.ended(change) == "failed"
     assert play.effects(change) == {0: ["github: domain_change", *WARNED, "slack: task.move-1", "slack: slack.not_moved"]}
@@ -143,7 +143,7 @@ async def test_a_move_that_is_declined_has_not_happened(play: Play) -> None:
     """The issue is closed as not planned: everybody hears of it once, polling too, and somebody must say what became of it."""
     play.cloud("off")
     domain, host, new_host, change = await asked(play)
-    await play.answer(change, "consent", "agreed", by="ce-ada@tenure.example")
+    await play.answer(change, "consent", "agreed")
     await play.task(change, "move")
     hub = play.sandbox.world.services["github"].hub
     repo = hub.repo(*play.settings.github_repo.split("/"))
@@ -155,7 +155,7 @@ async def test_a_move_that_is_declined_has_not_happened(play: Play) -> None:
     assert [task.kind for task in await play.tasks(change)] == ["move"]
     assert (await play.status(domain)).host == host
     await play.answer(change, "move", "done", by=CLOUD)
-    await play.answer(change, "verify", "verified", by="ce-ada@tenure.example")
+    await play.answer(change, "verify", "verified")
     assert await play.ended(change) == "moved"
     assert [key for day in play.effects(change).values() for key in day].count("slack: slack.move.declined") == 1
     await moved_to(play, domain, new_host)
@@ -166,7 +166,7 @@ async def test_the_trial_ended_meanwhile(play: Play) -> None:
     domain, _, _, change = await asked(play)
     await play.update(domain, "terminate", {"by": "ce-ada@tenure.example"})
     await gone(play, domain)
-    await play.answer(change, "consent", "agreed", by="ce-ada@tenure.example")
+    await play.answer(change, "consent", "agreed")
     await play.answer(change, "move", "done", by=CLOUD)
     assert await play.ended(change) == "failed"
     assert "has no instance in the registry" in play.said("slack.not_moved", change)
@@ -180,12 +180,12 @@ async def test_a_customers_instance_moves_when_its_trial_is_long_over(play: Play
     await play.update(domain, "convert", {"seats": 10, "by": owners.ce.email})
     await play.ended(domain)
     with pytest.raises(BadInput, match="is not a host name"):
-        await play.tenure.act(domain, "change_domain", {"new_host": "no host"})
+        await play.tenure.act(domain, "change_domain", {"new_host": "no host", "by": owners.ce.email})
     with play.env.with_time_skipping_disabled():
         said = await play.tenure.act(domain, "change_domain", {"new_host": f"Code.{domain}", "by": owners.ce.email})
     assert said == f"the admin is warned of what breaks; then {host} becomes code.{domain}"
     with pytest.raises(Refused, match="a move to another host is under way already"):
-        await play.tenure.act(domain, "change_domain", {"new_host": f"git.{domain}"})
+        await play.tenure.act(domain, "change_domain", {"new_host": f"git.{domain}", "by": owners.ce.email})
     change = ids.domain_change(domain)
     assert (await play.task(change, "consent")).assignee == owners.ce.email
     await play.did(change, *WARNED)
@@ -197,7 +197,7 @@ async def test_a_customers_instance_moves_when_its_trial_is_long_over(play: Play
     assert owned is not None
     assert (owned.host, owned.kind) == (f"code.{domain}", "production")
     with pytest.raises(NotFound, match="no running instance to move"):
-        await play.tenure.act(play.company("nobody"), "change_domain", {"new_host": f"code.{domain}"})
+        await play.tenure.act(play.company("nobody"), "change_domain", {"new_host": f"code.{domain}", "by": owners.ce.email})
 
 
 async def test_nobody_says_whether_the_admin_consents(play: Play) -> None:
@@ -244,7 +244,9 @@ async def test_only_a_running_instance_moves(play: Play) -> None:
     domain, _ = await prequalified(play)
     await play.update(domain, "terminate", {"by": "ce-ada@tenure.example"})
     await play.stage(domain, "teardown")
-    assert "there is no running instance to move" in await play.refused(domain, "change_domain", {"new_host": f"code.{domain}"})
+    assert "there is no running instance to move" in await play.refused(
+        domain, "change_domain", {"new_host": f"code.{domain}", "by": owners.ce.email}
+    )
 
 
 async def test_a_signal_of_nonsense_is_noted(play: Play) -> None:

@@ -78,7 +78,7 @@ async def test_one_request_per_domain_and_person(play: Play) -> None:
         await play.quiet(join)
         assert play.effects(join) == {0: TOLD}
     for join in (eve, other):
-        await play.answer(join, "join", "invited", by=SDR)
+        await play.answer(join, "join", "invited")
         assert await play.ended(join) == "invited"
     await play.quiet(domain)
     assert await play.runs(eve) == 1
