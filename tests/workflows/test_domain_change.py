@@ -99,7 +99,7 @@ async def test_not_now(play: Play) -> None:
     assert await play.ended(change) == "deferred"
     assert play.effects(change) == {0: WARNED}
     assert (await play.status(domain)).host == host
-    again = await play.update(domain, "change_domain", {"new_host": f"git.{domain}", "by": owners.ce.email})
+    again = await play.update(domain, "change_domain", {"new_host": f"git.{domain}"})
     assert f"git.{domain}" in again
     await play.task(change, "consent")
 
@@ -112,9 +112,9 @@ async def test_not_now(play: Play) -> None:
 async def test_one_change_at_a_time_and_the_trial_goes_on_meanwhile(play: Play) -> None:
     """A second move is refused while the first is under way, as an update and as a signal; nothing more is asked of anybody."""
     domain, _, _, change = await asked(play)
-    why = await play.refused(domain, "change_domain", {"new_host": f"git.{domain}", "by": owners.ce.email})
+    why = await play.refused(domain, "change_domain", {"new_host": f"git.{domain}"})
     assert f"a move to another host is under way already: answer the tasks of {change} first" in why
-    await play.signal(domain, "change_domain", {"new_host": f"git.{domain}", "by": owners.ce.email})
+    await play.signal(domain, "change_domain", {"new_host": f"git.{domain}"})
 
     async def noted() -> bool:
         return len((await play.status(domain)).notes) == 1
