@@ -159,7 +159,7 @@ async def test_an_account_with_every_process(play: Play, accounts: Accounts) -> 
     assert (found.standing and found.standing.band, found.team.ta and found.team.ta.email) == ("concerning", TA)
 
     reason = {"by": AE, "reason": "the champion left"}
-    with pytest.raises(Refused, match="say who marks it"):
+    with pytest.raises(BadInput, match="nobody is named who decides"):
         await accounts.mark_red(life.domain, {"reason": "the champion left"})
     said = [await accounts.mark_red(life.domain, reason, "click-1") for _ in range(2)]
     assert said == ["Acme is marked red in the CRM, in Vitally and in the tracker: the champion left"] * 2
