@@ -29,7 +29,7 @@ from domain import policy as policies
 from starter import api, console, docs, health, links, pages, signin, webhooks
 from starter.connect import connect
 from starter.door import Door, is_guarded
-from starter.errors import TenureError
+from starter.errors import BadInput, TenureError
 from starter.guard import Guard
 from starter.limiting import SignupLimits
 from starter.problems import MEDIA_TYPE, NOT_SIGNED_IN, PROBLEMS, FieldProblem, Problem, TooMany, problem_of, problem_response
@@ -94,6 +94,9 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 400:  # the framework's word for a body that is no text, or no form, at all
+            unread = BadInput("the body cannot be read", "Send JSON in UTF-8, or the form as the page sends it; see /docs")
+            return answer(request, problem_of(unread))
         problem = Problem(
             title=TITLES.get(error.status_code, "It did not work"),
             status=error.status_code,
