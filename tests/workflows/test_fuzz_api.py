@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import schemathesis
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     ignored_auth,
@@ -65,13 +67,14 @@ def calls(url: str, token: str, domains: tuple[str, ...]) -> tuple[int, set[str]
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     made, seen = 0, set[str]()
     for found in schema.get_all_operations():
+        assert isinstance(found, Ok)
         operation = found.ok()
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             cases = operation.as_strategy(generation_mode=mode)
 
             @fuzzed
             @given(cases)
-            def call(case: schemathesis.Case) -> None:
+            def call(case: schemathesis.Case[Any]) -> None:
                 nonlocal made
                 if made % 2 and "domain" in (case.path_parameters or {}):
                     case.path_parameters["domain"] = domains[made % len(domains)]  # one that there is
