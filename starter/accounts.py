@@ -18,11 +18,10 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes, Workfl
 from domain import forecast as forecasting
 from domain import ids
 from domain.account import AccountTeam, Customer, RenewalRow, Standing
-from domain.base import Message, Value
+from domain.base import Message
 from domain.decision import Decision
-from domain.forecast import Actual, Forecast, Moved
+from domain.forecast import Forecast
 from domain.get_well import PlanText
-from domain.health_types import Band, Score
 from domain.lifecycle import AccountInput, MarkAccountRed
 from domain.policy import AccountPolicy
 from domain.red import Resolve
@@ -30,6 +29,7 @@ from domain.renewal import AssessRenewal, MoveRenewal, ProjectOutcome, RenewalIn
 from domain.rights import Action
 from domain.views import NextStep, TaskView
 from starter import listing
+from starter.account_views import AccountOverview, ForecastView, HealthView, ProcessView
 from starter.asking import Closing, asking
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.forms import new_event
@@ -41,56 +41,9 @@ from workflows.attributes import ACCOUNT
 if TYPE_CHECKING:
     from activities.accounts import Accounts as Records
 
+__all__ = ["AccountOverview", "Accounts", "ForecastView", "HealthView", "ProcessView", "csv_rows", "read"]
+
 T = TypeVar("T")
-
-
-class ProcessView(Value):
-    """One process of an account: where it stands, what comes next, what it decided and what it asks. ``at`` is its own time."""
-
-    workflow: str
-    kind: str
-    open: bool
-    at: datetime
-    status: dict[str, Any]
-    next_steps: tuple[NextStep, ...] = ()
-    dossier: tuple[Decision, ...] = ()
-    tasks: tuple[TaskView, ...] = ()
-
-
-class HealthView(Value):
-    """An account's health: the score with its evidence, and how it came to be, the newest change first."""
-
-    customer: Customer
-    team: AccountTeam
-    score: Score | None
-    standing: Standing | None
-    changes: tuple[tuple[datetime, Band, Score], ...] = ()
-
-
-class AccountOverview(Value):
-    """Everything about one account: who it is, how it does, its processes and its renewals."""
-
-    customer: Customer
-    team: AccountTeam
-    standing: Standing | None
-    processes: tuple[ProcessView, ...] = ()
-    renewals: tuple[RenewalRow, ...] = ()
-
-
-class ForecastView(Value):
-    """A quarter's forecast as of now, what moved since the last weekly snapshot, and for a closed quarter what came.
-
-    ``first`` and ``last`` are the quarter's days, ``following`` is the quarter after it.
-    """
-
-    first: date
-    last: date
-    following: str
-    forecast: Forecast
-    since: datetime | None = None
-    moved: tuple[Moved, ...] = ()
-    actual: Actual | None = None
-    snapshots: tuple[datetime, ...] = ()
 
 
 class Accounts:
