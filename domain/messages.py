@@ -42,11 +42,12 @@ class Account(Message):
 
 
 class Instance(Message):
-    """An instance that a company has, as the registry says; ``admin`` is the initial admin's e-mail address."""
+    """An instance that a company has, as the registry says; ``admin`` is the initial admin's e-mail address, ``subject`` who claimed it."""
 
     host: str
     kind: Literal["trial", "production", "reserved"] = "trial"
     admin: str = ""
+    subject: str = ""
 
 
 class Signup(Message):

@@ -325,7 +325,11 @@ class Tenure(Deciding):
         from activities.registry import Registry
 
         owned = await self.read(lambda: Registry(self.ledger).instance_of(address.key))
-        return None if owned is None else Instance.model_validate({"host": owned.host, "kind": owned.kind, "admin": owned.admin})
+        return (
+            None
+            if owned is None
+            else Instance.model_validate({"host": owned.host, "kind": owned.kind, "admin": owned.admin, "subject": owned.subject})
+        )
 
 
 def _the_ce(ce: str, roster: Iterable[Person]) -> list[Person]:

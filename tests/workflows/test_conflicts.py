@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.workflows.play import Play
+from domain import ids
+from domain.acts import Claim
+from domain.trial import TrialInput
+from tests.workflows.play import NOW, Play
 from tests.workflows.test_trial import ALL_YES, QUALIFIED_DAY_0, SDR, day_0, prequalified, unknown
 
 CLOUD = "cloud-oncall@tenure.example"
@@ -189,3 +192,21 @@ async def test_c17_how_long_the_links_work(play: Play, reset: int, share: int) -
     [(link_expires, value_expires)] = play.expiries(domain)
     assert before + timedelta(hours=share) <= link_expires <= after + timedelta(hours=share)
     assert before + timedelta(hours=reset) <= value_expires <= after + timedelta(hours=reset)
+
+
+async def test_a_form_sent_again_after_its_worker_died_gets_what_was_claimed_for_it(play: Play) -> None:
+    """The claim is made, and the worker dies before the answer is: the trial's own instance must not look like somebody's from before."""
+    domain = play.company("sorrel")
+    play.crm({"Name": "Sorrel", "Domain__c": domain, "Trial_Prequalified__c": True})
+    play.cohort()
+    [host] = play.warm("sorrel")
+    given = TrialInput(domain=domain, origin="self_serve", policy=play.policy, alerts_channel="cloud-trial-alerts")
+    with play.env.with_time_skipping_disabled():
+        begun = await play.env.client.start_workflow("Trial", given, id=ids.trial(domain), task_queue=play.queue)
+    assert begun.first_execution_run_id
+    subject = f"{begun.id}/{begun.first_execution_run_id[-8:]}.1"
+    claim = Claim(subject=subject, domain=domain, admin=f"bo@{domain}", cap=50, warm=True, as_of=NOW)
+    assert play.registry.claim(claim).host == host
+    answer = await play.signup(f"bo@{domain}")
+    assert (answer.outcome, answer.host) == ("instant", host)
+    await play.did(domain, "instance: instance.admin", "mail: mail.instant_access")

@@ -39,6 +39,9 @@ async def route(t: TrialProcess, signup: Signup) -> SignupAnswer:
         return answered(t, "after_teardown")
     if s.signup is not None or s.request is not None:
         return again(t, signup)
+    if signup.instance and signup.instance.subject == t.effects.subject:
+        # Our own claim: the worker that made it died before it could answer, and the form was sent again.
+        signup = signup.model_copy(update={"instance": None})
     s.signup, s.contact, s.signed_up_at = signup, signup.contact, signup.at
     s.company = signup.company or (signup.account.name if signup.account else "") or t.input.domain.rpartition("@")[2]
     routed = t.record(decide.route(t.policy, signup, t.input.domain))
