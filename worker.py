@@ -103,6 +103,7 @@ def way_to_accounts(tenure: Tenure, policy: AccountPolicy) -> Callable[[AccountF
 async def serve() -> None:
     """Work until SIGTERM or SIGINT. Raises a :class:`TenureError` when the settings or the server are wrong."""
     from activities.all import activities
+    from activities.codec import data_converter
     from activities.ledger import Ledger
     from workflows.all import ALL
 
@@ -110,8 +111,9 @@ async def serve() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings = read_settings()
-    client = await connect(fallback=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
     ledger = Ledger(settings.ledger_url)
+    converter = data_converter(settings, ledger)
+    client = await connect(converter, fallback=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
     await asyncio.to_thread(ledger.create)
     policy, accounts = read_policies(settings)
     tenure = Tenure(client, ledger, settings, policy)

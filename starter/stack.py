@@ -143,12 +143,14 @@ class Stack:
 
     async def ready(self) -> stackfile.StackFile:
         """Wait until the stack is usable, tell others where it is, and return that. Raises :class:`Unavailable`."""
+        from activities.codec import data_converter
+        from activities.ledger import Ledger
         from starter import schedules
         from starter.connect import connect
         from starter.skip import cluster_of
 
         address = f"127.0.0.1:{self._settings.temporal_port}"
-        client = await connect(address=address, patience=START)
+        client = await connect(data_converter(self._settings, Ledger(self._settings.ledger_url)), address=address, patience=START)
         await schedules.ensure(client, self._settings)
         found = stackfile.StackFile(
             pid=os.getpid(),

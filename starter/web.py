@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.routing import Mount
 
+from activities.codec import data_converter
 from activities.ledger import Ledger
 from activities.settings import Settings
 from domain import policy as policies
@@ -214,7 +215,7 @@ async def serve(settings: Settings, host: str, port: int) -> None:
     ledger = Ledger(settings.ledger_url)
     await asyncio.to_thread(ledger.create)
     try:
-        client = await connect(fallback=f"127.0.0.1:{settings.temporal_port}", lazy=True)
+        client = await connect(data_converter(settings, ledger), fallback=f"127.0.0.1:{settings.temporal_port}", lazy=True)
         app = create_app(Tenure(client, ledger, settings, policy), settings)
         config = uvicorn.Config(
             app,

@@ -15,6 +15,7 @@ import pytest_asyncio
 from sqlalchemy import insert
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.converter import DataConverter
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
@@ -100,7 +101,7 @@ def tenure(engine: WorkflowEnvironment, queue: str, ledger: Ledger, own_settings
 @pytest_asyncio.fixture(loop_scope="session")
 async def cut_off(ledger: Ledger, own_settings: Settings) -> Tenure:
     """A service whose server is down."""
-    return Tenure(await connect(address="127.0.0.1:1", lazy=True), ledger, own_settings, POLICY)
+    return Tenure(await connect(DataConverter.default, address="127.0.0.1:1", lazy=True), ledger, own_settings, POLICY)
 
 
 class TestSignup:
@@ -523,10 +524,10 @@ def test_an_act_s_date_is_read_from_text() -> None:
 
 async def test_connect_says_which_server_does_not_answer() -> None:
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1 \(connection refused\)"):
-        await connect(address="127.0.0.1:1", patience=0)
+        await connect(DataConverter.default, address="127.0.0.1:1", patience=0)
 
 
 async def test_connect_takes_the_server_from_the_environment(engine: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", engine.client.service_client.config.target_host)
-    client: Client = await connect(fallback="127.0.0.1:1", patience=0)
+    client: Client = await connect(DataConverter.default, fallback="127.0.0.1:1", patience=0)
     assert await client.service_client.check_health()
