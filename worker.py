@@ -24,6 +24,7 @@ from domain.account import AccountFacts
 from domain.ids import TASK_QUEUE
 from domain.messages import SignupAgain, SignupAnswer
 from domain.policy import AccountPolicy
+from starter import logs
 from starter.build import build_id
 from starter.connect import connect
 from starter.deployments import DEPLOYMENT, register
@@ -132,9 +133,7 @@ async def serve() -> None:
 
 def main() -> None:
     """Run the worker; exits with 0 after a signal."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    for chatty in ("httpx", "httpx2"):  # one line a request tells nothing that the history does not
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logs.set_up()
     try:
         run_cli(serve())
     except TenureError as error:

@@ -90,13 +90,14 @@ def _objects(tree: Any) -> Iterator[dict[str, Any]]:
 def _names(node: Mapping[str, Any]) -> Iterator[str]:
     for first, last in _FIRST_LAST:
         parts = [str(node.get(part) or "").strip() for part in (first, last)]
-        yield from (name for name in (" ".join(parts).strip(), *parts) if _is_name(name))
+        yield from (name for name in (" ".join(parts).strip(), *parts) if is_name(name))
     for key in _WHOLE:
-        if isinstance(value := node.get(key), str) and _is_name(value.strip()):
+        if isinstance(value := node.get(key), str) and is_name(value.strip()):
             yield value.strip()
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
+    """Whether a text may be what somebody is called."""
     return 2 <= len(text) <= LONGEST_NAME and any(c.isalpha() for c in text) and "@" not in text
 
 

@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     codec_token: SecretStr = SecretStr("")
     policy_file: Path | None = None
     web_url: str = _local("http", WEB_PORT)
+    temporal_ui_url: str = _local("http", TEMPORAL_UI_PORT)
     vendor_domain: str = "tenure.example"
     #: Whether a worker that starts makes its build the current one: always, only as the first of all, or never (`tenure workers promote`).
     worker_promotes: Promotes = "first"

@@ -99,6 +99,7 @@ def parts(settings: Settings, data: Path, with_sandbox: bool, fleet: int = 0) ->
         raise Unavailable(f"there is no {server}", "Install the dependencies: `make run` does")
     command = [str(server), "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"]
     command += ["--port", str(settings.temporal_port), "--ui-port", str(settings.temporal_ui_port)]
+    command += ["--ui-codec-endpoint", f"http://127.0.0.1:{settings.web_port}/codec/{_secret(settings, data)}"]
     command += ["--metrics-port", str(METRICS_PORT + settings.port_offset), "--db-filename", str(data / "temporal.db")]
     command += [word for pragma in ("journal_mode=wal", "synchronous=1") for word in ("--sqlite-pragma", pragma)]
     command += [word for key, value in SERVER_SETTINGS.items() for word in ("--dynamic-config-value", f"{key}={value}")]
@@ -116,6 +117,11 @@ def parts(settings: Settings, data: Path, with_sandbox: bool, fleet: int = 0) ->
     children.append(Part("web", (python, "-m", "starter.web", "--port", str(settings.web_port)), layer=2))
     children.append(Part("worker", (python, str(_ROOT / "worker.py")), layer=2, grace=WORKER_GRACE))
     return children
+
+
+def _secret(settings: Settings, data: Path) -> str:
+    """What the children of this data directory take for the codec's token; the Web UI has it in the address that it asks."""
+    return settings.model_copy(update={"data_dir": data}).codec_secret()
 
 
 def environment(settings: Settings, data: Path, ours: Mapping[str, str]) -> dict[str, str]:

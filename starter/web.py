@@ -27,7 +27,8 @@ from activities.codec import data_converter
 from activities.ledger import Ledger
 from activities.settings import Settings
 from domain import policy as policies
-from starter import api, console, docs, health, links, pages, signin, webhooks
+from starter import api, console, docs, health, links, logs, pages, signin, webhooks
+from starter.codec_endpoint import CodecEndpoint
 from starter.connect import connect
 from starter.door import Door, is_guarded
 from starter.errors import TenureError
@@ -117,6 +118,7 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
         https_only=https,
     )
     app.add_middleware(Guard, answer=answer, https=https)
+    app.add_middleware(CodecEndpoint, settings=settings, ledger=tenure.ledger)  # in front of the guard: it has limits of its own
     return app
 
 
@@ -222,6 +224,7 @@ async def serve(settings: Settings, host: str, port: int) -> None:
             host=host,
             port=port,
             log_level="warning",
+            log_config=None,  # its records go the way of all others, which masks them
             access_log=False,
             server_header=False,
             proxy_headers=False,  # whose word counts is TENURE_TRUSTED_PROXIES' to say
@@ -239,8 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=settings.web_port, help="the port to listen on (default: %(default)s)")
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logs.set_up()
     try:
         run_cli(serve(settings, given.host, given.port))
     except TenureError as error:
