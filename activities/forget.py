@@ -86,7 +86,7 @@ def _forms(db: Connection, email: str) -> int:
             .values(
                 email=ids.erased(email),
                 problem=ERASED_NAME,
-                data={key: "" for key in row.data},
+                data=dict.fromkeys(row.data, ""),
                 rescued_at=row.rescued_at or datetime.now(UTC),  # nobody is to be called back about it any more
             )
         )

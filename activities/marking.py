@@ -73,7 +73,8 @@ def names_beside(text: str) -> dict[str, list[str]]:
 def own_name(email: str) -> list[str]:
     """What an address itself says of a name: a person without one is called by what stands before the @."""
     local = email.partition("@")[0]
-    return [local] if len(local) >= 3 and local.lower() not in _OFFICES and not local.isdecimal() else []
+    known = len(local) >= 3 and local.lower() not in _OFFICES and not local.isdecimal()
+    return list(dict.fromkeys((local, local.lower()))) if known else []
 
 
 def _objects(tree: Any) -> Iterator[dict[str, Any]]:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from google.protobuf.json_format import MessageToJson, Parse, ParseError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.converter import PayloadCodec
@@ -28,6 +28,7 @@ from activities.codec import data_converter
 from activities.ledger import Ledger
 from activities.ring import Unreadable
 from activities.settings import Settings
+from starter.problems import Problem, problem_response
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,16 @@ PREFIX = "/codec/"
 #: Bytes of one request: a page of the Web UI asks for the payloads of one event, which Temporal limits to 2 MB each.
 BODY_LIMIT = 8 * 1024 * 1024
 BODY_SECONDS = 20.0
+TITLES = {
+    400: "That cannot be used",
+    401: "Who asks?",
+    403: "From another site",
+    404: "Not found",
+    405: "Method not allowed",
+    413: "Too long",
+    422: "It cannot be decrypted",
+    503: "Not available now",
+}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -145,4 +156,4 @@ def _spellings(url: str) -> frozenset[str]:
 
 
 def _problem(status: int, detail: str, do: str) -> Response:
-    return JSONResponse({"status": status, "detail": detail, "do": do}, status_code=status, media_type="application/problem+json")
+    return problem_response(Problem(title=TITLES[status], status=status, detail=detail, do=do, code="codec"))
