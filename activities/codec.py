@@ -58,7 +58,7 @@ _Carried = tuple[str, bytes, list[str]]
 def data_converter(settings: Settings, ledger: Ledger) -> DataConverter:
     """The way of every value to Temporal and back, for clients, workers and tests alike. The ledger is not touched before it is needed."""
     ring = settings.payload_ring()
-    return converter(Codec(ring, People(ledger, ring, settings.key()), settings.vendor_domain))
+    return converter(Codec(ring, People(ledger, ring, settings.key), settings.vendor_domain))
 
 
 def converter(codec: Codec) -> DataConverter:

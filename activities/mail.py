@@ -179,7 +179,7 @@ class Mailer:
         self._relay = Relay.of(settings.smtp_url)
         self._brand = (parseaddr(settings.mail_from)[0] or "Tenure").removesuffix(" trials")
         self._templates = compiled(TEMPLATES)
-        self._people = People(ledger, settings.payload_ring(), settings.key())
+        self._people = People(ledger, settings.payload_ring(), settings.key)
 
     @classmethod
     def from_settings(cls, settings: Settings, ledger: Ledger) -> Mailer:

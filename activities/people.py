@@ -17,9 +17,10 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Row, select, update
@@ -48,16 +49,20 @@ class Someone:
 
 
 class People:
-    """The table of people, and what one process remembers of it. ``secret`` keys the hash that stands for an address."""
+    """The table of people, and what one process remembers of it. ``secret`` gives what keys the hash that stands for an address."""
 
-    def __init__(self, ledger: Ledger, ring: KeyRing, secret: str, fresh: float = FRESH) -> None:
+    def __init__(self, ledger: Ledger, ring: KeyRing, secret: Callable[[], str], fresh: float = FRESH) -> None:
         self._ledger = ledger
         self._ring = ring
-        self._secret = hmac.digest(secret.encode(), b"tenure people", hashlib.sha256)
+        self._given = secret
         self._fresh = fresh
         self._lock = threading.Lock()
         self._by_who: OrderedDict[str, Someone] = OrderedDict()
         self._by_ref: OrderedDict[str, Someone] = OrderedDict()
+
+    @cached_property
+    def _secret(self) -> bytes:
+        return hmac.digest(self._given().encode(), b"tenure people", hashlib.sha256)
 
     def who(self, email: str) -> str:
         """The keyed hash that stands for an address, in any spelling of its case."""

@@ -103,7 +103,7 @@ def keys_rotate(as_json: Json = False) -> None:
         raise Refused(f"the ring comes from {VARIABLE}, which no command can change", do) from None
     ledger = Ledger(settings.ledger_url)
     ledger.create()
-    wrapped = People(ledger, ring, settings.key()).rewrap()
+    wrapped = People(ledger, ring, settings.key).rewrap()
     ledger.close()
     seen = f"running processes use it within {LOOK_AGAIN:.0f} seconds, without a restart"
     answer = {"id": new.id, "keys": len(ring.keys), "people": wrapped, "message": f"{new.id} encrypts from now on; {seen}"}

@@ -40,7 +40,7 @@ def key(name: str) -> Key:
 
 def codec_of(ledger: Ledger, *keys: Key, fresh: float = 30.0) -> Codec:
     ring = ring_of(*(keys or (key("one"),)))
-    return Codec(ring, People(ledger, ring, SECRET, fresh), "tenure.example")
+    return Codec(ring, People(ledger, ring, lambda: SECRET, fresh), "tenure.example")
 
 
 @pytest.fixture
@@ -287,8 +287,8 @@ async def test_one_person_whose_names_never_end_costs_no_write_each_time(codec: 
 def test_a_person_is_told_apart_by_a_keyed_hash(ledger: Ledger) -> None:
     """Whoever reads the table cannot try addresses out."""
     ring = ring_of(key("one"))
-    assert People(ledger, ring, "x").who("a@b.example") != People(ledger, ring, "y").who("A@b.example")
-    assert People(ledger, ring, "x").who("a@b.example") == People(ledger, ring, "x").who("A@B.example ")
+    assert People(ledger, ring, lambda: "x").who("a@b.example") != People(ledger, ring, lambda: "y").who("A@b.example")
+    assert People(ledger, ring, lambda: "x").who("a@b.example") == People(ledger, ring, lambda: "x").who("A@B.example ")
 
 
 async def test_nothing_of_a_person_stands_in_the_table(codec: Codec, ledger: Ledger, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ TRIAL = "trial-kestrel.example"
 
 
 def people_of(ledger: Ledger, settings: Settings) -> People:
-    return People(ledger, settings.payload_ring(), settings.key())
+    return People(ledger, settings.payload_ring(), settings.key)
 
 
 def effect(ledger: Ledger, key: str, summary: str, subject: str = f"{TRIAL}/12345678.1", **data: str) -> None:

@@ -93,7 +93,7 @@ async def plant(tenure: Tenure, web: httpx.AsyncClient) -> list[Marked]:
         await tenure.act(person.domain, "extend", {"by": person.email, "reason": person("reason")})
         with suppress(TenureError):
             await tenure.act(person.domain, "extend", {"by": person.email, "days": 900, "reason": person("nonsense")})
-        await tenure.client.get_workflow_handle(ids.trial(person.domain)).signal("terminate", {"bye": person("signal")})
+        await tenure.client.get_workflow_handle(ids.trial(person.domain)).signal("extend", {"days": person("signal")})
         await tenure.client.get_workflow_handle(ids.trial(person.domain)).signal(person("x").lower()[5:] or "x", person("unknown"))
     for person in (Marked("kestrel.example"), Marked("nowhere.example")):
         with suppress(TenureError):
