@@ -6,8 +6,8 @@ Where Temporal is stands elsewhere: ``temporalio.envconfig`` reads ``TEMPORAL_AD
 from __future__ import annotations
 
 import re
-from ipaddress import ip_network
 import secrets
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from starter.cli_base import Json, ask, console, emit
+from starter.cli_base import By, Json, ask, console, emit
 
 keys = typer.Typer(help="The keys that everything is encrypted with on its way to Temporal.", no_args_is_help=True)
 
@@ -24,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
 def forget(
     email: Annotated[str, typer.Argument(metavar="EMAIL", help="Whose data is to be erased.", show_default=False)],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
+    by: By = "",
     as_json: Json = False,
 ) -> None:
     """Erase one person for good: their key, and their texts in the ledger. Nobody can bring them back."""
@@ -34,7 +35,7 @@ def forget(
         if not sys.stdin.isatty():
             raise BadInput("nobody is here to say that it is meant", "Add --yes")
         typer.confirm(f"Erase {email} for good?", abort=True, err=True)
-    done = ask(lambda tenure: personal.forget(tenure, email))
+    done = ask(lambda tenure: personal.forget(tenure, email, by))
     emit(done, as_json, lambda: _forgotten(done))
 
 

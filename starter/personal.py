@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from domain import ids
 from domain.base import Value
+from domain.rights import Action
 from starter.errors import BadInput, NotFound, Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ async def comes(tenure: Tenure, email: str) -> None:
         await tenure.read(lambda: known.admit(email))
 
 
-async def forget(tenure: Tenure, email: str) -> Erasure:
-    """Erase one person. Raises :class:`Refused` for one of our own staff, :class:`BadInput` for what is no address."""
+async def forget(tenure: Tenure, email: str, by: str = "") -> Erasure:
+    """Erase one person; who has it done is on the audit. Raises :class:`Refused` for one of our own staff, :class:`BadInput` for what is no address."""
     from activities.forget import forget as erase
     from activities.marking import is_outsider
 
@@ -60,7 +61,8 @@ async def forget(tenure: Tenure, email: str) -> Erasure:
         raise Unavailable("this client encrypts nothing", "Run it as `tenure forget`")
     contact, is_open = await _contact_of(tenure, key)
     mine = None if contact is None else contact.lower() in (address.lower(), ids.erased(address))
-    done = await tenure.read(lambda: erase(tenure.ledger, everybody, address, key=key, contact=mine))
+    async with tenure.gate.operating(tenure.caller, Action.FORGET, by=by, what=f"erase {address}", subject=ids.trial(key)):
+        done = await tenure.read(lambda: erase(tenure.ledger, everybody, address, key=key, contact=mine))
     notes = ["no mail goes to them any more, unless they sign up again themselves"]
     if mine and is_open:
         notes += [

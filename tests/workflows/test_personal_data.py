@@ -10,6 +10,7 @@ from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.workflowservice.v1 import QueryWorkflowRequest
 from temporalio.worker import Replayer
 
+from activities.audit import Audit
 from activities.codec import ENCODING
 from domain import ids
 from sandbox.core import Fault
@@ -108,6 +109,9 @@ async def test_a_trial_goes_on_and_decides_the_same_when_its_person_is_erased(pl
     await replays(play, ids.trial(domain))
     assert email not in await as_text(play, ids.trial(domain))
     assert not (await personal.forget(play.tenure, email)).anything
+    audit = Audit(play.ledger, ["tenure.example"])
+    assert audit.verify().ok  # what it says of them is a hash, and stays
+    assert f"erase {ids.digest(email)}" in {row.what for row in audit.rows()}
     with pytest.raises(Refused, match="erased"):
         await play.signup(ids.erased(email))
     again = await play.signup(email)  # whoever comes back by themselves is a customer's person like any other
