@@ -24,6 +24,7 @@ from domain.account import AccountFacts
 from domain.ids import TASK_QUEUE
 from domain.messages import SignupAgain, SignupAnswer
 from domain.policy import AccountPolicy
+from starter import logs
 from starter.build import build_id
 from starter.connect import connect
 from starter.deployments import DEPLOYMENT, register
@@ -103,6 +104,7 @@ def way_to_accounts(tenure: Tenure, policy: AccountPolicy) -> Callable[[AccountF
 async def serve() -> None:
     """Work until SIGTERM or SIGINT. Raises a :class:`TenureError` when the settings or the server are wrong."""
     from activities.all import activities
+    from activities.codec import data_converter
     from activities.ledger import Ledger
     from workflows.all import ALL
 
@@ -110,8 +112,9 @@ async def serve() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings = read_settings()
-    client = await connect(fallback=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
     ledger = Ledger(settings.ledger_url)
+    converter = data_converter(settings, ledger)
+    client = await connect(converter, fallback=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
     await asyncio.to_thread(ledger.create)
     policy, accounts = read_policies(settings)
     tenure = Tenure(client, ledger, settings, policy)
@@ -130,9 +133,7 @@ async def serve() -> None:
 
 def main() -> None:
     """Run the worker; exits with 0 after a signal."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    for chatty in ("httpx", "httpx2"):  # one line a request tells nothing that the history does not
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logs.set_up()
     try:
         run_cli(serve())
     except TenureError as error:

@@ -27,6 +27,7 @@ audit = Table(
     Column("hash", String(64), nullable=False),
     Index("audit_by_event", "event", "subject"),
     Index("audit_by_subject", "subject", "number"),
+    info={"append_only": True},
 )
 
 # How many rows the audit has and the hash of the last, so that a tail that was cut off is missed. One row, id 1.
@@ -36,6 +37,7 @@ audit_head = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("length", Integer, nullable=False),
     Column("hash", String(64), nullable=False),
+    info={"append_only": True},
 )
 
 # Tokens of machines and of persons for the API. hash: SHA-256 of the token. role: a group of domain/rights.py, or empty with a person.

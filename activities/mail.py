@@ -60,6 +60,7 @@ from temporalio.exceptions import ApplicationError
 from activities.errors import LONGEST_ANSWER, Step, forbidden, refused, run_batch, unreachable, unsure
 from activities.ledger import EffectId, Ledger, NotDone
 from activities.looking import begun
+from activities.people import People
 from activities.settings import Settings
 from activities.tokens import sign
 from domain.acts import Mail, MailBatch, Receipt, Receipts, Template
@@ -178,6 +179,7 @@ class Mailer:
         self._relay = Relay.of(settings.smtp_url)
         self._brand = (parseaddr(settings.mail_from)[0] or "Tenure").removesuffix(" trials")
         self._templates = compiled(TEMPLATES)
+        self._people = People(ledger, settings.payload_ring(), settings.key)
 
     @classmethod
     def from_settings(cls, settings: Settings, ledger: Ledger) -> Mailer:
@@ -189,18 +191,24 @@ class Mailer:
         """Send the mails of the batch in their order, each at most once as far as SMTP can tell.
 
         Safe to repeat: what is recorded as sent is not sent again; what was begun and lost goes out again under the same Message-ID.
-        Receipts: the Message-ID and the subject line; of campaign mail that somebody stopped only ``held``, with the reason.
+        Receipts: the Message-ID and the subject line; of campaign mail that somebody stopped, and of any to a person who was erased, only ``held``, with the reason.
         """
         return run_batch(self._ledger, "mail", batch, self._step, error_of)
 
     def _step(self, act: Mail, effect: EffectId) -> Step | Receipt:
-        if act.campaign and self._ledger.receipt(effect) is None and (why := self._ledger.suppressed(effect.subject)) is not None:
+        if self._ledger.receipt(effect) is None and (why := self._held(act, effect)) is not None:
             if (row := begun(self._ledger, effect)) is None:
                 return Receipt(data={"held": why})
             # An earlier attempt may have been delivered; it is settled as held, so that it is not open for ever.
             data = {"held": why, "note": "an earlier attempt may have been delivered"}
             return Step("mail.sent", row.summary, lambda: Receipt(data=data))
         return Step("mail.sent", f"{act.template.replace('_', ' ')} mail", lambda: self._send(act, effect))
+
+    def _held(self, act: Mail, effect: EffectId) -> str | None:
+        """Why a mail is not sent; None when it is."""
+        if self._people.erased(act.to):
+            return "whom it is for was erased"
+        return self._ledger.suppressed(effect.subject) if act.campaign else None
 
     def _send(self, act: Mail, effect: EffectId) -> Receipt:
         message = self.compose(act, effect)

@@ -5,8 +5,8 @@ Where Temporal is stands elsewhere: ``temporalio.envconfig`` reads ``TEMPORAL_AD
 
 from __future__ import annotations
 
-import os
 import re
+import secrets
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -14,6 +14,8 @@ from typing import Any, Literal, NamedTuple
 from cryptography.fernet import Fernet
 from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
+
+from activities import ring
 
 PREFIX = "TENURE_"
 WEB_PORT = 8080
@@ -53,15 +55,24 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", frozen=True, extra="ignore", validate_default=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        frozen=True,
+        extra="ignore",
+        validate_default=True,
+        hide_input_in_errors=True,
     )
 
     port_offset: int = Field(default=0, ge=0, le=50_000)
     data_dir: Path = Path(".tenure")
     ledger_url: str = Field(default_factory=lambda known: f"sqlite:///{known['data_dir'] / 'ledger.db'}", repr=False)
     secret_key: SecretStr = SecretStr("")
+    payload_keys: SecretStr = SecretStr("")
+    codec_token: SecretStr = SecretStr("")
     policy_file: Path | None = None
     web_url: str = _local("http", WEB_PORT)
+    temporal_ui_url: str = _local("http", TEMPORAL_UI_PORT)
     vendor_domain: str = "tenure.example"
     #: Whether a worker that starts makes its build the current one: always, only as the first of all, or never (`tenure workers promote`).
     worker_promotes: Promotes = "first"
@@ -174,6 +185,20 @@ class Settings(BaseSettings):
                 raise ValueError("must be a Fernet key: 32 bytes in URL-safe base64") from None
         return value
 
+    @field_validator("payload_keys")
+    @classmethod
+    def _is_a_ring(cls, value: SecretStr) -> SecretStr:
+        ring.parse(value.get_secret_value())
+        return value
+
+    @field_validator("codec_token")
+    @classmethod
+    def _is_long(cls, value: SecretStr) -> SecretStr:
+        token = value.get_secret_value()
+        if token and (len(token) < 32 or not token.isascii() or not token.replace("-", "").replace("_", "").isalnum()):
+            raise ValueError("must have at least 32 characters, letters, digits, - and _ only; `openssl rand -hex 32` makes one")
+        return value
+
     @property
     def temporal_port(self) -> int:
         """The local Temporal server's port; only the local stack uses it."""
@@ -210,7 +235,18 @@ class Settings(BaseSettings):
 
         Processes that share the ledger must share the key, so on more than one machine set ``TENURE_SECRET_KEY``.
         """
-        return self.secret_key.get_secret_value() or _kept_key(self.data_dir / "secret.key")
+        return self.secret_key.get_secret_value() or ring.kept(self.data_dir / "secret.key", lambda: Fernet.generate_key().decode())
+
+    def payload_ring(self) -> ring.KeyRing:
+        """The keys that everything is encrypted with before it goes to Temporal; made once and kept when ``payload_keys`` is not set.
+
+        Every process that talks to the same Temporal must share them, so on more than one machine set ``TENURE_PAYLOAD_KEYS``.
+        """
+        return ring.KeyRing(self.payload_keys.get_secret_value(), self.data_dir / ring.FILE)
+
+    def codec_secret(self) -> str:
+        """What opens the codec endpoint to the Web UI and the ``temporal`` CLI; made once and kept when ``codec_token`` is not set."""
+        return self.codec_token.get_secret_value() or ring.kept(self.data_dir / "codec.token", lambda: secrets.token_urlsafe(32))
 
     def origins(self) -> list[Origin]:
         """Each setting with its value, secrets masked, and where it is from; for ``tenure config``."""
@@ -236,19 +272,3 @@ def _shown(value: object) -> str:
     if isinstance(value, SecretStr):
         return "********" if value.get_secret_value() else ""
     return "" if value is None else _URL_PASSWORD.sub(r"\1********@", str(value))
-
-
-def _kept_key(path: Path) -> str:
-    """The key in ``path``, which is made when it is absent. Two processes at once get the same key: only one link succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(Fernet.generate_key())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was first; its key is the one
-        finally:
-            draft.unlink()
-    return path.read_text().strip()

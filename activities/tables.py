@@ -212,6 +212,22 @@ cohorts = Table(
     sqlite_autoincrement=True,
 )
 
+# One row per person outside of our own staff and key of theirs (docs/personal-data.md). who: a keyed hash of the address. wrapped: the
+# person's key, encrypted with ring_key of the ring; names: what they are called, encrypted with their key. Erased: both are gone for good.
+people = Table(
+    "people",
+    metadata,
+    Column("ref", String(32), primary_key=True),
+    Column("who", String(64), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("wrapped", LargeBinary),
+    Column("ring_key", String(64)),
+    Column("names", LargeBinary),
+    Column("made_at", Utc, nullable=False),
+    Column("erased_at", Utc),
+    Index("people_once", "who", "generation", unique=True),
+)
+
 
 def add_columns(db: Connection) -> None:
     """What a later version has added to a table that an earlier one made; the rows that are there have nothing in it."""

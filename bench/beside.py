@@ -16,6 +16,7 @@ from bench.script import Script, read
 from bench.trial import MOVES, at_rest, companies, whole
 from bench.twin import filler
 from bench.workers import OFFLINE, TWIN
+from starter.histories import decrypt
 from starter.skip import skip
 
 
@@ -34,6 +35,8 @@ async def model(ground: Ground) -> Model:
         [company] = await companies(ground, 1)
         handle = await whole(ground, ground.tenure, company)
         left = await left_by(handle)
+        for event in left.events:  # a twin's payloads are as long as ours before they are encrypted
+            await decrypt(event, ground.client.data_converter)
         script = read(left.events)
         ground.script.write_text(script.model_dump_json())
         done = {each.key: each.receipt.model_dump() for each in ground.ledger.effects(workflow=handle.id) if each.receipt}

@@ -23,6 +23,7 @@ import psutil
 from pydantic import SecretStr
 from temporalio.client import Client
 
+from activities.codec import data_converter
 from activities.ledger import Ledger
 from activities.settings import PREFIX, Settings
 from domain import policy
@@ -168,9 +169,10 @@ async def _ready(ground: Ground) -> AsyncIterator[Ground]:
     parts = {part.name: part for part in stack.parts(settings, ground.data, with_sandbox=True)}
     for name in ("temporal", "sandbox"):
         ground.pids[name] = await children.start(parts[name])
-    ground.client = await connect(address=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
-    await until(ground.sandbox_answers, "the sandbox")
     ground.ledger = Ledger(settings.ledger_url)
+    converter = data_converter(settings, ground.ledger)
+    ground.client = await connect(converter, address=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
+    await until(ground.sandbox_answers, "the sandbox")
     ground.ledger.create()
     try:
         ground.pids["worker"] = await children.start(parts["worker"])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from bench.beside import model
@@ -27,8 +27,9 @@ async def replay(ground: Ground, *, repetitions: int, each: int) -> list[Row]:
     handle = await ground.client.start_workflow("Empty", id=f"empty-{uuid.uuid4().hex[:12]}", task_queue=TWIN)
     await handle.result()
     empty = first_task(await handle.fetch_history())
-    sandboxed, bare = _replayer([Trial]), _replayer([Trial], UnsandboxedWorkflowRunner())
-    nothing, first = _replayer([Empty]), first_task(trial)
+    converter = ground.client.data_converter
+    sandboxed, bare = _replayer(converter, [Trial]), _replayer(converter, [Trial], UnsandboxedWorkflowRunner())
+    nothing, first = _replayer(converter, [Empty]), first_task(trial)
     for warm, history in ((sandboxed, trial), (bare, trial), (nothing, empty), (sandboxed, first)):
         await _cpu(warm, history, 1)
     inside, outside, firsts, floors = ([], [], [], [])  # type: tuple[list[float], list[float], list[float], list[float]]
@@ -53,8 +54,8 @@ def first_task(history: WorkflowHistory) -> WorkflowHistory:
     return WorkflowHistory(history.workflow_id, history.events[: end - 1])
 
 
-def _replayer(workflows: Sequence[type], bare: UnsandboxedWorkflowRunner | None = None) -> Replayer:
-    return Replayer(workflows=workflows, data_converter=pydantic_data_converter, workflow_runner=bare or runner())
+def _replayer(converter: DataConverter, workflows: Sequence[type], bare: UnsandboxedWorkflowRunner | None = None) -> Replayer:
+    return Replayer(workflows=workflows, data_converter=converter, workflow_runner=bare or runner())
 
 
 async def _cpu(replayer: Replayer, history: WorkflowHistory, times: int) -> float:

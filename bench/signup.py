@@ -12,7 +12,6 @@ from functools import partial
 
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 
 from bench.beside import model
@@ -40,7 +39,7 @@ async def _calls(ground: Ground, company: Company) -> Row:
     buffer = MetricBuffer(10_000)
     runtime = Runtime(telemetry=TelemetryConfig(metrics=buffer))
     where = ground.client.service_client.config.target_host
-    client = await Client.connect(where, data_converter=pydantic_data_converter, runtime=runtime)
+    client = await Client.connect(where, data_converter=ground.client.data_converter, runtime=runtime)
     buffer.retrieve_updates()
     await sign_up(Tenure(client, ground.ledger, ground.settings, ground.tenure.policy), company)
     counted: Counter[str] = Counter()

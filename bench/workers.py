@@ -22,6 +22,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.all import activities
+from activities.codec import data_converter
 from activities.ledger import EffectId, Ledger
 from bench.ground import RECEIPTS
 from bench.script import load
@@ -80,13 +81,13 @@ async def serve(kind: str, queue: str) -> None:
     """Work until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    client = await connect()
+    settings = read_settings()
+    client = await connect(data_converter(settings, Ledger(settings.ledger_url)))
     with ThreadPoolExecutor(SLOTS) as threads:
         if kind == "twin":
             async with _worker(client, queue, [Twin, Empty], twin_activities(), threads):
                 await stop.wait()
             return
-        settings = read_settings()
         ledger = Canned(settings.ledger_url, receipts())
         with activities(settings, ledger, _nobody, _nobody_told) as made:
             ours = [used if _name(each) == "instance_usage" else each for each in made]

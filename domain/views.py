@@ -59,7 +59,7 @@ class TaskView(Message):
 
 
 class TrialStatus(Message):
-    """Where a trial stands, in data and in words. ``end`` is empty while it is open."""
+    """Where a trial stands, in data and in words. ``end`` is empty while it is open. ``contact`` is the customer's address."""
 
     domain: str
     company: str = ""
@@ -82,3 +82,4 @@ class TrialStatus(Message):
     open_tasks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     policy: str = ""
+    contact: str = ""

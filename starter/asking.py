@@ -54,6 +54,25 @@ def asking(whom: str, *, missing: TenureError | None = None) -> Iterator[None]:
         raise Unavailable(f"Temporal does not answer ({why(error)})", "Ask again in a moment; nothing is lost") from error
     except RPCError as error:
         raise _translated(error, whom, missing) from error
+    except Exception as error:
+        if (known := _of_the_codec(error)) is None:
+            raise
+        raise known from error
+
+
+def _of_the_codec(error: Exception) -> TenureError | None:
+    """What it means that a value could not be encrypted or decrypted; None for any other error."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from activities.ring import Unreadable
+
+    if isinstance(error, Unreadable):
+        return Unavailable(
+            f"what Temporal has cannot be decrypted: {error}", "Every process needs the same keys; see docs/personal-data.md"
+        )
+    if isinstance(error, SQLAlchemyError):
+        return Unavailable("the ledger's database, which has the keys of people, does not answer", "Ask again; check TENURE_LEDGER_URL")
+    return None
 
 
 def _slow(whom: str) -> Unavailable:

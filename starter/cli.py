@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from starter import cli_access, cli_accounts, cli_effects, cli_setup, cli_trials, cli_workers
+from starter import cli_access, cli_accounts, cli_effects, cli_personal, cli_setup, cli_trials, cli_workers
 from starter.cli_base import report
 from starter.errors import TenureError
 
@@ -52,6 +52,7 @@ cli_accounts.add_to(app)
 app.add_typer(cli_workers.workers, name="workers", rich_help_panel="Set-up")
 cli_effects.add_to(app)
 cli_access.add_to(app)
+cli_personal.add_to(app)
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:

@@ -43,6 +43,7 @@ def signup(email: Email, company: Company = "", name: Name = "", event_id: Event
 @trial.command("list")
 def trial_list(
     stage: Annotated[str, typer.Option("--stage", help="Only this stage.", show_default=False)] = "",
+    owner: Annotated[str, typer.Option("--owner", help="Only a colleague's: address or handle.", show_default=False)] = "",
     closed: Annotated[bool, typer.Option("--all", help="The ended ones too.")] = False,
     limit: Annotated[int, typer.Option("--limit", help="Rows to a page.")] = 20,
     page: Annotated[str, typer.Option("--page", help="The page that the page before named.", show_default=False)] = "",
@@ -51,7 +52,7 @@ def trial_list(
     """List trials, the newest first."""
     from starter import cli_show
 
-    found = ask(lambda tenure: tenure.trials(limit, page, stage=stage, closed=closed))
+    found = ask(lambda tenure: tenure.trials(limit, page, stage=stage, owner=owner, closed=closed))
     emit(found, as_json, lambda: cli_show.trials(found, stage))
 
 

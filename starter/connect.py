@@ -1,4 +1,4 @@
-"""The one way to Temporal: where it is by ``temporalio.envconfig``, how values travel by pydantic."""
+"""The one way to Temporal: where it is by ``temporalio.envconfig``, how values travel by :func:`activities.codec.data_converter`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
 
 from starter.errors import BadInput, Unavailable
@@ -17,8 +17,10 @@ DEFAULT_ADDRESS = "127.0.0.1:7233"
 _BETWEEN_TRIES = 0.2
 
 
-async def connect(*, address: str = "", fallback: str = DEFAULT_ADDRESS, patience: float = 5.0, lazy: bool = False) -> Client:
-    """A client of the server that the environment names.
+async def connect(
+    converter: DataConverter, *, address: str = "", fallback: str = DEFAULT_ADDRESS, patience: float = 5.0, lazy: bool = False
+) -> Client:
+    """A client of the server that the environment names, whose values travel by ``converter``.
 
     ``address`` takes the place of the environment altogether (the local stack knows its own server); ``fallback`` is used when the
     environment names none. The first connection is tried for ``patience`` seconds, since a stack's parts start together; ``lazy`` makes
@@ -30,7 +32,7 @@ async def connect(*, address: str = "", fallback: str = DEFAULT_ADDRESS, patienc
     deadline = time.monotonic() + patience
     while True:
         try:
-            return await Client.connect(**options, data_converter=pydantic_data_converter, lazy=lazy)
+            return await Client.connect(**options, data_converter=converter, lazy=lazy)
         except RuntimeError as error:  # what the SDK raises for every failed connection
             if time.monotonic() >= deadline:
                 raise Unavailable(

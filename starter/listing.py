@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from temporalio.client import WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
@@ -13,8 +14,8 @@ from starter.forms import TrialRow
 from workflows.attributes import DOMAIN, DUE_AT, OWNER, STAGE
 
 
-def row(execution: WorkflowExecution) -> TrialRow:
-    """A trial as its search attributes tell it; nothing else is read."""
+def row(execution: WorkflowExecution, staff: Mapping[str, str]) -> TrialRow:
+    """A trial as its search attributes tell it. ``staff`` are our people's addresses by their handles; who is not among them stays a handle."""
     known = execution.typed_search_attributes
     status = execution.status or WorkflowExecutionStatus.RUNNING
     return TrialRow(
@@ -22,7 +23,7 @@ def row(execution: WorkflowExecution) -> TrialRow:
         workflow=execution.id,
         run=execution.run_id,
         stage=known.get(STAGE) or "",
-        owner=known.get(OWNER) or "",
+        owner=staff.get(known.get(OWNER) or "", known.get(OWNER) or ""),
         due_at=known.get(DUE_AT),
         open=status is WorkflowExecutionStatus.RUNNING,
         status=status.name.lower(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +16,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from domain import ids
 from domain.decision import Decision
 from domain.people import Role
 from domain.policy import Policy
@@ -52,8 +54,11 @@ class Looking:
     ledger: Ledger
     policy: Policy
 
-    async def trials(self, limit: int = 20, page: str = "", *, stage: str = "", closed: bool = False) -> TrialPage:
-        """One page of trials, newest first; the open ones, or with ``closed`` all that the server remembers. ``page`` is from the page before."""
+    async def trials(self, limit: int = 20, page: str = "", *, stage: str = "", owner: str = "", closed: bool = False) -> TrialPage:
+        """One page of trials, newest first; the open ones, or with ``closed`` all that the server remembers. ``page`` is from the page before.
+
+        ``owner`` is one of our own people, by address or by handle.
+        """
         scope = f"WorkflowType = 'Trial' AND ExecutionStatus {'!=' if closed else '='} '{'ContinuedAsNew' if closed else 'Running'}'"
         if stage:
             if stage not in {known.value for known in Stage}:
@@ -61,17 +66,32 @@ class Looking:
                     f"{stage[:40]!r} is not a stage", f"Choose one of: {', '.join(known.value for known in Stage)}", field="stage"
                 )
             scope += f" AND Stage = '{stage}'"
+        if owner:
+            handle = ids.handle(owner) if "@" in owner else owner.strip().lower()
+            if not re.fullmatch(r"p-[0-9a-f]{6}", handle):
+                raise BadInput(
+                    f"{owner[:60]!r} is neither an address nor a handle", "Name a colleague by address; `tenure whois` tells a handle"
+                )
+            scope += f" AND Owner = '{handle}'"
         found = self.client.list_workflows(scope, page_size=listing.bounded(limit, MOST_ROWS), next_page_token=listing.token(page))
         with asking("the list of trials"):
-            _, counted = await asyncio.gather(
-                found.fetch_next_page(), self.client.count_workflows("WorkflowType = 'Trial' GROUP BY ExecutionStatus")
+            _, counted, staff = await asyncio.gather(
+                found.fetch_next_page(),
+                self.client.count_workflows("WorkflowType = 'Trial' GROUP BY ExecutionStatus"),
+                self.staff(),
             )
         counts = {str(group.group_values[0]).lower(): group.count for group in counted.groups}
         return TrialPage(
-            rows=tuple(listing.row(execution) for execution in found.current_page or ()),
+            rows=tuple(listing.row(execution, staff) for execution in found.current_page or ()),
             counts={name: count for name, count in counts.items() if name != "continuedasnew"},
             next_page=listing.page_of(found.next_page_token),
         )
+
+    async def staff(self) -> dict[str, str]:
+        """The addresses of our own people by the handles under which they own workflows."""
+        from activities.registry import Registry
+
+        return {ids.handle(person.email): person.email for person in await self.read(Registry(self.ledger).roster)}
 
     async def trial(self, domain: str) -> TrialView:
         """Everything about one company's newest trial, open or closed."""

@@ -108,6 +108,7 @@ async def open_tenure(place: Place, *, offline: bool = False) -> AsyncIterator[T
 
     from sqlalchemy.exc import SQLAlchemyError
 
+    from activities.codec import data_converter
     from activities.ledger import Ledger
     from starter.connect import connect, named_by_environment
     from starter.tenure import Tenure
@@ -115,8 +116,9 @@ async def open_tenure(place: Place, *, offline: bool = False) -> AsyncIterator[T
     own = place.stack.temporal if place.stack and not named_by_environment(os.environ) else ""
     policy = read_policy(place.settings)
     # The server first: without one there is nothing to look up, and no empty ledger is left behind in a wrong directory.
-    client = await connect(address=own, fallback=f"127.0.0.1:{place.settings.temporal_port}", patience=1.0, lazy=offline)
     ledger = Ledger(place.settings.ledger_url)
+    converter = data_converter(place.settings, ledger)
+    client = await connect(converter, address=own, fallback=f"127.0.0.1:{place.settings.temporal_port}", patience=1.0, lazy=offline)
     try:
         await asyncio.to_thread(ledger.create)
         yield Tenure(client, ledger, place.settings, policy)

@@ -99,6 +99,7 @@ def parts(settings: Settings, data: Path, with_sandbox: bool, fleet: int = 0) ->
         raise Unavailable(f"there is no {server}", "Install the dependencies: `make run` does")
     command = [str(server), "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"]
     command += ["--port", str(settings.temporal_port), "--ui-port", str(settings.temporal_ui_port)]
+    command += ["--ui-codec-endpoint", f"http://127.0.0.1:{settings.web_port}/codec/{_secret(settings, data)}"]
     command += ["--metrics-port", str(METRICS_PORT + settings.port_offset), "--db-filename", str(data / "temporal.db")]
     command += [word for pragma in ("journal_mode=wal", "synchronous=1") for word in ("--sqlite-pragma", pragma)]
     command += [word for key, value in SERVER_SETTINGS.items() for word in ("--dynamic-config-value", f"{key}={value}")]
@@ -116,6 +117,11 @@ def parts(settings: Settings, data: Path, with_sandbox: bool, fleet: int = 0) ->
     children.append(Part("web", (python, "-m", "starter.web", "--port", str(settings.web_port)), layer=2))
     children.append(Part("worker", (python, str(_ROOT / "worker.py")), layer=2, grace=WORKER_GRACE))
     return children
+
+
+def _secret(settings: Settings, data: Path) -> str:
+    """What the children of this data directory take for the codec's token; the Web UI has it in the address that it asks."""
+    return settings.model_copy(update={"data_dir": data}).codec_secret()
 
 
 def environment(settings: Settings, data: Path, ours: Mapping[str, str]) -> dict[str, str]:
@@ -143,12 +149,14 @@ class Stack:
 
     async def ready(self) -> stackfile.StackFile:
         """Wait until the stack is usable, tell others where it is, and return that. Raises :class:`Unavailable`."""
+        from activities.codec import data_converter
+        from activities.ledger import Ledger
         from starter import schedules
         from starter.connect import connect
         from starter.skip import cluster_of
 
         address = f"127.0.0.1:{self._settings.temporal_port}"
-        client = await connect(address=address, patience=START)
+        client = await connect(data_converter(self._settings, Ledger(self._settings.ledger_url)), address=address, patience=START)
         await schedules.ensure(client, self._settings)
         found = stackfile.StackFile(
             pid=os.getpid(),

@@ -43,6 +43,7 @@ from domain.people import Person, Role
 from domain.policy import Policy
 from domain.rights import Action
 from domain.trial import Stage, TrialInput
+from starter import personal
 from starter.addresses import Address, read_address
 from starter.asking import Closing, asking
 from starter.customers import change_host
@@ -99,6 +100,7 @@ class Tenure(Deciding):
     async def signup(self, form: SignupForm) -> SignupAnswer:
         """Sign a company up (A3): one round trip, whose answer is the routing decision. The same ``event_id`` is the same signup."""
         address = self._address(form.email)
+        await personal.comes(self, address.email)
         contact = Contact(email=address.email, first_name=form.first_name, last_name=form.last_name)
         return await self._signup(address, contact, form.company, form.via, form.event_id)
 
@@ -137,6 +139,7 @@ class Tenure(Deciding):
 
     async def _request_trial(self, form: TrialRequestForm, address: Address, ce: str) -> SignupAnswer:
         await self._may_have_one(address)
+        await personal.comes(self, address.email)
         account, _ = await self._account(address)
         message = CeRequest(
             contact=Contact(email=address.email, first_name=form.first_name, last_name=form.last_name),
@@ -170,6 +173,7 @@ class Tenure(Deciding):
         address = self._address(form.email)
         if address.free_mail:
             raise Refused(f"{address.email} is no company address", "Ask with the address that belongs to the company of the instance")
+        await personal.comes(self, address.email)
         contact = Contact(email=address.email, first_name=form.first_name, last_name=form.last_name)
         try:
             return await self.update(ids.trial(address.key), "join", JoinAsk(contact=contact, via=form.via), form.event_id)
@@ -271,6 +275,8 @@ class Tenure(Deciding):
     # --- How ----------------------------------------------------------------------------------------------------------------
 
     def _address(self, email: str) -> Address:
+        if ids.is_erased(email):
+            raise Refused("this address stands for somebody whose data was erased", "Ask them to sign up again themselves")
         return read_address(email, self.policy.routing.free_mail)
 
     async def _with_start(self, address: Address, origin: Origin, update: str, message: Message, event_id: str, result: type[T]) -> T:

@@ -23,10 +23,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.routing import Mount
 
+from activities.codec import data_converter
 from activities.ledger import Ledger
 from activities.settings import Settings
 from domain import policy as policies
-from starter import api, console, docs, health, links, pages, signin, webhooks
+from starter import api, console, docs, health, links, logs, pages, signin, webhooks
+from starter.codec_endpoint import CodecEndpoint
 from starter.connect import connect
 from starter.door import Door, is_guarded
 from starter.errors import BadInput, TenureError
@@ -119,6 +121,7 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
         https_only=https,
     )
     app.add_middleware(Guard, answer=answer, https=https)
+    app.add_middleware(CodecEndpoint, settings=settings, ledger=tenure.ledger)  # in front of the guard: it has limits of its own
     return app
 
 
@@ -217,13 +220,14 @@ async def serve(settings: Settings, host: str, port: int) -> None:
     ledger = Ledger(settings.ledger_url)
     await asyncio.to_thread(ledger.create)
     try:
-        client = await connect(fallback=f"127.0.0.1:{settings.temporal_port}", lazy=True)
+        client = await connect(data_converter(settings, ledger), fallback=f"127.0.0.1:{settings.temporal_port}", lazy=True)
         app = create_app(Tenure(client, ledger, settings, policy), settings)
         config = uvicorn.Config(
             app,
             host=host,
             port=port,
             log_level="warning",
+            log_config=None,  # its records go the way of all others, which masks them
             access_log=False,
             server_header=False,
             proxy_headers=False,  # whose word counts is TENURE_TRUSTED_PROXIES' to say
@@ -241,8 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=settings.web_port, help="the port to listen on (default: %(default)s)")
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logs.set_up()
     try:
         run_cli(serve(settings, given.host, given.port))
     except TenureError as error:

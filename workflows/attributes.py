@@ -1,4 +1,7 @@
-"""The one registry of search attributes: what operators filter by. Names are keywords, never personal data of a prospect."""
+"""The one registry of search attributes: what operators filter by. The server keeps them in the clear, so they name companies and no person.
+
+``Owner`` is one of our own people, by handle (:func:`domain.ids.handle`); ``tenure whois`` tells whose it is.
+"""
 
 from __future__ import annotations
 

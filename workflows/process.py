@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-from domain import ladder
+from domain import ids, ladder
 from domain.acts import SlackAct
 from domain.people import Role
 from domain.policy import Officed
@@ -38,7 +38,7 @@ class ShownTooEarly(RuntimeError):
 
 
 class Process(Generic[Figures]):
-    """The frame of one running workflow. ``stage`` and ``owner`` are what operators filter by; ``in_words`` says where it stands."""
+    """The frame of one running workflow. ``stage`` and ``owner`` (an address, shown as its handle) are what operators filter by; ``in_words`` says where it stands."""
 
     def __init__(self, policy: Figures, tasks: list[Task], alerts_channel: str, cycle: int = 1) -> None:
         """``tasks`` is the list in the workflow's state; ``alerts_channel`` is where a task without a channel of its own is posted."""
@@ -107,7 +107,7 @@ class Process(Generic[Figures]):
 
     def publish(self) -> None:
         """Show where the process stands: one upsert for all search attributes, and only when one changed; and the details in words."""
-        now, also = (self.stage, self.owner, self.desk.due_at()), self.attributes()
+        now, also = (self.stage, ids.handle(self.owner), self.desk.due_at()), self.attributes()
         before = self._published or (None, None, None)
         updates: list[SearchAttributeUpdate[Any]] = []
         if now[0] and now[0] != before[0]:
@@ -127,7 +127,9 @@ class Process(Generic[Figures]):
     def started_with(self) -> None:
         """What the start brought along as search attributes is not published again."""
         given = workflow.info().typed_search_attributes
-        self._published = (given.get(STAGE, ""), given.get(OWNER, ""), given.get(DUE_AT))
+        owner = given.get(OWNER, "")
+        # Earlier versions gave the owner's address; its handle in the place of it is no news, which would be another command.
+        self._published = (given.get(STAGE, ""), ids.handle(owner) if "@" in owner else owner, given.get(DUE_AT))
         self._shown = {key: given.get(key) for key in self.attributes()}
 
     def _next_chased(self) -> str:

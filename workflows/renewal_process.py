@@ -9,7 +9,7 @@ from typing import Any, Literal
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
-from domain import renewal_decide, renewal_docs
+from domain import ids, renewal_decide, renewal_docs
 from domain.account import AccountView, PlanReason, Rating, RenewalRow
 from domain.acts import Post, Receipts, SalesforceAct, UpdateOpportunity
 from domain.acts_accounts import CloseProject, KeepDoc, SetTraits, VitallyAct
@@ -50,7 +50,7 @@ def started_as(input: RenewalInput) -> TypedSearchAttributes:
         SearchAttributePair(ARR, customer.arr),
         SearchAttributePair(RENEWAL_QUARTER, quarter_of(input.policy, input.renewal_on)),
     ]
-    return TypedSearchAttributes([*pairs, SearchAttributePair(OWNER, owner)] if owner else pairs)
+    return TypedSearchAttributes([*pairs, SearchAttributePair(OWNER, ids.handle(owner))] if owner else pairs)
 
 
 class RenewalProcess(AccountProcess):

@@ -167,6 +167,7 @@ class TrialProcess(Process[Policy]):
             open_tasks=tuple(view.id for view in self.desk.views()),
             notes=tuple(s.notes),
             policy=self.policy.hash,
+            contact=self.contact.email,
         )
 
     def next_steps(self) -> list[NextStep]:

@@ -18,6 +18,7 @@ from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 from domain import ids
 from starter.demo.company import Company, Played
 from starter.demo.waiting import Miss, eventually
+from starter.histories import decrypt
 
 if TYPE_CHECKING:
     from starter.demo.director import Director
@@ -147,6 +148,7 @@ async def history(director: Director, execution: WorkflowExecution) -> History:
         first = first or last
         failed = event.workflow_task_failed_event_attributes
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED and failed.cause != LOOK_AGAIN:
+            await decrypt(event, director.client.data_converter)
             failures.append(f"{execution.id}, event {event.event_id}: {failed.failure.message}")
     return History(events, (last or datetime.min) - (first or datetime.min), tuple(failures))
 

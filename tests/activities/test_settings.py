@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import multiprocessing
 import stat
 from pathlib import Path
@@ -55,13 +56,20 @@ def test_where_each_is_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    secrets = [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr and name != "secret_key"]
+    secrets = [
+        name
+        for name, field in Settings.model_fields.items()
+        if field.annotation is SecretStr and name not in ("secret_key", "payload_keys")
+    ]
     assert len(secrets) >= 9
     for name in secrets:
-        monkeypatch.setenv(f"TENURE_{name.upper()}", "hunter2")
+        monkeypatch.setenv(f"TENURE_{name.upper()}", "hunter2" * 5)
+    key = base64.b64encode(b"hunter2".ljust(32, b".")).decode()
+    monkeypatch.setenv("TENURE_PAYLOAD_KEYS", f"one:{key}")
     monkeypatch.setenv("TENURE_SMTP_URL", "smtps://us:hunter2@mail.example:465")
     settings = Settings()
-    assert "hunter2" not in f"{settings!r} {settings} {settings.origins()}"
+    shown = f"{settings!r} {settings} {settings.origins()} {settings.payload_ring().keys}"
+    assert not any(secret in shown for secret in ("hunter2", key, key[:8]))
     assert "hunter2" in settings.smtp_url
 
 
@@ -69,6 +77,8 @@ def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "value", "message"),
     [
         ("TENURE_SECRET_KEY", "short", "Fernet key"),
+        ("TENURE_PAYLOAD_KEYS", "one:c2hvcnQ=", "key 1 must be ID:KEY"),
+        ("TENURE_CODEC_TOKEN", "short", "at least 32 characters"),
         ("TENURE_INSTANCE_URL", "https://instances.example", "must contain {host}"),
         ("TENURE_GITHUB_REPO", "no-owner", "pattern"),
         ("TENURE_PORT_OFFSET", "-1", "greater than or equal"),

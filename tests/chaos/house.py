@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from activities.codec import data_converter
+from activities.ledger import Ledger
 from activities.settings import Settings
 from starter import schedules, skip, stackfile
 from starter.connect import connect
@@ -61,7 +63,8 @@ class House:
 
     async def ready(self) -> None:
         """Wait until everything answers; makes the schedules."""
-        client = await connect(address=self.temporal, patience=60)
+        converter = data_converter(self.settings, Ledger(self.settings.ledger_url))
+        client = await connect(converter, address=self.temporal, patience=60)
         self.cluster = await skip.cluster_of(client)
         await schedules.ensure(client, self.settings)
         async with asyncio.timeout(60):

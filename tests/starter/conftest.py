@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 from temporalio.common import SearchAttributeKey
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
+from activities.codec import data_converter
+from activities.ledger import Ledger
+from activities.settings import Settings
 from starter import cli
 from starter.stack import SERVER_SETTINGS
 from workflows.attributes import DOMAIN, DUE_AT, OWNER, STAGE
@@ -55,17 +57,21 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def engine() -> AsyncIterator[WorkflowEnvironment]:
+async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkflowEnvironment]:
     """The server of the local stack, with the settings that `tenure up` gives it."""
     keys: list[SearchAttributeKey[Any]] = [STAGE, OWNER, DUE_AT, DOMAIN]
     flags = [word for key, value in SERVER_SETTINGS.items() for word in ("--dynamic-config-value", f"{key}={value}")]
+    home = tmp_path_factory.mktemp("keys")
+    people = Ledger(f"sqlite:///{home / 'people.db'}")
+    people.create()
     environment = await WorkflowEnvironment.start_time_skipping_v2(
         dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
         dev_server_extra_args=flags,
         dev_server_log_level="error",
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(Settings(_env_file=None, data_dir=home), people),
         search_attributes=keys,
     )
     async with environment:
         with environment.with_time_skipping_disabled():
             yield environment
+    people.close()

@@ -271,7 +271,7 @@ def test_the_list_of_trials(run: Run, tenure: FakeTenure) -> None:
     )
     tenure.page = TrialPage(rows=(row,), counts={"running": 7}, next_page="abc.def")
     page = run("trial", "list", "--stage", "hand_off", "--limit", "1", "--page", "p", "--all").out
-    assert tenure.asked[-1] == ("trials", (1, "p"), {"stage": "hand_off", "closed": True})
+    assert tenure.asked[-1] == ("trials", (1, "p"), {"stage": "hand_off", "owner": "", "closed": True})
     assert all(part in page for part in ("acme.com", "hand off", "ce@x.y", "7 running", "--page abc.def"))
     assert TrialPage.model_validate(run("trial", "list", "--json").json) == tenure.page
 

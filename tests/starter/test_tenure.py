@@ -13,13 +13,16 @@ from typing import TypeVar
 import pytest
 import pytest_asyncio
 from sqlalchemy import insert
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.audit import Audit
+from activities.codec import ENCODING, data_converter
 from activities.ledger import EffectId, Ledger
 from activities.registry import Registry
 from activities.settings import Settings
@@ -31,6 +34,7 @@ from domain.people import Owners, Person, Role
 from domain.task import Answer
 from starter import looking
 from starter import tenure as service
+from starter.asking import asking
 from starter.connect import connect
 from starter.errors import BadInput, NotAllowed, NotFound, Refused, Unavailable
 from starter.forms import JoinForm, SignupForm, TrialRequestForm, TrialView
@@ -100,7 +104,7 @@ def tenure(engine: WorkflowEnvironment, queue: str, ledger: Ledger, own_settings
 @pytest_asyncio.fixture(loop_scope="session")
 async def cut_off(ledger: Ledger, own_settings: Settings) -> Tenure:
     """A service whose server is down."""
-    return Tenure(await connect(address="127.0.0.1:1", lazy=True), ledger, own_settings, POLICY)
+    return Tenure(await connect(pydantic_data_converter, address="127.0.0.1:1", lazy=True), ledger, own_settings, POLICY)
 
 
 class TestSignup:
@@ -523,10 +527,20 @@ def test_an_act_s_date_is_read_from_text() -> None:
 
 async def test_connect_says_which_server_does_not_answer() -> None:
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1 \(connection refused\)"):
-        await connect(address="127.0.0.1:1", patience=0)
+        await connect(pydantic_data_converter, address="127.0.0.1:1", patience=0)
 
 
 async def test_connect_takes_the_server_from_the_environment(engine: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", engine.client.service_client.config.target_host)
-    client: Client = await connect(fallback="127.0.0.1:1", patience=0)
+    client: Client = await connect(pydantic_data_converter, fallback="127.0.0.1:1", patience=0)
     assert await client.service_client.check_health()
+
+
+async def test_what_the_codec_cannot_do_is_said(own_settings: Settings, tmp_path: Path) -> None:
+    """Without the ledger nobody's key can be had, and nothing is sent; without the ring nothing can be read."""
+    lost = lost_ledger(tmp_path)
+    client = await connect(data_converter(own_settings, lost), address="127.0.0.1:1", lazy=True)
+    with pytest.raises(Unavailable, match="keys of people"), asking("trial-acme.com"):
+        await client.start_workflow("Trial", {"email": "dana@acme.com"}, id="trial-acme.com", task_queue="none")
+    with pytest.raises(Unavailable, match="'other' is not on the ring"), asking("trial-acme.com"):
+        await client.data_converter.decode([Payload(metadata={"encoding": ENCODING, "key-id": b"other"}, data=b"x" * 40)])

@@ -165,7 +165,7 @@ class FakeTenure(Tenure):
         self._called("retry_failed_signups")
         return self.script.retried
 
-    async def trials(self, limit: int = 20, page: str = "", *, stage: str = "", closed: bool = False) -> TrialPage:
+    async def trials(self, limit: int = 20, page: str = "", *, stage: str = "", owner: str = "", closed: bool = False) -> TrialPage:
         self._called("trials", limit, page, stage, closed)
         rows = (
             TrialRow(

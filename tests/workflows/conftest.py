@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from temporalio.common import SearchAttributeKey
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.all import activities
+from activities.codec import data_converter
 from activities.ledger import Ledger
 from activities.settings import Settings
 from sandbox.server import SandboxServer
@@ -43,19 +43,23 @@ CACHE = int(os.environ.get("WORKFLOW_CACHE", "1000"))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def env() -> AsyncIterator[WorkflowEnvironment]:
+async def env(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkflowEnvironment]:
     keys: list[SearchAttributeKey[Any]] = [STAGE, OWNER, DUE_AT, DOMAIN, ACCOUNT, RATING, FORECAST, RENEWAL_QUARTER, ARR]
     flags = [part for key, value in FLAGS.items() for part in ("--dynamic-config-value", f"{key}={value}")]
+    home = tmp_path_factory.mktemp("keys")
+    people = Ledger(f"sqlite:///{home / 'people.db'}")
+    people.create()
     environment = await WorkflowEnvironment.start_time_skipping_v2(
         ts_config=TimeSkippingConfig(disable_propagation=True),  # what begins during a skip stands still at its starter's time
         dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
         dev_server_extra_args=flags,
         dev_server_log_level="error",
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(Settings(_env_file=None, data_dir=home), people),
         search_attributes=keys,
     )
     async with environment:
         yield environment
+    people.close()
 
 
 @pytest.fixture(scope="session")

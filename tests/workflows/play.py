@@ -43,6 +43,7 @@ from sandbox.core import Fault
 from sandbox.mail import Mail
 from sandbox.server import SandboxServer
 from starter.forms import SignupForm, TrialRequestForm
+from starter.histories import decrypt
 from starter.skip import at_rest
 from starter.tenure import Tenure
 from worker import way_in, way_to_accounts
@@ -223,7 +224,9 @@ class Play:
             found = await eventually(look)
         except TimeoutError:
             now = await self.status(domain)
-            pending = (await self.trial(domain).describe()).raw_description.pending_activities
+            described = (await self.trial(domain).describe()).raw_description
+            await decrypt(described, self.env.client.data_converter)
+            pending = described.pending_activities
             tried = [f"{each.activity_type.name} (attempt {each.attempt}): {each.last_failure.message}" for each in pending]
             raise AssertionError(f"{domain} is in {now.stage}, not in {stages}; it asks {now.open_tasks} and waits for {tried}") from None
         assert found is not None
@@ -448,7 +451,10 @@ class Play:
         count: dict[str, int] = {}
         async for execution in self.env.client.list_workflows(f"TaskQueue='{self.queue}'"):
             handle = self.env.client.get_workflow_handle(execution.id, run_id=execution.run_id)
-            kept = {"workflow_id": execution.id, "history": (await handle.fetch_history()).to_json()}
+            history = await handle.fetch_history()
+            for event in history.events:  # in the clear, so that no key of this day is needed to replay it
+                await decrypt(event, self.env.client.data_converter)
+            kept = {"workflow_id": execution.id, "history": history.to_json()}
             count[execution.workflow_type] = count.get(execution.workflow_type, 0) + 1
             name = f"{execution.workflow_type}--{test}-{count[execution.workflow_type]}.json.gz"
             (into / name).write_bytes(gzip.compress(json.dumps(kept).encode(), mtime=0))
@@ -459,9 +465,12 @@ class Play:
         async for execution in self.env.client.list_workflows(f"TaskQueue='{self.queue}'"):
             handle = self.env.client.get_workflow_handle(execution.id, run_id=execution.run_id)
             async for event in handle.fetch_history_events():
+                if not event.HasField("workflow_task_failed_event_attributes"):
+                    continue
+                await decrypt(event, self.env.client.data_converter)
                 failed = event.workflow_task_failed_event_attributes
                 # A message that comes while a workflow task is being answered has that task done again: that is no failure of ours.
                 again = failed.cause == UNHANDLED or failed.failure.message.startswith(TOO_BUSY)
-                if event.HasField("workflow_task_failed_event_attributes") and not again:
+                if not again:
                     found.append(f"{execution.id}: {failed.failure.message}")
         return found

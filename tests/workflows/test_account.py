@@ -712,9 +712,9 @@ async def test_c19_the_ce_before_the_sale_and_the_ta_after_it(play: Play) -> Non
         found = (await life.handle().describe()).typed_search_attributes
         return {pair.key.name: pair.value for pair in found if pair.key.name in ("Account", "Stage", "Owner")}
 
-    assert await shown() == {"Account": life.domain, "Stage": "prospect", "Owner": view.team.ce.email}
+    assert await shown() == {"Account": life.domain, "Stage": "prospect", "Owner": ids.handle(view.team.ce.email)}
     await life.day(0)
-    assert await shown() == {"Account": life.domain, "Stage": "onboarding", "Owner": TA}
+    assert await shown() == {"Account": life.domain, "Stage": "onboarding", "Owner": ids.handle(TA)}
     steps = await life.handle().query("next_steps")
     assert [step["what"] for step in steps][:2] == ["is the utilization low?", "the onboarding phase ends"]
     assert "is onboarding; renewal date" in (await life.status()).in_words

@@ -114,7 +114,7 @@ async def test_green(play: Play) -> None:
         "Account": c.domain,
         "Arr": 120_000,
         "Forecast": "flat",
-        "Owner": TA,
+        "Owner": ids.handle(TA),
         "Rating": "green",
         "RenewalQuarter": quarter_of(changed(), c.on),
         "Stage": "renewed",

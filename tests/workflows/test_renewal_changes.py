@@ -6,7 +6,6 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from domain import ids
@@ -442,7 +441,8 @@ async def test_a_worker_that_starts_again_in_the_middle(play: Play) -> None:
     await c.ahead(120)
     await c.assessed("red", outcome="full_churn")
     await c.answer("sponsor", "assign", TS, sponsor=SALES)
-    replayer = Replayer(workflows=ALL, data_converter=pydantic_data_converter, workflow_runner=runner(), interceptors=[OnePayload()])
+    converter = play.env.client.data_converter
+    replayer = Replayer(workflows=ALL, data_converter=converter, workflow_runner=runner(), interceptors=[OnePayload()])
     await replayer.replay_workflow(await c.handle.fetch_history())
     await c.update("cancel", why="merged")
     await play.ended(c.id)

@@ -1,0 +1,159 @@
+"""The remote codec: decrypts for Temporal's Web UI and the ``temporal`` command line what the server has, and encrypts what they send.
+
+``POST /codec/decode`` and ``/codec/encode`` take and give ``{"payloads": [...]}``, the shape that Temporal documents for remote codecs. Who
+asks shows ``Authorization: Bearer TOKEN``; the Web UI of a stack on this machine, which can send no header of its own, has the token in
+the address: ``/codec/TOKEN/decode``. A page may ask only if it comes from the Web UI's own origin.
+
+It stands in front of all else that the web process does: it has a credential of its own, and bodies that are longer than any form.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from google.protobuf.json_format import MessageToJson, Parse, ParseError
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.converter import PayloadCodec
+
+from activities.codec import data_converter
+from activities.ledger import Ledger
+from activities.ring import Unreadable
+from activities.settings import Settings
+from starter.problems import Problem, problem_response
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/codec/"
+#: Bytes of one request: a page of the Web UI asks for the payloads of one event, which Temporal limits to 2 MB each.
+BODY_LIMIT = 8 * 1024 * 1024
+BODY_SECONDS = 20.0
+TITLES = {
+    400: "That cannot be used",
+    401: "Who asks?",
+    403: "From another site",
+    404: "Not found",
+    405: "Method not allowed",
+    413: "Too long",
+    422: "It cannot be decrypted",
+    503: "Not available now",
+}
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class CodecEndpoint:
+    """An ASGI middleware that answers under ``/codec/`` and lets everything else through."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, ledger: Ledger) -> None:
+        self._app = app
+        self._settings = settings
+        self._ledger = ledger
+        self._origins = _spellings(settings.temporal_ui_url)
+        self._on_this_machine = urlsplit(settings.web_url).hostname in LOOPBACK
+
+    @cached_property
+    def _codec(self) -> PayloadCodec:
+        codec = data_converter(self._settings, self._ledger).payload_codec
+        assert codec is not None
+        return codec
+
+    @cached_property
+    def _token(self) -> bytes:
+        return self._settings.codec_secret().encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await self._app(scope, receive, send)
+            return
+        response = await self._answer(scope, receive)
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Vary"] = "Origin"
+        if (origin := Headers(scope=scope).get("origin")) in self._origins:
+            response.headers["Access-Control-Allow-Origin"] = str(origin)
+        await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        if origin is not None and origin not in self._origins:
+            return _problem(403, f"pages of {origin[:200]} may not ask", "Set TENURE_TEMPORAL_UI_URL to the address of Temporal's Web UI")
+        if scope["method"] == "OPTIONS":
+            allowed = {"Access-Control-Allow-Methods": "POST", "Access-Control-Allow-Headers": "authorization, content-type, x-namespace"}
+            return Response(status_code=204, headers=allowed)
+        *secret, action = scope["path"].removeprefix(PREFIX).split("/")
+        if not self._may_ask(headers, secret):
+            problem = _problem(401, "the token is missing or wrong", "Send `Authorization: Bearer TOKEN`; `tenure keys token` prints it")
+            problem.headers["WWW-Authenticate"] = "Bearer"
+            return problem
+        work = {"decode": self._codec.decode, "encode": self._codec.encode}.get(action)
+        if work is None:
+            return _problem(404, "there is no such address", "POST to /codec/decode or /codec/encode")
+        if scope["method"] != "POST":
+            return _problem(405, f"{scope['method']} is not taken", "POST the payloads")
+        return await _worked(work, headers, receive)
+
+    def _may_ask(self, headers: Headers, secret: list[str]) -> bool:
+        """Compared in constant time. The address's own token counts on this machine only: elsewhere addresses end up in logs."""
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            given = ""
+        if not secret:
+            return hmac.compare_digest(given.strip().encode(), self._token)
+        return len(secret) == 1 and self._on_this_machine and hmac.compare_digest(secret[0].encode(), self._token)
+
+
+async def _worked(work: Callable[[Sequence[Payload]], Awaitable[list[Payload]]], headers: Headers, receive: Receive) -> Response:
+    body = await _body(headers, receive)
+    if body is None:
+        return _problem(413, f"the body has more than {BODY_LIMIT:,} bytes, or did not come in {BODY_SECONDS:.0f} s", "Send less")
+    try:
+        given = Parse(body, Payloads())
+    except (ParseError, UnicodeDecodeError, RecursionError):
+        return _problem(400, "the body holds no payloads", 'Send {"payloads": [{"metadata": {"encoding": BASE64}, "data": BASE64}]}')
+    try:
+        done = await work(given.payloads)
+    except Unreadable as error:
+        return _problem(422, str(error), "Then ask again")
+    except SQLAlchemyError:
+        log.warning("payloads wait: the ledger's database does not answer")
+        return _problem(503, "the ledger's database does not answer", "Ask again; check TENURE_LEDGER_URL and that the database runs")
+    return Response(MessageToJson(Payloads(payloads=done)), media_type="application/json")
+
+
+async def _body(headers: Headers, receive: Receive) -> bytes | None:
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length) > BODY_LIMIT:
+        return None
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message: Message = await receive()
+                body += message.get("body", b"")
+                if len(body) > BODY_LIMIT:
+                    return None
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        return None
+
+
+def _spellings(url: str) -> frozenset[str]:
+    """The origin of an address; of one on this machine by both of its names."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    hosts = LOOPBACK[:2] if parts.hostname in LOOPBACK else (parts.hostname or "",)
+    return frozenset(f"{parts.scheme}://{host}{port}" for host in hosts)
+
+
+def _problem(status: int, detail: str, do: str) -> Response:
+    return problem_response(Problem(title=TITLES[status], status=status, detail=detail, do=do, code="codec"))

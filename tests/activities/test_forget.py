@@ -1,0 +1,135 @@
+"""Erasing one person from the ledger: everything of theirs in every table, and nothing of anybody else's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select
+
+from activities.forget import Forgotten, forget
+from activities.ledger import EffectId, Ledger
+from activities.mail import Mailer
+from activities.people import People
+from activities.settings import Settings
+from activities.tables import effects, failed_signups, feedback, instances, metadata, share_links, waiting
+from activities.vault import Expired, Vault
+from domain import ids
+from domain.acts import Mail, MailBatch, Receipt
+from sandbox.server import SandboxServer
+
+DANA, ROBIN = "Dana.Reedmark@kestrel.example", "robin@kestrel.example"
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+TRIAL = "trial-kestrel.example"
+
+
+def people_of(ledger: Ledger, settings: Settings) -> People:
+    return People(ledger, settings.payload_ring(), settings.key)
+
+
+def effect(ledger: Ledger, key: str, summary: str, subject: str = f"{TRIAL}/12345678.1", **data: str) -> None:
+    receipt = Receipt(ref="1", data=data)
+    with ledger.writing() as db:
+        ledger.record(db, EffectId(subject, key), system="mail", act="mail.sent", summary=summary, as_of=NOW, receipt=receipt)
+
+
+def fill(ledger: Ledger, settings: Settings) -> str:
+    """A bit of each person everywhere; returns the token of Dana's link."""
+    people = people_of(ledger, settings)
+    people.load([DANA, ROBIN])
+    people.learn({DANA.lower(): ["Dana Reedmark", "Dana", "Reedmark"], ROBIN: ["Robin Li"]})
+    effect(ledger, "mail.day-2", "welcome to Dana Reedmark", username="dana.reedmark", subject=f"{TRIAL}/12345678.1")
+    effect(ledger, "mail.join", "mail of Robin Li", to=ROBIN)
+    effect(ledger, "mail.other", "Dana of another company", subject="trial-other.example/12345678.1")
+    effect(ledger, "mail.far", f"copy to {DANA.upper()}", subject="upkeep/12345678.1")
+    rows: list[tuple[Any, dict[str, Any]]] = [
+        (instances, {"host": "a.cloud", "domain": "kestrel.example", "subject": TRIAL, "kind": "trial", "admin": DANA, "created_at": NOW}),
+        (instances, {"host": "b.cloud", "domain": "other.example", "subject": "x", "kind": "trial", "admin": ROBIN, "created_at": NOW}),
+        (feedback, {"id": "1", "subject": TRIAL, "domain": "kestrel.example", "data": {"reason": "price", "text": "from D."}, "at": NOW}),
+        (feedback, {"id": "2", "subject": "trial-other.example", "domain": "other.example", "data": {"text": "theirs"}, "at": NOW}),
+    ]
+    for number, email in enumerate((DANA, ROBIN)):
+        data = {"first_name": "Dana", "last_name": "Marrymark", "company": "Kestrel"}
+        rows.append((failed_signups, {"id": str(number), "email": email, "problem": f"no room for {email}", "data": data, "at": NOW}))
+    with ledger.writing() as db:
+        for table, row in rows:
+            db.execute(insert(table).values(row))
+    vault = Vault(ledger, settings.key())
+    return vault.share(vault.put("reset_link", "https://a.cloud/password-reset?code=1", None, f"of {DANA}"), DANA, 24)
+
+
+def everything(ledger: Ledger) -> str:
+    with ledger.reading() as db:
+        rows = {table.name: db.execute(select(table)).all() for table in metadata.sorted_tables if table.name != "people"}
+    return str(rows)
+
+
+def test_nothing_is_left_of_one_person_and_everything_of_the_others(either_ledger: Ledger, settings: Settings) -> None:
+    ledger, token = either_ledger, fill(either_ledger, settings)
+    people = people_of(ledger, settings)
+    done = forget(ledger, people, DANA, key="kestrel.example", contact=True)
+    assert done.first
+    assert done.rows == {"effects": 2, "failed_signups": 1, "feedback": 1, "instances": 1, "share_links": 1, "vault": 2}
+    left = everything(ledger)
+    assert not any(word in left.lower() for word in ("dana.reedmark", "dana reedmark", "from d.", "code=1"))
+    assert left.count("Robin Li") == 1
+    assert left.count(ROBIN) == 4
+    assert "Dana of another company" in left  # a name is looked for at their own company only
+    assert "'text': 'theirs'" in left
+    with ledger.reading() as db:
+        kept = db.execute(select(effects.c.subject, effects.c.key).order_by(effects.c.number)).all()
+        assert [key for _, key in kept] == ["mail.day-2", "mail.join", "mail.other", "mail.far"]
+        assert db.execute(select(instances.c.admin).where(instances.c.host == "a.cloud")).scalar() == ids.erased(DANA)
+        [link] = db.execute(select(share_links)).all()
+    assert link.to_email == ids.erased(DANA)
+    with pytest.raises(Expired):
+        Vault(ledger, settings.key()).open_share(token)
+    assert forget(ledger, people, DANA, key="kestrel.example", contact=True) == Forgotten(first=False, rows={})
+
+
+def test_the_file_of_the_ledger_does_not_hold_them_either(ledger: Ledger, settings: Settings, tmp_path: Path) -> None:
+    fill(ledger, settings)
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("ledger.db*"))
+    assert b"Dana.Reedmark" in stored
+    forget(ledger, people_of(ledger, settings), DANA, key="kestrel.example", contact=True)
+    ledger.close()
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("ledger.db*"))
+    assert b"Dana.Reedmark" not in stored
+    assert ROBIN.encode() in stored
+
+
+@pytest.mark.parametrize(("contact", "theirs"), [(True, True), (False, False), (None, False)])
+def test_feedback_of_somebody_else_stays(ledger: Ledger, settings: Settings, contact: bool | None, theirs: bool) -> None:
+    """Robin is not the admin; who does not know whether they are the contact goes by that."""
+    fill(ledger, settings)
+    forget(ledger, people_of(ledger, settings), ROBIN, key="kestrel.example", contact=contact)
+    assert ("from D." not in everything(ledger)) is theirs
+
+
+def test_somebody_at_a_free_mail_provider_is_the_key_of_their_rows(ledger: Ledger, settings: Settings) -> None:
+    with ledger.writing() as db:
+        row = {"domain": "mara@gmail.com", "subject": f"{ids.trial('mara@gmail.com')}/1.1", "since": NOW}
+        db.execute(insert(waiting).values(row))
+    done = forget(ledger, people_of(ledger, settings), "Mara@gmail.com", key="mara@gmail.com", contact=None)
+    assert done.rows == {"waiting": 1}
+    with ledger.reading() as db:
+        assert db.execute(select(waiting.c.domain)).scalars().all() == [ids.erased("mara@gmail.com")]
+        assert db.execute(select(waiting.c.subject)).scalar() == f"{ids.trial('mara@gmail.com')}/1.1"
+
+
+def test_whoever_was_erased_gets_no_mail_until_they_come_back(ledger: Ledger, settings: Settings, sandbox: SandboxServer) -> None:
+    mailer, people = Mailer(settings, ledger), people_of(ledger, settings)
+    values = {"company": "Kestrel"}
+
+    def sent(key: str, to: str) -> dict[str, str]:
+        act = Mail(key=key, template="feedback", to=to, values=values)
+        return mailer.mail(MailBatch(subject=f"{TRIAL}/12345678.1", as_of=NOW, acts=(act,))).of(key).data
+
+    forget(ledger, people, DANA, key="kestrel.example", contact=None)
+    assert sent("a", DANA) == sent("b", ids.erased(DANA)) == {"held": "whom it is for was erased"}
+    assert "subject" in sent("c", ROBIN)
+    people.admit(DANA)
+    assert "subject" in sent("d", DANA)
+    assert len(sandbox.world.services["smtp"].to(DANA)) == 1

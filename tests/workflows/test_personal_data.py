@@ -1,0 +1,124 @@
+"""What the server gets to see of a trial, and a trial whose person is erased in the middle of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from temporalio.api.common.v1 import Payload, WorkflowExecution
+from temporalio.api.query.v1 import WorkflowQuery
+from temporalio.api.workflowservice.v1 import QueryWorkflowRequest
+from temporalio.worker import Replayer
+
+from activities.audit import Audit
+from activities.codec import ENCODING
+from domain import ids
+from sandbox.core import Fault
+from starter import personal
+from starter.errors import Refused
+from starter.histories import _within, decrypt
+from tests.workflows.play import Play, eventually
+from tests.workflows.test_trial import prequalified
+from workflows.all import ALL
+from workflows.inbound import OnePayload
+from workflows.runner import runner
+
+#: What the engine itself writes into a local activity's marker: its number and its type.
+OF_THE_ENGINE = b'{"seq":'
+
+
+async def replays(play: Play, workflow: str) -> None:
+    """Its history replays, from nothing but what the server has."""
+    replayer = Replayer(workflows=ALL, data_converter=play.env.client.data_converter, workflow_runner=runner(), interceptors=[OnePayload()])
+    await replayer.replay_workflow(await play.env.client.get_workflow_handle(workflow).fetch_history())
+
+
+async def as_text(play: Play, workflow: str) -> str:
+    """The decrypted history."""
+    history = await play.env.client.get_workflow_handle(workflow).fetch_history()
+    for event in history.events:
+        await decrypt(event, play.env.client.data_converter)
+    return "".join(payload.data.decode() for event in history.events for payload in _within(event, Payload))
+
+
+async def test_all_that_the_server_has_of_a_trial_is_encrypted(play: Play) -> None:
+    """Inputs, results, signals, updates, summaries, details and errors; what it filters by names the company and nobody."""
+    domain = play.company()
+    play.crm({"Name": "Acme", "Domain__c": domain, "Trial_Prequalified__c": True})
+    play.cohort()
+    play.warm("src-acme")
+    play.sandbox.world.faults.append(Fault("smtp", "status", times=10_000, status=450))
+    await play.signup(f"bo@{domain}")
+    await play.refused(domain, "extend", {"by": "ce-1@tenure.example", "days": 900})
+    await play.signal(domain, "nonsense", {"about": f"bo@{domain}"})
+    handle = play.trial(domain)
+
+    async def failing() -> Any:
+        pending = (await handle.describe()).raw_description.pending_activities
+        return next((each.last_failure for each in pending if each.HasField("last_failure")), None)
+
+    failure = await eventually(failing)
+    assert (failure.message, failure.stack_trace) == ("Encoded failure", "")
+    history = await handle.fetch_history()
+    payloads = [payload for event in history.events for payload in _within(event, Payload)]
+    plain = [payload.data for payload in payloads if payload.metadata["encoding"] != ENCODING]
+    assert len(payloads) > 10
+    assert all(data.startswith(OF_THE_ENGINE) for data in plain), plain
+    raw = b"".join(event.SerializeToString() for event in history.events)
+    assert f"bo@{domain}".encode() not in raw
+    assert b"ce-1@tenure" not in raw
+    asked = QueryWorkflowRequest(
+        namespace=play.env.client.namespace,
+        execution=WorkflowExecution(workflow_id=handle.id),
+        query=WorkflowQuery(query_type="__temporal_workflow_metadata"),
+    )
+    told = await play.env.client.workflow_service.query_workflow(asked)
+    assert [payload.metadata["encoding"] for payload in told.query_result.payloads] == [ENCODING]
+    shown = {pair.key.name: pair.value for pair in (await handle.describe()).typed_search_attributes}
+    ce = (await play.owners_of(domain)).ce
+    assert ce is not None
+    assert (shown["Domain"], shown["Owner"]) == (domain, ids.handle(ce.email))
+    assert "@" not in str(shown)
+    assert (await play.tenure.trials(10, owner=ce.email)).rows[0].owner == ce.email
+    play.sandbox.world.faults.clear()
+
+
+async def test_a_trial_goes_on_and_decides_the_same_when_its_person_is_erased(play: Play) -> None:
+    domain, host = await prequalified(play)
+    email = f"bo@{domain}"
+    await play.signup(f"robin@{domain}", first_name="Robin", last_name="Lindmark")
+    play.use(host, users=[{"username": "robin", "searches": 9, "result_views": 9}])
+    await play.skip(domain, days=3)
+    await replays(play, ids.trial(domain))
+    mails = len(play.box(email))
+    assert mails > 2
+    for gone in (email, f"robin@{domain}"):
+        done = await personal.forget(play.tenure, gone)
+        assert done.anything
+        assert any("contact of the open trial" in note for note in done.notes) is (gone == email)
+    history = await as_text(play, ids.trial(domain))
+    assert ids.erased(email) in history
+    assert not any(word in history for word in (email, f"robin@{domain}", "Lindmark"))
+    await replays(play, ids.trial(domain))
+    await replays(play, ids.join(domain, f"robin@{domain}"))
+    await play.skip(domain, days=13)
+    assert (await play.stage(domain, "extended")).contact == ids.erased(email)
+    assert len(play.box(email)) == mails
+    await play.update(domain, "convert", {"seats": 10, "by": "ae-jonas@tenure.example"})
+    await play.ended(domain)
+    await replays(play, ids.trial(domain))
+    assert email not in await as_text(play, ids.trial(domain))
+    assert not (await personal.forget(play.tenure, email)).anything
+    audit = Audit(play.ledger, ["tenure.example"])
+    assert audit.verify().ok  # what it says of them is a hash, and stays
+    assert f"erase {ids.digest(email)}" in {row.what for row in audit.rows()}
+    with pytest.raises(Refused, match="erased"):
+        await play.signup(ids.erased(email))
+    again = await play.signup(email)  # whoever comes back by themselves is a customer's person like any other
+    assert again.outcome == "redirected"
+    assert email in await as_text(play, ids.trial(domain))
+
+
+async def test_nobody_erases_our_own_staff(play: Play) -> None:
+    with pytest.raises(Refused, match="our own staff"):
+        await personal.forget(play.tenure, "ce-ada@tenure.example")
