@@ -149,7 +149,7 @@ async def test_a_refused_signup_says_why_and_is_not_reported_as_a_failure(site: 
 
 async def test_an_upload_in_the_form_is_an_error_of_the_client(site: Site) -> None:
     page = await site.http.post("/", data=FORM, files={"file": b"x"}, headers=HTML)
-    assert page.status_code == 400
+    assert page.status_code == 422
     assert site.tenure.of("signup") == []
 
 
