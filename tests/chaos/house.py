@@ -21,7 +21,7 @@ from starter import schedules, skip, stackfile
 from starter.connect import connect
 from starter.demo.home import free_offset
 from starter.place import Place
-from starter.stack import environment, parts
+from starter.stack import environment, kept_token, parts
 from starter.supervise import Part, Supervisor
 from tests.chaos.kinds import Kill, Point
 
@@ -70,6 +70,7 @@ class House:
         async with asyncio.timeout(60):
             while not await self._healthy():
                 await asyncio.sleep(0.1)
+        await asyncio.to_thread(kept_token, self.settings, self.data)
 
     async def sandbox_is_up(self) -> None:
         """Wait until the outside systems answer."""

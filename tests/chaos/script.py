@@ -58,7 +58,7 @@ class Patient(Director):
 
     async def post(self, base: str, path: str, body: Any) -> dict[str, Any]:
         """Post with a key of this request's own until it is answered. What was taken, and then asked again of what has ended, is done."""
-        headers = {"Idempotency-Key": uuid.uuid4().hex} if base == self.web else {}
+        headers = self._headers(base) | ({"Idempotency-Key": uuid.uuid4().hex} if base == self.web else {})
         give_up, tries = time.monotonic() + PATIENCE, 0
         while True:
             tries += 1
@@ -87,7 +87,7 @@ class Patient(Director):
         give_up = time.monotonic() + PATIENCE
         while True:
             try:
-                answer = await self._http.get(base + path, timeout=ONE_ASK)
+                answer = await self._http.get(base + path, timeout=ONE_ASK, headers=self._headers(base))
             except httpx.HTTPError as error:
                 said = f"{type(error).__name__}: {error}"
             else:
