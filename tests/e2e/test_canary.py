@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import select
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.codec import data_converter
@@ -90,9 +90,12 @@ async def plant(tenure: Tenure, web: httpx.AsyncClient) -> list[Marked]:
         with suppress(TenureError):
             await tenure.answer(f"{ids.trial(person.domain)}:triage-1", answer)
     for person in known[:4]:
-        await tenure.act(person.domain, "extend", {"by": person.email, "reason": person("reason")})
-        with suppress(TenureError):
-            await tenure.act(person.domain, "extend", {"by": person.email, "days": 900, "reason": person("nonsense")})
+        for days in (None, 900):  # refused at the gate, and sent past it: taken once, refused once
+            asked = {"by": person.email, "days": days, "reason": person("reason")}
+            with suppress(TenureError):
+                await tenure.act(person.domain, "extend", asked)
+            with suppress(WorkflowUpdateFailedError):
+                await tenure.client.get_workflow_handle(ids.trial(person.domain)).execute_update("extend", asked)
         await tenure.client.get_workflow_handle(ids.trial(person.domain)).signal("extend", {"days": person("signal")})
         await tenure.client.get_workflow_handle(ids.trial(person.domain)).signal(person("x").lower()[5:] or "x", person("unknown"))
     for person in (Marked("kestrel.example"), Marked("nowhere.example")):
