@@ -33,6 +33,7 @@ from starter.demo.renewals import FLEET, quarter_ahead
 from starter.demo.stories import Story
 from starter.errors import Refused
 from starter.place import Place
+from starter.stack import OPS_FILE
 from starter.supervise import port_is_free
 from starter.tenure import Tenure
 
@@ -185,7 +186,7 @@ def test_a_free_offset_is_free() -> None:
     assert all(port_is_free(port + offset) for port in (7233, 8233, 8080, 8900, 8925, 9833))
 
 
-async def test_a_story_that_goes_another_way_is_told_and_stops_no_other(sandbox: SandboxServer, ledger: Ledger) -> None:
+async def test_a_story_that_goes_another_way_is_told_and_stops_no_other(sandbox: SandboxServer, ledger: Ledger, tmp_path: Path) -> None:
     """And the Cloud team is afterwards as it was before."""
 
     async def wrong(company: Company) -> None:
@@ -203,9 +204,10 @@ async def test_a_story_that_goes_another_way_is_told_and_stops_no_other(sandbox:
     )
     stories = (Story("Wrong", "3", wrong), Story("Right", "3", right))
     board = Board(stories)
+    (tmp_path / OPS_FILE).write_text("a token\n")
     async with httpx.AsyncClient(trust_env=False) as http:
         tenure = cast(Tenure, SimpleNamespace(ledger=ledger, client=None))
-        companies = await Director(tenure, Place(Settings(_env_file=None), found), http, board).play(stories)
+        companies = await Director(tenure, Place(Settings(_env_file=None, data_dir=tmp_path), found), http, board).play(stories)
     assert [company.problem for company in companies] == ["All connection attempts failed", ""]
     assert [(line.state, line.last) for line in board.lines.values()] == [
         ("failed", "All connection attempts failed"),

@@ -252,6 +252,13 @@ class Course:
         return len([event async for event in self.handle.fetch_history_events() if event.event_type not in of_the_clock])
 
 
+async def saved(c: Course) -> None:
+    """The save plan, reviewed, and the executive sponsor."""
+    await c.answer("sponsor", "assign", TS, sponsor=SPONSOR)
+    await c.answer("save_plan", "filled_in", TA, **SAVE_PLAN)
+    await c.answer("review_plan", "agreed", AE)
+
+
 def midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
@@ -260,8 +267,3 @@ def silence(tasks: tuple[str, ...], rungs: tuple[int, ...], until: int) -> dict[
     """The reminders of tasks that nobody answers, by days ahead: on their rungs, then every week after the last, down to day ``until``."""
     days = (*rungs, *range(rungs[-1] - 7, until - 1, -7))
     return {left: [f"slack: task.{task}.reminder-{number}" for task in tasks] for number, left in enumerate(days, 1)}
-
-
-def both(*effects: dict[int, list[str]]) -> dict[int, list[str]]:
-    """What happens on the same days, in this order."""
-    return {left: [key for each in effects for key in each.get(left, [])] for left in {day for each in effects for day in each}}

@@ -24,6 +24,7 @@ from tests.workflows.renewals import (
     TS,
     Course,
     changed,
+    saved,
     silence,
 )
 
@@ -59,13 +60,6 @@ async def weekly(c: Course, since: int, to: int, outcome: str, amount: int | Non
     for days in range(since, to, -7):
         await c.ahead(days)
         await c.play.signal(c.id, "forecast", {"by": AE, "outcome": outcome, "amount": amount})
-
-
-async def saved(c: Course) -> None:
-    """The save plan, reviewed, and the executive sponsor."""
-    await c.answer("sponsor", "assign", TS, sponsor=SPONSOR)
-    await c.answer("save_plan", "filled_in", TA, **SAVE_PLAN)
-    await c.answer("review_plan", "agreed", AE)
 
 
 async def test_green(play: Play) -> None:

@@ -13,7 +13,7 @@ from domain.calendar import hours_of
 from domain.forecast import quarter_of
 from sandbox.core import Fault
 from tests.workflows.play import Play, eventually
-from tests.workflows.renewals import AE, AE_MANAGER, RISK, SALES, TA, TA_MANAGER, TS, Course, both, changed, silence
+from tests.workflows.renewals import AE, AE_MANAGER, RISK, SALES, TA, TA_MANAGER, TS, Course, changed, saved, silence
 from workflows.all import ALL
 from workflows.inbound import OnePayload
 from workflows.runner import runner
@@ -119,12 +119,13 @@ async def test_moved_a_year_later_all_begins_again(play: Play) -> None:
     await c.answer("early_review", "yellow", TA, **RISK)
     await c.ahead(120)
     await c.assessed("red", outcome="full_churn")
-    assert await c.kinds() == ["plan", "save_plan", "sponsor"]
+    await saved(c)
+    assert await c.kinds() == ["plan"]
     to = c.on + timedelta(days=364)
     assert await c.update("move", by=AE, renewal_on=to.isoformat(), reason="a two-year contract after all") == f"moved to {to}: begins anew"
     status = await c.phase("upcoming")
     assert (status.rating, status.in_lighthouse, status.outcome) == ("red", True, None)
-    assert await c.kinds() == ["save_plan", "sponsor"]
+    assert await c.kinds() == []
     await c.ahead(180 - 364)
     await c.phase("early_review")
     await c.ahead(120 - 364)
@@ -140,7 +141,6 @@ async def test_moved_a_year_later_all_begins_again(play: Play) -> None:
         ("rating", "green"),
     ]
     await play.did(c.id, "vitally: project.early.2.done")
-    saving = silence(("save_plan-1", "sponsor-1"), (117, 116, 113), until=-243)
     reviewing = silence(("early_review-2",), (-198, -199, -202), until=-243)  # due after ten working days; the assessment takes its place
     assert c.effects() == {
         c.begun: [
@@ -156,13 +156,16 @@ async def test_moved_a_year_later_all_begins_again(play: Play) -> None:
             "salesforce: crm.moved.1",
             *ASSESSED,
             *LIGHTHOUSE,
+            "slack: slack.sponsor.1",
+            "slack: task.review_plan-1",
             "slack: slack.moved.1",
             "vitally: doc.assessment.2",
             "vitally: doc.assessment.3",
             "vitally: trait.rating.1",
             "vitally: doc.assessment.4",
+            "vitally: doc.save_plan.1",
         ],
-        **both(reviewing, saving),
+        **reviewing,
         -184: ["slack: task.early_review-2", "vitally: project.early.2"],
         -244: [
             "salesforce: crm.rating.2",
