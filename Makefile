@@ -40,7 +40,7 @@ demo: $(READY) ## Play a dozen companies through every case.
 	@exec $(BIN)/tenure demo $(ARGS)
 
 test: $(READY) ## Run the tests.
-	$(BIN)/pytest --numprocesses 3 $(ARGS)
+	$(BIN)/pytest --numprocesses 3 --dist worksteal $(ARGS)
 
 long: $(READY) ## Run the tests that take longer than every day allows: a quarter's renewals, an interrupted demo.
 	$(BIN)/pytest -m long $(ARGS)

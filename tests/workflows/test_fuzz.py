@@ -235,7 +235,14 @@ def test_every_workflow_that_people_talk_to_is_among_them() -> None:
     assert {name for name, _ in BEGINNINGS} | only_answers == {each.__name__ for each in ALL}
 
 
-@pytest.mark.parametrize(("name", "begin"), BEGINNINGS, ids=[begin.__name__ for _, begin in BEGINNINGS])
+#: What every day's run tries; `make long` tries them all.
+DAILY = (open_trial, renewal)
+
+
+@pytest.mark.parametrize(
+    ("name", "begin"),
+    [pytest.param(name, begin, id=begin.__name__, marks=[] if begin in DAILY else pytest.mark.long) for name, begin in BEGINNINGS],
+)
 async def test_nothing_that_is_sent_fails_or_stalls_a_workflow(play: Play, name: str, begin: Beginning) -> None:
     """That no workflow task failed is asserted for every test."""
     drawn: list[list[tuple[str, str, Any]]] = []
