@@ -18,7 +18,7 @@ from starter.accounts import Accounts
 AHEAD = timedelta(days=5)
 #: Which inspection finds the criteria met, of an account that is saved: two months after the assessment.
 MET = 4
-WITHOUT_CODEC = "as the server counts it; without a codec, which there is not yet"
+AS_COUNTED = "as the server counts it; compressed where that pays, and encrypted"
 CHECKS = {"champion": True, "buyer_access": True}
 PROCESSED = {"seats": 110, "arr": "120000"}
 RISK = {"risk": "two versions behind, and an upgrade that waits for their change board", "utilization": "most teams search daily"}
@@ -191,7 +191,7 @@ def _counted(ground: Ground, name: str, customer: Customer, left: Left, goal: in
     return [
         row(f"{name}: events", len(left.events), "", goal=goal, holds=whole, note=f"{later} in its last {days} days; {said(left.counts)}"),
         row(f"{name}: workflow tasks", left.tasks, ""),
-        row(f"{name}: history", left.bytes, "B", note=WITHOUT_CODEC),
+        row(f"{name}: history", left.bytes, "B", note=AS_COUNTED),
         row(f"{name}: billable actions per effect", billed.total() / done, "", note=f"{done} effects; {said(billed)}"),
     ]
 
