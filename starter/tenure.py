@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from pydantic import ValidationError
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -351,8 +352,12 @@ PATIENCE = 20.0
 
 
 async def _patiently(call: Awaitable[T]) -> T:
+    """The update's answer. The server answers a known event id as it did the first time, whatever was asked then."""
     async with asyncio.timeout(PATIENCE):
-        return await call
+        try:
+            return await call
+        except ValidationError:
+            raise Refused("this event id was used for another request already", "Send each request under an id of its own") from None
 
 
 def _nothing_runs(workflow_id: str) -> TenureError:

@@ -23,6 +23,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.codec import data_converter
 from activities.ledger import Ledger
+from activities.registry import Registry
 from activities.settings import Settings
 from activities.tables import vault as kept
 from activities.vault import Vault, VaultError
@@ -34,6 +35,7 @@ from starter.forms import JoinForm, SignupForm, TrialRequestForm
 from starter.skip import skip
 from starter.tenure import Tenure
 from tests.starter.test_stack import free_offset, running_stack
+from tests.workflows.play import eventually
 
 #: Every mark begins so, and nothing else does.
 MARK = re.compile(rb"zq\d{3}[a-z]+", re.IGNORECASE)
@@ -151,13 +153,24 @@ async def test_no_mark_is_found_where_it_could_be_read(tmp_path: Path) -> None:
         client = await connect(data_converter(settings, ledger), address=ready["temporal"])
         tenure = Tenure(client, ledger, settings, policy.default())
         blind = await Client.connect(ready["temporal"], data_converter=pydantic_data_converter)
+
+        async def ready_for_them() -> bool:
+            known = [Registry(ledger).account_of(f"{name}.example") for name in PREQUALIFIED]
+            return all(known) and ledger.current_cohort() is not None and len(Registry(ledger).warm_hosts()) >= 3
+
+        await eventually(ready_for_them)
         async with httpx.AsyncClient(base_url=ready["web"], trust_env=False, timeout=60) as web:
             fault: dict[str, Any] = {"service": "smtp", "kind": "status", "times": 40}
             (await web.post(f"{ready['sandbox']}/_sandbox/faults", json=fault)).raise_for_status()
             people = await plant(tenure, web)
             for person in people[:3]:
                 await skip(client, ids.trial(person.domain), timedelta(days=13))
-            await asyncio.sleep(2)
+
+            async def made() -> bool:
+                return len(set(secrets_of(ledger, settings))) > 3
+
+            await eventually(made)
+            await asyncio.sleep(2)  # what they were made for is on its way
             searched = await places(tmp_path, blind, ready["metrics"], web)
             assert {name: found(data) for name, data in searched.items() if found(data)} == {}
             keys = set(secrets_of(ledger, settings))

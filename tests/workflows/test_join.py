@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from domain import ladder
-from starter.forms import JoinForm
+from starter.errors import Refused
+from starter.forms import JoinForm, SignupForm
 from tests.workflows.play import Play, eventually
 from tests.workflows.test_trial import ALL_YES, SDR, day_0, prequalified, unknown
 
@@ -180,3 +183,12 @@ async def test_answers_that_cannot_be_taken(play: Play) -> None:
     assert len(await play.tasks(join)) == 1
     await play.signal(join, "answer", {"task": "join", "choice": "invited", "by": SDR})
     assert await play.ended(join) == "invited"
+
+
+async def test_an_event_id_of_another_request_is_refused_with_words(play: Play) -> None:
+    """The server answers a known id as it did the first time, which is no answer to this."""
+    domain, _ = await prequalified(play)
+    with play.env.with_time_skipping_disabled():
+        await play.tenure.signup(SignupForm(email=f"eve@{domain}", event_id="click-1"))
+        with pytest.raises(Refused, match="this event id was used for another request already"):
+            await play.tenure.join(JoinForm(email=f"eve@{domain}", event_id="click-1"))
