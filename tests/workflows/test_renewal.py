@@ -55,6 +55,23 @@ def docs(first: int, *more: str) -> list[str]:
     return [f"vitally: doc.assessment.{first}", f"vitally: doc.assessment.{first + 1}", *more, f"vitally: doc.assessment.{first + 2}"]
 
 
+def into_lighthouse() -> list[str]:
+    """The day on which a renewal that was reviewed early is rated yellow or red, planned, and has its save plan agreed."""
+    return [
+        "salesforce: crm.rating.1",
+        "salesforce: crm.forecast.1",
+        *ASSESSED,
+        "slack: slack.rating.1",
+        "slack: task.plan-1",
+        "slack: task.save_plan-1",
+        "slack: task.sponsor-1",
+        "slack: slack.sponsor.1",
+        "slack: task.review_plan-1",
+        *docs(2, "vitally: trait.rating.1"),
+        "vitally: doc.save_plan.1",
+    ]
+
+
 async def weekly(c: Course, since: int, to: int, outcome: str, amount: int | None = None) -> None:
     """The AE confirms each week what they project, as the weekly forecast tells."""
     for days in range(since, to, -7):
@@ -152,19 +169,7 @@ async def test_yellow(play: Play) -> None:
     assert c.effects() == {
         c.begun: BEGUN,
         180: REVIEWED,
-        120: [
-            "salesforce: crm.rating.1",
-            "salesforce: crm.forecast.1",
-            *ASSESSED,
-            "slack: slack.rating.1",
-            "slack: task.plan-1",
-            "slack: task.save_plan-1",
-            "slack: task.sponsor-1",
-            "slack: slack.sponsor.1",
-            "slack: task.review_plan-1",
-            *docs(2, "vitally: trait.rating.1"),
-            "vitally: doc.save_plan.1",
-        ],
+        120: into_lighthouse(),
         90: ["slack: slack.value_engineering.1"],
         14: RENEWED,
     }
@@ -210,19 +215,7 @@ async def test_red_is_saved(play: Play) -> None:
     assert c.effects() == {
         c.begun: BEGUN,
         180: REVIEWED,
-        120: [
-            "salesforce: crm.rating.1",
-            "salesforce: crm.forecast.1",
-            *ASSESSED,
-            "slack: slack.rating.1",
-            "slack: task.plan-1",
-            "slack: task.save_plan-1",
-            "slack: task.sponsor-1",
-            "slack: slack.sponsor.1",
-            "slack: task.review_plan-1",
-            *docs(2, "vitally: trait.rating.1"),
-            "vitally: doc.save_plan.1",
-        ],
+        120: into_lighthouse(),
         90: ["slack: slack.value_engineering.1"],
         35: [
             "salesforce: crm.rating.2",
@@ -256,19 +249,7 @@ async def test_red_churns(play: Play) -> None:
     assert c.effects() == {
         c.begun: BEGUN,
         180: REVIEWED,
-        120: [
-            "salesforce: crm.rating.1",
-            "salesforce: crm.forecast.1",
-            *ASSESSED,
-            "slack: slack.rating.1",
-            "slack: task.plan-1",
-            "slack: task.save_plan-1",
-            "slack: task.sponsor-1",
-            "slack: slack.sponsor.1",
-            "slack: task.review_plan-1",
-            *docs(2, "vitally: trait.rating.1"),
-            "vitally: doc.save_plan.1",
-        ],
+        120: into_lighthouse(),
         90: ["slack: slack.value_engineering.1"],
         14: CHURNED,
     }
