@@ -33,7 +33,8 @@ from starter.place import read_policies, read_settings
 from starter.run import run_cli
 from starter.telling import tell_account
 from starter.tenure import Tenure
-from workflows.inbound import OnePayload
+from workflows.direct import Note
+from workflows.inbound import Inbound
 from workflows.runner import runner
 
 #: Activities at once: the size of the thread pool, and the slots that the server may fill, so that none is taken that waits for a thread.
@@ -52,8 +53,12 @@ def worker(
     activities: Sequence[Callable[..., Any]],
     threads: ThreadPoolExecutor,
     build: str = "",
+    note: Note | None = None,
 ) -> Worker:
-    """The worker, not yet running; with a ``build`` it polls as that version of the deployment, and open workflows move to it."""
+    """The worker, not yet running; with a ``build`` it polls as that version of the deployment, and open workflows move to it.
+
+    ``note`` takes the direct decisions that a workflow refused to look at: see :mod:`workflows.direct`.
+    """
     return Worker(
         client,
         task_queue=TASK_QUEUE,
@@ -61,7 +66,7 @@ def worker(
         activities=activities,
         activity_executor=threads,
         max_concurrent_activities=SLOTS,
-        interceptors=[OnePayload()],
+        interceptors=[Inbound(note)],
         workflow_runner=runner(),
         graceful_shutdown_timeout=GRACE,
         deployment_config=auto_upgrade(build) if build else None,
@@ -105,6 +110,7 @@ async def serve() -> None:
     """Work until SIGTERM or SIGINT. Raises a :class:`TenureError` when the settings or the server are wrong."""
     from activities.all import activities
     from activities.codec import data_converter
+    from activities.direct import DirectDecisions
     from activities.ledger import Ledger
     from workflows.all import ALL
 
@@ -119,9 +125,10 @@ async def serve() -> None:
     policy, accounts = read_policies(settings)
     tenure = Tenure(client, ledger, settings, policy)
     ways = way_in(tenure), way_to_accounts(tenure, accounts)
-    with activities(settings, ledger, *ways) as made, ThreadPoolExecutor(SLOTS, thread_name_prefix="activity") as threads:
+    direct = DirectDecisions(ledger, settings)
+    with activities(settings, ledger, *ways, direct) as made, ThreadPoolExecutor(SLOTS, thread_name_prefix="activity") as threads:
         build = await asyncio.to_thread(build_id)
-        async with worker(client, ALL, made, threads, build):
+        async with worker(client, ALL, made, threads, build, direct.later):
             log.info("at work on %s for %s as build %s", TASK_QUEUE, client.service_client.config.target_host, build)
             registering = asyncio.create_task(register(client, build, settings.worker_promotes))
             await stop.wait()

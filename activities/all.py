@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from activities.accounts import Accounts
+from activities.direct import DirectDecisions
 from activities.fleet import Fleet, Tell
 from activities.forecasts import Forecasts
 from activities.github import GitHub
@@ -30,7 +31,9 @@ from domain.acts import Receipts
 
 
 @contextmanager
-def activities(settings: Settings, ledger: Ledger, sign_up: SignUp, tell: Tell) -> Iterator[list[Callable[..., Any]]]:
+def activities(
+    settings: Settings, ledger: Ledger, sign_up: SignUp, tell: Tell, direct: DirectDecisions
+) -> Iterator[list[Callable[..., Any]]]:
     """All activities, whose clients are closed at the end; ``sign_up`` and ``tell`` are the starter's ways in."""
     vault = Vault(ledger, settings.key())
     slack = Slack.from_settings(settings, ledger)
@@ -58,7 +61,7 @@ def activities(settings: Settings, ledger: Ledger, sign_up: SignUp, tell: Tell) 
         "sheets": sheets.sheets,
     }
     moments = Moments(systems)
-    clients = (moments, github, salesforce, instances, licensing, pagerduty, vitally, sheets)
+    clients = (direct, moments, github, salesforce, instances, licensing, pagerduty, vitally, sheets)
     made: list[Callable[..., Any]] = [
         slack.slack,
         github.github,
@@ -90,6 +93,7 @@ def activities(settings: Settings, ledger: Ledger, sign_up: SignUp, tell: Tell) 
         forecasts.lines,
         forecasts.take,
         SigningUp(sign_up).sign_up,
+        direct.note,
     ]
     try:
         yield made

@@ -23,12 +23,18 @@ from activities.access_tables import audit, audit_head
 from activities.ledger import Ledger
 from domain import ids
 from domain.base import Value
+from domain.direct import plain
 
 Via = Literal["web", "api", "cli", "webhook", "temporal"]
 Outcome = Literal["accepted", "refused", "unknown"]
 
 FIRST = "0" * 64
 LONGEST = 500
+#: What a database takes of each text of an entry.
+_LENGTHS = {
+    name: min(getattr(audit.c[name].type, "length", None) or LONGEST, LONGEST)
+    for name in ("who", "through", "what", "subject", "reason", "event")
+}
 _ADDRESS = re.compile(r"[^\s@<>(),;:'\"`]+@[^\s@<>(),;:'\"`]+\.[^\s@<>(),;:'\"`.]+")
 
 
@@ -37,7 +43,8 @@ class Entry(Value):
 
     ``who`` decided, or tried to, in the role ``role``; ``through`` is the token or the operator that spoke for them. ``subject`` is the
     workflow. ``outcome`` is unknown when nobody could say whether it took effect. ``rule`` is the right that let them or did not, and
-    ``rules`` the hash of the table it stands in. ``event`` is the caller's id of the click: accepted twice, it is on the audit once.
+    ``rules`` the hash of the table it stands in. ``event`` is the caller's id of the click: accepted twice, it is on the audit once; what
+    was sent straight to Temporal, where a worker may meet it again, also when it is refused.
     """
 
     who: str = Field(max_length=320)
@@ -80,10 +87,10 @@ class Audit:
         self._ours = frozenset(domain.lower() for domain in ours)
 
     def append(self, entry: Entry, at: datetime | None = None) -> AuditRow:
-        """Put an entry at the end; the same accepted event again changes nothing and returns its row. One writer at a time, in any process."""
+        """Put an entry at the end; the same event again changes nothing and returns its row. One writer at a time, in any process."""
         clean = self._without_outsiders(entry)
         with self._ledger.writing(alone=True) as db:
-            if clean.event and clean.outcome == "accepted" and (before := _accepted(db, clean)):
+            if clean.event and (clean.outcome == "accepted" or clean.via == "temporal") and (before := _same(db, clean)):
                 return before
             head = db.execute(select(audit_head).where(audit_head.c.id == 1).with_for_update()).one_or_none()
             number, prev = (head.length + 1, head.hash) if head else (1, FIRST)
@@ -139,8 +146,9 @@ class Audit:
         return Verdict(ok=True, count=count, head=last)
 
     def _without_outsiders(self, entry: Entry) -> Entry:
-        changes = {name: self._cleaned(getattr(entry, name))[:LONGEST] for name in ("what", "reason", "subject", "through")}
-        return entry.model_copy(update={**changes, "who": self._shown(entry.who)})
+        fits = {name: plain(getattr(entry, name), longest) for name, longest in _LENGTHS.items()}
+        free = {name: self._cleaned(fits[name])[: _LENGTHS[name]] for name in ("what", "reason", "subject", "through")}
+        return entry.model_copy(update={**fits, **free, "who": self._shown(fits["who"])})
 
     def _shown(self, who: str) -> str:
         """An address of ours as it is; any other text with an @ as its digest."""
@@ -180,8 +188,8 @@ def _stands(earlier: tuple[int, str], rows: Sequence[Any]) -> bool:
     return count == 0 or (count <= len(rows) and rows[count - 1]["hash"] == hash_)
 
 
-def _accepted(db: Connection, entry: Entry) -> AuditRow | None:
-    same = (audit.c.event == entry.event, audit.c.subject == entry.subject, audit.c.outcome == "accepted", audit.c.what == entry.what)
+def _same(db: Connection, entry: Entry) -> AuditRow | None:
+    same = (audit.c.event == entry.event, audit.c.subject == entry.subject, audit.c.outcome == entry.outcome, audit.c.what == entry.what)
     found = db.execute(select(audit).where(*same).limit(1)).one_or_none()
     return _row(found) if found else None
 

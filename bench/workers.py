@@ -23,6 +23,7 @@ from temporalio.worker import Worker
 
 from activities.all import activities
 from activities.codec import data_converter
+from activities.direct import DirectDecisions
 from activities.ledger import EffectId, Ledger
 from bench.ground import RECEIPTS
 from bench.script import load
@@ -89,7 +90,7 @@ async def serve(kind: str, queue: str) -> None:
                 await stop.wait()
             return
         ledger = Canned(settings.ledger_url, receipts())
-        with activities(settings, ledger, _nobody, _nobody_told) as made:
+        with activities(settings, ledger, _nobody, _nobody_told, DirectDecisions(ledger, settings)) as made:
             ours = [used if _name(each) == "instance_usage" else each for each in made]
             async with _worker(client, queue, ALL, ours, threads):
                 await stop.wait()

@@ -12,6 +12,7 @@ from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
 
 from starter.errors import BadInput, Unavailable
+from starter.way_in import WayIn
 
 DEFAULT_ADDRESS = "127.0.0.1:7233"
 _BETWEEN_TRIES = 0.2
@@ -20,7 +21,7 @@ _BETWEEN_TRIES = 0.2
 async def connect(
     converter: DataConverter, *, address: str = "", fallback: str = DEFAULT_ADDRESS, patience: float = 5.0, lazy: bool = False
 ) -> Client:
-    """A client of the server that the environment names, whose values travel by ``converter``.
+    """A client of the server that the environment names, whose values travel by ``converter`` and whose messages are marked as ours.
 
     ``address`` takes the place of the environment altogether (the local stack knows its own server); ``fallback`` is used when the
     environment names none. The first connection is tried for ``patience`` seconds, since a stack's parts start together; ``lazy`` makes
@@ -32,7 +33,7 @@ async def connect(
     deadline = time.monotonic() + patience
     while True:
         try:
-            return await Client.connect(**options, data_converter=converter, lazy=lazy)
+            return await Client.connect(**options, data_converter=converter, lazy=lazy, interceptors=[WayIn()])
         except RuntimeError as error:  # what the SDK raises for every failed connection
             if time.monotonic() >= deadline:
                 raise Unavailable(

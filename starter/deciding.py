@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
+from domain import direct
 from domain.base import Message
 from domain.messages import ChangeDomain, Convert, Extend, NewLink, OptOut, RequestFeedback, Terminate
 from domain.people import Person, Role
@@ -29,8 +30,6 @@ ACTS: Mapping[str, type[Message]] = {
     "new_link": NewLink,
     "opt_out": OptOut,
 }
-#: Texts of messages that name nobody.
-_PLAIN = ("contract_end", "rating", "outcome", "as", "renewal_on", "to", "new_host")
 
 
 class Deciding(Looking, ABC):
@@ -93,7 +92,7 @@ class Deciding(Looking, ABC):
                 f"{task_id[:60]!r} is not the id of a task", "Write it as WORKFLOW:TASK; `tenure tasks` lists them", field="task"
             )
         asked = await self._asked(workflow_id, task)
-        event, what = event_id or new_event(), f"answer {task[:80]}: {answer.choice[:80]}"
+        event, what = event_id or new_event(), described("answer", answer.model_copy(update={"task": task}))
         async with self.gate.decision(self.caller, on_task(asked), by=answer.by, what=what, subject=workflow_id, event=event) as by:
             vouched = {"task": task, "by": by, "vouched": asked is not None}
             return await self._answer(task_id, answer.model_copy(update=vouched), event)
@@ -111,10 +110,8 @@ class Deciding(Looking, ABC):
 
 
 def described(name: str, message: Message) -> str:
-    """What was asked for, for the audit: the act and its figures. No free text, which may hold anybody's name."""
-    shown = message.model_dump(mode="json", exclude_defaults=True, exclude={"by"})
-    parts = [f"{field} {value}" for field, value in shown.items() if isinstance(value, bool | int | float) or field in _PLAIN]
-    return " ".join((name, *parts))
+    """What was asked for, for the audit: the act and its figures."""
+    return direct.described(name, message.model_dump(mode="json", exclude_defaults=True, exclude={"by"}))
 
 
 def bad_fields(error: ValidationError) -> BadInput:

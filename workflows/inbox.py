@@ -14,6 +14,7 @@ from temporalio.exceptions import ApplicationError
 
 from domain.base import Message
 from workflows.desk import refused
+from workflows.direct import refused_signal
 
 Model = TypeVar("Model", bound=Message)
 Result = TypeVar("Result")
@@ -54,6 +55,7 @@ def noting(notes: list[str], name: str, raw: object) -> Iterator[None]:
         if error.type != "Refused":
             raise
         workflow.logger.warning("signal %s was refused: %s", name, error.message)
+        refused_signal(error.message)
         if len(notes) < NOTES:
             notes.append(f"{workflow.now():%Y-%m-%d %H:%M} signal {name[:100]} refused: {error.message[:500]}")
 

@@ -132,6 +132,17 @@ ledger.close()
 """
 
 
+def test_whatever_is_sent_straight_to_temporal_fits_and_is_noted_once(either_ledger: Ledger) -> None:
+    """An update's id may be a thousand signs, and JSON holds signs that PostgreSQL does not take."""
+    made = Audit(either_ledger, ())
+    long = {"who": "x" * 320, "what": "w\x00\n" * 400, "subject": "s\x00" * 400, "reason": "r\x00" * 400, "event": "e\x00" * 500}
+    entry = Entry.model_validate({**long, "via": "temporal", "outcome": "refused"})
+    assert made.append(entry) == made.append(entry)
+    assert made.append(entry.model_copy(update={"outcome": "accepted"})).number == 2
+    assert made.rows()[0].what.startswith("w\ufffd w\ufffd ")
+    assert made.verify().ok
+
+
 def test_two_processes_that_write_at_once_keep_one_chain(either_ledger: Ledger) -> None:
     root = Path(__file__).parents[2]
     commands: list[Any] = [

@@ -18,7 +18,7 @@ from temporalio.workflow import NondeterminismError
 from tests.replay.broken import SleepsFirst
 from tests.replay.fingerprint import FILE, fingerprint
 from workflows.all import ALL
-from workflows.inbound import OnePayload
+from workflows.inbound import Inbound
 from workflows.runner import runner
 
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json.gz"))
@@ -41,7 +41,7 @@ async def test_every_recorded_history_replays() -> None:
         workflows=ALL,
         data_converter=pydantic_data_converter,
         workflow_runner=UnsandboxedWorkflowRunner(),
-        interceptors=[OnePayload()],
+        interceptors=[Inbound()],
     )
     failed = {}
     for path in HISTORIES:
@@ -56,7 +56,7 @@ async def test_a_change_of_the_commands_is_seen() -> None:
     path = next(path for path in HISTORIES if path.name.startswith("Trial--"))
     with pytest.raises(NondeterminismError):
         await Replayer(
-            workflows=[SleepsFirst], data_converter=pydantic_data_converter, workflow_runner=runner(), interceptors=[OnePayload()]
+            workflows=[SleepsFirst], data_converter=pydantic_data_converter, workflow_runner=runner(), interceptors=[Inbound()]
         ).replay_workflow(history(path))
 
 

@@ -20,13 +20,15 @@ from temporalio.worker import Worker
 
 from activities.all import activities
 from activities.codec import data_converter
+from activities.direct import DirectDecisions
 from activities.ledger import Ledger
 from activities.settings import Settings
 from sandbox.server import SandboxServer
+from starter.way_in import WayIn
 from tests.workflows.play import Play
 from workflows.all import ALL
 from workflows.attributes import ACCOUNT, ARR, DOMAIN, DUE_AT, FORECAST, OWNER, RATING, RENEWAL_QUARTER, STAGE
-from workflows.inbound import OnePayload
+from workflows.inbound import Inbound
 from workflows.runner import runner
 
 FLAGS = {
@@ -56,6 +58,7 @@ async def env(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Workflo
         dev_server_log_level="error",
         data_converter=data_converter(Settings(_env_file=None, data_dir=home), people),
         search_attributes=keys,
+        interceptors=[WayIn()],
     )
     async with environment:
         yield environment
@@ -78,7 +81,8 @@ async def play(
 ) -> AsyncIterator[Play]:
     queue = f"tenure-{uuid.uuid4().hex[:8]}"
     made = Play(env, queue, settings, ledger, sandbox)
-    with activities(settings, ledger, lambda again: made.sign_up(again), lambda facts: made.tell(facts)) as acts:
+    direct = DirectDecisions(ledger, settings)
+    with activities(settings, ledger, lambda again: made.sign_up(again), lambda facts: made.tell(facts), direct) as acts:
         worker = Worker(
             env.client,
             task_queue=queue,
@@ -87,7 +91,7 @@ async def play(
             activity_executor=threads,
             max_concurrent_activities=16,
             max_cached_workflows=CACHE,
-            interceptors=[OnePayload()],
+            interceptors=[Inbound(direct.later)],
             workflow_runner=runner(),
             graceful_shutdown_timeout=timedelta(seconds=10),  # what is under way ends before its client is closed
             workflow_failure_exception_types=[Exception],

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import select
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
@@ -102,6 +102,12 @@ class Play:
     def tenure(self) -> Tenure:
         """The way in, with the policy as it stands."""
         return Tenure(self.env.client, self.ledger, self.settings, self.policy, task_queue=self.queue)
+
+    @property
+    def straight(self) -> Client:
+        """Whoever sends to Temporal past every way in of ours, as the Web UI and ``temporal`` do: nothing marks what they send."""
+        ours = self.env.client
+        return Client(ours.service_client, namespace=ours.namespace, data_converter=ours.data_converter)
 
     def company(self, name: str = "acme") -> str:
         """A domain that no other test uses."""

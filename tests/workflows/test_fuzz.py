@@ -135,7 +135,7 @@ def sent_to(name: str) -> Any:
 
 async def send(play: Play, workflow_id: str, sent: list[tuple[str, str, Any]]) -> None:
     """Send them one by one, until the workflow has ended; what is refused is refused as such."""
-    handle = play.env.client.get_workflow_handle(workflow_id)
+    handle = play.straight.get_workflow_handle(workflow_id)
     for kind, name, message in sent:
         try:
             if kind == "signal":
@@ -155,7 +155,7 @@ async def send(play: Play, workflow_id: str, sent: list[tuple[str, str, Any]]) -
 
 async def well(play: Play, workflow_id: str) -> bool:
     """Whether it still runs; it has not failed, and says where it stands."""
-    handle = play.env.client.get_workflow_handle(workflow_id)
+    handle = play.straight.get_workflow_handle(workflow_id)
     status = (await handle.describe()).status
     assert status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED), (workflow_id, status)
     assert await handle.query("status")

@@ -20,7 +20,7 @@ from starter.histories import _within, decrypt
 from tests.workflows.play import Play, eventually
 from tests.workflows.test_trial import prequalified
 from workflows.all import ALL
-from workflows.inbound import OnePayload
+from workflows.inbound import Inbound
 from workflows.runner import runner
 
 #: What the engine itself writes into a local activity's marker: its number and its type.
@@ -29,7 +29,7 @@ OF_THE_ENGINE = b'{"seq":'
 
 async def replays(play: Play, workflow: str) -> None:
     """Its history replays, from nothing but what the server has."""
-    replayer = Replayer(workflows=ALL, data_converter=play.env.client.data_converter, workflow_runner=runner(), interceptors=[OnePayload()])
+    replayer = Replayer(workflows=ALL, data_converter=play.env.client.data_converter, workflow_runner=runner(), interceptors=[Inbound()])
     await replayer.replay_workflow(await play.env.client.get_workflow_handle(workflow).fetch_history())
 
 
