@@ -35,7 +35,7 @@ from starter.telling import tell_account
 from starter.tenure import Tenure
 from workflows.direct import Note
 from workflows.inbound import Inbound
-from workflows.runner import runner
+from workflows.runner import all_at_once, runner
 
 #: Activities at once: the size of the thread pool, and the slots that the server may fill, so that none is taken that waits for a thread.
 SLOTS = 32
@@ -59,7 +59,7 @@ def worker(
 
     ``note`` takes the direct decisions that a workflow refused to look at: see :mod:`workflows.direct`.
     """
-    return Worker(
+    made = Worker(
         client,
         task_queue=TASK_QUEUE,
         workflows=workflows,
@@ -71,6 +71,7 @@ def worker(
         graceful_shutdown_timeout=GRACE,
         deployment_config=auto_upgrade(build) if build else None,
     )
+    return all_at_once(made)
 
 
 def auto_upgrade(build: str) -> WorkerDeploymentConfig:

@@ -36,7 +36,8 @@ from starter.place import read_settings
 from starter.run import run_cli
 from worker import SLOTS
 from workflows.all import ALL
-from workflows.runner import runner
+from workflows.inbound import Inbound
+from workflows.runner import all_at_once, runner
 
 TWIN, OFFLINE = "bench-twin", "bench-offline"
 
@@ -101,15 +102,17 @@ def _worker(
     client: Client, queue: str, workflows: Sequence[type], made: Sequence[Callable[..., Any]], threads: ThreadPoolExecutor
 ) -> Worker:
     """A worker with the options of ours (``worker.py``), on another task queue."""
-    return Worker(
+    found = Worker(
         client,
         task_queue=queue,
         workflows=workflows,
         activities=made,
         activity_executor=threads,
         max_concurrent_activities=SLOTS,
+        interceptors=[Inbound()],
         workflow_runner=runner(),
     )
+    return all_at_once(found)
 
 
 async def _nobody(_again: SignupAgain) -> SignupAnswer:

@@ -29,7 +29,7 @@ from tests.workflows.play import Play
 from workflows.all import ALL
 from workflows.attributes import ACCOUNT, ARR, DOMAIN, DUE_AT, FORECAST, OWNER, RATING, RENEWAL_QUARTER, STAGE
 from workflows.inbound import Inbound
-from workflows.runner import runner
+from workflows.runner import all_at_once, runner
 
 FLAGS = {
     "frontend.WorkflowTimeSkippingEnabled": "true",
@@ -90,13 +90,13 @@ async def play(
             activities=acts,
             activity_executor=threads,
             max_concurrent_activities=16,
-            max_cached_workflows=CACHE,
+            max_cached_workflows=0 if request.node.get_closest_marker("cacheless") else CACHE,
             interceptors=[Inbound(direct.later)],
             workflow_runner=runner(),
             graceful_shutdown_timeout=timedelta(seconds=10),  # what is under way ends before its client is closed
             workflow_failure_exception_types=[Exception],
         )
-        async with worker:
+        async with all_at_once(worker):
             yield made
             failures = await made.failures()
             if into := os.environ.get("RECORD_HISTORIES"):

@@ -282,6 +282,7 @@ async def test_b17_not_deployed_60_days_after_the_signature(play: Play) -> None:
     }
 
 
+@pytest.mark.cacheless
 async def test_b17_better_facts_are_told_to_the_red_account(play: Play) -> None:
     """The manager is asked; the answer ends it, and the account knows."""
     life = await Life.begin(play, weeks=20, facts={**AT_TARGET, "score": 3.0, "band": "poor"})

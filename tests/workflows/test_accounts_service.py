@@ -244,6 +244,7 @@ async def test_started_by_hand_once_for_a_term(play: Play, accounts: Accounts) -
         await accounts.start_renewal(life.domain, on)
 
 
+@pytest.mark.cacheless
 async def test_rated_projected_and_moved_each_once(play: Play, accounts: Accounts) -> None:
     course = await Course.begin(play, days=100)
     domain = course.domain
