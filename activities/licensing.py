@@ -55,23 +55,6 @@ class Licensing:
 
         Safe to repeat: an attempt after a lost answer looks for the key by its tags, and uses the subscription that was made in vain.
         """
-        return self._issue(batch)
-
-    @activity.defn(name="new_cohort")
-    def new_cohort(self, batch: LicenseBatch) -> Receipts:
-        """Rotate the generic trial key (A24): the same as :meth:`licensing`, under the name that the history should show."""
-        return self._issue(batch)
-
-    def remote(self, ask: Ask, _scope: Scope) -> Iterator[Thing]:
-        """Every key that carries a tag of ours, of whatever subscription: one list, without the keys themselves."""
-        for found in self.whole("AllLicenses", ask):
-            for left in (left for left in (found["info"] or {"tags": ()})["tags"] if left.startswith(TAG)):
-                subscription = found["subscription"]["id"]
-                state = {"revoked": "yes" if found["revokedAt"] else "no"}
-                where = f"key of subscription {subscription}"
-                yield Thing(kind="licence", ref=f"{subscription}/{left}", mark=left, id=found["id"], state=state, where=where)
-
-    def _issue(self, batch: LicenseBatch) -> Receipts:
         receipts = run_batch(self._ledger, "licensing", batch, self._step, lambda error: translated(SYSTEM, error))
         for act in batch.acts:
             if isinstance(act, IssueKey) and act.purpose == "generic":
@@ -86,6 +69,15 @@ class Licensing:
                     expires_at=act.expires_at,
                 )
         return receipts
+
+    def remote(self, ask: Ask, _scope: Scope) -> Iterator[Thing]:
+        """Every key that carries a tag of ours, of whatever subscription: one list, without the keys themselves."""
+        for found in self.whole("AllLicenses", ask):
+            for left in (left for left in (found["info"] or {"tags": ()})["tags"] if left.startswith(TAG)):
+                subscription = found["subscription"]["id"]
+                state = {"revoked": "yes" if found["revokedAt"] else "no"}
+                where = f"key of subscription {subscription}"
+                yield Thing(kind="licence", ref=f"{subscription}/{left}", mark=left, id=found["id"], state=state, where=where)
 
     def _step(self, act: LicenseAct, effect: EffectId) -> Step:
         what = f"for {act.account}: {act.seats} seats until {act.expires_at:%Y-%m-%d}"

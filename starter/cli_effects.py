@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from starter.cli_base import Json, console, emit
+from starter.cli_base import By, Json, console, emit
+from starter.gate import operator
+from starter.run import run_cli
 
 if TYPE_CHECKING:
     from activities.ledger import EffectRow
@@ -74,12 +76,12 @@ def effects_show(
 
 
 @effects.command("verify")
-def effects_verify(of: Of = "", system: System = "", as_json: Json = False) -> None:
-    """Hold the ledger against the outside systems, both ways, and print what does not match. It reads and never writes.
+def effects_verify(of: Of = "", system: System = "", by: By = "", as_json: Json = False) -> None:
+    """Hold the ledger against the outside systems, both ways, and print what does not match. It changes nothing there; the audit notes who asked.
 
     Exit codes: 0 all matches, 1 something does not, 2 a system could not be asked.
     """
-    found = _look(lambda record: record.verify(of, system=system))
+    found = _look(lambda record: run_cli(record.verify_for(operator(), of, system=system, by=by)))
     emit(found, as_json, lambda: _verified(found))
     if any(one.outcome.failed for one in found):
         sys.exit(NOT_ASKED)

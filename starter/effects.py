@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from domain import ids
+from domain.rights import Action
 from starter.addresses import read_key
 from starter.errors import BadInput, NotFound
+from starter.gate import Caller, Gate
 
 if TYPE_CHECKING:
     from activities.ledger import EffectRow, Ledger
@@ -67,6 +70,13 @@ class Effects:
                 raise NotFound(f"nothing is on record for {of[:80]}", "Check the name with `tenure effects list`")
             workflows = sorted({row.subject.rpartition("/")[0] for row in rows})
         return verify(self._settings, self._ledger, (system,) if system else SYSTEMS, workflows)
+
+    async def verify_for(self, caller: Caller, of: str = "", *, system: str = "", by: str = "") -> list[Verified]:
+        """The same for somebody who may; it asks every outside system, and stands on the audit. Raises :class:`NotAllowed`."""
+        what = " ".join(("verify effects", *filter(None, (of[:80], system))))
+        gate = Gate(self._ledger, (self._settings.vendor_domain,))
+        async with gate.operating(caller, Action.VERIFY_EFFECTS, by=by, what=what):
+            return await asyncio.to_thread(self.verify, of, system=system)
 
     def _starts(self, of: str) -> tuple[str, ...]:
         """How the subjects begin that a person means. A workflow that is on record goes before a company."""

@@ -109,7 +109,7 @@ def test_a_generic_key_becomes_the_current_cohort(licensing: Licensing, ledger: 
     for number in (1, 2):
         act = GENERIC.model_copy(update={"key": f"rotation-{number}"})
         for _ in range(2):
-            receipt = licensing.new_cohort(batch(act, subject="generic-license/1.1")).of(act.key)
+            receipt = licensing.licensing(batch(act, subject="generic-license/1.1")).of(act.key)
     cohort = ledger.current_cohort()
     assert cohort is not None
     assert (cohort.number, cohort.subject, cohort.vault, cohort.subscription) == (

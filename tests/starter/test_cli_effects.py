@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from activities.audit import Audit
 from activities.ledger import EffectId, Ledger
 from activities.settings import Settings
 from activities.tables import effects
@@ -163,6 +164,10 @@ def test_verify_prints_what_does_not_match_and_says_so_by_its_exit_code(
     assert (found.code, [one["what"] for one in found.json[0]["outcome"]["mismatches"]]) == (1, ["missing", "missing"])
     assert run("effects", "verify", "--system", "github").code == 0
     assert run("effects", "verify", "nobody.example").code == 1
+    assert "Not allowed" in run("effects", "verify", "--by", "nobody@tenure.example").err
+    noted = [(row.what, row.outcome) for row in Audit(record, ()).rows()]
+    assert noted[:2] == [("verify effects", "accepted"), ("verify effects acme.example", "accepted")]
+    assert noted[-2:] == [("verify effects nobody.example", "refused"), ("verify effects", "refused")]
     monkeypatch.setattr("activities.looking.time.sleep", lambda _seconds: None)
     monkeypatch.setenv("TENURE_GITHUB_URL", "http://127.0.0.1:9/api/v3")
     down = run("effects", "verify")
