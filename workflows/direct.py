@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import SignalExternalWorkflowInput, WorkflowOutboundInterceptor
 
 from domain.direct import DECISIONS, Direct, described, plain
+from workflows.effects import LOCAL_TRY, PATIENT
 
 #: Says that a message came by a way in of ours. Whoever can reach Temporal can set it; it keeps slips and habits on the audit, not attacks.
 HEADER = "tenure-way-in"
@@ -82,8 +81,8 @@ async def _note(direct: Direct) -> None:
         await workflow.execute_local_activity(
             "note_direct",
             direct,
-            start_to_close_timeout=timedelta(seconds=10),
-            retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=5)),
+            start_to_close_timeout=LOCAL_TRY,
+            retry_policy=PATIENT,
             summary=f"on the audit: {direct.what}",
         )
 
