@@ -10,8 +10,6 @@ import typer
 from typer.core import TyperGroup
 
 from starter.cli_base import By, Json, console, emit
-from starter.gate import operator
-from starter.run import run_cli
 
 if TYPE_CHECKING:
     from activities.ledger import EffectRow
@@ -81,6 +79,9 @@ def effects_verify(of: Of = "", system: System = "", by: By = "", as_json: Json 
 
     Exit codes: 0 all matches, 1 something does not, 2 a system could not be asked.
     """
+    from starter.gate import operator
+    from starter.run import run_cli
+
     found = _look(lambda record: run_cli(record.verify_for(operator(), of, system=system, by=by)))
     emit(found, as_json, lambda: _verified(found))
     if any(one.outcome.failed for one in found):
