@@ -83,6 +83,7 @@ async def play(
     made = Play(env, queue, settings, ledger, sandbox)
     direct = DirectDecisions(ledger, settings)
     with activities(settings, ledger, lambda again: made.sign_up(again), lambda facts: made.tell(facts), direct) as acts:
+        cache = 0 if request.node.get_closest_marker("cacheless") else CACHE
         worker = Worker(
             env.client,
             task_queue=queue,
@@ -90,7 +91,9 @@ async def play(
             activities=acts,
             activity_executor=threads,
             max_concurrent_activities=16,
-            max_cached_workflows=0 if request.node.get_closest_marker("cacheless") else CACHE,
+            max_cached_workflows=cache,
+            # A task that waits for a local activity is given up when another run's task comes and nothing may be remembered.
+            max_concurrent_workflow_tasks=None if cache else 1,
             interceptors=[Inbound(direct.later)],
             workflow_runner=runner(),
             graceful_shutdown_timeout=timedelta(seconds=10),  # what is under way ends before its client is closed

@@ -195,7 +195,13 @@ class Play:
         found = await self.task(domain_or_workflow, task)
         handle = self.env.client.get_workflow_handle(self._workflow(domain_or_workflow))
         said = {"task": task, "choice": choice, "by": by or found.assignee or "ce-1@tenure.example", **more}
-        return str(await handle.execute_update("answer", said, result_type=str))
+        try:
+            return str(await handle.execute_update("answer", said, result_type=str))
+        except WorkflowUpdateFailedError as error:
+            # On a worker that remembers nothing a query shows what the workflow task that comes with this answer is about to bring.
+            if "there is no task" not in str(error.cause):
+                raise
+            return str(await handle.execute_update("answer", said, result_type=str))
 
     async def task(self, domain_or_workflow: str, kind: str) -> TaskView:
         """The open task of that kind, once there is one."""
