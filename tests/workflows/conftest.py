@@ -25,6 +25,7 @@ from activities.ledger import Ledger
 from activities.settings import Settings
 from sandbox.server import SandboxServer
 from starter.way_in import WayIn
+from tests.workflows.cacheless import NothingLocal
 from tests.workflows.play import Play
 from workflows.all import ALL
 from workflows.attributes import ACCOUNT, ARR, DOMAIN, DUE_AT, FORECAST, OWNER, RATING, RENEWAL_QUARTER, STAGE
@@ -92,9 +93,7 @@ async def play(
             activity_executor=threads,
             max_concurrent_activities=16,
             max_cached_workflows=cache,
-            # A task that waits for a local activity is given up when another run's task comes and nothing may be remembered.
-            max_concurrent_workflow_tasks=None if cache else 1,
-            interceptors=[Inbound(direct.later)],
+            interceptors=[Inbound(direct.later), *([] if cache else [NothingLocal()])],
             workflow_runner=runner(),
             graceful_shutdown_timeout=timedelta(seconds=10),  # what is under way ends before its client is closed
             workflow_failure_exception_types=[Exception],

@@ -1,0 +1,56 @@
+"""What makes a worker without a workflow cache possible: local activities go as ordinary ones.
+
+With a cache of 0 the SDK's core gives a run up while its local activity is still at work, so that the task, or the whole worker, waits for ever
+(temporalio/sdk-rust#1482). What a local activity leaves in a history is replayed by ``tests/replay``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio.common import Priority
+from temporalio.worker import (
+    Interceptor,
+    StartActivityInput,
+    StartLocalActivityInput,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
+)
+
+
+class NothingLocal(Interceptor):
+    """For a worker whose cache is 0."""
+
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
+        return _Inbound
+
+
+class _Inbound(WorkflowInboundInterceptor):
+    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+        super().init(_Outbound(outbound))
+
+
+class _Outbound(WorkflowOutboundInterceptor):
+    def start_local_activity(self, input: StartLocalActivityInput) -> Any:
+        return self.next.start_activity(
+            StartActivityInput(
+                activity=input.activity,
+                args=input.args,
+                activity_id=input.activity_id,
+                task_queue=None,
+                schedule_to_close_timeout=input.schedule_to_close_timeout,
+                schedule_to_start_timeout=input.schedule_to_start_timeout,
+                start_to_close_timeout=input.start_to_close_timeout,
+                heartbeat_timeout=None,
+                retry_policy=input.retry_policy,
+                cancellation_type=input.cancellation_type,
+                headers=input.headers,
+                disable_eager_execution=False,
+                versioning_intent=None,
+                summary=input.summary,
+                priority=Priority.default,
+                arg_types=input.arg_types,
+                ret_type=input.ret_type,
+            )
+        )
