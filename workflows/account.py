@@ -328,11 +328,8 @@ class Account(Asked):
         self._decide()
 
     def _reasons(self, come: list[Reason], gone: list[Reason], why: str) -> None:
-        async def told() -> None:
-            for on, each in [*((True, each) for each in come), *((False, each) for each in gone)]:
-                await relatives.reason(self.a, PlanReason(reason=each, on=on, why=why), self.input.channel)
-
-        self.a.spawn(told())
+        told = [PlanReason(reason=each, on=on, why=why) for on, some in ((True, come), (False, gone)) for each in some]
+        self.a.spawn(relatives.in_turn(self.a, self.input.channel, *told))
 
     def _mark(self, *marks: MarkRed) -> None:
         p, s = self.a, self.s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -47,6 +48,7 @@ class AccountProcess(Process[AccountPolicy]):
         self.customer = customer
         self.team = team
         self.decisions = decisions
+        self.reasons = asyncio.Lock()  #: What the get-well plan is told goes one by one: what is said last is what holds.
         self.owner = team.email(Role.TA) or team.email(Role.AE)
 
     def record(self, decision: Decision) -> Decision:

@@ -56,6 +56,8 @@ class GetWell(Asked):
     async def run(self, input: GetWellInput) -> str:
         """Plan, keep at it, and end when every reason is gone."""
         p, s = self.a, self.s
+        if self.turn and not s.reasons and workflow.patched("gone-before-it-began"):
+            return "every reason was gone before the plan began"
         if not await p.wait(lambda: bool(s.reasons), until=inbox.soon(), summary="the first reason"):
             return "no reason came"
         if not s.decisions:

@@ -315,7 +315,7 @@ class RedAccount(Asked):
     def _plan(self, on: bool, why: str) -> None:
         """The account's get-well plan has a reason more, or less (gap 11)."""
         given = PlanReason(reason="red_account", on=on, why=why)
-        self.a.spawn(relatives.reason(self.a, given, self.input.plan_channel))
+        self.a.spawn(relatives.in_turn(self.a, self.input.plan_channel, given))
 
     def _lighthouse(self) -> None:
         """C20: where Lighthouse is the program, the open renewal is rated red; one that is not looked at yet refuses, and rates it in time."""

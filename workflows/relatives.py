@@ -29,6 +29,17 @@ async def reason(p: AccountProcess, given: PlanReason, channel: str) -> None:
         workflow.logger.info("%s has just ended: it is begun anew", plan)
 
 
+async def in_turn(p: AccountProcess, channel: str, *given: PlanReason) -> None:
+    """The same for several, after what was said before: a plan that is still being begun takes longer than a word that its reason is gone."""
+    if p.reasons.locked() and not workflow.patched("reasons-in-turn"):
+        for each in given:
+            await reason(p, each, channel)
+        return
+    async with p.reasons:
+        for each in given:
+            await reason(p, each, channel)
+
+
 async def mark(p: AccountProcess, start: RedInput) -> None:
     """Mark the account red, or add the reasons when it is red already (C20); ``start`` has them, and is how it begins when it is not."""
     name, domain = ids.red(p.customer.domain), p.customer.domain

@@ -69,7 +69,6 @@ class RenewalProcess(AccountProcess):
         self._begun = self._turn = False
         self._delivering = 0
         self._writing = asyncio.Lock()
-        self._reasons = asyncio.Lock()
 
     # --- where it stands -----------------------------------------------------------------------------------------------------------
 
@@ -267,7 +266,7 @@ class RenewalProcess(AccountProcess):
     async def reason(self, on: bool, why: str) -> None:
         """The account's get-well plan is told that this renewal is a reason for it, or is one no more (gap 11)."""
         given = PlanReason(reason="renewal", on=on, why=why, from_workflow=workflow.info().workflow_id)
-        async with self._reasons:  # what is said last is what holds
+        async with self.reasons:
             await relatives.reason(self, given, self.alerts_channel)
 
     # --- what is read of it --------------------------------------------------------------------------------------------------------

@@ -6,17 +6,33 @@ With a cache of 0 the SDK's core gives a run up while its local activity is stil
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from temporalio.common import Priority
+from temporalio.converter import DataConverter
 from temporalio.worker import (
     Interceptor,
+    Replayer,
     StartActivityInput,
     StartLocalActivityInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
 )
+
+from workflows.all import ALL
+from workflows.inbound import Inbound
+from workflows.runner import runner
+
+#: Workflows that a worker remembers between two tasks. With 0 every task replays the whole history, which `make cacheless` does.
+CACHE = int(os.environ.get("WORKFLOW_CACHE", "1000"))
+
+
+def replayer(converter: DataConverter) -> Replayer:
+    """A replayer of what this run's workers leave."""
+    also = [] if CACHE else [NothingLocal()]
+    return Replayer(workflows=ALL, data_converter=converter, workflow_runner=runner(), interceptors=[Inbound(), *also])
 
 
 class NothingLocal(Interceptor):

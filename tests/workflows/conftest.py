@@ -25,7 +25,7 @@ from activities.ledger import Ledger
 from activities.settings import Settings
 from sandbox.server import SandboxServer
 from starter.way_in import WayIn
-from tests.workflows.cacheless import NothingLocal
+from tests.workflows.cacheless import CACHE, NothingLocal
 from tests.workflows.play import Play
 from workflows.all import ALL
 from workflows.attributes import ACCOUNT, ARR, DOMAIN, DUE_AT, FORECAST, OWNER, RATING, RENEWAL_QUARTER, STAGE
@@ -40,9 +40,6 @@ FLAGS = {
     "matching.numTaskqueueReadPartitions": "1",
     "matching.numTaskqueueWritePartitions": "1",
 }
-
-#: Workflows that a worker remembers between two tasks. With 0 every task replays the whole history, which `make cacheless` does.
-CACHE = int(os.environ.get("WORKFLOW_CACHE", "1000"))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -226,6 +226,7 @@ async def test_a_wrong_host_on_the_issue_is_looked_at_again_by_and_by(play: Play
     issue = await play.issue(domain, "request")
     hub = play.sandbox.world.services["github"].hub
     repo = hub.repo(*play.settings.github_repo.split("/"))
+    await play.quiet(domain)
     await play.skip(domain, days=6)
     await play.did(domain, "pagerduty: page.sla")
     hub.add_comment(repo, issue, "cloud-team", f"Instance ready: https://{theirs.host}")

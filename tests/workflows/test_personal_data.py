@@ -8,7 +8,6 @@ import pytest
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.workflowservice.v1 import QueryWorkflowRequest
-from temporalio.worker import Replayer
 
 from activities.audit import Audit
 from activities.codec import ENCODING
@@ -17,11 +16,9 @@ from sandbox.core import Fault
 from starter import personal
 from starter.errors import Refused
 from starter.histories import _within, decrypt
+from tests.workflows.cacheless import replayer
 from tests.workflows.play import Play, eventually
 from tests.workflows.test_trial import prequalified
-from workflows.all import ALL
-from workflows.inbound import Inbound
-from workflows.runner import runner
 
 #: What the engine itself writes into a local activity's marker: its number and its type.
 OF_THE_ENGINE = b'{"seq":'
@@ -31,8 +28,7 @@ OUR_MARK = b"true"
 
 async def replays(play: Play, workflow: str) -> None:
     """Its history replays, from nothing but what the server has."""
-    replayer = Replayer(workflows=ALL, data_converter=play.env.client.data_converter, workflow_runner=runner(), interceptors=[Inbound()])
-    await replayer.replay_workflow(await play.env.client.get_workflow_handle(workflow).fetch_history())
+    await replayer(play.env.client.data_converter).replay_workflow(await play.env.client.get_workflow_handle(workflow).fetch_history())
 
 
 async def as_text(play: Play, workflow: str) -> str:

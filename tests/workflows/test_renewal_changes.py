@@ -6,17 +6,13 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from temporalio.worker import Replayer
-
 from domain import ids
 from domain.calendar import hours_of
 from domain.forecast import quarter_of
 from sandbox.core import Fault
+from tests.workflows.cacheless import replayer
 from tests.workflows.play import Play, eventually
 from tests.workflows.renewals import AE, AE_MANAGER, RISK, SALES, TA, TA_MANAGER, TS, Course, changed, saved, silence
-from workflows.all import ALL
-from workflows.inbound import Inbound
-from workflows.runner import runner
 
 #: What an assessment leaves behind that asks for no plan: the CRM's part of it, and then the other systems'.
 ASSESSED = [
@@ -444,12 +440,11 @@ async def test_a_worker_that_starts_again_in_the_middle(play: Play) -> None:
     await c.ahead(120)
     await c.assessed("red", outcome="full_churn")
     await c.answer("sponsor", "assign", TS, sponsor=SALES)
-    converter = play.env.client.data_converter
-    replayer = Replayer(workflows=ALL, data_converter=converter, workflow_runner=runner(), interceptors=[Inbound()])
-    await replayer.replay_workflow(await c.handle.fetch_history())
+    replays = replayer(play.env.client.data_converter)
+    await replays.replay_workflow(await c.handle.fetch_history())
     await c.update("cancel", why="merged")
     await play.ended(c.id)
-    await replayer.replay_workflow(await c.handle.fetch_history())
+    await replays.replay_workflow(await c.handle.fetch_history())
 
 
 async def test_what_operators_and_people_read(play: Play) -> None:
