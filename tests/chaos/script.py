@@ -234,7 +234,7 @@ async def without_a_ce(c: Company) -> None:
     await c.signs_up(expect="triage")
     await c.answered("triage", "qualify")
     await c.built("provision")
-    await c.answered("ce_email", "assign", fields={"ce_email": "ce-new@tenure.example"})
+    await c.answered("ce_email", "assign", fields={"ce_email": "ce-dev@tenure.example"})
     await c.answered("hand_over", "hand_over")
     await c.in_stage("onboarding")
     await c.uses_it()
