@@ -14,6 +14,7 @@ from graphql import parse, print_ast, separate_operations
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import LONGEST_ANSWER, forbidden, from_httpx, from_status, refused, unreachable, unsure
+from activities.tls import certificates
 
 TIMEOUT = httpx.Timeout(LONGEST_ANSWER, connect=5.0)
 LONGEST_DETAIL = 300
@@ -36,7 +37,7 @@ class GraphQL:
     def __init__(self, system: str, document: str, token: str) -> None:
         self._system = system
         self._document = document
-        self._http = httpx.Client(headers={"Authorization": f"token {token}"}, timeout=TIMEOUT)
+        self._http = httpx.Client(headers={"Authorization": f"token {token}"}, timeout=TIMEOUT, verify=certificates())
 
     def close(self) -> None:
         """Close the connections."""

@@ -17,6 +17,7 @@ from temporalio.exceptions import ApplicationError
 from activities.errors import LONGEST_ANSWER, Step, from_status, run_batch, unreachable, unsure
 from activities.ledger import EffectId, Ledger
 from activities.settings import Settings
+from activities.tls import certificates
 from domain.acts import Page, PagerAct, PagerBatch, Receipt, Receipts
 
 SYSTEM = "PagerDuty"
@@ -41,7 +42,7 @@ class _Plain(httpx2.HTTPTransport):
     """Carries the requests of the library, which insists on https, to a stand-in that speaks plain HTTP at ``url``."""
 
     def __init__(self, url: str) -> None:
-        super().__init__()
+        super().__init__(verify=certificates())
         self._url = httpx2.URL(url)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:

@@ -20,6 +20,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import LONGEST_ANSWER, from_httpx, from_status, limited, refused, retry_after, unsure
 from activities.looking import Ask, at_once
+from activities.tls import certificates
 
 SYSTEM = "Vitally"
 TIMEOUT = httpx.Timeout(LONGEST_ANSWER, connect=5.0)
@@ -40,7 +41,7 @@ class VitallyApi:
     """One workspace. One object serves all threads."""
 
     def __init__(self, url: str, key: str) -> None:
-        self._http = httpx.Client(base_url=f"{url.rstrip('/')}/resources/", auth=(key, ""), timeout=TIMEOUT)
+        self._http = httpx.Client(base_url=f"{url.rstrip('/')}/resources/", auth=(key, ""), timeout=TIMEOUT, verify=certificates())
         self._left: tuple[int, int, timedelta] | None = None
 
     def close(self) -> None:

@@ -107,18 +107,9 @@ async def without_ces(director: Patient) -> Sequence[Company]:
     """The trial of a time at which no CE is there."""
     people = [each.email for each in PEOPLE if each.role == "ce"]
 
-    async def there(active: bool) -> None:
-        users = [{"Email": email, "IsActive": active} for email in people]
-        await director.post(director.sandbox, "/_sandbox/seed", {"salesforce": {"users": users}})
-
-        def copied() -> bool:
-            return all(person.active is active for person in director.registry.roster() if person.email in people)
-
-        await director.until_scheduled("the copy of our people", ids.ACCOUNT_SYNC, copied)
-
-    await there(False)
+    await director.people(False, *people)
     played = await director.play_all([WITHOUT_A_CE])
-    await there(True)
+    await director.people(True, *people)
     return played
 
 

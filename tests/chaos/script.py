@@ -19,6 +19,7 @@ import httpx
 import pytest
 from temporalio.service import RPCError
 
+from domain import ids
 from sandbox.actors import somebody
 from starter import skip
 from starter.demo import company, customer, director, waiting
@@ -133,6 +134,16 @@ class Patient(Director):
         """The same, whoever is away meanwhile."""
         await insisted(lambda: super(Patient, self).until_scheduled(what, schedule, there))
 
+    async def people(self, active: bool, *emails: str) -> None:
+        """CEs come, or are away; returns once the ledger's copy of the CRM's people says so."""
+        users = [{"Email": email, "Tenure_Role__c": "ce", "IsActive": active} for email in emails]
+        await self.post(self.sandbox, "/_sandbox/seed", {"salesforce": {"users": users}})
+
+        def copied() -> bool:
+            return {person.email for person in self.registry.roster() if person.active is active} >= set(emails)
+
+        await self.until_scheduled("the copy of our people", ids.ACCOUNT_SYNC, copied)
+
     def companies(self, stories: Sequence[Story]) -> list[Company]:
         """Those who play."""
         self.board.cast(stories)
@@ -229,12 +240,18 @@ async def linked(c: Company) -> None:
     await c.ends("2.2", "terminated")
 
 
+NEW_CE = "ce-new@tenure.example"
+
+
 async def without_a_ce(c: Company) -> None:
     """No CE is there, so the issue says TODO until the SDR names one."""
     await c.signs_up(expect="triage")
     await c.answered("triage", "qualify")
     await c.built("provision")
-    await c.answered("ce_email", "assign", fields={"ce_email": "ce-dev@tenure.example"})
+    await c.answered("ce_email", "assign", fields={"ce_email": NEW_CE})
+    director = c._director
+    assert isinstance(director, Patient)
+    await director.people(True, NEW_CE)  # who may answer is known from the CRM
     await c.answered("hand_over", "hand_over")
     await c.in_stage("onboarding")
     await c.uses_it()
