@@ -218,7 +218,7 @@ class Ledger:
     def _begin(self, effect: EffectId, system: str, act: str, summary: str, as_of: datetime) -> Receipt | _Begun:
         """Take hold of the effect, committed before anything is done; or the receipt, when it is done."""
         now = _now()
-        mine = {"holder": _holder(), "held_until": now + self._hold}
+        mine = {"holder": this_process(), "held_until": now + self._hold}
         row = {
             **effect._asdict(),
             **mine,
@@ -238,7 +238,7 @@ class Ledger:
                 raise _busy(effect, timedelta(seconds=1))
             if found.done_at is not None:
                 return Receipt.model_validate(found.receipt)
-            if found.holder is not None and found.held_until > now and not _has_died(found.holder):
+            if found.holder is not None and found.held_until > now and not has_died(found.holder):
                 raise _busy(effect, found.held_until - now)
             db.execute(update(effects).where(effects.c.number == found.number).values(attempts=found.attempts + 1, **mine))
             return _Begun(found.number, attempt=found.attempts + 1)
@@ -378,11 +378,12 @@ def _sqlite(url: str) -> Engine:
 _LIFE = uuid.uuid4().hex[:8]  # tells this process from an earlier one with the same number, as in a restarted container
 
 
-def _holder() -> str:
+def this_process() -> str:
+    """``host:pid:life``: who holds what this process is at."""
     return f"{socket.gethostname()}:{os.getpid()}:{_LIFE}"
 
 
-def _has_died(holder: str) -> bool:
+def has_died(holder: str) -> bool:
     """Whether the process that holds an effect is certainly gone: it was on this machine, and no such process runs now."""
     host, pid, life = holder.rsplit(":", 2)
     if host != socket.gethostname() or os.name != "posix":
