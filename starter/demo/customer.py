@@ -89,7 +89,11 @@ class Playing:
         )
 
     async def inspected(self, choice: str) -> None:
-        """The next leadership's review of the get-well plan, two weeks on by the plan's own clock; the TA's update before it."""
+        """The next leadership's review of the get-well plan, two weeks on by the plan's own clock; the TA's update before it.
+
+        A review that comes before the renewal's own word to the plan says nothing about the renewal; the next one would.
+        """
+        await self._a_reason()
         await self._skip(self.plan, timedelta(days=self.policy.get_well.leadership_days, hours=3))
         said = {"progress": "six more teams", "next": "the last two groups"}
         await self.answered("update", "on_track", workflow=self.plan, fields=said)
@@ -150,6 +154,21 @@ class Playing:
         found = await eventually(f"the task {kind} of {handle.id}", look)
         assert found is not None
         return found
+
+    async def _a_reason(self) -> None:
+        """Wait until the get-well plan has heard that the renewal is a reason for it."""
+        plan = self._director.client.get_workflow_handle(self.plan)
+
+        async def look() -> bool:
+            try:
+                status: dict[str, Any] = await query(plan, "status", dict[str, Any])
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                return False
+            return "renewal" in (status.get("reasons") or ())
+
+        await eventually("the renewal as a reason of the get-well plan", look)
 
     async def in_lighthouse(self, there: bool) -> None:
         """Wait until it is in Lighthouse, or is not any more."""

@@ -158,6 +158,7 @@ def run_of(companies: Sequence[Company], rows: Sequence[EffectRow], log: Sequenc
         for ours, common in names.items():
             text = text.replace(ours, common).replace(ours.title(), common.title())
         text = re.sub(r"/[0-9a-f]{8}\.", "/", text)
+        text = re.sub(r"^(join-.+)-[0-9a-f]{12}/", r"\1-SOMEBODY/", text)  # of two who sign up at one instant either may be the second
         return re.sub(r"\bsrc-[0-9a-f]{8}\b", "src-HOST", text)
 
     effects: dict[str, list[str]] = {}
