@@ -111,10 +111,10 @@ async def test_when_everybody_confirms_it_is_taken_at_once(play: Play) -> None:
     row(play, "bolt", MIRA, outcome="flat", rating="green")
     row(play, "cube", WEN, outcome="partial_churn", amount=60_000, rating="yellow")
     week = await begin(play)
+    await play.did(week, "slack: task.forecast-ae-mira-1", "slack: task.forecast-ae-wen-1")  # who answers sooner gets no card
     await play.answer(week, "forecast-ae-mira", "confirm", by=MIRA)
     await play.answer(week, "forecast-ae-wen", "confirm", by=MANAGER)
     taken = await ended(play, week)
-    await play.did(week, "slack: task.forecast-ae-mira-1", "slack: task.forecast-ae-wen-1")
     assert sum(taken.weighted.values()) == 160_000
     assert sorted(play.effects(week)[0]) == ["slack: slack.forecast", "slack: task.forecast-ae-mira-1", "slack: task.forecast-ae-wen-1"]
     assert "Not confirmed" not in taken.text
