@@ -51,7 +51,7 @@ def seen(name: str, args: Any, event: str, refusal: str = "") -> Direct:
     """What the audit is to say of a message, whatever was sent as one."""
     raw = args[0] if args and isinstance(args[0], Mapping) else {}
     return Direct(
-        by=plain(raw.get("by") or "", 254),
+        by=plain(raw.get("by") or raw.get("ce") or "", 254),
         what=described(name, raw),
         subject=workflow.info().workflow_id,
         outcome="refused" if refusal else "accepted",

@@ -9,14 +9,41 @@ import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.common import RawValue
+from temporalio.workflow import _Definition
 
 from activities.audit import Audit, AuditRow
 from activities.direct import UNCHECKED
 from domain import ids
+from domain.direct import DECISIONS
 from tests.workflows.play import Play, eventually
 from tests.workflows.test_trial import prequalified
+from workflows.all import ALL
 
 CE = "ce-ada@tenure.example"
+
+
+#: What programs send, and prospects: no decision of anybody's.
+NO_DECISIONS = {
+    "capacity_freed",
+    "facts",
+    "issue_event",
+    "join",
+    "plan_ended",
+    "plan_reviewed",
+    "reason",
+    "red_ended",
+    "rehosted",
+    "renewal_ended",
+    "signup",
+}
+
+
+def test_every_message_of_every_workflow_is_a_decision_or_named_as_none() -> None:
+    definitions = [definition for each in ALL if (definition := _Definition.from_class(each)) is not None]
+    names = {name for each in definitions for name in (*each.signals, *each.updates) if name}
+    assert len(definitions) == len(ALL)
+    assert names == DECISIONS | NO_DECISIONS
+    assert not DECISIONS & NO_DECISIONS
 
 
 async def rows(play: Play, domain: str, number: int) -> list[AuditRow]:
