@@ -72,7 +72,7 @@ class Registry:
         owned = db.execute(_of_domain(ask.domain)).one_or_none()
         if owned is not None:
             outcome = "claimed" if owned.subject == ask.subject else "owned"
-            return Claimed.model_validate({"outcome": outcome, "host": owned.host, "kind": owned.kind, **now})
+            return Claimed.model_validate({"outcome": outcome, "host": owned.host, "subject": owned.subject, "kind": owned.kind, **now})
         taken = now["live"] if ask.warm else sum(now.values())  # a warm one is counted already; a new one is not
         if taken >= ask.cap:
             return Claimed.model_validate({"outcome": "full", **now})
@@ -96,7 +96,7 @@ class Registry:
             as_of=ask.as_of,
             receipt=Receipt(ref=host, data={"kind": kind, "domain": ask.domain}),
         )
-        return Claimed.model_validate({"outcome": "claimed", "host": host, "kind": kind, **counts(db)})
+        return Claimed.model_validate({"outcome": "claimed", "host": host, "subject": ask.subject, "kind": kind, **counts(db)})
 
     @activity.defn(name="owners")
     def owners(self, ask: AskOwners) -> Owners:

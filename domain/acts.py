@@ -399,10 +399,14 @@ class Claim(Message):
 
 
 class Claimed(Message):
-    """``owned``: the domain has an instance already. ``full``: the cap is reached. ``empty``: no warm instance is left."""
+    """``owned``: the domain has an instance already. ``full``: the cap is reached. ``empty``: no warm instance is left.
+
+    ``subject`` is whose ``host`` is; answers from before that was told have none.
+    """
 
     outcome: Literal["claimed", "owned", "full", "empty"]
     host: str = ""
+    subject: str = ""
     kind: str = ""
     live: int = 0
     warm: int = 0

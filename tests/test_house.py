@@ -38,6 +38,14 @@ TECHNICAL = {
     ("workflows/upkeep.py", "hours"): "how long the CRM is tried before the old copy is used",
 }
 
+#: Functions that begin with a run, or with a message to it.
+FIRST = {"__init__", "run", "noted"}
+#: Where a change is asked for later than that, and why it does no harm.
+ASKED_LATE = {
+    ("workflows/phases/room.py", "reserve"): "only where the registry's answer is from before it said whose the instance is",
+    ("workflows/upkeep.py", "run"): "only in a run that began before it was asked at the start",
+}
+
 #: In two halves, so that this file does not name what it looks for.
 REGISTRIES = [
     host + end
@@ -132,6 +140,37 @@ def test_lengths_of_time_are_figures_of_the_policy() -> None:
 )
 def test_a_length_of_time_would_be_found(code: str, found: set[str]) -> None:
     assert units(ast.parse(code)) == found
+
+
+def asked_late(module: ast.AST) -> set[str]:
+    """The functions that ask ``patched`` after they awaited something, or where something may have been awaited before they began."""
+    late = set()
+    for function in (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
+        nodes = list(ast.walk(function))
+        asks = [node.lineno for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("patched")]
+        waits = [node.lineno for node in nodes if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith)]
+        if asks and (function.name not in FIRST or any(wait < max(asks) for wait in waits)):
+            late.add(function.name)
+    return late
+
+
+def test_changes_are_asked_for_before_anything_is_awaited() -> None:
+    """A run could not be rebuilt otherwise: docs/changing-workflows.md."""
+    found = {(name(path), function) for path in FILES if name(path).startswith("workflows/") for function in asked_late(tree(path))}
+    assert found == ASKED_LATE.keys()
+
+
+@pytest.mark.parametrize(
+    ("code", "late"),
+    [
+        ("async def run(self):\n  new = workflow.patched('x')\n  await self.look()", set()),
+        ("async def run(self):\n  await self.look()\n  new = workflow.patched('x')", {"run"}),
+        ("async def reserve(t):\n  return workflow.patched('x')", {"reserve"}),
+        ("async def reserve(t):\n  await t.look()", set()),
+    ],
+)
+def test_a_change_asked_for_late_would_be_found(code: str, late: set[str]) -> None:
+    assert asked_late(ast.parse(code)) == late
 
 
 @pytest.mark.parametrize("path", CODE, ids=name)

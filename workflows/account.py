@@ -37,10 +37,11 @@ class Account(Asked):
 
     @workflow.init
     def __init__(self, input: AccountInput) -> None:
-        """State only; no commands."""
+        """State only, and on which code the run began."""
         s = self.s = input.state or AccountState()
         self.input = input
-        p = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, input.channel, input.cycle)
+        in_turn = workflow.patched("reasons-in-turn")
+        p = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, input.channel, input.cycle, in_turn=in_turn)
         self._begin(p)
         self.a = p
         self.notes = s.notes

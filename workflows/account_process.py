@@ -42,12 +42,18 @@ class AccountProcess(Process[AccountPolicy]):
         decisions: list[Decision],
         channel: str,
         cycle: int = 1,
+        *,
+        in_turn: bool = True,
     ) -> None:
-        """``channel`` is where its messages and task cards go; ``customer`` and ``team`` are as known now."""
+        """``channel`` is where its messages and task cards go; ``customer`` and ``team`` are as known now.
+
+        ``in_turn`` is False in a run from before what the get-well plan is told waited for what it was told before.
+        """
         super().__init__(policy, tasks, channel, cycle)
         self.customer = customer
         self.team = team
         self.decisions = decisions
+        self.in_turn = in_turn
         self.reasons = asyncio.Lock()  #: What the get-well plan is told goes one by one: what is said last is what holds.
         self.owner = team.email(Role.TA) or team.email(Role.AE)
 

@@ -62,29 +62,31 @@ def seen(name: str, args: Any, event: str, refusal: str = "") -> Direct:
 
 async def noted(name: str, args: Any, event: str, carry_out: Awaitable[Any]) -> Any:
     """Carry a direct decision out and note what became of it, before its sender is answered. A signal has no id: its ``event`` is empty."""
+    on_audit = workflow.patched(PATCH)  # asked before anything is awaited: docs/changing-workflows.md
     refusals: list[str] = []
     token = _refusal.set(refusals)
     try:
         result = await carry_out
     except ApplicationError as error:
-        await _note(seen(name, args, event, error.message or "refused"))
+        if on_audit:
+            await _note(seen(name, args, event, error.message or "refused"))
         raise
     finally:
         _refusal.reset(token)
-    await _note(seen(name, args, event, "; ".join(refusals)))
+    if on_audit:
+        await _note(seen(name, args, event, "; ".join(refusals)))
     return result
 
 
 async def _note(direct: Direct) -> None:
-    if workflow.patched(PATCH):
-        direct = direct if direct.event else direct.model_copy(update={"event": workflow.uuid4().hex})
-        await workflow.execute_local_activity(
-            "note_direct",
-            direct,
-            start_to_close_timeout=LOCAL_TRY,
-            retry_policy=PATIENT,
-            summary=f"on the audit: {direct.what}",
-        )
+    direct = direct if direct.event else direct.model_copy(update={"event": workflow.uuid4().hex})
+    await workflow.execute_local_activity(
+        "note_direct",
+        direct,
+        start_to_close_timeout=LOCAL_TRY,
+        retry_policy=PATIENT,
+        summary=f"on the audit: {direct.what}",
+    )
 
 
 class MarkedOutbound(WorkflowOutboundInterceptor):

@@ -40,12 +40,13 @@ class RedAccount(Asked):
 
     @workflow.init
     def __init__(self, input: RedInput) -> None:
-        """State only; no commands."""
+        """State only, and on which code the run began."""
         s = self.s = input.state or RedState(standing=input.standing, at_mark=input.standing, waiting=list(input.marks))
         self.input = input
         self.tracked = input.policy.red.program == "red_accounts"
         channel = input.channel if self.tracked else input.plan_channel
-        p = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, channel, input.cycle)
+        in_turn = workflow.patched("reasons-in-turn")
+        p = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, channel, input.cycle, in_turn=in_turn)
         self._begin(p)
         self.a = p
         self.notes = s.notes

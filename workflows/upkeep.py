@@ -73,7 +73,7 @@ class RefillPool(Upkeep):
         Hosts that are on record as being made are what an earlier round left behind when it was ended: they are asked for again,
         which makes no second instance.
         """
-        p, cap = self.p, input.policy.cloud.instance_cap
+        p, cap, resolves = self.p, input.policy.cloud.instance_cap, workflow.patched("floor-resolves-its-page")
         level = await p.effects.local("pool_level", AskPool(cap=cap), PoolLevel, "how many warm instances are left")
         new = upkeep.missing(input.policy, level.warm + level.pending, level.cap_left, str(workflow.uuid4()))
         hosts = [*level.pending_hosts, *new]
@@ -82,7 +82,7 @@ class RefillPool(Upkeep):
             await self._make(p, input, hosts)
         await p.settle()
         level = await p.effects.local("pool_level", AskPool(cap=cap), PoolLevel, "how many warm instances there are now")
-        if page and level.warm >= input.policy.pool.floor and workflow.patched("page-of-the-floor-resolved"):
+        if page and level.warm >= input.policy.pool.floor and (resolves or workflow.patched("page-of-the-floor-resolved")):
             await p.effects.pagerduty(ResolvePage(key="page.filled", page=page))
             page = ""
         return level.model_copy(update={"page": page})

@@ -71,7 +71,7 @@ def test_a_warm_instance_goes_to_the_domain_that_asks(registry: Registry, pool: 
     pool.add_warm("w1.example", "pool/1.1", AS_OF - timedelta(hours=1))
     assert registry.warm_hosts() == ["w1.example", "w2.example"]
     got = registry.claim(claim("acme.com"))
-    assert got == Claimed(outcome="claimed", host="w1.example", kind="trial", live=1, warm=1)
+    assert got == Claimed(outcome="claimed", host="w1.example", subject=subject("acme.com"), kind="trial", live=1, warm=1)
     assert registry.claim(claim("acme.com", after=1)) == got  # a retry
     assert registry.warm_hosts() == ["w2.example"]
     instance = registry.instance_of("acme.com")
@@ -84,7 +84,7 @@ def test_a_warm_instance_goes_to_the_domain_that_asks(registry: Registry, pool: 
 def test_a_domain_has_one_instance(registry: Registry) -> None:
     assert registry.claim(claim("acme.com", warm=False, host="acme.example")).outcome == "claimed"
     owned = registry.claim(claim("acme.com", warm=False, host="acme.example", cycle=2))
-    assert (owned.outcome, owned.host, owned.kind) == ("owned", "acme.example", "reserved")
+    assert (owned.outcome, owned.host, owned.subject, owned.kind) == ("owned", "acme.example", subject("acme.com"), "reserved")
 
 
 def test_none_is_left(registry: Registry, ledger: Ledger) -> None:

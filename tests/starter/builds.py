@@ -1,10 +1,10 @@
-"""One small workflow as three builds have it: as it was, changed the right way, and changed the wrong way."""
+"""One small workflow as three builds have it: as it was, changed the right way, and changed the wrong way; and two places to ask for a change."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from temporalio import workflow
+from temporalio import activity, workflow
 
 
 class _Waits:
@@ -56,3 +56,41 @@ class Unpatched(_Waits):
         await workflow.sleep(timedelta(milliseconds=10))
         await self._wait()
         return "paused first"
+
+
+@activity.defn
+def look() -> None:
+    """A local activity that is done in no time."""
+
+
+class _Looks:
+    @workflow.query
+    def asked(self) -> str:
+        """What a page shows."""
+        return "looks"
+
+    async def _look(self) -> None:
+        await workflow.execute_local_activity(look, start_to_close_timeout=timedelta(seconds=5))
+
+
+@workflow.defn
+class AsksFirst(_Looks):
+    """Asks for the change as the run begins."""
+
+    @workflow.run
+    async def run(self) -> bool:
+        """Ask, look."""
+        changed = workflow.patched("changed")
+        await self._look()
+        return changed
+
+
+@workflow.defn
+class AsksLate(_Looks):
+    """Asks for the change after a local activity."""
+
+    @workflow.run
+    async def run(self) -> bool:
+        """Look, ask."""
+        await self._look()
+        return workflow.patched("changed")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -11,12 +13,12 @@ from pathlib import Path
 import pytest
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from starter.build import build_id, digest
 from starter.deployments import builds, make_current, register
 from starter.errors import NotFound
-from tests.starter.builds import AsItWas, Patched, Unpatched
+from tests.starter.builds import AsItWas, AsksFirst, AsksLate, Patched, Unpatched, look
 from tests.workflows.play import eventually
 from worker import auto_upgrade
 
@@ -97,6 +99,41 @@ async def test_open_workflows_move_to_new_code_and_back(engine: WorkflowEnvironm
 
         with pytest.raises(NotFound, match="no worker of build 'nine' polls"):
             await make_current(engine.client, "nine")
+
+
+@pytest.mark.parametrize(("code", "replays"), [(AsksFirst, True), (AsksLate, False)])
+async def test_a_change_is_asked_for_before_anything_is_awaited(engine: WorkflowEnvironment, code: type, replays: bool) -> None:
+    """A page that is open as a run begins ends the task at the moment in which a local activity's end comes.
+
+    What is asked after it stands in the next task then, which the SDK does not look at when it rebuilds the run from its history. Once all
+    of the second kind replay as well, changes may be asked for anywhere.
+    """
+    failed = []
+    with ThreadPoolExecutor(1) as threads:
+        for number in range(8):  # most of them meet the moment
+            handle: WorkflowHandle[object, bool] = await engine.client.start_workflow(
+                code.__name__, id=f"{code.__name__}-{number}", task_queue=code.__name__, result_type=bool
+            )
+            page = asyncio.create_task(handle.query("asked"))
+            await asyncio.sleep(0.2)  # the question must be there before the worker
+            async with Worker(
+                engine.client,
+                task_queue=code.__name__,
+                workflows=[code],
+                activities=[look],
+                activity_executor=threads,
+                workflow_runner=UnsandboxedWorkflowRunner(),
+            ):
+                assert await page == "looks"
+                assert await handle.result() is True
+            replayer = Replayer(workflows=[code], data_converter=engine.client.data_converter, workflow_runner=UnsandboxedWorkflowRunner())
+            result = await replayer.replay_workflow(await handle.fetch_history(), raise_on_replay_failure=False)
+            if result.replay_failure is not None:
+                failed.append(str(result.replay_failure))
+                if not replays:
+                    break
+    assert all("patch marker encountered for change changed" in why for why in failed)
+    assert (not failed) is replays
 
 
 def test_a_build_is_called_by_version_and_commit(tmp_path: Path) -> None:

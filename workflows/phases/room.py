@@ -47,8 +47,8 @@ async def reserve(t: TrialProcess) -> bool:
     claimed = await claim(t, warm=False)
     if claimed.outcome == "full":
         claimed = await wait_for_room(t, warm=False)
-    if claimed.outcome != "owned" or not workflow.patched("no-second-instance"):
-        return True
+    if claimed.outcome != "owned" or not (claimed.subject or workflow.patched("no-second-instance")):
+        return True  # an answer without a subject is from before this was asked: docs/changing-workflows.md
     t.state.case, t.state.host = "1", claimed.host
     return False
 
