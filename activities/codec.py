@@ -186,7 +186,8 @@ class _Marking:
                 self._by_name.setdefault(name, person)
         self._order: dict[str, tuple[int, Someone]] = {}
         self._texts: list[dict[str, tuple[int, str]]] = []
-        self._text = marking.replaced(marking.guarded(text), self._by_name, self._mail, self._name)
+        names = [marking.guarded(name) for name in self._by_name]
+        self._text = marking.replaced(marking.guarded(text), names, self._mail, self._name)
 
     def payload(self, payload: Payload) -> Payload:
         """The payload with tokens, which carries what they stand for."""
@@ -208,8 +209,9 @@ class _Marking:
         return found if person is None else self._token(person, found, ids.erased(found).removeprefix(ids.ERASED))
 
     def _name(self, found: str, _whole: bool) -> str:
-        person = self._by_name.get(json.loads(f'"{found}"'))
-        return found if person is None else self._token(person, found, "")
+        name = marking.own(found)
+        person = self._by_name.get(json.loads(f'"{name}"'))
+        return found if person is None else self._token(person, name, "")
 
     def _token(self, person: Someone, found: str, shape: str) -> str:
         if person.key is None:

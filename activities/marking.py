@@ -136,7 +136,8 @@ def _is_code(text: str, start: int, end: int, name: str) -> bool:
 @lru_cache(maxsize=4_096)
 def _pattern(escaped: tuple[str, ...]) -> re.Pattern[str]:
     named = f"({'|'.join(map(re.escape, escaped))}){_AFTER}" if escaped else "((?!))"
-    return re.compile(f"({_ESCAPE})(?:({_MAIL})|{named})?|{_BEFORE}(?:({_MAIL})|{named})")
+    # What follows a U+E000 at once is the guard of that, and never the beginning of a name.
+    return re.compile(f"({_ESCAPE})(?:({_MAIL})|{named})?|{_BEFORE}(?:({_MAIL})|(?<!{_OPEN}){named})")
 
 
 def _escaped(text: str) -> str:
@@ -146,6 +147,11 @@ def _escaped(text: str) -> str:
 def guarded(text: str) -> str:
     """The text with its own U+E000 told from a token's."""
     return text.replace(_OPEN, _OPEN + _CLOSE)
+
+
+def own(text: str) -> str:
+    """A part of a guarded text as it stood in the text itself."""
+    return text.replace(_OPEN + _CLOSE, _OPEN)
 
 
 def token(person: int, number: int) -> str:

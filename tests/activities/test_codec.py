@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from sqlalchemy import event
@@ -106,6 +106,9 @@ PEOPLED = st.fixed_dictionaries(
 
 @examples(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=JSON | PEOPLED | st.lists(PEOPLED | SPICED, max_size=3))
+@example(value=[{"email": "dana@kestrel.example", "first_name": "ö\ue000"}])
+@example(value=[{"email": "dana@kestrel.example", "first_name": "\ue001Dana"}, "\ue000Dana", "\ue000\ue001Dana"])
+@example(value=[{"email": "dana@kestrel.example", "first_name": "\ue0000.0\ue001Dana"}, "0.0\ue001Dana"])
 async def test_any_json_comes_back_byte_for_byte(codec: Codec, value: Any) -> None:
     [plain] = pydantic_data_converter.payload_converter.to_payloads([value])
     bound = within(codec).payload_codec
