@@ -41,9 +41,8 @@ MOST_ROWS = 200
 MOST_TASKS = 100
 SCANNED_FOR_TASKS = 500
 AT_ONCE = 8
-#: How long a workflow may take to say where it stands.
-LOOK = timedelta(seconds=10)
-FIRST_LOOK = timedelta(seconds=2)
+#: How long a workflow may take to say where it stands, at each asking.
+LOOKS = (timedelta(seconds=2), timedelta(seconds=3), timedelta(seconds=7))
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -190,15 +189,17 @@ def _asked_of(tasks: Sequence[TaskView], role: str, assignee: str) -> list[TaskV
 
 
 async def query(handle: WorkflowHandle[Any, Any], name: str, result: type[T], *message: Any) -> T:
-    """Ask, and ask once more: a query that meets a workflow just as its worker lets go of it is never answered."""
-    try:
-        first: T = await handle.query(name, args=message, result_type=result, rpc_timeout=min(FIRST_LOOK, LOOK))
-        return first
-    except RPCError as error:
-        if error.status not in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
-            raise
-    second: T = await handle.query(name, args=message, result_type=result, rpc_timeout=LOOK)
-    return second
+    """Ask, and ask again: a query that meets a workflow just as its worker lets go of it is never answered."""
+    *first, last = LOOKS
+    for patience in first:
+        try:
+            answer: T = await handle.query(name, args=message, result_type=result, rpc_timeout=patience)
+            return answer
+        except RPCError as error:
+            if error.status not in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+                raise
+    at_last: T = await handle.query(name, args=message, result_type=result, rpc_timeout=last)
+    return at_last
 
 
 async def query_all(*queries: Awaitable[Any]) -> list[Any]:

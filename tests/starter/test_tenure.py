@@ -386,7 +386,7 @@ class TestLooking:
 
         await eventually(listed)
         mute = f"mute-{domain}"
-        monkeypatch.setattr(looking, "LOOK", timedelta(seconds=3))
+        monkeypatch.setattr(looking, "LOOKS", (timedelta(seconds=3),))
         due = TypedSearchAttributes([SearchAttributePair(DUE_AT, AS_OF)])  # before all others, so that it is asked
         await engine.client.start_workflow("Trial", id=mute, task_queue=f"idle-{domain}", search_attributes=due)
 
@@ -399,7 +399,7 @@ class TestLooking:
     async def test_with_no_worker_at_all_no_list_pretends_to_be_empty(
         self, tenure: Tenure, engine: WorkflowEnvironment, domain: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(looking, "LOOK", timedelta(seconds=1))
+        monkeypatch.setattr(looking, "LOOKS", (timedelta(seconds=1),))
         async for execution in engine.client.list_workflows("DueAt IS NOT NULL AND ExecutionStatus = 'Running'"):
             await end(engine.client, execution.id)
         due = TypedSearchAttributes([SearchAttributePair(DUE_AT, AS_OF)])
