@@ -1,12 +1,14 @@
 """The connection to Salesforce: simple-salesforce, pointed at any base address, with a time limit and one login for all threads.
 
 simple-salesforce speaks to ``https://…salesforce.com`` hosts only; the transport sends the same requests to the configured address.
-It also lacks ``convertLead``, which exists in the SOAP API alone.
+It also lacks ``convertLead``, which exists in the SOAP API alone. And it logs in again by itself, without end, when it was built with a
+password and its session is refused; so the login is made here, and its client gets the session alone.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -19,6 +21,7 @@ from requests.adapters import HTTPAdapter
 from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceExpiredSession
 from simple_salesforce.format import format_external_id, format_soql
+from simple_salesforce.login import SalesforceLogin
 
 from activities.errors import LONGEST_ANSWER
 from activities.looking import Ask, at_once
@@ -33,6 +36,9 @@ STAGE_1 = "Interest"
 
 API_VERSION = "59.0"
 TIMEOUT_SECONDS = (5.0, LONGEST_ANSWER)  # to connect, to answer
+LOGIN_PAUSE = 60.0
+"""Seconds without a login after one whose session was refused: to log in again and again locks the user out."""
+
 SOAP = "urn:partner.soap.sforce.com"
 ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
@@ -76,7 +82,10 @@ class Transport(HTTPAdapter):
 
 
 class Crm:
-    """A Salesforce org. Logs in at first use; with a user name and password again, once, when the session has expired."""
+    """A Salesforce org, for all threads. Logs in at first use; with a user name and password again, once, when the session has expired.
+
+    A session that is refused right after its login is an error, not a reason for another login.
+    """
 
     def __init__(self, *, url: str = "", session_id: str = "", username: str = "", password: str = "", security_token: str = "") -> None:
         if session_id and not url:
@@ -87,6 +96,9 @@ class Crm:
         self._session_id = session_id
         self._login = {"username": username, "password": password, "security_token": security_token}
         self._client: Salesforce | None = None
+        self._accepted = False  # whether the client's session was ever taken
+        self._logged_in = -LOGIN_PAUSE
+        self._refused: tuple[float, Exception] | None = None  # the last login that failed, and when
         self._lock = threading.Lock()
 
     @classmethod
@@ -164,22 +176,44 @@ class Crm:
     def _call(self, call: Callable[[Salesforce], Result]) -> Result:
         client = self._connect()
         try:
-            return call(client)
-        except SalesforceExpiredSession:
+            result = call(client)
+        except SalesforceExpiredSession as error:
             # An expired session was refused before anything was done, so the same call may be made again.
-            if not all(self._login.values()):
-                raise
-        return call(self._connect(instead_of=client))
+            client = self._connect(instead_of=client, refused=error)
+            result = call(client)
+        if client is self._client:
+            self._accepted = True
+        return result
 
-    def _connect(self, instead_of: Salesforce | None = None) -> Salesforce:
-        """The client that all threads share; a new login when ``instead_of`` is still the current one."""
+    def _connect(self, instead_of: Salesforce | None = None, refused: Exception | None = None) -> Salesforce:
+        """The client that all threads share, logged in. One whose session was ``refused`` gives way to a new login.
+
+        Raises ``refused`` where no login is due: there is no password, or the last login brought a session that was never taken. Who
+        waited while a login failed gets its error, rather than to log in too.
+        """
+        asked = time.monotonic()
         with self._lock:
-            if self._client is None or self._client is instead_of:
-                if self._session_id and instead_of is None:
-                    self._client = Salesforce(session_id=self._session_id, instance=self._host, version=API_VERSION, session=self._session)
-                else:
-                    self._client = Salesforce(**self._login, version=API_VERSION, session=self._session)  # type: ignore[arg-type]
+            if self._client is not None and self._client is not instead_of:
+                return self._client
+            if self._client is None and self._session_id:
+                self._client = self._with_session(self._session_id, self._host)
+                return self._client
+            if refused is not None:
+                pausing = not self._accepted and time.monotonic() - self._logged_in < LOGIN_PAUSE
+                if pausing or not all(self._login.values()):
+                    raise refused
+            if self._refused is not None and self._refused[0] >= asked:
+                raise self._refused[1]
+            try:
+                session_id, host = SalesforceLogin(**self._login, sf_version=API_VERSION, session=self._session)  # type: ignore[arg-type]
+            except Exception as error:
+                self._refused = time.monotonic(), error
+                raise
+            self._client, self._accepted, self._logged_in = self._with_session(session_id, host), False, time.monotonic()
             return self._client
+
+    def _with_session(self, session_id: str, host: str) -> Salesforce:
+        return Salesforce(session_id=session_id, instance=host, version=API_VERSION, session=self._session)
 
 
 def _following(client: Salesforce, url: str) -> dict[str, Any]:

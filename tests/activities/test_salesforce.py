@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from simple_salesforce.exceptions import SalesforceAuthenticationFailed, SalesforceExpiredSession
 from sqlalchemy import select, update
 from temporalio.exceptions import ApplicationError
 
+from activities import crm_client
 from activities.crm_client import STAGE_1, Crm, same
 from activities.ledger import Ledger, NotDone
 from activities.salesforce import Salesforce
@@ -235,6 +239,67 @@ def test_an_expired_session_is_renewed_in_the_middle(salesforce: Salesforce, san
     lead = crm.upsert("Lead", "Tenure_Key__c", "another", {"LastName": "x", "Company": "y"})
     sandbox.world.services["salesforce"].expire_sessions()
     assert crm.convert_lead(lead, status="Qualified", account="", opportunity="x").opportunity
+
+
+def test_a_session_that_is_refused_after_the_login_is_one_login_and_one_request(
+    salesforce: Salesforce, sandbox: SandboxServer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    org = sandbox.world.services["salesforce"]
+    refusing = Fault("salesforce", "status", match="/services/data/", status=401, times=1000)
+    sandbox.world.faults.append(refusing)
+    before = len(org.sessions)
+    for attempt in range(3):
+        with pytest.raises(NotDone) as caught:
+            salesforce.salesforce(batch(KEEP))
+        assert (caught.value.type, caught.value.next_retry_delay) == ("SalesforceForbidden", timedelta(minutes=5))
+        # Whoever comes within the minute finds out by one request, and does not log in.
+        assert (len(org.sessions) - before, 1000 - refusing.times) == (1, attempt + 1)
+    monkeypatch.setattr(crm_client, "LOGIN_PAUSE", 0.0)
+    with pytest.raises(NotDone):
+        salesforce.salesforce(batch(KEEP))
+    assert (len(org.sessions) - before, 1000 - refusing.times) == (2, 5)
+    sandbox.world.faults.clear()
+    assert salesforce.salesforce(batch(KEEP)).of("lead").ref == mine(sandbox, "lead")["Id"]
+
+
+def test_threads_whose_session_is_refused_log_in_once_and_none_waits_for_ever(salesforce: Salesforce, sandbox: SandboxServer) -> None:
+    org = sandbox.world.services["salesforce"]
+    salesforce.salesforce(batch(KEEP))
+    org.expire_sessions()
+    refusing = Fault("salesforce", "status", match="/services/data/", status=401, times=1000)
+    sandbox.world.faults.append(refusing)
+
+    def attempt(number: int) -> str:
+        try:
+            salesforce._crm.first("SELECT Id FROM Lead WHERE Email = {email}", email=f"{number}@acme.example")
+        except SalesforceExpiredSession as error:
+            return type(error).__name__
+        return "taken"
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(attempt, range(24), timeout=60)) == {"SalesforceExpiredSession"}
+    assert len(org.sessions) == 1
+    assert 24 <= 1000 - refusing.times <= 48  # each once, and once more with the session that the login brought
+
+
+def test_who_waits_while_a_login_fails_does_not_log_in_too(settings: Settings, ledger: Ledger, sandbox: SandboxServer) -> None:
+    login = Fault("salesforce", "slow", match="/services/Soap/u/", seconds=0.5, times=1)
+    refusing = Fault("salesforce", "status", match="/services/Soap/u/", status=503, times=1000)
+    sandbox.world.services["salesforce"].seed({"logins": {"other@tenure.example": "right"}})
+    sandbox.world.faults += [login, refusing]
+    crm = Crm.from_settings(settings)
+    begun = Barrier(6, timeout=60)
+
+    def attempt(_number: int) -> str:
+        begun.wait()
+        with pytest.raises(SalesforceAuthenticationFailed):
+            crm.first("SELECT Id FROM Lead")
+        return "refused"
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(attempt, range(6), timeout=60)) == ["refused"] * 6
+    crm.close()
+    assert 1000 - refusing.times <= 1
 
 
 def test_a_session_id_is_enough_and_is_replaced_by_a_login_when_it_expires(
