@@ -197,7 +197,7 @@ _SHEETS = (
         asked_by=KeepRow,
         probe="Reads the whole table for the row's key, wherever people moved it; writes only when a cell does not show its value.",
         code=Sheets._keep,
-        means="The `Key` column; a new row is written at a computed place, never appended; all workers take turns.",
+        means="The `Key` column, compared without blanks and case; a new row is written at a computed place, never appended; all workers take turns.",
         window="Somebody deletes the row before the next try: it is written again. Somebody moves rows between our reading and our writing: "
         "the cells go to another row, which the answer shows and the log says.",
         told="One row has the key. Its cells are people's too, so they are not compared.",

@@ -1,6 +1,7 @@
 """Google Sheets: the tracker of red accounts (B17), a table that people edit beside us, one row an account.
 
-A row is found by its ``Key`` column, wherever people have moved it, and only the cells of an act are written. A new row is written at the
+A row is found by its ``Key`` column, wherever people have moved it, and only the cells of an act are written. People touch keys and titles
+too: they are compared without blanks around them, in any case, and as text looks rather than as it is encoded. A new row is written at the
 first free row's place rather than appended: appending again after a lost answer makes a second row, writing the same place again does not.
 
 Two workers that add rows at the same moment would both compute the same place, and the later one would overwrite the other's row. No
@@ -13,6 +14,7 @@ that is logged, and the act is tried again.
 from __future__ import annotations
 
 import threading
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -95,13 +97,15 @@ class Sheets:
         """
         return run_batch(self._ledger, "sheets", batch, self._step, self.error)
 
-    def remote(self, ask: Ask, _scope: Scope) -> Iterator[Thing]:
+    def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing]:
         """Every row that has a key, in one reading of the tracker."""
         header, *rows = ask(self._read) or [[]]
         column = self._columns(header)[KEY]
+        ours = {as_key(ref): ref for ref in scope.refs("row")}
         for number, row in enumerate(rows, start=2):
-            if key := _cell(row, column).strip():
-                yield Thing(kind="row", ref=key, mark=key, id=str(number), where=f"row {number}")
+            if key := as_key(cell := _cell(row, column)):
+                shown = ours.get(key, cell.strip())
+                yield Thing(kind="row", ref=shown, mark=shown, id=str(number), where=f"row {number}")
 
     def _step(self, act: KeepRow, _effect: EffectId) -> Step:
         # It looks for the row itself, so there is nothing more to ask beforehand.
@@ -111,11 +115,11 @@ class Sheets:
         with self._turn():
             header, *rows = self._read() or [[]]
             columns = self._columns(header, act)
-            place = next((number for number, row in enumerate(rows, start=2) if _cell(row, columns[KEY]) == act.row), None)
-            wanted: dict[int, str] = {columns[name]: value for name, value in act.cells.items()} | {columns[KEY]: act.row}
+            place = _place(rows, columns[KEY], act.row)
+            wanted: dict[int, str] = {columns[as_key(name)]: value for name, value in act.cells.items()}
             if place is None:
                 place = len(rows) + 2
-                self._write(place, wanted, columns[KEY], act.row)
+                self._write(place, {**wanted, columns[KEY]: act.row}, columns[KEY], act.row)
             elif any(_cell(rows[place - 2], column) != value for column, value in wanted.items()):
                 # Not the key: if people move rows this moment, it must not become another row's.
                 self._write(place, {**wanted, columns[KEY]: None}, columns[KEY], act.row)
@@ -133,13 +137,13 @@ class Sheets:
             self._queue.release()
 
     def _columns(self, header: list[str], act: KeepRow | None = None) -> dict[str, int]:
-        """The places of the columns by their names, from 0."""
-        columns = {name.strip(): place for place, name in reversed(list(enumerate(header)))}
-        if missing := [name for name in (KEY, *(act.cells if act is not None else ())) if name not in columns]:
+        """The places of the columns by their names as :func:`as_key` has them, from 0; ``KEY`` names the keys' column."""
+        columns = {as_key(name): place for place, name in reversed(list(enumerate(header)))}
+        if missing := [name for name in (KEY, *(act.cells if act is not None else ())) if as_key(name) not in columns]:
             named = ", ".join(repr(name) for name in missing)
             where = f"the first row of worksheet {self._settings.sheets_worksheet!r} in {self._settings.sheets_tracker}"
             raise refused(SYSTEM, f"{where} names no column {named}; add it there", kind="NoColumn")
-        return columns
+        return {**columns, KEY: columns[as_key(KEY)]}
 
     def _read(self) -> list[list[str]]:
         """All rows as they are seen, the header first."""
@@ -155,7 +159,7 @@ class Sheets:
         how: dict[str, Any] = {"valueInputOption": "RAW", "includeValuesInResponse": "true"}
         answer = self._http().values_update(self._settings.sheets_tracker, where, params=how, body={"values": [cells]})
         written = answer.get("updatedData", {}).get("values", [[]])
-        if (found := _cell(written[0], key_column - first)) != key:
+        if as_key(found := _cell(written[0], key_column - first)) != as_key(key):
             activity.logger.warning("row %d of the tracker was moved while it was written: %r is there now", place, found)
             raise unsure(SYSTEM, f"row {place} is {found!r} now, not {key!r}: somebody moved rows meanwhile; look at that row's cells")
 
@@ -209,6 +213,18 @@ class Sheets:
             case requests.RequestException():
                 return from_requests(SYSTEM, error)
         return None
+
+
+def as_key(text: str) -> str:
+    """A key or a title as people see it: without blanks around it or doubled in it, in one case and one encoding, nothing invisible."""
+    seen = "".join(letter for letter in unicodedata.normalize("NFKC", text) if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFKC", " ".join(seen.split()).casefold())
+
+
+def _place(rows: list[list[str]], column: int, key: str) -> int | None:
+    """The row's place in the sheet; of several that look alike, the one that is spelt as ours. None when there is none."""
+    alike = [number for number, row in enumerate(rows, start=2) if as_key(_cell(row, column)) == as_key(key)]
+    return next((number for number in alike if _cell(rows[number - 2], column) == key), alike[0] if alike else None)
 
 
 def _cell(row: list[str], column: int) -> str:

@@ -26,11 +26,13 @@ from temporalio.testing import ActivityEnvironment
 from activities import sheets as module
 from activities import turns as turns_module
 from activities.ledger import Ledger, NotDone
+from activities.looking import Scope, at_once
 from activities.settings import Settings
 from activities.sheets import Sheets
 from activities.turns import turn
 from domain.acts import SheetsBatch
 from domain.acts_accounts import KeepRow
+from domain.reconcile import Claim
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
 from sandbox.sheets import TOKEN
@@ -100,6 +102,30 @@ def test_only_the_named_cells_of_a_row_that_is_there_are_written_wherever_it_is(
     assert remote.rows()[1:] == [["ann", "call", "zeta.example", "red"], [], ["", "mail", "acme.com", "yellow", "a sponsor"]]
     sheets.sheets(batch(row("new.example", Status="red"), of="new.example"))
     assert remote.rows()[4] == ["", "", "new.example", "red"]
+
+
+TOUCHED = ["acme.com ", "  acme.com", "Acme.com", "ACME.COM\u00a0", "acme.com\n", "\u200bacme.com", "ａcme.com"]
+
+
+@pytest.mark.parametrize("touched", TOUCHED)
+def test_a_row_whose_key_people_touched_is_found_wherever_it_is(sheets: Sheets, remote: Any, sandbox: SandboxServer, touched: str) -> None:
+    header = [" status", "KEY ", "Notes"]
+    seed(remote, header, ["red", "zeta.example", "call"], [], ["red", touched, "a sponsor"], ["red", "acme.com.au", ""])
+    assert sheets.sheets(batch(row(Status="yellow"))).of("tracker").data == {"row": "4"}
+    # Somebody sorts the table meanwhile.
+    seed(remote, header, ["yellow", touched, "a sponsor"], ["red", "acme.com.au"], ["red", "zeta.example", "call"])
+    assert sheets.sheets(batch(row(act="resolved", Status="green"))).of("resolved").data == {"row": "2"}
+    assert remote.rows()[1:] == [["green", touched, "a sponsor"], ["red", "acme.com.au"], ["red", "zeta.example", "call"]]
+    assert len(done(sandbox)) == 2
+    claim = Claim(number=1, effect="e", act="row.kept", kind="row", ref="acme.com", mark="acme.com")
+    assert [thing.ref for thing in sheets.remote(at_once, Scope(claims=(claim,)))] == ["acme.com", "acme.com.au", "zeta.example"]
+
+
+def test_of_two_rows_that_look_alike_the_one_that_is_spelt_as_ours_is_kept(sheets: Sheets, remote: Any) -> None:
+    seed(remote, ["Key", "Status"], ["ACME.com", "red"], ["acme.com", "red"])
+    assert sheets.sheets(batch(row(Status="yellow"))).of("tracker").data == {"row": "3"}
+    claim = Claim(number=1, effect="e", act="row.kept", kind="row", ref="acme.com", mark="acme.com")
+    assert [thing.mark for thing in sheets.remote(at_once, Scope(claims=(claim,)))] == ["acme.com", "acme.com"]
 
 
 def test_a_row_that_shows_it_already_is_not_written(sheets: Sheets, sandbox: SandboxServer) -> None:
