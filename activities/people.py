@@ -29,7 +29,7 @@ from activities import marking
 from activities.ledger import Ledger
 from activities.ring import Key, KeyRing
 from activities.tables import people
-from domain import ids
+from domain import ids, mailbox
 
 #: Seconds for which a process trusts a key that it has read: the longest time until it sees that a person was erased.
 FRESH = 30.0
@@ -65,8 +65,8 @@ class People:
         return hmac.digest(self._given().encode(), b"tenure people", hashlib.sha256)
 
     def who(self, email: str) -> str:
-        """The keyed hash that stands for an address, in any spelling of its case."""
-        return hmac.digest(self._secret, email.strip().lower().encode(), hashlib.sha256).hex()[:40]
+        """The keyed hash that stands for a person, in any spelling of their mailbox: whoever erases one has erased all."""
+        return hmac.digest(self._secret, mailbox.canonical(email).encode(), hashlib.sha256).hex()[:40]
 
     # --- For the codec ------------------------------------------------------------------------------------------------------
 

@@ -35,9 +35,14 @@ MODE = Unit("mode")
 
 
 class Routing(Value):
-    """Which mail domains name no company (A3)."""
+    """Which mail domains name no company, and which of their subdomains name one each (A3); the lists of the packages stand beside it.
+
+    ``not_free_mail`` are companies that the lists take for providers. ``tenant_suffixes`` give each customer a name under them.
+    """
 
     free_mail: Annotated[tuple[str, ...], Unit("domains")]
+    not_free_mail: Annotated[tuple[str, ...], Unit("domains")]
+    tenant_suffixes: Annotated[tuple[str, ...], Unit("domains")]
 
 
 class Cloud(Value):

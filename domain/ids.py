@@ -6,6 +6,8 @@ import hashlib
 import re
 from datetime import date
 
+from domain import mailbox
+
 TASK_QUEUE = "tenure"
 GENERIC_LICENSE = "generic-license"
 POOL = "pool"
@@ -16,10 +18,15 @@ FORECAST = "renewal-forecast"
 #: How the address begins that stands for somebody who was erased.
 ERASED = "erased-"
 _ERASED = re.compile(rf"{ERASED}([0-9a-f]{{12}})@\S+")
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
+
+#: Characters of a company's whole name: with ``cloud-trial-`` before it and a number behind it, Slack's 80 hold it.
+LONGEST_COMPANY = 64
+_HASH = 12
 
 
 def digest(text: str) -> str:
-    """Twelve hex digits that stand for a text which must not be shown.
+    """Twelve hex digits that stand for a text which must not be shown; every spelling of one mailbox has the same.
 
     What stands for an erased address (:func:`erased`) has the digits of that address: a workflow that goes on after its person was
     erased asks for the same ids as before, so that its history replays.
@@ -27,7 +34,7 @@ def digest(text: str) -> str:
     plain = text.strip().lower()
     if known := _ERASED.fullmatch(plain):
         return known[1]
-    return hashlib.sha256(plain.encode()).hexdigest()[:12]
+    return _hash(mailbox.canonical(plain) if _ADDRESS.fullmatch(plain) else plain)
 
 
 def erased(email: str) -> str:
@@ -96,8 +103,24 @@ def of_company(domain: str) -> tuple[str, ...]:
 
 
 def company(domain: str) -> str:
-    """A company's whole name in channels, licence accounts and tags: no two registrable domains share one."""
-    return domain.rpartition("@")[2].lower().replace(".", "-")
+    """A company's whole name in channels, licence accounts, tags and branches: at most :data:`LONGEST_COMPANY` of ``a-z0-9_-``.
+
+    No two keys share one: a dot becomes a hyphen and a hyphen an underscore, which no domain has. What is too long is cut and ends in
+    ``-_`` and a hash, which no label of a domain can begin with.
+    """
+    key = domain.strip().lower()
+    if "@" in key:
+        return f"free-_{digest(key)}"
+    name = key.translate(_SIGNS)
+    if len(name) <= LONGEST_COMPANY and _DOMAIN.fullmatch(key):
+        return name
+    kept = re.sub(r"[^a-z0-9_-]", "", name)[: LONGEST_COMPANY - _HASH - 2].rstrip("-_")
+    return f"{kept or 'company'}-_{_hash(key)}"
+
+
+_SIGNS = str.maketrans(".-", "-_")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
 def slug(domain: str, length: int) -> str:
@@ -110,3 +133,7 @@ def slug(domain: str, length: int) -> str:
 def _shown(domain: str) -> str:
     """A trial's key as an id may show it: a company's domain, or the hash of a person's address."""
     return f"free-{digest(domain)}" if "@" in domain else domain
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH]

@@ -94,7 +94,9 @@ class Deciding(Looking, ABC):
         asked = await self._asked(workflow_id, task)
         event, what = event_id or new_event(), described("answer", answer.model_copy(update={"task": task}))
         async with self.gate.decision(self.caller, on_task(asked), by=answer.by, what=what, subject=workflow_id, event=event) as by:
-            vouched = {"task": task, "by": by, "vouched": asked is not None}
+            vouched: dict[str, Any] = {"task": task, "by": by, "vouched": asked is not None}
+            if answer.choice == "qualify" and (named := answer.fields.get("domain")):
+                vouched["fields"] = {**answer.fields, "domain": self.company_of(str(named))}
             return await self._answer(task_id, answer.model_copy(update=vouched), event)
 
     async def _answer(self, task_id: str, answer: Answer, event_id: str) -> str:

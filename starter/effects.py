@@ -85,7 +85,7 @@ class Effects:
         named = of.strip()
         if re.fullmatch(r"[\w.-]+", named) and find(self._ledger, starts=(f"{named}/",)):
             return (f"{named}/",)
-        return ids.of_company(read_key(named, self._policy.routing.free_mail))
+        return ids.of_company(read_key(named, self._policy.routing))
 
 
 def read_since(text: str) -> datetime | None:

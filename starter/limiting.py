@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from activities.settings import Settings
+    from domain.figures import Routing
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ IPV6_PREFIX = 64
 class SignupLimits:
     """Counts in this process's memory, or in Redis by ``TENURE_RATE_LIMIT_STORAGE``, for several web processes."""
 
-    def __init__(self, settings: Settings, free_mail: tuple[str, ...]) -> None:
-        self._free_mail = free_mail
+    def __init__(self, settings: Settings, routing: Routing) -> None:
+        self._routing = routing
         self._of_address, self._of_domain = parse(settings.signups_per_address), parse(settings.signups_per_domain)
         self._proxies = [ip_network(each, strict=False) for each in filter(None, settings.trusted_proxies.replace(" ", "").split(","))]
         self._limiter = MovingWindowRateLimiter(storage_from_string(f"async+{settings.rate_limit_storage}"))
@@ -44,7 +45,7 @@ class SignupLimits:
         """Count one sent form. Raises :class:`TooMany`."""
         await self._hit(self._of_address, "address", client_of(request, self._proxies), "your address")
         try:
-            address = read_address(email, self._free_mail)
+            address = read_address(email, self._routing)
         except BadInput:
             return  # the form says what is wrong with it
         key = ids.digest(address.email) if address.free_mail else address.key

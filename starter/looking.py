@@ -23,7 +23,7 @@ from domain.policy import Policy
 from domain.trial import Stage
 from domain.views import NextStep, TaskView, TrialStatus
 from starter import listing
-from starter.addresses import read_key, read_trial
+from starter.addresses import read_company, read_key, read_trial
 from starter.asking import asking
 from starter.errors import BadInput, NotFound, TenureError, Unavailable
 from starter.forms import TrialPage, TrialView
@@ -31,6 +31,7 @@ from workflows.attributes import DUE_AT
 
 if TYPE_CHECKING:
     from activities.ledger import EffectRow, Ledger
+    from activities.settings import Settings
 
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Looking:
     client: Client
     ledger: Ledger
     policy: Policy
+    settings: Settings
 
     async def trials(self, limit: int = 20, page: str = "", *, stage: str = "", owner: str = "", closed: bool = False) -> TrialPage:
         """One page of trials, newest first; the open ones, or with ``closed`` all that the server remembers. ``page`` is from the page before.
@@ -168,11 +170,23 @@ class Looking:
 
     def workflow_of(self, domain: str) -> str:
         """The workflow id of the trial that a person names by domain, host or address. Raises :class:`BadInput`."""
-        return read_trial(domain, self.policy.routing.free_mail)
+        return read_trial(domain, self.policy.routing)
 
     def key_of(self, domain: str) -> str:
         """The company's key: its registrable domain, or an address at a free-mail provider."""
-        return read_key(domain, self.policy.routing.free_mail)
+        return read_key(domain, self.policy.routing)
+
+    def company_of(self, named: str) -> str:
+        """The key of the company that one of us names for somebody: no mail provider, and not ourselves. Raises :class:`BadInput`."""
+        key = read_company(named, self.policy.routing)
+        if self.is_ours(key):
+            raise BadInput(f"{key} is our own domain, and no customer's", "Name the company's own domain", field="domain")
+        return key
+
+    def is_ours(self, host: str) -> bool:
+        """Whether a host is ours, or an instance's: nobody's company, whoever has a mailbox there."""
+        ours = {self.settings.vendor_domain.lower(), self.policy.cloud.domain_suffix.lower()}
+        return any(host == domain or host.endswith(f".{domain}") for domain in ours)
 
     async def read(self, read: Callable[[], T]) -> T:
         """Read from the ledger's database, on a thread. Raises :class:`Unavailable` when it does not answer."""

@@ -45,17 +45,18 @@ from domain.policy import Policy
 from domain.rights import Action
 from domain.trial import Stage, TrialInput
 from starter import personal
-from starter.addresses import Address, read_address
+from starter.addresses import checked_address, read_address
 from starter.asking import Closing, asking
 from starter.customers import change_host
 from starter.deciding import ACTS, Deciding, bad_fields, described
-from starter.errors import NotFound, Refused, TenureError, Unavailable
+from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.failed import FailedSignups
 from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView, new_event
 from starter.gate import Gate, on_owned, operator
 from workflows.attributes import DOMAIN, STAGE
 
 if TYPE_CHECKING:
+    from activities.addresses import Address
     from activities.ledger import Ledger
     from activities.settings import Settings
 
@@ -109,7 +110,7 @@ class Tenure(Deciding):
         """A process signs somebody up on their behalf: a rescue, or a free-mail signup whose company (``domain``) is known now."""
         address = self._address(again.contact.email)
         if again.domain:
-            address = replace(address, key=self.key_of(again.domain), free_mail=False)
+            address = replace(address, key=self.company_of(again.domain), free_mail=False)
         return await self._signup(address, again.contact, again.company, again.via, again.event)
 
     async def _signup(self, address: Address, contact: Contact, company: str, via: SignupVia, event_id: str) -> SignupAnswer:
@@ -131,7 +132,7 @@ class Tenure(Deciding):
     async def request_trial(self, form: TrialRequestForm) -> SignupAnswer:
         """A CE asks for a trial (A28); the manager's three checks are asked next."""
         address = self._address(form.email)
-        ce = read_address(form.ce, ()).email
+        ce = checked_address(form.ce)
         what = f"request a {form.size} trial with {form.seats} seats"
         judge = on_owned(Action.REQUEST, lambda roster: _the_ce(ce, roster))
         by = "" if self.caller.email else ce
@@ -276,9 +277,15 @@ class Tenure(Deciding):
     # --- How ----------------------------------------------------------------------------------------------------------------
 
     def _address(self, email: str) -> Address:
+        """The address of somebody outside who wants a trial, or into one. Raises :class:`BadInput` and :class:`Refused`."""
         if ids.is_erased(email):
             raise Refused("this address stands for somebody whose data was erased", "Ask them to sign up again themselves")
-        return read_address(email, self.policy.routing.free_mail)
+        address = read_address(email, self.policy.routing)
+        if address.disposable:
+            raise BadInput(f"{address.host} gives out mailboxes that vanish", "Enter your work e-mail address", field="email")
+        if self.is_ours(address.host):
+            raise BadInput(f"{address.host} is our own domain, and no customer's", "Enter an address of the company's own", field="email")
+        return address
 
     async def _with_start(self, address: Address, origin: Origin, update: str, message: Message, event_id: str, result: type[T]) -> T:
         """Update-with-start: the trial of this company, new or running, takes the message and answers."""

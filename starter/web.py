@@ -52,7 +52,7 @@ ADVICE = {404: "Check the address; the API's document is /openapi.json", 405: "S
 def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RETRY_SECONDS) -> FastAPI:
     """The application. ``retry_seconds`` is how often failed signups that still wait for their rescue are started (A21)."""
     templates = Pages(settings, tenure.policy)
-    limits = SignupLimits(settings, tenure.policy.routing.free_mail)
+    limits = SignupLimits(settings, tenure.policy.routing)
     https = settings.web_url.startswith("https://")
 
     @contextlib.asynccontextmanager

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from domain import ids
 from tests.domain.make import POLICY, quickly
 
+HOST = r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.){1,3}[a-z0-9]{2,12}"
 labels = st.text("abcxyz019", min_size=1, max_size=12)
 domains = st.builds("{}{}.{}".format, labels, st.sampled_from(["", "-labs", ".co"]), st.sampled_from(["com", "de", "example"]))
 addresses = st.builds("{}@{}".format, st.text("abcXYZ019.+_-", min_size=1, max_size=12), domains)
@@ -57,6 +58,30 @@ def test_no_id_shows_an_address(key: str, email: str) -> None:
 @given(st.lists(st.one_of(addresses.map(str.lower), domains), unique=True, min_size=2, max_size=6))
 def test_two_companies_never_share_a_lock(keys: list[str]) -> None:
     assert len({ids.trial(key) for key in keys}) == len(keys)
+
+
+@quickly
+@given(st.lists(st.one_of(domains, st.from_regex(HOST, fullmatch=True).filter(lambda host: len(host) <= 253)), unique=True, max_size=8))
+def test_no_two_companies_share_a_name(keys: list[str]) -> None:
+    names = {ids.company(key) for key in keys}
+    assert len(names) == len(keys)
+    for name in names:
+        assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name)
+        assert len(f"cloud-trial-{name}-99") <= 80
+
+
+@pytest.mark.parametrize("suffix", ["co.uk", "com.au", "co.nz", "org.uk"])
+def test_a_suffix_of_two_labels_and_a_hyphen_make_two_names(suffix: str) -> None:
+    hyphened = suffix.replace(".", "-", 1)
+    keys = [f"acme.{suffix}", f"acme-{hyphened}", f"acme-{suffix}", "acme.com", "acme-com", f"{'a' * 63}.{suffix}", f"{'a' * 62}b.{suffix}"]
+    assert len({ids.company(key) for key in keys}) == len(keys)
+    assert ids.company(f"acme.{suffix}") == f"acme-{suffix.replace('.', '-')}"
+
+
+@quickly
+@given(st.lists(st.text(max_size=100), unique_by=lambda text: text.strip().lower(), max_size=6))
+def test_whatever_a_key_is_its_name_is_its_own(keys: list[str]) -> None:
+    assert len({ids.company(key) for key in keys if "@" not in key}) == len([key for key in keys if "@" not in key])
 
 
 @pytest.mark.parametrize(

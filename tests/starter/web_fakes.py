@@ -18,6 +18,7 @@ from itsdangerous import TimestampSigner
 from sqlalchemy import insert
 from temporalio.client import Client
 
+from activities.addresses import Address
 from activities.audit import Audit, AuditRow
 from activities.ledger import EffectRow, Ledger
 from activities.service_tokens import ServiceTokens
@@ -31,7 +32,6 @@ from domain.people import Role
 from domain.rights import Asked, Group
 from domain.task import Answer, Check, Choice, FieldSpec
 from domain.views import NextStep, TaskView, TrialStatus
-from starter.addresses import Address
 from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
 from starter.tenure import Tenure
 from starter.web import create_app, session_key

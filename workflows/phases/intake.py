@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from temporalio import workflow
 
-from domain import decide, ids, ladder
+from domain import decide, ids, ladder, mailbox
 from domain.acts import AskOwners, KeepLead, SetLeadStatus
 from domain.decision import Decision
 from domain.messages import CeRequest, JoinAsk, JoinInput, Signup, SignupAgain, SignupAnswer
@@ -65,7 +65,7 @@ async def route(t: TrialProcess, signup: Signup) -> SignupAnswer:
 def again(t: TrialProcess, signup: Signup) -> SignupAnswer:
     """A second signup of the domain (case 1): sent to the instance there is, or told truthfully what the first one waits for."""
     s = t.state
-    if s.contact and signup.contact.email.lower() == s.contact.email.lower():
+    if s.contact and mailbox.same(signup.contact.email, s.contact.email):
         if s.stage in (Stage.PROVISIONING, Stage.HAND_OFF):
             return answered(t, "building")
         outcome = "instant" if s.host and s.instance_live else "triage"
@@ -283,7 +283,7 @@ def refuse_company(t: TrialProcess, answer: Answer) -> str | None:
     if t.state.case != "free_mail" or answer.choice != "qualify":
         return None
     domain = str(answer.fields.get("domain", "")).strip().lower()
-    if domain in t.policy.routing.free_mail:
+    if any(domain == provider or domain.endswith(f".{provider}") for provider in t.policy.routing.free_mail):
         return f"{domain!r} is a free-mail provider, no company's own domain: find that out, or disqualify"
     return None
 
