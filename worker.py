@@ -54,10 +54,11 @@ def worker(
     threads: ThreadPoolExecutor,
     build: str = "",
     note: Note | None = None,
+    key: bytes = b"",
 ) -> Worker:
     """The worker, not yet running; with a ``build`` it polls as that version of the deployment, and open workflows move to it.
 
-    ``note`` takes the direct decisions that a workflow refused to look at: see :mod:`workflows.direct`.
+    ``note`` takes the direct decisions that a workflow refused to look at, ``key`` is what our programs mark with: see :mod:`workflows.direct`.
     """
     made = Worker(
         client,
@@ -66,7 +67,7 @@ def worker(
         activities=activities,
         activity_executor=threads,
         max_concurrent_activities=SLOTS,
-        interceptors=[Inbound(note)],
+        interceptors=[Inbound(note, key)],
         workflow_runner=runner(),
         graceful_shutdown_timeout=GRACE,
         deployment_config=auto_upgrade(build) if build else None,
@@ -121,7 +122,7 @@ async def serve() -> None:
     settings = read_settings()
     ledger = Ledger(settings.ledger_url)
     converter = data_converter(settings, ledger)
-    client = await connect(converter, fallback=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
+    client = await connect(converter, key=settings.way_in_key, fallback=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
     await asyncio.to_thread(ledger.create)
     policy, accounts = read_policies(settings)
     tenure = Tenure(client, ledger, settings, policy)
@@ -129,7 +130,7 @@ async def serve() -> None:
     direct = DirectDecisions(ledger, settings)
     with activities(settings, ledger, *ways, direct) as made, ThreadPoolExecutor(SLOTS, thread_name_prefix="activity") as threads:
         build = await asyncio.to_thread(build_id)
-        async with worker(client, ALL, made, threads, build, direct.later):
+        async with worker(client, ALL, made, threads, build, direct.later, settings.way_in_key()):
             log.info("at work on %s for %s as build %s", TASK_QUEUE, client.service_client.config.target_host, build)
             registering = asyncio.create_task(register(client, build, settings.worker_promotes))
             await stop.wait()

@@ -93,6 +93,7 @@ def activities(
         forecasts.lines,
         forecasts.take,
         SigningUp(sign_up).sign_up,
+        direct.judge,
         direct.note,
     ]
     try:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sqlalchemy import select
 
+from activities.accounts import Accounts
 from activities.ledger import Ledger
 from activities.registry import Registry
 from activities.tables import assignments
+from domain import ids, rights
 from domain.people import Owners, Person
+from domain.rights import Actor, Right
+
+Judge = Callable[[Actor, Iterable[Person]], Right]
 
 
 class Colleagues:
@@ -24,7 +29,10 @@ class Colleagues:
         return self._registry.roster()
 
     def owners(self, workflow: str, roster: Iterable[Person] = ()) -> tuple[Person, ...]:
-        """Who looks after the trial of that workflow id, in the roles and under the managers that they have now; empty before they are chosen."""
+        """Who looks after the trial or the account of that workflow id, in the roles and under the managers that they have now; empty before they are chosen."""
+        if account := ids.account_of(workflow):
+            team = Accounts(self._ledger).view(account).team
+            return as_of_now((team.ta, team.ae, team.ce, team.ta_manager, team.ae_manager), roster)
         newest = (
             select(assignments.c.owners)
             .where(assignments.c.subject.startswith(f"{workflow}/", autoescape=True))
@@ -51,3 +59,16 @@ def named(email: str, roster: Iterable[Person]) -> Person | None:
     """The person with that address who has not left; None for anybody else."""
     wanted = email.strip().lower()
     return next((person for person in roster if person.active and person.email.lower() == wanted), None) if wanted else None
+
+
+def judged(wanted: str, roster: list[Person], judge: Judge) -> tuple[str, str, Right]:
+    """Who it is that is named, in which role, and whether they may: the one judgement of every way in, and of what comes past them."""
+    if not wanted.strip():
+        return "", "", Right(allowed=False, rule="by", why='nobody is named who decides: "by" must be your e-mail address')
+    person = named(wanted, roster)
+    if person is None:
+        why = f"{wanted.strip()[:254]} is not among our people, or has left: the CRM's people are copied every quarter of an hour"
+        if not roster:
+            why = "the CRM's people have not been copied yet: a new stack does so within seconds; `tenure schedules` sees to it"
+        return wanted.strip(), "", Right(allowed=False, rule="roster", why=why)
+    return person.email, person.role.value, judge(Actor(group=rights.GROUP_OF[person.role], person=person), roster)

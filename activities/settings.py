@@ -5,6 +5,8 @@ Where Temporal is stands elsewhere: ``temporalio.envconfig`` reads ``TEMPORAL_AD
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 import secrets
 from ipaddress import ip_network
@@ -236,6 +238,10 @@ class Settings(BaseSettings):
         Processes that share the ledger must share the key, so on more than one machine set ``TENURE_SECRET_KEY``.
         """
         return self.secret_key.get_secret_value() or ring.kept(self.data_dir / "secret.key", lambda: Fernet.generate_key().decode())
+
+    def way_in_key(self) -> bytes:
+        """What our own programs mark their messages to workflows with, and form their event ids by: a key of its own, made of :meth:`key`."""
+        return hmac.digest(self.key().encode(), b"tenure way in", hashlib.sha256)
 
     def payload_ring(self) -> ring.KeyRing:
         """The keys that everything is encrypted with before it goes to Temporal; made once and kept when ``payload_keys`` is not set.

@@ -171,7 +171,7 @@ async def _ready(ground: Ground) -> AsyncIterator[Ground]:
         ground.pids[name] = await children.start(parts[name])
     ground.ledger = Ledger(settings.ledger_url)
     converter = data_converter(settings, ground.ledger)
-    ground.client = await connect(converter, address=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
+    ground.client = await connect(converter, key=settings.way_in_key, address=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
     await until(ground.sandbox_answers, "the sandbox")
     ground.ledger.create()
     try:

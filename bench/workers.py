@@ -84,7 +84,7 @@ async def serve(kind: str, queue: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     settings = read_settings()
-    client = await connect(data_converter(settings, Ledger(settings.ledger_url)))
+    client = await connect(data_converter(settings, Ledger(settings.ledger_url)), key=settings.way_in_key)
     with ThreadPoolExecutor(SLOTS) as threads:
         if kind == "twin":
             async with _worker(client, queue, [Twin, Empty], twin_activities(), threads):
@@ -109,7 +109,7 @@ def _worker(
         activities=made,
         activity_executor=threads,
         max_concurrent_activities=SLOTS,
-        interceptors=[Inbound()],
+        interceptors=[Inbound(key=read_settings().way_in_key())],
         workflow_runner=runner(),
     )
     return all_at_once(found)

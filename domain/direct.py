@@ -1,34 +1,43 @@
-"""Decisions that were sent straight to Temporal, past every way in of ours: what the audit says of them."""
+"""What may be sent to a workflow by whom, how our own programs mark what they send, and what the audit says of what came past every way in of ours."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic_core import to_json
 
 from domain.base import Message
+from domain.rights import Action, Asked
 
-#: Updates and signals by which people decide; the others come from programs, or ask for nothing but a signup.
-DECISIONS = frozenset(
-    {
-        "adopt_policy",
-        "answer",
-        "assess",
-        "cancel",
-        "change_domain",
-        "convert",
-        "extend",
-        "forecast",
-        "mark_red",
-        "move",
-        "new_link",
-        "opt_out",
-        "plan",
-        "request",
-        "request_feedback",
-        "resolve",
-        "start_renewal",
-        "terminate",
-    }
+#: Updates and signals by which people decide, each with its row in the table of rights; an answer is judged by its task.
+ACTIONS: Mapping[str, Action | None] = {
+    "adopt_policy": Action.ADOPT_POLICY,
+    "answer": None,
+    "assess": Action.ASSESS,
+    "cancel": Action.CANCEL,
+    "change_domain": Action.CHANGE_DOMAIN,
+    "convert": Action.CONVERT,
+    "extend": Action.EXTEND,
+    "forecast": Action.FORECAST,
+    "mark_red": Action.MARK_RED,
+    "move": Action.MOVE,
+    "new_link": Action.NEW_LINK,
+    "opt_out": Action.OPT_OUT,
+    "plan": Action.PLAN,
+    "request": Action.REQUEST,
+    "request_feedback": Action.REQUEST_FEEDBACK,
+    "resolve": Action.RESOLVE_RED,
+    "start_renewal": Action.START_RENEWAL,
+    "terminate": Action.TERMINATE,
+}
+DECISIONS = frozenset(ACTIONS)
+#: What our own programs tell a workflow, and nobody else.
+PROGRAMS = frozenset(
+    {"capacity_freed", "facts", "issue_event", "plan_ended", "plan_reviewed", "reason", "red_ended", "rehosted", "renewal_ended"}
 )
 #: Texts of messages that name nobody.
 _PLAIN = ("contract_end", "rating", "outcome", "as", "renewal_on", "to", "new_host")
@@ -36,7 +45,9 @@ _LONGEST = 80
 
 
 class Direct(Message):
-    """A decision that nobody's rights were checked for. ``by`` is whom the message names, which anybody may claim; ``event`` is the update's id."""
+    """A decision that came past every way in of ours. ``by`` is whom the message names, which anybody may claim; ``event`` is the update's id;
+    ``rule`` is the right that it was judged by, empty when it was not.
+    """
 
     by: str = ""
     what: str
@@ -44,6 +55,48 @@ class Direct(Message):
     outcome: Literal["accepted", "refused"]
     reason: str = ""
     event: str
+    rule: str = ""
+    role: str = ""
+
+
+class Plea(Message):
+    """A decision, as the workflow that got it asks whether its sender may. ``about`` is what the audit would say of it. ``mark`` is the mark
+    that came with it, and ``sealed`` what such a mark is made over; ``asked`` is the open task that an answer means.
+    """
+
+    name: str
+    about: Direct
+    mark: str = ""
+    sealed: str = ""
+    asked: Asked | None = None
+
+
+class Ruling(Message):
+    """Whether somebody may, by which right and in which role, and if not, why not."""
+
+    allowed: bool
+    why: str = ""
+    rule: str = ""
+    role: str = ""
+
+
+def sealed(workflow: str, name: str, event: str, args: Any) -> str:
+    """What a mark is made over: the message as one text, with whom it is for and its id (an update's; a signal has none)."""
+    try:
+        body = json.loads(to_json(args[0])) if args else None
+    except ValueError:  # no JSON: no message of ours
+        body = ""
+    return hashlib.sha256(json.dumps([workflow, name, event, body], sort_keys=True).encode()).hexdigest()
+
+
+def mark(key: bytes, text: str) -> str:
+    """The mark of our own programs: nobody makes one without the key. ``text`` is what :func:`sealed` gives."""
+    return hmac.digest(key, text.encode(), hashlib.sha256).hex() if key else ""
+
+
+def is_ours(key: bytes, given: str, text: str) -> bool:
+    """Whether a mark is ours."""
+    return bool(key) and hmac.compare_digest(given.encode(), mark(key, text).encode())
 
 
 def described(name: str, fields: Mapping[str, object]) -> str:

@@ -95,6 +95,15 @@ def red(domain: str) -> str:
     return f"red-{domain}"
 
 
+_OF_ACCOUNT = re.compile(r"(?:account|get-well|red)-(.+)|renewal-(.+)-\d{4}-\d{2}-\d{2}")
+
+
+def account_of(workflow: str) -> str:
+    """The domain of the account that a workflow is about, by its id; empty for any other workflow."""
+    found = _OF_ACCOUNT.fullmatch(workflow)
+    return (found[1] or found[2]) if found else ""
+
+
 def of_company(domain: str) -> tuple[str, ...]:
     """How the subjects of everything that runs for a company begin, whichever run it was; ``domain`` as :func:`trial` takes it."""
     once = (trial(domain), domain_change(domain), account(domain), get_well(domain), red(domain))

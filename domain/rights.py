@@ -90,6 +90,7 @@ class Action(StrEnum):
     ASSESS = "assess"
     FORECAST = "forecast"
     MOVE = "move"
+    CANCEL = "cancel"
     MARK_RED = "mark_red"
     RESOLVE_RED = "resolve_red"
     PLAN = "plan"
@@ -115,6 +116,7 @@ WORDS: Mapping[Action, str] = {
     Action.ASSESS: "rate a renewal by hand",
     Action.FORECAST: "forecast a renewal",
     Action.MOVE: "move a renewal's date",
+    Action.CANCEL: "end a renewal that there is nothing of to renew",
     Action.MARK_RED: "mark an account red",
     Action.RESOLVE_RED: "promote a red account",
     Action.PLAN: "write a get-well plan",
@@ -142,6 +144,7 @@ RIGHTS: Mapping[Action, Mapping[Group, Reach]] = {
     Action.ASSESS: {Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
     Action.FORECAST: {Group.AE: _OWN, Group.TA: _OWN, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
     Action.MOVE: {Group.AE: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
+    Action.CANCEL: {Group.AE: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
     Action.MARK_RED: {**_SALE, Group.TA: _TEAM},
     Action.RESOLVE_RED: {Group.AE: _TEAM, Group.TA: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
     Action.PLAN: {Group.CE: _TEAM, Group.TA: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
@@ -228,17 +231,6 @@ def may_answer(asked: Asked, actor: Actor, roster: Iterable[Person] = ()) -> Rig
     words = [f"{asked.id} is asked of {named}", f"{_called(actor)} is none of those who may answer it"]
     may_ = ["colleagues of the same role and team", *([others] if others else []), *([bosses] if bosses else [])]
     return Right(allowed=False, rule=f"answer {asked.role.value}", why=f"{'; '.join(words)}. These may: {'; '.join(may_)}")
-
-
-def stranger(by: str, asked: Asked) -> str | None:
-    """Why an answer that no way in of ours vouched for cannot be taken: it is none of those whom the task names. Nobody named: the roster alone knows."""
-    known = [address for address in dict.fromkeys((asked.assignee, *asked.also)) if address]
-    if not asked.assignee or by.strip().lower() in {address.lower() for address in known}:
-        return None
-    return (
-        f"{asked.id} is asked of {', '.join(known)}; {by.strip()[:254]!r} is none of them. "
-        "A colleague or a manager answers with `tenure answer` or on the console, which know who stands in for whom"
-    )
 
 
 def table_hash() -> str:

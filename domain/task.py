@@ -72,7 +72,7 @@ class TaskSpec(Value):
 class Answer(Message):
     """A person's answer, from wherever it came. ``task`` is the task's id (``triage-1``) or its kind.
 
-    ``vouched``: a way in of ours looked the person up and let them; an answer sent straight to Temporal has nobody's word for it.
+    ``unjudged``: the way in found no such open task, so it judged nobody; a task that was opened since is not answered by it.
     """
 
     task: str
@@ -81,7 +81,7 @@ class Answer(Message):
     note: str = Field(default="", max_length=2_000)
     checks: dict[str, bool] = {}
     fields: dict[str, JsonValue] = {}
-    vouched: bool = False
+    unjudged: bool = False
 
 
 class Task(State):
@@ -116,6 +116,8 @@ def refusal(answer: Answer, tasks: list[Task]) -> str | None:
         return f"{task.id} was answered by {task.answer.by} at {task.closed_at:%Y-%m-%d %H:%M} UTC with {task.answer.choice!r}; nothing was changed"
     if not task.is_open:
         return f"{task.id} is closed ({task.closed_because or task.status}); open tasks: {open_ids}"
+    if answer.unjudged:
+        return f"{task.id} was asked this moment; send the answer again"
     choice = task.spec.choice(answer.choice)
     if choice is None:
         return f"{answer.choice!r} is not a choice of {task.id}; choose one of: {', '.join(c.name for c in task.spec.choices)}"

@@ -32,7 +32,6 @@ from starter import listing
 from starter.account_views import AccountOverview, ForecastView, HealthView, ProcessView
 from starter.asking import Closing, asking
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
-from starter.forms import new_event
 from starter.gate import on_owned
 from starter.looking import query, query_all
 from starter.tenure import PATIENCE, Tenure, bad_fields, described
@@ -240,7 +239,8 @@ class Accounts:
             search_attributes=TypedSearchAttributes([SearchAttributePair(ACCOUNT, customer.domain)]),
             static_summary=f"Life of {customer.name}",
         )
-        event, workflow = event_id or new_event(), ids.account(customer.domain)
+        workflow = ids.account(customer.domain)
+        event = self._tenure.event(workflow, "mark_red", event_id)
         async with self._decision(Action.MARK_RED, customer, team, by=marked.by, what="mark_red", subject=workflow, event=event) as by:
             with asking(workflow):
                 async with asyncio.timeout(PATIENCE):
@@ -314,7 +314,7 @@ class Accounts:
         missing: TenureError,
     ) -> str:
         """Ask a running process for something that a person decides, if they may."""
-        event, given = event_id or new_event(), str(getattr(message, "by", ""))
+        event, given = self._tenure.event(workflow, name, event_id), str(getattr(message, "by", ""))
         async with self._decision(action, customer, team, by=given, what=described(name, message), subject=workflow, event=event) as by:
             return await self._tenure.update(workflow, name, message.model_copy(update={"by": by}), event, missing)
 

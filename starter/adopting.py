@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Literal
 
-from domain import ids
 from domain.adoption import AdoptPolicy, Preview, WhatIf
 from domain.base import Value
 from domain.policy import Policy
@@ -77,7 +76,7 @@ async def _adopt(tenure: Tenure, workflow: str, policy: Policy, by: str, why: st
             return about.model_copy(update={"outcome": "refused", "says": preview.refused})
         if not do:
             return about.model_copy(update={"outcome": "would adopt"})
-        event = f"adopt-{policy.hash}-{ids.digest(preview.policy)}"
+        event = tenure.event(workflow, "adopt_policy", f"{policy.hash} after {preview.policy}")
         said = await tenure.update(workflow, "adopt_policy", AdoptPolicy(by=by, policy=policy, why=why), event)
         return about.model_copy(update={"outcome": "adopted", "says": said})
     except Refused as error:

@@ -16,7 +16,8 @@ from domain.messages import ChangeDomain, Convert, Extend, NewLink, RequestFeedb
 from domain.task import Answer
 from domain.views import TaskView
 from starter.door import caller_of
-from starter.forms import EventId, JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialView, new_event
+from starter.events import new_event
+from starter.forms import EventId, JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialView
 from starter.gate import Caller
 from starter.limiting import SignupLimits
 from starter.problems import PROBLEMS

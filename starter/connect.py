@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from temporalio.client import Client
 from temporalio.converter import DataConverter
@@ -19,9 +19,16 @@ _BETWEEN_TRIES = 0.2
 
 
 async def connect(
-    converter: DataConverter, *, address: str = "", fallback: str = DEFAULT_ADDRESS, patience: float = 5.0, lazy: bool = False
+    converter: DataConverter,
+    *,
+    key: Callable[[], bytes] = bytes,
+    address: str = "",
+    fallback: str = DEFAULT_ADDRESS,
+    patience: float = 5.0,
+    lazy: bool = False,
 ) -> Client:
-    """A client of the server that the environment names, whose values travel by ``converter`` and whose messages are marked as ours.
+    """A client of the server that the environment names, whose values travel by ``converter`` and whose messages are marked as ours with ``key``
+    (:meth:`activities.settings.Settings.way_in_key`); without one they are judged where they arrive, like anybody's.
 
     ``address`` takes the place of the environment altogether (the local stack knows its own server); ``fallback`` is used when the
     environment names none. The first connection is tried for ``patience`` seconds, since a stack's parts start together; ``lazy`` makes
@@ -33,7 +40,7 @@ async def connect(
     deadline = time.monotonic() + patience
     while True:
         try:
-            return await Client.connect(**options, data_converter=converter, lazy=lazy, interceptors=[WayIn()])
+            return await Client.connect(**options, data_converter=converter, lazy=lazy, interceptors=[WayIn(key)])
         except RuntimeError as error:  # what the SDK raises for every failed connection
             if time.monotonic() >= deadline:
                 raise Unavailable(

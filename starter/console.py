@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from domain.task import Answer
 from starter.door import caller_of, check_csrf, csrf_of
 from starter.errors import NotFound, Refused, TenureError
-from starter.forms import new_event
+from starter.events import new_event
 from starter.render import Pages, sentence, typed
 from starter.tenure import Tenure, bad_fields
 

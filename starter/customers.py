@@ -26,7 +26,8 @@ async def change_host(tenure: Tenure, domain: str, message: ChangeDomain, event_
     key, registry = tenure.key_of(domain), Registry(tenure.ledger)
     judge = on_owned(Action.CHANGE_DOMAIN, lambda roster: current(registry.owners_of(key), roster))
     what, name = f"change_domain new_host {message.new_host[:120]}", ids.domain_change(key)
-    async with tenure.gate.decision(tenure.caller, judge, by=message.by, what=what, subject=name, event=event_id) as by:
+    event = tenure.event(name, "change_domain", event_id)
+    async with tenure.gate.decision(tenure.caller, judge, by=message.by, what=what, subject=name, event=event) as by:
         return await _change_host(tenure, registry, key, message.model_copy(update={"by": by}))
 
 

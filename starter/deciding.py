@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
@@ -16,9 +16,12 @@ from domain.people import Person, Role
 from domain.rights import Action, Asked
 from domain.task import Answer
 from starter.errors import BadInput, NotFound, TenureError, Unavailable
-from starter.forms import new_event
+from starter.events import event_id as derived
 from starter.gate import Caller, Gate, on_owned, on_task
 from starter.looking import Looking
+
+if TYPE_CHECKING:
+    from activities.settings import Settings
 
 #: What may be asked of a running trial, and the message of each.
 ACTS: Mapping[str, type[Message]] = {
@@ -37,6 +40,7 @@ class Deciding(Looking, ABC):
 
     caller: Caller
     gate: Gate
+    settings: Settings
 
     @abstractmethod
     async def update(self, workflow_id: str, name: str, message: Message, event_id: str, missing: TenureError | None = None) -> str:
@@ -51,6 +55,11 @@ class Deciding(Looking, ABC):
         theirs = copy.copy(self)
         theirs.caller = caller
         return theirs
+
+    def event(self, workflow_id: str, name: str, given: str, *space: str) -> str:
+        """The id of a request of this caller to a workflow; ``given`` is the one that they gave it, which means something to them alone."""
+        caller = self.caller
+        return derived(self.settings.way_in_key(), given, caller.via, caller.through, caller.email, workflow_id, name, *space)
 
     async def act(self, domain: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
         """Ask a running trial to do one of :data:`ACTS`; returns what was done, in words. ``domain`` may be any host of the company."""
@@ -72,7 +81,7 @@ class Deciding(Looking, ABC):
         except ValidationError as error:
             raise bad_fields(error) from None
         judge = on_owned(Action(name), lambda roster: self._owners(workflow_id, roster))
-        event, given = event_id or new_event(), str(getattr(checked, "by", ""))
+        event, given = self.event(workflow_id, name, event_id), str(getattr(checked, "by", ""))
         async with self.gate.decision(self.caller, judge, by=given, what=described(name, checked), subject=workflow_id, event=event) as by:
             return await self._act_on(workflow_id, name, checked.model_copy(update={"by": by}), event)
 
@@ -92,12 +101,12 @@ class Deciding(Looking, ABC):
                 f"{task_id[:60]!r} is not the id of a task", "Write it as WORKFLOW:TASK; `tenure tasks` lists them", field="task"
             )
         asked = await self._asked(workflow_id, task)
-        event, what = event_id or new_event(), described("answer", answer.model_copy(update={"task": task}))
+        event, what = self.event(workflow_id, f"answer {task}", event_id), described("answer", answer.model_copy(update={"task": task}))
         async with self.gate.decision(self.caller, on_task(asked), by=answer.by, what=what, subject=workflow_id, event=event) as by:
-            vouched: dict[str, Any] = {"task": task, "by": by, "vouched": asked is not None}
+            judged: dict[str, Any] = {"task": task, "by": by, "unjudged": asked is None}
             if answer.choice == "qualify" and (named := answer.fields.get("domain")):
-                vouched["fields"] = {**answer.fields, "domain": self.company_of(str(named))}
-            return await self._answer(task_id, answer.model_copy(update=vouched), event)
+                judged["fields"] = {**answer.fields, "domain": self.company_of(str(named))}
+            return await self._answer(task_id, answer.model_copy(update=judged), event)
 
     async def _answer(self, task_id: str, answer: Answer, event_id: str) -> str:
         return await self.update(task_id.strip().rpartition(":")[0], "answer", answer, event_id)

@@ -5,7 +5,6 @@ Bounds stand here so that a workflow is never started with an input that its own
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -14,17 +13,13 @@ from pydantic import Field, StringConstraints
 from domain.base import Value
 from domain.decision import Decision
 from domain.views import NextStep, TaskView, TrialStatus
+from starter.events import new_event
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
 Company = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 Email = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 EventId = Annotated[str, StringConstraints(max_length=200, pattern=r"^[\x21-\x7e]+$")]
 Via = Literal["web", "api", "cli", "rescue"]
-
-
-def new_event() -> str:
-    """A fresh id for one click; sent again with the same id, the same click has no second effect."""
-    return str(uuid.uuid4())
 
 
 class SignupForm(Value):

@@ -133,7 +133,7 @@ class Gate:
 
     def _judged(self, caller: Caller, judge: Judge, by: str, nameless: bool) -> tuple[str, str, Right]:
         """Who decides, in which role, and whether they may."""
-        from activities.colleagues import Colleagues, named
+        from activities.colleagues import Colleagues, judged, named
 
         if caller.by_link:
             return by, "prospect", Right(allowed=True, rule="link")
@@ -152,13 +152,7 @@ class Gate:
             if caller.group is None:
                 return "", "", Right(allowed=False, rule="by", why="nobody is named who decides")
             return f"token:{caller.token}", caller.group.value, judge(Actor(group=caller.group), roster)
-        person = named(wanted, roster)
-        if person is None:
-            why = f"{wanted[:254]} is not among our people, or has left: the CRM's people are copied every quarter of an hour"
-            if not roster:
-                why = "the CRM's people have not been copied yet: a new stack does so within seconds; `tenure schedules` sees to it"
-            return wanted, "", Right(allowed=False, rule="roster", why=why)
-        return person.email, person.role.value, judge(Actor(group=rights.GROUP_OF[person.role], person=person), roster)
+        return judged(wanted, roster, judge)
 
     async def _note(self, **fields: Any) -> None:
         from activities.audit import Audit, Entry

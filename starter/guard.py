@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from starter.forms import new_event
+from starter.events import new_event
 from starter.problems import Fault, Problem, problem_of
 
 log = logging.getLogger(__name__)

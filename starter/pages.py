@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
-from starter.forms import JoinForm, SignupForm, new_event
+from starter.events import new_event
+from starter.forms import JoinForm, SignupForm
 from starter.limiting import SignupLimits
 from starter.render import Pages, sentence, typed
 from starter.tenure import Tenure

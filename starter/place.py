@@ -118,7 +118,14 @@ async def open_tenure(place: Place, *, offline: bool = False) -> AsyncIterator[T
     # The server first: without one there is nothing to look up, and no empty ledger is left behind in a wrong directory.
     ledger = Ledger(place.settings.ledger_url)
     converter = data_converter(place.settings, ledger)
-    client = await connect(converter, address=own, fallback=f"127.0.0.1:{place.settings.temporal_port}", patience=1.0, lazy=offline)
+    client = await connect(
+        converter,
+        key=place.settings.way_in_key,
+        address=own,
+        fallback=f"127.0.0.1:{place.settings.temporal_port}",
+        patience=1.0,
+        lazy=offline,
+    )
     try:
         await asyncio.to_thread(ledger.create)
         yield Tenure(client, ledger, place.settings, policy)

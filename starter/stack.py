@@ -156,7 +156,12 @@ class Stack:
         from starter.skip import cluster_of
 
         address = f"127.0.0.1:{self._settings.temporal_port}"
-        client = await connect(data_converter(self._settings, Ledger(self._settings.ledger_url)), address=address, patience=START)
+        client = await connect(
+            data_converter(self._settings, Ledger(self._settings.ledger_url)),
+            key=self._settings.way_in_key,
+            address=address,
+            patience=START,
+        )
         await schedules.ensure(client, self._settings)
         found = stackfile.StackFile(
             pid=os.getpid(),

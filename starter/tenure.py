@@ -50,8 +50,9 @@ from starter.asking import Closing, asking
 from starter.customers import change_host
 from starter.deciding import ACTS, Deciding, bad_fields, described
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
+from starter.events import new_event
 from starter.failed import FailedSignups
-from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView, new_event
+from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
 from starter.gate import Gate, on_owned, operator
 from workflows.attributes import DOMAIN, STAGE
 
@@ -124,7 +125,8 @@ class Tenure(Deciding):
             instance=await self._instance(address),
             via=via,
         )
-        answer = await self._with_start(address, "self_serve", "signup", message, event_id, SignupAnswer)
+        event = self.event(ids.trial(address.key), "signup", event_id, via, address.email)
+        answer = await self._with_start(address, "self_serve", "signup", message, event, SignupAnswer)
         if answer.outcome in ("instant", "building"):
             self._beside(self._refill())
         return answer
@@ -136,7 +138,9 @@ class Tenure(Deciding):
         what = f"request a {form.size} trial with {form.seats} seats"
         judge = on_owned(Action.REQUEST, lambda roster: _the_ce(ce, roster))
         by = "" if self.caller.email else ce
-        async with self.gate.decision(self.caller, judge, by=by, what=what, subject=ids.trial(address.key), event=form.event_id):
+        subject = ids.trial(address.key)
+        form = form.model_copy(update={"event_id": self.event(subject, "request", form.event_id, address.email)})
+        async with self.gate.decision(self.caller, judge, by=by, what=what, subject=subject, event=form.event_id):
             return await self._request_trial(form, address, ce)
 
     async def _request_trial(self, form: TrialRequestForm, address: Address, ce: str) -> SignupAnswer:
@@ -178,7 +182,9 @@ class Tenure(Deciding):
         await personal.comes(self, address.email)
         contact = Contact(email=address.email, first_name=form.first_name, last_name=form.last_name)
         try:
-            return await self.update(ids.trial(address.key), "join", JoinAsk(contact=contact, via=form.via), form.event_id)
+            trial = ids.trial(address.key)
+            event = self.event(trial, "join", form.event_id, form.via, address.email)
+            return await self.update(trial, "join", JoinAsk(contact=contact, via=form.via), event)
         except NotFound:
             return await self._join_instance(address, contact, form.via)
 
@@ -225,7 +231,8 @@ class Tenure(Deciding):
 
         It is on record before Temporal is asked, so that an outage loses nothing: :meth:`retry_failed_signups` starts it later.
         """
-        row = self._failed.row(form, error, _now())
+        event = self.event("", "failed signup", form.event_id, form.via, form.email)
+        row = self._failed.row(form.model_copy(update={"event_id": event}), error, _now())
         kept: Exception | None = None
         try:
             await asyncio.to_thread(self._failed.keep, row)

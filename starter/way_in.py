@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
+from uuid import uuid4
 
 from temporalio.client import (
     Interceptor,
     OutboundInterceptor,
     SignalWorkflowInput,
+    StartWorkflowInput,
     StartWorkflowUpdateInput,
     StartWorkflowUpdateWithStartInput,
+    WorkflowHandle,
     WorkflowUpdateHandle,
 )
 
@@ -17,22 +22,37 @@ from workflows.direct import marked
 
 
 class WayIn(Interceptor):
-    """For every client of ours."""
+    """For every client of ours. ``key`` is asked for when the first message is sent."""
+
+    def __init__(self, key: Callable[[], bytes]) -> None:
+        self._key = cache(key)
 
     def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
         """The interceptor of one client."""
-        return _Marking(next)
+        return _Marking(next, self._key)
 
 
 class _Marking(OutboundInterceptor):
+    def __init__(self, next: OutboundInterceptor, key: Callable[[], bytes]) -> None:
+        super().__init__(next)
+        self._key = key
+
+    async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
+        if input.start_signal:
+            input.headers = marked(input.headers, self._key(), input.id, input.start_signal, input.start_signal_args)
+        return await super().start_workflow(input)
+
     async def signal_workflow(self, input: SignalWorkflowInput) -> None:
-        input.headers = marked(input.headers)
+        input.headers = marked(input.headers, self._key(), input.id, input.signal, input.args)
         await super().signal_workflow(input)
 
     async def start_workflow_update(self, input: StartWorkflowUpdateInput) -> WorkflowUpdateHandle[Any]:
-        input.headers = marked(input.headers)
+        input.update_id = input.update_id or uuid4().hex  # the mark is made over it
+        input.headers = marked(input.headers, self._key(), input.id, input.update, input.args, input.update_id)
         return await super().start_workflow_update(input)
 
     async def start_update_with_start_workflow(self, input: StartWorkflowUpdateWithStartInput) -> WorkflowUpdateHandle[Any]:
-        input.update_workflow_input.headers = marked(input.update_workflow_input.headers)
+        asked = input.update_workflow_input
+        asked.update_id = asked.update_id or uuid4().hex
+        asked.headers = marked(asked.headers, self._key(), input.start_workflow_input.id, asked.update, asked.args, asked.update_id)
         return await super().start_update_with_start_workflow(input)

@@ -220,7 +220,9 @@ async def serve(settings: Settings, host: str, port: int) -> None:
     ledger = Ledger(settings.ledger_url)
     await asyncio.to_thread(ledger.create)
     try:
-        client = await connect(data_converter(settings, ledger), fallback=f"127.0.0.1:{settings.temporal_port}", lazy=True)
+        client = await connect(
+            data_converter(settings, ledger), key=settings.way_in_key, fallback=f"127.0.0.1:{settings.temporal_port}", lazy=True
+        )
         app = create_app(Tenure(client, ledger, settings, policy), settings)
         config = uvicorn.Config(
             app,

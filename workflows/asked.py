@@ -39,10 +39,6 @@ class Asked:
         return f"{task.id}: {task.answer.choice if task.answer else ''}, taken"
 
     @answer.validator
-    def _may_answer_here(self, raw: Any = None) -> None:
-        self._may_answer(raw)
-        self.p.desk.check_stranger(inbox.parsed(Answer, raw))
-
     def _may_answer(self, raw: Any = None) -> None:
         message = inbox.parsed(Answer, raw)
         self.p.desk.check(message)

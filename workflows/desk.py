@@ -8,7 +8,6 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from domain.acts import Post
-from domain.rights import Asked, stranger
 from domain.task import Answer, Rung, Task, TaskSpec, find, refusal
 from domain.views import TaskView
 
@@ -38,16 +37,6 @@ class Desk:
     def check(self, answer: Answer) -> None:
         """Refuse an answer that cannot be taken (an update's validator)."""
         if why := refusal(self._own(answer), self.tasks):
-            raise refused(why)
-
-    def check_stranger(self, answer: Answer) -> None:
-        """Refuse an answer that :meth:`check` let through, when nobody vouches for whoever gives it and the task names others.
-
-        For updates only: a signal's refusal would be another command than the one that an earlier run recorded.
-        """
-        spec = (task := self.named(answer)).spec
-        asked = Asked(id=task.id, role=spec.role, assignee=spec.assignee, also=spec.asked)
-        if not answer.vouched and (why := stranger(answer.by, asked)):
             raise refused(why)
 
     def answer(self, answer: Answer) -> Task:

@@ -1,8 +1,9 @@
-"""What was sent straight to Temporal, past our ways in, stands on the audit as what it is: a decision that nobody's rights were checked for.
+"""What is sent straight to Temporal, past our ways in, is judged there: by the same table, and by who its sender is at that moment.
 
-Our own clients and workflows mark what they send with a header (:data:`HEADER`); their rights were checked before, and noted. A decision
-without it is noted by the workflow itself, once it is carried out or refused. An update that its validator refuses leaves nothing in a
-history, so the worker notes that beside the workflow: a worker that dies in the same instant leaves it off.
+Our own clients and workflows mark what they send with a header that only the holder of ``TENURE_SECRET_KEY`` can make; the rights of
+whoever asked were checked before, and noted. A decision without it is judged by the workflow, in a local activity that reads the roster;
+what is refused changes nothing, is noted on the process and on the audit, as is what is carried out. An update that its validator refuses
+leaves nothing in a history, so the worker notes that beside the workflow: a worker that dies in the same instant leaves it off.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from temporalio.api.common.v1 import Payload
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import SignalExternalWorkflowInput, WorkflowOutboundInterceptor
 
-from domain.direct import DECISIONS, Direct, described, plain
+from domain.direct import DECISIONS, PROGRAMS, Direct, Plea, Ruling, described, mark, plain, sealed
+from domain.people import Role
+from domain.rights import Asked
+from domain.views import TaskView
 from workflows.effects import LOCAL_TRY, PATIENT
 
-#: Says that a message came by a way in of ours. Whoever can reach Temporal can set it; it keeps slips and habits on the audit, not attacks.
+#: Carries the mark of a way in of ours.
 HEADER = "tenure-way-in"
-_MARK: Mapping[str, Payload] = {HEADER: Payload(metadata={"encoding": b"json/plain"}, data=b"true")}
-#: The change that a running workflow meets at its next message: docs/changing-workflows.md.
-PATCH = "direct-decisions-are-noted"
 
 Note = Callable[[Direct], None]
 
@@ -37,17 +38,19 @@ def refused_signal(why: str) -> None:
         found.append(why)
 
 
-def marked(headers: Mapping[str, Payload]) -> dict[str, Payload]:
-    """The headers of what comes by a way in of ours."""
-    return {**headers, **_MARK}
+def marked(headers: Mapping[str, Payload], key: bytes, workflow_id: str, name: str, args: Any, event: str = "") -> dict[str, Payload]:
+    """The headers of what comes by a way in of ours. Without a key nothing is marked, and so judged where it arrives."""
+    if name not in DECISIONS | PROGRAMS or not (made := mark(key, sealed(workflow_id, name, event, args))):
+        return dict(headers)
+    return {**headers, HEADER: Payload(metadata={"encoding": b"text/plain"}, data=made.encode())}
 
 
-def is_direct(name: str, headers: Mapping[str, Payload]) -> bool:
-    """Whether a message is a decision that did not come by a way in of ours."""
-    return name in DECISIONS and HEADER not in headers
+def given_mark(headers: Mapping[str, Payload]) -> str:
+    """The mark that came with a message, whoever made it; empty when none did."""
+    return headers[HEADER].data.decode("ascii", "replace")[:200] if HEADER in headers else ""
 
 
-def seen(name: str, args: Any, event: str, refusal: str = "") -> Direct:
+def seen(name: str, args: Any, event: str, refusal: str = "", ruling: Ruling | None = None) -> Direct:
     """What the audit is to say of a message, whatever was sent as one."""
     raw = args[0] if args and isinstance(args[0], Mapping) else {}
     return Direct(
@@ -56,30 +59,56 @@ def seen(name: str, args: Any, event: str, refusal: str = "") -> Direct:
         subject=workflow.info().workflow_id,
         outcome="refused" if refusal else "accepted",
         reason=plain(refusal, 500),
-        event=event,
+        event=event or workflow.uuid4().hex,
+        rule=ruling.rule if ruling else "",
+        role=ruling.role if ruling else "",
     )
 
 
-async def noted(name: str, args: Any, event: str, carry_out: Awaitable[Any]) -> Any:
+def asked(name: str, args: Any) -> Asked | None:
+    """The open task that an answer means, as the rights see it."""
+    if name != "answer" or not args or not isinstance(args[0], Mapping):
+        return None
+    wanted = plain(args[0].get("task", ""), 600).removeprefix(f"{workflow.info().workflow_id}:")
+    views: list[TaskView] = workflow.instance().open_tasks()
+    view = next((view for view in views if wanted in (view.task, view.kind)), None)
+    return Asked(id=view.id, role=Role(view.role), assignee=view.assignee, also=view.asked) if view else None
+
+
+async def judged(name: str, args: Any, event: str, given: str) -> Ruling:
+    """Whether whoever sent this may. What they may not is on the audit when this returns."""
+    about, meant = seen(name, args, event, refusal="may not"), asked(name, args)
+    plea = Plea(name=name, about=about, mark=given, sealed=sealed(about.subject, name, event, args), asked=meant)
+    ruling: Ruling = await workflow.execute_local_activity(
+        "judge_direct",
+        plea,
+        result_type=Ruling,
+        start_to_close_timeout=LOCAL_TRY,
+        retry_policy=PATIENT,
+        summary=f"may they? {about.what}",
+    )
+    if ruling.allowed and meant != asked(name, args):
+        return Ruling(allowed=False, why="the task was closed or asked of somebody else meanwhile; nothing was changed")
+    return ruling
+
+
+async def noted(name: str, args: Any, event: str, ruling: Ruling, carry_out: Awaitable[Any]) -> Any:
     """Carry a direct decision out and note what became of it, before its sender is answered. A signal has no id: its ``event`` is empty."""
-    on_audit = workflow.patched(PATCH)  # asked before anything is awaited: docs/changing-workflows.md
     refusals: list[str] = []
     token = _refusal.set(refusals)
     try:
         result = await carry_out
     except ApplicationError as error:
-        if on_audit:
-            await _note(seen(name, args, event, error.message or "refused"))
+        await note(seen(name, args, event, error.message or "refused", ruling))
         raise
     finally:
         _refusal.reset(token)
-    if on_audit:
-        await _note(seen(name, args, event, "; ".join(refusals)))
+    await note(seen(name, args, event, "; ".join(refusals), ruling))
     return result
 
 
-async def _note(direct: Direct) -> None:
-    direct = direct if direct.event else direct.model_copy(update={"event": workflow.uuid4().hex})
+async def note(direct: Direct) -> None:
+    """Put it on the audit."""
     await workflow.execute_local_activity(
         "note_direct",
         direct,
@@ -92,7 +121,11 @@ async def _note(direct: Direct) -> None:
 class MarkedOutbound(WorkflowOutboundInterceptor):
     """What our workflows tell each other is marked."""
 
+    def __init__(self, next: WorkflowOutboundInterceptor, key: bytes) -> None:
+        super().__init__(next)
+        self._key = key
+
     async def signal_external_workflow(self, input: SignalExternalWorkflowInput) -> None:
         """Signal with the mark."""
-        input.headers = marked(input.headers)
+        input.headers = marked(input.headers, self._key, input.workflow_id, input.signal, input.args)
         await super().signal_external_workflow(input)

@@ -56,6 +56,11 @@ class Trial:
         self.t = TrialProcess(input, TrialState())
         self.routing = inbox.OneAtATime()
 
+    @property
+    def notes(self) -> list[str]:
+        """The messages that were refused and had nobody to read why."""
+        return self.t.state.notes
+
     @workflow.run
     async def run(self, input: TrialInput) -> TrialResult:
         """Route, deliver, keep, end."""
@@ -182,10 +187,6 @@ class Trial:
         return f"{task.id}: {task.answer.choice if task.answer else ''}, taken"
 
     @answer.validator
-    def _may_answer_here(self, raw: Any = None) -> None:
-        self._may_answer(raw)
-        self.t.desk.check_stranger(inbox.parsed(Answer, raw))
-
     def _may_answer(self, raw: Any = None) -> None:
         message = inbox.parsed(Answer, raw)
         self.t.desk.check(message)
@@ -239,6 +240,10 @@ class Trial:
         await endings.opt_out(self.t)
         return "no more onboarding mail"
 
+    @opt_out.validator
+    def _may_opt_out(self, raw: Any = None) -> None:
+        inbox.parsed(OptOut, raw)
+
     @workflow.update
     async def adopt_policy(self, raw: Any = None) -> str:
         """Go on by another policy (idea 2): what is ahead follows its figures, what was promised stays."""
@@ -286,7 +291,7 @@ class Trial:
 
     @workflow.signal(name="opt_out")
     async def _opt_out(self, raw: Any = None) -> None:
-        await self._signalled("opt_out", raw, lambda _raw: None, self.opt_out)
+        await self._signalled("opt_out", raw, self._may_opt_out, self.opt_out)
 
     @workflow.signal(dynamic=True)
     def _unheard_of(self, name: str, _values: Sequence[RawValue]) -> None:

@@ -64,7 +64,7 @@ class House:
     async def ready(self) -> None:
         """Wait until everything answers; makes the schedules."""
         converter = data_converter(self.settings, Ledger(self.settings.ledger_url))
-        client = await connect(converter, address=self.temporal, patience=60)
+        client = await connect(converter, key=self.settings.way_in_key, address=self.temporal, patience=60)
         self.cluster = await skip.cluster_of(client)
         await schedules.ensure(client, self.settings)
         async with asyncio.timeout(60):

@@ -118,16 +118,6 @@ def test_a_machine_answers_nothing() -> None:
     assert not rights.may_answer(Asked(id="x", role=Role.CLOUD), Actor(group=Group.OPS), PEOPLE).allowed
 
 
-def test_an_answer_that_nobody_vouches_for_is_of_those_whom_the_task_names() -> None:
-    named = Asked(id="deadline-1", role=Role.CE, assignee=ADA.email, also=(CEM.email,))
-    assert rights.stranger("ADA@tenure.example ", named) is None
-    assert rights.stranger(CEM.email, named) is None
-    assert rights.stranger(IRIS.email, Asked(id="triage-1", role=Role.INBOUND_SDR)) is None
-    refused = rights.stranger(BORIS.email, named) or ""
-    assert "deadline-1 is asked of ada@tenure.example, cem@tenure.example" in refused
-    assert "tenure answer" in refused
-
-
 def test_the_page_is_the_table() -> None:
     assert DOCS.read_text() == rights.page(), "write it anew: .venv/bin/tenure rights > docs/rights.md"
 

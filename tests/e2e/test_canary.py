@@ -150,7 +150,7 @@ async def test_no_mark_is_found_where_it_could_be_read(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path, port_offset=offset)
     with running_stack(tmp_path, offset, environment) as (_, ready):
         ledger = Ledger(settings.ledger_url)
-        client = await connect(data_converter(settings, ledger), address=ready["temporal"])
+        client = await connect(data_converter(settings, ledger), key=settings.way_in_key, address=ready["temporal"])
         tenure = Tenure(client, ledger, settings, policy.default())
         blind = await Client.connect(ready["temporal"], data_converter=pydantic_data_converter)
 

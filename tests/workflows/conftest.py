@@ -32,6 +32,8 @@ from workflows.attributes import ACCOUNT, ARR, DOMAIN, DUE_AT, FORECAST, OWNER, 
 from workflows.inbound import Inbound
 from workflows.runner import all_at_once, runner
 
+#: What our programs' messages are marked with: one for all tests, whose server and whose client are the same.
+KEY = b"the key of this run's own programs"
 FLAGS = {
     "frontend.WorkflowTimeSkippingEnabled": "true",
     "history.timerProcessorMaxTimeShift": '"1ms"',
@@ -56,7 +58,7 @@ async def env(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Workflo
         dev_server_log_level="error",
         data_converter=data_converter(Settings(_env_file=None, data_dir=home), people),
         search_attributes=keys,
-        interceptors=[WayIn()],
+        interceptors=[WayIn(lambda: KEY)],
     )
     async with environment:
         yield environment
@@ -80,6 +82,7 @@ async def play(
     queue = f"tenure-{uuid.uuid4().hex[:8]}"
     made = Play(env, queue, settings, ledger, sandbox)
     direct = DirectDecisions(ledger, settings)
+    direct.key = lambda: KEY
     with activities(settings, ledger, lambda again: made.sign_up(again), lambda facts: made.tell(facts), direct) as acts:
         recording = os.environ.get("RECORD_HISTORIES")  # as a worker writes them that remembers
         cache = 0 if request.node.get_closest_marker("cacheless") and not recording else CACHE
@@ -91,7 +94,7 @@ async def play(
             activity_executor=threads,
             max_concurrent_activities=16,
             max_cached_workflows=cache,
-            interceptors=[Inbound(direct.later), *([] if cache else [NothingLocal()])],
+            interceptors=[Inbound(direct.later, KEY), *([] if cache else [NothingLocal()])],
             workflow_runner=runner(),
             graceful_shutdown_timeout=timedelta(seconds=10),  # what is under way ends before its client is closed
             workflow_failure_exception_types=[Exception],

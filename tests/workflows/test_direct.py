@@ -1,49 +1,50 @@
-"""What is sent straight to Temporal, as the Web UI and `temporal` do, stands on the audit: carried out or refused, and whom it named."""
+"""What is sent straight to Temporal, as the Web UI and `temporal` do, is judged there as at the door, and stands on the audit."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import Payload
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.common import RawValue
 from temporalio.workflow import _Definition
 
 from activities.audit import Audit, AuditRow
 from activities.direct import UNCHECKED
 from domain import ids
-from domain.direct import DECISIONS
+from domain.direct import DECISIONS, PROGRAMS
+from domain.messages import Extend
+from starter.way_in import WayIn
+from tests.workflows.accounts import AE, Life
+from tests.workflows.conftest import KEY
 from tests.workflows.play import Play, eventually
-from tests.workflows.test_trial import prequalified
+from tests.workflows.test_trial import ALL_YES, SDR, prequalified, unknown
 from workflows.all import ALL
+from workflows.direct import given_mark, marked
 
-CE = "ce-ada@tenure.example"
+CE, FINANCE = "ce-ada@tenure.example", "finance-desk@tenure.example"
 
 
-#: What programs send, and prospects: no decision of anybody's.
-NO_DECISIONS = {
-    "capacity_freed",
-    "facts",
-    "issue_event",
-    "join",
-    "plan_ended",
-    "plan_reviewed",
-    "reason",
-    "red_ended",
-    "rehosted",
-    "renewal_ended",
-    "signup",
-}
+#: What prospects send: no decision of anybody's.
+OF_PROSPECTS = {"join", "signup"}
 
 
 def test_every_message_of_every_workflow_is_a_decision_or_named_as_none() -> None:
     definitions = [definition for each in ALL if (definition := _Definition.from_class(each)) is not None]
     names = {name for each in definitions for name in (*each.signals, *each.updates) if name}
     assert len(definitions) == len(ALL)
-    assert names == DECISIONS | NO_DECISIONS
-    assert not DECISIONS & NO_DECISIONS
+    assert names == DECISIONS | PROGRAMS | OF_PROSPECTS
+    assert len(names) == len(DECISIONS) + len(PROGRAMS) + len(OF_PROSPECTS)
+
+
+def test_every_decision_has_a_validator_which_is_where_its_mark_is_compared() -> None:
+    for each in ALL:
+        definition = _Definition.from_class(each)
+        assert definition is not None
+        assert [name for name, update in definition.updates.items() if name in DECISIONS and update.validator is None] == []
 
 
 async def rows(play: Play, domain: str, number: int) -> list[AuditRow]:
@@ -73,7 +74,7 @@ async def test_a_decision_sent_straight_to_temporal_is_on_the_audit(play: Play) 
         await handle.execute_update("convert", "nonsense")
     found = await rows(play, domain, 3)
     assert told(found) == [(CE, "extend days 15", "accepted"), (CE, "extend days 400", "refused"), ("nobody", "convert", "refused")]
-    assert {(row.via, row.rule, row.role) for row in found} == {("temporal", UNCHECKED, "")}
+    assert [(row.via, row.rule, row.role) for row in found] == [("temporal", "extend: ce team", "ce"), *[("temporal", UNCHECKED, "")] * 2]
     assert found[0].event == "click-1"
     assert "Cy" not in str(found)
     assert found[1].reason
@@ -85,14 +86,132 @@ async def test_so_is_a_signal_whether_it_could_be_taken_or_not(play: Play) -> No
     handle = play.straight.get_workflow_handle(ids.trial(domain))
     await handle.signal("extend", {"days": "soon", "by": CE})
     await rows(play, domain, 1)
-    await handle.signal("opt_out", {"by": "someone@elsewhere.example"})
+    await handle.signal("opt_out", {"by": CE})
     await rows(play, domain, 2)
-    await handle.signal("rehosted", 7)  # no decision: programs send it
     await handle.signal("terminate", {"by": CE})
     found = await rows(play, domain, 3)
-    hidden = ids.digest("someone@elsewhere.example")
-    assert told(found) == [(CE, "extend", "refused"), (hidden, "opt_out", "accepted"), (CE, "terminate", "accepted")]
+    assert told(found) == [(CE, "extend", "refused"), (CE, "opt_out", "accepted"), (CE, "terminate", "accepted")]
     assert "days" in found[0].reason
+
+
+#: Each decision of a trial, as somebody might send it who knows how.
+FORGED: list[tuple[str, dict[str, Any]]] = [
+    ("extend", {"days": 15}),
+    ("convert", {"seats": 50, "contract_end": "2027-12-31"}),
+    ("terminate", {"reason": "no more"}),
+    ("request_feedback", {}),
+    ("change_domain", {"new_host": "src.elsewhere.example"}),
+    ("new_link", {}),
+    ("opt_out", {}),
+]
+#: Nobody; a stranger; a prospect, whom a link of ours speaks for and no message; one of ours whose role may not; a program's name.
+NOT_THEY = ("", "mallory@elsewhere.example", "prospect", FINANCE, "Salesforce")
+
+
+@pytest.mark.parametrize("by", NOT_THEY)
+async def test_a_decision_of_nobody_who_may_changes_nothing_is_noted_and_on_the_audit(play: Play, by: str) -> None:
+    domain, host = await prequalified(play)
+    before, effects = await play.status(domain), play.effects(domain)
+    handle = play.straight.get_workflow_handle(ids.trial(domain))
+    sent = [(name, fields) for name, fields in FORGED if by != FINANCE or name not in ("new_link", "opt_out")]
+    for name, fields in sent:
+        await handle.signal(name, {**fields, "by": by})
+        with pytest.raises(WorkflowUpdateFailedError) as refusal:
+            await handle.execute_update(name, {**fields, "by": by})
+        assert str(refusal.value.cause)
+    found = await rows(play, domain, 2 * len(sent))
+    assert {row.outcome for row in found} == {"refused"}
+    assert {row.who for row in found} == {(ids.digest(by) if by.endswith("elsewhere.example") else by.lower()) or "nobody"}
+    after = await play.status(domain)
+    assert {line.split(" signal ")[1].split(" ")[0] for line in after.notes} >= {name for name, _ in sent}
+    assert after.model_copy(update={"notes": ()}) == before
+    assert (after.host, after.stage) == (host, "onboarding")
+    assert play.effects(domain) == effects
+
+
+async def test_a_task_that_names_a_role_only_is_answered_by_that_role(play: Play) -> None:
+    domain = await unknown(play)
+    await play.task(domain, "triage")
+    handle = play.straight.get_workflow_handle(ids.trial(domain))
+    said = {"task": "triage-1", "choice": "qualify", "checks": ALL_YES}
+    for by in ("mallory@elsewhere.example", CE, FINANCE):
+        await handle.signal("answer", {**said, "by": by})
+        with pytest.raises(WorkflowUpdateFailedError) as refusal:
+            await handle.execute_update("answer", {**said, "by": by})
+        assert by in str(refusal.value.cause)
+    found = await rows(play, domain, 6)
+    assert {(row.what, row.outcome) for row in found} == {("answer triage-1: qualify", "refused")}
+    assert [task.kind for task in await play.tasks(domain)] == ["triage"]
+    assert len((await play.status(domain)).notes) == 6
+    await handle.signal("answer", {**said, "by": SDR})
+    await play.stage(domain, "provisioning")
+    last = (await rows(play, domain, 7))[-1]
+    assert (last.who, last.role, last.outcome, last.rule) == (SDR, "inbound_sdr", "accepted", "answer inbound_sdr: team")
+    again = play.straight.get_workflow_handle(ids.trial(domain)).execute_update("answer", {**said, "by": SDR})
+    with pytest.raises(WorkflowUpdateFailedError) as late:
+        await again
+    assert f"triage-1 was answered by {SDR} at" in str(late.value.cause)
+
+
+async def test_the_mark_of_our_programs_cannot_be_made_without_their_key(play: Play) -> None:
+    domain, _ = await prequalified(play)
+    forger = Client(
+        play.straight.service_client, namespace=play.straight.namespace, data_converter=play.straight.data_converter,
+        interceptors=[WayIn(lambda: b"another key")],
+    )  # fmt: skip
+    handle = forger.get_workflow_handle(ids.trial(domain))
+    with pytest.raises(WorkflowUpdateFailedError, match="Workflow update failed") as refusal:
+        await handle.execute_update("extend", {"days": 15, "by": CE})
+    assert "carries a mark that none of our programs made" in str(refusal.value.cause)
+    await handle.signal("terminate", {"by": "mallory@elsewhere.example"})
+    found = await rows(play, domain, 2)
+    assert [(row.what, row.outcome) for row in found] == [("extend days 15", "refused"), ("terminate", "refused")]
+    assert (await play.stage(domain, "onboarding")).total_days == (await play.status(domain)).total_days
+
+
+async def test_a_mark_is_good_for_the_message_that_it_was_made_for(play: Play) -> None:
+    """One who reads a mark in a history cannot put it on another message, another workflow or another id."""
+    marks = {
+        given_mark(marked({}, KEY, workflow, name, args, event))
+        for workflow in ("trial-a.com", "trial-b.com")
+        for name in ("extend", "terminate")
+        for args in ([{"by": CE}], [{"by": CE, "days": 15}], [])
+        for event in ("", "1", "2")
+    }
+    assert len(marks) == 2 * 2 * 3 * 3
+    assert "" not in marks
+    assert marked({}, KEY, "trial-a.com", "extend", [Extend(by=CE)]) == marked(
+        {}, KEY, "trial-a.com", "extend", [Extend(by=CE).model_dump()]
+    )
+
+
+async def test_what_our_programs_tell_is_not_believed_from_others(play: Play) -> None:
+    domain, host = await prequalified(play)
+    handle = play.straight.get_workflow_handle(ids.trial(domain))
+    await handle.signal("rehosted", "src.elsewhere.example")
+    await handle.signal("issue_event", {"issue": 1, "labels": ["cloud-trial/instance-ready"], "host": "src.elsewhere.example"})
+    found = await rows(play, domain, 2)
+    assert {(row.what, row.outcome) for row in found} == {("rehosted", "refused"), ("issue_event issue 1", "refused")}
+    status = await play.status(domain)
+    assert status.host == host
+    assert ["is told by our own programs only" in note for note in status.notes] == [True, True]
+
+
+async def test_the_processes_of_an_account_are_judged_so_too(play: Play) -> None:
+    life = await Life.begin(play)
+    stranger = "mallory@elsewhere.example"
+    account = play.straight.get_workflow_handle(life.id)
+    await account.signal("mark_red", {"by": stranger, "reason": "I say so"})
+    await account.signal("start_renewal", {"by": stranger})
+    for name, more in (("mark_red", {"reason": "I say so"}), ("start_renewal", {})):
+        with pytest.raises(WorkflowUpdateFailedError) as refusal:
+            await account.execute_update(name, {"by": stranger, **more})
+        assert f"{stranger} is not among our people" in str(refusal.value.cause)
+    status = await life.status()
+    assert (status.red, status.renewal, len(status.notes)) == (False, "", 4)
+    assert Audit(play.ledger, [play.settings.vendor_domain]).rows(subject=life.id, outcome="accepted") == []
+    await account.execute_update("mark_red", {"by": AE, "reason": "the champion left"})
+    assert (await life.status()).red
 
 
 async def test_what_comes_by_our_own_way_in_is_noted_there_and_not_again(play: Play) -> None:
@@ -113,6 +232,6 @@ async def test_no_sign_stops_a_trial_or_its_audit(play: Play) -> None:
         "extend", RawValue(Payload(metadata={"encoding": b"json/plain"}, data=raw))
     )
     found = await rows(play, domain, 1)
-    assert found[0].who == "ce-\ufffd@tenure.example"
+    assert (found[0].who, found[0].outcome) == ("ce-\ufffd@tenure.example", "refused")
     assert found[0].what == "extend days 15 to \ufffd"
     await play.status(domain)
