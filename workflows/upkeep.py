@@ -73,30 +73,38 @@ class RefillPool(Upkeep):
         Hosts that are on record as being made are what an earlier round left behind when it was ended: they are asked for again,
         which makes no second instance.
         """
-        p, cap, resolves = self.p, input.policy.cloud.instance_cap, workflow.patched("floor-resolves-its-page")
-        level = await p.effects.local("pool_level", AskPool(cap=cap), PoolLevel, "how many warm instances are left")
+        p, before = self.p, workflow.get_last_completion_result(PoolLevel)
+        self.page = before.page if before is not None else ""
+        level = await self._level(input, "how many warm instances are left")
         new = upkeep.missing(input.policy, level.warm + level.pending, level.cap_left, str(workflow.uuid4()))
         hosts = [*level.pending_hosts, *new]
-        page = self._alarm(input, level, len(hosts))
+        self._alarm(input, level, len(hosts))
         if hosts:
             await self._make(p, input, hosts)
         await p.settle()
-        level = await p.effects.local("pool_level", AskPool(cap=cap), PoolLevel, "how many warm instances there are now")
-        if page and level.warm >= input.policy.pool.floor and (resolves or workflow.patched("page-of-the-floor-resolved")):
-            await p.effects.pagerduty(ResolvePage(key="page.filled", page=page))
-            page = ""
-        return level.model_copy(update={"page": page})
+        level = await self._level(input, "how many warm instances there are now")
+        if self.page and level.warm >= input.policy.pool.floor:
+            await p.effects.pagerduty(ResolvePage(key="page.filled", page=self.page))
+            self.page = ""
+        self._alarm(input, level, level.pending)
+        await p.settle()
+        return level.model_copy(update={"page": self.page})
 
-    def _alarm(self, input: UpkeepInput, level: PoolLevel, asked: int) -> str:
-        """Below the floor the Cloud team is paged, once until the pool has been above it again. Returns the page that is open."""
+    async def _level(self, input: UpkeepInput, summary: str) -> PoolLevel:
+        return await self.p.effects.local("pool_level", AskPool(cap=input.policy.cloud.instance_cap), PoolLevel, summary)
+
+    def _alarm(self, input: UpkeepInput, level: PoolLevel, asked: int) -> None:
+        """Below the floor the Cloud team is paged, whenever in a round that is seen, once until the pool has been above it again.
+
+        ``page`` is the page that is open: what was told, not what was.
+        """
         p, floor = self.p, input.policy.pool.floor
-        before: PoolLevel | None = workflow.get_last_completion_result(PoolLevel)
-        if level.warm >= floor or (before is not None and before.warm < floor):
-            return before.page if before is not None else ""
+        if level.warm >= floor or self.page:
+            return
         alarm = f"Only {level.warm} warm instances are left (floor {floor}); {asked} more are asked for."
         p.spawn(p.effects.slack(Post(key="slack.floor", channel=input.alerts_channel, text=":rotating_light: " + alarm)))
         p.spawn(p.effects.pagerduty(Page(key="page.floor", summary=alarm, severity="error")))
-        return f"{p.effects.subject}/page.floor"
+        self.page = f"{p.effects.subject}/page.floor"
 
     async def _make(self, p: Process[Policy], input: UpkeepInput, hosts: list[str]) -> None:
         for host in hosts:
@@ -129,6 +137,8 @@ class RefillPool(Upkeep):
                 retry_policy=PATIENT,
                 summary="which instances are made",
             )
+            if not self.page:  # instances are given away meanwhile
+                self._alarm(input, await self._level(input, "how many warm instances are left meanwhile"), len(open_))
             for request, conclusion in states.completed.items():
                 host = open_.pop(request, None)
                 if host and conclusion == "success":

@@ -16,6 +16,7 @@ from temporalio.client import (
     WorkflowExecutionStatus,
 )
 
+from domain.acts import Claim
 from domain.upkeep import AccountSync, PoolChange, PoolLevel, UpkeepInput
 from tests.workflows.play import NOW, Play, eventually
 
@@ -232,6 +233,42 @@ async def test_the_alarm_is_raised_once_until_the_pool_was_above_its_floor(play:
     play.taken(3)
     assert await scheduled(play, "RefillPool", 3) == [["pagerduty: page.floor", "slack: slack.floor"], [], []]
     assert len(open_incidents(play)) == 1
+
+
+async def test_a_pool_that_falls_below_its_floor_during_a_refill_raises_its_alarm(play: Play) -> None:
+    """Three are warm, one is asked for and never comes, and two are given away meanwhile: that very round alarms, once."""
+    cloud(play, action_delay_seconds=3600.0)
+    hosts = play.warm("src-a", "src-b", "src-c")
+    round_ = await play.start("RefillPool", given(play))
+    await play.quiet(round_)
+    assert play.times(round_, "slack.floor") == []
+    for number, host in enumerate(hosts[:2]):
+        domain = play.company(f"given{number}")
+        claim = Claim(subject=f"trial-{domain}/1", domain=domain, admin=f"a@{domain}", cap=9, warm=True, host=host, as_of=NOW)
+        assert play.registry.claim(claim).outcome == "claimed"
+    await play.skip(round_, hours=0.5)
+    await play.did(round_, "slack: slack.floor", "pagerduty: page.floor")
+    assert "Only 1 warm instances are left (floor 2); 1 more are asked for" in play.said("slack.floor", round_)
+    level = await settled(play, round_)
+    assert level.warm == 1
+    assert level.page.startswith(round_)
+    assert len(play.times(round_, "slack.floor")) == len(play.times(round_, "page.floor")) == len(open_incidents(play)) == 1
+
+
+async def test_what_is_given_away_between_two_rounds_is_told_by_the_next_one_once(play: Play) -> None:
+    """Given away after a round's last look: the next round tells it, and the one after it does not again."""
+    play.set(cloud__instance_cap=4)
+    play.taken(1)
+    play.warm("src-a", "src-b", "src-c")
+    taken = iter([2, 0, 0])
+
+    def given_away() -> None:
+        for host in play.registry.warm_hosts()[: next(taken)]:
+            domain = play.company(host.partition(".")[0])
+            claim = Claim(subject=f"trial-{domain}/1", domain=domain, admin=f"a@{domain}", cap=4, warm=True, host=host, as_of=NOW)
+            assert play.registry.claim(claim).outcome == "claimed"
+
+    assert await scheduled(play, "RefillPool", 3, given_away) == [[], ["pagerduty: page.floor", "slack: slack.floor"], []]
 
 
 async def test_the_page_is_resolved_by_the_round_that_finds_the_pool_filled(play: Play) -> None:
