@@ -11,7 +11,7 @@ from domain.messages import CeRequest, Convert, Extend, Origin, Signup, Usage
 from domain.policy import Policy
 from domain.qualification import CE_REQUEST_CHECKS
 from domain.task import Answer
-from domain.trial import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, Stage
+from domain.trial import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, Extension, Stage
 
 
 def route(policy: Policy, signup: Signup, domain: str) -> Decision:
@@ -262,10 +262,19 @@ def already(decision: Decision) -> str:
     return f"already decided by {who} at {decision.at:%Y-%m-%d %H:%M} UTC: {decision.outcome}; nothing was changed"
 
 
-def refuse_extend(policy: Policy, stage: Stage, message: Extend) -> str | None:
-    """Why the trial cannot be extended."""
+def refuse_extend(policy: Policy, stage: Stage, message: Extend, last: Extension | None, now: datetime) -> str | None:
+    """Why the trial cannot be extended. Two extensions of one period are one, unless the second says that it means another.
+
+    The period that ``last`` extended goes on until it would have ended, and for so many hours after it was extended: whoever sends within
+    them may have looked at the trial before.
+    """
     if stage not in OPEN_TO_DECIDE:
         return _not_now(stage, "extend")
+    if last and not message.again and now < max(last.before, last.at + timedelta(hours=policy.trial.again_hours)):
+        return (
+            f"extended already by {last.by or 'the policy'} at {last.at:%Y-%m-%d %H:%M} UTC, until {last.until:%Y-%m-%d}; nothing was changed. "
+            'To extend it once more, say so: {"again": true}, or --again'
+        )
     limit = policy.trial.max_extension_days
     if message.days is not None and not 1 <= message.days <= limit:
         return f"days must be from 1 to {limit}, not {message.days}; a longer free trial needs the deal desk"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from pydantic import JsonValue
@@ -34,3 +35,10 @@ class Decision(Value):
     facts: tuple[Fact, ...] = ()
     nearest: str = ""
     by: str = ""
+
+
+def last_word(decisions: Iterable[Decision]) -> str:
+    """Who decided what and when, for whoever comes too late: a person's last decision, else the policy's; empty when nothing was decided."""
+    made = list(decisions)
+    last = next((decision for decision in reversed(made) if decision.by), made[-1] if made else None)
+    return f"{last.what}: {last.outcome}, decided by {last.by or 'the policy'} at {last.at:%Y-%m-%d %H:%M} UTC" if last else ""

@@ -223,6 +223,7 @@ class TrialPolicy(Value):
     activity_window_days: Span
     key_covers_days: Span
     max_extension_days: Span
+    again_hours: Hours
     self_serve: SelfServe
     ce_requested: CeRequested
     d15: D15

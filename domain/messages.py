@@ -98,11 +98,12 @@ class CeRequest(Message):
 
 
 class Extend(Message):
-    """Extend the trial by ``days`` (None: the policy's length for its origin)."""
+    """Extend the trial by ``days`` (None: the policy's length for its origin). ``again``: although it was extended in this period already."""
 
     by: str = ""
     days: int | None = None
     reason: str = Field(default="", max_length=2_000)
+    again: bool = False
 
 
 class Convert(Message):

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 from domain.account import Outcome, PlanReviewed, Rating, Standing
 from domain.calendar import day_of
-from domain.decision import Decision, Fact
+from domain.decision import Decision, Fact, last_word
 from domain.forecast import expectation, words
 from domain.policy import AccountPolicy
 from domain.renewal import (
@@ -219,7 +219,8 @@ def cancelled(policy: AccountPolicy, message: CancelRenewal, now: datetime) -> D
 
 def _too_late(state: RenewalState, what: str) -> str | None:
     if state.phase in SETTLED:
-        return f"too late to {what}: the renewal is {'being closed' if state.phase is Phase.CLOSING else state.phase.value}"
+        said = f"; {word}" if (word := last_word(state.decisions)) else ""
+        return f"too late to {what}: the renewal is {'being closed' if state.phase is Phase.CLOSING else state.phase.value}{said}"
     return f"too late to {what}: the renewal is being cancelled ({state.cancel.why})" if state.cancel else None
 
 

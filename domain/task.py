@@ -136,6 +136,16 @@ def refusal(answer: Answer, tasks: list[Task]) -> str | None:
     return None
 
 
+def late(name: str, tasks: list[Task]) -> str:
+    """Who answered, what and when, for whoever comes after the process has ended: the task that they mean, else the last one that was answered."""
+    meant = find(name, tasks) if name else None
+    answered = [task for task in tasks if task.answer and task.closed_at]
+    last = meant if meant and meant.answer else None if meant else max(answered, key=lambda task: task.closed_at, default=None)  # type: ignore[arg-type,return-value]
+    if last is None or last.answer is None or last.closed_at is None:
+        return f"{meant.id} is closed ({meant.closed_because or meant.status})" if meant else ""
+    return f"{last.id} was answered by {last.answer.by} at {last.closed_at:%Y-%m-%d %H:%M} UTC with {last.answer.choice!r}"
+
+
 def field_fault(field: FieldSpec, value: JsonValue) -> str | None:
     """Why ``value`` is not of the field's kind; None when it is.
 

@@ -55,6 +55,15 @@ class Verdict(Message):
     terminate: Terminate | None = None
 
 
+class Extension(Message):
+    """The last extension: who decided it (empty: the policy) and when, and when the trial ended before and ends now."""
+
+    by: str = ""
+    at: datetime
+    before: datetime
+    until: datetime
+
+
 class TrialState(State):
     """Everything a trial remembers: one argument of continue-as-new."""
 
@@ -81,6 +90,7 @@ class TrialState(State):
     ends_at: datetime | None = None
     total_days: int = 0
     period: int = 0
+    extended: Extension | None = None
     done: list[str] = []
     usage: Usage | None = None
     activated_at: datetime | None = None

@@ -30,7 +30,7 @@ from domain.rights import Action
 from domain.views import NextStep, TaskView
 from starter import listing
 from starter.account_views import AccountOverview, ForecastView, HealthView, ProcessView
-from starter.asking import Closing, asking
+from starter.asking import Closing, Over, asking
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.gate import on_owned
 from starter.looking import query, query_all
@@ -347,6 +347,8 @@ class Accounts:
         running = [row for row in rows if row.status == "open"]
         if running or (rows and not open_only):
             return running[0] if running else rows[-1]
+        if said := await self._tenure.what_became(rows[-1].workflow):
+            raise Over(f"{domain[:80]} has no open renewal: {rows[-1].workflow} is over: {said}; nothing was changed", "")
         raise NotFound(
             f"{domain[:80]} has no {'open ' if open_only else ''}renewal",
             f"It begins {self.policy.renewal.early_review_days} days before the contract ends; `tenure renewal start {domain}` starts it now",

@@ -30,6 +30,10 @@ class Closing(Refused):
     """The workflow ended while it was asked."""
 
 
+class Over(Refused):
+    """It has ended; who decided it, and when, is said."""
+
+
 @contextmanager
 def asking(whom: str, *, missing: TenureError | None = None) -> Iterator[None]:
     """Turn what goes wrong while ``whom`` is asked into a :class:`TenureError`; ``missing`` is raised when there is nobody to ask."""

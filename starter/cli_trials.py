@@ -116,11 +116,12 @@ def trial_extend(
     ] = None,
     by: By = "",
     reason: Reason = "",
+    again: Annotated[bool, typer.Option("--again", help="Although somebody has extended it in this period already.")] = False,
     event_id: Event = "",
     as_json: Json = False,
 ) -> None:
     """Extend a trial."""
-    _act(domain, "extend", {"days": days, "by": by, "reason": reason}, event_id, as_json)
+    _act(domain, "extend", {"days": days, "by": by, "reason": reason, "again": again}, event_id, as_json)
 
 
 @trial.command("convert")

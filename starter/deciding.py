@@ -15,6 +15,7 @@ from domain.messages import ChangeDomain, Convert, Extend, NewLink, OptOut, Requ
 from domain.people import Person, Role
 from domain.rights import Action, Asked
 from domain.task import Answer
+from starter.asking import Over
 from starter.errors import BadInput, NotFound, TenureError, Unavailable
 from starter.events import event_id as derived
 from starter.gate import Caller, Gate, on_owned, on_task
@@ -65,7 +66,7 @@ class Deciding(Looking, ABC):
         """Ask a running trial to do one of :data:`ACTS`; returns what was done, in words. ``domain`` may be any host of the company."""
         try:
             return await self.act_on(self.workflow_of(domain), name, message, event_id)
-        except NotFound:
+        except (NotFound, Over):
             if name != "change_domain":
                 raise
             # The trial is over: a customer's instance may still move.

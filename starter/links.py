@@ -24,6 +24,7 @@ from activities.tokens import BadToken, verify
 from activities.vault import Share, Vault, VaultError
 from domain import ids
 from domain.messages import NewLink, OptOut
+from starter.asking import Closing, Over
 from starter.errors import BadInput, NotFound, Refused
 from starter.gate import LINK
 from starter.guard import POLICY
@@ -167,8 +168,9 @@ def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
         workflow = workflow_of(UNSUBSCRIBE, token)
         try:
             await by_link.act_on(workflow, "opt_out", OptOut(by="prospect"), "opt-out")
-        except (NotFound, Refused) as error:
-            log.info("%s needs no opt-out: %s", workflow, error)  # the trial is over, and its mails with it
+        except (NotFound, Over, Closing) as error:
+            log.info("%s needs no opt-out: %s", workflow, error)
+            return pages.said("This trial is over", "Its onboarding mails ended with it: you get no more of them.")
         return pages.said("Done", "You get no more onboarding mails about this trial.")
 
     # --- Feedback -----------------------------------------------------------------------------------------------------------

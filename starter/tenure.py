@@ -46,7 +46,7 @@ from domain.rights import Action
 from domain.trial import Stage, TrialInput
 from starter import personal
 from starter.addresses import checked_address, read_address
-from starter.asking import Closing, asking
+from starter.asking import Closing, Over, asking
 from starter.customers import change_host
 from starter.deciding import ACTS, Deciding, bad_fields, described
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
@@ -54,6 +54,7 @@ from starter.events import new_event
 from starter.failed import FailedSignups
 from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
 from starter.gate import Gate, on_owned, operator
+from starter.looking import query
 from workflows.attributes import DOMAIN, STAGE
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class Tenure(Deciding):
             trial = ids.trial(address.key)
             event = self.event(trial, "join", form.event_id, form.via, address.email)
             return await self.update(trial, "join", JoinAsk(contact=contact, via=form.via), event)
-        except NotFound:
+        except (NotFound, Over):
             return await self._join_instance(address, contact, form.via)
 
     async def _join_instance(self, address: Address, contact: Contact, via: Literal["signup", "ticket"]) -> str:
@@ -327,8 +328,26 @@ class Tenure(Deciding):
     async def update(self, workflow_id: str, name: str, message: Message, event_id: str, missing: TenureError | None = None) -> str:
         """Send an update to a running workflow and return what it says; ``missing`` is raised when none runs. A double click is one event."""
         handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(workflow_id)
-        with asking(workflow_id, missing=missing or _nothing_runs(workflow_id)):
-            return str(await _patiently(handle.execute_update(name, message, id=event_id or new_event(), result_type=str)))
+        try:
+            with asking(workflow_id, missing=missing or _nothing_runs(workflow_id)):
+                return str(await _patiently(handle.execute_update(name, message, id=event_id or new_event(), result_type=str)))
+        except (NotFound, Closing) as error:
+            if said := await self.what_became(workflow_id, str(getattr(message, "task", ""))):
+                raise Over(f"{workflow_id} is over: {said}; nothing was changed", error.do) from error
+            raise
+
+    async def what_became(self, workflow_id: str, task: str = "") -> str:
+        """Who decided what and when about a process that has ended, for whoever came too late; empty when it does not say, or goes on."""
+        try:
+            with asking(workflow_id):
+                described = await self.client.get_workflow_handle(workflow_id).describe()
+                if described.status is WorkflowExecutionStatus.RUNNING:
+                    return ""
+                handle = self.client.get_workflow_handle(workflow_id, run_id=described.run_id)
+                return await query(handle, "what_became", str, task)
+        except TenureError as error:
+            log.info("what became of %s: %s", workflow_id, error)
+            return ""
 
     async def _account(self, address: Address) -> tuple[Account | None, datetime | None]:
         """What the CRM knows of the company, from the ledger's copy, and when it was read."""

@@ -9,10 +9,18 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
-    from domain.task import Answer, Task
+    from domain.decision import Decision, last_word
+    from domain.task import Answer, Task, late
     from domain.views import TaskView
     from workflows import inbox
     from workflows.process import Process
+
+
+def what_became(tasks: list[Task], dossier: list[Decision], task: object) -> str:
+    """The answer to the task that was meant, and the last decision, in words."""
+    meant = task.removeprefix(f"{workflow.info().workflow_id}:") if isinstance(task, str) else ""
+    words = (late(meant, tasks) if meant else "", last_word(dossier), late("", tasks))
+    return next((each for each in words if each), "")
 
 
 class Asked:
@@ -59,6 +67,11 @@ class Asked:
     def open_tasks(self) -> list[TaskView]:
         """What is asked of whom."""
         return self.p.desk.views()
+
+    @workflow.query
+    def what_became(self, task: Any = "") -> str:
+        """Who decided what and when, for whoever comes after it has ended; ``task`` is the one that they meant to answer."""
+        return what_became(self.p.desk.tasks, self.dossier() if hasattr(self, "dossier") else [], task)
 
     @workflow.query
     def status(self) -> dict[str, Any]:

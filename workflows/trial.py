@@ -35,15 +35,19 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.policy import Policy
     from domain.task import Answer
-    from domain.trial import OPEN_TO_DECIDE, End, Stage, TrialInput, TrialResult, TrialState, Verdict
+    from domain.trial import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, End, Stage, TrialInput, TrialResult, TrialState, Verdict
     from domain.views import NextStep, TaskView, TrialStatus
     from workflows import inbox
+    from workflows.asked import what_became
     from workflows.phases import building, changes, delivery, endings, intake, open_trial, room
     from workflows.trial_process import EndedEarly, TrialProcess
 
 
 #: What people may signal.
 SIGNALS = ("answer", "change_domain", "convert", "extend", "new_link", "opt_out", "request_feedback", "terminate")
+
+#: The decisions that end a trial.
+ENDS = ("convert", "terminate")
 
 
 @workflow.defn
@@ -151,7 +155,8 @@ class Trial:
     @extend.validator
     def _may_extend(self, raw: Any = None) -> None:
         self._undecided()
-        inbox.refuse(decide.refuse_extend(self.t.policy, self.t.state.stage, inbox.parsed(Extend, raw)))
+        message, s = inbox.parsed(Extend, raw), self.t.state
+        inbox.refuse(decide.refuse_extend(self.t.policy, s.stage, message, s.extended, workflow.now()))
 
     @workflow.update
     async def convert(self, raw: Any = None) -> str:
@@ -334,6 +339,11 @@ class Trial:
         return self.t.state.decisions
 
     @workflow.query
+    def what_became(self, task: Any = "") -> str:
+        """Who decided what and when, for whoever comes after it has ended; ``task`` is the one that they meant to answer."""
+        return what_became(self.t.desk.tasks, self.t.state.decisions, task)
+
+    @workflow.query
     def open_tasks(self) -> list[TaskView]:
         """What is asked of whom."""
         return self.t.desk.views()
@@ -354,8 +364,11 @@ class Trial:
     # --- private -----------------------------------------------------------------------------------------------------------------------
 
     def _undecided(self) -> None:
-        verdict = self.t.state.verdict
-        inbox.refuse(decide.already(verdict.decision) if verdict else None)
+        s = self.t.state
+        closing = s.stage not in OPEN_TO_TERMINATE | {Stage.SIGNUP, Stage.DECIDING}
+        ended = next((made for made in reversed(s.decisions) if made.outcome in ENDS), None) if closing else None
+        decided = s.verdict.decision if s.verdict else ended
+        inbox.refuse(decide.already(decided) if decided else None)
 
     def _moves(self, policy: Policy) -> tuple[adoption.Move, ...]:
         return adoption.moves(self.t.policy, policy, self.t.input.origin, self.t.state, workflow.now())

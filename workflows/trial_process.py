@@ -53,7 +53,8 @@ class TrialProcess(Process[Policy]):
         self.state.verdict = verdict
         self.record(verdict.decision)
         for kind in PRE_START if verdict.terminate else ("deadline",):
-            self.desk.withdraw(kind, f"{verdict.decision.outcome}, decided by {verdict.decision.by or 'the policy'}")
+            made = verdict.decision
+            self.desk.withdraw(kind, f"{made.outcome}, decided by {made.by or 'the policy'} at {made.at:%Y-%m-%d %H:%M} UTC")
         return f"{verdict.decision.outcome}: taken, and carried out now"
 
     async def wait_unless_ended(self, ready: Callable[[], bool], *, until: datetime | None = None, summary: str) -> bool:

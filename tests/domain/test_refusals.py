@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from domain import decide
 from domain.messages import Convert, Extend
-from domain.trial import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, Stage
+from domain.trial import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, Extension, Stage
 from tests.domain.make import MONDAY, POLICY, with_figures
 
 BEFORE = {Stage.TRIAGE, Stage.APPROVAL, Stage.WAITLISTED, Stage.PROVISIONING, Stage.HAND_OFF}
@@ -20,7 +20,7 @@ CLOSING = {Stage.TEARDOWN, Stage.CONVERTING}
 def why(act: str, stage: Stage) -> str | None:
     match act:
         case "extend":
-            return decide.refuse_extend(POLICY, stage, Extend())
+            return decide.refuse_extend(POLICY, stage, Extend(), None, MONDAY)
         case "convert":
             return decide.refuse_convert(POLICY, stage, Convert(seats=10), MONDAY)
         case _:
@@ -62,9 +62,34 @@ def test_a_refusal_that_advises_to_terminate_means_it(act: str, stage: Stage) ->
 
 @pytest.mark.parametrize(("days", "taken"), [(None, True), (1, True), (90, True), (91, False), (0, False), (-5, False)])
 def test_an_extension_has_a_bound(days: int | None, taken: bool) -> None:
-    refused = decide.refuse_extend(POLICY, Stage.ONBOARDING, Extend(days=days))
+    refused = decide.refuse_extend(POLICY, Stage.ONBOARDING, Extend(days=days), None, MONDAY)
     assert refused == (None if taken else f"days must be from 1 to 90, not {days}; a longer free trial needs the deal desk")
-    assert decide.refuse_extend(with_figures(trial__max_extension_days=91), Stage.EXTENDED, Extend(days=91)) is None
+    assert decide.refuse_extend(with_figures(trial__max_extension_days=91), Stage.EXTENDED, Extend(days=91), None, MONDAY) is None
+
+
+@pytest.mark.parametrize(
+    ("day", "hours", "again", "taken"),
+    [(3, 0, False, False), (3, 11 * 24, False, False), (3, 12 * 24, False, True), (3, 0, True, True),  # until the period is over
+     (15, 0, False, False), (17, 0, False, False), (17, 23, False, False), (17, 24, False, True), (17, 1, True, True)],  # decided late
+)  # fmt: skip
+def test_two_extensions_of_one_period_are_one(day: int, hours: int, again: bool, taken: bool) -> None:
+    """A trial that ends on day 15 is extended on ``day`` until day 30; ``hours`` later somebody extends it."""
+    start = MONDAY
+    last = Extension(
+        by="ce@tenure.example", at=start + timedelta(days=day), before=start + timedelta(days=15), until=start + timedelta(days=30)
+    )
+    refused = decide.refuse_extend(POLICY, Stage.EXTENDED, Extend(again=again), last, last.at + timedelta(hours=hours))
+    assert (refused is None) is taken
+    if refused:
+        assert f"extended already by ce@tenure.example at {last.at:%Y-%m-%d %H:%M} UTC, until {last.until:%Y-%m-%d}" in refused
+        assert "--again" in refused
+
+
+def test_so_is_one_of_the_policy_and_the_figure_says_how_long() -> None:
+    last = Extension(at=MONDAY, before=MONDAY, until=MONDAY + timedelta(days=15))
+    assert "already by the policy" in (decide.refuse_extend(POLICY, Stage.EXTENDED, Extend(), last, MONDAY + timedelta(hours=2)) or "")
+    hour = with_figures(trial__again_hours=1)
+    assert decide.refuse_extend(hour, Stage.EXTENDED, Extend(), last, MONDAY + timedelta(hours=2)) is None
 
 
 @pytest.mark.parametrize("seats", [None, 0, -1, 1_000_001])

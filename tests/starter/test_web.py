@@ -142,7 +142,9 @@ async def test_each_act_reaches_its_trial(site: Site, path: str, body: dict[str,
     answer = await site.http.post(f"/api/trials/acme.com/{path}", json=body, headers={"Idempotency-Key": "click-2"})
     assert (answer.status_code, answer.json()) == (200, {"done": f"{name} done"})
     ((workflow, asked, message, event),) = site.tenure.of("act_on")
-    assert (workflow, asked, event) == ("trial-acme.com", name, "click-2")
+    assert (workflow, asked) == ("trial-acme.com", name)
+    await site.http.post(f"/api/trials/acme.com/{path}", json=body, headers={"Idempotency-Key": "click-2"})
+    assert [call[3] for call in site.tenure.of("act_on")] == [event, event] != ["click-2", "click-2"]
     assert message.model_dump(mode="json", exclude_defaults=True) == body
 
 
@@ -197,7 +199,8 @@ async def test_tasks_are_listed_and_answered_by_their_id(site: Site) -> None:
     answer = await site.http.post(f"/api/tasks/{listed[0]['id']}/answer", json=body, headers={"Idempotency-Key": "click-3"})
     assert answer.json() == {"done": "qualified taken"}
     ((task, given, event),) = site.tenure.of("answer")
-    assert (task, given.task, event) == ("trial-acme.com:triage-1", "triage-1", "click-3")
+    assert (task, given.task) == ("trial-acme.com:triage-1", "triage-1")
+    assert event not in ("", "click-3")
     assert (given.checks, given.fields) == ({"core_use_case": True}, {"seats": 5})
 
 

@@ -20,13 +20,13 @@ from domain.calendar import add_working_days
 from domain.messages import Convert, Extend
 from domain.people import Role
 from domain.task import Choice, TaskSpec
-from domain.trial import End, Stage, Verdict
+from domain.trial import End, Extension, Stage, Verdict
 from workflows.desk import card
 from workflows.phases import building, changes, intake, room
 from workflows.trial_process import TrialProcess
 
 
-def extend(t: TrialProcess, message: Extend) -> None:
+def extend(t: TrialProcess, message: Extend, by: str) -> None:
     """A15: the deadline moves at once, and the extension is asked of the Cloud team; a longer life needs a key of its own."""
     s = t.state
     if s.ends_at is None or s.started_at is None:
@@ -34,7 +34,8 @@ def extend(t: TrialProcess, message: Extend) -> None:
     days = decide.extension_days(t.policy, t.input.origin, message.days)
     longer = timedelta(days=days)
     s.period += 1
-    s.ends_at = s.ends_at + longer if s.ends_at + longer > workflow.now() else workflow.now() + longer
+    before, s.ends_at = s.ends_at, s.ends_at + longer if s.ends_at + longer > workflow.now() else workflow.now() + longer
+    s.extended = Extension(by=by, at=workflow.now(), before=before, until=s.ends_at)
     s.total_days = (s.ends_at - s.started_at).days
     t.enter(Stage.EXTENDED)
     t.spawn(_extended(t, s.period, days, message.reason))

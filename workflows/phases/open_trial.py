@@ -50,7 +50,7 @@ async def until_its_end(t: TrialProcess) -> End:
             continue
         verdict, s.verdict = s.verdict, None
         if verdict.extend is not None:
-            endings.extend(t, verdict.extend)
+            endings.extend(t, verdict.extend, verdict.decision.by)
         elif verdict.convert is not None:
             return await endings.convert(t, verdict.convert)
         else:
@@ -58,13 +58,15 @@ async def until_its_end(t: TrialProcess) -> End:
 
 
 def verdict_of(t: TrialProcess, answer: Answer) -> Verdict:
-    """What an answer on a deadline's card means: the same as the update of that name (A13, A14)."""
+    """What an answer on a deadline's card means: the same as the update of that name (A13, A14). A card is about one period, the one that is on."""
     fields = {name: value for name, value in answer.fields.items() if value not in (None, "")}
     why, now = answer.note or "answered the card", workflow.now()
     decision = decide.by_person(t.policy, answer.choice, answer.by, why, now, t.state.usage)
     match answer.choice:
         case "extend":
-            return Verdict(decision=decision, extend=Extend.model_validate({**fields, "by": answer.by, "reason": answer.note}))
+            return Verdict(
+                decision=decision, extend=Extend.model_validate({**fields, "by": answer.by, "reason": answer.note, "again": True})
+            )
         case "convert":
             return Verdict(decision=decision, convert=Convert.model_validate({**fields, "by": answer.by, "note": answer.note}))
         case _:
@@ -75,7 +77,7 @@ def refuse_answer(t: TrialProcess, answer: Answer) -> str | None:
     """Why the verdict of an answer cannot be taken."""
     verdict = verdict_of(t, answer)
     if verdict.extend:
-        return decide.refuse_extend(t.policy, t.state.stage, verdict.extend)
+        return decide.refuse_extend(t.policy, t.state.stage, verdict.extend, t.state.extended, workflow.now())
     if verdict.convert:
         return decide.refuse_convert(t.policy, t.state.stage, verdict.convert, workflow.now())
     return decide.refuse_terminate(t.state.stage)
