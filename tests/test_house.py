@@ -43,7 +43,6 @@ FIRST = {"__init__", "run", "noted"}
 #: Where a change is asked for later than that, and why it does no harm.
 ASKED_LATE = {
     ("workflows/phases/room.py", "reserve"): "only where the registry's answer is from before it said whose the instance is",
-    ("workflows/upkeep.py", "run"): "only in a run that began before it was asked at the start",
 }
 
 #: In two halves, so that this file does not name what it looks for.
