@@ -55,11 +55,12 @@ from domain.acts import (
     Receipt,
     Receipts,
 )
+from domain.closing import Where
+from domain.issues import host_named, is_ready, same_repository, speaks_for_the_team
 from domain.reconcile import Thing
 from domain.upkeep import AskRuns, RunStates
 
 SYSTEM = "GitHub"
-READY_LABEL = "cloud-trial/instance-ready"
 TIMEOUT_SECONDS = round(LONGEST_ANSWER)
 PER_PAGE = 100
 RUN_ITEMS = 1_000
@@ -71,15 +72,23 @@ Item = TypeVar("Item", bound=GithubObject)
 
 _MARK = re.compile(r"<!-- tenure:(.+?) -->")
 _REQUEST = re.compile(r"[^\s/()\[\]'\"]+/\w{1,8}\.\d+/[\w.:@-]*\w")
-_READY = re.compile(r"Instance ready:\s*https?://([a-z0-9.-]+)", re.IGNORECASE)
 
 
 class GitHub:
     """The GitHub activities on one repository. PyGithub's client is not thread-safe, so each thread has its own."""
 
     def __init__(
-        self, url: str, token: str, repo: str, ref: str, ledger: Ledger, write_spacing: timedelta = WRITE_SPACING, lag: timedelta = LAG
+        self,
+        url: str,
+        token: str,
+        repo: str,
+        ref: str,
+        ledger: Ledger,
+        write_spacing: timedelta = WRITE_SPACING,
+        lag: timedelta = LAG,
+        team: Iterable[str] = (),
     ) -> None:
+        """``team`` are logins whose comments count like those of the repository's members."""
         self._url = url.rstrip("/")
         self._token = token
         self._name = repo
@@ -87,6 +96,7 @@ class GitHub:
         self._ledger = ledger
         self._pace = _Pace(write_spacing)
         self._lag = lag
+        self._team = tuple(team)
         self._local = threading.local()
         self._clients: list[Github] = []
 
@@ -96,7 +106,8 @@ class GitHub:
         local = urlsplit(settings.github_url).hostname in ("127.0.0.1", "::1", "localhost")
         waits = (timedelta(), timedelta()) if local else (WRITE_SPACING, LAG)
         token = settings.github_token.get_secret_value()
-        return cls(settings.github_url, token, settings.github_repo, settings.github_ref, ledger, *waits)
+        team = settings.cloud_team()
+        return cls(settings.github_url, token, settings.github_repo, settings.github_ref, ledger, *waits, team=team)
 
     def close(self) -> None:
         """Close every thread's connections."""
@@ -117,18 +128,28 @@ class GitHub:
 
     @activity.defn(name="github_issue")
     def issue(self, ask: AskIssue) -> IssueState:
-        """Read an issue: labels, state with its reason, and the host that the Cloud team named once its label says that it is ready."""
+        """Read an issue: labels, state with its reason, and the host that the Cloud team named last once its label says that it is ready.
+
+        One that was deleted, or transferred to another repository, is a state as well, and no error.
+        """
         with translating(self.error):
             issue = self._repo().get_issue(ask.issue)
-            labels = tuple(label.name for label in issue.labels)
+            try:
+                labels = tuple(label.name for label in issue.labels)
+            except GithubException as error:
+                if self._is_gone(error):
+                    return IssueState(number=ask.issue, state="deleted")
+                raise
+            if self._is_elsewhere(issue):
+                return IssueState(number=ask.issue, state="transferred", moved_to=issue.html_url)
             host = ""
-            if READY_LABEL in labels:
-                for comment in issue.get_comments():
-                    if named := _READY.search(comment.body or ""):
-                        host = named.group(1).lower().strip(".-")
-            state = "closed" if issue.state == "closed" else "open"
-            reason = issue.state_reason or ""
-            return IssueState.model_validate({"number": ask.issue, "labels": labels, "state": state, "host": host, "reason": reason})
+            for comment in issue.get_comments() if is_ready(labels) else ():
+                body, login = comment.body or "", comment.user.login if comment.user else ""
+                said_by = str(comment.raw_data.get("author_association") or "")
+                if speaks_for_the_team(said_by, login, self._team, body):
+                    host = host_named(body) or host
+            state: Where = "closed" if issue.state == "closed" else "open"
+            return IssueState(number=ask.issue, labels=labels, state=state, host=host, reason=issue.state_reason or "")
 
     @activity.defn(name="github_runs")
     def runs(self, ask: AskRuns) -> RunStates:
@@ -202,12 +223,26 @@ class GitHub:
         self._pace.wait()
         return Receipt(ref=str(self._repo().get_issue(act.issue).create_comment(f"{act.text}\n\n{mark(effect)}").id))
 
+    def _is_gone(self, error: GithubException) -> bool:
+        """Whether an issue is deleted, or where our token does not see it; "not found" may as well mean that the repository is."""
+        return error.status == 410 or (isinstance(error, UnknownObjectException) and self._repository_is_visible())
+
+    def _is_elsewhere(self, issue: Issue) -> bool:
+        """Whether what GitHub sent us on to is an issue of another repository, and not ours under a new name."""
+        there = "/".join(urlsplit(str(issue.raw_data.get("repository_url") or "")).path.split("/")[-2:])
+        return not same_repository(there, self._name) and not same_repository(there, self._repo().full_name)
+
     def _commented(self, issue: int, effect: EffectId) -> Receipt | None:
         comments = self._repo().get_issue(issue).get_comments(since=since(self._ledger, effect))
         return next((Receipt(ref=str(comment.id)) for comment in comments if mark(effect) in (comment.body or "")), None)
 
     def _close(self, act: CloseIssue, effect: EffectId) -> Receipt:
-        comment = self._commented(act.issue, effect) or self._comment(act, effect)
+        try:
+            comment = self._commented(act.issue, effect) or self._comment(act, effect)
+        except GithubException as error:
+            if self._is_gone(error):  # there is nothing left to close
+                return Receipt(ref=str(act.issue), data={"gone": "deleted"})
+            raise
         issue = self._repo().get_issue(act.issue)
         if issue.state != "closed":
             self._pace.wait()

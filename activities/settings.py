@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     github_repo: str = Field(default="acme-vendor/customer", pattern=r"^[\w.-]+/[\w.-]+$")
     github_webhook_secret: SecretStr = SecretStr("sandbox-webhook-secret")
     github_ref: str = "main"
+    #: Logins, with commas between, whose comments name an instance's host although GitHub does not count them among the repository's people:
+    #: the Cloud team's own automation, as `github-actions[bot]`.
+    github_cloud_logins: str = ""
 
     salesforce_url: str = _sandbox("/salesforce")
     salesforce_session_id: SecretStr = SecretStr("")
@@ -232,6 +235,10 @@ class Settings(BaseSettings):
             raise ValueError(f"{host!r} is not a host name")
         return self.instance_url.replace("{host}", host).rstrip("/")
 
+    def cloud_team(self) -> tuple[str, ...]:
+        """The logins of ``github_cloud_logins``."""
+        return _listed(self.github_cloud_logins)
+
     def key(self) -> str:
         """The Fernet key that encrypts secrets at rest; made once and kept in ``data_dir`` when ``secret_key`` is not set.
 
@@ -272,6 +279,11 @@ class Settings(BaseSettings):
             return ".env" if name in dotenv else "default"
 
         return {name: source(name) for name in fields}
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """What stands between the commas."""
+    return tuple(part for part in (each.strip() for each in text.split(",")) if part)
 
 
 def _shown(value: object) -> str:

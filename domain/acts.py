@@ -14,6 +14,7 @@ from pydantic import Field
 from domain.act import Act
 from domain.acts_accounts import KeepRenewal, ReissueKey, SetAccount, SheetsAct, VitallyAct
 from domain.base import Message, Value
+from domain.closing import Where
 from domain.people import Owners
 
 # --- Slack -----------------------------------------------------------------------------------------------------------------------
@@ -104,13 +105,14 @@ GitHubAct = Annotated[RaiseIssue | FillField | Comment | CloseIssue | Dispatch, 
 
 
 class IssueState(Value):
-    """What an issue says now; ``host`` is from the Cloud team's comment ``Instance ready: https://HOST``."""
+    """What an issue says now; ``host`` is what the Cloud team named last as ready, once the label says so, and ``moved_to`` where it was transferred."""
 
     number: int
-    labels: tuple[str, ...]
-    state: Literal["open", "closed"]
+    labels: tuple[str, ...] = ()
+    state: Where
     host: str = ""
     reason: str = ""
+    moved_to: str = ""
 
 
 # --- Salesforce ------------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, JsonValue, field_validator
 
 from domain.base import Message, Value
+from domain.closing import Where
 from domain.people import Person
 from domain.policy import CarriedPolicy
 
@@ -156,12 +157,15 @@ class JoinAsk(Message):
 
 
 class IssueEvent(Message):
-    """What happened to one of our issues, from the webhook: labels after the event, and the host that the Cloud team named."""
+    """What happened to one of our issues, from the webhook: labels after the event, and the host that the Cloud team named.
+
+    Whoever is told looks at the issue itself before believing any of it.
+    """
 
     issue: int
     action: str = ""
     labels: tuple[str, ...] = ()
-    state: Literal["open", "closed"] = "open"
+    state: Where = "open"
     host: str = ""
     reason: str = ""
 

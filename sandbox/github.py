@@ -4,7 +4,7 @@ Faithful where it bites: every POST makes a new thing, unknown labels come into 
 are linked by ``Link`` headers, refusals are 422 with ``errors``. A repository exists as soon as it is named. Faults belong to the
 layer around this application; the state is :class:`sandbox.github_store.Hub`.
 
-Control, away from the API: ``POST /_control/cloud`` and ``/_control/cloud/act``, ``POST /_control/actions``,
+Control, away from the API: ``POST /_control/cloud`` and ``/_control/cloud/act``, ``POST /_control/issue``, ``POST /_control/actions``,
 ``GET /_control/deliveries``, ``POST /_control/redeliver``.
 """
 
@@ -27,7 +27,7 @@ from sandbox.core import World
 from sandbox.github_api import Api
 from sandbox.github_http import NotJson, Unsupplied, refusal
 from sandbox.github_json import Renderer
-from sandbox.github_store import BOT, Event, Hub, HubState, Invalid, Issue, Missing, Repo
+from sandbox.github_store import BOT, CLOUD, Elsewhere, Event, Gone, Hub, HubState, Invalid, Issue, Missing, Repo
 from sandbox.webhooks import Deliverer, Delivery, listens
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -145,11 +145,13 @@ class GitHub:
             self.cloud.resume()
 
     def seed(self, data: dict[str, Any]) -> None:
-        """Set up: ``users`` (logins), ``labels`` ({repo: [names]}), ``search_lag_seconds``, ``rate_limit`` (enforced from then on),
+        """Set up: ``users`` and ``outsiders`` (logins; of the organization, or strangers to it), ``labels`` ({repo: [names]}), ``search_lag_seconds``, ``rate_limit`` (enforced from then on),
         ``revoked_tokens``, ``cloud`` (see :meth:`sandbox.cloud.Cloud.seed`). Nothing of it counts as an effect.
         """
         for login in data.get("users", ()):
             self.hub.add_user(login)
+        for login in data.get("outsiders", ()):
+            self.hub.add_user(login, association="NONE")
         for full_name, names in data.get("labels", {}).items():
             repo = self.hub.repo(*full_name.split("/", 1))
             for name in names:
@@ -211,6 +213,40 @@ class Control:
         except LookupError as error:
             return JSONResponse({"error": str(error)}, 409)
         return JSONResponse({"acted": label})
+
+    async def issue(self, request: Request) -> Response:
+        """Do with an issue what people do on its page: ``issue``, ``repo`` as for ``act``, ``by`` (a login; the Cloud team's when left out), and
+        ``do``: ``comment`` (``body``), ``label`` or ``unlabel`` (``label``), ``close`` (``reason``), ``reopen``, ``delete``, ``transfer`` (``to``: ``owner/name``).
+        """
+        body, hub = await request.json(), self.service.hub
+        repos = list(hub.repos.values())
+        name = str(body.get("repo") or (repos[0].full_name if len(repos) == 1 else ""))
+        repo, by = hub.repos.get(name.lower()), str(body.get("by") or CLOUD)
+        if repo is None or body.get("issue") not in repo.issues:
+            return JSONResponse({"error": f"no issue {body.get('issue')} in {name or 'an unnamed repository'}"}, 404)
+        issue = repo.issues[body["issue"]]
+        try:
+            match body.get("do"):
+                case "comment":
+                    hub.add_comment(repo, issue, by, str(body.get("body") or ""))
+                case "label":
+                    hub.add_labels(repo, issue, by, [str(body.get("label") or "")])
+                case "unlabel":
+                    hub.remove_label(repo, issue, by, str(body.get("label") or ""))
+                case "close":
+                    hub.edit_issue(repo, issue, by, {"state": "closed", "state_reason": body.get("reason") or "completed"})
+                case "reopen":
+                    hub.edit_issue(repo, issue, by, {"state": "open"})
+                case "delete":
+                    hub.delete_issue(repo, issue, by)
+                case "transfer":
+                    owner, _, name = str(body.get("to") or "").partition("/")
+                    hub.transfer_issue(repo, issue, by, hub.repo(owner, name or "elsewhere"))
+                case other:
+                    return JSONResponse({"error": f"nobody can {other} an issue"}, 400)
+        except (Invalid, Missing) as error:
+            return JSONResponse({"error": str(error)}, 422)
+        return JSONResponse({"did": body["do"], "issue": body["issue"]})
 
     async def actions(self, request: Request) -> Response:
         """Make the next ``fail_next`` workflow runs fail; ``delay_seconds`` sets how long a run takes."""
@@ -294,6 +330,7 @@ def create_app(world: World) -> Starlette:
         Route("/api/v3/{rest:path}", _guarded(service, nowhere), methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
         Route("/_control/cloud", control.cloud, methods=["GET", "POST"]),
         Route("/_control/cloud/act", control.act, methods=["POST"]),
+        Route("/_control/issue", control.issue, methods=["POST"]),
         Route("/_control/actions", control.actions, methods=["POST"]),
         Route("/_control/deliveries", control.deliveries),
         Route("/_control/redeliver", control.redeliver, methods=["POST"]),
@@ -320,6 +357,14 @@ def _guarded(service: GitHub, handler: Handler) -> Handler:
                 answer = await handler(request)
             except Missing as error:
                 answer = refusal(404, str(error))
+            except Gone:
+                answer = refusal(410, "This issue was deleted")
+            except Elsewhere as error:
+                root = f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
+                below = request.url.path.partition(f"/issues/{request.path_params['number']}")[2]
+                url = f"{root}/api/v3/repos/{error.repo.full_name}/issues/{error.number}{below}"
+                answer = refusal(301, "Moved Permanently", url=url)
+                answer.headers["Location"] = url
             except Invalid as error:
                 answer = refusal(422, "Validation Failed", errors=error.errors)
             except Unsupplied as error:

@@ -225,7 +225,7 @@ class Renderer:
             "updated_at": stamp(issue.updated_at),
             "closed_at": stamp(issue.closed_at),
             "closed_by": self.user(issue.closed_by) if issue.closed_by else None,
-            "author_association": "MEMBER",
+            "author_association": self.hub.add_user(issue.author).association,
             "body": issue.body,
             "reactions": self._reactions(url),
             "performed_via_github_app": None,
@@ -243,7 +243,7 @@ class Renderer:
             "user": self.user(comment.author),
             "created_at": stamp(comment.created_at),
             "updated_at": stamp(comment.updated_at),
-            "author_association": "MEMBER",
+            "author_association": self.hub.add_user(comment.author).association,
             "body": comment.body,
             "reactions": self._reactions(url),
             "performed_via_github_app": None,
@@ -344,8 +344,17 @@ class Renderer:
             body["workflow_run"] = self.run(event.repo, event.run)
             body["workflow"] = self.workflow(event.repo, event.run.file)
         if event.changes is not None:
-            body["changes"] = event.changes
+            body["changes"] = self._changes(event.changes)
         return body | {"repository": self.repo(event.repo), "sender": self.user(event.actor)}
+
+    def _changes(self, changes: Json) -> Json:
+        """What changed: texts as they are; issues and repositories, between which an issue was transferred, in full."""
+        shown = dict(changes)
+        for age in ("new", "old"):
+            if f"{age}_repository" in changes:
+                repo = changes[f"{age}_repository"]
+                shown |= {f"{age}_repository": self.repo(repo), f"{age}_issue": self.issue(repo, changes[f"{age}_issue"])}
+        return shown
 
     def _reactions(self, url: str) -> Json:
         return {"url": f"{url}/reactions", "total_count": 0, **dict.fromkeys(_REACTIONS, 0)}

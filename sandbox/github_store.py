@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -47,13 +47,26 @@ class Missing(Exception):
         super().__init__(message)
 
 
+class Gone(Exception):
+    """410: the issue was deleted."""
+
+
+class Elsewhere(Exception):
+    """301: the issue was transferred. ``repo`` and ``number`` say where to."""
+
+    def __init__(self, repo: Repo, number: int) -> None:
+        super().__init__(f"{repo.full_name}#{number}")
+        self.repo, self.number = repo, number
+
+
 @dataclass
 class User:
-    """An account: a login and a number."""
+    """An account: a login and a number. ``association`` is what it is to the repositories: an outsider is ``NONE``."""
 
     login: str
     id: int
     type: str = "User"
+    association: str = "MEMBER"
 
 
 @dataclass
@@ -143,7 +156,7 @@ class Hook:
 
 @dataclass
 class Repo:
-    """A repository; ``numbers`` counts issues, which are never renumbered."""
+    """A repository. Issues are never renumbered: ``gone`` keeps the numbers of those that were deleted (``""``) or transferred (``owner/name#7``)."""
 
     id: int
     owner: str
@@ -154,6 +167,12 @@ class Repo:
     milestones: dict[int, Milestone] = field(default_factory=dict)
     hooks: dict[int, Hook] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
+    gone: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next issue: none is given twice."""
+        return max([*self.issues, *self.gone], default=0) + 1
 
     @property
     def full_name(self) -> str:
@@ -217,11 +236,11 @@ class Hub:
 
     # --- people and repositories
 
-    def add_user(self, login: str, kind: str = "User") -> User:
-        """The account of that login, made when it is new."""
+    def add_user(self, login: str, kind: str = "User", association: str = "MEMBER") -> User:
+        """The account of that login, made when it is new; ``NONE`` makes it an outsider, whom the repositories know nothing of."""
         with self.lock:
             if login.lower() not in self.users:
-                self.users[login.lower()] = User(login, next(self._ids), kind)
+                self.users[login.lower()] = User(login, next(self._ids), kind, association)
             return self.users[login.lower()]
 
     def repo(self, owner: str, name: str) -> Repo:
@@ -234,10 +253,15 @@ class Hub:
             return self.repos[key]
 
     def issue(self, repo: Repo, number: int) -> Issue:
-        """The issue of that number. Missing if there is none."""
-        if number not in repo.issues:
+        """The issue of that number. Missing if there never was one, Gone if it was deleted, Elsewhere if it was transferred."""
+        if number in repo.issues:
+            return repo.issues[number]
+        if number not in repo.gone:
             raise Missing
-        return repo.issues[number]
+        place, _, there = repo.gone[number].partition("#")
+        if not place:
+            raise Gone
+        raise Elsewhere(self.repo(*place.split("/", 1)), int(there))
 
     def comment(self, repo: Repo, comment_id: int) -> tuple[Issue, Comment]:
         """A comment and the issue it stands below. Missing if there is none."""
@@ -269,7 +293,7 @@ class Hub:
                 raise Invalid("Issue", "milestone", "invalid", value=milestone)
             names = [self.ensure_label(repo, name).name for name in labels]
             moment, exact = now(), datetime.now(UTC)
-            number = max(repo.issues, default=0) + 1
+            number = repo.next_number
             issue = Issue(next(self._ids), number, title, body, actor, moment, moment, exact, milestone=milestone)
             issue.labels = list(dict.fromkeys(names))
             issue.assignees = people
@@ -299,6 +323,25 @@ class Hub:
                 self.set_labels(repo, issue, actor, fields["labels"])
             if "state" in fields:
                 self._set_state(repo, issue, actor, fields["state"], fields.get("state_reason"))
+
+    def delete_issue(self, repo: Repo, issue: Issue, actor: str) -> None:
+        """Delete an issue, as its page lets people do (and GraphQL; REST has no such call)."""
+        with self.lock:
+            del repo.issues[issue.number]
+            repo.gone[issue.number] = ""
+            self._tell(Event("issues", "deleted", repo, actor, issue))
+
+    def transfer_issue(self, repo: Repo, issue: Issue, actor: str, there: Repo) -> Issue:
+        """Move an issue to another repository, where it has another number; its old address leads there."""
+        with self.lock:
+            moved = replace(issue, id=next(self._ids), number=there.next_number, comments=list(issue.comments), labels=[])
+            moved.labels = [self.ensure_label(there, name).name for name in issue.labels]
+            del repo.issues[issue.number]
+            there.issues[moved.number] = moved
+            repo.gone[issue.number] = f"{there.full_name}#{moved.number}"
+            self._tell(Event("issues", "transferred", repo, actor, issue, changes={"new_issue": moved, "new_repository": there}))
+            self._tell(Event("issues", "opened", there, actor, moved, changes={"old_issue": issue, "old_repository": repo}))
+            return moved
 
     def add_comment(self, repo: Repo, issue: Issue, actor: str, body: str) -> Comment:
         """A new comment, every time. Invalid when empty."""

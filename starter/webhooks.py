@@ -6,7 +6,8 @@ kept, so that redelivering it by hand works.
 Polling is the fallback of every event (A9), so an event that is lost, late or told twice changes nothing but the time.
 
 An issue of ours causes many deliveries, and each signal costs a workflow up to four events of its history. So only those are passed on
-that a workflow acts on: the issue is closed, its instance is labelled ready, or a comment on a ready one names the host.
+that a workflow acts on: the issue is closed, reopened, deleted or transferred, its instance is labelled ready, or somebody of the Cloud team
+names the host of a ready one. A delivery is no more than a reason to look: the workflow reads the issue itself.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import hmac
 import json
 import logging
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Request
@@ -25,6 +27,8 @@ from pydantic import Field
 from activities.deliveries import Deliveries
 from activities.settings import Settings
 from domain.base import Message
+from domain.closing import Where
+from domain.issues import READY_LABEL, host_named, is_ready, same_repository, speaks_for_the_team
 from domain.messages import IssueEvent
 from starter.errors import Unavailable
 from starter.problems import PROBLEMS, Fault
@@ -33,11 +37,11 @@ from starter.tenure import Tenure
 log = logging.getLogger(__name__)
 
 SIGNAL_SECONDS = 5.0  # GitHub gives up after ten
-READY_LABEL = "cloud-trial/instance-ready"  # as the workflows and the polling activity know it
+#: What happens to an issue as a whole; of everything else only the label and the naming comment count.
+STIRRING = ("closed", "reopened", "deleted", "transferred")
 
 # The customer's words stand in the body too, so whoever searches takes the last marker: ours is written after everything else.
 _MARKER = re.compile(r"<!-- tenure:(?P<workflow>[^\s/]+)/[0-9a-f]{8}\.\d+/\S+ -->")
-_READY = re.compile(r"Instance ready:\s*https://(?P<host>[a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.IGNORECASE)
 
 
 class Heard(Message):
@@ -60,8 +64,14 @@ class _Issue(Message):
     labels: tuple[_Label, ...] = ()
 
 
+class _User(Message):
+    login: str = ""
+
+
 class _Comment(Message):
     body: str | None = None
+    author_association: str = ""
+    user: _User | None = None
 
 
 class _Repository(Message):
@@ -89,34 +99,38 @@ def workflow_of(body: str) -> str:
     return workflows[-1] if workflows else ""
 
 
-def host_of(comment: str) -> str:
-    """The host that a comment of the Cloud team names as ready; empty when it names none."""
-    found = _READY.search(comment)
-    return found["host"].lower() if found else ""
-
-
-def event_of(payload: _Payload) -> IssueEvent:
-    """What the workflow is told: the state of the issue after the event."""
+def event_of(payload: _Payload, team: Iterable[str] = ()) -> IssueEvent:
+    """What the workflow is told: the state of the issue after the event. ``team`` are logins that count like the repository's own people."""
     comment = payload.comment
+    state: Where = payload.issue.state
+    if comment is None and payload.action == "deleted":
+        state = "deleted"
+    if comment is None and payload.action == "transferred":
+        state = "transferred"
     return IssueEvent(
         issue=payload.issue.number,
         action="commented" if comment else payload.action,
         labels=tuple(label.name for label in payload.issue.labels),
-        state=payload.issue.state,
+        state=state,
         reason=payload.issue.state_reason or "",
-        host=host_of(comment.body or "") if comment and payload.action != "deleted" else "",
+        host=_host(comment, team) if comment and payload.action != "deleted" else "",
     )
+
+
+def _host(comment: _Comment, team: Iterable[str]) -> str:
+    body, login = comment.body or "", comment.user.login if comment.user else ""
+    return host_named(body) if speaks_for_the_team(comment.author_association, login, team, body) else ""
 
 
 def why_unheard(event: IssueEvent) -> str:
     """Why no workflow acts on the event; empty when one may."""
-    ready = READY_LABEL in event.labels
+    ready = is_ready(event.labels)
     if event.action == "commented":
         # Before the label a comment decides nothing. After it, it may be the first that we hear of the label.
-        return "" if ready and event.host else "of comments, only the one that names the host of a ready instance counts"
-    if (event.action == "labeled" and ready) or (event.action == "closed" and event.state == "closed"):
+        return "" if ready and event.host else "of comments, only the Cloud team's that names the host of a ready instance counts"
+    if (event.action == "labeled" and ready) or event.action in STIRRING:
         return ""
-    return f"of an issue, only its closing and the label {READY_LABEL} count"
+    return f"of an issue, only its closing, reopening, deletion and transfer and the label {READY_LABEL} count"
 
 
 def router(tenure: Tenure, settings: Settings) -> APIRouter:
@@ -152,7 +166,7 @@ def router(tenure: Tenure, settings: Settings) -> APIRouter:
         if x_github_event not in ("issues", "issue_comment"):
             return Heard(result="ignored", why=f"no trial listens to {x_github_event or 'a delivery without X-GitHub-Event'}")
         payload = _parsed(body)
-        if payload.repository.full_name != settings.github_repo:
+        if not same_repository(payload.repository.full_name, settings.github_repo):
             return Heard(result="ignored", why=f"our issues are raised in {settings.github_repo}")
         workflow = workflow_of(payload.issue.body or "")
         if not workflow:
@@ -160,7 +174,7 @@ def router(tenure: Tenure, settings: Settings) -> APIRouter:
         heard_before = await tenure.read(lambda: seen.known(x_github_delivery, body))
         if heard_before:
             return Heard(result="ignored", workflow=workflow, why="this delivery was heard before")
-        event = event_of(payload)
+        event = event_of(payload, settings.cloud_team())
         if why := why_unheard(event):
             return Heard(result="ignored", workflow=workflow, why=why)
         try:

@@ -11,10 +11,11 @@ import httpx
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.github import READY_LABEL, GitHub, _Pace, body_of, filled, mark, names
+from activities.github import GitHub, _Pace, body_of, filled, mark, names
 from activities.ledger import EffectId, Ledger, NotDone
 from activities.settings import Settings
 from domain.acts import AskIssue, CloseIssue, Comment, Dispatch, FillField, GitHubAct, GitHubBatch, RaiseIssue
+from domain.issues import READY_LABEL
 from domain.upkeep import AskRuns
 from sandbox.core import Fault
 from sandbox.github_store import CLOUD, Hub, Issue, Repo
@@ -163,6 +164,47 @@ def test_an_issue_says_why_it_was_closed(github: GitHub, sandbox: SandboxServer)
     assert (github.issue(AskIssue(issue=1)).state, github.issue(AskIssue(issue=1)).reason) == ("open", "")
     store.edit_issue(repo, store.issue(repo, 1), CLOUD, {"state": "closed", "state_reason": "not_planned"})
     assert (github.issue(AskIssue(issue=1)).state, github.issue(AskIssue(issue=1)).reason) == ("closed", "not_planned")
+
+
+def test_the_host_that_the_team_named_last_counts_however_it_is_written_and_no_strangers(github: GitHub, sandbox: SandboxServer) -> None:
+    """F16, F17, F25: Markdown, a label in other letters, an outsider's comment, our own words."""
+    github.github(batch(RAISE))
+    store, repo = hub(sandbox)
+    store.add_user("mallory", association="NONE")
+    issue = store.issue(repo, 1)
+    store.add_labels(repo, issue, CLOUD, ["Cloud-Trial/Instance-Ready"])
+    for login, text in (
+        (CLOUD, "Instance ready: https://old.cloud.tenure.example"),
+        (CLOUD, "**Instance ready:** [acme](https://acme.cloud.tenure.example)"),
+        ("mallory", "**Instance ready:** https://evil.cloud.tenure.example"),
+        (CLOUD, "have fun"),
+    ):
+        store.add_comment(repo, issue, login, text)
+    github.github(batch(Comment(key="c", issue=1, text="Instance ready: https://ours.cloud.tenure.example")))
+    assert github.issue(AskIssue(issue=1)).host == "acme.cloud.tenure.example"
+
+
+def test_a_deleted_and_a_transferred_issue_are_states_and_no_errors(github: GitHub, sandbox: SandboxServer) -> None:
+    """F27: GitHub says 410 and 301; closing what is gone needs nothing more."""
+    github.github(batch(RAISE, RAISE.model_copy(update={"key": "second"})))
+    store, repo = hub(sandbox)
+    store.delete_issue(repo, store.issue(repo, 1), CLOUD)
+    there = store.transfer_issue(repo, store.issue(repo, 2), CLOUD, store.repo("acme-vendor", "cloud"))
+    assert github.issue(AskIssue(issue=1)).state == "deleted"
+    moved = github.issue(AskIssue(issue=2))
+    assert (moved.state, moved.moved_to.rpartition("/github/")[2]) == ("transferred", f"acme-vendor/cloud/issues/{there.number}")
+    closed = github.github(batch(CloseIssue(key="cancel", issue=1, reason="not_planned", text="cancelled"))).of("cancel")
+    assert closed.data == {"gone": "deleted"}
+    assert github.issue(AskIssue(issue=3)).state == "deleted"  # one that never was: nobody tells the two apart
+    assert store.create_issue(repo, CLOUD, "another").number == 3
+
+
+def test_a_repository_under_another_name_has_its_issues_still(settings: Settings, ledger: Ledger, sandbox: SandboxServer) -> None:
+    made = settings.model_copy(update={"github_repo": "Acme-Vendor/Customer"})
+    github = GitHub.from_settings(made, ledger)
+    github.github(batch(RAISE))
+    assert github.issue(AskIssue(issue=1)).state == "open"
+    github.close()
 
 
 async def test_runs_say_which_requests_are_completed(github: GitHub, sandbox: SandboxServer) -> None:

@@ -1,4 +1,4 @@
-"""What the closing of an issue means."""
+"""What has become of an issue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from domain import closing
         ("closed", "", True, False),
         ("closed", "not_planned", False, True),
         ("closed", "duplicate", False, True),
+        ("closed", "a_reason_of_tomorrow", False, True),
+        ("deleted", "", False, True),
+        ("transferred", "completed", False, True),
     ],
 )
 def test_done_or_declined(state: str, reason: str, done: bool, declined: bool) -> None:
     assert (closing.is_done(state, reason), closing.is_declined(state, reason)) == (done, declined)
+    assert closing.in_words(state, reason)

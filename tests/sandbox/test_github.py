@@ -458,6 +458,35 @@ class TestContract:
 TYPES: dict[str, type] = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
 
 
+def test_an_issue_is_deleted_and_transferred_as_on_its_page(
+    sandbox: SandboxServer, service: GitHub, repo: Repository, receiver: Receiver
+) -> None:
+    """410 and 301, as documented for ``GET …/issues/{number}``; numbers are never given again; the webhooks carry both ends of a transfer."""
+    first, second = repo.create_issue("one", body="x"), repo.create_issue("two", labels=["mi"])
+    control = f"{sandbox.url}/github/_control/issue"
+    assert HTTP.post(control, json={"issue": first.number, "do": "delete"}).json() == {"did": "delete", "issue": 1}
+    assert HTTP.post(control, json={"issue": second.number, "do": "transfer", "to": "acme-vendor/cloud"}).status_code == 200
+    assert HTTP.post(control, json={"issue": second.number, "do": "close"}).status_code == 404
+    with pytest.raises(GithubException) as gone:
+        repo.get_issue(1)
+    assert (gone.value.status, gone.value.data["message"]) == (410, "This issue was deleted")
+    moved = repo.get_issue(2)  # PyGithub follows a 301, whatever it asks for
+    assert moved.html_url.endswith("/acme-vendor/cloud/issues/1")
+    assert repo.create_issue("three").number == 3
+    eventually(lambda: {("issues", "deleted"), ("issues", "transferred")} <= set(receiver.events()))
+    changes = next(tree["changes"] for _, body in receiver.got if (tree := json.loads(body))["action"] == "transferred")
+    assert (changes["new_repository"]["full_name"], changes["new_issue"]["number"]) == ("acme-vendor/cloud", 1)
+
+
+def test_an_outsiders_comment_says_so(service: GitHub, repo: Repository) -> None:
+    service.seed({"outsiders": ["mallory"]})
+    issue = repo.create_issue("one")
+    held = service.hub.repo(*REPO.split("/"))
+    for login in ("mallory", "cloud-team"):
+        service.hub.add_comment(held, held.issues[issue.number], login, "hello")
+    assert [comment.raw_data["author_association"] for comment in issue.get_comments()] == ["NONE", "MEMBER"]
+
+
 def contract(name: str) -> Any:
     path = CONTRACTS / name
     if not path.exists():

@@ -17,14 +17,12 @@ from domain.acts import (
     RegistryChange,
     ResolvePage,
 )
+from domain.issues import is_ready
 from domain.messages import IssueEvent
 from domain.people import Role
 from domain.task import Choice, FieldSpec, Task, TaskSpec
 from workflows.phases import intake
 from workflows.trial_process import TrialProcess
-
-#: The label of a request whose instance is ready.
-READY = "cloud-trial/instance-ready"
 
 
 async def request_issue(t: TrialProcess) -> int:
@@ -118,7 +116,7 @@ async def _built(t: TrialProcess, number: int, due: datetime) -> None:
             late = f"The provisioning SLA of {s.company} is missed: issue #{number}"
             t.spawn(t.effects.pagerduty(Page(key="page.sla", summary=late, severity="error")))
         issue = await t.effects.issue(number) if number else None
-        if issue and READY in issue.labels:
+        if issue and is_ready(issue.labels):
             s.ready_host = trusted(t, issue.host)
 
 
@@ -197,7 +195,7 @@ async def _ask_for_ce(t: TrialProcess, number: int) -> None:
 def issue_event(t: TrialProcess, event: IssueEvent) -> None:
     """What an issue's webhook means for the trial: ready, done, or declined."""
     s = t.state
-    if event.issue == s.request_issue and READY in event.labels and not s.ready_host:
+    if event.issue == s.request_issue and is_ready(event.labels) and not s.ready_host:
         if event.host:
             s.ready_host = trusted(t, event.host)
         else:
