@@ -81,6 +81,7 @@ def activities(
         registry.claim,
         registry.owners,
         registry.registry,
+        registry.instance_host,
         pool.pool_level,
         pool.pool_change,
         accounts.account,

@@ -37,7 +37,9 @@ class GraphQL:
     def __init__(self, system: str, document: str, token: str) -> None:
         self._system = system
         self._document = document
-        self._http = httpx.Client(headers={"Authorization": f"token {token}"}, timeout=TIMEOUT, verify=certificates())
+        # Never on to where an answer points: the token is for the server that was asked.
+        headers = {"Authorization": f"token {token}"}
+        self._http = httpx.Client(headers=headers, timeout=TIMEOUT, verify=certificates(), follow_redirects=False)
 
     def close(self) -> None:
         """Close the connections."""
@@ -50,6 +52,11 @@ class GraphQL:
         if response.status_code == 404:
             # The ingress answers for a host that is not there (yet, or any more): nothing can have happened.
             raise unreachable(self._system, f"nothing answers at {base_url} (HTTP 404)")
+        if response.is_redirect:
+            there = response.headers.get("Location", "")[:LONGEST_DETAIL]
+            raise refused(
+                self._system, f"{base_url} sends us on to {there}: our token is not sent there; correct the address", kind="Redirects"
+            )
         if not response.is_success:
             detail = response.text.strip()[:LONGEST_DETAIL]
             raise from_status(self._system, response.status_code, detail, response.headers)

@@ -1,5 +1,8 @@
 """The customer's instance: its initial admin, reset links, its licence key, and what it says about its use (A9, A13, A15, A24, C17).
 
+The operators' token goes to hosts below our own domains only. An instance that moved to a host of the customer's keeps its name below ours,
+and is called by that: whoever rules over the customer's DNS may point their host anywhere.
+
 Reset links and keys never leave the vault's table in the clear: a receipt carries a share link's token or a vault reference.
 """
 
@@ -25,6 +28,7 @@ from activities.settings import Settings
 from activities.vault import Vault, VaultError
 from domain.acts import AskUsage, CreateAdmin, InstanceAct, InstanceBatch, Receipt, Receipts, ResetLink, SetKey
 from domain.ids import digest
+from domain.issues import is_ours
 from domain.messages import Usage
 from domain.reconcile import Thing, Unseen
 
@@ -48,6 +52,8 @@ class Instance:
         self._settings = settings
         self._ledger = ledger
         self._vault = vault
+        self._own = settings.own_domains()
+        self._registry = Registry(ledger)
         self._graphql = GraphQL(SYSTEM, "instance", settings.instance_token.get_secret_value())
 
     def close(self) -> None:
@@ -78,7 +84,7 @@ class Instance:
         """
         users, keys = scope.refs("user"), scope.refs("licence key")
         hosts = sorted(keys | {ref.partition("/")[0] for ref in users})
-        standing = {instance.host for instance in Registry(self._ledger).instances()}
+        standing = {instance.host for instance in self._registry.instances()}
         vaults = {host: [claim.state["key"] for claim in scope.claims if claim.ref == host] for host in keys}
         with ThreadPoolExecutor(max_workers=HOSTS_AT_ONCE, thread_name_prefix="instances") as threads:
             for found in threads.map(lambda host: self._shown(ask, host, vaults.get(host, []), host in standing), hosts):
@@ -242,10 +248,22 @@ class Instance:
 
     def _call(self, host: str, operation: str, **variables: Any) -> dict[str, Any]:
         try:
-            base_url = self._settings.instance(host)
+            self._settings.instance(host)
+            base_url = self._settings.instance(self._ours(host))
         except ValueError as error:
             raise refused(SYSTEM, str(error)) from None
         return self._graphql.call(base_url, operation, **variables)
+
+    def _ours(self, host: str) -> str:
+        """The name below our own domains of the instance at ``host``; the only place where it is decided who gets the operators' token."""
+        for name in (host, self._registry.internal_of(host)):
+            if is_ours(name, self._own):
+                return name
+        text = (
+            f"{host} is not below {' or '.join(self._own)}, and the registry has no such name of it: the operators' token is not sent there"
+        )
+        advice = "; if it is ours, add its domain to TENURE_INSTANCE_DOMAINS"
+        raise refused(SYSTEM, text + advice, kind="NotOurs")
 
 
 def usernames(email: str) -> Iterator[str]:

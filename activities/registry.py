@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.ledger import EffectId, Ledger
 from activities.tables import accounts, assignments, effects, instances, roster, suppressions, waiting
-from domain.acts import AskOwners, Claim, Claimed, Receipt, RegistryAnswer, RegistryChange
+from domain.acts import AskHost, AskOwners, Claim, Claimed, Receipt, RegistryAnswer, RegistryChange
 from domain.base import Value
 from domain.messages import Account
 from domain.people import Owners, Person, Role, choose_owners
@@ -27,9 +27,13 @@ LIVE = ("reserved", "trial", "production")
 
 
 class Instance(Value):
-    """A row of the registry. ``domain`` is empty while the instance is nobody's; ``kind`` is pending, warm, reserved, trial or production."""
+    """A row of the registry. ``domain`` is empty while the instance is nobody's; ``kind`` is pending, warm, reserved, trial or production.
+
+    ``internal`` is the name of ours that an instance kept when it moved to a host of the customer's.
+    """
 
     host: str
+    internal: str | None = None
     domain: str | None
     subject: str
     kind: str
@@ -149,7 +153,18 @@ class Registry:
             self._ledger.record(db, effect, system=SYSTEM, act=did.act, summary=did.summary, as_of=change.as_of, receipt=receipt)
             return RegistryAnswer(waiting=did.waiting)
 
+    @activity.defn(name="instance_host")
+    def instance_host(self, ask: AskHost) -> str:
+        """Where the instance of a domain is; empty when it has none."""
+        owned = self.instance_of(ask.domain)
+        return owned.host if owned else ""
+
     # --- Reading ------------------------------------------------------------------------------------------------------------
+
+    def internal_of(self, host: str) -> str:
+        """The name of ours of the instance at a customer's own host; empty when the registry knows none."""
+        with self._ledger.reading() as db:
+            return db.execute(select(instances.c.internal).where(instances.c.host == host)).scalar() or ""
 
     def account_of(self, domain: str) -> Known | None:
         """What the CRM knew of a registrable domain at the last sync."""
@@ -253,6 +268,9 @@ def _settle(db: Connection, change: RegistryChange) -> _Did | None:
     new: dict[str, Any] = {"host": host} | ({"admin": change.admin} if change.admin else {})
     if change.change == "ready" and owned.kind == "reserved":
         new["kind"] = "trial"
+    if change.change == "rehost":
+        first = owned.internal or owned.host
+        new["internal"] = None if first == host else first
     if all(getattr(owned, name) == value for name, value in new.items()):
         return None
     taken = db.execute(select(instances.c.domain).where(instances.c.host == host, instances.c.host != owned.host)).one_or_none()

@@ -18,6 +18,7 @@ from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from activities import ring
+from domain import policy as policies
 
 PREFIX = "TENURE_"
 WEB_PORT = 8080
@@ -26,7 +27,7 @@ SMTP_PORT = 8925
 TEMPORAL_PORT = 7233
 TEMPORAL_UI_PORT = 8233
 
-_HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE)
+_HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE | re.ASCII)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*:)[^/@]*@")
 
 Promotes = Literal["always", "first", "never"]
@@ -115,6 +116,8 @@ class Settings(BaseSettings):
 
     instance_url: str = _sandbox("/instances/{host}")
     instance_token: SecretStr = SecretStr("sandbox-operator-token")
+    #: Domains, with commas between, below which hosts are ours besides the policy's `cloud.domain_suffix`; the operators' token goes nowhere else.
+    instance_domains: str = ""
 
     licensing_url: str = _sandbox("/licensing")
     licensing_token: SecretStr = SecretStr("sandbox-licensing-token")
@@ -234,6 +237,11 @@ class Settings(BaseSettings):
         if len(host) > 253 or not _HOST.fullmatch(host):
             raise ValueError(f"{host!r} is not a host name")
         return self.instance_url.replace("{host}", host).rstrip("/")
+
+    def own_domains(self) -> tuple[str, ...]:
+        """The domains below which instances are ours: the policy's and those of ``instance_domains``."""
+        policy = policies.load(self.policy_file) if self.policy_file else policies.default()
+        return (policy.cloud.domain_suffix, *_listed(self.instance_domains))
 
     def cloud_team(self) -> tuple[str, ...]:
         """The logins of ``github_cloud_logins``."""

@@ -77,10 +77,12 @@ effects = Table(
 )
 
 # Which host is whose. domain is empty for an instance that is nobody's yet; kind: pending, warm, reserved, trial or production.
+# internal: the name below our own domain that an instance keeps when it moves to a customer's host; our programs call it there only.
 instances = Table(
     "instances",
     metadata,
     Column("host", String(253), primary_key=True),
+    Column("internal", String(253)),
     Column("domain", String(254)),
     Column("subject", String(512), nullable=False),
     Column("kind", String(16), nullable=False),

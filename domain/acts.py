@@ -432,6 +432,12 @@ class RegistryChange(Message):
     why: str = ""
 
 
+class AskHost(Message):
+    """Ask at which host the instance of a domain is."""
+
+    domain: str
+
+
 class RegistryAnswer(Message):
     """``waiting``: the domain that waits longest for capacity, after a release."""
 

@@ -198,10 +198,11 @@ class RescueInput(Message):
 
 
 class DomainChangeInput(Message):
-    """The instance of a domain moves from ``host`` to ``new_host`` (A20)."""
+    """The instance of a domain moves from ``host`` to ``new_host`` (A20); ``internal_host`` is its name below our own domain, which it keeps."""
 
     domain: str
     host: str
+    internal_host: str = ""
     new_host: str
     contact: Contact
     by: str = ""

@@ -76,6 +76,7 @@ class TrialState(State):
     request: CeRequest | None = None
     owners: Owners = Owners()
     host: str = ""
+    internal_host: str = ""
     instance_live: bool = False
     request_issue: int = 0
     issues: dict[str, int] = {}

@@ -233,7 +233,7 @@ class Cloud:
         if not new:
             raise Refused("The issue has no `new_host:` line.")
         try:
-            self.instances.rename(host, new)
+            self.instances.rename(host, new, keep=fields.get("internal_host", "").lower() == host)
         except KeyError:
             raise Refused(f"There is no instance at {host}.") from None
         except ValueError:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -45,6 +45,7 @@ class InstancesState:
     token: str
     builtin_auth: bool
     instances: dict[str, Instance]
+    names: dict[str, str] = field(default_factory=dict)
 
 
 class Instances:
@@ -60,14 +61,15 @@ class Instances:
         self.token = TOKEN
         self.builtin_auth = True
         self._instances: dict[str, Instance] = {}
+        self._names: dict[str, str] = {}  # an earlier name that is kept, and the host that it means
 
     def dump(self) -> InstancesState:
         """What is to be kept."""
-        return InstancesState(self.token, self.builtin_auth, self._instances)
+        return InstancesState(self.token, self.builtin_auth, self._instances, self._names)
 
     def load(self, state: InstancesState) -> None:
         """Go on from what was kept."""
-        self.token, self.builtin_auth, self._instances = state.token, state.builtin_auth, state.instances
+        self.token, self.builtin_auth, self._instances, self._names = state.token, state.builtin_auth, state.instances, state.names
 
     def seed(self, data: dict[str, Any]) -> None:
         """``token`` replaces the operators' token; ``instances`` is [{host, kind?, and the arguments of set_usage}]; ``builtin_auth``
@@ -87,18 +89,18 @@ class Instances:
         """A new, empty instance. ValueError when the host is taken."""
         with self._lock:
             key = host.lower()
-            if key in self._instances:
+            if self.exists(key):
                 raise ValueError(f"there is an instance at {host}")
             self._instances[key] = Instance(key, kind, str(uuid4()), datetime.now(UTC))
             return self._instances[key]
 
     def exists(self, host: str) -> bool:
         """Whether an instance answers there."""
-        return host.lower() in self._instances
+        return self._host(host) in self._instances
 
     def get(self, host: str) -> Instance:
         """The instance at ``host``. KeyError when there is none."""
-        return self._instances[host.lower()]
+        return self._instances[self._host(host)]
 
     def all(self) -> list[Instance]:
         """Every instance, oldest first."""
@@ -107,17 +109,29 @@ class Instances:
     def delete(self, host: str) -> None:
         """Destroy an instance and its data. KeyError when there is none."""
         with self._lock:
-            del self._instances[host.lower()]
+            gone = self._host(host)
+            del self._instances[gone]
+            self._names = {name: meant for name, meant in self._names.items() if meant != gone}
 
-    def rename(self, old: str, new: str) -> None:
-        """Move an instance to another host, users and data with it. KeyError when there is none, ValueError when ``new`` is taken."""
+    def rename(self, old: str, new: str, keep: bool = False) -> None:
+        """Move an instance to another host, users and data with it; with ``keep`` it goes on answering at the old one, too.
+
+        KeyError when there is none, ValueError when ``new`` is taken.
+        """
         with self._lock:
             instance = self.get(old)
             if self.exists(new):
                 raise ValueError(f"there is an instance at {new}")
-            del self._instances[old.lower()]
-            instance.host = new.lower()
+            before, instance.host = instance.host, new.lower()
+            del self._instances[before]
             self._instances[instance.host] = instance
+            self._names = {name: instance.host if meant == before else meant for name, meant in self._names.items()}
+            if keep:
+                self._names[before] = instance.host
+
+    def _host(self, name: str) -> str:
+        """The host that a name means."""
+        return self._names.get(name.lower(), name.lower())
 
     def set_kind(self, host: str, kind: Kind) -> None:
         """Say what the instance now is. KeyError when there is none."""

@@ -43,6 +43,7 @@ async def _change_host(tenure: Tenure, registry: Registry, key: str, message: Ch
     change = DomainChangeInput(
         domain=key,
         host=owned.host,
+        internal_host=owned.internal or owned.host,
         new_host=message.new_host.strip().lower(),
         contact=Contact(email=owned.admin),
         by=message.by,

@@ -107,8 +107,13 @@ class DomainChange(Asked):
             RaiseIssue(
                 key="domain_change",
                 title=f"Change the host of {i.company or i.domain} to {i.new_host}",
-                intro="The admin has been warned and consents.",
-                fields={"customer": i.company or i.domain, "host": i.host, "new_host": i.new_host},
+                intro="The admin has been warned and consents. Keep the internal host answering: our programs call the instance by no other name.",
+                fields={
+                    "customer": i.company or i.domain,
+                    "host": i.host,
+                    "new_host": i.new_host,
+                    "internal_host": i.internal_host or i.host,
+                },
                 labels=("team/cloud", "mi", "mi/domain-change-request"),
             )
         )

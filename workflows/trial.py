@@ -311,10 +311,10 @@ class Trial:
 
     @workflow.signal
     def rehosted(self, raw: Any = None) -> None:
-        """The instance is at another host now (A20)."""
+        """The instance is at another host now (A20): the registry is asked which, whoever says so."""
         with inbox.noting(self.t.state.notes, "rehosted", raw):
             inbox.refuse(decide.refuse_host(str(raw), self.t.state.host))
-            self.t.state.host = str(raw)
+            self.t.spawn(changes.rehosted(self.t))
 
     @workflow.signal
     def capacity_freed(self, raw: Any = None) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -13,9 +16,10 @@ from temporalio.exceptions import ApplicationError
 from activities.instance import Instance, usernames
 from activities.jsonc import JsoncError, get_text, set_text
 from activities.ledger import EffectId, Ledger, NotDone
+from activities.registry import Registry
 from activities.settings import Settings
 from activities.vault import Vault
-from domain.acts import AskUsage, CreateAdmin, InstanceAct, InstanceBatch, Receipt, ResetLink, SetKey
+from domain.acts import AskUsage, Claim, CreateAdmin, InstanceAct, InstanceBatch, Receipt, RegistryChange, ResetLink, SetKey
 from sandbox.core import Fault
 from sandbox.instances import Instance as Remote
 from sandbox.server import SandboxServer
@@ -168,6 +172,107 @@ def test_what_is_no_host_is_refused(instance: Instance, sandbox: SandboxServer) 
     with pytest.raises(NotDone, match="is not a host name") as refused:
         instance.instance(batch(ADMIN.model_copy(update={"host": "evil.example/x?"})))
     assert refused.value.non_retryable
+
+
+# --- The operators' token -------------------------------------------------------------------------------------------------------
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """A server of somebody else's: it keeps what it is sent, and answers as it likes."""
+
+    status, location = 200, ""
+
+    def do_POST(self) -> None:
+        self.server.asked.append((self.path, self.headers.get("Authorization")))  # type: ignore[attr-defined]
+        self.send_response(self.status)
+        if self.location:
+            self.send_header("Location", self.location)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def elsewhere(**answers: Any) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """The address of such a server, and what it was asked: (path, Authorization)."""
+    server = HTTPServer(("127.0.0.1", 0), type("Here", (Elsewhere,), answers))
+    server.asked = []  # type: ignore[attr-defined]
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", server.asked  # type: ignore[attr-defined]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+STRANGERS = (
+    "code.acme.com",
+    "evil.example",
+    "cloud.tenure.example",
+    "evilcloud.tenure.example",
+    "acme.cloud.tenure.example.evil.example",
+    "127.0.0.1",
+    "localhost",
+)
+
+
+@pytest.mark.parametrize("host", STRANGERS)
+def test_the_operators_token_goes_to_no_host_but_ours(settings: Settings, ledger: Ledger, vault: Vault, host: str) -> None:
+    """Neither an act nor a look sends anything there; a person is told what to do."""
+    with elsewhere() as (url, asked):
+        made = Instance(settings.model_copy(update={"instance_url": url + "/{host}"}), ledger, vault)
+        for call in (
+            lambda: made.instance(batch(ADMIN.model_copy(update={"host": host}))),
+            lambda: made.instance(batch(SetKey(key="key", host=host, vault=vault.put("license_key", "k", None, "a key")))),
+            lambda: made.instance_usage(AskUsage(host=host, admin=EMAIL, as_of=AS_OF)),
+        ):
+            with pytest.raises(ApplicationError, match=r"the operators' token is not sent there.*TENURE_INSTANCE_DOMAINS") as refused:
+                call()
+            assert refused.value.non_retryable
+        made.close()
+    assert asked == []
+
+
+def test_a_domain_of_ours_that_the_settings_name_is_ours(settings: Settings, ledger: Ledger, vault: Vault) -> None:
+    with elsewhere() as (url, asked):
+        ours = settings.model_copy(update={"instance_url": url + "/{host}", "instance_domains": "old.tenure.example, eu.tenure.example"})
+        made = Instance(ours, ledger, vault)
+        with pytest.raises(ApplicationError):
+            made.instance(batch(ADMIN.model_copy(update={"host": "acme.eu.tenure.example"})))
+        made.close()
+    assert [path for path, _ in asked] == ["/acme.eu.tenure.example/.api/graphql"]
+
+
+def test_an_instance_that_moved_is_called_by_the_name_of_ours_that_it_kept(
+    instance: Instance, remote: Remote, ledger: Ledger, sandbox: SandboxServer
+) -> None:
+    """A20: never by the customer's own host, whose address is theirs to change; without a kept name it is not called at all."""
+    registry = Registry(ledger)
+    claim = Claim(subject=SUBJECT, domain="acme.com", admin=EMAIL, cap=9, warm=False, host=HOST, as_of=AS_OF)
+    assert registry.claim(claim).outcome == "claimed"
+    for host in ("code.acme.com", "git.acme.com"):  # moved twice: the first name is the one that stays
+        registry.registry(RegistryChange(subject=SUBJECT, domain="acme.com", as_of=AS_OF, change="rehost", host=host))
+        sandbox.world.services["instances"].rename(remote.host, host, keep=True)
+    assert registry.internal_of("git.acme.com") == HOST
+    instance.instance(batch(ADMIN.model_copy(update={"host": "git.acme.com"})))
+    assert instance.instance_usage(AskUsage(host="git.acme.com", admin=EMAIL, as_of=AS_OF)).joiners == 0
+    assert remote.find(username="ada-lovelace-x")
+    with pytest.raises(ApplicationError, match="is not sent there"):
+        instance.instance_usage(AskUsage(host="code.acme.com", admin=EMAIL, as_of=AS_OF))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_the_token_does_not_follow_where_an_instance_points(settings: Settings, ledger: Ledger, vault: Vault, status: int) -> None:
+    with elsewhere() as (other, asked_there), elsewhere(status=status, location=other + "/x") as (url, asked):
+        made = Instance(settings.model_copy(update={"instance_url": url + "/{host}"}), ledger, vault)
+        with pytest.raises(ApplicationError, match="our token is not sent there") as refused:
+            made.instance(batch(ADMIN))
+        made.close()
+    assert refused.value.non_retryable
+    assert (len(asked), asked_there) == (1, [])
 
 
 def test_a_rate_limit_is_kept(instance: Instance, remote: Remote, sandbox: SandboxServer) -> None:

@@ -55,7 +55,8 @@ async def test_the_cloud_team_moves_it_and_polling_finds_out(play: Play) -> None
     assert owned is not None
     assert (owned.host, owned.kind, owned.admin) == (new_host, "trial", f"bo@{domain}")
     assert play.sandbox.world.services["instances"].exists(new_host)
-    assert not play.sandbox.world.services["instances"].exists(host)
+    assert owned.internal == host  # the name that our programs call it by
+    assert play.sandbox.world.services["instances"].get(host).host == new_host
     await play.answer(change, "verify", "verified", by=trial.ce)
     assert await play.ended(change) == "moved"
     assert play.effects(change) == {
@@ -80,7 +81,7 @@ async def test_the_webhook_is_quicker_and_the_trial_goes_on_at_the_new_host(play
     await play.signal(change, "issue_event", {"issue": number + 1, "action": "closed", "state": "closed"})  # another issue
     await play.signal(change, "issue_event", {"issue": number, "action": "labeled", "labels": ["mi"], "state": "open"})
     assert [task.kind for task in await play.tasks(change)] == ["move"]
-    play.sandbox.world.services["instances"].rename(host, new_host)
+    play.sandbox.world.services["instances"].rename(host, new_host, keep=True)
     await play.signal(change, "issue_event", {"issue": number, "action": "closed", "state": "closed"})
     await play.answer(change, "verify", "verified")
     assert await play.ended(change) == "moved"
@@ -90,6 +91,21 @@ async def test_the_webhook_is_quicker_and_the_trial_goes_on_at_the_new_host(play
     assert play.registry.instance_of(domain) is None
     assert new_host in play.box(f"bo@{domain}")[-1].text
     assert "registry: release" in play.effects(domain)[15]
+
+
+async def test_nobody_moves_an_instance_by_saying_so(play: Play) -> None:
+    """A forged ``rehosted`` changes nothing: the registry is asked, so neither links nor the operators' token follow it."""
+    domain, host = await prequalified(play)
+    for claimed in (f"code.{domain}", f"other-{play.tag}.{play.policy.cloud.domain_suffix}"):
+        await play.signal(domain, "rehosted", claimed)
+    await play.quiet(domain)
+    await play.update(domain, "new_link", {"by": (await play.status(domain)).ce})
+    await play.did(domain, "mail: mail.link-1")
+    assert (await play.status(domain)).host == host
+    [link] = [
+        row.receipt.data["host"] for row in play.ledger.effects(workflow=ids.trial(domain)) if row.key == "instance.link-1" and row.receipt
+    ]
+    assert link == host
 
 
 async def test_not_now(play: Play) -> None:

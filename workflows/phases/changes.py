@@ -8,6 +8,7 @@ from temporalio import workflow
 
 from domain import ids
 from domain.acts import (
+    AskHost,
     IssueKey,
     Receipt,
     ResetLink,
@@ -42,6 +43,7 @@ async def change_domain(t: TrialProcess, message: ChangeDomain) -> str:
     change = DomainChangeInput(
         domain=t.input.domain,
         host=s.host,
+        internal_host=s.internal_host or s.host,
         new_host=message.new_host.strip().lower(),
         contact=t.contact,
         by=message.by,
@@ -58,6 +60,14 @@ async def change_domain(t: TrialProcess, message: ChangeDomain) -> str:
     begun = await beside.begin("DomainChange", change, id=id, summary=summary)
     inbox.refuse(None if begun else f"a move to another host is under way already: answer the tasks of {id} first")
     return f"the admin is warned of what breaks; then {summary}"
+
+
+async def rehosted(t: TrialProcess) -> None:
+    """The instance is where the registry says that it is, which nobody but a finished move writes."""
+    host = await t.effects.local("instance_host", AskHost(domain=t.input.domain), str, "where is the instance now?")
+    s = t.state
+    if host and host != s.host:
+        s.internal_host, s.host = s.internal_host or s.host, host
 
 
 async def own_key(t: TrialProcess, key: str, days: int) -> Receipt:
