@@ -24,7 +24,7 @@ from domain.account import AccountFacts
 from domain.ids import TASK_QUEUE
 from domain.messages import SignupAgain, SignupAnswer
 from domain.policy import AccountPolicy
-from starter import logs
+from starter import logs, startup
 from starter.build import build_id
 from starter.connect import connect
 from starter.deployments import DEPLOYMENT, register
@@ -120,6 +120,7 @@ async def serve() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings = read_settings()
+    startup.check(settings)
     ledger = Ledger(settings.ledger_url)
     converter = data_converter(settings, ledger)
     client = await connect(converter, key=settings.way_in_key, fallback=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
@@ -142,12 +143,16 @@ async def serve() -> None:
 
 def main() -> None:
     """Run the worker; exits with 0 after a signal."""
+    startup.keep_private()
     logs.set_up()
     try:
         run_cli(serve())
-    except TenureError as error:
-        log.error("%s", error)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        known = error if isinstance(error, TenureError) else startup.in_words(error)
+        if known is None:
+            raise
+        log.error("%s", known)
+        sys.exit(known.exit_code)
 
 
 if __name__ == "__main__":

@@ -123,6 +123,8 @@ class Audit:
         def fault(row: int, why: str) -> Verdict:
             return Verdict(ok=False, count=count, head=last, row=row, fault=why)
 
+        if not rows and not count:
+            return fault(1, "row 1 is missing: there is nothing on the audit, so nothing stands")
         prev = FIRST
         for place, row in enumerate(rows, start=1):
             number, fields = row["number"], {name: value for name, value in row.items() if name != "hash"}

@@ -25,13 +25,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, Table, create_engine, delete, event, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from temporalio.exceptions import ApplicationError
 
+from activities import ledger_file
 from activities.tables import add_columns, cohorts, effects, metadata, suppressions
 from domain.acts import Receipt
 from domain.base import Value
@@ -125,9 +125,13 @@ class Ledger:
         return create_engine(url, pool_size=10, max_overflow=40, pool_pre_ping=True)
 
     def create(self) -> None:
-        """Make the tables, and the nullable columns, that are missing. May run in several processes at once, and again at every start."""
+        """Make the tables, and the nullable columns, that are missing. May run in several processes at once, and again at every start.
+
+        Raises :class:`~activities.ledger_file.LedgerFault` for a file that is damaged, or that is lost and may not be made anew.
+        """
         from activities import access_tables, account_tables  # noqa: F401  a table is made only when its module has been read
 
+        ledger_file.prepare(self.url)
         if self.engine.dialect.name == "sqlite":
             self._use_wal()
         with self.writing(alone=True) as db:
@@ -317,7 +321,6 @@ class Ledger:
 
     def _use_wal(self) -> None:
         """Let readers read beside the writer. The file keeps the mode; changing it needs the file alone, so several starts take turns."""
-        (path := Path(self.engine.url.database or "")).parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + 10
         while True:
             try:
@@ -327,9 +330,9 @@ class Ledger:
                     assert driver is not None  # it is open
                     driver.execute("PRAGMA journal_mode=WAL").close()
                 return
-            except sqlite3.OperationalError as error:
-                if time.monotonic() > deadline:
-                    raise RuntimeError(f"{path} is locked by another program; close it and start again") from error
+            except sqlite3.Error as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise ledger_file.described(error, self.url) from error
                 time.sleep(0.02)
 
 

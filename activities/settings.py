@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet
 from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
-from activities import ring
+from activities import ring, url_masks
 from domain import policy as policies
 
 PREFIX = "TENURE_"
@@ -28,7 +28,6 @@ TEMPORAL_PORT = 7233
 TEMPORAL_UI_PORT = 8233
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE | re.ASCII)
-_URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*:)[^/@]*@")
 
 Promotes = Literal["always", "first", "never"]
 Source = Literal["default", "argument", ".env", "environment"]
@@ -76,6 +75,8 @@ class Settings(BaseSettings):
     policy_file: Path | None = None
     web_url: str = _local("http", WEB_PORT)
     temporal_ui_url: str = _local("http", TEMPORAL_UI_PORT)
+    #: Where the stand-ins are: their secrets, which everybody knows, count there and on this machine only.
+    sandbox_url: str = _local("http", SANDBOX_PORT)
     vendor_domain: str = "tenure.example"
     #: Whether a worker that starts makes its build the current one: always, only as the first of all, or never (`tenure workers promote`).
     worker_promotes: Promotes = "first"
@@ -271,7 +272,11 @@ class Settings(BaseSettings):
 
     def origins(self) -> list[Origin]:
         """Each setting with its value, secrets masked, and where it is from; for ``tenure config``."""
-        return [Origin(name, _shown(getattr(self, name)), self._sources[name]) for name in type(self).model_fields]
+        return [Origin(name, _shown(name, getattr(self, name)), self._sources[name]) for name in type(self).model_fields]
+
+    def __repr_args__(self) -> Any:
+        """What is printed of the settings, by accident or not: no secret."""
+        return [(name, _shown(name, getattr(self, name))) for name, field in type(self).model_fields.items() if field.repr]
 
     def _where_from(self, arguments: dict[str, Any]) -> dict[str, str]:
         fields = type(self).model_fields
@@ -294,7 +299,8 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(part for part in (each.strip() for each in text.split(",")) if part)
 
 
-def _shown(value: object) -> str:
+def _shown(name: str, value: object) -> str:
     if isinstance(value, SecretStr):
-        return "********" if value.get_secret_value() else ""
-    return "" if value is None else _URL_PASSWORD.sub(r"\1********@", str(value))
+        return url_masks.STARS if value.get_secret_value() else ""
+    text = "" if value is None else str(value)
+    return url_masks.masked_url(text) if name.endswith(("_url", "_storage")) else text

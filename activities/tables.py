@@ -230,6 +230,9 @@ people = Table(
     Index("people_once", "who", "generation", unique=True),
 )
 
+# One row, which readiness writes: a database that only reads, or has no room, is not ready.
+readiness = Table("readiness", metadata, Column("id", Integer, primary_key=True), Column("at", Utc, nullable=False))
+
 
 def add_columns(db: Connection) -> None:
     """What a later version has added to a table that an earlier one made; the rows that are there have nothing in it."""

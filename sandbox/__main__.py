@@ -115,7 +115,8 @@ def say(line: str) -> None:
 
 
 def main() -> int:
-    """Run the command line."""
+    """Run the command line. What it keeps, mails and keys among it, is for its owner alone."""
+    os.umask(0o077)
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     return asyncio.run(run(parse(sys.argv[1:], os.environ)))
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from starter import cli_access, cli_accounts, cli_effects, cli_personal, cli_setup, cli_trials, cli_workers
+from starter import cli_access, cli_accounts, cli_effects, cli_personal, cli_setup, cli_trials, cli_workers, startup
 from starter.cli_base import report
 from starter.errors import TenureError
 
@@ -74,6 +74,7 @@ def hoist(arguments: Sequence[str]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script."""
+    startup.keep_private()
     given = hoist(sys.argv[1:] if arguments is None else arguments)
     try:
         app(given, prog_name="tenure")
@@ -81,6 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(report(error, "--json" in given))
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if (known := startup.in_words(error)) is None:
+            raise
+        sys.exit(report(known, "--json" in given))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def audit_list(
     async def look(tenure: Tenure) -> Any:
         return await tenure.read(lambda: _audit(tenure).rows(limit, subject=workflow, who=who, outcome=outcome))
 
-    found = ask(look, offline=True)
+    found = ask(look, offline=True, existing=True)
     emit(found, as_json, lambda: cli_show_access.audit(found))
 
 
@@ -75,7 +75,7 @@ def audit_verify(
     async def look(tenure: Tenure) -> Any:
         return await tenure.read(lambda: _audit(tenure).verify(earlier))
 
-    found = ask(look, offline=True)
+    found = ask(look, offline=True, existing=True)
     emit(found, as_json, lambda: cli_show_access.verdict(found))
     raise typer.Exit(0 if found.ok else 1)
 
@@ -127,7 +127,7 @@ def token_list(as_json: Json = False) -> None:
     async def look(tenure: Tenure) -> Any:
         return await tenure.read(ServiceTokens(tenure.ledger).all)
 
-    found = ask(look, offline=True)
+    found = ask(look, offline=True, existing=True)
     emit(found, as_json, lambda: cli_show_access.tokens(found))
 
 

@@ -28,13 +28,17 @@ Domain = Annotated[
 By = Annotated[str, typer.Option("--by", envvar="TENURE_BY", help="Who decides: your e-mail address.", show_default=False)]
 
 
-def ask(question: Callable[[Tenure], Awaitable[T]], *, offline: bool = False) -> T:
-    """Connect, ask Tenure one thing, disconnect. ``offline``: what is asked is in the ledger, and the server need not run."""
+def ask(question: Callable[[Tenure], Awaitable[T]], *, offline: bool = False, existing: bool = False) -> T:
+    """Connect, ask Tenure one thing, disconnect. ``offline``: what is asked is in the ledger, and the server need not run.
+
+    ``existing``: there must be a ledger already; the question makes none.
+    """
     from starter.place import find, open_tenure
     from starter.run import run_cli
 
     async def asked() -> T:
-        async with open_tenure(find(), **({"offline": True} if offline else {})) as tenure:
+        options = {name: True for name, wanted in (("offline", offline), ("existing", existing)) if wanted}
+        async with open_tenure(find(), **options) as tenure:
             return await question(tenure)
 
     return run_cli(asked())

@@ -92,10 +92,12 @@ def keys_rotate(as_json: Json = False) -> None:
     from activities.ledger import Ledger
     from activities.people import People
     from activities.ring import LOOK_AGAIN, VARIABLE, NotKept
+    from starter import startup
     from starter.errors import Refused
     from starter.place import find
 
     settings = find().settings
+    startup.check(settings)
     ring = settings.payload_ring()
     try:
         new = ring.rotate()

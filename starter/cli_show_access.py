@@ -43,6 +43,8 @@ def verdict(found: Verdict) -> None:
     page = console()
     if found.ok:
         page.print(Text.assemble(("The audit stands", "bold green"), f": {found.count:,} rows, each as it was written."))
+    elif not found.count:
+        page.print(Text.assemble(("There is no audit", "bold red"), f": {found.fault}."))
     else:
         page.print(Text.assemble(("The audit was touched", "bold red"), f": {found.fault}."))
     page.print(Text(f"head {found.count}:{found.head}", style="dim"), soft_wrap=True)

@@ -1,9 +1,11 @@
-"""``GET /healthz``: whether each part that the web needs answers now."""
+"""``GET /healthz``: whether each part that the web needs works now; the ledger is written to, not only asked."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -11,20 +13,24 @@ from urllib.parse import urlsplit
 import httpx
 from fastapi import APIRouter, Response
 from pydantic import Field
-from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
+from activities import ledger_file
 from activities.ledger import Ledger
 from activities.settings import Settings
+from activities.tables import readiness
 from domain.base import Value
 from starter.tenure import Tenure
 
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 3.0
+#: Between two writes to the ledger; what was found meanwhile is said again.
+WRITE_EVERY_SECONDS = 2.0
 #: The server lists a poller for minutes after its last poll; a live one polls again at least once a minute.
 POLLED_WITHIN = timedelta(seconds=75)
 
@@ -54,7 +60,7 @@ def probes(tenure: Tenure, settings: Settings) -> dict[str, Probe]:
     """What is asked. The sandbox is a part only while settings point to it."""
     found: dict[str, Probe] = {
         "temporal": lambda: _temporal(tenure.client),
-        "ledger": lambda: asyncio.to_thread(_ledger, tenure.ledger),
+        "ledger": LedgerProbe(tenure.ledger),
         "worker": lambda: _worker(tenure.client, tenure.task_queue),
     }
     if base := sandbox_of(settings):
@@ -104,10 +110,38 @@ async def _temporal(client: Client) -> str:
     return f"serves namespace {client.namespace}"
 
 
-def _ledger(ledger: Ledger) -> str:
-    with ledger.engine.connect() as db:
-        db.execute(text("SELECT 1"))
-    return f"answers ({ledger.engine.dialect.name})"
+class LedgerProbe:
+    """Writes to the ledger and commits: what only reads, or is full, is not ready. Anybody may ask, so it writes at most once a moment."""
+
+    def __init__(self, ledger: Ledger, every: float = WRITE_EVERY_SECONDS) -> None:
+        self._ledger = ledger
+        self._every = every
+        self._at = float("-inf")
+        self._write: asyncio.Task[Part] | None = None
+
+    async def __call__(self) -> str:
+        """What the ledger said at the last write. Raises :class:`NotReady`."""
+        if self._write is None or (self._write.done() and time.monotonic() - self._at > self._every):
+            self._at = time.monotonic()
+            self._write = asyncio.create_task(asyncio.to_thread(self._written), name="readiness")
+        part = await asyncio.shield(self._write)  # who stops waiting leaves it to the next that asks
+        if not part.ok:
+            raise NotReady(part.says)
+        return part.says
+
+    def _written(self) -> Part:
+        path = ledger_file.path_of(self._ledger.url)
+        if path is not None and ledger_file.is_missing(path):  # those that have it open would go on writing to nowhere
+            return Part(ok=False, says="the ledger's file is missing")
+        try:
+            with self._ledger.writing() as db:
+                now = datetime.now(UTC)
+                row = self._ledger.upserting(db, readiness).values(id=1, at=now)
+                db.execute(row.on_conflict_do_update(index_elements=["id"], set_={"at": now}))
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            log.warning("health: the ledger: %s", type(error).__name__)
+            return Part(ok=False, says=f"the ledger {ledger_file.matter(error)}")
+        return Part(ok=True, says=f"takes writes ({self._ledger.engine.dialect.name})")
 
 
 async def _worker(client: Client, task_queue: str) -> str:

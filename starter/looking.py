@@ -192,10 +192,14 @@ class Looking:
         """Read from the ledger's database, on a thread. Raises :class:`Unavailable` when it does not answer."""
         from sqlalchemy.exc import SQLAlchemyError
 
+        from activities import ledger_file
+
         try:
             return await asyncio.to_thread(read)
         except SQLAlchemyError as error:
-            raise Unavailable("the ledger's database does not answer", "Check TENURE_LEDGER_URL and that the database runs") from error
+            raise Unavailable(
+                f"the ledger {ledger_file.matter(error)}", "Ask again; if it stays, whoever runs Tenure looks at its database"
+            ) from error
 
 
 def _asked_of(tasks: Sequence[TaskView], role: str, assignee: str) -> list[TaskView]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starter import stackfile
+from starter import stackfile, startup
 from starter.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
@@ -84,35 +84,48 @@ def read_policies(settings: Settings) -> tuple[Policy, AccountPolicy]:
 @contextmanager
 def open_ledger(place: Place) -> Iterator[Ledger]:
     """The ledger alone, to read in; Temporal need not be there. Raises :class:`Unavailable` when there is none, or it does not answer."""
-    from sqlalchemy.engine import make_url
     from sqlalchemy.exc import SQLAlchemyError
 
     from activities.ledger import Ledger
 
+    startup.check(place.settings)
+    _require_ledger(place.settings)
     ledger = Ledger(place.settings.ledger_url)
-    file = make_url(place.settings.ledger_url).database or ""
-    if ledger.url.startswith("sqlite") and not Path(file).is_file():
-        raise Unavailable(f"there is no ledger at {file}", "Name the directory of the stack with --data, or set TENURE_LEDGER_URL")
     try:
         yield ledger
     except SQLAlchemyError as error:
-        raise Unavailable("the ledger's database does not answer", "Check TENURE_LEDGER_URL and that the database runs") from error
+        raise startup.in_words(error, place.settings) or error from error
     finally:
         ledger.close()
 
 
+def _require_ledger(settings: Settings) -> None:
+    from activities import ledger_file
+
+    path = ledger_file.path_of(settings.ledger_url)
+    if path is not None and ledger_file.is_missing(path):
+        raise Unavailable(f"there is no ledger at {path}", "Name the directory of the stack with --data, or set TENURE_LEDGER_URL")
+
+
 @asynccontextmanager
-async def open_tenure(place: Place, *, offline: bool = False) -> AsyncIterator[Tenure]:
-    """The service, connected; ``offline``: to the ledger alone, the server at the first use. Raises :class:`Unavailable` when the server or the ledger cannot be reached."""
+async def open_tenure(place: Place, *, offline: bool = False, existing: bool = False) -> AsyncIterator[Tenure]:
+    """The service, connected; ``offline``: to the ledger alone, the server at the first use; ``existing``: which must be there already.
+
+    Raises :class:`Unavailable` when the server or the ledger cannot be reached, or cannot be used.
+    """
     import asyncio
 
     from sqlalchemy.exc import SQLAlchemyError
 
     from activities.codec import data_converter
     from activities.ledger import Ledger
+    from activities.ledger_file import LedgerFault
     from starter.connect import connect, named_by_environment
     from starter.tenure import Tenure
 
+    startup.check(place.settings)
+    if existing:
+        _require_ledger(place.settings)
     own = place.stack.temporal if place.stack and not named_by_environment(os.environ) else ""
     policy = read_policy(place.settings)
     # The server first: without one there is nothing to look up, and no empty ledger is left behind in a wrong directory.
@@ -129,7 +142,7 @@ async def open_tenure(place: Place, *, offline: bool = False) -> AsyncIterator[T
     try:
         await asyncio.to_thread(ledger.create)
         yield Tenure(client, ledger, place.settings, policy)
-    except SQLAlchemyError as error:
-        raise Unavailable("the ledger's database does not answer", "Check TENURE_LEDGER_URL and that the database runs") from error
+    except (SQLAlchemyError, LedgerFault) as error:
+        raise startup.in_words(error, place.settings) or error from error
     finally:
         await asyncio.to_thread(ledger.close)

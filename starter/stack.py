@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starter import stackfile
+from starter import stackfile, startup
 from starter.cli_base import console
 from starter.errors import Refused, Unavailable
 from starter.supervise import Exit, Part, Supervisor, elapsed, port_is_free
@@ -74,9 +74,11 @@ async def up(settings: Settings, *, with_sandbox: bool = True, fleet: int = FLEE
     data = settings.data_dir.resolve()
     if not with_sandbox:
         _require_real_systems(settings)
+    startup.check(settings)
     try:
         with stackfile.holding(data):
             _require_free(_ports(settings, with_sandbox))
+            _make_ledger(settings)
             stack = Stack(settings, data)
             async with Supervisor(data / "logs", environment(settings, data, os.environ)) as children:
                 with _stopping(children) as stop:
@@ -88,6 +90,17 @@ async def up(settings: Settings, *, with_sandbox: bool = True, fleet: int = FLEE
         raise Refused(
             f"a stack runs on {data} already{who}", "Use it, stop it with Ctrl-C, or start another with --data DIR --port-offset N"
         ) from None
+
+
+def _make_ledger(settings: Settings) -> None:
+    """Before the server has a workflow: from then on a ledger that is not there is one that was lost."""
+    from activities.ledger import Ledger
+
+    ledger = Ledger(settings.ledger_url)
+    try:
+        ledger.create()
+    finally:
+        ledger.close()
 
 
 def parts(settings: Settings, data: Path, with_sandbox: bool, fleet: int = 0) -> list[Part]:

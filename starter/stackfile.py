@@ -39,7 +39,7 @@ class AlreadyUp(Exception):
 @contextmanager
 def holding(data: Path) -> Iterator[None]:
     """Hold the data directory for one stack; the kernel lets go when the process ends, however it ends. Raises :class:`AlreadyUp`."""
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (data / _LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

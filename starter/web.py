@@ -19,21 +19,24 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.routing import Mount
 
+from activities import ledger_file
 from activities.codec import data_converter
 from activities.ledger import Ledger
 from activities.settings import Settings
 from domain import policy as policies
-from starter import api, console, docs, health, links, logs, pages, signin, webhooks
+from starter import api, console, docs, health, links, logs, pages, signin, startup, webhooks
 from starter.codec_endpoint import CodecEndpoint
 from starter.connect import connect
 from starter.door import Door, is_guarded
-from starter.errors import BadInput, TenureError
+from starter.errors import BadInput, TenureError, Unavailable
 from starter.guard import Guard
 from starter.limiting import SignupLimits
+from starter.place import read_settings
 from starter.problems import MEDIA_TYPE, NOT_SIGNED_IN, PROBLEMS, FieldProblem, Problem, TooMany, problem_of, problem_response
 from starter.render import HERE, Pages, Static
 from starter.run import run_cli
@@ -89,6 +92,12 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
         if isinstance(error, TooMany):
             response.headers["Retry-After"] = str(error.retry_after)
         return response
+
+    @app.exception_handler(SQLAlchemyError)
+    async def on_ledger(request: Request, error: SQLAlchemyError) -> Response:
+        log.warning("the ledger: %s", type(error).__name__)
+        what = f"the ledger {ledger_file.matter(error)}"
+        return answer(request, problem_of(Unavailable(what, "Try again in a minute; whoever runs Tenure looks at its database")))
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
@@ -242,17 +251,25 @@ async def serve(settings: Settings, host: str, port: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the web process; returns its exit code."""
-    settings = Settings()
+    startup.keep_private()
+    logs.set_up()
+    try:
+        return _run(read_settings(), arguments)
+    except Exception as error:
+        known = error if isinstance(error, TenureError) else startup.in_words(error)
+        if known is None:
+            raise
+        sys.stderr.write(f"{known}\n")
+        return known.exit_code
+
+
+def _run(settings: Settings, arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m starter.web", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=settings.web_port, help="the port to listen on (default: %(default)s)")
     given = parser.parse_args(arguments)
-    logs.set_up()
-    try:
-        run_cli(serve(settings, given.host, given.port))
-    except TenureError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
+    startup.check(settings)
+    run_cli(serve(settings, given.host, given.port))
     return 0
 
 

@@ -37,7 +37,10 @@ def tamper(ledger: Ledger, *statements: str) -> None:
 
 def test_a_chain_that_nobody_touched_stands(either_ledger: Ledger) -> None:
     made = Audit(either_ledger, ())
-    assert (made.verify().ok, made.verify().count, made.verify().head) == (True, 0, FIRST)
+    nothing = made.verify()
+    assert (nothing.ok, nothing.count, nothing.row) == (False, 0, 1)  # of what was wiped out nothing stands
+    assert "nothing on the audit" in nothing.fault
+    assert not made.verify((0, FIRST)).ok
     made = filled(either_ledger)
     found, rows = made.verify(), made.rows()
     assert (found.ok, found.count, found.head) == (True, 6, rows[-1].hash)
@@ -70,6 +73,7 @@ SWAP = (
         (SWAP, 3, "row 3 was row 4: rows were reordered"),
         (("DELETE FROM audit WHERE number > 4",), 5, "the end was cut off; the head counts 6 rows"),
         (("DELETE FROM audit",), 1, "the end was cut off"),
+        (("DELETE FROM audit", "DELETE FROM audit_head"), 1, "there is nothing on the audit"),
         (("UPDATE audit_head SET length = 5",), 6, "is not counted by the head"),
         (("UPDATE audit_head SET hash = 'abc'",), 6, "the head's hash is not that of row 6"),
     ],

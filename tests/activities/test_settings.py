@@ -6,12 +6,17 @@ import base64
 import multiprocessing
 import stat
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
 from cryptography.fernet import Fernet
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from activities.settings import Settings
+from activities.standin_secrets import USED_AT, unsafe
+from activities.url_masks import HARMLESS, masked_url
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +76,137 @@ def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = f"{settings!r} {settings} {settings.origins()} {settings.payload_ring().keys}"
     assert not any(secret in shown for secret in ("hunter2", key, key[:8]))
     assert "hunter2" in settings.smtp_url
+
+
+#: Stands in every secret below, whatever is around it.
+MARK = "hunter2"
+secret_text = st.text(max_size=8).flatmap(lambda a: st.text(max_size=8).map(lambda b: f"{a}{MARK}{b}")) | st.text(
+    alphabet="@:/?#&;=%+ [],{}x", max_size=12
+).map(lambda a: f"{a}{MARK}{a[::-1]}")
+plain_text = st.text(alphabet="abcxyz019-", min_size=1, max_size=8)
+schemes = st.sampled_from(["postgresql+psycopg", "postgresql", "redis", "smtps", "bigquery", "duckdb", "https", "mysql"])
+
+
+@st.composite
+def addresses_with_a_secret(draw: st.DrawFn) -> str:
+    """An address as somebody types it, whose secret stands in one of the places where addresses hold one, encoded or not."""
+    secret = draw(st.one_of(secret_text, secret_text.map(lambda text: quote(text, safe=""))))
+    scheme, user, host, path = draw(schemes), draw(plain_text), draw(plain_text), draw(plain_text)
+    port = draw(st.sampled_from(["", ":5432"]))
+    more = draw(st.sampled_from(["", "?sslmode=require", "?email=us@there.example", "?application_name=tenure&x=1"]))
+    names = ["password", "Password", "sslpassword", "token", "access_token", "motherduck_token", "credentials_base64", "key", "pass%77ord"]
+    name = draw(st.sampled_from(names) | plain_text.filter(lambda text: text not in HARMLESS))
+    after = draw(st.sampled_from(["", "&sslmode=require", ";timeout=5"]))
+    return draw(
+        st.sampled_from(
+            [
+                f"{scheme}://{user}:{secret}@{host}{port}/{path}{more}",
+                f"{scheme}://:{secret}@{host}{port}/{path}{more}",
+                f"{scheme}://{secret}@{host}{port}/{path}{more}",
+                f"{user}:{secret}@{host}{port}",
+                f"{scheme}://{host}{port}/{path}?{name}={secret}{after}",
+                f"{scheme}://{user}@{host}/{path}?sslmode=require&{name}={secret}{after}",
+                f"{scheme}://{user}:{user}@{host}/{path}?{secret}",
+                f"{scheme}://{host}/{path}?sslmode=require#{secret}",
+            ]
+        )
+    )
+
+
+@given(address=addresses_with_a_secret())
+def test_no_address_shows_its_secret_wherever_it_stands(address: str) -> None:
+    # What stands in for a secret may hold separators: every piece of it that could be read is looked for.
+    assert MARK not in masked_url(address)
+    assert MARK not in unquote(masked_url(address))
+
+
+@given(scheme=schemes, host=plain_text, path=plain_text, port=st.sampled_from(["", ":8900"]))
+def test_an_address_without_a_secret_is_shown_whole(scheme: str, host: str, path: str, port: str) -> None:
+    for address in (
+        f"{scheme}://{host}{port}/{path}",
+        f"{scheme}://{host}{port}/{path}?sslmode=require&connect_timeout=5",
+        f"{scheme}:///{path}",
+    ):
+        assert masked_url(address) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://tenure:p@ss/w:rd@db.example:5432/tenure", "postgresql://tenure:********@db.example:5432/tenure"),
+        ("postgresql:///tenure?host=db&user=us&password=x", "postgresql:///tenure?host=db&user=********&password=********"),
+        ("redis://:hunter2@cache:6379/0", "redis://:********@cache:6379/0"),
+        ("https://ghp_hunter2@github.example/api", "https://********@github.example/api"),
+        ("us:hunter2@mail.example:465", "us:********@mail.example:465"),
+        ("smtps://us:hunter2mail.example:465", "smtps://********"),
+        ("https://{host}", "https://{host}"),
+        ("http://[::1]:8900/slack", "http://[::1]:8900/slack"),
+        ("memory://", "memory://"),
+        ("", ""),
+    ],
+)
+def test_how_an_address_is_shown(address: str, shown: str) -> None:
+    assert masked_url(address) == shown
+
+
+def test_every_address_of_the_settings_is_masked_everywhere_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = [name for name, field in Settings.model_fields.items() if field.annotation is str and name.endswith(("_url", "_storage"))]
+    assert len(kept) >= 16
+    for name in kept:
+        monkeypatch.setenv(f"TENURE_{name.upper()}", f"https://us:{MARK}@there.example/{{host}}?password={MARK}")
+    settings = Settings()
+    assert MARK not in f"{settings!r} {settings} {settings.origins()}"
+
+
+def of_the_stand_ins() -> dict[str, str]:
+    """Every setting whose default is a secret, with it."""
+    found = {name: field.default for name, field in Settings.model_fields.items() if isinstance(field.default, SecretStr)}
+    return {name: value.get_secret_value() for name, value in found.items() if value.get_secret_value()}
+
+
+def test_every_secret_of_the_stand_ins_is_watched() -> None:
+    assert set(of_the_stand_ins()) == set(USED_AT)
+    assert {address for addresses in USED_AT.values() for address in addresses} <= set(Settings.model_fields)
+
+
+REAL = [
+    "https://real.example/api",
+    "http://real.internal:8900/slack/api/",
+    "http://127.0.0.1.real.example",
+    "http://localhost@real.example",
+]
+
+
+@pytest.mark.parametrize(("secret", "address"), [(secret, address) for secret, all_ in USED_AT.items() for address in all_])
+def test_no_default_secret_works_with_a_real_system(secret: str, address: str) -> None:
+    default = of_the_stand_ins()[secret]
+    for url in [*REAL, *([""] if address == "salesforce_url" else [])]:
+        real = {address: url + "/{host}" if address == "instance_url" else url}
+        found = unsafe(Settings(_env_file=None, **real))
+        assert (secret, address) in found, url
+        for typed in (default, f" {default} ", of_the_stand_ins()["github_token"]):  # written out, or another stand-in's
+            assert (secret, address) in unsafe(Settings(_env_file=None, **real, **{secret: typed}))
+        assert secret not in {each.secret for each in unsafe(Settings(_env_file=None, **real, **{secret: "of-our-own"}))}
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9999/slack/api/", "http://localhost:1/x", "http://[::1]:1/x", "http://sandbox:8900/slack/api/"]
+)
+def test_on_the_laptop_and_with_the_stand_ins_they_do(url: str) -> None:
+    settings = Settings(_env_file=None, slack_url=url, oidc_url=url, web_url="http://127.0.0.1:8080", sandbox_url="http://sandbox:8900")
+    assert unsafe(settings) == []
+    elsewhere = settings.model_copy(update={"slack_url": "http://sandbox:8900.evil.example/slack/api/"})
+    assert unsafe(elsewhere) == [("slack_token", "slack_url")]
+
+
+def test_a_secret_that_is_not_used_may_be_anything() -> None:
+    real = Settings(
+        _env_file=None, salesforce_url="", salesforce_session_id="s", sheets_url="https://sheets.example", sheets_credentials="x.json"
+    )
+    assert unsafe(real) == []
+    assert unsafe(Settings(_env_file=None, github_url="https://github.example", github_token="t", github_webhook_secret="")) == [
+        ("github_webhook_secret", "github_url")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,9 @@ def free_offset() -> int:
 def running_stack(data: Path, offset: int, environment: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """`tenure up` in a process of its own, ready; killed if the test leaves it running."""
     command = [TENURE, "up", "--json", "--data", str(data), "--port-offset", str(offset), "--fleet", "3"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(environment), cwd=ROOT)
+    process = subprocess.Popen(  # with the widest umask: what it writes is its owner's all the same
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(environment), cwd=ROOT, umask=0
+    )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -241,6 +243,25 @@ def running_stack(data: Path, offset: int, environment: Mapping[str, str]) -> It
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+def open_to_others(data: Path) -> list[str]:
+    """What of a data directory anybody but its owner may read, write or enter; all of it must be there to be looked at."""
+    found = [data, *data.rglob("*")]
+    names = {path.name for path in found}
+    written = {
+        "ledger.db",
+        "ledger.db-wal",
+        "temporal.db",
+        "secret.key",
+        "payload.keys",
+        "codec.token",
+        "ops.token",
+        "stack.json",
+        "stack.lock",
+    }
+    assert names >= written | {"warehouse.duckdb", "sandbox.state", "web.log", "worker.log", "temporal.log", "sandbox.log"}, names
+    return [f"{path} {path.stat().st_mode:o}" for path in found if path.exists() and path.stat().st_mode & 0o077]
 
 
 def tenure(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -261,6 +282,7 @@ def test_the_whole_stack(tmp_path: Path) -> None:
         parts = psutil.Process(process.pid).children(recursive=True)
         assert {"temporal", "sandbox", "web", "worker"} == {path.stem for path in (tmp_path / "logs").glob("*.log")}
         assert ready["web"] == f"http://127.0.0.1:{8080 + offset}"
+        assert open_to_others(tmp_path) == []
 
         second = tenure(tmp_path, "up")
         assert second.returncode == 1
