@@ -57,6 +57,7 @@ from domain.acts import (
 )
 from domain.closing import Where
 from domain.issues import host_named, is_ready, same_repository, speaks_for_the_team
+from domain.markup import line, markdown, value
 from domain.reconcile import Thing
 from domain.upkeep import AskRuns, RunStates
 
@@ -71,6 +72,7 @@ SECONDARY_LIMIT_WAIT = timedelta(minutes=1)  # the least that GitHub asks for wh
 Item = TypeVar("Item", bound=GithubObject)
 
 _MARK = re.compile(r"<!-- tenure:(.+?) -->")
+_BLOCK = re.compile(r"^```[^\n]*\n.*?^```", re.MULTILINE | re.DOTALL)
 _REQUEST = re.compile(r"[^\s/()\[\]'\"]+/\w{1,8}\.\d+/[\w.:@-]*\w")
 
 
@@ -202,7 +204,7 @@ class GitHub:
 
     def _raise(self, act: RaiseIssue, effect: EffectId) -> Receipt:
         self._pace.wait()
-        return _of_issue(self._repo().create_issue(title=act.title, body=body_of(act, effect), labels=list(act.labels)))
+        return _of_issue(self._repo().create_issue(title=line(act.title), body=body_of(act, effect), labels=list(act.labels)))
 
     def _raised(self, effect: EffectId) -> Receipt | None:
         # Not by label: people may have changed the labels since. As far back as the attempt, however many were raised since.
@@ -221,7 +223,7 @@ class GitHub:
 
     def _comment(self, act: Comment | CloseIssue, effect: EffectId) -> Receipt:
         self._pace.wait()
-        return Receipt(ref=str(self._repo().get_issue(act.issue).create_comment(f"{act.text}\n\n{mark(effect)}").id))
+        return Receipt(ref=str(self._repo().get_issue(act.issue).create_comment(f"{markdown(act.text)}\n\n{mark(effect)}").id))
 
     def _is_gone(self, error: GithubException) -> bool:
         """Whether an issue is deleted, or where our token does not see it; "not found" may as well mean that the repository is."""
@@ -364,27 +366,23 @@ def pages(ask: Ask, found: PaginatedList[Item]) -> Iterator[Item]:
 
 def body_of(act: RaiseIssue, effect: EffectId) -> str:
     """An issue's body: the introduction, the fields as ``name: value`` lines in a block, the mark."""
-    lines = [f"{name}: {_one_line(value)}" for name, value in act.fields.items()]
-    return "\n".join([act.intro.strip(), "", "```", *lines, "```", "", mark(effect)])
+    lines = [f"{name}: {value(given)}" for name, given in act.fields.items()]
+    return "\n".join([markdown(act.intro.strip()), "", "```", *lines, "```", "", mark(effect)])
 
 
-def filled(body: str, field: str, value: str) -> str:
-    """The body with the field's line rewritten; with the line added in a block of its own when people removed it."""
-    line = f"{field}: {_one_line(value)}"
+def filled(body: str, field: str, given: str) -> str:
+    """The body with the field's line rewritten, within a block of code; with the line in a block of its own when people removed it."""
+    written = f"{field}: {value(given)}"
     pattern = re.compile(rf"^{re.escape(field)}:[^\r\n]*", re.MULTILINE)
-    if pattern.search(body):
-        return pattern.sub(lambda _: line, body, count=1)
-    return f"{body.rstrip()}\n\n```\n{line}\n```\n"
+    for block in _BLOCK.finditer(body):
+        if pattern.search(block[0]):
+            return body[: block.start()] + pattern.sub(lambda _: written, block[0], count=1) + body[block.end() :]
+    return f"{body.rstrip()}\n\n```\n{written}\n```\n"
 
 
 def names(title: str, request: str) -> bool:
     """Whether a run's title carries exactly this request: ``…/host-1`` is not ``…/host-10``."""
     return re.search(rf"(?<![\w./-]){re.escape(request)}(?![\w/-]|\.\w)", title) is not None
-
-
-def _one_line(value: str) -> str:
-    """A field's value as one line: a line break would begin another field, or end the block."""
-    return " ".join(value.replace("`", "'").split())
 
 
 def _of_issue(issue: Issue) -> Receipt:

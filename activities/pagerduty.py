@@ -19,6 +19,7 @@ from activities.ledger import EffectId, Ledger
 from activities.settings import Settings
 from activities.tls import certificates
 from domain.acts import Page, PagerAct, PagerBatch, Receipt, Receipts
+from domain.markup import line
 
 SYSTEM = "PagerDuty"
 SOURCE = "tenure"
@@ -86,7 +87,7 @@ class PagerDuty:
 
     def _page(self, act: Page, key: str) -> Receipt:
         links = [{"href": act.link, "text": "What it is about"}] if act.link else None
-        sent = self._client.trigger(act.summary[:LONGEST_SUMMARY], SOURCE, dedup_key=key, severity=act.severity, links=links)
+        sent = self._client.trigger(line(act.summary)[:LONGEST_SUMMARY], SOURCE, dedup_key=key, severity=act.severity, links=links)
         return Receipt(ref=sent)
 
 

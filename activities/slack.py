@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.client import HTTPException
@@ -28,6 +29,7 @@ from activities.looking import since
 from activities.settings import Settings
 from activities.tables import effects
 from domain.acts import ArchiveChannel, OpenChannel, Post, Receipt, Receipts, SlackAct, SlackBatch
+from domain.markup import bold, code, line, slack
 
 SYSTEM = "Slack"
 EVENT_TYPE = "tenure"
@@ -62,12 +64,8 @@ CREDENTIAL_ERRORS = frozenset(
 UNCERTAIN_ERRORS = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable", "team_added_to_org"})
 GONE_ERRORS = frozenset({"channel_not_found", "is_archived"})
 CLOSED_ERRORS = frozenset({"not_in_channel", "method_not_supported_for_channel_type"})
+_HALF = re.compile(r"&[#\w]*$")
 CANNOT_JOIN_ERRORS = frozenset({"cant_invite", "user_disabled", "user_is_restricted", "user_is_ultra_restricted", "user_not_found"})
-
-
-def escape(text: str) -> str:
-    """Text of others made safe inside mrkdwn: Slack gives ``&``, ``<`` and ``>`` a meaning (mentions, links), the rest is only look."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 class Slack:
@@ -113,9 +111,9 @@ class Slack:
 
     def _open(self, act: OpenChannel) -> Receipt:
         channel = self._create_or_find(act.name)
-        topic = act.topic[:TOPIC_LIMIT]
+        topic = _cut(slack(" ".join(act.topic.split())), TOPIC_LIMIT)
         # Setting the same topic again would announce it in the channel again.
-        if html.unescape(channel.get("topic", {}).get("value", "")) != topic:
+        if html.unescape(channel.get("topic", {}).get("value", "")) != html.unescape(topic):
             self.client.conversations_setTopic(channel=channel["id"], topic=topic)
         unknown = [email for email in act.invite if not self._invite(channel["id"], email)]
         data = {"name": channel["name"], "asked": act.name}
@@ -214,19 +212,22 @@ class Slack:
         instead = self._channel("", self._alerts) if act.channel != self._alerts else None
         if instead is None:
             raise refused(SYSTEM, f"there is no channel #{act.channel}; create it (and #{self._alerts}), and invite our app")
-        moved = act.model_copy(update={"text": f"_(#{act.channel} is gone, so this comes here)_\n{act.text}"})
+        moved = act.model_copy(update={"text": f"(#{act.channel} is gone, so this comes here)\n{act.text}"})
         receipt = self._send(moved, effect, instead, "")
         return receipt.model_copy(update={"data": {**receipt.data, "instead_of": act.channel}})
 
     def _send(self, act: Post, effect: EffectId, channel: str, thread: str) -> Receipt:
-        text = " ".join([*(self._mention(email) for email in act.mention), act.text]).strip()
+        called = " ".join(self._mention(email) for email in act.mention)
+        text = f"{called} {slack(act.text)}".strip()
         message: dict[str, Any] = {
             "channel": channel,
-            "text": text[:FALLBACK_LIMIT],
-            "blocks": blocks_of(act, text),
+            "text": _cut(text, FALLBACK_LIMIT),
+            "blocks": blocks_of(act, called),
             "metadata": {"event_type": EVENT_TYPE, "event_payload": {"key": str(effect)}},
             "unfurl_links": False,
             "unfurl_media": False,
+            "link_names": False,
+            "parse": "none",  # no address in the text becomes a link
             **({"thread_ts": thread} if thread else {}),
         }
         answer = self._inside(channel, lambda: self.client.chat_postMessage(**message))
@@ -295,40 +296,47 @@ class Slack:
         return self._users.get(email)
 
     def _mention(self, email: str) -> str:
-        return f"<@{user}>" if (user := self._user(email)) else escape(email)
+        return f"<@{user}>" if (user := self._user(email)) else slack(email)
 
 
-def blocks_of(act: Post, text: str) -> list[dict[str, Any]]:
-    """The message as blocks; a task card has a heading, what is asked, the choices, and how to answer."""
+def blocks_of(act: Post, called: str) -> list[dict[str, Any]]:
+    """The message as blocks; a task card has a heading, what is asked, the choices, and how to answer.
+
+    ``called`` are the mentions, in mrkdwn already. All else is escaped here.
+    """
     if not act.task:
-        return [_section(part) for part in _pieces(text)]
+        return [_section(part) for part in _pieces(f"{called} {slack(act.text)}".strip())]
     title, _, rest = act.text.partition("\n")
-    opening = text[: len(text) - len(act.text)].strip()
-    body = "\n".join(filter(None, (opening, rest.strip())))
-    choices = "\n".join(f"•  `{name}`  {label}" for name, label in act.choices)
-    blocks: list[dict[str, Any]] = [{"type": "header", "text": {"type": "plain_text", "text": _plain(title), "emoji": True}}]
+    body = "\n".join(filter(None, (called, slack(rest.strip()))))
+    choices = "\n".join(f"•  {code(name)}  {label}" for name, label in act.choices)
+    blocks: list[dict[str, Any]] = [{"type": "header", "text": {"type": "plain_text", "text": _heading(title), "emoji": True}}]
     blocks += [_section(part) for part in _pieces(body)]
-    blocks += [_section(part) for part in _pieces(f"*Choices*\n{choices}" if choices else "")]
-    how = f"Answer:  `tenure answer {act.task} CHOICE --by you@…`"
-    blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": how}]})
+    blocks += [_section(part) for part in _pieces(slack(f"{bold('Choices')}\n{choices}") if choices else "")]
+    how = slack("Answer:  " + code(f"tenure answer {act.task} CHOICE --by you@…"))
+    blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": how, "verbatim": True}]})
     return blocks
 
 
-def _plain(title: str) -> str:
-    """A line of mrkdwn for a place that shows plain text: its marks and entities would be seen as they are."""
-    bare = html.unescape(title.replace("*", "").strip())
+def _heading(title: str) -> str:
+    bare = line(title)
     return (bare if len(bare) <= HEADER_LIMIT else f"{bare[: HEADER_LIMIT - 1]}…") or "A decision is needed"
 
 
 def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+    # Verbatim: what looks like an address, a channel or a name is not made into a link.
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
+
+
+def _cut(text: str, longest: int) -> str:
+    """The beginning of the text, not cut within an entity: half of one would be read as something else."""
+    return text if len(text) <= longest else _HALF.sub("", text[:longest])
 
 
 def _pieces(text: str) -> Iterator[str]:
     """The text in parts that fit a section, cut between lines where that is possible."""
     while len(text) > SECTION_LIMIT:
         cut = text.rfind("\n", 1, SECTION_LIMIT)
-        cut = cut if cut > 0 else SECTION_LIMIT
+        cut = cut if cut > 0 else len(_cut(text, SECTION_LIMIT))
         yield text[:cut]
         text = text[cut:].lstrip("\n")
     if text:

@@ -12,6 +12,7 @@ from domain import forecast
 from domain.account import RenewalRow
 from domain.base import Message, Value
 from domain.forecast import Actual, Forecast, Moved, words
+from domain.markup import bold
 from domain.policy import AccountPolicy, CarriedAccountPolicy
 from domain.renewal import PROJECTED, ProjectOutcome, RenewalState
 from domain.renewal_decide import refuse_forecast
@@ -98,7 +99,7 @@ def asks(policy: AccountPolicy, lines: OwnLines) -> str:
     """The card's text: each renewal with what stands of it now."""
     listed = [_listed(policy, row) for row in lines.rows[:LISTED]]
     if len(lines.rows) > LISTED:
-        listed.append(f"… and {len(lines.rows) - LISTED} later ones: `tenure renewal list` shows them.")
+        listed.append(f"… and {len(lines.rows) - LISTED} later ones: tenure renewal list shows them.")
     if lines.early:
         listed.append(f"{_renewals(lines.early)} not rated yet: nothing to say of them this week.")
     how = "Confirm them as they stand, or change those that are different: an outcome, the ARR afterwards, and why."
@@ -120,10 +121,10 @@ def named(rows: Sequence[RenewalRow]) -> dict[str, RenewalRow]:
 
 def _listed(policy: AccountPolicy, row: RenewalRow) -> str:
     """One line of the card: name, date, ARR, rating, projection, and what is odd about it."""
-    stands = words(row.outcome) if row.outcome else "*no projection yet*"
+    stands = words(row.outcome) if row.outcome else "no projection yet"
     amount = f" {dollars(row.amount)}" if row.outcome and row.amount is not None else ""
     odd = [text for text in (forecast.expectation(row.rating, row.outcome), forecast.disagreement(row)) if text]
-    flags = f" :warning: {'; '.join(odd)}" if odd else ""
+    flags = f" ⚠️ {'; '.join(odd)}" if odd else ""
     quarter = forecast.quarter_of(policy, row.renewal_on)
     about = f"{row.renewal_on} ({quarter}), {dollars(row.arr)}, {row.rating or 'not rated'}"
     return f"• {row.name} ({row.domain}): {about}: {stands}{amount}{flags}"
@@ -203,14 +204,14 @@ def may_be_projected(row: RenewalRow) -> bool:
 def summary(taken: Sequence[Forecast], moved: Mapping[str, Sequence[Moved]], closed: Sequence[Actual], today: date) -> str:
     """The message to the channel: each quarter's figures, what moved them, who did not confirm, and what to look at."""
     if not taken:
-        return f"*Forecast of {today}*: no renewal is open."
-    parts = [f"*Forecast of {today}*"]
+        return f"{bold(f'Forecast of {today}')}: no renewal is open."
+    parts = [bold(f"Forecast of {today}")]
     for each in taken:
         parts += _quarter(each, moved.get(each.quarter, ()))
     for actual in closed:
         off = f"{dollars(abs(actual.error))} {'more' if actual.error >= 0 else 'less'} than forecast"
         hits = f", {actual.hits} of {actual.judged} outcomes as projected" if actual.judged else ""
-        parts.append(f"*{actual.quarter}* is over: {dollars(actual.actual)} came, {off}{hits}.")
+        parts.append(f"{bold(actual.quarter)} is over: {dollars(actual.actual)} came, {off}{hits}.")
     if silent := list(dict.fromkeys(ae for each in taken for ae in each.unconfirmed)):
         parts.append(f"Not confirmed by {', '.join(silent)}: their renewals stand as they were.")
     parts += _some("To look at", [text for each in taken for text in each.warnings])
@@ -222,7 +223,9 @@ def _quarter(each: Forecast, moved: Sequence[Moved]) -> list[str]:
     total = each.total
     unknown = f"; {dollars(total.unknown)} neither projected nor rated" if total.unknown else ""
     closed = f"; {each.closed.renewals} closed with {dollars(each.closed.weighted)}" if each.closed.renewals else ""
-    lines = [f"*{each.quarter}*: {_renewals(total.renewals)}, {dollars(total.weighted)} expected of {dollars(total.arr)}{unknown}{closed}"]
+    lines = [
+        f"{bold(each.quarter)}: {_renewals(total.renewals)}, {dollars(total.weighted)} expected of {dollars(total.arr)}{unknown}{closed}"
+    ]
     by = ", ".join(f"{words(name)} {dollars(tally.arr)}" for name, tally in each.by_outcome.items())
     ratings = ", ".join(f"{name} {dollars(tally.arr)}" for name, tally in each.by_rating.items())
     if total.renewals:

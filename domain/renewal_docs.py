@@ -10,6 +10,7 @@ from datetime import datetime
 from domain.account import Customer, Rating, Standing
 from domain.calendar import day_of
 from domain.forecast import words
+from domain.markup import bold
 from domain.policy import AccountPolicy
 from domain.renewal import Assessment, Phase, Projection, RenewalState, SavePlan, milestone
 from domain.views import NextStep
@@ -72,7 +73,7 @@ def in_words(policy: AccountPolicy, name: str, state: RenewalState, steps: list[
     left = (state.due_on - day_of(policy.office, now)).days
     days = f"{abs(left)} day{'' if abs(left) == 1 else 's'}"
     when = f"{state.renewal_on}, {days} {'ahead' if left >= 0 else 'ago'}"
-    lines = [f"**{name}**: the renewal of {when} {phase}.", ""]
+    lines = [f"{bold(name)}: the renewal of {when} {phase}.", ""]
     lines += [f"- rated {state.rating}" + (", in Lighthouse" if state.in_lighthouse else "")] if state.rating else []
     lines += [f"- the AE projects {_projection(state.projection)}"] if state.projection else []
     lines += [f"- odd: {state.odd}"] if state.odd else []
@@ -87,7 +88,7 @@ def in_words(policy: AccountPolicy, name: str, state: RenewalState, steps: list[
 
 def colour(rating: Rating) -> str:
     """A rating as Slack shows it."""
-    return {"green": ":large_green_circle:", "yellow": ":large_yellow_circle:", "red": ":red_circle:"}[rating] + f" {rating}"
+    return {"green": "🟢", "yellow": "🟡", "red": "🔴"}[rating] + f" {rating}"
 
 
 def _projection(projection: Projection) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from domain import markup
 from domain.act import Act
 from domain.acts import (
     ArchiveChannel,
@@ -29,14 +30,10 @@ from domain.acts import (
 )
 from domain.acts_accounts import CloseProject, KeepDoc, KeepRenewal, KeepRow, OpenProject, ReissueKey, SetAccount, SetTraits
 
-#: Bytes that a summary may have.
-LONGEST = 200
-
 
 def summary(acts: Sequence[Act]) -> str:
     """The acts of one moment on one system, as long as the server takes it."""
-    said = "; ".join(map(words, acts))
-    return said if len(said.encode()) <= LONGEST else said.encode()[: LONGEST - 3].decode(errors="ignore") + "…"
+    return markup.summary("; ".join(map(words, acts)))
 
 
 def counted(number: int, what: str) -> str:

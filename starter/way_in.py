@@ -1,4 +1,7 @@
-"""What our own clients send to a workflow is marked: the rights of whoever asks were checked before it, and the audit has it."""
+"""What our own clients send to a workflow is marked: the rights of whoever asks were checked before it, and the audit has it.
+
+What operators read of a workflow that a client starts is one line of inert words: a company's name stands in it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from temporalio.client import (
     WorkflowUpdateHandle,
 )
 
-from workflows.direct import marked
+from workflows.direct import marked, shown
 
 
 class WayIn(Interceptor):
@@ -40,6 +43,7 @@ class _Marking(OutboundInterceptor):
     async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
         if input.start_signal:
             input.headers = marked(input.headers, self._key(), input.id, input.start_signal, input.start_signal_args)
+        input.static_summary = shown(input.static_summary)
         return await super().start_workflow(input)
 
     async def signal_workflow(self, input: SignalWorkflowInput) -> None:
@@ -55,4 +59,5 @@ class _Marking(OutboundInterceptor):
         asked = input.update_workflow_input
         asked.update_id = asked.update_id or uuid4().hex
         asked.headers = marked(asked.headers, self._key(), input.start_workflow_input.id, asked.update, asked.args, asked.update_id)
+        input.start_workflow_input.static_summary = shown(input.start_workflow_input.static_summary)
         return await super().start_update_with_start_workflow(input)

@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.acts_accounts import CloseProject, OpenProject, SetTraits, VitallyAct
     from domain.decision import Decision
     from domain.lifecycle import AccountInput, AccountState, AccountStatus, MarkAccountRed, Stage, StartRenewal
+    from domain.markup import bold, code, plain
     from domain.people import Role
     from domain.red import MarkRed, RedInput
     from domain.renewal import CancelRenewal, MoveRenewal, RenewalInput
@@ -152,7 +153,7 @@ class Account(Asked):
             account=p.customer.domain,
             name=p.customer.name,
             stage=s.stage.value if s.stage else "",
-            in_words=self._in_words(),
+            in_words=plain(self._in_words()),
             since=s.since,
             contract_end=lifecycle.term_end(p.customer, s),
             goal=s.goal,
@@ -261,7 +262,7 @@ class Account(Asked):
         before, s.band = s.band, s.standing.band
         if before and red.BETTER[s.band] < red.BETTER[before]:
             score = f" ({s.standing.score:.1f} of 10)" if s.standing.score is not None else ""
-            todo = f"What hurts, and what to do about it: `tenure health show {p.customer.domain}`."
+            todo = f"What hurts, and what to do about it: {code(f'tenure health show {p.customer.domain}')}."
             text = f"The health of {p.customer.name} was {before} and is {s.band}{score}. {todo}"
             p.spawn(p.effects.slack(p.said(f"slack.band-{self._number()}", text, Role.TA)))
 
@@ -399,7 +400,7 @@ class Account(Asked):
     def _in_words(self) -> str:
         s, p = self.s, self.a
         end = lifecycle.term_end(p.customer, s)
-        lines = [f"**{p.customer.name}** is {s.stage.value if s.stage else 'being looked at'}; renewal date {end or 'not known'}", ""]
+        lines = [f"{bold(p.customer.name)} is {s.stage.value if s.stage else 'being looked at'}; renewal date {end or 'not known'}", ""]
         lines += [f"- {step.at:%Y-%m-%d}: {step.what}" for step in self.next_steps()[:4]]
         if s.renewal:
             lines.append(f"- its renewal runs: {s.renewal}")

@@ -10,6 +10,7 @@ from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
     from domain.decision import Decision, last_word
+    from domain.markup import plain
     from domain.task import Answer, Task, late
     from domain.views import TaskView
     from workflows import inbox
@@ -76,4 +77,4 @@ class Asked:
     @workflow.query
     def status(self) -> dict[str, Any]:
         """Where it stands."""
-        return {**self.about, "in_words": self.p.in_words(), "notes": self.notes}
+        return {**self.about, "in_words": plain(self.p.in_words()), "notes": self.notes}

@@ -8,6 +8,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from domain.acts import Post
+from domain.markup import bold
 from domain.task import Answer, Rung, Task, TaskSpec, find, refusal
 from domain.views import TaskView
 
@@ -111,7 +112,7 @@ def card(task: Task, under: str = "") -> Post:
         key=f"task.{task.id}",
         channel=task.channel,
         under=under,
-        text=f"*{spec.title}*\n{spec.asks}",
+        text=f"{bold(spec.title)}\n{spec.asks}",
         mention=(spec.assignee,) if spec.assignee else (),
         task=f"{workflow.info().workflow_id}:{task.id}",
         choices=tuple((choice.name, choice.label) for choice in spec.choices),
@@ -124,6 +125,6 @@ def reminder(task: Task, rung: Rung, number: int) -> Post:
         key=f"task.{task.id}.reminder-{number}",
         channel=task.channel,
         under=f"task.{task.id}",
-        text=f"Still open: *{task.spec.title}* (due {task.spec.due_at:%a %d %b %H:%M} UTC).",
+        text=f"Still open: {bold(task.spec.title)} (due {task.spec.due_at:%a %d %b %H:%M} UTC).",
         mention=(rung.who,) if rung.who else (),
     )

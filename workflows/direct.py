@@ -15,8 +15,15 @@ from typing import Any
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import SignalExternalWorkflowInput, WorkflowOutboundInterceptor
+from temporalio.worker import (
+    SignalExternalWorkflowInput,
+    StartActivityInput,
+    StartChildWorkflowInput,
+    StartLocalActivityInput,
+    WorkflowOutboundInterceptor,
+)
 
+from domain import markup
 from domain.direct import DECISIONS, PROGRAMS, Direct, Plea, Ruling, described, mark, plain, sealed
 from domain.people import Role
 from domain.rights import Asked
@@ -43,6 +50,11 @@ def marked(headers: Mapping[str, Payload], key: bytes, workflow_id: str, name: s
     if name not in DECISIONS | PROGRAMS or not (made := mark(key, sealed(workflow_id, name, event, args))):
         return dict(headers)
     return {**headers, HEADER: Payload(metadata={"encoding": b"text/plain"}, data=made.encode())}
+
+
+def shown(summary: str | None) -> str | None:
+    """A summary as the Web UI may read it, which takes Markdown."""
+    return None if summary is None else markup.summary(summary)
 
 
 def given_mark(headers: Mapping[str, Payload]) -> str:
@@ -118,12 +130,27 @@ async def note(direct: Direct) -> None:
     )
 
 
-class MarkedOutbound(WorkflowOutboundInterceptor):
-    """What our workflows tell each other is marked."""
+class Outbound(WorkflowOutboundInterceptor):
+    """What our workflows tell each other is marked, and what operators read beside an activity or a child is one line of inert words."""
 
     def __init__(self, next: WorkflowOutboundInterceptor, key: bytes) -> None:
         super().__init__(next)
         self._key = key
+
+    def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
+        """Start it, with its summary."""
+        input.summary = shown(input.summary)
+        return super().start_activity(input)
+
+    def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
+        """Start it, with its summary."""
+        input.summary = shown(input.summary)
+        return super().start_local_activity(input)
+
+    async def start_child_workflow(self, input: StartChildWorkflowInput) -> workflow.ChildWorkflowHandle[Any, Any]:
+        """Start it, with its summary."""
+        input.static_summary = shown(input.static_summary)
+        return await super().start_child_workflow(input)
 
     async def signal_external_workflow(self, input: SignalExternalWorkflowInput) -> None:
         """Signal with the mark."""

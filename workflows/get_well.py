@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.acts_accounts import CloseProject, KeepDoc, OpenProject, VitallyAct
     from domain.decision import Decision
     from domain.get_well import GetWellInput, GetWellState, PlanReview, PlanStatus, PlanText, PlanUpdate
+    from domain.markup import bold, plain
     from domain.people import Role
     from domain.task import Choice, Task, TaskSpec
     from domain.views import NextStep
@@ -119,7 +120,7 @@ class GetWell(Asked):
             account=customer.domain,
             name=customer.name,
             stage=self.a.stage,
-            in_words=self._in_words(),
+            in_words=plain(self._in_words()),
             reasons={name: each.why for name, each in s.reasons.items()},
             planned_at=s.planned_at,
             fields=s.fields,
@@ -145,7 +146,7 @@ class GetWell(Asked):
         p, s = self.a, self.s
         s.standing = (await p.look()).standing
         p.record(get_well.opened(p.policy, s.reasons, workflow.now()))
-        text = f"*{p.customer.name} gets a get-well plan*: {get_well.said(s.reasons)}. It is talked about in this thread."
+        text = f"{bold(f'{p.customer.name} gets a get-well plan')}: {get_well.said(s.reasons)}. It is talked about in this thread."
         task = p.desk.open(self._planning(), p.alerts_channel)
         p.spawn(p.effects.slack(p.said(THREAD, text, Role.TA, Role.AE), card(task, THREAD)))
         self._keep()
@@ -323,7 +324,7 @@ class GetWell(Asked):
 
     def _in_words(self) -> str:
         s, p = self.s, self.a
-        lines = [f"**{p.customer.name}**: {p.stage} of its get-well plan; {get_well.said(s.reasons)}", ""]
+        lines = [f"{bold(p.customer.name)}: {p.stage} of its get-well plan; {get_well.said(s.reasons)}", ""]
         lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.next_steps()[:4]]
         if s.updates:
             lines.append(f"- last update: {s.updates[-1].status.replace('_', ' ')}, {s.updates[-1].progress}")

@@ -61,7 +61,7 @@ class _Inbound(WorkflowInboundInterceptor):
 
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
         """Mark what the workflow tells others."""
-        super().init(direct.MarkedOutbound(outbound, self.key))
+        super().init(direct.Outbound(outbound, self.key))
 
     def refused(self, seen: Direct) -> None:
         """Note what a validator refused."""

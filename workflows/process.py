@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-from domain import ids, ladder
+from domain import ids, ladder, markup
 from domain.acts import SlackAct
 from domain.people import Role
 from domain.policy import Officed
@@ -21,6 +21,9 @@ from workflows.effects import Effects
 
 #: Events of a run after which it is continued as new, if the engine does not suggest it before: a history that a person can still read.
 LONG = 1_500
+
+#: Characters of the details that the Web UI shows of a process.
+LONGEST_DETAILS = 4_000
 
 #: How far the clocks of two of the server's machines may be apart: so much before its moment a timer may fire.
 SKEW = timedelta(minutes=1)
@@ -89,7 +92,7 @@ class Process(Generic[Figures]):
                 await workflow.wait_condition(
                     lambda seen=seen: ready() or self.desk.version != seen,  # type: ignore[misc]
                     timeout=timeout,
-                    timeout_summary="remind: " + self._next_chased() if chases else summary,
+                    timeout_summary=markup.summary("remind: " + self._next_chased() if chases else summary),
                 )
             except TimeoutError:
                 if wakes and workflow.now() < min(wakes) - SKEW:
@@ -122,7 +125,7 @@ class Process(Generic[Figures]):
         self._published, self._shown = now, also
         if updates:
             workflow.upsert_search_attributes(updates)
-        workflow.set_current_details(self.in_words())
+        workflow.set_current_details(markup.markdown(self.in_words()[:LONGEST_DETAILS]))
 
     def started_with(self) -> None:
         """What the start brought along as search attributes is not published again."""

@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.acts import SlackAct
     from domain.acts_accounts import KeepRow, Scalar, SetAccount, SetTraits
     from domain.decision import Decision
+    from domain.markup import bold, plain
     from domain.people import Role
     from domain.red import Mark, MarkRed, RedInput, RedState, RedStatus, RedUpdate, Resolve
     from domain.renewal import AssessRenewal
@@ -130,7 +131,7 @@ class RedAccount(Asked):
             account=p.customer.domain,
             name=p.customer.name,
             stage=s.end or p.stage,
-            in_words=self._in_words(),
+            in_words=plain(self._in_words()),
             marks=tuple(s.marks),
             fields=s.fields,
             updates=tuple(s.updates),
@@ -162,7 +163,7 @@ class RedAccount(Asked):
         s.row = p.effects.subject  # an account that is red again has another row
         acts: tuple[SlackAct, ...] = ()
         if self.tracked:
-            text = f":red_circle: *{p.customer.name} is red*: {red.reasons(s)}. State, needs and actions follow in this thread; ask here for help."
+            text = f"🔴 {bold(f'{p.customer.name} is red')}: {red.reasons(s)}. State, needs and actions follow in this thread; ask here for help."
             acts = (p.said(THREAD, text, Role.TA, Role.AE, Role.TA_MANAGER), card(p.desk.open(self._filling(), p.alerts_channel), THREAD))
         self._write("Red", True, *acts)
         self._lighthouse()
@@ -264,7 +265,7 @@ class RedAccount(Asked):
         p, s, why = self.a, self.s, self.s.decisions[-1].rule
         p.stage = s.end
         p.desk.withdraw("*", f"it is red no more: {s.end}")
-        post = p.said(f"slack.ended-{self._number()}", f"*{p.customer.name} is {s.end}.* {why}", Role.TA, Role.AE, under=THREAD)
+        post = p.said(f"slack.ended-{self._number()}", f"{bold(f'{p.customer.name} is {s.end}.')} {why}", Role.TA, Role.AE, under=THREAD)
         self._write("" if s.end == "churned" else s.end.capitalize(), False, *((post,) if self.tracked else ()))
         self._plan(False, "the customer is gone" if s.end == "churned" else f"promoted to {s.end}")
         if s.end:
@@ -346,7 +347,7 @@ class RedAccount(Asked):
 
     def _in_words(self) -> str:
         s, p = self.s, self.a
-        lines = [f"**{p.customer.name}** is {s.end or 'red'}: {red.reasons(s) or 'it is being marked'}", ""]
+        lines = [f"{bold(p.customer.name)} is {s.end or 'red'}: {red.reasons(s) or 'it is being marked'}", ""]
         lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.next_steps()[:4]]
         if s.fields:
             lines.append(f"- state: {s.fields.get('state', '')}; needed: {s.fields.get('needs', '')}")
@@ -358,7 +359,7 @@ FIELDS = ("state", "needs", "actions")
 
 
 def _told(update: RedUpdate) -> str:
-    parts = [f"*{update.status.replace('_', ' ').capitalize()}* ({update.by}): {update.state}"]
+    parts = [f"{bold(update.status.replace('_', ' ').capitalize())} ({update.by}): {update.state}"]
     parts += [f"Needs: {update.needs}"] if update.needs else []
     parts += [f"Actions: {update.actions}"] if update.actions else []
     return "\n".join(parts)

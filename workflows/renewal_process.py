@@ -16,6 +16,7 @@ from domain.acts_accounts import CloseProject, KeepDoc, SetTraits, VitallyAct
 from domain.calendar import day_of
 from domain.decision import Decision
 from domain.forecast import expectation, quarter_of
+from domain.markup import bold, plain
 from domain.people import Role
 from domain.renewal import Key, Phase, RenewalInput, RenewalState, RenewalStatus, agenda, milestone
 from domain.task import Answer, Task, TaskSpec
@@ -206,7 +207,9 @@ class RenewalProcess(AccountProcess):
         s, opening = self.state, tuple[Post, ...]()
         if THREAD not in s.counts:
             s.next(THREAD)
-            text = f"*The renewal of {self.customer.name}* on {s.renewal_on}: ${self.customer.arr:,}, {self.customer.seats:,} seats."
+            text = (
+                f"{bold(f'The renewal of {self.customer.name}')} on {s.renewal_on}: ${self.customer.arr:,}, {self.customer.seats:,} seats."
+            )
             opening = (self.said(THREAD, text, Role.AE, Role.TA),)
         self.do("slack", *opening, *posts)
 
@@ -250,7 +253,7 @@ class RenewalProcess(AccountProcess):
         s = self.state
         odd = expectation(s.rating, s.projection.outcome if s.projection else None)
         if odd and odd != s.odd:
-            self.say("odd", f":warning: {self.customer.name}: {odd}", Role.AE)
+            self.say("odd", f"⚠️ {self.customer.name}: {odd}", Role.AE)
         s.odd = odd
 
     def tell_value_engineering(self) -> None:
@@ -302,7 +305,7 @@ class RenewalProcess(AccountProcess):
         return RenewalStatus(
             **{name: getattr(row, name) for name in RenewalRow.model_fields if name in RenewalStatus.model_fields},
             due_on=s.due_on,
-            in_words=self._in_words(),
+            in_words=plain(self._in_words()),
             in_lighthouse=s.in_lighthouse,
             success_criteria=s.save_plan.criteria if s.save_plan else "",
             sponsor=s.sponsor,

@@ -65,7 +65,7 @@ class SignupRescue(Asked):
         return TaskSpec(
             kind="rescue",
             title=f"The signup of {i.company or i.contact.name} failed",
-            asks=f"Call or write to them, with `#growth`. What went wrong: {why}",
+            asks=f"Call or write to them, with #growth. What went wrong: {why}",
             role=Role.SUPPORT,
             choices=(
                 Choice(

@@ -11,6 +11,7 @@ from domain import ids
 from domain.acts import Mail, Post, Template
 from domain.agenda import agenda
 from domain.decision import Decision
+from domain.markup import bold, plain
 from domain.messages import Contact
 from domain.people import Person, Role
 from domain.policy import Policy
@@ -150,7 +151,7 @@ class TrialProcess(Process[Policy]):
             domain=self.input.domain,
             company=s.company,
             stage=s.stage.value,
-            in_words=self._in_words(),
+            in_words=plain(self._in_words()),
             case=s.case or "",
             origin=self.input.origin,
             host=s.host,
@@ -185,7 +186,7 @@ class TrialProcess(Process[Policy]):
     def _in_words(self) -> str:
         s = self.state
         words = STAGES[s.stage].format(host=s.host or "the instance", ends=f"{s.ends_at:%a %d %b %Y}" if s.ends_at else "")
-        lines = [f"**{s.company or self.input.domain}**: {words}", ""]
+        lines = [f"{bold(s.company or self.input.domain)}: {words}", ""]
         if not s.end:
             lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.next_steps()[:4]]
             lines += [f"- waits for {task.spec.role.value}: {task.spec.title}" for task in self.desk.tasks if task.is_open]

@@ -102,7 +102,7 @@ class RefillPool(Upkeep):
         if level.warm >= floor or self.page:
             return
         alarm = f"Only {level.warm} warm instances are left (floor {floor}); {asked} more are asked for."
-        p.spawn(p.effects.slack(Post(key="slack.floor", channel=input.alerts_channel, text=":rotating_light: " + alarm)))
+        p.spawn(p.effects.slack(Post(key="slack.floor", channel=input.alerts_channel, text="🚨 " + alarm)))
         p.spawn(p.effects.pagerduty(Page(key="page.floor", summary=alarm, severity="error")))
         self.page = f"{p.effects.subject}/page.floor"
 

@@ -19,6 +19,7 @@ from domain.account import AskAccount, Customer, RenewalRow, Standing
 from domain.forecast_week import AskForecast, AskLines, Owner, TakeForecast
 from domain.health import score
 from domain.health_types import Traits
+from domain.markup import bold
 from domain.people import Role
 from domain.policy import default_accounts
 from domain.renewal import ProjectOutcome
@@ -336,7 +337,7 @@ def test_the_week_in_which_a_quarter_ended_says_how_good_its_forecast_was(foreca
     accounts.keep_renewal_row(row(outcome="flat", status="renewed", actual_outcome="incremental", actual_arr=110_000, updated_at=after))
     accounts.keep_renewal_row(row("cube.com", ae=WEN, rating="red", status="churned", actual_outcome="full_churn", updated_at=after))
     text = forecasting.take(take("renewal-forecast/2.1", after)).text
-    assert "*FY27-Q4* is over: $110,000 came, $25,000 less than forecast, 0 of 1 outcomes as projected." in text
+    assert f"{bold('FY27-Q4')} is over: $110,000 came, $25,000 less than forecast, 0 of 1 outcomes as projected." in text
     assert "is over" not in forecasting.take(take("renewal-forecast/3.1", after + timedelta(weeks=1))).text
 
 
@@ -344,7 +345,7 @@ def test_without_renewals_nobody_is_asked_and_nothing_is_taken(ledger: Ledger) -
     empty = Forecasts(ledger)
     assert empty.owners(AskForecast()).owners == ()
     taken = empty.take(take())
-    assert (taken.weighted, taken.text) == ({}, "*Forecast of 2026-11-25*: no renewal is open.")
+    assert (taken.weighted, taken.text) == ({}, f"{bold('Forecast of 2026-11-25')}: no renewal is open.")
 
 
 def test_a_customer_in_the_ledger_is_a_message(salesforce: Salesforce, sandbox: SandboxServer, accounts: Accounts) -> None:

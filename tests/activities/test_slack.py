@@ -10,8 +10,9 @@ from temporalio.exceptions import ApplicationError
 
 from activities.ledger import EffectId, Ledger, NotDone
 from activities.settings import Settings
-from activities.slack import EVENT_TYPE, SECTION_LIMIT, Slack, blocks_of, escape
+from activities.slack import EVENT_TYPE, SECTION_LIMIT, Slack, blocks_of
 from domain.acts import ArchiveChannel, OpenChannel, Post, SlackAct, SlackBatch
+from domain.markup import bold
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
 from sandbox.slack_workspace import Channel
@@ -194,7 +195,7 @@ def test_a_task_card_shows_choices_and_how_to_answer(slack: Slack, sandbox: Sand
     post = Post(
         key="card",
         channel="cloud-trial-alerts",
-        text="*Triage acme.example*\nA new signup waits.",
+        text=f"{bold('Triage acme.example')}\nA new signup waits.",
         task="triage-1",
         choices=(("qualify", "Qualify"), ("disqualify", "Disqualify, with a reason")),
         mention=(CE,),
@@ -211,16 +212,30 @@ def test_a_task_card_shows_choices_and_how_to_answer(slack: Slack, sandbox: Sand
 
 def test_long_text_is_cut_into_sections_and_nothing_is_lost() -> None:
     text = "\n".join(f"line {number} " + "x" * 90 for number in range(100))
-    sections = [block["text"]["text"] for block in blocks_of(Post(key="k", channel="c", text=text), text)]
+    sections = [block["text"]["text"] for block in blocks_of(Post(key="k", channel="c", text=text), "")]
     assert len(sections) > 1
     assert all(len(section) <= SECTION_LIMIT for section in sections)
     assert "\n".join(sections) == text
     unbroken = "y" * (SECTION_LIMIT * 2 + 5)
-    assert "".join(block["text"]["text"] for block in blocks_of(Post(key="k", channel="c", text=unbroken), unbroken)) == unbroken
+    assert "".join(block["text"]["text"] for block in blocks_of(Post(key="k", channel="c", text=unbroken), "")) == unbroken
 
 
-def test_escape() -> None:
-    assert escape("<!channel> & <@U1>") == "&lt;!channel&gt; &amp; &lt;@U1&gt;"
+def test_no_cut_goes_through_an_entity() -> None:
+    ands = "R&D " + "&" * SECTION_LIMIT * 2
+    sections = [block["text"]["text"] for block in blocks_of(Post(key="k", channel="c", text=ands), "")]
+    assert "".join(sections) == "R&amp;D " + "&amp;" * SECTION_LIMIT * 2
+    assert all(section.endswith(";") and len(section) <= SECTION_LIMIT for section in sections)
+
+
+def test_a_topic_of_others_is_words_and_is_set_once(slack: Slack, sandbox: SandboxServer) -> None:
+    acme = OPEN.model_copy(update={"topic": "Cloud trial of <!channel> R&D <https://evil.example|Reset>" + "&" * 300})
+    slack.slack(batch(acme))
+    topic = channel(sandbox, NAME).topic
+    assert topic.startswith("Cloud trial of &lt;!channel&gt; R&amp;D &lt;")
+    assert len(topic) <= 250
+    assert topic.endswith("&amp;")
+    slack.slack(batch(acme, subject="trial-acme.example/ab12cd34.1"))
+    assert done(sandbox).count("channel.topic_set") == 1
 
 
 def test_receipts_of_a_subject_are_found_by_their_effect(slack: Slack, ledger: Ledger) -> None:

@@ -14,6 +14,7 @@ from domain import renewal_decide as decide
 from domain import renewal_docs as docs
 from domain.account import Customer, PlanReviewed, Standing
 from domain.calendar import is_open
+from domain.markup import bold
 from domain.policy import AccountPolicy
 from domain.renewal import (
     Assessment,
@@ -377,6 +378,6 @@ def test_where_it_stands_in_words(phase: Phase) -> None:
     projection = Projection(by=BY, at=MONDAY, outcome="partial_churn", amount=90)
     s = state(phase=phase, rating="red", in_lighthouse=True, projection=projection)
     words = docs.in_words(POLICY, "Acme", s, [], ["ae: a plan"], day(121))
-    assert words.startswith(f"**Acme**: the renewal of {ON}, 1 day ago is")
+    assert words.startswith(f"{bold('Acme')}: the renewal of {ON}, 1 day ago is")
     assert "- rated red, in Lighthouse\n- the AE projects partial churn ($90), says ae@x.example on 2026-03-02" in words
     assert "{" not in words

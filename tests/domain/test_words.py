@@ -8,7 +8,8 @@ import pytest
 
 from domain import acts, acts_accounts
 from domain.act import Act
-from domain.words import LONGEST, summary, words
+from domain.markup import LONGEST_SUMMARY
+from domain.words import summary, words
 
 ACTS = [
     *get_args(get_args(acts.SlackAct)[0]),
@@ -46,6 +47,6 @@ def test_every_act_has_words_of_its_own(kind: type[Act]) -> None:
 
 def test_a_summary_is_as_long_as_the_server_takes_it() -> None:
     many = [acts.OpenChannel(key=str(number), name="ä" * 40, topic="") for number in range(9)]
-    assert len(summary(many).encode()) <= LONGEST
+    assert len(summary(many).encode()) <= LONGEST_SUMMARY
     assert summary(many).endswith("…")
     assert summary(many[:1]) == "open #" + "ä" * 40

@@ -58,7 +58,7 @@ async def test_what_an_ae_changes_reaches_the_renewal_and_the_silence_of_another
     wen = await play.task(week, "forecast-ae-wen")
     assert (mira.assignee, wen.assignee, mira.role) == (MIRA, WEN, "ae")
     assert f"• Acme ({course.domain}): {course.on}" in mira.asks
-    assert ":warning: rated red, yet flat is projected: red is expected to lose some (C13)" in wen.asks
+    assert "⚠️ rated red, yet flat is projected: red is expected to lose some (C13)" in wen.asks
     assert "system says full churn, TA says full churn, AE says flat" in wen.asks
     assert "1 renewal not rated yet" in wen.asks
     due = ladder.due_in(play.accounts, mira.opened_at, play.accounts.forecast.confirm_hours)

@@ -460,5 +460,5 @@ async def test_what_operators_and_people_read(play: Play) -> None:
     ]
     first = f"{c.on - timedelta(days=180)} 07:00 UTC: early review"
     words = (await c.status()).in_words
-    assert words.startswith(f"**Acme**: the renewal of {c.on}, ")
+    assert words.startswith(f"Acme: the renewal of {c.on}, ")
     assert first in words

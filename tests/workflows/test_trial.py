@@ -586,7 +586,7 @@ async def test_a16_a18_terminated_at_once_with_feedback_and_a_signup_while_it_is
     await play.answer(domain, "teardown", "done", by="cloud-1@tenure.example")
     status = await play.stage(domain, "onboarding")
     assert status.host != host
-    assert status.in_words.startswith("**")
+    assert status.in_words.startswith(f"{status.company}: {status.host} is on trial until ")
     first_life = [row.key for row in play.ledger.effects(workflow=f"trial-{domain}") if row.subject.endswith(".1") and row.done_at]
     assert sorted(first_life) == sorted([effect.partition(": ")[2] for effect in (*day_0(host), *TORN_DOWN, "mail: mail.feedback")])
 

@@ -18,6 +18,7 @@ from domain.acts import (
     SetLeadStatus,
     SlackAct,
 )
+from domain.markup import bold
 from domain.people import Role
 from domain.task import Choice, TaskSpec
 from domain.trial import Stage
@@ -81,9 +82,9 @@ def _alert(t: TrialProcess) -> tuple[Post, ...]:
     s = t.state
     if s.alert != "slack.alert":
         return ()
-    said = f"*{s.company}* ({t.input.domain.rpartition('@')[2]}) starts a cloud trial: case {s.case}, {s.host}."
+    said = f"{bold(s.company)} ({t.input.domain.rpartition('@')[2]}) starts a cloud trial: case {s.case}, {s.host}."
     errors = [d.rule.partition("Data error: ")[2] for d in s.decisions if "Data error" in d.rule]
-    return (Post(key="slack.alert", channel=t.alerts_channel, text=said + "".join(f"\n:warning: {error}" for error in errors)),)
+    return (Post(key="slack.alert", channel=t.alerts_channel, text=said + "".join(f"\n⚠️ {error}" for error in errors)),)
 
 
 def _channel(t: TrialProcess) -> tuple[SlackAct, ...]:
@@ -98,7 +99,9 @@ def _channel(t: TrialProcess) -> tuple[SlackAct, ...]:
 
 def _introduction(t: TrialProcess, issue: int = 0) -> Post:
     o = t.state.owners
-    lines = [f"*{t.state.company}* is yours: CE {o.ce.name if o.ce else 'to be assigned'}, AE {o.ae.name if o.ae else 'to be assigned'}."]
+    lines = [
+        f"{bold(t.state.company)} is yours: CE {o.ce.name if o.ce else 'to be assigned'}, AE {o.ae.name if o.ae else 'to be assigned'}."
+    ]
     lines += [f"Instance request: #{issue}"] if issue else [f"Instance: {t.state.host}"]
     lines += [f"_{note}_" for note in o.notes]
     return t.said("slack.introduction", "\n".join(lines), o.ce, o.ae)

@@ -17,6 +17,7 @@ from domain.acts import (
     UpdateOpportunity,
 )
 from domain.calendar import add_working_days
+from domain.markup import bold, code
 from domain.messages import Convert, Extend
 from domain.people import Role
 from domain.task import Choice, TaskSpec
@@ -96,8 +97,8 @@ async def convert(t: TrialProcess, message: Convert) -> End:
     )
     number = int(made.of("convert").ref or 0)
     s.issues = {**s.issues, "convert": number}
-    text = f"*{s.company}* is a customer: {message.seats} seats until {end:%Y-%m-%d} (#{number}). A host of their own can be offered:"
-    text += f" `tenure trial change-domain {t.input.domain} HOST`."
+    text = f"{bold(s.company)} is a customer: {message.seats} seats until {end:%Y-%m-%d} (#{number}). A host of their own can be offered:"
+    text += f" {code(f'tenure trial change-domain {t.input.domain} HOST')}."
     t.spawn(t.effects.slack(t.said("slack.converted", text, s.owners.ce, s.owners.ae)))
     t.enter(Stage.CONVERTED)
     return "converted"

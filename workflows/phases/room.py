@@ -17,6 +17,7 @@ from domain.acts import (
     RegistryChange,
     ResolvePage,
 )
+from domain.markup import bold
 from domain.trial import Stage
 from workflows.trial_process import TrialProcess
 
@@ -57,7 +58,7 @@ async def wait_for_room(t: TrialProcess, *, warm: bool) -> Claimed:
     """A26: the cap is reached. The company waits its turn, is told so, and is served as soon as an instance is released."""
     s = t.state
     t.enter(Stage.WAITLISTED)
-    full = f"*{s.company}* waits for room: the cap of {t.policy.cloud.instance_cap} instances is reached."
+    full = f"{bold(s.company)} waits for room: the cap of {t.policy.cloud.instance_cap} instances is reached."
     t.spawn(
         t.effects.slack(
             Post(key="slack.waitlisted", channel=t.alerts_channel, under="" if s.alert == "slack.alert" else s.alert, text=full)

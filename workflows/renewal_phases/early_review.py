@@ -7,6 +7,7 @@ from temporalio import workflow
 from domain import renewal_decide, renewal_docs
 from domain.account import Rating
 from domain.acts_accounts import KeepRenewal, OpenProject
+from domain.markup import code
 from domain.people import Role
 from domain.renewal import Assessment, Phase, milestone
 from domain.task import Answer, Choice, FieldSpec, TaskSpec
@@ -53,7 +54,7 @@ async def review(r: RenewalProcess) -> None:
     if decision.outcome == "flagged":
         await _completed(r)
     elif decision.outcome == "unknown":
-        r.say("unknown", f"{decision.rule} Find out what is missing: `tenure health show {r.customer.domain}`.", Role.TA)
+        r.say("unknown", f"{decision.rule} Find out what is missing: {code(f'tenure health show {r.customer.domain}')}.", Role.TA)
 
 
 async def _completed(r: RenewalProcess) -> None:

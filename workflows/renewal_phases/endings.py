@@ -29,7 +29,7 @@ async def renew(r: RenewalProcess, answer: Answer) -> End:
     term: dict[str, str | int] = {"Contract_End__c": end.isoformat(), "Seats__c": seats}
     account = SetAccount(key="crm.account", account=r.customer.id, fields={**term, "ARR__c": arr})
     r.crm("closed", {"StageName": "Closed Won", "Amount": arr, "Renewal_Outcome__c": decision.outcome, **term}, account)
-    r.say("renewed", f":tada: Renewed until {end} with {seats:,} seats: {decision.rule} Its key is re-issued.", Role.AE, Role.TA)
+    r.say("renewed", f"🎉 Renewed until {end} with {seats:,} seats: {decision.rule} Its key is re-issued.", Role.AE, Role.TA)
     subscription = r.customer.subscription or await _subscription(r)
     r.do("licensing", key(r, "key.renewed", subscription, seats, end))
     await r.delivered()
