@@ -63,6 +63,7 @@ from activities.looking import begun
 from activities.people import People
 from activities.settings import Settings
 from activities.tokens import sign
+from domain import markup
 from domain.acts import Mail, MailBatch, Receipt, Receipts, Template
 
 SYSTEM = "Mail"
@@ -118,6 +119,11 @@ VALUES = frozenset(
         "trial_ends_on",
     }
 )
+
+
+#: The values that people chose or typed; a company whose name was nothing but an address is called so.
+NAMES = frozenset({"ae_name", "ce_name", "company", "first_name", "sdr_name"})
+NAMELESS = "your company"
 
 
 class Rendered(NamedTuple):
@@ -229,8 +235,10 @@ class Mailer:
         parent = parent if parent is not None and parent.ref else None  # one that was held has no Message-ID to refer to
         # Mail programs keep a thread together by the references and by the subject.
         message["Subject"] = words.subject if parent is None else f"Re: {parent.data['subject'].removeprefix('Re: ')}"
-        message["From"] = _address(*self._sender(act))
-        message["To"] = _address(act.to_name, act.to)
+        writer = _address(*self._sender(act))
+        # Mail of a person elsewhere would fail the DMARC test there: it is from us, and answered to them (F19).
+        message["From"] = writer if self._is_ours(writer) else _address(writer.display_name, parseaddr(self._settings.mail_from)[1])
+        message["To"] = _address(markup.name(act.to_name), act.to)
         if act.cc:
             message["Cc"] = [_address("", cc) for cc in act.cc]
         message["Date"] = localtime()
@@ -242,6 +250,8 @@ class Mailer:
             # Nobody sits behind our default sender: people's answers go to the support desk, and programs shall not answer at all.
             message["Reply-To"] = _address("", self._settings.support_email)
             message["Auto-Submitted"] = "auto-generated"
+        elif not self._is_ours(writer):
+            message["Reply-To"] = writer
         if act.campaign:
             # One click in the mail program opts out, by a POST to the same address (RFC 8058).
             message["List-Unsubscribe"] = f"<{self.unsubscribe_url(effect.subject)}>"
@@ -259,7 +269,8 @@ class Mailer:
         return Rendered(subject, wrapped(template.render(context)), html)
 
     def _context(self, act: Mail, effect: EffectId) -> dict[str, Any]:
-        values = {name: value.strip() for name, value in act.values.items()}
+        named = act.values | {name: self._named(act, name) for name in NAMES & act.values.keys()}
+        values = {name: value.strip() for name, value in named.items()}
         if unknown := values.keys() - VALUES:
             raise refused(
                 SYSTEM, f"the {act.template} mail cannot take {', '.join(sorted(unknown))}; known are {', '.join(sorted(VALUES))}"
@@ -282,6 +293,16 @@ class Mailer:
             "brand": self._brand,
         }
 
+    def _named(self, act: Mail, what: str) -> str:
+        """A name as it may stand in this mail. The company may be called by the domain that the reader's own address has."""
+        given = act.values[what].strip()
+        own = what == "company" and given.lower() == act.to.rpartition("@")[2].strip().lower()
+        return given if own else markup.name(given) or (NAMELESS if what == "company" and given else "")
+
+    def _is_ours(self, writer: Address) -> bool:
+        domain, ours = writer.domain.lower(), self._settings.vendor_domain.lower()
+        return domain == ours or domain.endswith(f".{ours}") or domain == parseaddr(self._settings.mail_from)[1].rpartition("@")[2].lower()
+
     def _host_url(self, host: str) -> str:
         try:
             return self._settings.instance(host) if host else ""
@@ -289,7 +310,9 @@ class Mailer:
             raise refused(SYSTEM, str(error)) from None
 
     def _sender(self, act: Mail) -> tuple[str, str]:
-        return act.sender or parseaddr(self._settings.mail_from)
+        if act.sender is None:
+            return parseaddr(self._settings.mail_from)
+        return markup.name(act.sender[0]), act.sender[1]
 
     def message_id(self, effect: EffectId) -> str:
         """The Message-ID of an effect's mail: the same at every attempt, and nothing to read in it."""

@@ -7,11 +7,12 @@ the marks that :func:`bold` and :func:`code` set:
     slack      messages, topics and blocks in mrkdwn     mentions, links, bold, code, quotes, emoji by name
     markdown   GitHub's bodies, Temporal's details       mentions, links, images, HTML, comments, references, headings, tables
     line       titles and summaries: one line            the same, where text is shown as it stands
+    name       names in mails                            addresses of the web
     value      a value in a block of code                the block's end, and comments
     plain      our own pages and the command line        only the marks go: they escape by themselves
 
 What is readable stays so: ``R&D`` and ``a_b@acme.com`` look as they were typed. A word joiner, which has no width, parts a sign from
-what it would mean something for; asterisks, backticks and tildes become signs that look like them.
+what it would mean something for; asterisks, backticks, tildes and underlines at a word's edge become signs that look like them.
 """
 
 from __future__ import annotations
@@ -30,17 +31,23 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u2
 
 #: Bytes.
 LONGEST_SUMMARY = 200
+#: Characters: more is no name, but a message.
+LONGEST_NAME = 100
 JOINER = "\u2060"
-_LOOKS = str.maketrans({"*": "\u2217", "`": "\u02cb", "~": "\u223c", "\t": " "})
+_LOOKS = str.maketrans({"*": "\u2217", "`": "'", "~": "\u223c", "\t": " "})
 _EDGE = re.compile(r"(?<![^\W_])_+|_+(?![^\W_])")  # within a word it means nothing
 #: What a joiner is put behind, in every system: addresses, links in brackets, names of emoji.
 _ANYWHERE = re.compile(
-    r"(?:(?<=[a-z0-9+.-]):(?=//)|(?<=mailto):|(?<=xmpp):|www(?=\.)|\](?=[(\[:])|:(?=(?:[+-]1|100|1234|[\w+'-]*[a-z][\w+'-]*):))",
+    r"(?:(?<=[a-z0-9+.-]):(?=//)|(?<=mailto):(?=\w)|(?<=xmpp):(?=\w)|www(?=\.)|\](?=[(\[:])|:(?=(?:[+-]1|100|1234|[\w+'-]*[a-z][\w+'-]*):))",
     re.IGNORECASE,
 )
 _CALL = re.compile(r"@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
-#: The same where GitHub reads: mentions and addresses, issues, commits, formulas.
-_REFERENCE = re.compile(r"(?:@(?=\w)|#(?=\d)|\bGH(?=-\d)|\b[0-9a-f]{6}(?=[0-9a-f]{1,34}\b)|\$(?=[^\d\s]))", re.IGNORECASE)
+#: The same where GitHub reads: mentions and addresses, issues, formulas; and commits.
+_REFERENCE = re.compile(r"(?:@(?=\w)|#(?=\d)|\bGH(?=-\d)|\$(?=[^\d\s\u2060]))", re.IGNORECASE)
+#: What is an address with or without its scheme, and the dots of what mail programs take for one.
+_ADDRESS = re.compile(r"\S*:/\S*|\b(?:www\.|mailto:)\S*|\S+\.[^\W\d_]{2,}(?::\d+)?[/?#]\S*", re.IGNORECASE)
+_HOST = re.compile(r"(?<=[^\W_])\.(?=[^\W\d_]{2,}\b)")
+_COMMIT = re.compile(r"\b[0-9a-f]{7,}\b", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 #: A line that would begin something. Ours may begin with "- ": a list of words does nothing.
 _BLOCK = re.compile(r"^(?=[#+=|: ]|-(?! )|\d{1,9}[.)](?:\s|$)|- (?:[-+=#|\[]|\d{1,9}[.)](?:\s|$)|\s|$))", re.MULTILINE)
@@ -64,13 +71,20 @@ def plain(text: str) -> str:
 
 def line(text: str) -> str:
     """One line, inert wherever it is shown."""
-    return _referring(_inert(_one(text))).replace("<", "\u2039").replace(">", "\u203a")
+    return _unbracketed(_referring(_inert(_one(text))))
 
 
 def summary(text: str) -> str:
     """One line, as long as Temporal's server takes one beside an activity, a timer or a workflow."""
     whole = line(text)
     return whole if len(whole.encode()) <= LONGEST_SUMMARY else whole.encode()[: LONGEST_SUMMARY - 3].decode(errors="ignore") + "…"
+
+
+def name(text: str) -> str:
+    """A name of others in a mail: one line, where nothing becomes a link in the reader's mail program. Addresses of the web are left out."""
+    bare = " ".join(_ADDRESS.sub("", _one(text)).split())
+    short = bare if len(bare) <= LONGEST_NAME else f"{bare[: LONGEST_NAME - 1]}…"
+    return _unbracketed(_HOST.sub(rf"{JOINER}\g<0>", short))
 
 
 def value(text: str) -> str:
@@ -107,16 +121,21 @@ def _written(text: str, words: Write, in_bold: Write, in_code: Write) -> str:
 
 
 def _inert(text: str) -> str:
-    flat = _EDGE.sub(lambda found: "\u02cd" * len(found[0]), _CONTROLS.sub("", text)).translate(_LOOKS)
+    flat = _EDGE.sub(lambda found: "\uff3f" * len(found[0]), _CONTROLS.sub("", text)).translate(_LOOKS)
     return _ANYWHERE.sub(rf"\g<0>{JOINER}", flat)
 
 
 def _referring(text: str) -> str:
-    return _REFERENCE.sub(rf"\g<0>{JOINER}", text)
+    parted = _COMMIT.sub(lambda found: JOINER.join(re.findall(".{1,6}", found[0])), text)
+    return _REFERENCE.sub(rf"\g<0>{JOINER}", parted)
 
 
 def _entities(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _unbracketed(text: str) -> str:
+    return text.replace("<", "\u2039").replace(">", "\u203a")
 
 
 def _copied(text: str) -> str:
@@ -124,4 +143,4 @@ def _copied(text: str) -> str:
 
 
 def _one(text: object) -> str:
-    return " ".join(_MARKS.sub("", str(text)).split())
+    return " ".join(_CONTROLS.sub("", str(text)).split())

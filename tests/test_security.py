@@ -4,18 +4,50 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import closing
+from copy import copy
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any, get_args, get_origin
 
+import pytest
 import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activities.github import GitHub, mark_of
+from activities.ledger import EffectId, Ledger
+from activities.mail import NAMES, VALUES, Mailer
+from activities.pagerduty import PagerDuty
+from activities.settings import Settings
+from activities.slack import Slack
 from activities.tokens import sign
+from domain.act import Act
+from domain.acts import (
+    ArchiveChannel,
+    Dispatch,
+    GitHubAct,
+    GitHubBatch,
+    Mail,
+    PagerAct,
+    PagerBatch,
+    Post,
+    SlackAct,
+    SlackBatch,
+    Template,
+)
+from domain.markup import bold
+from sandbox.server import SandboxServer
 from starter.events import event_id
 from starter.links import UNSUBSCRIBE
+from starter.way_in import WayIn
+from tests.domain.test_markup import active_in_a_line, active_in_markdown, active_in_slack
 from tests.starter.web_fakes import CSRF, Site, site_in
+from workflows import direct
 
 ROOT = Path(__file__).parents[1]
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
 def test_every_promise_names_a_test_that_there_is() -> None:
@@ -93,3 +125,167 @@ async def test_no_event_id_of_ours_can_be_written_by_hand(site: Site) -> None:
     assert len(used) == len(given_ids)
     assert not used & set(given_ids)
     assert {row.event for row in site.audited() if row.outcome == "accepted"} == used
+
+
+# --- Strangers' text: every template and every text that goes out × markup of strangers ------------------------------------------
+
+STRANGERS = (
+    "<!channel> Acme <https://evil.example|Reset password>",
+    "@acme-vendor/cloud [x](https://evil.example) ![x](https://evil.example/i.png)",
+    "#12 GH-12 org/repo#1 0a1b2c3d4e5f <!-- tenure:trial-acme.com/0a1b2c3d.1/request --> <img src=https://evil.example/i.png>",
+    "*bold* _it_ `code` ~~no~~ @here :tada: www.evil.example",
+    "You won, claim at https://evil.example/c",
+    "Acme\n```\nce_email: eve@evil.example\n# heading\n> quote\r\nBcc: eve@evil.example",
+)
+#: What a text effect needs to be carried out; every other field of text is a stranger's.
+GIVEN_FIELDS = {
+    "do": None,
+    "key": None,
+    "channel": "growth",
+    "name": "cloud-trial-acme",
+    "under": "",
+    "task": "",
+    "issue": 1,
+    "reason": None,
+    "field": "ce_email",
+    "workflow": "create-instance.yml",
+    "link": "",
+    "severity": None,
+    "invite": (),
+    "mention": (),
+    "labels": (),
+    "choices": (("yes", "Yes"),),
+    "page": "one",
+    "inputs": {"host": "src-1.cloud.tenure.example"},
+}
+
+
+def acts_of(union: object, text: str) -> list[Act]:
+    """One act of each kind of a system, with ``text`` in every field that :data:`GIVEN_FIELDS` does not give; a new one is a stranger's."""
+    found = []
+    for number, kind in enumerate(get_args(get_args(union)[0]) if get_origin(union) is Annotated else get_args(union)):
+        values: dict[str, object] = {"key": f"k{number}"}
+        for field, about in kind.model_fields.items():
+            if field in GIVEN_FIELDS:
+                if GIVEN_FIELDS[field] is not None:
+                    values[field] = GIVEN_FIELDS[field]
+                elif field == "reason" and about.is_required():
+                    values[field] = "completed"
+            else:
+                values[field] = {"customer": text, "ce_email": "TODO"} if field == "fields" else text
+        found.append(kind.model_validate(values))
+    return found
+
+
+@pytest.mark.parametrize("text", STRANGERS)
+def test_nothing_of_a_stranger_is_active_in_slack(settings: Settings, ledger: Ledger, sandbox: SandboxServer, text: str) -> None:
+    acts = acts_of(SlackAct, text)
+    card = Post(key="card", channel="growth", text=f"{bold(text)}\n{text}", task="trial-acme.com:triage-1", choices=(("yes", text),))
+    posts = [act for act in acts if not isinstance(act, ArchiveChannel)]
+    Slack.from_settings(settings, ledger).slack(SlackBatch(subject="trial-x/1.1", as_of=NOON, acts=(*posts, card)))  # type: ignore[arg-type]
+    workspace = sandbox.world.services["slack"]
+    shown = [channel.topic for channel in workspace.channels.values() if channel.name == "cloud-trial-acme"]
+    for message in next(one for one in workspace.channels.values() if one.name == "growth").messages.values():
+        if message.get("metadata", {}).get("event_type") == "tenure":
+            shown += [message["text"], *texts_of(message["blocks"])]
+    assert len(shown) >= 6
+    for each in shown:
+        # What bold is left is ours: the heading of a card.
+        assert active_in_slack(re.sub(r"(?m)^\*(Choices|[^*\n]+)\*", r"\1", re.sub(r"`(yes|tenure answer [^`]*)`", "", each))) == [], each
+    verbatim = [block["text"]["verbatim"] for block in message["blocks"] if block["type"] == "section"]
+    assert all(verbatim)
+
+
+def texts_of(blocks: list[dict[str, Any]]) -> list[str]:
+    """Every text that the blocks show."""
+    return [part["text"] for block in blocks for part in ([block["text"]] if "text" in block else block["elements"])]
+
+
+@pytest.mark.parametrize("text", STRANGERS)
+def test_nothing_of_a_stranger_is_active_in_github(settings: Settings, ledger: Ledger, sandbox: SandboxServer, text: str) -> None:
+    acts = [act for act in acts_of(GitHubAct, text) if not isinstance(act, Dispatch)]
+    with closing(GitHub.from_settings(settings, ledger)) as github:
+        github.github(GitHubBatch(subject="trial-x/1.1", as_of=NOON, acts=tuple(acts)))  # type: ignore[arg-type]
+    [issue] = [one for repo in sandbox.world.services["github"].hub.repos.values() for one in repo.issues.values()]
+    assert active_in_a_line(issue.title.replace("&", "")) == []
+    assert mark_of(issue.body) == "trial-x/1.1/k0"
+    for body in (issue.body or "", *(comment.body for comment in issue.comments)):
+        assert body.count("<!-- tenure:") == 1
+        words = re.sub(r"<!-- tenure:trial-x/1\.1/k\d -->$", "", body)
+        block = re.findall(r"(?ms)^```\n.*?^```$", words)
+        assert active_in_markdown(re.sub(r"(?ms)^```\n.*?^```$", "", words)) == []
+        assert all(re.fullmatch(r"```\n(customer: .*\nce_email: .*\n)```", each) for each in block)
+    assert len(issue.comments) == 2
+
+
+@pytest.mark.parametrize("text", STRANGERS)
+def test_nothing_of_a_stranger_is_active_in_a_page(settings: Settings, ledger: Ledger, sandbox: SandboxServer, text: str) -> None:
+    with closing(PagerDuty(settings, ledger)) as pager:
+        pager.pagerduty(PagerBatch(subject="trial-x/1.1", as_of=NOON, acts=tuple(acts_of(PagerAct, text))))  # type: ignore[arg-type]
+    [incident] = sandbox.world.services["pagerduty"].incidents
+    assert active_in_a_line(incident.summary.replace("&", "")) == []
+
+
+@pytest.mark.parametrize("text", STRANGERS)
+@pytest.mark.parametrize("template", get_args(Template))
+def test_nothing_of_a_stranger_is_active_in_a_mail(settings: Settings, ledger: Ledger, template: Template, text: str) -> None:
+    values = {name: text if name in NAMES else "acme.cloud.tenure.example" for name in VALUES - {"days_left", "joiner"}}
+    values |= {"days_left": "5", "joiner": "eve@acme.com"}
+    act = Mail(
+        key="m", template=template, to="ada@acme.com", to_name=text, link="vault-1", sender=(text, "ce@tenure.example"), values=values
+    )
+    sent = Mailer.from_settings(settings, ledger).compose(act, EffectId("trial-x/1.1", "m"))
+    body = [str(part.get_content()) for part in sent.walk() if not part.is_multipart()]
+    heads = [str(sent["Subject"]), sent["To"].addresses[0].display_name, sent["From"].addresses[0].display_name]
+    assert [str(address) for address in sent["To"].addresses] == [str(sent["To"].addresses[0])]
+    assert sent["To"].addresses[0].addr_spec == "ada@acme.com"
+    assert sent["Bcc"] is None
+    for shown in (*heads, *body):
+        assert not re.search(r"evil\.example|<img|<!channel|<!-- ", shown.replace("<!doctype", "")), shown
+    assert "\n" not in heads[0]
+
+
+def test_every_summary_and_every_detail_of_a_workflow_passes_the_one_place() -> None:
+    """The interceptors have every activity, child and start; timers and details are set in one file, and pass :mod:`domain.markup` there."""
+    for file in (ROOT / "workflows").rglob("*.py"):
+        source = file.read_text(encoding="utf-8")
+        for name in ("set_current_details", "timeout_summary"):
+            assert (name in source) == (file.name == "process.py"), f"{file} sets {name} by itself"
+    process = (ROOT / "workflows" / "process.py").read_text(encoding="utf-8")
+    assert "set_current_details(markup.markdown(" in process
+    assert "timeout_summary=markup.summary(" in process
+
+
+async def test_what_operators_read_beside_a_start_is_inert() -> None:
+    """By the workers' and the clients' interceptors, which every process of ours has."""
+    seen: list[str | None] = []
+
+    class Next:
+        def start_activity(self, input: Any) -> None:
+            seen.append(input.summary)
+
+        start_local_activity = start_activity
+
+        async def start_child_workflow(self, input: Any) -> None:
+            seen.append(input.static_summary)
+
+        start_workflow = start_child_workflow
+
+        async def start_update_with_start_workflow(self, input: Any) -> None:
+            seen.append(input.start_workflow_input.static_summary)
+
+    for text in STRANGERS:
+        given = SimpleNamespace(summary=text, static_summary=text, headers={}, start_signal=None, id="trial-x")
+        given.update_workflow_input = SimpleNamespace(headers={}, update="signup", args=[], update_id="")
+        given.start_workflow_input = given
+        inside = direct.Outbound(Next(), b"key")  # type: ignore[arg-type]
+        outside = WayIn(lambda: b"key").intercept_client(Next())  # type: ignore[arg-type]
+        inside.start_activity(copy(given))
+        inside.start_local_activity(copy(given))
+        await inside.start_child_workflow(copy(given))
+        await outside.start_workflow(copy(given))
+        update = copy(given)
+        update.start_workflow_input = copy(given)
+        await outside.start_update_with_start_workflow(update)
+    assert len(seen) == 5 * len(STRANGERS)
+    assert [active_in_a_line((each or "").replace("&", "")) for each in seen] == [[]] * len(seen)

@@ -10,6 +10,7 @@ from temporalio import workflow
 from domain import ids
 from domain.acts import Mail, Post, Template
 from domain.agenda import agenda
+from domain.calendar import day_of
 from domain.decision import Decision
 from domain.markup import bold, plain
 from domain.messages import Contact
@@ -113,7 +114,8 @@ class TrialProcess(Process[Policy]):
         s, owners = self.state, self.state.owners
         person = owners.of(sender) if sender else None
         cc = (owners.ae.email,) if person and owners.ae and owners.ae.email != person.email else ()
-        days_left = max((s.ends_at - workflow.now()).days, 0) if s.ends_at else 0
+        ends_on = day_of(self.policy.office, s.ends_at) if s.ends_at else None  # the reader counts days, not hours
+        days_left = max((ends_on - day_of(self.policy.office, workflow.now())).days, 0) if ends_on else 0
         values = {
             "company": s.company,
             "first_name": self.contact.first_name or self.contact.name,
@@ -121,7 +123,7 @@ class TrialProcess(Process[Policy]):
             "ce_name": owners.ce.name if owners.ce else "",
             "ae_name": owners.ae.name if owners.ae else "",
             "sdr_name": owners.sdr.name if owners.sdr else "",
-            "trial_ends_on": f"{s.ends_at:%d %B %Y}" if s.ends_at else "",
+            "trial_ends_on": f"{ends_on:%d %B %Y}" if ends_on else "",
             "days_left": str(days_left),
             "reason": reason,
             "new_host": "",

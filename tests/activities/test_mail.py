@@ -18,10 +18,11 @@ from sqlalchemy import insert
 from temporalio.exceptions import ApplicationError
 
 from activities.ledger import EffectId, Ledger, NotDone
-from activities.mail import NEEDS, TEMPLATES, UNSUBSCRIBE, VALUES, Mailer, Relay, wrapped
+from activities.mail import NAMES, NEEDS, TEMPLATES, UNSUBSCRIBE, VALUES, Mailer, Relay, wrapped
 from activities.settings import Settings
 from activities.tables import suppressions
 from activities.tokens import verify
+from domain import markup
 from domain.acts import Mail, MailBatch, Template
 from sandbox.core import Fault
 from sandbox.mail import Mail as Kept
@@ -144,7 +145,7 @@ def test_each_template_in_both_forms(mailer: Mailer, settings: Settings, templat
         shown = " ".join([*said.split(), *page.links])
         assert "None" not in shown
         for name in NEEDS[template] - {"link"}:
-            assert VALUE[name] in shown, (form, name)
+            assert (markup.name(VALUE[name]) if name in NAMES else VALUE[name]) in shown, (form, name)
     share = f"{settings.web_url}/s/tok-123"
     assert (share in words.text) == (share in page.links) == ("link" in NEEDS[template])
     instance = settings.instance(VALUE["host"])
@@ -236,7 +237,7 @@ def test_a_mail_of_nobodys_answers_to_the_support_desk(mailer: Mailer, sandbox: 
     assert got.headers["Reply-To"] == settings.support_email
     assert got.headers["Auto-Submitted"] == "auto-generated"
     assert "List-Unsubscribe" not in got.headers
-    assert EVIL in got.text
+    assert "Müller & Söhne ‹script›alert('1')‹/script›" in got.text
 
 
 def test_a_thread_holds_together(mailer: Mailer, sandbox: SandboxServer) -> None:
@@ -399,3 +400,39 @@ def smtp_server_that_refuses_logins() -> Iterator[int]:
         talking = pool.submit(talk)
         yield listening.getsockname()[1]
         talking.result(timeout=60)
+
+
+# --- People of ours elsewhere, and names of others ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("elsewhere", ["ada.ce@gmail.com", "ada@tenure.example.evil.example", "ada@eviltenure.example"])
+def test_who_writes_from_elsewhere_writes_from_us_and_is_answered_there(mailer: Mailer, elsewhere: str) -> None:
+    """F19: mail from another domain's address by our server fails DMARC there."""
+    sent = mailer.compose(mail("ce_welcome", sender=("Ada Byron", elsewhere)), EffectId(SUBJECT, "m"))
+    assert str(sent["From"]) == "Ada Byron <trials@tenure.example>"
+    assert sent["Reply-To"].addresses[0].addr_spec == elsewhere
+    assert "Auto-Submitted" not in sent
+
+
+@pytest.mark.parametrize("ours", ["ada@tenure.example", "ada@eu.tenure.example", "Ada@TENURE.example"])
+def test_who_writes_from_our_domain_writes_as_themselves(mailer: Mailer, ours: str) -> None:
+    sent = mailer.compose(mail("ce_welcome", sender=("Ada Byron", ours)), EffectId(SUBJECT, "m"))
+    assert sent["From"].addresses[0].addr_spec == ours
+    assert "Reply-To" not in sent
+
+
+@pytest.mark.parametrize(
+    ("company", "to", "shown"),
+    [
+        ("You won, claim at https://evil.example/c", "ada@acme.com", "You won, claim at"),
+        ("https://evil.example/c", "ada@acme.com", "your company"),
+        ("evil.example", "ada@acme.com", "evil\u2060.example"),
+        ("acme.com", "ada@Acme.com", "acme.com"),
+        ("R&D Ltd.", "ada@acme.com", "R&D Ltd."),
+        ("x" * 300, "ada@acme.com", "x" * 99 + "…"),
+    ],
+)
+def test_a_company_is_a_name_and_no_address(mailer: Mailer, company: str, to: str, shown: str) -> None:
+    """F6: what somebody typed as a company reaches no mail as a link."""
+    words = mailer.render(mail("sdr_welcome", to=to, values={**VALUE, "company": company}), EffectId(SUBJECT, "m"))
+    assert words.subject == f"Your cloud trial for {shown} is being built"
