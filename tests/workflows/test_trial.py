@@ -102,6 +102,8 @@ async def test_case_2_2_prequalified_inactive_is_terminated_on_day_15(play: Play
     }
     assert play.registry.instance_of(domain) is None
     assert [d.outcome for d in await play.dossier(domain)] == ["2.2", "claimed", "terminate"]
+    [warning] = [mail for mail in play.box(f"bo@{domain}") if "is unused and ends on" in mail.subject]
+    assert "in 5 days" in " ".join(warning.text.split())  # F14: of the days between the two dates, not of what is left of hours
 
 
 async def test_case_2_1_named_account_keeps_its_people_and_is_converted(play: Play) -> None:
