@@ -182,7 +182,7 @@ def test_nothing_of_a_stranger_is_active_in_slack(settings: Settings, ledger: Le
     acts = acts_of(SlackAct, text)
     card = Post(key="card", channel="growth", text=f"{bold(text)}\n{text}", task="trial-acme.com:triage-1", choices=(("yes", text),))
     posts = [act for act in acts if not isinstance(act, ArchiveChannel)]
-    Slack.from_settings(settings, ledger).slack(SlackBatch(subject="trial-x/1.1", as_of=NOON, acts=(*posts, card)))  # type: ignore[arg-type]
+    Slack.from_settings(settings, ledger).slack(SlackBatch(subject="trial-x/1.1", as_of=NOON, acts=(*posts, card)))
     workspace = sandbox.world.services["slack"]
     shown = [channel.topic for channel in workspace.channels.values() if channel.name == "cloud-trial-acme"]
     for message in next(one for one in workspace.channels.values() if one.name == "growth").messages.values():
@@ -205,7 +205,7 @@ def texts_of(blocks: list[dict[str, Any]]) -> list[str]:
 def test_nothing_of_a_stranger_is_active_in_github(settings: Settings, ledger: Ledger, sandbox: SandboxServer, text: str) -> None:
     acts = [act for act in acts_of(GitHubAct, text) if not isinstance(act, Dispatch)]
     with closing(GitHub.from_settings(settings, ledger)) as github:
-        github.github(GitHubBatch(subject="trial-x/1.1", as_of=NOON, acts=tuple(acts)))  # type: ignore[arg-type]
+        github.github(GitHubBatch(subject="trial-x/1.1", as_of=NOON, acts=tuple(acts)))
     [issue] = [one for repo in sandbox.world.services["github"].hub.repos.values() for one in repo.issues.values()]
     assert active_in_a_line(issue.title.replace("&", "")) == []
     assert mark_of(issue.body) == "trial-x/1.1/k0"
@@ -221,7 +221,7 @@ def test_nothing_of_a_stranger_is_active_in_github(settings: Settings, ledger: L
 @pytest.mark.parametrize("text", STRANGERS)
 def test_nothing_of_a_stranger_is_active_in_a_page(settings: Settings, ledger: Ledger, sandbox: SandboxServer, text: str) -> None:
     with closing(PagerDuty(settings, ledger)) as pager:
-        pager.pagerduty(PagerBatch(subject="trial-x/1.1", as_of=NOON, acts=tuple(acts_of(PagerAct, text))))  # type: ignore[arg-type]
+        pager.pagerduty(PagerBatch(subject="trial-x/1.1", as_of=NOON, acts=tuple(acts_of(PagerAct, text))))
     [incident] = sandbox.world.services["pagerduty"].incidents
     assert active_in_a_line(incident.summary.replace("&", "")) == []
 
@@ -275,7 +275,7 @@ async def test_what_operators_read_beside_a_start_is_inert() -> None:
             seen.append(input.start_workflow_input.static_summary)
 
     for text in STRANGERS:
-        given = SimpleNamespace(summary=text, static_summary=text, headers={}, start_signal=None, id="trial-x")
+        given: Any = SimpleNamespace(summary=text, static_summary=text, headers={}, start_signal=None, id="trial-x")
         given.update_workflow_input = SimpleNamespace(headers={}, update="signup", args=[], update_id="")
         given.start_workflow_input = given
         inside = direct.Outbound(Next(), b"key")  # type: ignore[arg-type]
