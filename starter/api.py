@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from domain.base import Message, Value
 from domain.messages import ChangeDomain, Convert, Extend, NewLink, RequestFeedback, SignupAnswer, Terminate
@@ -17,11 +17,10 @@ from domain.task import Answer
 from domain.views import TaskView
 from starter.door import caller_of
 from starter.events import new_event
-from starter.forms import EventId, JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialView
+from starter.forms import EventId, GivenName, JoinForm, Name, SignupForm, TrialPage, TrialRequestForm, TrialView
 from starter.gate import Caller
 from starter.limiting import SignupLimits
 from starter.problems import PROBLEMS
-from starter.render import one_line
 from starter.tenure import Tenure
 
 IdempotencyKey = Annotated[
@@ -38,8 +37,6 @@ Domain = Annotated[
 TaskId = Annotated[
     str, Path(max_length=600, description="`WORKFLOW:TASK`, as the list of tasks gives it.", examples=["trial-acme.com:triage-1"])
 ]
-# Names end in headers of mails and in databases, which take neither line breaks nor control characters.
-Line = Annotated[str, AfterValidator(one_line)]
 Asker = Annotated[Caller, Depends(caller_of)]
 BY = "Who decides: left out, or your own address; a token of ops names the person for whom it acts."
 Responses = dict[int | str, dict[str, Any]]
@@ -61,9 +58,9 @@ class SignupBody(Value):
     model_config = _body({"email": "dana@acme.com", "first_name": "Dana", "last_name": "Reyes", "company": "Acme"})
 
     email: str = Field(min_length=1, max_length=2_000)
-    first_name: Line = Field(default="", max_length=100)
-    last_name: Line = Field(default="", max_length=100)
-    company: Line = Field(default="", max_length=200)
+    first_name: Name = ""
+    last_name: Name = ""
+    company: Name = ""
 
     def form(self, key: str | None) -> SignupForm:
         """The form, under the caller's own id when there is one."""
@@ -84,9 +81,9 @@ class TrialRequestBody(Value):
     model_config = _body({"email": "dana@acme.com", "company": "Acme", "ce": "ce.one@tenure.example", "size": "medium", "seats": 250})
 
     email: str = Field(min_length=1, max_length=2_000, description="The prospect who will be the instance's administrator.")
-    first_name: Line = Field(default="", max_length=100)
-    last_name: Line = Field(default="", max_length=100)
-    company: Line = Field(min_length=1, max_length=200)
+    first_name: Name = ""
+    last_name: Name = ""
+    company: GivenName
     ce: str = Field(min_length=3, max_length=254, description="The CE's own address.")
     size: Literal["small", "medium", "large"] = "small"
     seats: int = Field(default=100, ge=1, le=1_000_000)
@@ -100,8 +97,8 @@ class JoinBody(Value):
     model_config = _body({"email": "lee@acme.com", "first_name": "Lee"})
 
     email: str = Field(min_length=1, max_length=2_000)
-    first_name: Line = Field(default="", max_length=100)
-    last_name: Line = Field(default="", max_length=100)
+    first_name: Name = ""
+    last_name: Name = ""
 
 
 class ExtendBody(Extend):

@@ -8,15 +8,32 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
+from domain import names
 from domain.base import Value
 from domain.decision import Decision
 from domain.views import NextStep, TaskView, TrialStatus
 from starter.events import new_event
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
-Company = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+
+def _a_name(text: str, info: ValidationInfo) -> str:
+    """A name that the public gives, tidy; the model's ``email``, which stands before it, says whose it is."""
+    name = names.tidy(text)
+    if why := names.fault(name, str(info.data.get("email", ""))):
+        raise ValueError(why)
+    return name
+
+
+def _given(name: str) -> str:
+    if not name:
+        raise ValueError("Enter the company.")
+    return name
+
+
+#: Of a person or a company. It ends in mails, channels and other systems, some of which are others'.
+Name = Annotated[str, AfterValidator(_a_name), Field(json_schema_extra={"maxLength": names.LONGEST})]
+GivenName = Annotated[Name, AfterValidator(_given), Field(json_schema_extra={"minLength": 1})]
 Email = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 EventId = Annotated[str, StringConstraints(max_length=200, pattern=r"^[\x21-\x7e]+$")]
 Via = Literal["web", "api", "cli", "rescue"]
@@ -28,7 +45,7 @@ class SignupForm(Value):
     email: Email
     first_name: Name = ""
     last_name: Name = ""
-    company: Company = ""
+    company: Name = ""
     via: Via = "web"
     event_id: EventId = Field(default_factory=new_event)
 
@@ -39,7 +56,7 @@ class TrialRequestForm(Value):
     email: Email
     first_name: Name = ""
     last_name: Name = ""
-    company: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    company: GivenName
     ce: Email
     size: Literal["small", "medium", "large"] = "small"
     seats: int = Field(default=100, ge=1, le=1_000_000)

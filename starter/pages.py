@@ -8,6 +8,7 @@ import re
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
+from domain import names
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.events import new_event
 from starter.forms import JoinForm, SignupForm
@@ -20,9 +21,9 @@ log = logging.getLogger(__name__)
 #: The form's fields: what each is called in a message, and how many characters it may have.
 FIELDS = {
     "email": ("work e-mail address", 254),
-    "first_name": ("first name", 100),
-    "last_name": ("last name", 100),
-    "company": ("company", 200),
+    "first_name": ("first name", names.LONGEST),
+    "last_name": ("last name", names.LONGEST),
+    "company": ("company", names.LONGEST),
 }
 _EVENT = re.compile(r"[\x21-\x7e]{1,200}")
 
@@ -36,6 +37,8 @@ def faults(values: dict[str, str], required: tuple[str, ...]) -> dict[str, str]:
             found[name] = f"Enter your {called}."
         elif length > longest:
             found[name] = f"Shorten it to {longest} characters; it has {length:,}."
+        elif name != "email" and (why := names.fault(names.tidy(values.get(name, "")), values.get("email", ""))):
+            found[name] = why
     return found
 
 

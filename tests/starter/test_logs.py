@@ -7,6 +7,8 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from starter.logs import Masking, masked
 
@@ -16,6 +18,19 @@ from starter.logs import Masking, masked
     [
         ("mail to dana.reed+x@kestrel.example.", "mail to ***@kestrel.example."),
         ("GET /unsubscribe?who=dana%40kestrel.example&x=1", "GET /unsubscribe?who=***@kestrel.example&x=1"),
+        ("GET https://a.example/u?who=dana%2540kestrel.example", "GET https://a.example/u?who=***@kestrel.example"),
+        ("ada!x@acme.example", "***@acme.example"),
+        ("ada%40acme.example", "***@acme.example"),
+        ("ada%21x%40acme.example", "***@acme.example"),
+        ("<o'neil/x=y?z{|}~^`*#$&@acme.example>", "<***@acme.example>"),
+        ('to "ada lovelace"@acme.example now', "to ***@acme.example now"),
+        ("jörg@bücher.example", "***@bücher.example"),
+        ("ada&#64;acme.example, ada\\u0040acme.example, ada＠acme.example", "***@acme.example, ***@acme.example, ***@acme.example"),
+        ("{'email': 'ada!x@acme.example'}", "{'email': '***@acme.example'}"),
+        ('{"email":"ada!x@acme.example"}', '{"email":"***@acme.example"}'),
+        ("ada@[192.0.2.1]", "***@[192.0.2.1]"),
+        ("bob=acme.example@relay.example", "***@relay.example"),
+        ("the worker 12@host polls", "the worker 12@host polls"),
         ("POST /s/Zm9vYmFyYmF6cXV4Zm9vYmFy", "POST /s/***"),
         ("POST /codec/Zm9vYmFyYmF6cXV4Zm9vYmFy/decode", "POST /codec/***/decode"),
         ("see https://a.cloud/password-reset?userID=1&code=abc.", "see https://a.cloud/password-reset?***"),
@@ -27,6 +42,25 @@ from starter.logs import Masking, masked
 )
 def test_what_is_masked(said: str, written: str) -> None:
     assert masked(said) == written
+
+
+ATEXT = "abcxyzABC0189!#$%&'*+-/=?^_`{|}~"
+
+
+@given(
+    st.text(ATEXT, min_size=4, max_size=30),
+    st.sampled_from(["@", "%40", "%2540", "&#64;", "&#x40;", "\\u0040", "＠"]),
+    st.sampled_from(["", "mail to ", "'", '{"to": "', "<", "=", "GET /"]),
+)
+def test_the_whole_local_part_is_hidden_in_any_spelling(local: str, at: str, before: str) -> None:
+    said = masked(f"{before}q{local}q{at}acme.example")
+    assert said.endswith("***@acme.example")
+    assert f"q{local}q" not in said
+
+
+def test_a_long_line_is_masked_in_time() -> None:
+    assert masked("a" * 1_000_000 + "@acme.example").endswith("***@acme.example")
+    assert len(masked("@acme.example" * 50_000)) > 0
 
 
 @pytest.fixture

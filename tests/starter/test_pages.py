@@ -94,7 +94,14 @@ async def test_the_form_reaches_the_service_as_it_was_typed_and_under_its_own_ev
         ("email", "dana@", "not valid"),
         ("email", "x" * 300 + "@acme.com", "Shorten it to 254 characters; it has 309."),
         ("first_name", " ", "Enter your first name."),
-        ("company", "A" * 201, "Shorten it to 200 characters"),
+        ("company", "A" * 61, "Shorten it to 60 characters"),
+        (
+            "first_name",
+            "You won, claim at https://evil.example/c",
+            "A name has no web or mail address: leave out “https://evil.example/c”.",
+        ),
+        ("first_name", "Da<b>na", "A name has no &lt;: leave it out."),
+        ("company", "Acme evil.com", "leave out “evil.com”"),
     ],
 )
 async def test_a_fault_stands_beside_its_field_and_what_was_typed_is_kept(site: Site, field: str, value: str, says: str) -> None:
