@@ -54,6 +54,14 @@ service_tokens = Table(
     Index("service_tokens_by_hash", "hash", unique=True),
 )
 
+# Sessions of the console that were signed out before their cookie ended. id: SHA-256 of the session's own id.
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("until", Utc, nullable=False, index=True),
+)
+
 # Webhook deliveries that had their effect, by GitHub's id of them or the digest of their bytes.
 deliveries = Table(
     "deliveries",

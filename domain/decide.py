@@ -270,14 +270,14 @@ def refuse_extend(policy: Policy, stage: Stage, message: Extend, last: Extension
     """
     if stage not in OPEN_TO_DECIDE:
         return _not_now(stage, "extend")
+    limit = policy.trial.max_extension_days
+    if message.days is not None and not 1 <= message.days <= limit:
+        return f"days must be from 1 to {limit}, not {message.days}; a longer free trial needs the deal desk"
     if last and not message.again and now < max(last.before, last.at + timedelta(hours=policy.trial.again_hours)):
         return (
             f"extended already by {last.by or 'the policy'} at {last.at:%Y-%m-%d %H:%M} UTC, until {last.until:%Y-%m-%d}; nothing was changed. "
             'To extend it once more, say so: {"again": true}, or --again'
         )
-    limit = policy.trial.max_extension_days
-    if message.days is not None and not 1 <= message.days <= limit:
-        return f"days must be from 1 to {limit}, not {message.days}; a longer free trial needs the deal desk"
     return None
 
 

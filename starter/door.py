@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -69,6 +70,9 @@ class Door:
         if time.time() - float(session.get("at", 0)) > self.hours * 3600:
             session.clear()
             raise NotSignedIn(f"you signed in more than {self.hours} hours ago", f"Sign in again at {SIGN_IN}")
+        if await has_ended(self.tenure, session):
+            session.clear()
+            raise NotSignedIn("this session was signed out", f"Sign in again at {SIGN_IN}")
         return Caller(via=via, email=str(session["email"]))  # type: ignore[arg-type]
 
     async def _of_token(self, header: str, via: str) -> Caller:
@@ -91,6 +95,13 @@ class Door:
         if isinstance(error, NotSignedIn):
             response.headers["WWW-Authenticate"] = "Bearer"
         return response
+
+
+async def has_ended(tenure: Tenure, session: Mapping[str, Any]) -> bool:
+    """Whether a session was signed out, in this browser or in another that has a copy of its cookie."""
+    from activities.sessions import Sessions
+
+    return await tenure.read(lambda: Sessions(tenure.ledger).has_ended(str(session.get("id") or "")))
 
 
 def caller_of(request: Request) -> Caller:

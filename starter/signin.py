@@ -7,6 +7,8 @@ when; what they may is looked up at each request.
 from __future__ import annotations
 
 import logging
+import re
+import secrets
 import time
 from typing import Any
 
@@ -16,8 +18,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from joserfc.errors import JoseError
 
+from activities.sessions import Sessions
 from activities.settings import Settings
-from starter.door import SIGN_IN, check_csrf, csrf_of
+from starter.door import SIGN_IN, check_csrf, csrf_of, has_ended
 from starter.errors import TenureError, Unavailable
 from starter.render import Pages, typed
 from starter.tenure import Tenure
@@ -26,6 +29,22 @@ log = logging.getLogger(__name__)
 
 START, CALLBACK, SIGN_OUT = "/auth/start", "/auth/callback", "/sign-out"
 SECONDS = 10.0
+#: The errors of OAuth 2.0 and OpenID Connect that a person can do something about, in our own words.
+REFUSALS = {
+    "access_denied": "you turned it down, or the provider does not let you in here",
+    "login_required": "the provider wants you to sign in there first",
+    "consent_required": "the provider wants your consent first",
+    "interaction_required": "the provider wants to ask you something first",
+    "account_selection_required": "the provider wants you to choose an account first",
+    "temporarily_unavailable": "the provider is too busy at the moment",
+    "server_error": "something went wrong at the provider",
+    "invalid_scope": "the provider does not know what we ask for: its client needs the scopes openid, email and profile",
+    "unauthorized_client": "the provider does not know us as a client of this kind",
+    "invalid_client": "the provider does not take our client secret",
+    "invalid_grant": "the provider does not know this sign-in any more",
+}
+#: What is shown of an address that the provider tells.
+_ADDRESS = re.compile(r"[\w.+'-]{1,64}@[\w.-]{1,190}")
 HOME = "/console"
 
 
@@ -76,7 +95,9 @@ class Provider:
                 raise SignInFailed(
                     "it was not begun in this browser, or was finished before", f"{again}, at {self.redirect_uri[: -len(CALLBACK)]}"
                 ) from error
-            raise SignInFailed(f"the provider says: {error.description or error.error}", again) from error
+            # Whoever makes a link to this page writes what "the provider says": only what we know is shown, in our words.
+            log.warning("the provider did not sign somebody in: %s", error.error if error.error in REFUSALS else "an unknown error")
+            raise SignInFailed(REFUSALS.get(error.error, "the provider did not sign you in"), again) from error
         except JoseError as error:
             log.warning("an id token was not taken: %s", error)
             raise SignInFailed("what the provider says of you does not stand the test", again) from error
@@ -106,7 +127,10 @@ def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
 
     @routes.get(SIGN_IN)
     async def show(request: Request, next: str = HOME) -> HTMLResponse:
-        return pages.page("signin.html", start=START, next=inside(next), who=str(request.session.get("email") or ""))
+        who = str(request.session.get("email") or "")
+        if who and await has_ended(tenure, request.session):
+            who = ""
+        return pages.page("signin.html", start=START, next=inside(next), who=who)
 
     @routes.get(START)
     async def start(request: Request, next: str = HOME) -> Response:
@@ -117,17 +141,23 @@ def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
     async def finish(request: Request) -> Response:
         claims = await provider.finish(request)
         email, back = str(claims.get("email") or "").strip().lower(), inside(str(request.session.get("next") or HOME))
-        request.session.clear()  # what the browser brought along is nobody's
+        await end(request)  # what the browser brought along is nobody's
         why = await not_ours(email, claims)
         if why:
             await tenure.gate.refused("web", "sign in", why, who=email or "nobody")
             return pages.trouble(403, "You are not signed in", why, "Ask whoever keeps the CRM's people, or sign in as somebody else")
-        request.session.update(email=email, name=str(claims.get("name") or email)[:100], at=int(time.time()))
+        request.session.update(id=secrets.token_urlsafe(24), email=email, name=str(claims.get("name") or email)[:100], at=int(time.time()))
         csrf_of(request)
         return RedirectResponse(back, 303)
 
+    async def end(request: Request) -> None:
+        """End the session, here and in every copy. What cannot be written down is not claimed: the browser keeps the session to try again."""
+        if session := str(request.session.get("id") or ""):
+            await tenure.read(lambda: Sessions(tenure.ledger).end(session, settings.session_hours))
+        request.session.clear()
+
     async def not_ours(email: str, claims: dict[str, Any]) -> str:
-        if not email:
+        if not _ADDRESS.fullmatch(email):
             return "the provider tells no address of yours"
         if claims.get("email_verified") is not True:
             return f"nobody has verified that {email} is yours"
@@ -136,7 +166,7 @@ def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
     @routes.post(SIGN_OUT)
     async def sign_out(request: Request) -> Response:
         check_csrf(request, await typed(request))
-        request.session.clear()
+        await end(request)
         return RedirectResponse(SIGN_IN, 303)
 
     return routes

@@ -68,7 +68,16 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    app = FastAPI(title=f"{templates.brand} API", version="1", description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    # The framework's own redirects to another spelling of a path name the host that the request names: on_http has ours.
+    app = FastAPI(
+        redirect_slashes=False,
+        title=f"{templates.brand} API",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.include_router(api.router(tenure, limits))
     app.include_router(webhooks.router(tenure, settings))
     app.include_router(health.router(health.probes(tenure, settings)))
@@ -105,6 +114,9 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:
+        plain = request.url.path.rstrip("/")
+        if error.status_code == 404 and plain != request.url.path and request.method in ("GET", "HEAD") and signin.inside(plain) == plain:
+            return Response(status_code=307, headers={"Location": plain})
         if error.status_code == 400:  # the framework's word for a body that is no text, or no form, at all
             unread = BadInput("the body cannot be read", "Send JSON in UTF-8, or the form as the page sends it; see /docs")
             return answer(request, problem_of(unread))

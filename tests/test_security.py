@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, get_args, get_origin
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
@@ -43,6 +44,7 @@ from starter.events import event_id
 from starter.links import UNSUBSCRIBE
 from starter.way_in import WayIn
 from tests.domain.test_markup import active_in_a_line, active_in_markdown, active_in_slack
+from tests.starter.test_signin import every_route
 from tests.starter.web_fakes import CSRF, Site, site_in
 from workflows import direct
 
@@ -289,3 +291,31 @@ async def test_what_operators_read_beside_a_start_is_inert() -> None:
         await outside.start_update_with_start_workflow(update)
     assert len(seen) == 5 * len(STRANGERS)
     assert [active_in_a_line((each or "").replace("&", "")) for each in seen] == [[]] * len(seen)
+
+
+# --- Redirects never follow the host that a request names ---------------------------------------------------------------------------
+
+HOSTS = {
+    "Host": "evil.example",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Proto": "https",
+    "Forwarded": "host=evil.example;proto=https",
+}
+
+
+async def test_no_redirect_of_any_route_follows_host(site: Site) -> None:
+    """Every route, as it is and with a slash more or less, signed in and not, with every header by which a host is named."""
+    paths = {path.format(domain="acme.com", id="trial-acme.com:triage-1", token="t") for _, path in every_route(site.app.routes)}
+    redirects = 0
+    for path in {*paths, *(f"{path}/" for path in paths), *(path.rstrip("/") or "/" for path in paths), "//evil.example/", "/\u20ac/"}:
+        for browser in (site.plain, site.signed_in("ce@tenure.example")):
+            for method in ("GET", "POST"):
+                url = browser.base_url.copy_with(raw_path=quote(path).encode())
+                answer = await browser.request(method, url, headers={**HOSTS, "Accept": "text/html"})
+                to = answer.headers.get("location")
+                if to is None:
+                    continue
+                redirects += 1
+                assert (to.startswith("/") and not to.startswith("//")) or to.startswith(f"{site.settings.oidc_url}/"), (path, to)
+                assert "evil.example" not in to, (path, to)
+    assert redirects > 20

@@ -12,9 +12,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
 from starlette.routing import Mount
 
 from activities.service_tokens import ServiceTokens
+from activities.sessions import Sessions
 from activities.settings import Settings
 from activities.tables import roster
 from domain.rights import Group
@@ -292,7 +294,10 @@ async def test_a_wrong_state_nonce_or_verifier_signs_nobody_in(real: Site, sandb
         assert (state.status_code, "not begun in this browser" in state.text) == (400, True)
         elsewhere = await another.get(local(choose(await begun(real, browser), "ce-ada")))
         assert elsewhere.status_code == 400
-        for field, value, says in (("nonce", "another", "does not stand the test"), ("challenge", "x" * 43, "code_verifier does not fit")):
+        for field, value, says in (
+            ("nonce", "another", "does not stand the test"),
+            ("challenge", "x" * 43, "does not know this sign-in any more"),
+        ):
             back = choose(await begun(real, browser), "ce-ada")
             (code,) = parse_qs(urlsplit(back).query)["code"]
             grant = provider.codes[code]
@@ -313,6 +318,68 @@ async def test_whom_the_crm_does_not_know_or_nobody_verified_is_not_let_in(real:
         assert (await browser.get("/console")).status_code == 303
     (row,) = real.audited()
     assert (row.what, row.outcome, why in row.reason) == ("sign in", "refused", True)
+
+
+async def test_signing_out_ends_every_copy_of_the_session(real: Site) -> None:
+    async with browser_of(real) as browser, browser_of(real) as copy:
+        await browser.get(local(choose(await begun(real, browser), "sdr-iris")))
+        page = await browser.get("/console")
+        (csrf,) = set(re.findall(r'name="csrf" value="([^"]+)"', page.text))
+        cookie = browser.cookies["tenure"]
+        copy.cookies.set("tenure", cookie, domain="127.0.0.1")
+        assert (await copy.get("/console")).status_code == 200
+        assert (await browser.post("/sign-out", data={"csrf": csrf})).headers["Location"] == "/sign-in"
+        for browsing in (browser, copy):
+            assert (await browsing.get("/console")).headers["Location"] == "/sign-in?next=%2Fconsole"
+        for _ in range(2):  # whatever the copy was answered before
+            copy.cookies.set("tenure", cookie, domain="127.0.0.1")
+            refused = await copy.post(ANSWER, json={"choice": "disqualified", "fields": {"reason": "small"}})
+            assert (refused.status_code, "signed out" in refused.text) == (401, True)
+            assert "signed in as" not in (await copy.get("/sign-in")).text
+    assert real.tenure.calls == [each for each in real.tenure.calls if each.name in ("trials", "tasks")]
+
+
+async def test_who_signs_in_again_has_ended_what_their_browser_had_before(real: Site) -> None:
+    async with browser_of(real) as browser, browser_of(real) as copy:
+        await browser.get(local(choose(await begun(real, browser), "sdr-iris")))
+        copy.cookies.set("tenure", browser.cookies["tenure"], domain="127.0.0.1")
+        await browser.get(local(choose(await begun(real, browser), "ce-ada")))
+        assert (await browser.get("/console")).status_code == 200
+        assert (await copy.get("/console")).status_code == 303
+
+
+async def test_a_sign_out_that_cannot_be_written_down_is_not_claimed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = site.signed_in("ce@tenure.example")
+
+    def locked(*_: Any) -> None:
+        raise OperationalError("insert", {}, Exception("database is locked"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Sessions, "end", locked)
+        assert (await browser.post("/sign-out", data={"csrf": CSRF})).status_code == 503
+    assert (await browser.get("/console")).status_code == 200
+    assert (await browser.post("/sign-out", data={"csrf": CSRF})).status_code == 303
+    assert (await site.signed_in("ce@tenure.example").get("/console")).status_code == 303  # the same cookie, made anew
+    assert (await site.signed_in("boss@tenure.example").get("/console")).status_code == 200
+
+
+async def test_a_session_without_an_id_could_not_be_ended_so_it_is_none(site: Site) -> None:
+    assert (await site.signed_in("ce@tenure.example", id="").get("/console")).status_code == 303
+
+
+SENTENCE = "Your account is locked. Call +1 555 0100 or go to https://evil.example"
+
+
+@pytest.mark.parametrize("code", ["access_denied", "server_error", "evil_error", SENTENCE, "mismatching_state"])
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+async def test_the_callback_shows_no_sentence_of_others(real: Site, code: str, accept: str) -> None:
+    asked = {"error": code, "error_description": SENTENCE, "error_uri": "https://evil.example", "state": "x"}
+    async with browser_of(real) as browser:
+        await begun(real, browser)
+        said = await browser.get(f"/auth/callback?{urlencode(asked)}", headers={"Accept": accept})
+    assert said.status_code == 400
+    for theirs in ("evil", "555", "locked", "Call"):
+        assert theirs not in said.text
 
 
 async def test_turning_it_down_is_said(real: Site) -> None:

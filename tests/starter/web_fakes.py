@@ -250,7 +250,7 @@ class Site:
 
     def signed_in(self, email: str, **more: Any) -> httpx.AsyncClient:
         """Another browser, with the session that signing in as ``email`` leaves."""
-        session = {"email": email, "at": int(time.time()), "csrf": CSRF, **more}
+        session = {"id": f"session of {email}", "email": email, "at": int(time.time()), "csrf": CSRF, **more}
         signer = TimestampSigner(session_key(self.settings))
         cookie = signer.sign(b64encode(json.dumps(session).encode())).decode()
         browser = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://testserver", headers=HTML)

@@ -560,7 +560,7 @@ async def test_a_second_extension_beyond_30_days_brings_a_key_of_its_own(play: P
     await play.update(domain, "extend", {"by": "ce-ada@tenure.example"})
     await play.stage(domain, "extended")
     await play.skip(domain, days=1)
-    await play.update(domain, "extend", {"by": "ce-ada@tenure.example", "days": 15})
+    await play.update(domain, "extend", {"by": "ce-ada@tenure.example", "days": 15, "again": True})
 
     await play.did(domain, "slack: slack.extend.2", "instance: instance.key.extend.2", "salesforce: crm.ends.2")
     assert [effect for effect in play.effects(domain)[0] if "extend" in effect or "ends" in effect] == [
@@ -653,8 +653,8 @@ async def test_race_timer_then_decision_then_decision(play: Play) -> None:
     domain, _host = await prequalified(play)
     await play.skip(domain, days=15.1)
     await play.stage(domain, "teardown")
-    assert "too late to extend" in await refused(play, domain, "extend", {"by": "ce-ada@tenure.example"})
-    assert "too late to convert" in await refused(play, domain, "convert", {"by": "ae-jonas@tenure.example", "seats": 5})
+    assert "already decided by the policy at" in await refused(play, domain, "extend", {"by": "ce-ada@tenure.example"})
+    assert "already decided by the policy at" in await refused(play, domain, "convert", {"by": "ae-jonas@tenure.example", "seats": 5})
     assert [d.outcome for d in await play.dossier(domain)] == ["2.2", "claimed", "terminate"]
 
 
