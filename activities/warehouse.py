@@ -6,7 +6,8 @@ DuckDB in a file on a laptop, anything else by URL: BigQuery with its dialect in
     usage_monthly   account, month, mau, seats, versions_behind, precise_intel_languages   month-end snapshots of complete months
     tickets         account, opened_on, kind (defect, help), severity
 
-``account`` is the registrable domain, ``month`` a day of the month. A file is opened for one query only: its writer puts a new one in
+``account`` is the registrable domain and ``kind`` a word, both in whatever letters; ``month`` is a day of the month. A day without a row is
+a day without use. A file is opened for one query only: its writer puts a new one in
 its place, which an open connection would never see.
 """
 
@@ -25,9 +26,11 @@ from sqlalchemy import (
     Engine,
     FromClause,
     Integer,
+    Label,
     NullPool,
     Select,
     String,
+    TableClause,
     case,
     column,
     create_engine,
@@ -54,6 +57,8 @@ SYSTEM = "Warehouse"
 #: Rows that are in Python's hands at once.
 PART = 10_000
 MONTHS = 12
+#: A sum over the days of the longest window of the policy, 26 weeks, is not more than so many times as much.
+MOST_DAYS = 182
 
 usage_daily = table(
     "usage_daily",
@@ -75,7 +80,7 @@ usage_monthly = table(
 tickets = table("tickets", column("account", String), column("opened_on", Date), column("kind", String), column("severity", Integer))
 
 #: The columns of the query that are numbers; one that is not known is "not a number".
-NUMBERS = ("daily_users", "mau", "seats", "versions_behind", "languages", "defect_tickets", "help_tickets", "reached", "declining")
+NUMBERS = ("user_days", "mau", "seats", "versions_behind", "languages", "defect_tickets", "help_tickets", "reached", "declining")
 
 
 @dataclass(frozen=True)
@@ -126,12 +131,15 @@ class Warehouse:
                     month = row.month
                 numbers = [[numpy.nan if (value := getattr(row, name)) is None else value for name in NUMBERS] for row in rows]
                 parts.append(numpy.array(numbers, dtype=numpy.float64))
-        known = dict(zip(NUMBERS, numpy.concatenate(parts).T if parts else numpy.empty((len(NUMBERS), 0)), strict=True))
+        counted = numpy.concatenate(parts).T if parts else numpy.empty((len(NUMBERS), 0))
+        # Less than nothing, and more than any contract has, is not known.
+        possible = (counted >= 0) & (counted <= policy.facts.most_seats * MOST_DAYS)
+        known = dict(zip(NUMBERS, numpy.where(possible, counted, numpy.nan), strict=True))
         mau, seats = (numpy.where(known[name] > 0, known[name], numpy.nan) for name in ("mau", "seats"))
         return Usage(
             accounts=accounts,
             month=month,
-            usage_score=known["daily_users"] / mau,
+            usage_score=known["user_days"] / (7 * policy.health.traits.usage_weeks) / mau,
             mau_seats=known["mau"] / seats,
             versions_behind=known["versions_behind"],
             precise_intel=numpy.where(numpy.isnan(known["languages"]), numpy.nan, known["languages"] >= 1),
@@ -185,6 +193,9 @@ def query(policy: AccountPolicy, today: date) -> Select[Any]:
     policy's own figures: 7 of 140 is 0.05 exactly, and 0.05 of 140 is more than 7.
     """
     figures, this_month = policy.health.traits, today.replace(day=1)
+    monthly, used_on, asking = (_key(each) for each in (usage_monthly, usage_daily, tickets))
+    most = policy.facts.most_seats
+    kind = func.lower(func.trim(tickets.c.kind))
     # Until the snapshots of the last month have come, those of the month before count; older ones say nothing of today.
     newest = (
         select(func.max(usage_monthly.c.month).label("month"))
@@ -193,38 +204,40 @@ def query(policy: AccountPolicy, today: date) -> Select[Any]:
     )
     last = (
         select(
-            usage_monthly.c.account,
+            monthly,
             func.max(usage_monthly.c.mau).label("mau"),
             func.max(usage_monthly.c.seats).label("seats"),
             func.max(usage_monthly.c.versions_behind).label("versions_behind"),
             func.max(usage_monthly.c.precise_intel_languages).label("languages"),
         )
         .join_from(usage_monthly, newest, usage_monthly.c.month == newest.c.month)
-        .group_by(usage_monthly.c.account)
+        .group_by(monthly.element)
         .cte("last_month")
     )
     share = usage_monthly.c.mau / (usage_monthly.c.seats * literal(1.0))
     earlier = (
-        select(usage_monthly.c.account, func.max(case((share >= policy.get_well.target_mau_seats, 1), else_=0)).label("reached"))
+        select(monthly, func.max(case((share >= policy.get_well.target_mau_seats, 1), else_=0)).label("reached"))
         .join_from(usage_monthly, newest, usage_monthly.c.month < newest.c.month)
-        .where(usage_monthly.c.seats > 0)
-        .group_by(usage_monthly.c.account)
+        .where(usage_monthly.c.mau.between(0, most), usage_monthly.c.seats.between(1, most))
+        .group_by(monthly.element)
         .cte("earlier_months")
     )
     daily = (
-        select(usage_daily.c.account, func.avg(usage_daily.c.dau).label("daily_users"))
+        # The days of the window, not those with a row: who comes on two days of four weeks is no daily user.
+        select(used_on, func.sum(usage_daily.c.dau).label("user_days"))
         .where(usage_daily.c.day >= today - timedelta(weeks=figures.usage_weeks), usage_daily.c.day < today)
-        .group_by(usage_daily.c.account)
+        .where(usage_daily.c.dau.between(0, most))
+        .group_by(used_on.element)
         .cte("last_weeks")
     )
     asked = (
         select(
-            tickets.c.account,
-            func.sum(case((tickets.c.kind == "defect", 1), else_=0)).label("defects"),
-            func.sum(case((tickets.c.kind == "help", 1), else_=0)).label("helps"),
+            asking,
+            func.sum(case((kind == "defect", 1), else_=0)).label("defects"),
+            func.sum(case((kind == "help", 1), else_=0)).label("helps"),
         )
         .where(tickets.c.opened_on > today - timedelta(days=figures.ticket_window_days), tickets.c.opened_on <= today)
-        .group_by(tickets.c.account)
+        .group_by(asking.element)
         .cte("asked")
     )
     declines = _declines(policy, this_month)
@@ -236,7 +249,7 @@ def query(policy: AccountPolicy, today: date) -> Select[Any]:
     return select(
         everybody.c.account,
         select(newest.c.month).scalar_subquery().label("month"),
-        daily.c.daily_users,
+        daily.c.user_days,
         last.c.mau,
         last.c.seats,
         last.c.versions_behind,
@@ -253,7 +266,7 @@ def _declines(policy: AccountPolicy, this_month: date) -> Any:
     """How many complete months in a row, up to the last one, each had so much less use than the month before (B17)."""
     days = (
         select(
-            usage_daily.c.account,
+            _key(usage_daily),
             (extract("year", usage_daily.c.day) * MONTHS + extract("month", usage_daily.c.day)).label("month"),
             (func.coalesce(usage_daily.c.searches, 0) + func.coalesce(usage_daily.c.code_intel, 0)).label("actions"),
         )
@@ -287,6 +300,11 @@ def _declines(policy: AccountPolicy, this_month: date) -> Any:
         .where(ends.c.last == last_month.year * MONTHS + last_month.month)
         .cte("declines")
     )
+
+
+def _key(of: TableClause) -> Label[str]:
+    """The account of a row: domains have no case."""
+    return func.lower(func.trim(of.c.account)).label("account")
 
 
 def _months(first: date, months: int) -> date:

@@ -16,7 +16,7 @@ from activities.pool import Pool
 from activities.salesforce import Salesforce
 from activities.vault import Vault
 from bench.ground import Ground, until
-from domain import ids
+from domain import ids, keys
 from domain.acts import IssueKey, LicenseBatch
 from domain.messages import Convert, SignupAnswer
 from starter.forms import SignupForm
@@ -73,7 +73,7 @@ def _known_here(ground: Ground, hosts: Sequence[str]) -> None:
     for host in hosts:
         Pool(ledger).add_warm(host, "bench/pool", now)
     if ledger.current_cohort() is None:
-        until_when = now + ground.tenure.policy.generic_key_life
+        until_when = keys.of_cohort(ground.tenure.policy, now)
         key = IssueKey(key="key", account="plg-trial", purpose="generic", tags=terms.tags, seats=terms.seats, expires_at=until_when)
         licensing = Licensing(settings, ledger, Vault(ledger, settings.key()))
         licensing.licensing(LicenseBatch(subject="bench/cohort", as_of=now, acts=(key,)))

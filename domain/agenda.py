@@ -10,7 +10,7 @@ from domain.messages import Origin
 from domain.policy import Policy
 from domain.trial import TrialState
 
-Kind = Literal["mail", "warning", "ask", "due", "grace"]
+Kind = Literal["mail", "warning", "ask", "due", "grace", "key"]
 
 
 class Moment(Value):
@@ -32,7 +32,7 @@ def agenda(policy: Policy, origin: Origin, state: TrialState) -> list[Moment]:
     """Every moment still ahead or past due and not done, in the order of time."""
     if state.started_at is None or state.ends_at is None:
         return []
-    moments = [*_mails(policy, state), *_deadline(policy, origin, state)]
+    moments = [*_mails(policy, state), *_deadline(policy, origin, state), *_key(policy, state)]
     return sorted((m for m in moments if m.key not in state.done), key=lambda m: (m.at, m.key))
 
 
@@ -78,6 +78,14 @@ def _deadline(policy: Policy, origin: Origin, state: TrialState) -> list[Moment]
         words = "terminate if inactive" if policy.trial.deadline.inactive_after_grace == "terminate" else "stays with the manager"
         moments.append(Moment(at=grace, kind="grace", key=f"grace.{n}", name="grace", what=f"the grace ends: {words}"))
     return moments
+
+
+def _key(policy: Policy, state: TrialState) -> list[Moment]:
+    """A trial that is open still when its key would end, since it waits for a person, gets another one in time."""
+    if state.key_until is None:
+        return []
+    at = state.key_until - timedelta(days=policy.license.trial.renew_days_before)
+    return [Moment(at=at, kind="key", key=f"key.{state.keys}", name="key", what="a new licence key, if nobody has decided by then")]
 
 
 def _ask_words(policy: Policy, first_day_15: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
+from domain import facts
 from domain.acts import Claimed
 from domain.decision import Decision, Fact
 from domain.messages import CeRequest, Convert, Extend, Origin, Signup, Usage
@@ -287,9 +288,11 @@ def refuse_convert(policy: Policy, stage: Stage, message: Convert, now: datetime
         return _not_now(stage, "convert")
     if message.seats is None or not 1 <= message.seats <= 1_000_000:
         return 'say how many seats were bought: {"seats": 200}'
-    if message.contract_end is not None and message.contract_end <= now.date():
-        return f"contract_end {message.contract_end} is not in the future"
-    return None
+    if message.contract_end is None:
+        return None
+    if odd := facts.odd_day(policy.facts, message.contract_end, now.date()):
+        return f"contract_end {odd}"
+    return f"contract_end {message.contract_end} is not in the future" if message.contract_end <= now.date() else None
 
 
 def refuse_terminate(stage: Stage) -> str | None:

@@ -31,6 +31,7 @@ Checks = Annotated[Count, Unit("checks")]
 Seats = Annotated[int, Field(ge=1, le=1_000_000), Unit("seats")]
 HourOfDay = Annotated[int, Field(ge=0, le=24), Unit("hour of day")]
 Tags = Annotated[tuple[str, ...], Unit("tags")]
+Months = Annotated[int, Field(ge=1, le=120), Unit("months")]
 MODE = Unit("mode")
 
 
@@ -68,6 +69,14 @@ class Pool(Value):
         return self
 
 
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (OSError, ValueError, KeyError):  # a directory of zones, a path, no such zone
+        raise ValueError(f"{value!r} is not a time zone; write one like Europe/Berlin") from None
+    return value
+
+
 class Office(Value):
     """When somebody is at work; hours are of ``timezone``, an IANA name."""
 
@@ -79,11 +88,7 @@ class Office(Value):
     @field_validator("timezone")
     @classmethod
     def _known(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (OSError, ValueError, KeyError):  # a directory of zones, a path, no such zone
-            raise ValueError(f"{value!r} is not a time zone; write one like Europe/Berlin") from None
-        return value
+        return _zone(value)
 
     @field_validator("holidays")
     @classmethod
@@ -102,6 +107,15 @@ class Office(Value):
         if self.opens >= self.closes:
             raise ValueError("office.opens must be an earlier hour than office.closes")
         return self
+
+
+class Facts(Value):
+    """What a date and a number of a contract can be; what lies outside is a slip of the keyboard, and a data error."""
+
+    years_back: Annotated[int, Field(ge=1, le=200), Unit("years")]
+    years_ahead: Annotated[int, Field(ge=2, le=200), Unit("years")]
+    most_seats: Annotated[int, Field(ge=1, le=100_000_000), Unit("seats")]
+    most_arr: Annotated[int, Field(ge=1, le=1_000_000_000), Unit("dollars")]
 
 
 class Tasks(Value):
@@ -283,10 +297,12 @@ class GenericLicense(Value):
 
 
 class TrialLicense(Value):
-    """The key of one trial's own (A15, A28)."""
+    """The key of one trial's own (A15, A28). While a trial waits for a person its key is renewed, so many days before it ends."""
 
     tags: Tags
     seats: Seats
+    waiting_days: Annotated[int, Field(ge=1, le=366), Unit("days")]
+    renew_days_before: Annotated[int, Field(ge=1, le=30), Unit("days")]
 
     @model_validator(mode="after")
     def _checked(self) -> TrialLicense:
@@ -299,7 +315,7 @@ class ProductionLicense(Value):
     """The key of a paid instance (A17)."""
 
     tags: Tags
-    term_days: Span
+    term_months: Months
     seat_buffer: Annotated[Count, Unit("seats")]
 
     @model_validator(mode="after")
@@ -310,8 +326,14 @@ class ProductionLicense(Value):
 
 
 class Licenses(Value):
-    """The three kinds of licence keys."""
+    """The three kinds of licence keys. A key is good through its last day in ``timezone`` where nobody knows the customer's own."""
 
+    timezone: Annotated[str, Unit("time zone")]
     generic: GenericLicense
     trial: TrialLicense
     production: ProductionLicense
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _zone(value)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from domain.base import Value
-from domain.figures import MODE, Days, Minutes, OfficeHours, Span, Unit
+from domain.figures import MODE, Days, Minutes, Months, OfficeHours, Span, Unit
 
 Points = Annotated[float, Field(ge=0, le=10), Unit("points")]
 Percent = Annotated[float, Field(ge=0, le=100), Unit("percent")]
@@ -81,11 +81,12 @@ class HealthTraits(Value):
 
 
 class Health(Value):
-    """The health score (D12, 4.3)."""
+    """The health score (D12, 4.3). Where less than ``known_at_least`` of the weight is known, there is none."""
 
     every_minutes: Minutes
     poor_at_most: Points
     healthy_at_least: Points
+    known_at_least: Percent
     points: HealthPoints
     weights: HealthWeights
     traits: HealthTraits
@@ -136,7 +137,7 @@ class Renewals(Value):
     processing_days: Span
     processing_hours: OfficeHours
     plan_may_be_incremental: Annotated[Literal["yes", "no"], MODE]
-    term_days: Span
+    term_months: Months
     extension_days: Days
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from pydantic import JsonValue
 
-from domain import forecast
+from domain import amounts, forecast
 from domain.account import RenewalRow
 from domain.base import Message, Value
 from domain.forecast import Actual, Forecast, Moved, words
@@ -25,12 +25,9 @@ CHANGEABLE = 40
 NAMED = 8
 
 LONGEST_NOTE = 2_000
-#: Dollars a year that nobody's contract reaches: a slip of the keyboard.
-MOST = 999_999_999
 
+_NEGATIVE = re.compile(r"-\$?[0-9]")
 _OUTCOME = re.compile(r"((full|partial)[ _-]churn|flat|incremental)\b", re.I)
-_DOLLARS = re.compile(r"(\d{1,3}(?:,\d{3})+|\d{1,9})(\.\d+)?([km]?)")
-_TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
 class ForecastInput(Message):
@@ -150,7 +147,10 @@ def _read(policy: AccountPolicy, name: str, row: RenewalRow, text: str, by: str)
     found = _OUTCOME.match(text)
     if found is None:
         raise ValueError(f"{name}: begin with full_churn, partial_churn, flat or incremental; then the ARR afterwards, and why")
-    amount, note = _amount(name, text[found.end() :].lstrip(" \t:,;-"))
+    rest = text[found.end() :].lstrip(" \t:,;")
+    if not _NEGATIVE.match(rest):
+        rest = rest.lstrip(" \t:,;-")
+    amount, note = _amount(name, rest)
     message = ProjectOutcome.model_validate(
         {"by": by, "outcome": re.sub(r"[ -]", "_", found[0].lower()), "amount": amount, "note": note[:LONGEST_NOTE]}
     )
@@ -162,14 +162,11 @@ def _read(policy: AccountPolicy, name: str, row: RenewalRow, text: str, by: str)
 
 def _amount(name: str, text: str) -> tuple[int | None, str]:
     """The ARR that the text begins with, if it begins with a number, and what follows it. A number that could mean two things is refused."""
-    if not text or not (text[0] == "$" or text[0].isdecimal()):
-        return None, text.strip()
-    word, _, note = text.removeprefix("$").lstrip().partition(" ")
-    found = _DOLLARS.fullmatch(word.rstrip(".,:;").lower())
-    dollars = round((int(found[1].replace(",", "")) + float(found[2] or 0)) * _TIMES[found[3]]) if found else 0
-    if found is None or (found[2] and not found[3]) or dollars > MOST:
-        raise ValueError(f"{name}: {word[:20]!r} is no ARR in whole dollars a year; write it as 45000, 45,000 or 45k")
-    return dollars, note.strip()
+    try:
+        return amounts.leading(text)
+    except ValueError as error:
+        read = str(error)[:20]
+        raise ValueError(f"{name}: {read!r} is no ARR in whole dollars a year; write it as 45000, 45,000 or 45k, then a comma") from None
 
 
 def confirmations(policy: AccountPolicy, rows: Sequence[RenewalRow], now: datetime, by: str) -> dict[str, ProjectOutcome]:

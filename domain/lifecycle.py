@@ -6,7 +6,7 @@ A day begins when the office opens.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from domain.account import AccountTeam, Customer, Reason, RenewalEnded, Standing
 from domain.base import Message, State, Value
-from domain.calendar import day_of, hours_of
+from domain.calendar import day_of, days_after, hours_of
 from domain.decision import Decision, Fact
 from domain.people import Role
 from domain.policy import AccountPolicy, CarriedAccountPolicy
@@ -170,7 +170,7 @@ def _stage(policy: AccountPolicy, customer: Customer, state: AccountState, today
     if since is None or since > today:
         when = f"on {since}, in {counted((since - today).days, 'day')}" if since else "on a day that is not known"
         return Stage.PROSPECT, f"The contract begins {when}; a hand-off takes {days.prospect_days} days.", "the contract's beginning"
-    if end is not None and today >= end - timedelta(days=policy.renewal.process_days):
+    if end is not None and today >= days_after(end, -policy.renewal.process_days):
         left = (end - today).days
         nearest = f"a renewal date {counted(policy.renewal.process_days - left + 1, 'day')} later"
         return Stage.RENEWING, f"The renewal date {end} is {counted(left, 'day')} away: renewing pre-empts every other stage.", nearest
@@ -267,7 +267,8 @@ def moved(policy: AccountPolicy, customer: Customer, state: AccountState, now: d
     end, before = term_end(customer, state), state.term_end
     if end is None or before is None or end == before or before in state.settled:
         return None
-    following = end >= before + timedelta(days=policy.renewal.term_days)
+    first = days_after(before, policy.renewal.term_months * 365 // 12)  # the next term's end at the earliest: a year may have 365 days
+    following = end >= first
     return Decision(
         what="renewal date",
         outcome="next" if following else "moved",
@@ -276,7 +277,7 @@ def moved(policy: AccountPolicy, customer: Customer, state: AccountState, now: d
         at=now,
         policy=policy.hash,
         facts=_facts(customer, state, now),
-        nearest=f"a date {'before' if following else 'on or after'} {before + timedelta(days=policy.renewal.term_days)}",
+        nearest=f"a date {'before' if following else 'on or after'} {first}",
     )
 
 
@@ -329,7 +330,7 @@ def agenda(policy: AccountPolicy, customer: Customer, state: AccountState) -> li
 
     def on(start: date | None, later: int, what: str) -> None:
         if start is not None:
-            days.setdefault(start + timedelta(days=later), []).append(what)
+            days.setdefault(days_after(start, later), []).append(what)
 
     on(since, 0, "the contract begins")
     on(since, policy.get_well.low_utilization_tenure_days, "is the utilization low?")

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, field_validator
 
+from domain.amounts import MOST_SEATS, Typed
 from domain.base import Message, Value
 from domain.closing import Where
 from domain.people import Person
@@ -91,7 +92,7 @@ class CeRequest(Message):
     company: str = Field(min_length=1, max_length=200)
     ce: str = Field(min_length=3, max_length=254)
     size: Literal["small", "medium", "large"] = "small"
-    seats: int = Field(default=100, ge=1, le=1_000_000)
+    seats: Typed = Field(default=100, ge=1, le=MOST_SEATS)
     success_criteria: str = Field(default="", max_length=2_000)
     standard: bool = True
     at: datetime
@@ -102,7 +103,7 @@ class Extend(Message):
     """Extend the trial by ``days`` (None: the policy's length for its origin). ``again``: although it was extended in this period already."""
 
     by: str = ""
-    days: int | None = None
+    days: Typed | None = None
     reason: str = Field(default="", max_length=2_000)
     again: bool = False
 
@@ -111,7 +112,7 @@ class Convert(Message):
     """Convert the trial to a paid instance: ``seats`` bought, until ``contract_end``."""
 
     by: str = ""
-    seats: int | None = None
+    seats: Typed | None = None
     contract_end: date | None = None
     note: str = Field(default="", max_length=2_000)
 

@@ -25,6 +25,7 @@ from domain.figures import (
     Activation,
     Assignment,
     Cloud,
+    Facts,
     Handoff,
     Licenses,
     Office,
@@ -65,6 +66,7 @@ class Policy(Value):
     cloud: Cloud
     pool: Pool
     office: Office
+    facts: Facts
     tasks: Tasks
     triage: Triage
     qualification: Qualification
@@ -87,7 +89,7 @@ class Policy(Value):
 
     @property
     def generic_key_life(self) -> timedelta:
-        """How long a generic key lives: one handed out on its cohort's last day must cover a whole trial (C01)."""
+        """How long a generic key lives at least: one handed out on its cohort's last day must cover a whole trial (C01)."""
         return timedelta(days=self.trial.key_covers_days + self.license.generic.rotation_days)
 
 
@@ -95,6 +97,7 @@ class AccountPolicy(Value):
     """All figures of an account after the sale, its renewals and its plans."""
 
     office: Office
+    facts: Facts
     tasks: Tasks
     license: Licenses
     health: Health

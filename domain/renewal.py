@@ -5,15 +5,16 @@ Dates are days; a moment is the opening of the office on its day. Amounts are wh
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
 from pydantic import ConfigDict, Field
 
 from domain.account import AccountTeam, Customer, Outcome, PlanReviewed, Rating, Standing
+from domain.amounts import MOST_DOLLARS, Typed
 from domain.base import Message, State, Value
-from domain.calendar import hours_of
+from domain.calendar import days_after, hours_of
 from domain.decision import Decision
 from domain.policy import AccountPolicy, CarriedAccountPolicy
 from domain.task import Task
@@ -72,7 +73,7 @@ class ProjectOutcome(Message):
 
     by: str = Field(max_length=254)
     outcome: Outcome
-    amount: int | None = Field(default=None, ge=0, le=1_000_000_000)
+    amount: Typed | None = Field(default=None, ge=0, le=MOST_DOLLARS)
     note: str = Field(default="", max_length=2_000)
     role: Literal["ae", "ta"] = Field(default="ae", alias="as")
 
@@ -184,7 +185,7 @@ class RenewalState(State):
     @property
     def due_on(self) -> date:
         """The day by which it must be processed: the term's end, or that of a granted extension."""
-        return self.renewal_on + timedelta(days=self.extension_days)
+        return days_after(self.renewal_on, self.extension_days)
 
     @property
     def system_outcome(self) -> Outcome | None:
@@ -218,7 +219,7 @@ def milestone(policy: AccountPolicy, state: RenewalState, key: Key) -> Milestone
         "processing": (policy.renewal.processing_days, "the AE is asked to process the renewal"),
         "term_end": (0, "the term ends; who has not answered is told"),
     }[key]
-    day = (state.due_on if key in ("processing", "term_end") else state.renewal_on) - timedelta(days=days)
+    day = days_after(state.due_on if key in ("processing", "term_end") else state.renewal_on, -days)
     return Milestone(key=key, at=hours_of(policy.office, day)[0], what=what)
 
 

@@ -6,7 +6,8 @@ import re
 from datetime import date, datetime, timedelta
 
 from domain.account import Outcome, PlanReviewed, Rating, Standing
-from domain.calendar import day_of
+from domain.amounts import dollars
+from domain.calendar import day_of, days_after
 from domain.decision import Decision, Fact, last_word
 from domain.forecast import expectation, words
 from domain.policy import AccountPolicy
@@ -23,7 +24,7 @@ from domain.renewal import (
     SavePlan,
     milestone,
 )
-from domain.task import Answer, dollars
+from domain.task import Answer
 
 PLANNED: tuple[Outcome, ...] = ("full_churn", "partial_churn", "flat")
 
@@ -178,7 +179,7 @@ def came(policy: AccountPolicy, before: int, arr: int, answer: Answer, now: date
 
 def extended(policy: AccountPolicy, state: RenewalState, days: int, approved_by: str, by: str, now: datetime) -> Decision:
     """An extension that the deal desk granted (4.5)."""
-    rule = f"{days} days more until {state.due_on + timedelta(days=days)}, approved by {approved_by}; the next term begins where this one ends."
+    rule = f"{days} days more until {days_after(state.due_on, days)}, approved by {approved_by}; the next term begins where this one ends."
     facts = (Fact(name="approved by", value=approved_by, source=by, as_of=now),)
     return _decided(policy, "extension", f"{days} days", rule, "D30", now, facts=facts, by=by, nearest="the deal desk's no")
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from domain.amounts import count, dollars
 from domain.base import Message, State, Value
 from domain.people import Role
 
@@ -153,7 +154,7 @@ def field_fault(field: FieldSpec, value: JsonValue) -> str | None:
     """
     match field.kind:
         case "integer":
-            ok, form = _is_count(value), "a whole number from 1 to 1,000,000"
+            ok, form = count(value) is not None, "a whole number from 1 to 1,000,000"
         case "dollars":
             ok, form = dollars(value) is not None, "whole dollars, as 120000"
         case "date":
@@ -170,25 +171,9 @@ def field_fault(field: FieldSpec, value: JsonValue) -> str | None:
     return None if ok else f"{field.name!r} must be {form} ({field.asks})"
 
 
-MOST_DOLLARS = 1_000_000_000
 #: A glance at the form only: no white space (a line break would be a header of its own), one @, a host of several labels.
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", re.ASCII)
-
-
-def _is_count(value: JsonValue) -> bool:
-    if isinstance(value, str):
-        return re.fullmatch(r"[0-9]{1,7}", value.strip()) is not None and 1 <= int(value) <= 1_000_000
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1_000_000
-
-
-def dollars(value: JsonValue) -> int | None:
-    """An amount as people write it (``120000``, ``"$120,000"``); None when it is none, or of more dollars than any contract has."""
-    if isinstance(value, str):
-        text = re.sub(r"[$, ]", "", value)
-        value = int(text) if re.fullmatch(r"[0-9]{1,10}", text) else None
-    known = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_DOLLARS
-    return value if known else None  # type: ignore[return-value]
 
 
 def _is_date(value: JsonValue) -> bool:

@@ -65,7 +65,7 @@ class Extension(Message):
 
 
 class TrialState(State):
-    """Everything a trial remembers: one argument of continue-as-new."""
+    """Everything a trial remembers: one argument of continue-as-new. ``keys`` counts its own keys; ``key_until`` is when the one in use ends."""
 
     stage: Stage = Stage.SIGNUP
     case: Case | None = None
@@ -92,6 +92,8 @@ class TrialState(State):
     total_days: int = 0
     period: int = 0
     extended: Extension | None = None
+    key_until: datetime | None = None
+    keys: int = 0
     done: list[str] = []
     usage: Usage | None = None
     activated_at: datetime | None = None

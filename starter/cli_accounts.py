@@ -139,7 +139,9 @@ def renewal_assess(
 def renewal_forecast(
     account: Account,
     outcome: Annotated[str, typer.Option("--outcome", help="full_churn, partial_churn, flat or incremental.", show_default=False)],
-    amount: Annotated[int | None, typer.Option("--amount", help="The ARR after the renewal, in dollars.", show_default=False)] = None,
+    amount: Annotated[
+        str | None, typer.Option("--amount", metavar="DOLLARS", help="The ARR after the renewal, in dollars.", show_default=False)
+    ] = None,
     note: Annotated[str, typer.Option("--note", help="For the record.", show_default=False)] = "",
     as_: Annotated[str, typer.Option("--as", help="ae or ta: whose view it is. The AE's counts.")] = "ae",
     by: By = "",

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
 from domain import names
+from domain.amounts import MOST_SEATS, Typed
 from domain.base import Value
 from domain.decision import Decision
 from domain.views import NextStep, TaskView, TrialStatus
@@ -59,7 +60,7 @@ class TrialRequestForm(Value):
     company: GivenName
     ce: Email
     size: Literal["small", "medium", "large"] = "small"
-    seats: int = Field(default=100, ge=1, le=1_000_000)
+    seats: Typed = Field(default=100, ge=1, le=MOST_SEATS)
     success_criteria: str = Field(default="", max_length=2_000)
     standard: bool = True
     event_id: EventId = Field(default_factory=new_event)

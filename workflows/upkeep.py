@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from domain import upkeep
+    from domain import keys, upkeep
     from domain.acts import Dispatch, IssueKey, Page, Post, ResolvePage
     from domain.policy import Policy
     from domain.upkeep import AccountSync, AskPool, AskRuns, PoolChange, PoolLevel, RunStates, UpkeepInput
@@ -43,7 +43,7 @@ class RotateGenericKey(Upkeep):
         """Make the cohort's key and say so; empty when a person said to go on with the old one."""
         p = self.p
         terms = input.policy.license.generic
-        expires = workflow.now() + input.policy.generic_key_life
+        expires = keys.of_cohort(input.policy, workflow.now())
         key = IssueKey(
             key="key.generic",
             account="plg-trial",

@@ -251,7 +251,7 @@ def test_the_query_is_one_statement_of_plain_sql(dialect: Any) -> None:
     text = str(query(POLICY, TODAY).compile(dialect=dialect))
     functions = {name.lower() for name in re.findall(r"\b([a-z_]+)\s*\(", text, re.IGNORECASE)}
     words = {"with", "as", "and", "when", "over", "in", "case", "select", "from", "then", "on"}
-    assert functions - words <= {"max", "avg", "sum", "coalesce", "nullif", "lag", "extract", "cast"}
+    assert functions - words <= {"max", "sum", "coalesce", "nullif", "lag", "extract", "cast", "lower", "trim"}
     assert ";" not in text
     assert " UNION SELECT" not in text  # BigQuery wants to be told ALL or DISTINCT
 
@@ -319,3 +319,32 @@ def test_a_dialect_that_is_not_installed_is_named_without_the_password() -> None
     assert "not installed" in found.message
     assert "sqlalchemy-bigquery" in found.message
     assert "geheim" not in found.message
+
+
+# --- what is sparse, and what is written otherwise (F20) ------------------------------------------------------------------------------
+
+
+def test_f20_usage_counts_by_the_days_of_the_window(fill: Fill) -> None:
+    """40 people on 2 of 28 days, of 80 a month, are no daily users: 0.036, and not a half."""
+    daily = [("acme.com", TODAY - timedelta(n), 40, 1, 1) for n in (3, 9)]
+    usage = fill(daily=daily, monthly=[("acme.com", FEB, 80, 100, 0, 1)]).usage(POLICY, TODAY)
+    assert of(usage, "acme.com")["usage_score"] == pytest.approx(40 * 2 / 28 / 80)
+    assert round(of(usage, "acme.com")["usage_score"] or 0, 3) == 0.036
+
+
+def test_f20_domains_and_kinds_have_no_case(fill: Fill) -> None:
+    daily = [("Acme.COM", TODAY - timedelta(1), 28, 10, 10), (" acme.com", TODAY - timedelta(2), 28, 10, 10)]
+    monthly = [("ACME.com", FEB, 50, 100, 2, 1)]
+    asked = [("acme.Com", TODAY, "Defect", 1), ("acme.com", TODAY, " HELP ", 1), ("ACME.COM", TODAY, "help", 1)]
+    usage = fill(daily=daily, monthly=monthly, tickets=asked).usage(POLICY, TODAY)
+    assert list(usage.accounts) == ["acme.com"]
+    found = of(usage, "acme.com")
+    assert (found["defect_tickets"], found["help_tickets"], found["mau_seats"]) == (1, 2, 0.5)
+    assert found["usage_score"] == pytest.approx(2 / 50)
+
+
+@pytest.mark.parametrize(("mau", "seats"), [(-5, 100), (50, -100), (2_000_000_000, 100), (50, 0)])
+def test_f15_a_number_that_cannot_be_is_not_known(fill: Fill, mau: int, seats: int) -> None:
+    usage = fill(monthly=[("acme.com", FEB, mau, seats, -1, 1)]).usage(POLICY, TODAY)
+    found = of(usage, "acme.com")
+    assert (found["mau_seats"], found["versions_behind"]) == (None, None)

@@ -31,7 +31,7 @@ from activities.signup import SignUp
 from activities.tables import share_links
 from activities.tables import vault as vault_table
 from activities.vault import Vault
-from domain import ids, policy
+from domain import ids, keys, policy
 from domain.account import AccountFacts
 from domain.acts import AskOwners, Claim, IssueKey, LicenseBatch, RegistryChange
 from domain.decision import Decision
@@ -141,7 +141,7 @@ class Play:
             purpose="generic",
             tags=terms.tags,
             seats=terms.seats,
-            expires_at=NOW + self.policy.generic_key_life,
+            expires_at=keys.of_cohort(self.policy, NOW),
         )
         vault = Vault(self.ledger, self.settings.key())
         licensing = Licensing(self.settings, self.ledger, vault)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -141,7 +142,7 @@ async def test_case_2_1_named_account_keeps_its_people_and_is_converted(play: Pl
     assert owned is not None
     assert (owned.kind, owned.host) == ("production", host)
     key = play.licence(domain)
-    assert (key["seats"], key["expires"]) == (260, "2028-01-31")
+    assert (key["seats"], key["expires"]) == (260, "2028-02-01")  # through its last day, wherever on earth
     assert "plg-trial" not in key["tags"]
     assert "trial" not in key["tags"]
 
@@ -541,6 +542,29 @@ async def test_c12_an_active_trial_is_never_ended_without_a_persons_yes(play: Pl
     assert (await play.dossier(domain))[-1].outcome == "ask"
     await play.answer(domain, "deadline", "terminate", note="they bought elsewhere")
     assert (await gone(play, domain))["end"] == "terminated"
+
+
+async def test_c12_the_key_of_a_trial_that_waits_for_a_person_never_ends_before_it(play: Play) -> None:
+    """A15, A24: an active trial that nobody decides gets a new key in time, again and again, with the tag and the users of its first."""
+    domain, host = await prequalified(play)
+    play.use(host)
+    cohort = play.ledger.current_cohort()
+    assert cohort is not None
+    good_until = [cohort.expires_at]
+    for number, days in enumerate((46, 36, 36)):
+        await play.skip(domain, days=days)
+        await play.did(domain, f"instance: instance.key.wait.{number}")
+        [renewed_at] = play.times(domain, f"key.wait.{number}")
+        assert timedelta(days=2) < good_until[-1] - renewed_at <= timedelta(days=3)
+        key = play.licence(domain)
+        assert (key["seats"], "plg-trial" in key["tags"], "trial" in key["tags"]) == (1000, True, True)
+        good_until.append(datetime.fromisoformat(f"{key['expires']}T12:00:00+00:00"))
+    asked = [at for at in play.times(domain, "key.") if at]
+    assert len(asked) == 3  # one at a time
+    assert (await play.status(domain)).stage == "extended"
+    await play.answer(domain, "deadline", "terminate", note="they bought elsewhere")
+    assert (await gone(play, domain))["end"] == "terminated"
+    assert len(play.times(domain, "key.")) == 3
 
 
 async def test_an_instance_that_does_not_answer_is_never_ended_on_an_unknown(play: Play) -> None:

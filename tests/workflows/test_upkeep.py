@@ -38,7 +38,7 @@ def cloud(play: Play, **how: Any) -> None:
 
 @pytest.mark.parametrize(("rotation", "life"), [(7, 37), (30, 60)])
 async def test_c01_each_rotation_is_a_cohort_and_older_ones_keep_their_key(play: Play, rotation: int, life: int) -> None:
-    """A24, C01: a key outlives the last trial that gets it, at both figures; new instances get the newest key."""
+    """A24, C01, C12: a key outlives the last trial that gets it, and its grace, at both figures; new instances get the newest key."""
     play.set(license__generic__rotation_days=rotation)
     keys = []
     for number in (1, 2):
@@ -48,7 +48,8 @@ async def test_c01_each_rotation_is_a_cohort_and_older_ones_keep_their_key(play:
         cohort = play.ledger.current_cohort()
         assert cohort is not None
         assert (cohort.number, cohort.seats) == (number, play.policy.license.generic.seats)
-        assert timedelta(days=life) - timedelta(minutes=1) < cohort.expires_at - datetime.now(UTC) <= timedelta(days=life)
+        spare = cohort.expires_at - datetime.now(UTC) - timedelta(days=life + play.policy.trial.deadline.grace_days)
+        assert timedelta() < spare < timedelta(days=play.policy.license.trial.renew_days_before + 2)
         assert "plg-trial" in cohort.tags
         keys.append(cohort.vault)
     assert len(set(keys)) == 2

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 
-from domain import ids
+from domain import ids, keys
 from domain.acts import (
     AskHost,
     IssueKey,
@@ -70,22 +70,37 @@ async def rehosted(t: TrialProcess) -> None:
         s.internal_host, s.host = s.internal_host or s.host, host
 
 
-async def own_key(t: TrialProcess, key: str, days: int) -> Receipt:
-    """A licence key of the trial's own, on a subscription of its own, put into the instance (A15, A28)."""
-    s = t.state
+async def own_key(t: TrialProcess, key: str, until: datetime) -> Receipt:
+    """A licence key of the trial's own, on a subscription of its own, put into the instance (A15, A28).
+
+    A self-serve trial keeps what its generic key had: the tag ``plg-trial`` and the users (A24).
+    """
+    s, terms, buffer = t.state, t.policy.license, t.policy.license.production.seat_buffer
+    s.key_until, s.keys = until, s.keys + 1
+    if t.input.origin == "self_serve":
+        tags, seats = terms.generic.tags, terms.generic.seats
+    else:
+        tags, seats = terms.trial.tags, (s.request.seats if s.request else terms.trial.seats) + buffer
     issued = await t.effects.licensing(
         IssueKey(
             key=key,
             account=t.name,
             purpose="trial",
-            tags=(*t.policy.license.trial.tags, f"customer:{t.name}"),
-            seats=(s.request.seats if s.request else t.policy.license.trial.seats) + t.policy.license.production.seat_buffer,
-            expires_at=(s.started_at or workflow.now()) + timedelta(days=days),
+            tags=(*tags, f"customer:{t.name}"),
+            seats=seats,
+            expires_at=until,
         )
     )
     receipt = issued.of(key)
     await t.effects.instance(SetKey(key=f"instance.{key}", host=s.host, vault=receipt.data.get("vault", "")))
     return receipt
+
+
+def keep_key(t: TrialProcess) -> None:
+    """The trial is open still, and its key would end: it gets another one, however long people take to decide (C12)."""
+    s, days = t.state, timedelta(days=t.policy.license.trial.waiting_days)
+    open_until = max(s.ends_at or workflow.now(), workflow.now() + days)
+    t.spawn(own_key(t, f"key.wait.{s.keys}", keys.of_trial(t.policy, open_until)))
 
 
 def extended_until(t: TrialProcess) -> UpdateOpportunity:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 
-from domain import ladder
+from domain import keys, ladder
 from domain.acts import (
     AssignOwner,
     ConvertLead,
@@ -120,6 +120,8 @@ async def _open_instance(t: TrialProcess, template: str) -> None:
     )
     key = (SetKey(key="instance.key", host=s.host),) if t.input.origin == "self_serve" else ()
     made = await t.effects.instance(admin, *key)
+    if key and (until := made.of("instance.key").data.get("expires_at")):
+        s.key_until = datetime.fromisoformat(until)
     link = made.of("instance.admin").data.get("link", "")
     if template == "instant_access":
         access = t.mail("instant_access", link=link)
@@ -159,6 +161,7 @@ async def _hand_over(t: TrialProcess, number: int) -> None:
             )
         )
     if t.input.origin == "ce_requested":
-        await changes.own_key(t, "key.trial", t.policy.trial.ce_requested.base_days)
+        ends_at = workflow.now() + timedelta(days=t.policy.trial.ce_requested.base_days)
+        await changes.own_key(t, "key.trial", keys.of_trial(t.policy, ends_at))
     start(t, workflow.now())
     await _open_instance(t, "access")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import date, timedelta
 
 from temporalio import workflow
 
-from domain import decide, ladder
+from domain import decide, keys, ladder
 from domain.acts import (
     ArchiveChannel,
     IssueKey,
@@ -16,7 +16,7 @@ from domain.acts import (
     SetKey,
     UpdateOpportunity,
 )
-from domain.calendar import add_working_days
+from domain.calendar import add_working_days, months_after
 from domain.markup import bold, code
 from domain.messages import Convert, Extend
 from domain.people import Role
@@ -45,11 +45,11 @@ def extend(t: TrialProcess, message: Extend, by: str) -> None:
 async def _extended(t: TrialProcess, n: int, days: int, reason: str) -> None:
     s = t.state
     ends = f"{s.ends_at:%Y-%m-%d}"
-    own_key = decide.needs_own_key(t.policy, s.total_days)
-    total = s.total_days
+    longest = s.ends_at or workflow.now()
+    own_key = decide.needs_own_key(t.policy, s.total_days) or not keys.covers(t.policy, s.key_until, longest)
     t.spawn(t.effects.salesforce(changes.extended_until(t)))
     if own_key:
-        t.spawn(changes.own_key(t, f"key.extend.{n}", total))
+        t.spawn(changes.own_key(t, f"key.extend.{n}", keys.of_trial(t.policy, longest)))
     made = await t.effects.github(
         RaiseIssue(
             key=f"extend.{n}",
@@ -75,7 +75,7 @@ async def convert(t: TrialProcess, message: Convert) -> End:
         subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="convert", host=s.host, why="converted"
     )
     await t.effects.local("registry", kept, RegistryAnswer, "the domain keeps its instance as a paid one; no more campaign mail")
-    end = datetime.combine(message.contract_end, time(), UTC) if message.contract_end else workflow.now() + timedelta(days=terms.term_days)
+    end = message.contract_end or months_after(workflow.now().date(), terms.term_months)
     fields: dict[str, str | bool | int | None] = {"Trial_Outcome__c": "converted", "Trial_Stage__c": "converted"}
     t.spawn(t.effects.salesforce(UpdateOpportunity(key="crm.outcome", fields=fields)))
     t.spawn(t.effects.mail(t.mail("converted", sender=Role.CE)))
@@ -104,7 +104,7 @@ async def convert(t: TrialProcess, message: Convert) -> End:
     return "converted"
 
 
-async def _production_key(t: TrialProcess, seats: int, expires_at: datetime) -> None:
+async def _production_key(t: TrialProcess, seats: int, last_day: date) -> None:
     terms = t.policy.license.production
     issued = await t.effects.licensing(
         IssueKey(
@@ -113,7 +113,7 @@ async def _production_key(t: TrialProcess, seats: int, expires_at: datetime) -> 
             purpose="production",
             tags=(*terms.tags, f"customer:{t.name}"),
             seats=seats + terms.seat_buffer,
-            expires_at=expires_at,
+            expires_at=keys.through(t.policy.license, last_day),
         )
     )
     vault = issued.of("key.production").data.get("vault", "")

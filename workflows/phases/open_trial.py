@@ -13,7 +13,7 @@ from domain.people import Role
 from domain.task import Answer, Choice, FieldSpec, TaskSpec
 from domain.trial import End, Stage, Verdict
 from workflows.desk import card
-from workflows.phases import endings, intake
+from workflows.phases import changes, endings, intake
 from workflows.trial_process import TrialProcess
 
 DECIDES = (
@@ -35,12 +35,12 @@ async def until_its_end(t: TrialProcess) -> End:
     """The open trial, until a verdict ends it; an extension re-arms every timer, and so does another policy."""
     s = t.state
     while True:
-        policy = t.policy
+        policy, key_until = t.policy, s.key_until
         ahead = agenda(policy, t.input.origin, s)
         first = ahead[0] if ahead else None
         summary = first.what if first else "a person's decision"
         decided = await t.wait(
-            lambda policy=policy: s.verdict is not None or t.policy is not policy,  # type: ignore[misc]
+            lambda policy=policy, key_until=key_until: s.verdict is not None or t.policy is not policy or s.key_until != key_until,  # type: ignore[misc]
             until=first.at if first else None,
             summary=summary,
         )
@@ -100,7 +100,7 @@ async def _come_due(t: TrialProcess, moments: list[Moment]) -> None:
     before = s.stage
     if deciding:
         t.enter(Stage.DECIDING)  # from here a late answer is refused, not taken and forgotten
-    if any(moment.kind != "mail" or moment.name in ("usage_check", "next_steps") for moment in moments):
+    if any(moment.kind not in ("mail", "key") or moment.name in ("usage_check", "next_steps") for moment in moments):
         s.usage = await t.effects.usage(s.host, t.contact.email)
         _activation(t)
     if any(moment.kind == "ask" for moment in moments):
@@ -124,6 +124,8 @@ async def _come_due(t: TrialProcess, moments: list[Moment]) -> None:
                 _mid_trial(t)
             case "grace":
                 _after_grace(t)
+            case "key":
+                changes.keep_key(t)
             case _:
                 pass
     if mails and s.verdict is None:

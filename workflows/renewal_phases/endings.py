@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 
 from temporalio import workflow
 
-from domain import ids, renewal_decide
+from domain import ids, keys, renewal_decide
 from domain.account import RenewalEnded
 from domain.acts_accounts import ReissueKey, SetAccount, SetTraits
+from domain.amounts import dollars
+from domain.calendar import months_after
 from domain.people import Role
 from domain.renewal import CancelRenewal, End, Phase
-from domain.task import Answer, Choice, FieldSpec, dollars
+from domain.task import Answer, Choice, FieldSpec
 from workflows.renewal_process import RenewalProcess
 
 #: The trait that Vitally knows a lost customer by.
@@ -23,7 +25,7 @@ async def renew(r: RenewalProcess, answer: Answer) -> End:
     s, before, seats = r.state, r.customer.arr, int(str(answer.fields["seats"]))
     arr = dollars(answer.fields["arr"]) or 0
     given = answer.fields.get("contract_end")
-    end = date.fromisoformat(str(given)) if given else s.renewal_on + timedelta(days=r.policy.renewal.term_days)
+    end = date.fromisoformat(str(given)) if given else months_after(s.renewal_on, r.policy.renewal.term_months)
     decision = r.record(renewal_decide.came(r.policy, before, arr, answer, workflow.now()))
     s.actual_outcome, s.actual_arr, s.contract_end = decision.outcome, arr, end  # type: ignore[assignment]  # an outcome of the enum
     term: dict[str, str | int] = {"Contract_End__c": end.isoformat(), "Seats__c": seats}
@@ -99,7 +101,7 @@ def key(r: RenewalProcess, name: str, subscription: str, seats: int, until: date
         account=customer,
         tags=(*terms.tags, f"customer:{customer}"),
         seats=seats + terms.seat_buffer,
-        expires_at=_midnight(until),
+        expires_at=keys.through(r.policy.license, until),
     )
 
 
@@ -114,5 +116,5 @@ async def _subscription(r: RenewalProcess) -> str:
 
 
 def _midnight(day: date) -> datetime:
-    """The moment at which a term of that last day ends."""
+    """A day as the moment that Vitally wants."""
     return datetime.combine(day, time(), UTC)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from temporalio import workflow
 
 from domain import renewal_decide
+from domain.amounts import dollars
 from domain.forecast import words
 from domain.people import Role
 from domain.renewal import Phase, ProjectOutcome, milestone
-from domain.task import Choice, FieldSpec, TaskSpec, dollars
+from domain.task import Choice, FieldSpec, TaskSpec
 from workflows.renewal_phases import forecast
 from workflows.renewal_process import RenewalProcess
 
