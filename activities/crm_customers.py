@@ -6,19 +6,23 @@ CRM's answer any more counts as churned too, unless so many are missing at once 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select, update
 
 from activities.account_tables import customers
+from activities.addresses import BadAddress, read_company
 from activities.crm_client import Crm, Record
 from activities.ledger import Ledger
+from domain.figures import Routing
 
 #: More than so many, and more than this share of all, do not leave a CRM between two copies: a permission or a filter hides them.
 FEW, SHARE = 5, 0.1
 
+#: What kinds of account have a contract, or had one.
+TYPES = ("Customer", "Former Customer")
 _CUSTOMERS = """\
 SELECT Id, Name, Type, Domain__c, Segment__c, Seats__c, ARR__c, Contract_Start__c, Contract_End__c, Deployed_On__c, LastActivityDate,
 Customer_Health__c, License_Subscription__c, Merged_Into__c, Technical_Advisor__c, Account_Executive__c, Customer_Engineer__c
@@ -33,27 +37,56 @@ class CustomerCopy(NamedTuple):
     errors: tuple[str, ...]
 
 
-def read(crm: Crm) -> list[dict[str, Any]]:
-    """The rows of all customers and former customers, one for each domain."""
-    records = list(crm.records(_CUSTOMERS))
-    domains = {record["Id"]: _domain(record) for record in records}
+def key_of(record: Record, routing: Routing) -> str:
+    """The key of an account's company, of what people typed as its domain. Raises :class:`DomainUnread` with the data error in words."""
+    typed = str(record["Domain__c"]).strip()
+    try:
+        return read_company(typed, routing)
+    except BadAddress as error:
+        raise DomainUnread(f"{record['Name']} has no domain that can be used: {error.detail}; correct it in the CRM") from None
+
+
+class DomainUnread(ValueError):
+    """What stands as an account's domain names no company."""
+
+
+def read(crm: Crm, routing: Routing) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of all customers and former customers, one for each domain, and what is wrong with them.
+
+    A row whose domain cannot be read has None there: :func:`replace` knows it by the account's id from before, or leaves it out.
+    """
+    records, errors = list(crm.records(_CUSTOMERS)), list[str]()
+    domains: dict[str, str | None] = {}
+    for record in records:
+        try:
+            domains[record["Id"]] = key_of(record, routing)
+        except DomainUnread as error:
+            domains[record["Id"]] = None
+            errors.append(str(error))
     rows: dict[str, dict[str, Any]] = {}
     for record in records:
         row = _row(record, domains)
-        known = rows.get(row["domain"])
+        name = row["domain"] or record["Id"]
+        known = rows.get(name)
         # Two records of one company: the one that is a customer's counts, else the one whose contract runs longer.
         if known is None or _rank(row) > _rank(known):
-            rows[row["domain"]] = row
-    return list(rows.values())
+            rows[name] = row
+    return list(rows.values()), errors
 
 
-def replace(db: Connection, rows: Iterable[Mapping[str, Any]], as_of: datetime) -> CustomerCopy:
-    """Bring the copy up to date in the transaction ``db``. Safe to repeat: the same rows change nothing but ``as_of``."""
-    new = {str(row["domain"]): {**row, "as_of": as_of} for row in rows}
-    before = {row.domain: row for row in db.execute(select(customers.c.domain, customers.c.name, customers.c.status))}
+def replace(db: Connection, rows: Collection[Mapping[str, Any]], as_of: datetime, wrong: Iterable[str] = ()) -> CustomerCopy:
+    """Bring the copy up to date in the transaction ``db``. Safe to repeat: the same rows change nothing but ``as_of``.
+
+    An account whose domain cannot be read any more keeps the one that it had. ``wrong`` is what :func:`read` found.
+    """
+    before = {row.domain: row for row in db.execute(select(customers.c.domain, customers.c.id, customers.c.name, customers.c.status))}
+    by_id = {row.id: row.domain for row in before.values()}
+    read_now = {str(row["domain"]): row for row in rows if row["domain"]}
+    kept = {by_id[row["id"]]: row for row in rows if not row["domain"] and row["id"] in by_id}
+    new = {domain: {**row, "domain": domain, "as_of": as_of} for domain, row in {**kept, **read_now}.items()}
     ours = [domain for domain, row in before.items() if row.status == "customer"]
     missing = [domain for domain in ours if domain not in new]
-    errors = []
+    errors = list(wrong)
     if len(missing) > max(FEW, SHARE * len(ours)):
         errors.append(
             f"{len(missing)} of {len(ours)} customers are missing in the CRM's answer: they stay customers; see what hides them, or delete fewer"
@@ -69,10 +102,10 @@ def replace(db: Connection, rows: Iterable[Mapping[str, Any]], as_of: datetime) 
     return CustomerCopy(sum(row["status"] == "customer" for row in new.values()), tuple(left), tuple(errors))
 
 
-def _row(record: Record, domains: Mapping[str, str]) -> dict[str, Any]:
+def _row(record: Record, domains: Mapping[str, str | None]) -> dict[str, Any]:
     merged = record["Merged_Into__c"]
     return {
-        "domain": _domain(record),
+        "domain": domains[record["Id"]],
         "id": record["Id"],
         "name": record["Name"],
         "segment": record["Segment__c"] or "",
@@ -84,16 +117,12 @@ def _row(record: Record, domains: Mapping[str, str]) -> dict[str, Any]:
         "last_activity_on": _day(record["LastActivityDate"]),
         "subscription": record["License_Subscription__c"] or "",
         "status": "merged" if merged else "customer" if record["Type"] == "Customer" else "churned",
-        "merged_into": domains.get(merged, merged) if merged else "",
+        "merged_into": (domains.get(merged) or merged) if merged else "",
         "ta": record["Technical_Advisor__c"],
         "ae": record["Account_Executive__c"],
         "ce": record["Customer_Engineer__c"],
         "health": record["Customer_Health__c"] or "",
     }
-
-
-def _domain(record: Record) -> str:
-    return str(record["Domain__c"]).strip().lower()
 
 
 def _day(text: str | None) -> date | None:

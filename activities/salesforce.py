@@ -25,12 +25,13 @@ from temporalio.exceptions import ApplicationError
 
 from activities import crm_customers
 from activities.crm_client import KEY, STAGE_1, SYSTEM, Crm, Record, SoapFault
-from activities.crm_customers import CustomerCopy
+from activities.crm_customers import CustomerCopy, DomainUnread
 from activities.errors import Step, forbidden, from_requests, from_status, limited, refused, run_batch, translating, unsure
 from activities.ledger import EffectId, Ledger
 from activities.salesforce_accounts import CustomerRecords, field_names
 from activities.settings import Settings
 from activities.tables import accounts, effects, roster
+from domain import policy as policies
 from domain.acts import (
     AssignOwner,
     ConvertLead,
@@ -43,6 +44,7 @@ from domain.acts import (
     UpdateOpportunity,
 )
 from domain.acts_accounts import KeepRenewal, SetAccount
+from domain.figures import Routing
 from domain.people import Role
 from domain.upkeep import Absent, AccountSync
 
@@ -59,18 +61,20 @@ LEAD_FIELDS = (
 class Salesforce:
     """The Salesforce activities on one org."""
 
-    def __init__(self, crm: Crm, ledger: Ledger, campaign: str) -> None:
+    def __init__(self, crm: Crm, ledger: Ledger, campaign: str, routing: Routing | None = None) -> None:
         self.crm = self._crm = crm
         self._customers = CustomerRecords(crm)
         self._ledger = ledger
         self._campaign_name = campaign
+        self._routing = routing or policies.default().routing
         self._campaign_id = ""
         self._converted_status = ""
 
     @classmethod
     def from_settings(cls, settings: Settings, ledger: Ledger) -> Salesforce:
         """The activities on the org that the settings name."""
-        return cls(Crm.from_settings(settings), ledger, settings.salesforce_campaign)
+        policy = policies.load(settings.policy_file) if settings.policy_file else policies.default()
+        return cls(Crm.from_settings(settings), ledger, settings.salesforce_campaign, policy.routing)
 
     def close(self) -> None:
         """Close the connections."""
@@ -95,12 +99,12 @@ class Salesforce:
         """
         with translating(error_of):
             people = [_person(record) for record in self._crm.records(_PEOPLE)]
-            known = {row["domain"]: row for row in (_account(record) for record in self._crm.records(_ACCOUNTS))}
-            buyers = crm_customers.read(self._crm)
+            known, unread = self._accounts()
+            buyers, wrong = crm_customers.read(self._crm, self._routing)
         as_of = datetime.now(UTC)
         if not people:
             raise refused(SYSTEM, "no user has a Tenure_Role__c; set it for those who work on trials", kind="NoPeople")
-        absent, copied = self._replace(people, list(known.values()), buyers, as_of)
+        absent, copied = self._replace(people, list(known.values()), buyers, as_of, wrong)
         return AccountSync(
             as_of=as_of,
             people=len(people),
@@ -109,12 +113,30 @@ class Salesforce:
             left=copied.left,
             customer_errors=copied.errors,
             absent=absent,
-            data_errors=tuple(
-                f"{row['name']} ({row['domain']}) is a named account but not prequalified; every named account must be"
-                for row in known.values()
-                if row["named"] and not row["prequalified"]
+            data_errors=(
+                *(
+                    f"{row['name']} ({row['domain']}) is a named account but not prequalified; every named account must be"
+                    for row in known.values()
+                    if row["named"] and not row["prequalified"]
+                ),
+                *unread,
             ),
         )
+
+    def _accounts(self) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """The accounts by their company's key, and in words those whose domain names none. Of two, the one that is entitled to more counts."""
+        known, unread = dict[str, dict[str, Any]](), list[str]()
+        for record in self._crm.records(_ACCOUNTS):
+            try:
+                row = _account(record, crm_customers.key_of(record, self._routing))
+            except DomainUnread as error:
+                if record["Type"] not in crm_customers.TYPES:  # a customer's is told with the customers
+                    unread.append(str(error))
+                continue
+            other = known.get(row["domain"])
+            if other is None or _entitled(row) > _entitled(other):
+                known[row["domain"]] = row
+        return known, unread
 
     def _step(self, act: SalesforceAct, effect: EffectId) -> Step:
         subject = effect.subject
@@ -138,6 +160,9 @@ class Salesforce:
     # --- Leads --------------------------------------------------------------------------------------------------------------
 
     def _keep(self, act: KeepLead, subject: str) -> Receipt:
+        if len(act.email) > LENGTHS["Email"]:  # cut, it would be another's; nobody could be told whose lead this is without it
+            why = f"the prospect's address has {len(act.email)} characters, and a lead's Email holds {LENGTHS['Email']}"
+            raise refused(SYSTEM, f"{why}; ask them for a shorter one", kind="AddressTooLong")
         fields = {
             "Email": act.email,
             "FirstName": act.first_name,
@@ -269,7 +294,7 @@ class Salesforce:
     # --- The copy -----------------------------------------------------------------------------------------------------------
 
     def _replace(
-        self, people: list[dict[str, Any]], known: list[dict[str, Any]], buyers: list[dict[str, Any]], as_of: datetime
+        self, people: list[dict[str, Any]], known: list[dict[str, Any]], buyers: list[dict[str, Any]], as_of: datetime, wrong: list[str]
     ) -> tuple[tuple[Absent, ...], CustomerCopy]:
         with self._ledger.writing() as db:
             before = {row.id: row for row in db.execute(select(roster))}
@@ -285,7 +310,7 @@ class Salesforce:
             db.execute(delete(accounts))
             if known:
                 db.execute(insert(accounts), [{**row, "as_of": as_of} for row in known])
-            copied = crm_customers.replace(db, buyers, as_of)
+            copied = crm_customers.replace(db, buyers, as_of, wrong)
         return tuple(absent), copied
 
 
@@ -294,7 +319,7 @@ SELECT Id, Name, Email, Tenure_Role__c, IsActive, Out_Of_Office_Until__c, Paired
 FROM User WHERE Tenure_Role__c IN {roles}""".replace("{roles}", "(" + ", ".join(f"'{role.value}'" for role in Role) + ")")
 
 _ACCOUNTS = """\
-SELECT Id, Name, Domain__c, Named_Account__c, Trial_Prequalified__c, Named_SDR__c, Account_Executive__c, Customer_Engineer__c
+SELECT Id, Name, Type, Domain__c, Named_Account__c, Trial_Prequalified__c, Named_SDR__c, Account_Executive__c, Customer_Engineer__c
 FROM Account WHERE Domain__c != null"""
 
 
@@ -312,9 +337,13 @@ def _person(record: Record) -> dict[str, Any]:
     }
 
 
-def _account(record: Record) -> dict[str, Any]:
+def _entitled(row: dict[str, Any]) -> tuple[bool, bool, str]:
+    return row["named"], row["prequalified"], row["id"]
+
+
+def _account(record: Record, domain: str) -> dict[str, Any]:
     return {
-        "domain": str(record["Domain__c"]).strip().lower(),
+        "domain": domain,
         "id": record["Id"],
         "name": record["Name"],
         "named": record["Named_Account__c"],

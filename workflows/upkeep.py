@@ -174,7 +174,7 @@ class SyncAccounts(Upkeep):
             lines = "\n".join(f"- {error}" for error in new[:SHOWN])
             more = f"\n… and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
             await p.effects.slack(
-                Post(key="slack.data_errors", channel="growth", text=f"Named accounts missing on the prequalified list:\n{lines}{more}")
+                Post(key="slack.data_errors", channel="growth", text=f"Accounts in the CRM with data errors:\n{lines}{more}")
             )
         if copied.absent:
             away = "\n".join(f"- {person.email}: {person.why}" for person in copied.absent[:SHOWN])

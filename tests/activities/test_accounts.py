@@ -13,6 +13,7 @@ from activities.account_tables import forecasts, health, health_changes
 from activities.accounts import Accounts
 from activities.forecasts import Forecasts
 from activities.ledger import Ledger
+from activities.registry import Registry
 from activities.salesforce import Salesforce
 from activities.settings import Settings
 from domain.account import AskAccount, Customer, RenewalRow, Standing
@@ -118,11 +119,68 @@ def test_who_churns_is_told_once_and_not_forgotten(salesforce: Salesforce, sandb
     assert accounts.view("former.com").customer is not None
 
 
+@pytest.mark.parametrize(
+    ("typed", "key"),
+    [
+        ("www.site2.example", "site2.example"),
+        ("https://site2.example/", "site2.example"),
+        ("site2.example/", "site2.example"),
+        ("ops@site2.example", "site2.example"),
+        (" SITE2.Example ", "site2.example"),
+        ("http://www.site2.example:8080/a?b", "site2.example"),
+        ("eu.site2.example", "site2.example"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("XN--BCHER-KVA.example", "xn--bcher-kva.example"),
+        ("shop.first.uk.com", "first.uk.com"),
+    ],
+)
+def test_a_domain_as_people_type_it_is_the_companys_key(
+    salesforce: Salesforce, sandbox: SandboxServer, accounts: Accounts, ledger: Ledger, typed: str, key: str
+) -> None:
+    crm(sandbox, typed, Name="Typed", Trial_Prequalified__c=True)
+    found = salesforce.sync_accounts()
+    assert (found.customer_errors, found.data_errors) == ((), ())
+    assert accounts.view(key).customer is not None
+    known = Registry(ledger).account_of(key)
+    assert known is not None
+    assert (known.account.name, known.account.prequalified, known.account.domain) == ("Typed", True, key)
+
+
+@pytest.mark.parametrize("typed", ["n/a", "Acme Inc.", "gmail.com", "ops@gmail.com", "co.uk", "localhost", "10.0.0.1", "-"])
+def test_a_domain_that_gives_no_company_is_told_and_the_account_goes_on(
+    salesforce: Salesforce, sandbox: SandboxServer, accounts: Accounts, typed: str
+) -> None:
+    """A customer keeps the domain that it had, and its figures are still copied; a stranger is told with the accounts."""
+    record = crm(sandbox, "acme.com", Seats__c=10)
+    assert salesforce.sync_accounts().left == ()
+    record |= {"Domain__c": typed, "Seats__c": 77}
+    crm(sandbox, typed + " ", Name="Prospect", Type="Prospect")
+    found = salesforce.sync_accounts()
+    assert (found.left, found.customers) == ((), 1)
+    assert [error.partition(" has no domain that can be used: ")[0] for error in found.customer_errors] == ["Acme"]
+    assert [error.partition(" has no domain that can be used: ")[0] for error in found.data_errors] == ["Prospect"]
+    assert all("correct it in the CRM" in error for error in (*found.customer_errors, *found.data_errors))
+    kept = accounts.view("acme.com").customer
+    assert kept is not None
+    assert (kept.seats, kept.status) == (77, "customer")
+    record["Domain__c"] = "acme.com"
+    assert salesforce.sync_accounts().customer_errors == ()
+
+
+def test_of_two_accounts_of_one_company_the_entitled_one_counts(salesforce: Salesforce, sandbox: SandboxServer, ledger: Ledger) -> None:
+    crm(sandbox, "www.acme.com", Name="Entitled", Type="Prospect", Trial_Prequalified__c=True)
+    crm(sandbox, "acme.com", Name="Other", Type="Prospect")
+    salesforce.sync_accounts()
+    known = Registry(ledger).account_of("acme.com")
+    assert known is not None
+    assert (known.account.name, known.account.prequalified) == ("Entitled", True)
+
+
 def test_when_very_many_are_missing_the_answer_is_wrong_and_nobody_churns(
     salesforce: Salesforce, sandbox: SandboxServer, accounts: Accounts
 ) -> None:
     """A permission that hides accounts must not end their renewals; what is there is copied all the same."""
-    records = [crm(sandbox, f"c{number}.com") for number in range(20)]
+    records = [crm(sandbox, f"company-{number}.com") for number in range(20)]
     salesforce.sync_accounts()
     org = sandbox.world.services["salesforce"].org
     for record in records[:6]:
@@ -134,7 +192,7 @@ def test_when_very_many_are_missing_the_answer_is_wrong_and_nobody_churns(
         "6 of 20 customers are missing in the CRM's answer: they stay customers; see what hides them, or delete fewer",
     )
     assert len(accounts.customers()) == 20
-    changed = accounts.view("c10.com").customer
+    changed = accounts.view("company-10.com").customer
     assert changed is not None
     assert changed.seats == 77
     for record in records[:2]:

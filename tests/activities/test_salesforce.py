@@ -334,6 +334,18 @@ def test_a_session_id_needs_its_orgs_address() -> None:
         Crm(session_id="abc")
 
 
+def test_an_address_is_never_cut_into_anothers(salesforce: Salesforce, sandbox: SandboxServer) -> None:
+    longest = f"{'a' * 62}@acme-widgets-1.com"
+    assert len(longest) == 81
+    with pytest.raises(ApplicationError, match="81 characters") as caught:
+        salesforce.salesforce(batch(KEEP.model_copy(update={"email": longest})))
+    assert caught.value.non_retryable
+    assert not sandbox.world.services["salesforce"].org.records["lead"]
+    salesforce.salesforce(batch(KEEP.model_copy(update={"email": longest[1:]})))
+    (lead,) = sandbox.world.services["salesforce"].org.records["lead"].values()
+    assert lead["Email"] == longest[1:]
+
+
 def test_an_unreachable_crm_did_nothing(settings: Settings, ledger: Ledger) -> None:
     gone = Salesforce.from_settings(settings.model_copy(update={"salesforce_url": "http://127.0.0.1:9"}), ledger)
     with pytest.raises(NotDone) as caught:
