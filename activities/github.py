@@ -56,6 +56,7 @@ from domain.acts import (
     Receipts,
 )
 from domain.closing import Where
+from domain.ids import fitted
 from domain.issues import host_named, is_ready, same_repository, speaks_for_the_team
 from domain.markup import line, markdown, value
 from domain.reconcile import Thing
@@ -67,6 +68,7 @@ PER_PAGE = 100
 RUN_ITEMS = 1_000
 LAG = timedelta(seconds=5)  # what was written shows in GitHub's lists within seconds, not at once
 WRITE_SPACING = timedelta(seconds=1)  # GitHub's own advice for writes: one after another, a second apart
+LONGEST_TITLE = 256  # of an issue; a longer one is refused
 SECONDARY_LIMIT_WAIT = timedelta(minutes=1)  # the least that GitHub asks for when it names no time
 
 Item = TypeVar("Item", bound=GithubObject)
@@ -204,7 +206,9 @@ class GitHub:
 
     def _raise(self, act: RaiseIssue, effect: EffectId) -> Receipt:
         self._pace.wait()
-        return _of_issue(self._repo().create_issue(title=line(act.title), body=body_of(act, effect), labels=list(act.labels)))
+        return _of_issue(
+            self._repo().create_issue(title=fitted(line(act.title), LONGEST_TITLE), body=body_of(act, effect), labels=list(act.labels))
+        )
 
     def _raised(self, effect: EffectId) -> Receipt | None:
         # Not by label: people may have changed the labels since. As far back as the attempt, however many were raised since.

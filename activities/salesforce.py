@@ -45,6 +45,7 @@ from domain.acts import (
 )
 from domain.acts_accounts import KeepRenewal, SetAccount
 from domain.figures import Routing
+from domain.ids import fitted
 from domain.people import Role
 from domain.upkeep import Absent, AccountSync
 
@@ -205,7 +206,7 @@ class Salesforce:
         lead = self._lead(subject)
         if not lead["IsConverted"]:
             account = act.account or self._account_of(lead)
-            name = act.opportunity[: LENGTHS["Name"]]
+            name = fitted(act.opportunity, LENGTHS["Name"])
             made = self._crm.convert_lead(lead["Id"], status=self._status_of_converted(), account=account, opportunity=name)
             ids = {"account": made.account, "contact": made.contact, "opportunity": made.opportunity}
         else:

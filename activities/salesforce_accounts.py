@@ -13,6 +13,7 @@ from activities.crm_client import KEY, STAGE_1, SYSTEM, Crm, Record
 from activities.errors import Step, refused
 from domain.acts import Receipt
 from domain.acts_accounts import KeepRenewal, SetAccount
+from domain.ids import fitted
 
 RENEWAL = "Renewal"
 LONGEST_NAME = 120
@@ -55,7 +56,7 @@ class CustomerRecords:
             empty = {name: value for name, value in wanted.items() if found[name] is None and value is not None}
             self._crm.settle("Opportunity", found, {KEY: subject, **empty})
             return Receipt(ref=found["Id"], data={"name": found["Name"], "stage": found["StageName"], "adopted": "yes"})
-        name = act.name[:LONGEST_NAME]
+        name = fitted(act.name, LONGEST_NAME)
         made = {
             "Name": name,
             "AccountId": act.account,

@@ -132,6 +132,11 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
+def fitted(name: str, longest: int) -> str:
+    """A name that a system can hold: as it is, or cut with a hash of the whole behind it, so that two names stay two."""
+    return name if len(name) <= longest else f"{name[: longest - _HASH - 2].rstrip()}… {_hash(name)}"
+
+
 def slug(domain: str, length: int) -> str:
     """A company's short name for a host: the first label of its domain, trimmed (A9). Two companies may share it."""
     label = domain.rpartition("@")[2].split(".")[0]

@@ -70,6 +70,15 @@ def test_raises_an_issue_with_fields_labels_and_a_hidden_mark(github: GitHub, sa
     assert receipt.data["url"].endswith(f"/issues/{receipt.ref}")
 
 
+def test_a_title_that_github_cannot_hold_is_made_to_fit(github: GitHub, sandbox: SandboxServer) -> None:
+    titles = ["Convert the trial of " + "Acme " * 60 + end for end in ("a", "b")]
+    acts = [RAISE.model_copy(update={"key": f"request-{number}", "title": title}) for number, title in enumerate(titles)]
+    made = github.github(batch(*acts))
+    shown = {issue_of(sandbox, int(made.of(act.key).ref)).title for act in acts}
+    assert len(shown) == 2
+    assert all(len(title) <= 256 and title.startswith("Convert the trial of Acme") for title in shown)
+
+
 def test_fills_in_one_field_and_leaves_the_rest(github: GitHub, sandbox: SandboxServer) -> None:
     number = int(github.github(batch(RAISE)).of("request").ref)
     before = issue_of(sandbox, number).body or ""

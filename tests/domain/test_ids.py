@@ -84,6 +84,16 @@ def test_whatever_a_key_is_its_name_is_its_own(keys: list[str]) -> None:
     assert len({ids.company(key) for key in keys if "@" not in key}) == len([key for key in keys if "@" not in key])
 
 
+@quickly
+@given(st.lists(st.text(max_size=400), unique=True, max_size=6), st.sampled_from([80, 120, 250, 256]))
+def test_what_is_too_long_is_made_to_fit_and_stays_apart(texts: list[str], longest: int) -> None:
+    made = [ids.fitted(text, longest) for text in texts]
+    assert all(len(name) <= longest for name in made)
+    assert len(set(made)) == len(texts)
+    long = ["x" * 300 + end for end in ("a", "b", "")]
+    assert len({ids.fitted(text, longest) for text in long}) == 3
+
+
 @pytest.mark.parametrize(
     ("domain", "slug"),
     [
