@@ -48,6 +48,7 @@ class _Plain(httpx2.HTTPTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         request.url = self._url.copy_with(raw_path=self._url.raw_path.rstrip(b"/") + request.url.raw_path)
+        request.headers["Host"] = self._url.netloc.decode()
         return super().handle_request(request)
 
 

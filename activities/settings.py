@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     codec_token: SecretStr = SecretStr("")
     policy_file: Path | None = None
     web_url: str = _local("http", WEB_PORT)
+    #: Further names that the web process answers to, with commas between: a probe's, or its own in a container's network.
+    allowed_hosts: str = ""
     temporal_ui_url: str = _local("http", TEMPORAL_UI_PORT)
     #: Where the stand-ins are: their secrets, which everybody knows, count there and on this machine only.
     sandbox_url: str = _local("http", SANDBOX_PORT)

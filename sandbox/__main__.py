@@ -40,6 +40,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.
     option("webhook-url", "", "where GitHub's webhooks are sent")
     option("webhook-secret", "", "what signs them")
     option("browser-url", "", "where a browser finds the sandbox, when that is elsewhere than for programs")
+    option("hosts", "", "further names that it answers to, with commas between; this machine's own always count")
     option("state", "", "file that keeps what the services hold over a restart (nothing is kept)")
     option("cloud", "off", "how the scripted Cloud team begins: off or auto; what the state file says of it goes before", _mode)
     option("cloud-delay", "0.2", "seconds until it acts in auto (%(default)s)", float)
@@ -79,6 +80,7 @@ async def run(options: argparse.Namespace) -> int:
     """Serve until a signal comes; returns the exit code."""
     world = World(webhook_url=options.webhook_url, cloud_mode=options.cloud, cloud_delay_seconds=options.cloud_delay)
     world.browser_url = options.browser_url
+    world.hosts = tuple(filter(None, options.hosts.replace(" ", "").lower().split(",")))
     world.webhook_secret = options.webhook_secret or world.webhook_secret
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sandbox import actors, control, github, instances, mail, oidc, pagerduty, salesforce, sheets, slack, vitally
 from sandbox.core import World
 from sandbox.faults import FaultLayer
+from sandbox.hosts import OwnHosts
 from sandbox.org import PEOPLE
 
 #: Each service by its name, which is also its prefix: ``/slack/api/...``, ``/github/api/v3/...`` and so on.
@@ -89,4 +90,4 @@ def create_app(world: World) -> Starlette:
         Mount("/_sandbox", control.create_app(world)),
         *mounts,
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Watch, world=world)])
+    return Starlette(routes=routes, middleware=[Middleware(OwnHosts, world=world), Middleware(Watch, world=world)])

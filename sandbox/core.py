@@ -98,7 +98,7 @@ class World:
     Requests change it on the server's event loop, one at a time; whatever changes it on another thread holds ``lock``, and so does who
     reads all of it. ``on_change`` is called after every change, on the thread that made it. ``cloud_mode`` and ``cloud_delay_seconds``
     are how the scripted Cloud team begins, and begins again after a reset. ``browser_url`` is where a browser finds the sandbox, when that is
-    elsewhere than for programs.
+    elsewhere than for programs; ``hosts`` are further names that it answers to.
     """
 
     log: Log = field(default_factory=Log)
@@ -107,6 +107,7 @@ class World:
     services: dict[str, Any] = field(default_factory=dict)
     public_url: str = "http://127.0.0.1:8900"
     browser_url: str = ""
+    hosts: tuple[str, ...] = ()
     smtp_port: int = 8925
     webhook_url: str = ""
     webhook_secret: str = "sandbox-webhook-secret"

@@ -35,6 +35,7 @@ from starter.connect import connect
 from starter.door import Door, is_guarded
 from starter.errors import BadInput, TenureError, Unavailable
 from starter.guard import Guard
+from starter.hosts import OwnHosts, own_hosts
 from starter.limiting import SignupLimits
 from starter.place import read_settings
 from starter.problems import MEDIA_TYPE, NOT_SIGNED_IN, PROBLEMS, FieldProblem, Problem, TooMany, problem_of, problem_response
@@ -143,6 +144,7 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
     )
     app.add_middleware(Guard, answer=answer, https=https)
     app.add_middleware(CodecEndpoint, settings=settings, ledger=tenure.ledger)  # in front of the guard: it has limits of its own
+    app.add_middleware(OwnHosts, hosts=own_hosts(settings))
     return app
 
 

@@ -27,6 +27,7 @@ class Loopback(httpx2.HTTPTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         path = self.target.raw_path.rstrip(b"/") + request.url.raw_path
         request.url = self.target.copy_with(raw_path=path)
+        request.headers["Host"] = self.target.netloc.decode()
         return super().handle_request(request)
 
 
