@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -39,9 +40,13 @@ from domain.acts import (
     Template,
 )
 from domain.markup import bold
+from sandbox.app import SERVICES
+from sandbox.app import create_app as stand_ins
 from sandbox.server import SandboxServer
+from starter import stackfile, startup
 from starter.events import event_id
 from starter.links import UNSUBSCRIBE
+from starter.stack import kept_token
 from starter.way_in import WayIn
 from tests.domain.test_markup import active_in_a_line, active_in_markdown, active_in_slack
 from tests.starter.test_signin import every_route
@@ -303,8 +308,16 @@ HOSTS = {
 }
 
 
-async def test_no_redirect_of_any_route_follows_host(site: Site) -> None:
-    """Every route, as it is and with a slash more or less, signed in and not, with every header by which a host is named."""
+async def test_no_redirect_of_any_route_follows_host(tmp_path: Path) -> None:
+    """Every route, as it is and with a slash more or less, signed in and not, with every header by which a host is named.
+
+    The layer that refuses foreign names is told to let this one in, so that what stands behind it is tried.
+    """
+    async with site_in(tmp_path, allowed_hosts="evil.example") as site:
+        await _no_redirect_follows_host(site)
+
+
+async def _no_redirect_follows_host(site: Site) -> None:
     paths = {path.format(domain="acme.com", id="trial-acme.com:triage-1", token="t") for _, path in every_route(site.app.routes)}
     redirects = 0
     for path in {*paths, *(f"{path}/" for path in paths), *(path.rstrip("/") or "/" for path in paths), "//evil.example/", "/\u20ac/"}:
@@ -319,3 +332,135 @@ async def test_no_redirect_of_any_route_follows_host(site: Site) -> None:
                 assert (to.startswith("/") and not to.startswith("//")) or to.startswith(f"{site.settings.oidc_url}/"), (path, to)
                 assert "evil.example" not in to, (path, to)
     assert redirects > 20
+
+
+# --- Host names: every service answers to its own only -------------------------------------------------------------------------------
+
+FOREIGN = [
+    "evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "testserver.evil.example", "eviltestserver",
+    "testserver@evil.example", "evil.example#testserver", "testserver,evil.example", "testserver evil.example", "localhost.", "", "[::2]",
+    "[::1]evil.example", "[::1].evil.example", "0.0.0.0", "127.0.0.1:", "127.0.0.1:99999999", "2130706433", "\u0130.example", "testserver/..", "%31%32%37.0.0.1",
+]  # fmt: skip
+OWN = ["testserver", "TestServer", "testserver:8080", "127.0.0.1", "127.0.0.1:8233", "localhost", "localhost:80", "[::1]", "[::1]:8080"]
+
+
+async def answered(app: Any, method: str, path: str, hosts: list[str]) -> tuple[int, bytes]:
+    """What an application answers to a request with these Host headers, which no client library would send."""
+    headers = [(b"host", host.encode()) for host in hosts] + [(b"origin", b"http://127.0.0.1:8233"), (b"accept", b"*/*")]
+    path, _, query = path.partition("?")
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+    }
+    scope |= {
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": headers,
+        "client": ("192.0.2.1", 1),
+        "server": ("x", 80),
+    }
+    sent: list[Any] = []
+    given = iter([{"type": "http.request", "body": b"{}", "more_body": False}])
+
+    async def receive() -> Any:
+        return next(given, {"type": "http.disconnect"})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
+
+
+def every_path(site: Site) -> set[tuple[str, str]]:
+    """Each route of the web process, the codec's and a file's and one that there is not among them."""
+    values = {"domain": "acme.com", "id": "trial-acme.com:triage-1", "token": "t"}
+    named = {
+        (method, re.sub(r"{(\w+)(:\w+)?}", lambda found: values.get(found[1], "x"), path)) for method, path in every_route(site.app.routes)
+    }
+    return named | {
+        ("POST", "/codec/decode"),
+        ("OPTIONS", "/codec/decode"),
+        ("GET", "/static/site.css"),
+        ("GET", "/none"),
+        ("GET", "/openapi.json"),
+    }
+
+
+async def test_the_web_answers_to_no_foreign_name(site: Site) -> None:
+    paths = every_path(site)
+    assert len(paths) > 30
+    for method, path in paths:
+        for hosts in (["evil.example"], [], ["testserver", "evil.example"], ["testserver", "testserver"]):
+            status, body = await answered(site.app, method, path, hosts)
+            assert (status, b"TENURE_WEB_URL" in body) == (421, True), (method, path, hosts)
+    for host in FOREIGN:
+        for method, path in (("GET", "/healthz"), ("POST", "/api/signups"), ("POST", "/codec/decode"), ("GET", "/")):
+            assert (await answered(site.app, method, path, [host]))[0] == 421, (path, host)
+    assert site.tenure.calls == []
+
+
+@pytest.mark.parametrize("host", OWN)
+async def test_the_web_answers_to_its_own_names(site: Site, host: str) -> None:
+    for method, path in every_path(site):
+        assert (await answered(site.app, method, path, [host]))[0] != 421, (method, path)
+
+
+async def test_a_further_name_must_be_allowed(tmp_path: Path) -> None:
+    async with site_in(tmp_path, allowed_hosts="web, tenure.internal", web_url="https://Tenure.real.example:8443/x") as site:
+        for host in ("web:8080", "tenure.internal", "tenure.real.example", "tenure.real.example:8443"):
+            assert (await answered(site.app, "GET", "/sign-in", [host]))[0] == 200, host
+        for host in ("testserver", "internal", "real.example", "x.web"):
+            assert (await answered(site.app, "GET", "/sign-in", [host]))[0] == 421, host
+
+
+async def test_the_stand_ins_answer_to_no_foreign_name(sandbox: SandboxServer) -> None:
+    world = sandbox.world
+    world.hosts, world.browser_url = ("sandbox",), "http://stand-ins.example:8900"
+    try:
+        app = stand_ins(world)
+        paths = ["/", "/healthz", "/_sandbox/log", "/_sandbox/people", "/none", *(f"/{name}" for name in SERVICES), "/instances/_control/x"]
+        for path in paths:
+            for host in ("evil.example", "", "127.0.0.1.evil.example", "sandbox.evil.example", "stand-ins.example.evil.example"):
+                status, body = await answered(app, "GET", path, [host])
+                assert (status, b"--hosts" in body) == (421, True), (path, host)
+            assert (await answered(app, "GET", path, ["127.0.0.1", "evil.example"]))[0] == 421
+            for host in ("127.0.0.1:8900", "localhost", "[::1]:1", "sandbox:8900", "stand-ins.example"):
+                assert (await answered(app, "GET", path, [host]))[0] != 421, (path, host)
+    finally:
+        world.hosts, world.browser_url = (), ""
+
+
+# --- File modes: every file that is written, whatever the umask ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077], ids=oct)
+def test_every_file_of_the_data_directory_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
+    """By the parts themselves, without an entry point that sets the umask; a whole stack is looked at in tests/starter/test_stack.py."""
+    data = tmp_path / "data"
+    before = os.umask(umask)
+    try:
+        settings = Settings(_env_file=None, data_dir=data)
+        ledger = Ledger(settings.ledger_url)
+        ledger.create()
+        settings.key(), settings.codec_secret()
+        settings.payload_ring().rotate()
+        kept_token(settings, data)
+        with stackfile.holding(data):
+            stackfile.write(data, stackfile.StackFile(1, 0, "", "", "", "", ""))
+            for name in ("temporal.db", "temporal.db-wal", "sandbox.state", "warehouse.duckdb", "logs/web.log"):  # other programs'
+                (data / name).parent.mkdir(exist_ok=True)
+                (data / name).touch()
+            startup.check(settings)
+            ledger.create()
+            found = {str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777 for path in data.rglob("*")}
+        ledger.close()
+    finally:
+        os.umask(before)
+    assert len(found) >= 15
+    assert {name: mode for name, mode in found.items() if mode & 0o077} == {}
+    assert data.stat().st_mode & 0o777 == 0o700
