@@ -19,7 +19,7 @@ from activities.tables import accounts, assignments, effects, instances, roster,
 from domain.acts import AskHost, AskOwners, Claim, Claimed, Receipt, RegistryAnswer, RegistryChange
 from domain.base import Value
 from domain.messages import Account
-from domain.people import Owners, Person, Role, choose_owners
+from domain.people import Owners, Person, Role, appointed, choose_owners
 
 SYSTEM = "registry"
 LIVE = ("reserved", "trial", "production")
@@ -105,6 +105,8 @@ class Registry:
     @activity.defn(name="owners")
     def owners(self, ask: AskOwners) -> Owners:
         """Choose the owners of a subject; see :meth:`_choose`."""
+        if ask.peek:
+            return _choose(self.roster(), ask, Owners())
         with self._ledger.writing(alone=True) as db:
             return self._choose(db, ask)
 
@@ -343,6 +345,7 @@ def _choose(people: list[Person], ask: AskOwners, before: Owners) -> Owners:
 
     A CE whom nobody in the roster is called by is taken at the word of whoever gave the address: the roster is a copy.
     """
+    by_hand = appointed(people, ask.appointed)
     email = ask.ce_email.strip().lower()
     ce = next((person for person in people if email and person.email.lower() == email), None)
     stranger = Person(id=email, name=email.partition("@")[0], email=email, role=Role.CE) if email and ce is None else None
@@ -356,6 +359,8 @@ def _choose(people: list[Person], ask: AskOwners, before: Owners) -> Owners:
     chosen = choose_owners(known, on, named_sdr=ask.named_sdr, account_ae=ae, account_ce=email if stranger else ce.id if ce else ask.ce)
     if stranger and chosen.ce == stranger:
         chosen = chosen.model_copy(update={"ce": stranger.model_copy(update={"id": ""})})  # the CRM knows no such user
+    if by_hand:
+        chosen = chosen.model_copy(update=by_hand)
     if not kept:
         return chosen
     for_good = {name: getattr(chosen, name) for name in ("sdr", "ae", "ce") if name not in kept}
@@ -363,7 +368,7 @@ def _choose(people: list[Person], ask: AskOwners, before: Owners) -> Owners:
         return before
     notes = tuple(f"{name.upper()} from now on: {person.name}" for name, person in for_good.items() if person)
     manager = chosen.manager if "ce" in for_good else before.manager
-    return Owners(**{**kept, **for_good}, manager=manager, notes=(*before.notes, *notes))
+    return Owners(**{**kept, **for_good}, manager=manager, ops=chosen.ops, leader=chosen.leader, notes=(*before.notes, *notes))
 
 
 # --- Small queries ----------------------------------------------------------------------------------------------------------

@@ -371,7 +371,8 @@ class AskIssue(Message):
 class AskOwners(Message):
     """Choose the owners of a trial and count the assignment; the same subject gets the same answer again.
 
-    A ``domain`` that has an instance keeps the owners of the trial in which it got it.
+    A ``domain`` that has an instance keeps the owners of the trial in which it got it. ``appointed`` are those whom sales ops named by hand:
+    ``sdr``, ``ae``, ``ce``, each with an address. ``peek``: say who it would be, and count nothing.
     """
 
     subject: str
@@ -382,6 +383,8 @@ class AskOwners(Message):
     ae: str | None = None
     ce: str | None = None
     ce_email: str = ""
+    appointed: dict[str, str] = {}
+    peek: bool = False
 
 
 class Claim(Message):

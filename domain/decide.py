@@ -166,8 +166,15 @@ def usage_facts(usage: Usage | None, now: datetime) -> tuple[Fact, ...]:
     )
 
 
-def mid_trial(policy: Policy, usage: Usage | None, now: datetime) -> Decision:
-    """Day 15 of a self-serve trial (A13, C02): extend when active, terminate when not, ask when nobody may act or nothing is known."""
+#: Why a trial that nobody looks after goes on: nobody could have helped, or objected.
+UNOWNED = "Nobody looks after the trial yet: it is not ended before it has an AE and a CE"
+
+
+def mid_trial(policy: Policy, usage: Usage | None, now: datetime, *, owned: bool = True) -> Decision:
+    """Day 15 of a self-serve trial (A13, C02): extend when active, terminate when not, ask when nobody may act or nothing is known.
+
+    ``owned``: it has an AE and a CE; without them it is not ended by itself (gap 16).
+    """
     facts = usage_facts(usage, now)
 
     def decided(outcome: str, rule: str, nearest: str) -> Decision:
@@ -183,11 +190,15 @@ def mid_trial(policy: Policy, usage: Usage | None, now: datetime) -> Decision:
         return decided("ask", f"Nothing happens without the CE's yes; the facts say {proposal}: {why}.", "trial.d15.mode = automatic")
     if active:
         return decided("extend", f"Active: {why}.", "no activity at all")
+    if not owned:
+        return decided("ask", f"{UNOWNED}. Inactive: {why}.", "an AE and a CE")
     return decided("terminate", f"Inactive: {why}.", _one_sign(policy))
 
 
-def after_grace(policy: Policy, usage: Usage | None, now: datetime) -> Decision:
-    """The grace after a deadline that nobody decided has ended (A14, C12). An active trial is never ended without a person's yes."""
+def after_grace(policy: Policy, usage: Usage | None, now: datetime, *, owned: bool = True) -> Decision:
+    """The grace after a deadline that nobody decided has ended (A14, C12). An active trial is never ended without a person's yes,
+    nor one that is not ``owned`` (gap 16).
+    """
     facts = usage_facts(usage, now)
 
     def decided(outcome: str, rule: str, nearest: str) -> Decision:
@@ -209,6 +220,8 @@ def after_grace(policy: Policy, usage: Usage | None, now: datetime) -> Decision:
         return decided("ask", f"Active ({why}): it stays with the CE manager until a person decides.", "no activity at all")
     if policy.trial.deadline.inactive_after_grace == "ask":
         return decided("ask", f"Inactive ({why}), and the policy asks a person even so.", "trial.deadline.inactive_after_grace = terminate")
+    if not owned:
+        return decided("ask", f"{UNOWNED}. Inactive: {why}.", "an AE and a CE")
     return decided("terminate", f"Nobody decided in time, and the trial is inactive: {why}.", _one_sign(policy))
 
 

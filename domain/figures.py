@@ -128,6 +128,7 @@ class Tasks(Value):
     ce_email_hours: OfficeHours
     raise_request_hours: OfficeHours
     join_hours: OfficeHours
+    owners_hours: OfficeHours
     rescue_hours: OfficeHours
     consent_hours: OfficeHours
     verify_hours: OfficeHours

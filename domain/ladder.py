@@ -39,11 +39,19 @@ def ordinary(policy: Officed, due_at: datetime, owner: str, backup: str, manager
 
 
 def deadline(policy: Policy, ends_at: datetime, owners: Owners) -> tuple[Rung, ...]:
-    """The ladder of a deadline's decision (C12): the AE as backup at the due date, the CE manager some days later."""
+    """The ladder of a deadline's decision (C12): the AE as backup at the due date, the CE manager some days later.
+
+    Where nobody looks after the trial it is sales ops who are asked, and the leader of sales.
+    """
     ce, ae, manager = email(owners, Role.CE), email(owners, Role.AE), email(owners, Role.CE_MANAGER)
+    ops, leader = email(owners, Role.SALES_OPS), email(owners, Role.SALES_LEADERSHIP)
     return (
-        Rung(at=ends_at, asks="backup", who=ae or ce),
-        Rung(at=ends_at + timedelta(days=policy.trial.deadline.manager_after_days), asks="manager", who=manager or ae or ce),
+        Rung(at=ends_at, asks="backup", who=ae or ce or ops),
+        Rung(
+            at=ends_at + timedelta(days=policy.trial.deadline.manager_after_days),
+            asks="manager",
+            who=manager or ae or ce or leader or ops,
+        ),
     )
 
 

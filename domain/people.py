@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
 
@@ -29,6 +29,7 @@ class Role(StrEnum):
     SALES_LEADERSHIP = "sales_leadership"
     EXEC_SPONSOR = "exec_sponsor"
     FINANCE = "finance"
+    SALES_OPS = "sales_ops"
 
 
 class Person(Value):
@@ -50,12 +51,17 @@ class Person(Value):
 
 
 class Owners(Value):
-    """Who looks after one trial. ``manager`` is the CE's; ``notes`` say in words why somebody was chosen or passed over."""
+    """Who looks after one trial. ``manager`` is the CE's; ``notes`` say in words why somebody was chosen or passed over.
+
+    ``ops`` and ``leader`` are of sales: who assigns somebody where nobody was eligible, and whom that goes up to. Else they are empty.
+    """
 
     sdr: Person | None = None
     ae: Person | None = None
     ce: Person | None = None
     manager: Person | None = None
+    ops: Person | None = None
+    leader: Person | None = None
     notes: tuple[str, ...] = ()
 
     def of(self, role: Role) -> Person | None:
@@ -69,6 +75,10 @@ class Owners(Value):
                 return self.sdr
             case Role.CE_MANAGER:
                 return self.manager
+            case Role.SALES_OPS:
+                return self.ops
+            case Role.SALES_LEADERSHIP:
+                return self.leader
             case _:
                 return None
 
@@ -115,4 +125,27 @@ def choose_owners(
     ce = named(account_ce, "CE") or named(ae.paired_ce if ae else None, "paired CE") or next_of(Role.CE, "CE")
     manager = named(ce.manager if ce else None, "CE manager")
     manager = manager or least_recently_assigned((p for p in people.values() if p.role is Role.CE_MANAGER), on)
-    return Owners(sdr=sdr, ae=ae, ce=ce, manager=manager, notes=tuple(notes))
+    found = Owners(sdr=sdr, ae=ae, ce=ce, manager=manager, notes=tuple(notes))
+    return found if sdr and ae and ce else found.model_copy(update=who_assigns(people.values(), on))
+
+
+def who_assigns(roster: Iterable[Person], on: date) -> dict[str, Person | None]:
+    """Who of sales ops assigns somebody where nobody is eligible, and the leader that it goes up to (gap 16)."""
+    people = list(roster)
+    roles = {"ops": Role.SALES_OPS, "leader": Role.SALES_LEADERSHIP}
+    return {name: least_recently_assigned((p for p in people if p.role is role), on) for name, role in roles.items()}
+
+
+#: In which roles of the CRM somebody may be given a part in a trial by hand: a manager may take it themselves.
+MAY_BE: Mapping[str, tuple[Role, ...]] = {
+    "sdr": (Role.INBOUND_SDR, Role.NAMED_SDR, Role.GROWTH),
+    "ae": (Role.AE, Role.AE_MANAGER),
+    "ce": (Role.CE, Role.CE_MANAGER),
+}
+
+
+def appointed(roster: Iterable[Person], given: Mapping[str, str]) -> dict[str, Person]:
+    """Whom sales ops gave a part by hand, ``sdr``, ``ae`` or ``ce`` by address: those who are among our people, in a role that fits."""
+    people = {person.email.lower(): person for person in roster if person.active}
+    named = {part: people.get(email.strip().lower()) for part, email in given.items()}
+    return {part: person for part, person in named.items() if person is not None and person.role in MAY_BE.get(part, ())}

@@ -46,6 +46,7 @@ GROUP_OF: Mapping[Role, Group] = {
     Role.CLOUD: Group.OPS,
     Role.SUPPORT: Group.DESK,
     Role.FINANCE: Group.DESK,
+    Role.SALES_OPS: Group.DESK,
 }
 #: Who may answer what is asked of a role, beside those who have it: whom it reports to.
 OVER: Mapping[Role, tuple[Role, ...]] = {
@@ -64,6 +65,7 @@ OVER: Mapping[Role, tuple[Role, ...]] = {
     Role.SALES_LEADERSHIP: (),
     Role.EXEC_SPONSOR: (),
     Role.FINANCE: (),
+    Role.SALES_OPS: (Role.CE_MANAGER, Role.AE_MANAGER, Role.GROWTH, Role.SALES_LEADERSHIP),
 }
 
 
@@ -165,7 +167,7 @@ _KIND: Mapping[Group, str] = {
     Group.MANAGER: "manager",
     Group.LEADERSHIP: "leadership",
     Group.OPS: "ops",
-    Group.DESK: "support or finance",
+    Group.DESK: "support, finance or sales ops",
 }
 
 

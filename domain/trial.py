@@ -75,6 +75,7 @@ class TrialState(State):
     signup: Signup | None = None
     request: CeRequest | None = None
     owners: Owners = Owners()
+    appointed: dict[str, str] = {}
     host: str = ""
     internal_host: str = ""
     instance_live: bool = False

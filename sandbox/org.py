@@ -63,6 +63,7 @@ PEOPLE: tuple[Person, ...] = (
     Person("exec-vega", "Vega Sponsor", "exec_sponsor", "AMER"),
     Person("exec-onyx", "Onyx Sponsor", "exec_sponsor", "EMEA"),
     Person("finance-desk", "Finance Desk", "finance"),
+    Person("sales-ops", "Sales Operations", "sales_ops"),
 )
 
 

@@ -135,7 +135,7 @@ STAGES: dict[str, tuple[int, bool, bool, str]] = {
 
 TENURE_ROLES = (
     "inbound_sdr", "named_sdr", "ae", "ce", "ce_manager", "ae_manager", "cloud", "support", "growth",
-    "ta", "ta_manager", "ts_leadership", "sales_leadership", "exec_sponsor", "finance",
+    "ta", "ta_manager", "ts_leadership", "sales_leadership", "exec_sponsor", "finance", "sales_ops",
 )  # fmt: skip
 
 ACCOUNT_TYPES = ("Prospect", "Customer", "Former Customer", "Partner")

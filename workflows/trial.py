@@ -39,7 +39,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.views import NextStep, TaskView, TrialStatus
     from workflows import inbox
     from workflows.asked import what_became
-    from workflows.phases import building, changes, delivery, endings, intake, open_trial, room
+    from workflows.phases import building, changes, delivery, endings, intake, open_trial, owning, room
     from workflows.trial_process import EndedEarly, TrialProcess
 
 
@@ -77,6 +77,7 @@ class Trial:
         else:
             await workflow.wait_condition(lambda: s.case is not None and not self.routing.busy)
             s.end = await self._course()
+        t.desk.withdraw("owners", "the trial is over")
         await t.settle()
         if s.waiting_signups:
             waiting = tuple(s.waiting_signups)
@@ -89,7 +90,7 @@ class Trial:
             if s.case == "1":
                 return await intake.redirect(t)
             if s.case == "ce_requested" and s.request:
-                await intake.owners(t, s.request.ce)
+                await owning.owners(t, s.request.ce)
                 approval = await intake.approval(t, s.request)
                 if approval.outcome == "denied":
                     return await intake.deny(t, approval.rule)
@@ -368,7 +369,7 @@ class Trial:
         closing = s.stage not in OPEN_TO_TERMINATE | {Stage.SIGNUP, Stage.DECIDING}
         ended = next((made for made in reversed(s.decisions) if made.outcome in ENDS), None) if closing else None
         decided = s.verdict.decision if s.verdict else ended
-        inbox.refuse(decide.already(decided) if decided else None)
+        inbox.refuse(("too late: " if ended else "") + decide.already(decided) if decided else None)
 
     def _moves(self, policy: Policy) -> tuple[adoption.Move, ...]:
         return adoption.moves(self.t.policy, policy, self.t.input.origin, self.t.state, workflow.now())

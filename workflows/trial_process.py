@@ -204,7 +204,7 @@ def _last_activity(state: TrialState) -> bool | None:
 
 
 #: Tasks that are settled when a person ends the trial.
-PRE_START = ("triage", "approval", "raise_request", "ce_email", "provision", "hand_over", "deadline")
+PRE_START = ("triage", "approval", "raise_request", "ce_email", "provision", "hand_over", "deadline", "owners")
 
 #: Mails that stop when the prospect opts out or the trial ends (A11).
 CAMPAIGN = {"ce_welcome", "connect_code_host", "invite_team", "learn", "usage_check", "community", "next_steps"}

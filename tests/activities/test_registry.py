@@ -380,6 +380,34 @@ def test_nobody_is_eligible(registry: Registry, ledger: Ledger) -> None:
     assert ledger.effects()[0].summary == "nobody is eligible"
 
 
+def test_looking_who_it_would_be_gives_nobody_a_turn(staffed: Registry, ledger: Ledger) -> None:
+    assert [ids(staffed, ask("c0.com", peek=True)) for _ in range(2)] == [["sdr-a", "ae-a", "ce-a", "boss"]] * 2
+    assert acts(ledger) == []
+    assert ids(staffed, ask("c0.com"))[0] == "sdr-a"
+
+
+def test_whom_sales_ops_appointed_is_it(registry: Registry, ledger: Ledger) -> None:
+    assert ids(registry, ask("acme.com")) == ["", "", "", ""]
+    with ledger.writing() as db:
+        db.execute(
+            roster.insert(),
+            [
+                {
+                    "id": "ce-x",
+                    "name": "X",
+                    "email": "ce-x@tenure.example",
+                    "role": "ce",
+                    "active": True,
+                    "out_of_office_until": AS_OF.date() + timedelta(days=9),
+                }
+            ],
+        )
+    assert ids(registry, ask("acme.com"))[2] == ""  # away
+    given = ask("acme.com", appointed={"ce": "CE-X@tenure.example", "ae": "nobody@tenure.example"})
+    assert ids(registry, given) == ["", "", "ce-x", ""]
+    assert ids(registry, ask("acme.com"))[2] == "ce-x"
+
+
 def test_nobody_is_skipped_in_a_crowd(staffed: Registry) -> None:
     def one(number: int) -> str:
         return ids(staffed, ask(f"c{number}.com"))[0]

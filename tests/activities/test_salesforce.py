@@ -361,7 +361,7 @@ def test_the_sync_copies_people_and_accounts_page_by_page(salesforce: Salesforce
     with ledger.reading() as db:
         people = {row.email: row for row in db.execute(select(roster))}
         known = {row.domain: row for row in db.execute(select(accounts))}
-    assert (found.people, found.accounts) == (len(people), len(known)) == (28, 12)
+    assert (found.people, found.accounts) == (len(people), len(known)) == (29, 12)
     ada = people["ce-ada@tenure.example"]
     assert (ada.role, ada.active, ada.manager) == ("ce", True, people["ce-manager@tenure.example"].id)
     assert people["ae-mira@tenure.example"].paired_ce == ada.id

@@ -366,3 +366,12 @@ def test_check_ins_go_out_only_after_usage_was_seen(template: str) -> None:
 @pytest.mark.parametrize("asks", [POLICY, ASK_15, STAYS])
 def test_the_policy_that_decided_is_named(asks: Policy) -> None:
     assert decide.mid_trial(asks, BUSY, MONDAY).policy == asks.hash
+
+
+@pytest.mark.parametrize("judge", [decide.mid_trial, decide.after_grace])
+@pytest.mark.parametrize("usage", [None, IDLE, BUSY])
+def test_what_nobody_owns_is_never_ended_by_itself(judge: Any, usage: Usage | None) -> None:
+    """Gap 16: the outcome is the same as ever, but for the end, in whose place a person is asked."""
+    owned, unowned = judge(POLICY, usage, MONDAY), judge(POLICY, usage, MONDAY, owned=False)
+    assert unowned.outcome == ("ask" if owned.outcome == "terminate" else owned.outcome)
+    assert ("Nobody looks after the trial yet" in unowned.rule) is (owned.outcome == "terminate")

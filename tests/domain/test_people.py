@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.people import Owners, Person, Role, choose_owners, least_recently_assigned
+from domain.people import Owners, Person, Role, appointed, choose_owners, least_recently_assigned
 from tests.domain.make import day, person, quickly
 
 TODAY = date(2026, 3, 2)
@@ -146,6 +146,32 @@ def test_with_nobody_there_every_gap_is_named() -> None:
     owners = choose_owners([BOSS_ONE], TODAY)
     assert ids(owners) == ("", "", "", "boss-one")
     assert owners.notes == tuple(f"no eligible {who}: sales ops must assign one" for who in ("inbound SDR", "AE", "CE"))
+
+
+def test_where_somebody_is_missing_sales_ops_and_their_leader_are_known() -> None:
+    ops, lead = (
+        Person(id=id_, name=id_, email=f"{id_}@tenure.example", role=role)
+        for id_, role in (("ops", Role.SALES_OPS), ("lead", Role.SALES_LEADERSHIP))
+    )
+    full, short = choose_owners([*ROSTER, ops, lead], TODAY), choose_owners([BOSS_ONE, ops, lead], TODAY)
+    assert (full.ops, full.leader) == (None, None)
+    assert (short.ops, short.leader) == (ops, lead)
+    assert (short.of(Role.SALES_OPS), short.of(Role.SALES_LEADERSHIP)) == (ops, lead)
+
+
+def test_who_is_appointed_is_of_ours_has_not_left_and_may_be_that() -> None:
+    people = but(gone(CE_TWO))
+    given = {"sdr": SDR.email, "ae": f" {AE_ONE.email.upper()} ", "ce": CE_ONE.email}
+    assert {part: person.id for part, person in appointed(people, given).items()} == {"sdr": SDR.id, "ae": AE_ONE.id, "ce": CE_ONE.id}
+    for part, email in (
+        ("ce", AE_ONE.email),
+        ("ae", CE_ONE.email),
+        ("sdr", CE_ONE.email),
+        ("ce", CE_TWO.email),
+        ("ce", "mallory@x.example"),
+        ("boss", CE_ONE.email),
+    ):
+        assert appointed(people, {part: email}) == {}
 
 
 def test_each_role_has_its_owner() -> None:

@@ -489,6 +489,7 @@ class TestOrganisation:
             "inbound_sdr": 3,
             "named_sdr": 2,
             "sales_leadership": 1,
+            "sales_ops": 1,
             "support": 1,
             "ta": 4,
             "ta_manager": 1,

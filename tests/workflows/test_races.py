@@ -87,12 +87,11 @@ async def test_the_loser_reads_who_ended_the_trial(play: Play) -> None:
     for late in ("extend", "convert", "terminate"):
         with pytest.raises(Refused, match=said):
             await play.tenure.act(domain, late, {"by": BORIS, "seats": 5} if late == "convert" else {"by": BORIS})
-    await play.answer(domain, "teardown", "done", by="cloud-oncall@tenure.example")
     await gone(play, domain)
     for late in ("extend", "convert", "terminate", "request_feedback", "new_link"):
         with pytest.raises(Refused, match=rf"trial-{domain} is over: decision: terminate, decided by {ADA} {AT}; nothing was changed"):
             await play.tenure.act(domain, late, {"by": BORIS, "seats": 5} if late == "convert" else {"by": BORIS})
-    with pytest.raises(Refused, match=rf"teardown-1 was answered by cloud-oncall@tenure.example {AT} with 'done'"):
+    with pytest.raises(Refused, match=rf"teardown-1 was answered by cloud-1@tenure.example {AT} with 'done'"):
         await play.tenure.answer(f"trial-{domain}:teardown", Answer(task="", choice="done", by="cloud-oncall@tenure.example"))
 
 

@@ -21,7 +21,7 @@ from domain.issues import is_ready
 from domain.messages import IssueEvent
 from domain.people import Role
 from domain.task import Choice, FieldSpec, Task, TaskSpec
-from workflows.phases import intake
+from workflows.phases import owning
 from workflows.trial_process import TrialProcess
 
 
@@ -187,7 +187,8 @@ async def _ask_for_ce(t: TrialProcess, number: int) -> None:
     if answer is None:
         return
     email = str(answer.fields["ce_email"])
-    await intake.owners(t, email)
+    await owning.owners(t, email)
+    owning.find_owners(t)
     if number:
         await t.effects.github(FillField(key="request.ce_email", issue=number, field="ce_email", value=email))
 

@@ -22,14 +22,15 @@ from domain.markup import bold
 from domain.people import Role
 from domain.task import Choice, TaskSpec
 from domain.trial import Stage
-from workflows.phases import building, changes, intake
+from workflows.phases import building, changes, intake, owning
 from workflows.trial_process import TrialProcess
 
 
 async def instant(t: TrialProcess) -> None:
     """Case 2 (A5, A6): the warm instance is theirs; everything else follows at once, each system on its own."""
     if t.state.owners.sdr is None:
-        await intake.owners(t)  # a company that waited for room has none yet
+        await owning.owners(t)  # a company that waited for room has none yet
+    owning.find_owners(t)
     t.spawn(t.effects.salesforce(*_crm(t, intake.lead(t))))
     t.spawn(t.effects.slack(*_alert(t), *_channel(t), _introduction(t)))
     if t.policy.handoff.prequalified == "ce":
@@ -41,7 +42,8 @@ async def instant(t: TrialProcess) -> None:
 
 async def build(t: TrialProcess) -> None:
     """Case 3.2 and CE requests (A9, A28): room is reserved already, the Cloud team builds, the CE hands over."""
-    await intake.owners(t, t.state.request.ce if t.state.request else "")
+    await owning.owners(t, t.state.request.ce if t.state.request else "")
+    owning.find_owners(t)
     t.enter(Stage.PROVISIONING)
     first: tuple[SalesforceAct, ...] = (
         (SetLeadStatus(key="crm.qualified", status="Working", sub_status="Approved trial"),)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from temporalio import workflow
 
 from domain import decide, ids, ladder, mailbox
-from domain.acts import AskOwners, KeepLead, SetLeadStatus
+from domain.acts import KeepLead, SetLeadStatus
 from domain.decision import Decision
 from domain.messages import CeRequest, JoinAsk, JoinInput, Signup, SignupAgain, SignupAnswer
-from domain.people import Owners, Role
+from domain.people import Role
 from domain.qualification import CE_REQUEST_CHECKS, checks
 from domain.task import Answer, Choice, FieldSpec, TaskSpec
 from domain.trial import End, Stage
 from workflows import beside
-from workflows.phases import room
+from workflows.phases import owning, room
 from workflows.trial_process import TrialProcess
 
 READY = "cloud-trial/instance-ready"
@@ -51,7 +51,7 @@ async def route(t: TrialProcess, signup: Signup) -> SignupAnswer:
         return answered(t, "redirected")
     if routed.outcome in ("3", "free_mail"):
         return answered(t, "triage")
-    claimed = await room.claim(t, warm=True, owners=ask_owners(t))
+    claimed = await room.claim(t, warm=True, owners=owning.ask_owners(t))
     if claimed.outcome == "owned":
         s.case, s.host = "1", claimed.host
         return answered(t, "redirected")
@@ -88,28 +88,6 @@ def answered(t: TrialProcess, outcome: str, case: str = "") -> SignupAnswer:
     )
 
 
-def ask_owners(t: TrialProcess, ce_email: str = "") -> AskOwners:
-    """The question who looks after the trial: those of a named account, else by round robin (A5, A6, A9)."""
-    account = (t.state.signup.account if t.state.signup else None) or (t.state.request.account if t.state.request else None)
-    named = account if account and account.named else None
-    return AskOwners(
-        subject=t.effects.subject,
-        as_of=workflow.now(),
-        domain=t.input.domain,
-        account=account.id if account else "",
-        named_sdr=named.named_sdr if named else None,
-        ae=named.ae if named else None,
-        ce=named.ce if named else None,
-        ce_email=ce_email,
-    )
-
-
-async def owners(t: TrialProcess, ce_email: str = "") -> None:
-    """Choose SDR, AE and CE, or replace whoever has left."""
-    t.state.owners = await t.effects.local("owners", ask_owners(t, ce_email), Owners, "choose the owners")
-    t.owner = ladder.email(t.state.owners, Role.CE)
-
-
 async def join(t: TrialProcess, ask: JoinAsk) -> None:
     """Start the join request of a person whose company has an instance, as soon as it has one; one per domain and person (C15)."""
     s = t.state
@@ -143,7 +121,7 @@ def _admin(t: TrialProcess) -> str:
 
 async def redirect(t: TrialProcess) -> End:
     """Case 1 (A4): the person is sent to the instance, and the AE makes sure that the admin knows."""
-    await owners(t)
+    await owning.owners(t)
     await join(t, JoinAsk(contact=t.contact, via="signup"))
     t.enter(Stage.REDIRECTED)
     return "redirected"
@@ -190,7 +168,10 @@ async def triage(t: TrialProcess, why: str = "") -> Decision:
         ladder=ladder.ordinary(t.policy, due, "", "", ""),
     )
     s.alert = "task.triage-1"
-    return t.record(decide.qualify(t.policy, await t.ask_or_end(spec), workflow.now()))
+    t.spawn(owning.somebody_triages(t))
+    answer = await t.ask_or_end(spec)
+    t.desk.withdraw("owners", "the lead was triaged")
+    return t.record(decide.qualify(t.policy, answer, workflow.now()))
 
 
 async def approval(t: TrialProcess, request: CeRequest) -> Decision:

@@ -13,7 +13,7 @@ from domain.people import Role
 from domain.task import Answer, Choice, FieldSpec, TaskSpec
 from domain.trial import End, Stage, Verdict
 from workflows.desk import card
-from workflows.phases import changes, endings, intake
+from workflows.phases import changes, endings, owning
 from workflows.trial_process import TrialProcess
 
 DECIDES = (
@@ -104,7 +104,8 @@ async def _come_due(t: TrialProcess, moments: list[Moment]) -> None:
         s.usage = await t.effects.usage(s.host, t.contact.email)
         _activation(t)
     if any(moment.kind == "ask" for moment in moments):
-        await intake.owners(t)  # whoever has left since is replaced before anybody is asked
+        await owning.owners(t)  # whoever has left since is replaced before anybody is asked
+        owning.find_owners(t)
     if deciding:
         t.enter(before)
     if s.verdict is not None:
@@ -152,7 +153,7 @@ def _ask(t: TrialProcess) -> None:
         raise ValueError("an open trial has an end")
     first = automatic_deadline(t.input.origin, s)
     automatic = first and t.policy.trial.d15.mode == "automatic"
-    forecast = decide.mid_trial(t.policy, s.usage, workflow.now())
+    forecast = decide.mid_trial(t.policy, s.usage, workflow.now(), owned=owning.is_owned(t))
     facts = decide.activity(t.policy, s.usage)[1] if s.usage else "the instance did not answer"
     if automatic and forecast.outcome != "ask":
         asks = f"On {s.ends_at:%a %d %b} it will {forecast.outcome} by itself: {facts}. You can overrule that here."
@@ -179,12 +180,12 @@ def _ask(t: TrialProcess) -> None:
 
 def _mid_trial(t: TrialProcess) -> None:
     """Day 15 of a self-serve trial acts by itself, unless the policy or the facts ask a person (C02)."""
-    _act_or_ask(t, t.record(decide.mid_trial(t.policy, t.state.usage, workflow.now())))
+    _act_or_ask(t, t.record(decide.mid_trial(t.policy, t.state.usage, workflow.now(), owned=owning.is_owned(t))))
 
 
 def _after_grace(t: TrialProcess) -> None:
     """The grace has ended and nobody decided (C12)."""
-    _act_or_ask(t, t.record(decide.after_grace(t.policy, t.state.usage, workflow.now())))
+    _act_or_ask(t, t.record(decide.after_grace(t.policy, t.state.usage, workflow.now(), owned=owning.is_owned(t))))
 
 
 def _act_or_ask(t: TrialProcess, decision: Decision) -> None:
