@@ -27,6 +27,7 @@ customers = Table(
     Column("ae", String(64)),
     Column("ce", String(64)),
     Column("health", String(16)),
+    Column("data_errors", JSON),
     Column("as_of", Utc, nullable=False),
     Index("customers_by_end", "contract_end"),
 )

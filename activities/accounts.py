@@ -235,8 +235,9 @@ def read_renewals(
 
 def customer_of(row: Row[Any]) -> Customer:
     """The customer in a row of ``customers``."""
-    # A row that was copied before there was the column has no colour yet.
-    return Customer.model_validate({name: row._mapping[name] for name in Customer.model_fields} | {"health": row._mapping["health"] or ""})
+    # A row that was copied before there was the column has no colour and no errors yet.
+    late = {"health": row._mapping["health"] or "", "data_errors": row._mapping["data_errors"] or {}}
+    return Customer.model_validate({name: row._mapping[name] for name in Customer.model_fields} | late)
 
 
 def renewal_of(row: Row[Any]) -> RenewalRow:

@@ -7,7 +7,7 @@ CRM's answer any more counts as churned too, unless so many are missing at once 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select, update
@@ -16,7 +16,8 @@ from activities.account_tables import customers
 from activities.addresses import BadAddress, read_company
 from activities.crm_client import Crm, Record
 from activities.ledger import Ledger
-from domain.figures import Routing
+from domain import facts
+from domain.figures import Facts, Routing
 
 #: More than so many, and more than this share of all, do not leave a CRM between two copies: a permission or a filter hides them.
 FEW, SHARE = 5, 0.1
@@ -30,11 +31,15 @@ FROM Account WHERE Type IN ('Customer', 'Former Customer') AND Domain__c != null
 
 
 class CustomerCopy(NamedTuple):
-    """What a copy found: how many customers there are, who is none any more since the last copy, and what is wrong, in words."""
+    """What a copy found: how many customers there are, who is none any more since the last copy, and what is wrong, in words.
+
+    ``odd`` are the facts that cannot be so, in words, by domain and field.
+    """
 
     customers: int
     left: tuple[str, ...]
     errors: tuple[str, ...]
+    odd: dict[str, str]
 
 
 def key_of(record: Record, routing: Routing) -> str:
@@ -74,16 +79,27 @@ def read(crm: Crm, routing: Routing) -> tuple[list[dict[str, Any]], list[str]]:
     return list(rows.values()), errors
 
 
-def replace(db: Connection, rows: Collection[Mapping[str, Any]], as_of: datetime, wrong: Iterable[str] = ()) -> CustomerCopy:
+def replace(
+    db: Connection, rows: Collection[Mapping[str, Any]], as_of: datetime, figures: Facts, wrong: Iterable[str] = ()
+) -> CustomerCopy:
     """Bring the copy up to date in the transaction ``db``. Safe to repeat: the same rows change nothing but ``as_of``.
 
-    An account whose domain cannot be read any more keeps the one that it had. ``wrong`` is what :func:`read` found.
+    An account whose domain cannot be read any more keeps the one that it had. ``wrong`` is what :func:`read` found. What cannot be so is
+    an error in words, and does not come into the copy: there the value of before stays (F15).
     """
-    before = {row.domain: row for row in db.execute(select(customers.c.domain, customers.c.id, customers.c.name, customers.c.status))}
+    before = {row.domain: row for row in db.execute(select(customers))}
     by_id = {row.id: row.domain for row in before.values()}
     read_now = {str(row["domain"]): row for row in rows if row["domain"]}
     kept = {by_id[row["id"]]: row for row in rows if not row["domain"] and row["id"] in by_id}
-    new = {domain: {**row, "domain": domain, "as_of": as_of} for domain, row in {**kept, **read_now}.items()}
+    new: dict[str, dict[str, Any]] = {}
+    odd = dict[str, str]()
+    for domain, row in {**kept, **read_now}.items():
+        known = before.get(domain)
+        held = facts.read(figures, row, dict(known._mapping) if known is not None else None, as_of.date())
+        new[domain] = {**row, **held, "domain": domain, "as_of": as_of}
+        if row["status"] == "customer":
+            for field, why in held["data_errors"].items():
+                odd[f"{domain}/{field}"] = facts.in_words(row["name"], domain, field, why, held[field])
     ours = [domain for domain, row in before.items() if row.status == "customer"]
     missing = [domain for domain in ours if domain not in new]
     errors = list(wrong)
@@ -99,7 +115,7 @@ def replace(db: Connection, rows: Collection[Mapping[str, Any]], as_of: datetime
     if missing:
         db.execute(update(customers).where(customers.c.domain.in_(missing)).values(status="churned", as_of=as_of))
     left = [f"{before[domain].name} ({domain}) {_why(new.get(domain))}" for domain in ours if domain in missing or _gone(new.get(domain))]
-    return CustomerCopy(sum(row["status"] == "customer" for row in new.values()), tuple(left), tuple(errors))
+    return CustomerCopy(sum(row["status"] == "customer" for row in new.values()), tuple(left), tuple(errors), odd)
 
 
 def _row(record: Record, domains: Mapping[str, str | None]) -> dict[str, Any]:
@@ -109,12 +125,12 @@ def _row(record: Record, domains: Mapping[str, str | None]) -> dict[str, Any]:
         "id": record["Id"],
         "name": record["Name"],
         "segment": record["Segment__c"] or "",
-        "arr": round(record["ARR__c"] or 0),
-        "seats": int(record["Seats__c"] or 0),
-        "contract_start": _day(record["Contract_Start__c"]),
-        "contract_end": _day(record["Contract_End__c"]),
-        "deployed_on": _day(record["Deployed_On__c"]),
-        "last_activity_on": _day(record["LastActivityDate"]),
+        "arr": record["ARR__c"],
+        "seats": record["Seats__c"],
+        "contract_start": record["Contract_Start__c"],
+        "contract_end": record["Contract_End__c"],
+        "deployed_on": record["Deployed_On__c"],
+        "last_activity_on": record["LastActivityDate"],
         "subscription": record["License_Subscription__c"] or "",
         "status": "merged" if merged else "customer" if record["Type"] == "Customer" else "churned",
         "merged_into": (domains.get(merged) or merged) if merged else "",
@@ -125,12 +141,8 @@ def _row(record: Record, domains: Mapping[str, str | None]) -> dict[str, Any]:
     }
 
 
-def _day(text: str | None) -> date | None:
-    return date.fromisoformat(text) if text else None
-
-
-def _rank(row: Mapping[str, Any]) -> tuple[bool, date, str]:
-    return row["status"] == "customer", row["contract_end"] or date.min, row["id"]
+def _rank(row: Mapping[str, Any]) -> tuple[bool, str, str]:
+    return row["status"] == "customer", str(row["contract_end"] or ""), row["id"]
 
 
 def _gone(row: Mapping[str, Any] | None) -> bool:

@@ -150,6 +150,7 @@ class Scoring:
                 deployed_on=row.deployed_on,
                 last_activity_on=row.last_activity_on,
                 declining_months=months,
+                data_errors=row.data_errors or {},
             )
             traits = {name: values[at] for name, values in known.items()}
             letters = "".join(LETTERS[code] for code in colours[at])

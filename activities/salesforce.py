@@ -44,10 +44,11 @@ from domain.acts import (
     UpdateOpportunity,
 )
 from domain.acts_accounts import KeepRenewal, SetAccount
-from domain.figures import Routing
+from domain.figures import Facts, Routing
 from domain.ids import fitted
 from domain.people import Role
-from domain.upkeep import Absent, AccountSync
+from domain.policy import default
+from domain.upkeep import Absent, AccountSync, CopyAccounts
 
 OPENED = "Opened"
 LIMIT_RETRY = timedelta(minutes=30)  # the allowance is counted over the last 24 hours, so a short wait frees little of it
@@ -93,7 +94,7 @@ class Salesforce:
         return run_batch(self._ledger, "salesforce", batch, self._step, error_of)
 
     @activity.defn(name="salesforce_accounts")
-    def sync_accounts(self) -> AccountSync:
+    def sync_accounts(self, ask: CopyAccounts | None = None) -> AccountSync:
         """Copy our people, the accounts with a domain (A27) and the customers (D8), all or nothing; the round robin's memory is kept.
 
         Safe to repeat: it replaces the copy. Who was active at the last sync and is not now is ``absent``, once.
@@ -105,7 +106,8 @@ class Salesforce:
         as_of = datetime.now(UTC)
         if not people:
             raise refused(SYSTEM, "no user has a Tenure_Role__c; set it for those who work on trials", kind="NoPeople")
-        absent, copied = self._replace(people, list(known.values()), buyers, as_of, wrong)
+        figures = ask.facts if ask else default().facts
+        absent, copied = self._replace(people, list(known.values()), buyers, as_of, figures, wrong)
         return AccountSync(
             as_of=as_of,
             people=len(people),
@@ -113,6 +115,7 @@ class Salesforce:
             customers=copied.customers,
             left=copied.left,
             customer_errors=copied.errors,
+            odd=copied.odd,
             absent=absent,
             data_errors=(
                 *(
@@ -295,7 +298,13 @@ class Salesforce:
     # --- The copy -----------------------------------------------------------------------------------------------------------
 
     def _replace(
-        self, people: list[dict[str, Any]], known: list[dict[str, Any]], buyers: list[dict[str, Any]], as_of: datetime, wrong: list[str]
+        self,
+        people: list[dict[str, Any]],
+        known: list[dict[str, Any]],
+        buyers: list[dict[str, Any]],
+        as_of: datetime,
+        figures: Facts,
+        wrong: list[str],
     ) -> tuple[tuple[Absent, ...], CustomerCopy]:
         with self._ledger.writing() as db:
             before = {row.id: row for row in db.execute(select(roster))}
@@ -311,7 +320,7 @@ class Salesforce:
             db.execute(delete(accounts))
             if known:
                 db.execute(insert(accounts), [{**row, "as_of": as_of} for row in known])
-            copied = crm_customers.replace(db, buyers, as_of, wrong)
+            copied = crm_customers.replace(db, buyers, as_of, figures, wrong)
         return tuple(absent), copied
 
 
@@ -332,7 +341,7 @@ def _person(record: Record) -> dict[str, Any]:
         "email": record["Email"],
         "role": record["Tenure_Role__c"],
         "active": record["IsActive"],
-        "out_of_office_until": date.fromisoformat(away) if away else None,
+        "out_of_office_until": _day(away),
         "paired_ce": record["Paired_CE__c"],
         "manager": record["ManagerId"],
     }
@@ -340,6 +349,14 @@ def _person(record: Record) -> dict[str, Any]:
 
 def _entitled(row: dict[str, Any]) -> tuple[bool, bool, str]:
     return row["named"], row["prequalified"], row["id"]
+
+
+def _day(text: Any) -> date | None:
+    """A day; None for what is none. That one far ahead is meant, nobody doubts: somebody is away for good."""
+    try:
+        return date.fromisoformat(str(text)[:10]) if text else None
+    except ValueError:
+        return None
 
 
 def _account(record: Record, domain: str) -> dict[str, Any]:

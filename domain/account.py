@@ -21,7 +21,8 @@ class Customer(Message):
     """What the CRM says of one customer, as the ledger's copy has it (``as_of``). ``arr`` is in whole dollars a year.
 
     ``contract_end`` is the renewal date. ``subscription`` is the licence server's, on which keys are re-issued. ``health`` is the colour that
-    people gave it in the CRM (*Customer Health*, B17): Green, Yellow, Red, or nothing.
+    people gave it in the CRM (*Customer Health*, B17): Green, Yellow, Red, or nothing. ``data_errors`` say, by field, what the CRM holds that
+    cannot be so: there the value of before stays, or nothing is known (:mod:`domain.facts`).
     """
 
     domain: str
@@ -38,6 +39,7 @@ class Customer(Message):
     status: Literal["customer", "churned", "merged"] = "customer"
     merged_into: str = ""
     health: str = ""
+    data_errors: dict[str, str] = {}
     as_of: datetime
 
 

@@ -13,6 +13,8 @@ from domain.figures import Office
 
 #: Days whose hours have a moment in UTC in every time zone, with a day to spare.
 FIRST_DAY, LAST_DAY = date(1, 1, 4), date(9999, 12, 28)
+#: A timer of more than some centuries is none on Temporal's server: who waits longer looks again after so long.
+LONGEST_TIMER = timedelta(days=3_650)
 #: From here on the office's clock is not counted any more: the days ahead could not hold the work.
 _FIRST_MOMENT, _LAST_MOMENT = datetime(1, 1, 4, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 

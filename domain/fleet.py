@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 
 from domain.base import Message
@@ -92,6 +92,7 @@ def reds(
     deployed_on: date | None,
     last_activity_on: date | None,
     declining_months: int,
+    data_errors: Collection[str] = (),
 ) -> tuple[Criterion, ...]:
     """The criteria by which a customer is red by itself: the keys of :func:`domain.red.holding`, for very many accounts at once (B17).
 
@@ -100,7 +101,7 @@ def reds(
     red, found = policy.red, list[Criterion]()
     if contract_start is None or contract_start > today:
         return ()
-    if deployed_on is None and (today - contract_start).days > red.not_deployed_days:
+    if deployed_on is None and "deployed_on" not in data_errors and (today - contract_start).days > red.not_deployed_days:
         found.append("not_deployed")
     if last_activity_on is not None and (today - last_activity_on).days >= red.no_contact_days:
         found.append("no_contact")
@@ -137,6 +138,7 @@ def standpoint(
 #: What of a customer its processes act on. The day of the last activity is not among them: it moves every day, and the score knows it.
 TOLD_OF_CUSTOMER = (
     "id", "name", "segment", "arr", "seats", "contract_start", "contract_end", "deployed_on", "subscription", "status", "merged_into",
+    "data_errors",
 )  # fmt: skip
 
 

@@ -190,6 +190,8 @@ def _deployment(limit: int, customer: Customer, today: date) -> Finding:
         says = f"deployed on {customer.deployed_on}" if customer.deployed_on else "not signed yet"
         return Finding(name="not_deployed", holds=False, says=says, undone_by="")
     days = (today - customer.contract_start).days
+    if "deployed_on" in customer.data_errors:
+        return Finding(name="not_deployed", holds=None, says="deployment not known", undone_by="a production deployment")
     return Finding(
         name="not_deployed",
         holds=days > limit,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 
+from domain import facts
 from domain.account import Outcome, PlanReviewed, Rating, Standing
 from domain.amounts import dollars
 from domain.calendar import day_of, days_after
@@ -265,8 +266,11 @@ def refuse_move(policy: AccountPolicy, state: RenewalState, message: MoveRenewal
         return late
     if message.renewal_on == state.renewal_on:
         return f"the renewal is on {state.renewal_on} already"
-    if message.renewal_on < day_of(policy.office, now):
+    today = day_of(policy.office, now)
+    if message.renewal_on < today:
         return f"{message.renewal_on} is over; a renewal cannot move into the past"
+    if odd := facts.odd_day(policy.facts, message.renewal_on, today):
+        return odd
     return _nobody(message.by)
 
 
@@ -286,7 +290,7 @@ def refuse_answer(policy: AccountPolicy, state: RenewalState, arr: int, kind: st
         case "save_plan", _ if not re.search(r"\d", str(answer.fields.get("criteria", ""))):
             return "the success criteria must be quantitative: name a number that shows that the account is saved"
         case "process", "renewed":
-            return _not_renewed(state, answer)
+            return _not_renewed(policy, state, answer)
         case "process", "extend":
             return _not_extended(policy, state, int(str(answer.fields["days"])))
         case _:
@@ -317,13 +321,16 @@ def _odd_amount(outcome: str, amount: int | None, arr: int) -> str | None:
     return f"{amount:,} does not fit {words(outcome)}: the ARR is ${arr:,} now, and {said[outcome]}; leave the amount out or mend it"
 
 
-def _not_renewed(state: RenewalState, answer: Answer) -> str | None:
+def _not_renewed(policy: AccountPolicy, state: RenewalState, answer: Answer) -> str | None:
     if not dollars(answer.fields.get("arr")):
         return "a renewal brings some ARR; when nothing is renewed, choose churned"
     given = answer.fields.get("contract_end")
-    if given and date.fromisoformat(str(given)) <= state.due_on:
+    if not given:
+        return None
+    if (end := date.fromisoformat(str(given))) <= state.due_on:
         return f"contract_end {given} is not after {state.due_on}, when this term ends"
-    return None
+    odd = facts.odd_day(policy.facts, end, state.due_on)
+    return f"contract_end {odd}" if odd else None
 
 
 def _not_extended(policy: AccountPolicy, state: RenewalState, days: int) -> str | None:

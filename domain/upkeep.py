@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from domain.base import Message
+from domain.figures import Facts
 from domain.policy import CarriedPolicy, Policy
 
 
@@ -69,10 +70,17 @@ class Absent(Message):
     why: str
 
 
+class CopyAccounts(Message):
+    """Copy the CRM's accounts; ``facts`` are the bounds of what can be so."""
+
+    facts: Facts
+
+
 class AccountSync(Message):
     """What a sync found. ``absent`` are those who left or went out of office since the last one; ``data_errors`` are in words.
 
-    ``left`` are the customers, in words, who became none since the last one; ``customer_errors`` say what is wrong with the others.
+    ``left`` are the customers, in words, who became none since the last one; ``customer_errors`` say what is wrong with the others, and
+    ``odd`` which of their facts cannot be so, by domain and field (F15).
     """
 
     as_of: datetime
@@ -81,6 +89,7 @@ class AccountSync(Message):
     customers: int = 0
     left: tuple[str, ...] = ()
     customer_errors: tuple[str, ...] = ()
+    odd: dict[str, str] = {}
     absent: tuple[Absent, ...] = ()
     data_errors: tuple[str, ...] = ()
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 from temporalio.client import WithStartWorkflowOperation, WorkflowExecutionStatus
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
+from domain import facts, ids
 from domain import forecast as forecasting
-from domain import ids
 from domain.account import AccountTeam, Customer, RenewalRow, Standing
 from domain.base import Message
+from domain.calendar import days_after
 from domain.decision import Decision
 from domain.forecast import Forecast
 from domain.get_well import PlanText
@@ -154,7 +155,7 @@ class Accounts:
         return ForecastView(
             first=first,
             last=last,
-            following=forecasting.quarter_of(self.policy, last + timedelta(days=1)),
+            following=forecasting.quarter_of(self.policy, days_after(last, 1)),
             forecast=current,
             since=before.taken_at if before else None,
             moved=forecasting.compare(before, current) if before else (),
@@ -178,6 +179,8 @@ class Accounts:
             raise BadInput(
                 f"the CRM names no end of {customer.name}'s contract", "Say --date YYYY-MM-DD, or set it in the CRM", field="date"
             )
+        if odd := facts.odd_day(self.policy.facts, renewal_on, datetime.now(UTC).date()):
+            raise BadInput(odd, "Say --date YYYY-MM-DD as the contract has it", field="date")
         workflow_id = ids.renewal(customer.domain, renewal_on)
         open_now = await self._tenure.read(lambda: self.records.renewals(status="open", domain=customer.domain))
         if open_now:

@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from domain.facts import WORDS
 from domain.get_well import CONTEXT, QUESTIONS, PlanStatus
 from domain.lifecycle import AccountStatus
 from domain.red import RedStatus
@@ -99,10 +100,11 @@ def _about(customer: Customer, team: AccountTeam, standing: Standing | None) -> 
         ("ARR", pages.money(customer.arr)),
         ("seats", f"{customer.seats:,}"),
         ("contract", term),
-        ("deployed", pages.day(customer.deployed_on) or "not yet"),
+        ("deployed", pages.day(customer.deployed_on) or ("not known" if "deployed_on" in customer.data_errors else "not yet")),
         ("MAU/seats", pages.share(standing.mau_seats) if standing else ""),
         ("red by itself", ", ".join(map(parts.words, standing.reds)) if standing else ""),
         ("status", "" if customer.status == "customer" else Text(f"{customer.status} {customer.merged_into}".strip(), style="red")),
+        ("wrong in the CRM", Text("; ".join(f"{WORDS.get(name, name)}: {why}" for name, why in customer.data_errors.items()), style="red")),
         *people,
     ]
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from temporalio import workflow
 
-from domain import ladder
+from domain import facts, ladder
 from domain.account import AccountTeam, AccountView, AskAccount, Customer
 from domain.acts import Post
 from domain.decision import Decision
@@ -50,12 +50,24 @@ class AccountProcess(Process[AccountPolicy]):
         ``in_turn`` is False in a run from before what the get-well plan is told waited for what it was told before.
         """
         super().__init__(policy, tasks, channel, cycle)
+        self._customer: Customer | None = None
         self.customer = customer
         self.team = team
         self.decisions = decisions
         self.in_turn = in_turn
         self.reasons = asyncio.Lock()  #: What the get-well plan is told goes one by one: what is said last is what holds.
         self.owner = team.email(Role.TA) or team.email(Role.AE)
+
+    @property
+    def customer(self) -> Customer:
+        """The account as it is believed: what cannot be so (F15) stays as it was known before."""
+        if self._customer is None:
+            raise ValueError("there is no process without an account")
+        return self._customer
+
+    @customer.setter
+    def customer(self, given: Customer) -> None:
+        self._customer = facts.believed(self.policy.facts, given, self._customer, workflow.now().date())
 
     def record(self, decision: Decision) -> Decision:
         """Add a decision to the dossier."""

@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.acts import Post
     from domain.fleet import FleetScored, HandCopied, HealthInput, HealthRun, ScoreFleet, TellAccounts, Told, WriteScores
     from domain.health_writes import ScoresWritten
-    from domain.upkeep import AccountSync
+    from domain.upkeep import AccountSync, CopyAccounts
     from workflows.asked import Asked
     from workflows.effects import PATIENT
     from workflows.process import Process
@@ -56,7 +56,14 @@ class ScoreHealth(Asked):
         scored = await self._score(as_of)
         if scored is not None and not scored.accounts and workflow.get_last_completion_result(HealthRun) is None:
             # A new installation: the copy of the CRM has a schedule of its own, which may come later than this one.
-            await self._do("salesforce_accounts", None, AccountSync, COPYING, "copy the CRM, of which there is no copy yet", beats=False)
+            await self._do(
+                "salesforce_accounts",
+                CopyAccounts(facts=self.input.policy.facts),
+                AccountSync,
+                COPYING,
+                "copy the CRM, of which there is no copy yet",
+                beats=False,
+            )
             scored = await self._score(as_of)
         self._now("tells who must know")
         write = WriteScores(subject=p.effects.subject, as_of=as_of)

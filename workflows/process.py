@@ -12,6 +12,7 @@ from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
 from domain import ids, ladder, markup
 from domain.acts import SlackAct
+from domain.calendar import LONGEST_TIMER, moment_after
 from domain.people import Role
 from domain.policy import Officed
 from domain.task import Answer, Choice, Task, TaskSpec
@@ -85,7 +86,7 @@ class Process(Generic[Figures]):
                 self.spawn(self.effects.slack(reminder(task, rung, number)))
             if until is not None and until <= now:
                 return False
-            wakes = [at for at in (until, self.desk.next_at()) if at is not None]
+            wakes = [min(at, moment_after(now, LONGEST_TIMER)) for at in (until, self.desk.next_at()) if at is not None]
             timeout = min(wakes) - now if wakes else None
             chases = bool(wakes) and min(wakes) != until
             try:

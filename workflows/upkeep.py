@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from domain import keys, upkeep
     from domain.acts import Dispatch, IssueKey, Page, Post, ResolvePage
     from domain.policy import Policy
-    from domain.upkeep import AccountSync, AskPool, AskRuns, PoolChange, PoolLevel, RunStates, UpkeepInput
+    from domain.upkeep import AccountSync, AskPool, AskRuns, CopyAccounts, PoolChange, PoolLevel, RunStates, UpkeepInput
     from workflows.asked import Asked
     from workflows.effects import ONE_TRY, PATIENT
     from workflows.process import Process
@@ -157,6 +157,7 @@ class SyncAccounts(Upkeep):
         try:
             copied: AccountSync = await workflow.execute_activity(
                 "salesforce_accounts",
+                CopyAccounts(facts=input.policy.facts),
                 result_type=AccountSync,
                 start_to_close_timeout=timedelta(minutes=5),
                 schedule_to_close_timeout=timedelta(hours=1),
@@ -167,7 +168,7 @@ class SyncAccounts(Upkeep):
             await p.effects.slack(
                 Post(key="slack.sync", channel="growth", text="The CRM could not be copied for an hour: routing uses the old copy.")
             )
-            return None
+            return workflow.get_last_completion_result(AccountSync)  # what was told stays told
         before: AccountSync | None = workflow.get_last_completion_result(AccountSync)
         new = [error for error in copied.data_errors if before is None or error not in before.data_errors]
         if new:
@@ -179,10 +180,21 @@ class SyncAccounts(Upkeep):
         if copied.absent:
             away = "\n".join(f"- {person.email}: {person.why}" for person in copied.absent[:SHOWN])
             await p.effects.slack(Post(key="slack.absent", channel="growth", text=f"Get no new trials from now on:\n{away}"))
-        if told := [*copied.left, *(error for error in copied.customer_errors if before is None or error not in before.customer_errors)]:
+        if told := [
+            *copied.left,
+            *(error for error in copied.customer_errors if before is None or error not in before.customer_errors),
+            *_odd(copied, before),
+        ]:
             await p.effects.slack(Post(key="slack.customers", channel="growth", text="Customers in the CRM:\n" + _listed(told)))
         await p.settle()
         return copied
+
+
+def _odd(copied: AccountSync, before: AccountSync | None) -> list[str]:
+    """What cannot be so in the CRM, each once; and what was, and was corrected since."""
+    known = before.odd if before else {}
+    new = [text for key, text in copied.odd.items() if known.get(key) != text]
+    return [*new, *(f"corrected since: {text}" for key, text in known.items() if key not in copied.odd)]
 
 
 def _listed(texts: list[str]) -> str:

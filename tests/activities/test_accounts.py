@@ -200,6 +200,33 @@ def test_when_very_many_are_missing_the_answer_is_wrong_and_nobody_churns(
     assert len(salesforce.sync_accounts().left) == 4
 
 
+def test_f15_a_fact_nobody_means_leaves_what_was_known(salesforce: Salesforce, sandbox: SandboxServer, accounts: Accounts) -> None:
+    """Every field that a person may mistype: an error in words, the copy goes on, and a correction is taken."""
+    record = crm(sandbox, "acme.com")
+    salesforce.sync_accounts()
+    before = accounts.view("acme.com").customer
+    slips = ("Contract_Start__c", "Contract_End__c", "Deployed_On__c", "LastActivityDate")
+    record |= {**dict.fromkeys(slips, "9999-12-31"), "Seats__c": -1, "ARR__c": 1e15}
+    other = crm(sandbox, "new.com")
+    other |= {**dict.fromkeys(slips, "0202-05-31"), "Seats__c": 1e12}
+    found = salesforce.sync_accounts()
+    assert found.customers == 2
+    fields = ("arr", "contract_end", "contract_start", "deployed_on", "last_activity_on", "seats")
+    assert sorted(found.odd) == [*(f"acme.com/{name}" for name in fields), *(f"new.com/{name}" for name in fields[1:])]
+    kept, new = accounts.view("acme.com").customer, accounts.view("new.com").customer
+    assert before is not None
+    assert kept is not None
+    assert new is not None
+    assert kept.model_copy(update={"as_of": before.as_of, "data_errors": {}}) == before
+    assert (new.contract_start, new.contract_end, new.deployed_on, new.last_activity_on, new.seats) == (None, None, None, None, 0)
+    record |= {**dict.fromkeys(slips, "2026-06-30"), "Seats__c": 7, "ARR__c": 1}
+    other |= {**dict.fromkeys(slips, "2026-06-30"), "Seats__c": 7}
+    assert salesforce.sync_accounts().odd == {}
+    right = accounts.view("acme.com").customer
+    assert right is not None
+    assert (right.contract_end, right.seats, right.arr, right.data_errors) == (date(2026, 6, 30), 7, 1, {})
+
+
 def test_of_two_records_of_one_company_the_customers_counts(salesforce: Salesforce, sandbox: SandboxServer, accounts: Accounts) -> None:
     org = sandbox.world.services["salesforce"].org
     crm(sandbox, "acme.com", Name="Acme today", Contract_End__c="2026-12-31")

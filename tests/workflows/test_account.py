@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from domain import ids
-from domain.account import RenewalEnded
+from domain.account import AccountFacts, RenewalEnded
 from domain.lifecycle import AccountInput
 from domain.renewal import RenewalInput
 from tests.workflows.accounts import AE, CONTEXT, PLAN, STEADY, TA, TA_MANAGER, WEEK, Life
@@ -546,6 +546,36 @@ async def test_gap_9_a_date_that_moves_takes_the_open_renewal_along(play: Play) 
 
     assert await eventually(found)
     assert await play.runs(renewal(other, 300)) == 0
+
+
+async def test_f15_a_date_nobody_means_stops_nothing_and_its_correction_counts(play: Play) -> None:
+    """At first sight it is not known; corrected it is the renewal date, and a later slip of the keyboard moves nothing."""
+    life = await Life.begin(play, weeks=20, facts=AT_TARGET, Contract_End__c="9999-12-31", Seats__c=-5)
+    known = life.view().customer
+    assert known is not None
+    assert (known.contract_end, known.seats, sorted(known.data_errors)) == (None, 0, ["contract_end", "seats"])
+    assert ((await life.status()).stage, (await life.status()).contract_end) == ("nurturing", None)
+    await life.told(**{**AT_TARGET, "mau_seats": 0.5})  # the rest of the account goes on: decreased usage is a reason for a plan
+    assert await play.runs(life.plan) == 1
+    for name in ("contract_start", "contract_end", "deployed_on", "last_activity_on"):
+        for nobody_means in ("9999-12-31", "0001-01-01", "0202-05-31"):
+            slip = known.model_copy(update={name: date.fromisoformat(nobody_means), "as_of": await life.now()})
+            await play.signal(life.id, "facts", AccountFacts(customer=slip, team=life.view().team))
+    await play.quiet(life.id)
+    assert ((await life.status()).contract_end, (await life.status()).since) == (None, on(life, 0))
+    await life.told(crm={"Contract_End__c": on(life, 365).isoformat(), "Seats__c": 100})
+    assert (await life.status()).contract_end == on(life, 365)
+    await life.day(184)
+    assert await life.ran(renewal(life)) == set()
+    await life.day(185)
+    begun = await course(life)
+    for slip_ in ("0202-05-31", "9999-12-31"):
+        await life.told(crm={"Contract_End__c": slip_, "ARR__c": -1})
+    assert (await life.status()).contract_end == (await begun.status()).renewal_on == on(life, 365)
+    assert (await begun.status()).arr == 120_000
+    assert await life.dossier() == [("stage", "nurturing"), ("utilization", "decreased_usage"), ("renewal", "start")]
+    assert life.effects() == {-1: ["vitally: vitally.stage-1"]}
+    assert (await life.status()).notes == ()
 
 
 async def test_a_date_that_moves_far_away_begins_its_renewal_in_time(play: Play) -> None:

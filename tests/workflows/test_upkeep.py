@@ -319,6 +319,31 @@ async def test_every_error_is_told_once(play: Play) -> None:
     assert "ce-ada@tenure.example: left" in str(told.data) + told.what
 
 
+async def test_f15_a_fact_nobody_means_is_told_once_and_again_when_it_is_corrected(play: Play) -> None:
+    crm, domain = play.sandbox.world.services["salesforce"], play.company("acme")
+    slip = {"Contract_End__c": "9999-12-31", "Deployed_On__c": "0202-05-31", "Seats__c": -3}
+    good = {"Contract_End__c": "2027-06-30", "Deployed_On__c": "2026-06-30", "Seats__c": 100}
+    begun = {"Name": "Acme", "Domain__c": domain, "Type": "Customer", "Contract_Start__c": "2026-06-30", "ARR__c": 120_000}
+    crm.seed({"accounts": [{**begun, **slip}]})
+    rounds = iter([slip, good, good])
+    told = ["slack: slack.customers"]
+    assert await scheduled(play, "SyncAccounts", 4, lambda: crm.seed({"accounts": [{**begun, **next(rounds, good)}]})) == [
+        told,
+        [],
+        told,
+        [],
+    ]
+    rows = [row for row in play.ledger.effects(subject_prefix="upkeep-SyncAccounts") if row.key == "slack.customers"][-2:]
+    channels = play.sandbox.world.services["slack"].channels
+    said = [str(channels[row.receipt.data["channel"]].messages[row.receipt.ref]["text"]) for row in rows if row.receipt]
+    assert (
+        "the contract's end: 9999-12-31 cannot be meant: a date is at most 30 years back and 10 years ahead; it counts as not known"
+        in said[0]
+    )
+    assert said[0].count(f"Acme ({domain}): ") == 3
+    assert said[1].count("corrected since: ") == 3
+
+
 async def test_a_crm_that_is_down_for_an_hour_leaves_the_old_copy(play: Play) -> None:
     """Routing goes on with what it knew, and growth hears of it."""
     play.crm()
