@@ -90,9 +90,15 @@ class Settings(BaseSettings):
     session_hours: int = Field(default=12, ge=1, le=168)
     #: Addresses or networks of our own proxies, with commas between; only theirs is the X-Forwarded-For that is believed.
     trusted_proxies: str = ""
+    #: How often anything that needs no sign-in may be asked by one address.
+    requests_per_address: str = "1200/minute"
     #: How often the public forms may be sent: by one address, and by one company (by one person where the domain is free mail's).
     signups_per_address: str = "120/minute"
     signups_per_domain: str = "30/minute"
+    #: How often forms may be sent that bring a mail to one mailbox, whoever sends them.
+    forms_per_mailbox: str = "10/hour"
+    #: How many signups are taken from everybody together; the rest is kept for support, and is told so.
+    signups_together: str = "600/minute"
     rate_limit_storage: str = Field(default="memory://", repr=False)
 
     slack_url: str = _sandbox("/slack/api/")
@@ -165,7 +171,7 @@ class Settings(BaseSettings):
             raise ValueError("must contain {host}, which stands for the instance's host, as in https://{host}")
         return value
 
-    @field_validator("signups_per_address", "signups_per_domain")
+    @field_validator("requests_per_address", "signups_per_address", "signups_per_domain", "forms_per_mailbox", "signups_together")
     @classmethod
     def _is_rate(cls, value: str) -> str:
         from limits import parse

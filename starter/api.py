@@ -15,11 +15,12 @@ from domain.base import Message, Value
 from domain.messages import ChangeDomain, Convert, Extend, NewLink, RequestFeedback, SignupAnswer, Terminate
 from domain.task import Answer
 from domain.views import TaskView
+from starter import keeping
 from starter.door import caller_of
 from starter.events import new_event
 from starter.forms import EventId, GivenName, JoinForm, Name, SignupForm, TrialPage, TrialRequestForm, TrialView
 from starter.gate import Caller
-from starter.limiting import SignupLimits
+from starter.limiting import Limits
 from starter.problems import PROBLEMS
 from starter.tenure import Tenure
 
@@ -42,6 +43,7 @@ BY = "Who decides: left out, or your own address; a token of ops names the perso
 Responses = dict[int | str, dict[str, Any]]
 TRIED: Responses = {code: PROBLEMS[code] for code in (422, 503)}
 SENT: Responses = {code: PROBLEMS[code] for code in (422, 429, 503)}
+SIGNED_UP: Responses = {**SENT, 503: PROBLEMS["kept"]}
 JOINED: Responses = {code: PROBLEMS[code] for code in (404, 409, 422, 429, 503)}
 CHANGED: Responses = {code: PROBLEMS[code] for code in (404, 409, 422, 503)}
 READ: Responses = {code: PROBLEMS[code] for code in (404, 422, 503)}
@@ -169,7 +171,7 @@ class Kept(Value):
     id: str
 
 
-def router(tenure: Tenure, limits: SignupLimits) -> APIRouter:
+def router(tenure: Tenure, limits: Limits) -> APIRouter:
     """The routes, for :func:`starter.web.create_app`."""
     routes = APIRouter(prefix="/api")
 
@@ -178,12 +180,12 @@ def router(tenure: Tenure, limits: SignupLimits) -> APIRouter:
         tags=["signups"],
         summary="Sign a company up",
         status_code=201,
-        responses={200: {"model": SignupAnswer, "description": "The company has an instance already (case 1)."}, **SENT},
+        responses={200: {"model": SignupAnswer, "description": "The company has an instance already (case 1)."}, **SIGNED_UP},
     )
     async def sign_up(body: SignupBody, request: Request, response: Response, idempotency_key: IdempotencyKey = None) -> SignupAnswer:
-        """Answers with the routing decision. Two signups of one company at the same instant give one trial and one redirect."""
+        """Answers with the routing decision; a signup that cannot be taken now is kept, and the answer says so. Two signups of one company at the same instant give one trial and one redirect."""
         await limits.check(request, body.email)
-        answer = await tenure.signup(body.form(idempotency_key))
+        answer = await keeping.take(tenure, limits, body.form(idempotency_key))
         if answer.outcome == "redirected":
             response.status_code = 200
         return answer

@@ -1,18 +1,23 @@
-"""Signups that the form could not take, on record in the ledger until a rescue looks after them (A21)."""
+"""Signups and trial requests that could not be taken, on record in the ledger until somebody looks after them (A21).
+
+A signup waits for its rescue, a CE's request (A28) for being sent again.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from domain import ids
 from domain.messages import Contact, RescueInput
 from domain.policy import Policy
 from starter.errors import BadInput
-from starter.forms import SignupForm
+from starter.forms import SignupForm, TrialRequestForm
 
 if TYPE_CHECKING:
+    from sqlalchemy import Row
+
     from activities.ledger import Ledger
     from activities.settings import Settings
 
@@ -34,6 +39,15 @@ class FailedSignup:
     company: str
     problem: str
     at: datetime
+    #: Of a CE's request: all that its form has besides. Of a signup: nothing.
+    request: dict[str, str] = field(default_factory=dict)
+
+    def trial_request(self) -> TrialRequestForm | None:
+        """The CE's request that it is; None for a signup."""
+        if not self.request:
+            return None
+        names = {"email": self.email, "first_name": self.first_name, "last_name": self.last_name, "company": self.company}
+        return TrialRequestForm.model_validate({**names, **self.request})
 
     def rescue_input(self, policy: Policy, settings: Settings) -> RescueInput:
         """What the rescue's workflow is started with."""
@@ -71,11 +85,26 @@ class FailedSignups:
             at=at,
         )
 
+    @staticmethod
+    def request_row(form: TrialRequestForm, problem: str, at: datetime) -> FailedSignup:
+        """The row of a CE's request."""
+        more = form.model_dump(mode="json", exclude={"email", "first_name", "last_name", "company"})
+        return FailedSignup(
+            id=ids.digest(f"trial request {form.event_id}"),
+            email=form.email[:LONGEST_ADDRESS],
+            first_name=form.first_name,
+            last_name=form.last_name,
+            company=form.company,
+            problem=problem[:LONGEST_PROBLEM],
+            at=at,
+            request={name: str(value) for name, value in more.items()},
+        )
+
     def keep(self, row: FailedSignup) -> None:
         """Put it on record; again changes nothing."""
         from activities.tables import failed_signups
 
-        data = {"first_name": row.first_name, "last_name": row.last_name, "company": row.company}
+        data = {"first_name": row.first_name, "last_name": row.last_name, "company": row.company, **row.request}
         with self._ledger.writing() as db:
             values = {"id": row.id, "email": row.email, "problem": row.problem, "data": data, "at": row.at}
             db.execute(self._ledger.upserting(db, failed_signups).values(values).on_conflict_do_nothing(index_elements=["id"]))
@@ -88,10 +117,7 @@ class FailedSignups:
 
         query = select(table).where(table.c.rescued_at.is_(None)).order_by(table.c.at).limit(BATCH)
         with self._ledger.reading() as db:
-            return [
-                FailedSignup(id=row.id, email=row.email, problem=row.problem, at=row.at, **{k: str(v) for k, v in row.data.items()})
-                for row in db.execute(query)
-            ]
+            return [_read(row) for row in db.execute(query)]
 
     def rescued(self, id_: str, at: datetime) -> None:
         """Its rescue has been started."""
@@ -101,3 +127,9 @@ class FailedSignups:
 
         with self._ledger.writing() as db:
             db.execute(update(table).where(table.c.id == id_).values(rescued_at=at))
+
+
+def _read(row: Row[Any]) -> FailedSignup:
+    data = {name: str(value) for name, value in row.data.items()}
+    typed = {name: data.pop(name, "") for name in ("first_name", "last_name", "company")}
+    return FailedSignup(id=row.id, email=row.email, problem=row.problem, at=row.at, **typed, request=data)

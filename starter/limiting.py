@@ -1,26 +1,34 @@
-"""How often the public forms may be sent: by one client address, and by one company, each within a moving window."""
+"""How often what is public may be asked: within moving windows, by one client, about one company, to one mailbox, and by all together.
+
+every request that needs nobody     by one client address           :class:`RequestLimit`, in front of every route
+a form                              by one client, of one company, to one mailbox that would get a mail
+signups                             by everybody together: the rest is kept (:mod:`starter.keeping`)
+"""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from limits import RateLimitItem, parse
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.storage import storage_from_string
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from domain import ids
+from domain import ids, mailbox
 from starter.addresses import read_address
+from starter.door import is_guarded
 from starter.errors import BadInput
-from starter.problems import TooMany
+from starter.problems import Crowded, Problem, TooMany, problem_of
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
     from activities.settings import Settings
     from domain.figures import Routing
 
@@ -32,12 +40,14 @@ FORWARDED = "x-forwarded-for"
 IPV6_PREFIX = 64
 
 
-class SignupLimits:
+class Limits:
     """Counts in this process's memory, or in Redis by ``TENURE_RATE_LIMIT_STORAGE``, for several web processes."""
 
     def __init__(self, settings: Settings, routing: Routing) -> None:
         self._routing = routing
         self._of_address, self._of_domain = parse(settings.signups_per_address), parse(settings.signups_per_domain)
+        self._requests, self._to_mailbox = parse(settings.requests_per_address), parse(settings.forms_per_mailbox)
+        self._together = parse(settings.signups_together)
         self._proxies = [ip_network(each, strict=False) for each in filter(None, settings.trusted_proxies.replace(" ", "").split(","))]
         self._limiter = MovingWindowRateLimiter(storage_from_string(f"async+{settings.rate_limit_storage}"))
 
@@ -50,6 +60,22 @@ class SignupLimits:
             return  # the form says what is wrong with it
         key = ids.digest(address.email) if address.free_mail else address.key
         await self._hit(self._of_domain, "domain", key, "this address" if address.free_mail else address.key)
+        await self.mailbox(email)
+
+    async def mailbox(self, email: str) -> None:
+        """Count what may send a mail to this address, however it is written and whoever asks. Raises :class:`TooMany`."""
+        await self._hit(self._to_mailbox, "mailbox", ids.digest(mailbox.canonical(email)), "this mail address")
+
+    async def request(self, request: Request) -> None:
+        """Count any request that needs nobody. Raises :class:`TooMany`."""
+        await self._hit(self._requests, "request", client_of(request, self._proxies), "your address")
+
+    async def together(self) -> None:
+        """Count one signup of all. Raises :class:`Crowded`."""
+        try:
+            await self._hit(self._together, "together", "signups", "everybody")
+        except TooMany as error:
+            raise Crowded("more people sign up at this moment than we take", error.do, error.retry_after) from None
 
     async def _hit(self, item: RateLimitItem, kind: str, who: str, called: str) -> None:
         try:
@@ -61,6 +87,27 @@ class SignupLimits:
             return
         wait = max(1, math.ceil(reset - time.time()))
         raise TooMany(f"more than {item} came from {called}", f"Nothing was lost or done; try again in {wait} seconds", wait)
+
+
+@dataclass(frozen=True)
+class RequestLimit:
+    """Stands in front of every route: what needs nobody is counted, also on a route that somebody adds tomorrow."""
+
+    app: ASGIApp
+    limits: Limits
+    answer: Callable[[Request, Problem], Response]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not is_guarded(scope["method"], scope["path"]):
+            request = Request(scope)
+            try:
+                await self.limits.request(request)
+            except TooMany as error:
+                response = self.answer(request, problem_of(error))
+                response.headers["Retry-After"] = str(error.retry_after)
+                await response(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 def client_of(request: Request, proxies: Sequence[Network]) -> str:

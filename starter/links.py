@@ -28,6 +28,7 @@ from starter.asking import Closing, Over
 from starter.errors import BadInput, NotFound, Refused
 from starter.gate import LINK
 from starter.guard import POLICY
+from starter.limiting import Limits
 from starter.render import Pages, moment, one_line, typed
 from starter.tenure import Tenure
 
@@ -80,7 +81,7 @@ def masked(email: str) -> str:
     return f"{local[:1]}…@{host}"
 
 
-def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
+def router(tenure: Tenure, settings: Settings, pages: Pages, limits: Limits) -> APIRouter:
     """The routes, for :func:`starter.web.create_app`."""
     routes = APIRouter(include_in_schema=False)
     key = settings.key()
@@ -125,6 +126,7 @@ def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
     async def new_link(request: Request, token: str) -> HTMLResponse:
         link = await asyncio.to_thread(look, tenure.ledger, token)
         if link:
+            await limits.mailbox(link.to_email)
             # One dead link buys one new one, however often the button is pressed: the same event is the same request.
             event = f"new-link-{ids.digest(token)}"
             try:
@@ -133,6 +135,7 @@ def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
                 return pages.error(error, headers=SECRET)
             return pages.said("A new link is on its way", f"Look for our mail to {masked(link.to_email)}", headers=SECRET)
         email = (await typed(request)).get("email", "")
+        await limits.mailbox(email)
         await of_admin(email)
         # The same words whether or not the address is an administrator's, so that nobody learns who is one.
         detail = "If this is the address of an instance's administrator, a mail with a new link is on its way to it"

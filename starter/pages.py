@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import re
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from domain import names
-from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
+from starter import keeping
+from starter.errors import BadInput, NotFound, Refused
 from starter.events import new_event
 from starter.forms import JoinForm, SignupForm
-from starter.limiting import SignupLimits
+from starter.limiting import Limits
+from starter.problems import Kept
 from starter.render import Pages, sentence, typed
 from starter.tenure import Tenure
-
-log = logging.getLogger(__name__)
 
 #: The form's fields: what each is called in a message, and how many characters it may have.
 FIELDS = {
@@ -42,7 +41,7 @@ def faults(values: dict[str, str], required: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def router(tenure: Tenure, pages: Pages, limits: SignupLimits) -> APIRouter:
+def router(tenure: Tenure, pages: Pages, limits: Limits) -> APIRouter:
     """The routes, for :func:`starter.web.create_app`. Pages are no part of the API's document."""
     routes = APIRouter(include_in_schema=False)
 
@@ -66,35 +65,16 @@ def router(tenure: Tenure, pages: Pages, limits: SignupLimits) -> APIRouter:
             return signup_form(values, errors, event, 422)
         form = SignupForm(**{name: values[name] for name in FIELDS}, event_id=event)
         try:
-            answer = await tenure.signup(form)
+            answer = await keeping.take(tenure, limits, form)
         except BadInput as error:
             field = error.field if error.field in FIELDS else "form"
             return signup_form(values, {field: f"{sentence(error.detail)} {sentence(error.do)}"}, event, 422)
         except Refused as error:
             return pages.error(error, actions=[("Back to the form", "/")])
-        except Exception as error:
-            return await rescue(form, error)
+        except Kept as kept:
+            return pages.error(kept, kept=True, headers={"Retry-After": str(kept.retry_after)})
         host_url = tenure.settings.instance(answer.host) if answer.host else ""
         return pages.page("result.html", answer=answer, email=form.email, host_url=host_url)
-
-    async def rescue(form: SignupForm, error: Exception) -> HTMLResponse:
-        """The form failed (A21): keep what was typed for support, and say so; or say that not even that worked."""
-        if isinstance(error, TenureError):
-            log.warning("signup %s: %s", form.event_id, error)
-        else:
-            log.error("signup %s", form.event_id, exc_info=error)
-        status = error.status if isinstance(error, TenureError) else 500
-        title = "Your signup did not go through"
-        why = str(error) if isinstance(error, Unavailable) else f"{type(error).__name__}; event {form.event_id}"
-        try:
-            reference = await tenure.failed_signup(form, why)
-        except Exception:
-            log.exception("signup %s could not be kept", form.event_id)
-            detail = "Something on our side does not answer, and we could not even write your signup down."
-            return pages.trouble(status, title, detail, f"Please write to {pages.support}, or try again later", event=form.event_id)
-        detail = "Something on our side does not answer. What you typed is not lost."
-        do = f"Support has your signup and writes to {form.email} within {pages.rescue_hours} office hours; you need not send it again"
-        return pages.trouble(status, title, detail, do, event=reference, kept=True)
 
     def join_form(values: dict[str, str], errors: dict[str, str], status: int) -> HTMLResponse:
         shown = {name: values.get(name, "") for name in ("email", "first_name", "last_name")}

@@ -8,6 +8,7 @@ from domain import ids
 from domain.base import Value
 from domain.rights import Action
 from starter.errors import BadInput, NotFound, Refused, Unavailable
+from starter.spool import Spool
 
 if TYPE_CHECKING:
     from activities.people import People
@@ -63,6 +64,7 @@ async def forget(tenure: Tenure, email: str, by: str = "") -> Erasure:
     mine = None if contact is None else contact.lower() in (address.lower(), ids.erased(address))
     async with tenure.gate.operating(tenure.caller, Action.FORGET, by=by, what=f"erase {address}", subject=ids.trial(key)):
         done = await tenure.read(lambda: erase(tenure.ledger, everybody, address, key=key, contact=mine))
+    Spool(tenure.settings.data_dir).erase(address)
     notes = ["no mail goes to them any more, unless they sign up again themselves"]
     if mine and is_open:
         notes += [

@@ -43,6 +43,27 @@ class TooMany(TenureError):
         self.retry_after = retry_after
 
 
+class Crowded(TooMany):
+    """Too many signups from everybody together: this one is nobody's fault, and is kept."""
+
+    code = "crowded"
+    status = 503
+
+
+class Kept(TenureError):
+    """A signup that could not be taken now, and is on record under ``reference``. ``http_status``: what kept it from being taken."""
+
+    title = "Your signup did not go through"
+    code = "kept"
+    status = 503
+
+    def __init__(self, detail: str, do: str, *, reference: str, retry_after: int, http_status: int) -> None:
+        super().__init__(detail, do)
+        self.reference = reference
+        self.retry_after = retry_after
+        self.http_status = http_status
+
+
 class Fault(TenureError):
     """A refusal that only HTTP knows: its status and title come with it."""
 
@@ -58,6 +79,10 @@ def problem_of(error: TenureError) -> Problem:
     """The problem that an error of ours is."""
     if isinstance(error, Fault):
         return Problem(title=error.http_title, status=error.http_status, detail=error.detail, do=error.do, code=error.code)
+    if isinstance(error, Kept):
+        return Problem(
+            title=error.title, status=error.http_status, detail=error.detail, do=error.do, code=error.code, event=error.reference
+        )
     field = error.field if isinstance(error, BadInput) else ""
     return Problem(
         title=error.title,
@@ -100,6 +125,16 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: _documented(
         "What was sent cannot be used; nothing was changed.",
         BadInput("the e-mail address is not valid", "Enter an address like name@company.com", field="email"),
+    ),
+    "kept": _documented(
+        "The signup could not be taken now. It is kept, and need not be sent again; code `kept` and `event`, its reference, say so.",
+        Kept(
+            "something on our side does not answer. What you typed is not lost",
+            "Support has your signup and writes to dana@acme.com within 4 office hours; you need not send it again",
+            reference="3f9a1c0c5200",
+            retry_after=60,
+            http_status=503,
+        ),
     ),
     503: _documented(
         "Something that is needed cannot be reached; asking again is safe.",

@@ -33,7 +33,6 @@ class Pages:
         self.support = settings.support_email
         # The vendor's name is the one that its mails come from.
         self.brand = (parseaddr(settings.mail_from)[0] or "Tenure").removesuffix(" trials")
-        self.rescue_hours = policy.tasks.rescue_hours
         self._env = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
         self._env.globals.update(
             static=static_url,
@@ -66,7 +65,7 @@ class Pages:
     def error(self, error: TenureError, **options: Any) -> HTMLResponse:
         """The page of an error of ours."""
         problem = problem_of(error)
-        return self.trouble(problem.status, problem.title, problem.detail, problem.do, **options)
+        return self.trouble(problem.status, problem.title, problem.detail, problem.do, event=problem.event, **options)
 
 
 class Static(StaticFiles):

@@ -48,12 +48,12 @@ from starter import personal
 from starter.addresses import checked_address, read_address
 from starter.asking import Closing, Over, asking
 from starter.customers import change_host
-from starter.deciding import ACTS, Deciding, bad_fields, described
+from starter.deciding import ACTS, bad_fields, described
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.events import new_event
-from starter.failed import FailedSignups
 from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
 from starter.gate import Gate, on_owned, operator
+from starter.kept import Keeping, ledger_in_time
 from starter.looking import query
 from workflows.attributes import DOMAIN, STAGE
 
@@ -85,7 +85,7 @@ SOMEBODY_WAITS = Priority(priority_key=1)
 TRIES = 3
 
 
-class Tenure(Deciding):
+class Tenure(Keeping):
     """Tenure, as people and programs use it. ``policy`` is what a new trial is given; a running one keeps its own."""
 
     def __init__(self, client: Client, ledger: Ledger, settings: Settings, policy: Policy, *, task_queue: str = ids.TASK_QUEUE) -> None:
@@ -96,7 +96,7 @@ class Tenure(Deciding):
         self.task_queue = task_queue
         self.caller = operator()
         self.gate = Gate(ledger, (settings.vendor_domain,))
-        self._failed = FailedSignups(ledger)
+        self._keeps(ledger, settings)
         self._later: set[asyncio.Task[None]] = set()
 
     # --- Ways into a trial --------------------------------------------------------------------------------------------------
@@ -104,7 +104,8 @@ class Tenure(Deciding):
     async def signup(self, form: SignupForm) -> SignupAnswer:
         """Sign a company up (A3): one round trip, whose answer is the routing decision. The same ``event_id`` is the same signup."""
         address = self._address(form.email)
-        await personal.comes(self, address.email)
+        async with ledger_in_time():
+            await personal.comes(self, address.email)
         contact = Contact(email=address.email, first_name=form.first_name, last_name=form.last_name)
         return await self._signup(address, contact, form.company, form.via, form.event_id)
 
@@ -116,14 +117,16 @@ class Tenure(Deciding):
         return await self._signup(address, again.contact, again.company, again.via, again.event)
 
     async def _signup(self, address: Address, contact: Contact, company: str, via: SignupVia, event_id: str) -> SignupAnswer:
-        account, as_of = await self._account(address)
+        async with ledger_in_time():
+            account, as_of = await self._account(address)
+            instance = await self._instance(address)
         message = Signup(
             contact=contact.model_copy(update={"email": address.email}),
             company=company,
             at=_now(),
             account=account,
             account_as_of=as_of,
-            instance=await self._instance(address),
+            instance=instance,
             via=via,
         )
         event = self.event(ids.trial(address.key), "signup", event_id, via, address.email)
@@ -142,7 +145,15 @@ class Tenure(Deciding):
         subject = ids.trial(address.key)
         form = form.model_copy(update={"event_id": self.event(subject, "request", form.event_id, address.email)})
         async with self.gate.decision(self.caller, judge, by=by, what=what, subject=subject, event=form.event_id):
-            return await self._request_trial(form, address, ce)
+            try:
+                return await self._request_trial(form, address, ce)
+            except Unavailable as error:
+                # The worker died over it, say. Sent again with the same event it is the same request, so that is what is done with it.
+                reference = await self._keep(self._failed.request_row(form, str(error), _now()))
+                raise Unavailable(
+                    f"{error.detail}; your request is kept as {reference} and is sent again by itself",
+                    f"Nothing is lost: look at the trial of {address.key} in some minutes, or ask again with the same event id",
+                ) from error
 
     async def _request_trial(self, form: TrialRequestForm, address: Address, ce: str) -> SignupAnswer:
         await self._may_have_one(address)
@@ -225,52 +236,6 @@ class Tenure(Deciding):
             return False
         return True
 
-    # --- A signup that could not be taken (A21) -----------------------------------------------------------------------------
-
-    async def failed_signup(self, form: SignupForm, error: str) -> str:
-        """Keep a signup that went wrong and have support look after it; returns its reference. The same ``event_id`` is kept once.
-
-        It is on record before Temporal is asked, so that an outage loses nothing: :meth:`retry_failed_signups` starts it later.
-        """
-        event = self.event("", "failed signup", form.event_id, form.via, form.email)
-        row = self._failed.row(form.model_copy(update={"event_id": event}), error, _now())
-        kept: Exception | None = None
-        try:
-            await asyncio.to_thread(self._failed.keep, row)
-        except Exception as fault:
-            kept = fault  # the ledger is down as well; perhaps Temporal is not
-        try:
-            await self._rescue(row.rescue_input(self.policy, self.settings), row.email)
-        except Unavailable:
-            if kept is not None:
-                raise Unavailable("the signup could not be kept", f"Write to {self.settings.support_email}") from kept
-            return row.id
-        if kept is None:
-            await asyncio.to_thread(self._failed.rescued, row.id, _now())
-        return row.id
-
-    async def retry_failed_signups(self) -> int:
-        """Start the rescue of every failed signup that still waits for one; returns how many were started."""
-        rows = await asyncio.to_thread(self._failed.waiting)
-        for done, row in enumerate(rows):
-            try:
-                await self._rescue(row.rescue_input(self.policy, self.settings), row.email)
-            except Unavailable:
-                return done
-            await asyncio.to_thread(self._failed.rescued, row.id, _now())
-        return len(rows)
-
-    async def _rescue(self, message: Message, email: str) -> None:
-        with asking("the rescue"):
-            await self.client.start_workflow(
-                "SignupRescue",
-                message,
-                id=ids.rescue(email),
-                task_queue=self.task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                static_summary="A signup that the form failed",
-            )
-
     async def _refill(self) -> None:
         """Let the pool replace what was claimed now instead of at its next round; the round comes anyway."""
         with suppress(RPCError):
@@ -283,6 +248,10 @@ class Tenure(Deciding):
         task.add_done_callback(self._later.discard)
 
     # --- How ----------------------------------------------------------------------------------------------------------------
+
+    def check_address(self, email: str) -> None:
+        """Raises :class:`BadInput` or :class:`Refused` for an address that nobody can sign up with."""
+        self._address(email)
 
     def _address(self, email: str) -> Address:
         """The address of somebody outside who wants a trial, or into one. Raises :class:`BadInput` and :class:`Refused`."""

@@ -36,9 +36,9 @@ from starter.door import Door, is_guarded
 from starter.errors import BadInput, TenureError, Unavailable
 from starter.guard import Guard
 from starter.hosts import OwnHosts, own_hosts
-from starter.limiting import SignupLimits
+from starter.limiting import Limits, RequestLimit
 from starter.place import read_settings
-from starter.problems import MEDIA_TYPE, NOT_SIGNED_IN, PROBLEMS, FieldProblem, Problem, TooMany, problem_of, problem_response
+from starter.problems import MEDIA_TYPE, NOT_SIGNED_IN, PROBLEMS, FieldProblem, Kept, Problem, TooMany, problem_of, problem_response
 from starter.render import HERE, Pages, Static
 from starter.run import run_cli
 from starter.tenure import Tenure
@@ -56,7 +56,7 @@ ADVICE = {404: "Check the address; the API's document is /openapi.json", 405: "S
 def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RETRY_SECONDS) -> FastAPI:
     """The application. ``retry_seconds`` is how often failed signups that still wait for their rescue are started (A21)."""
     templates = Pages(settings, tenure.policy)
-    limits = SignupLimits(settings, tenure.policy.routing)
+    limits = Limits(settings, tenure.policy.routing)
     https = settings.web_url.startswith("https://")
 
     @contextlib.asynccontextmanager
@@ -83,7 +83,7 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
     app.include_router(webhooks.router(tenure, settings))
     app.include_router(health.router(health.probes(tenure, settings)))
     app.include_router(pages.router(tenure, templates, limits))
-    app.include_router(links.router(tenure, settings, templates))
+    app.include_router(links.router(tenure, settings, templates, limits))
     app.include_router(console.router(tenure, templates))
     app.include_router(signin.router(tenure, settings, templates))
     app.include_router(docs.router(templates))
@@ -99,7 +99,7 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
     @app.exception_handler(TenureError)
     async def on_ours(request: Request, error: TenureError) -> Response:
         response = answer(request, problem_of(error))
-        if isinstance(error, TooMany):
+        if isinstance(error, TooMany | Kept):
             response.headers["Retry-After"] = str(error.retry_after)
         return response
 
@@ -142,6 +142,7 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
         same_site="lax",
         https_only=https,
     )
+    app.add_middleware(RequestLimit, limits=limits, answer=answer)
     app.add_middleware(Guard, answer=answer, https=https)
     app.add_middleware(CodecEndpoint, settings=settings, ledger=tenure.ledger)  # in front of the guard: it has limits of its own
     app.add_middleware(OwnHosts, hosts=own_hosts(settings))

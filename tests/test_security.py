@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ from sandbox.app import SERVICES
 from sandbox.app import create_app as stand_ins
 from sandbox.server import SandboxServer
 from starter import stackfile, startup
+from starter.door import is_guarded
 from starter.events import event_id
 from starter.links import UNSUBSCRIBE
 from starter.stack import kept_token
@@ -464,3 +466,78 @@ def test_every_file_of_the_data_directory_is_its_owners_alone(tmp_path: Path, um
     assert len(found) >= 15
     assert {name: mode for name, mode in found.items() if mode & 0o077} == {}
     assert data.stat().st_mode & 0o777 == 0o700
+
+
+# --- Every public route × limits ---------------------------------------------------------------------------------------------------
+
+
+def public_routes(app: FastAPI) -> list[tuple[str, str]]:
+    """What may be asked without anybody being signed in, read from the application itself."""
+    found = {(method, re.sub(r"\{[^}]+\}", "x", path)) for method, path in every_route(app.routes)}
+    return sorted(each for each in found if each[0] != "HEAD" and not is_guarded(*each))
+
+
+@pytest.mark.parametrize("allowed", [3])
+async def test_every_public_route_is_limited_by_who_asks(tmp_path: Path, allowed: int) -> None:
+    """By the layer in front of them all, so that a route of tomorrow is limited as well; each answers 429 and says when to come again."""
+    async with site_in(tmp_path, requests_per_address=f"{allowed}/minute", trusted_proxies="127.0.0.0/8") as site:
+        routes = public_routes(site.app)
+        assert {("POST", "/"), ("GET", "/s/x"), ("POST", "/s/x/new"), ("POST", "/feedback/x"), ("POST", "/u/x"), ("POST", "/join")} <= set(
+            routes
+        )
+        assert {("POST", "/api/signups"), ("POST", "/api/joins"), ("GET", "/auth/callback"), ("GET", "/healthz")} <= set(routes)
+        for number, (method, path) in enumerate(routes):
+            headers = {"X-Forwarded-For": f"198.51.100.{number}"}
+            answers = [await site.plain.request(method, path, headers=headers) for _ in range(allowed + 1)]
+            assert 429 not in [answer.status_code for answer in answers[:-1]], (method, path)
+            assert (answers[-1].status_code, int(answers[-1].headers["Retry-After"]) > 0) == (429, True), (method, path)
+
+
+#: The public routes that change something, and where each takes the mailbox from that gets a mail of it; None: no mail comes of it.
+MAILBOX: dict[tuple[str, str], str | None] = {
+    ("POST", "/"): "form",
+    ("POST", "/join"): "form",
+    ("POST", "/api/signups"): "json",
+    ("POST", "/api/signups/failed"): "json",
+    ("POST", "/api/joins"): "json",
+    ("POST", "/s/x/new"): "form",
+    ("POST", "/s/x"): None,
+    ("POST", "/u/x"): None,
+    ("POST", "/feedback/x"): None,
+    ("POST", "/sign-out"): None,
+    ("POST", "/webhooks/github"): None,
+}
+
+
+async def test_nobody_can_have_many_mails_sent_to_one_mailbox(tmp_path: Path) -> None:
+    """Whoever asks, from however many addresses, in however many spellings: the mailbox is what is counted."""
+    spelt = ("v.ictim@gmail.com", "victim+a@gmail.com", "VICTIM@googlemail.com", "vi.ct.im+b@gmail.com")
+    for number, ((method, path), kind) in enumerate(MAILBOX.items()):
+        if kind is None:
+            continue
+        folder = tmp_path / str(number)
+        async with site_in(folder, forms_per_mailbox="3/hour", trusted_proxies="127.0.0.0/8") as site:
+            assert {route for route in public_routes(site.app) if route[0] != "GET"} == set(MAILBOX)
+            for turn, email in enumerate(spelt):
+                form = {"email": email, "first_name": "Dana", "last_name": "Reyes", "company": "Acme", "error": "it broke"}
+                sent = {name: form[name] for name in {"/api/joins": ["email"], "/api/signups": ["email", "company"]}.get(path, form)}
+                body: dict[str, Any] = {kind if kind == "json" else "data": sent}
+                answer = await site.plain.request(method, path, headers={"X-Forwarded-For": f"198.51.100.{turn}"}, **body)
+                assert (answer.status_code == 429) == (turn == 3), (path, email, answer.status_code)
+
+
+@pytest.mark.parametrize("path", ["/", "/api/signups"])
+async def test_more_signups_than_we_take_are_kept_whoever_they_are_of(tmp_path: Path, path: str) -> None:
+    """503 with Retry-After, by the form and by the API; each is on record for support and is told so."""
+    async with site_in(tmp_path, signups_together="2/minute", trusted_proxies="127.0.0.0/8") as site:
+        for turn in range(4):
+            form = {"email": f"dana@acme{turn}.com", "first_name": "Dana", "last_name": "Reyes", "company": "Acme"}
+            body: dict[str, Any] = {"json" if path.startswith("/api") else "data": form}
+            answer = await site.plain.post(path, headers={"X-Forwarded-For": f"198.51.100.{turn}"}, **body)
+            assert answer.status_code in ((200, 201) if turn < 2 else (503,))
+            if turn >= 2:
+                assert int(answer.headers["Retry-After"]) > 0
+                assert "not lost" in answer.text
+        assert [form.email for form, _ in site.tenure.of("failed_signup")] == ["dana@acme2.com", "dana@acme3.com"]
+        refused = await site.plain.post("/api/signups", json={"email": "no address", "company": "Acme"})
+        assert refused.status_code == 422

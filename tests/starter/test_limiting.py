@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 
 from domain import policy
-from starter.limiting import SignupLimits, client_of
+from starter.limiting import Limits, client_of
 from tests.starter.web_fakes import HTML, Site, site_in
 
 FORM = {"email": "dana@acme.com", "first_name": "Dana", "last_name": "Reyes", "company": "Acme"}
@@ -75,7 +75,7 @@ async def test_after_the_window_it_goes_on(site: Site) -> None:
 def test_whose_word_counts(tmp_path: Path, peer: str, forwarded: str, proxies: str, client: str) -> None:
     from tests.starter.web_fakes import settings_in
 
-    limits = SignupLimits(settings_in(tmp_path, trusted_proxies=proxies), policy.default().routing)
+    limits = Limits(settings_in(tmp_path, trusted_proxies=proxies), policy.default().routing)
     headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
     request = Request({"type": "http", "headers": headers, "client": (peer, 1)})
     assert client_of(request, limits._proxies) == client

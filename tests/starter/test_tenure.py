@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -38,6 +39,7 @@ from starter.asking import asking
 from starter.connect import connect
 from starter.errors import BadInput, NotAllowed, NotFound, Refused, Unavailable
 from starter.forms import JoinForm, SignupForm, TrialRequestForm, TrialView
+from starter.spool import FOLDER, Spool
 from starter.tenure import Tenure
 from tests.starter import standins
 from tests.starter.web_fakes import PEOPLE, person
@@ -496,8 +498,25 @@ class TestFailedSignups:
 
     async def test_with_neither_it_says_whom_to_write_to(self, cut_off: Tenure, form: SignupForm, tmp_path: Path) -> None:
         broken = Tenure(cut_off.client, lost_ledger(tmp_path), cut_off.settings, POLICY)
+        (tmp_path / FOLDER).write_text("no folder")  # nor the disk
+        broken._spool = Spool(tmp_path)
         with pytest.raises(Unavailable, match=r"support@tenure\.example"):
             await broken.failed_signup(form, "everything")
+
+    async def test_a_ledger_that_is_locked_loses_nothing(self, tenure: Tenure, form: SignupForm, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Another process holds the database: the signup is in a file at once, and the rescue starts when the lock is gone."""
+        monkeypatch.setattr("starter.kept.LEDGER_PATIENCE", 0.5)
+        with tenure.ledger.writing():
+            begun = time.monotonic()
+            reference = await tenure.failed_signup(form, "the ledger is locked")
+            assert time.monotonic() - begun < 5
+            [file] = (tenure.settings.data_dir / FOLDER).iterdir()
+            assert (file.name, stat.S_IMODE(file.stat().st_mode)) == (f"{reference}.json", 0o600)
+            assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+        assert await tenure.retry_failed_signups() == 1
+        assert list((tenure.settings.data_dir / FOLDER).iterdir()) == []
+        assert await tenure.client.get_workflow_handle(ids.rescue(form.email)).result() == "Ada of Acme: the ledger is locked"
+        assert await tenure.retry_failed_signups() == 0
 
     async def test_what_was_typed_is_kept_even_when_it_is_no_address(self, cut_off: Tenure, tenure: Tenure) -> None:
         await cut_off.failed_signup(SignupForm(email="x" * 5_000), "e" * 5_000)

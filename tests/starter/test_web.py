@@ -131,13 +131,27 @@ async def test_a_key_that_is_none_is_refused(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(BadInput("no", "do", field="email"), 422), (NotFound("no", "do"), 404), (Refused("no", "do"), 409), (Unavailable("no", "do"), 503)],
+    [(BadInput("no", "do", field="email"), 422), (NotFound("no", "do"), 404), (Refused("no", "do"), 409)],
 )
 async def test_each_error_of_the_service_is_a_problem(site: Site, error: Exception, status: int) -> None:
     site.tenure.script.raises["signup"] = error
     answer = await site.http.post("/api/signups", json=SIGNUP)
     assert answer.status_code == status
     assert (problem(answer)["detail"], problem(answer)["do"]) == ("no", "do")
+
+
+@pytest.mark.parametrize("error", [Unavailable("Temporal does not answer", "Ask again"), RuntimeError("a fault of ours")])
+async def test_a_signup_that_cannot_be_taken_is_kept_by_the_api_too(site: Site, error: Exception) -> None:
+    site.tenure.script.raises["signup"] = error
+    answer = await site.http.post("/api/signups", json=SIGNUP, headers={"Idempotency-Key": "click-1"})
+    said = problem(answer)
+    assert (answer.status_code, said["code"], said["event"]) == (503 if isinstance(error, Unavailable) else 500, "kept", "kept-1")
+    assert "not lost" in said["detail"]
+    assert "you need not send it again" in said["do"]
+    assert int(answer.headers["Retry-After"]) > 0
+    ((form, why),) = site.tenure.of("failed_signup")
+    assert form.event_id == "click-1"
+    assert "a fault of ours" not in why
 
 
 async def test_a_failed_signup_can_be_reported(site: Site) -> None:
