@@ -227,6 +227,11 @@ class Settings(BaseSettings):
         return TEMPORAL_UI_PORT + self.port_offset
 
     @property
+    def temporal_ui_behind_port(self) -> int:
+        """The port of the development server's own web pages, which the web process stands in front of."""
+        return TEMPORAL_UI_PORT + 1 + self.port_offset
+
+    @property
     def sandbox_port(self) -> int:
         """The local sandbox's port."""
         return SANDBOX_PORT + self.port_offset

@@ -1,10 +1,10 @@
 """The remote codec: decrypts for Temporal's Web UI and the ``temporal`` command line what the server has, and encrypts what they send.
 
 ``POST /codec/decode`` and ``/codec/encode`` take and give ``{"payloads": [...]}``, the shape that Temporal documents for remote codecs. Who
-asks shows ``Authorization: Bearer TOKEN``; the Web UI of a stack on this machine, which can send no header of its own, has the token in
-the address: ``/codec/TOKEN/decode``. A page may ask only if it comes from the Web UI's own origin.
+asks shows ``Authorization: Bearer TOKEN``, as the command line does, or the session of somebody who has signed in and may read, as the Web
+UI does when it is told to include credentials. A page may ask only if it comes from the Web UI's own origin. No token stands in an address.
 
-It stands in front of all else that the web process does: it has a credential of its own, and bodies that are longer than any form.
+It stands in front of the guard: its bodies are longer than any form.
 """
 
 from __future__ import annotations
@@ -19,16 +19,20 @@ from urllib.parse import urlsplit
 from google.protobuf.json_format import MessageToJson, Parse, ParseError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.converter import PayloadCodec
 
 from activities.codec import data_converter
-from activities.ledger import Ledger
 from activities.ring import Unreadable
 from activities.settings import Settings
+from domain.rights import Action
+from starter.door import SIGN_IN, session_caller
+from starter.errors import NotSignedIn, TenureError
 from starter.problems import Problem, problem_response
+from starter.tenure import Tenure
 
 log = logging.getLogger(__name__)
 
@@ -52,16 +56,15 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class CodecEndpoint:
     """An ASGI middleware that answers under ``/codec/`` and lets everything else through."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, tenure: Tenure) -> None:
         self._app = app
         self._settings = settings
-        self._ledger = ledger
+        self._tenure = tenure
         self._origins = _spellings(settings.temporal_ui_url)
-        self._on_this_machine = urlsplit(settings.web_url).hostname in LOOPBACK
 
     @cached_property
     def _codec(self) -> PayloadCodec:
-        codec = data_converter(self._settings, self._ledger).payload_codec
+        codec = data_converter(self._settings, self._tenure.ledger).payload_codec
         assert codec is not None
         return codec
 
@@ -79,6 +82,7 @@ class CodecEndpoint:
         response.headers["Vary"] = "Origin"
         if (origin := Headers(scope=scope).get("origin")) in self._origins:
             response.headers["Access-Control-Allow-Origin"] = str(origin)
+            response.headers["Access-Control-Allow-Credentials"] = "true"
         await response(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
@@ -89,11 +93,19 @@ class CodecEndpoint:
         if scope["method"] == "OPTIONS":
             allowed = {"Access-Control-Allow-Methods": "POST", "Access-Control-Allow-Headers": "authorization, content-type, x-namespace"}
             return Response(status_code=204, headers=allowed)
-        *secret, action = scope["path"].removeprefix(PREFIX).split("/")
-        if not self._may_ask(headers, secret):
-            problem = _problem(401, "the token is missing or wrong", "Send `Authorization: Bearer TOKEN`; `tenure keys token` prints it")
+        try:
+            may = self._has_token(headers) or (origin is not None and await self._is_signed_in(Request(scope)))
+        except TenureError as error:
+            return _problem(error.status, error.detail, error.do)
+        if not may:
+            problem = _problem(
+                401,
+                "nobody is signed in, and the token is missing or wrong",
+                f"Sign in at {SIGN_IN}; a program sends `Authorization: Bearer TOKEN`, which `tenure keys token` prints",
+            )
             problem.headers["WWW-Authenticate"] = "Bearer"
             return problem
+        action = scope["path"].removeprefix(PREFIX)
         work = {"decode": self._codec.decode, "encode": self._codec.encode}.get(action)
         if work is None:
             return _problem(404, "there is no such address", "POST to /codec/decode or /codec/encode")
@@ -101,18 +113,24 @@ class CodecEndpoint:
             return _problem(405, f"{scope['method']} is not taken", "POST the payloads")
         return await _worked(work, headers, receive)
 
-    def _may_ask(self, headers: Headers, secret: list[str]) -> bool:
-        """Compared in constant time. The address's own token counts on this machine only: elsewhere addresses end up in logs."""
+    def _has_token(self, headers: Headers) -> bool:
+        """Compared in constant time."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            given = ""
-        if not secret:
-            return hmac.compare_digest(given.strip().encode(), self._token)
-        return len(secret) == 1 and self._on_this_machine and hmac.compare_digest(secret[0].encode(), self._token)
+        return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
+
+    async def _is_signed_in(self, request: Request) -> bool:
+        """Whether the browser has a session of somebody who may read; asked for pages of the Web UI only, whose origin was checked."""
+        if "session" not in request.scope or request.headers.get("authorization"):
+            return False
+        try:
+            await self._tenure.gate.admit(await session_caller(self._tenure, request, self._settings.session_hours), Action.READ)
+        except NotSignedIn:
+            return False
+        return True
 
 
 async def _worked(work: Callable[[Sequence[Payload]], Awaitable[list[Payload]]], headers: Headers, receive: Receive) -> Response:
-    body = await _body(headers, receive)
+    body = await body_of(headers, receive)
     if body is None:
         return _problem(413, f"the body has more than {BODY_LIMIT:,} bytes, or did not come in {BODY_SECONDS:.0f} s", "Send less")
     try:
@@ -129,7 +147,8 @@ async def _worked(work: Callable[[Sequence[Payload]], Awaitable[list[Payload]]],
     return Response(MessageToJson(Payloads(payloads=done)), media_type="application/json")
 
 
-async def _body(headers: Headers, receive: Receive) -> bytes | None:
+async def body_of(headers: Headers, receive: Receive) -> bytes | None:
+    """The whole body; None when it is longer than :data:`BODY_LIMIT` or takes longer than :data:`BODY_SECONDS`."""
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length) > BODY_LIMIT:
         return None

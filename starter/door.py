@@ -64,16 +64,7 @@ class Door:
         header = request.headers.get("authorization", "")
         if header:
             return await self._of_token(header, via)
-        session = request.session
-        if not session.get("email"):
-            raise NotSignedIn("nobody is signed in", f"Sign in at {SIGN_IN}, or send Authorization: Bearer TOKEN")
-        if time.time() - float(session.get("at", 0)) > self.hours * 3600:
-            session.clear()
-            raise NotSignedIn(f"you signed in more than {self.hours} hours ago", f"Sign in again at {SIGN_IN}")
-        if await has_ended(self.tenure, session):
-            session.clear()
-            raise NotSignedIn("this session was signed out", f"Sign in again at {SIGN_IN}")
-        return Caller(via=via, email=str(session["email"]))  # type: ignore[arg-type]
+        return await session_caller(self.tenure, request, self.hours, via)
 
     async def _of_token(self, header: str, via: str) -> Caller:
         from activities.service_tokens import ServiceTokens
@@ -95,6 +86,20 @@ class Door:
         if isinstance(error, NotSignedIn):
             response.headers["WWW-Authenticate"] = "Bearer"
         return response
+
+
+async def session_caller(tenure: Tenure, request: Request, hours: int, via: str = "web") -> Caller:
+    """Who has signed in, in the browser that asks. Raises :class:`NotSignedIn`."""
+    session = request.session
+    if not session.get("email"):
+        raise NotSignedIn("nobody is signed in", f"Sign in at {SIGN_IN}, or send Authorization: Bearer TOKEN")
+    if time.time() - float(session.get("at", 0)) > hours * 3600:
+        session.clear()
+        raise NotSignedIn(f"you signed in more than {hours} hours ago", f"Sign in again at {SIGN_IN}")
+    if await has_ended(tenure, session):
+        session.clear()
+        raise NotSignedIn("this session was signed out", f"Sign in again at {SIGN_IN}")
+    return Caller(via=via, email=str(session["email"]))  # type: ignore[arg-type]
 
 
 async def has_ended(tenure: Tenure, session: Mapping[str, Any]) -> bool:

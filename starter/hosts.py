@@ -19,9 +19,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_](?:[a-z0-9._-]{0,252}))(?::[0-9]{1,5})?")
 
 
-def own_hosts(settings: Settings) -> frozenset[str]:
-    """The names that the web process answers to, in lower case; IPv6 addresses in brackets."""
-    host = urlsplit(settings.web_url).hostname or ""
+def own_hosts(settings: Settings, address: str = "") -> frozenset[str]:
+    """The names under which we answer at ``address``, the web's own if none is given; in lower case, IPv6 addresses in brackets."""
+    host = urlsplit(address or settings.web_url).hostname or ""
     named = (f"[{host}]" if ":" in host else host, *settings.allowed_hosts.replace(" ", "").lower().split(","))
     return frozenset({*LOOPBACK, *filter(None, named)})
 

@@ -111,8 +111,7 @@ def parts(settings: Settings, data: Path, with_sandbox: bool, fleet: int = 0) ->
     if not server.exists():
         raise Unavailable(f"there is no {server}", "Install the dependencies: `make run` does")
     command = [str(server), "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"]
-    command += ["--port", str(settings.temporal_port), "--ui-port", str(settings.temporal_ui_port)]
-    command += ["--ui-codec-endpoint", f"http://127.0.0.1:{settings.web_port}/codec/{_secret(settings, data)}"]
+    command += ["--port", str(settings.temporal_port), "--ui-port", str(settings.temporal_ui_behind_port)]
     command += ["--metrics-port", str(METRICS_PORT + settings.port_offset), "--db-filename", str(data / "temporal.db")]
     command += [word for pragma in ("journal_mode=wal", "synchronous=1") for word in ("--sqlite-pragma", pragma)]
     command += [word for key, value in SERVER_SETTINGS.items() for word in ("--dynamic-config-value", f"{key}={value}")]
@@ -127,14 +126,11 @@ def parts(settings: Settings, data: Path, with_sandbox: bool, fleet: int = 0) ->
         sandbox += ("--cloud", "auto", "--cloud-delay", str(CLOUD_DELAY))
         sandbox += ("--fleet", str(fleet), "--warehouse", str(data / "warehouse.duckdb"))
         children.append(Part("sandbox", sandbox, layer=1))
-    children.append(Part("web", (python, "-m", "starter.web", "--port", str(settings.web_port)), layer=2))
+    web: tuple[str, ...] = (python, "-m", "starter.web", "--port", str(settings.web_port))
+    web += ("--temporal-ui", f"http://127.0.0.1:{settings.temporal_ui_behind_port}", "--temporal-ui-port", str(settings.temporal_ui_port))
+    children.append(Part("web", web, layer=2))
     children.append(Part("worker", (python, str(_ROOT / "worker.py")), layer=2, grace=WORKER_GRACE))
     return children
-
-
-def _secret(settings: Settings, data: Path) -> str:
-    """What the children of this data directory take for the codec's token; the Web UI has it in the address that it asks."""
-    return settings.model_copy(update={"data_dir": data}).codec_secret()
 
 
 def environment(settings: Settings, data: Path, ours: Mapping[str, str]) -> dict[str, str]:
@@ -276,6 +272,7 @@ def _ports(settings: Settings, with_sandbox: bool) -> dict[str, int]:
     ports = {
         "Temporal": settings.temporal_port,
         "Temporal's Web UI": settings.temporal_ui_port,
+        "the Web UI behind it": settings.temporal_ui_behind_port,
         "the server's metrics": METRICS_PORT + settings.port_offset,
         "the web": settings.web_port,
     }

@@ -23,13 +23,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.routing import Mount
+from starlette.types import ASGIApp
 
 from activities import ledger_file
 from activities.codec import data_converter
 from activities.ledger import Ledger
 from activities.settings import Settings
 from domain import policy as policies
-from starter import api, console, docs, health, links, logs, pages, signin, startup, webhooks
+from starter import api, console, docs, health, links, logs, pages, signin, startup, temporal_ui, webhooks
 from starter.codec_endpoint import CodecEndpoint
 from starter.connect import connect
 from starter.door import Door, is_guarded
@@ -134,6 +135,9 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
 
     # The last added is the outermost.
     app.add_middleware(Door, tenure=tenure, answer=answer, hours=settings.session_hours)
+    app.add_middleware(RequestLimit, limits=limits, answer=answer)
+    app.add_middleware(Guard, answer=answer, https=https)
+    app.add_middleware(CodecEndpoint, settings=settings, tenure=tenure)  # in front of the guard: it has limits of its own
     app.add_middleware(
         SessionMiddleware,
         secret_key=session_key(settings),
@@ -142,9 +146,6 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
         same_site="lax",
         https_only=https,
     )
-    app.add_middleware(RequestLimit, limits=limits, answer=answer)
-    app.add_middleware(Guard, answer=answer, https=https)
-    app.add_middleware(CodecEndpoint, settings=settings, ledger=tenure.ledger)  # in front of the guard: it has limits of its own
     app.add_middleware(OwnHosts, hosts=own_hosts(settings))
     return app
 
@@ -222,9 +223,16 @@ def _describe_problem(app: FastAPI) -> None:
 class Server(uvicorn.Server):
     """Ends in order on SIGTERM and SIGINT, and then returns; uvicorn's own would raise the signal again, and exit with its code."""
 
+    def __init__(self, config: uvicorn.Config, *, with_signals: bool = True) -> None:
+        super().__init__(config)
+        self._with_signals = with_signals
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop on a signal, for as long as the server runs."""
+        if not self._with_signals:
+            yield
+            return
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
@@ -238,8 +246,11 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-async def serve(settings: Settings, host: str, port: int) -> None:
-    """Connect to everything and serve until a signal comes. Temporal need not be up yet: ``/healthz`` says when it is."""
+async def serve(settings: Settings, host: str, port: int, ui: tuple[str, int] | None = None) -> None:
+    """Connect to everything and serve until a signal comes. Temporal need not be up yet: ``/healthz`` says when it is.
+
+    ``ui`` is the address of a development server's Web UI and the port on which it is shown.
+    """
     policy = policies.load(settings.policy_file) if settings.policy_file else policies.default()
     ledger = Ledger(settings.ledger_url)
     await asyncio.to_thread(ledger.create)
@@ -248,20 +259,41 @@ async def serve(settings: Settings, host: str, port: int) -> None:
             data_converter(settings, ledger), key=settings.way_in_key, fallback=f"127.0.0.1:{settings.temporal_port}", lazy=True
         )
         app = create_app(Tenure(client, ledger, settings, policy), settings)
-        config = uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            log_level="warning",
-            log_config=None,  # its records go the way of all others, which masks them
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # whose word counts is TENURE_TRUSTED_PROXIES' to say
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        )
-        await Server(config).serve()
+        async with _beside(settings, host, ui):
+            await Server(_config(app, host, port)).serve()
     finally:
         ledger.close()
+
+
+@contextlib.asynccontextmanager
+async def _beside(settings: Settings, host: str, ui: tuple[str, int] | None) -> AsyncIterator[None]:
+    """Show a development server's Web UI meanwhile."""
+    if ui is None:
+        yield
+        return
+    behind, port = ui
+    async with temporal_ui.client() as http:
+        server = Server(_config(temporal_ui.front(settings, behind, http), host, port, grace=1), with_signals=False)
+        serving = asyncio.create_task(server.serve(), name="Temporal's Web UI")
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await serving
+
+
+def _config(app: ASGIApp, host: str, port: int, grace: int = DRAIN_SECONDS) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        log_config=None,  # its records go the way of all others, which masks them
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # whose word counts is TENURE_TRUSTED_PROXIES' to say
+        timeout_graceful_shutdown=grace,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -282,9 +314,15 @@ def _run(settings: Settings, arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m starter.web", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=settings.web_port, help="the port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--temporal-ui", metavar="URL", help="a development server's Web UI, to be shown with clear text for whoever is signed in"
+    )
+    parser.add_argument(
+        "--temporal-ui-port", type=int, default=settings.temporal_ui_port, help="the port to show it on (default: %(default)s)"
+    )
     given = parser.parse_args(arguments)
     startup.check(settings)
-    run_cli(serve(settings, given.host, given.port))
+    run_cli(serve(settings, given.host, given.port, (given.temporal_ui, given.temporal_ui_port) if given.temporal_ui else None))
     return 0
 
 

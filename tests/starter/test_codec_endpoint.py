@@ -16,8 +16,8 @@ from temporalio.converter import DataConverter
 from activities.codec import data_converter
 from activities.ledger import Ledger
 from domain.messages import Contact
-from starter.codec_endpoint import BODY_LIMIT, CodecEndpoint
-from tests.starter.web_fakes import Site, site_in
+from starter.codec_endpoint import BODY_LIMIT
+from tests.starter.web_fakes import CSRF, Site, site_in
 
 UI = "http://127.0.0.1:8233"
 DANA = Contact(email="dana@kestrel.example", first_name="Dana", last_name="Reed")
@@ -70,14 +70,47 @@ async def test_without_the_token_nothing_is_said(site: Site, headers: dict[str, 
         assert "tenure keys token" in answer.json()["do"]
 
 
-@pytest.mark.parametrize(("web_url", "status"), [("http://127.0.0.1:8080", 200), ("https://tenure.example.com", 401)])
-async def test_on_this_machine_alone_the_token_may_stand_in_the_address(site: Site, web_url: str, status: int) -> None:
-    here = site.settings.model_copy(update={"web_url": web_url})
-    endpoint = CodecEndpoint(site.app, here, Ledger(here.ledger_url))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(endpoint), base_url="http://testserver") as http:
-        answer = await http.post(f"/codec/{here.codec_secret()}/decode", json={"payloads": []}, headers={"Origin": UI})
-        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (status, UI)
-        assert (await http.post("/codec/decode", json={"payloads": []}, headers=bearer(site))).status_code == 200
+async def test_no_token_is_taken_from_an_address(site: Site) -> None:
+    for path in (f"/codec/{site.settings.codec_secret()}/decode", f"/codec/decode?token={site.settings.codec_secret()}"):
+        answer = await site.http.post(path, json={"payloads": []}, headers={"Origin": UI, "Authorization": ""})
+        assert answer.status_code == 401, path
+
+
+async def test_whoever_is_signed_in_reads_in_the_web_ui_with_their_session(site: Site, theirs: DataConverter) -> None:
+    given = body_of(await theirs.encode(["words"]))
+    plain = body_of(list(theirs.payload_converter.to_payloads(["words"])))
+    async with site.signed_in("ce@tenure.example") as browser:
+        answer = await browser.post("/codec/decode", json=given, headers={"Origin": UI})
+        assert (answer.status_code, answer.json()) == (200, plain)
+        assert (answer.headers["access-control-allow-origin"], answer.headers["access-control-allow-credentials"]) == (UI, "true")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://evil.example", "http://127.0.0.1:9999", "http://127.0.0.1:8233.evil.example", "https://127.0.0.1:8233", "null", "", None],
+)
+async def test_a_session_counts_for_pages_of_the_web_ui_only(site: Site, origin: str | None) -> None:
+    async with site.signed_in("ce@tenure.example") as browser:
+        answer = await browser.post("/codec/decode", json={"payloads": []}, headers={"Origin": origin} if origin is not None else {})
+        assert answer.status_code in (401, 403)
+        assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_a_session_that_is_none_reads_nothing(site: Site) -> None:
+    for who, more in (("nobody@tenure.example", {}), ("ce@tenure.example", {"at": 1})):  # not among our people; signed in long ago
+        async with site.signed_in(who, **more) as browser:
+            answer = await browser.post("/codec/decode", json={"payloads": []}, headers={"Origin": UI})
+            assert answer.status_code in (401, 403), who
+    async with site.signed_in("ce@tenure.example") as browser:
+        browser.cookies.set("tenure", "forged", domain="testserver.local")
+        assert (await browser.post("/codec/decode", json={"payloads": []}, headers={"Origin": UI})).status_code == 401
+
+
+async def test_a_session_that_was_signed_out_reads_nothing_with_any_copy_of_its_cookie(site: Site) -> None:
+    async with site.signed_in("ce@tenure.example", id="one") as browser, site.signed_in("ce@tenure.example", id="one") as copy:
+        assert (await copy.post("/codec/decode", json={"payloads": []}, headers={"Origin": UI})).status_code == 200
+        assert (await browser.post("/sign-out", data={"csrf": CSRF})).status_code == 303
+        assert (await copy.post("/codec/decode", json={"payloads": []}, headers={"Origin": UI})).status_code == 401
 
 
 @pytest.mark.parametrize(("origin", "status"), [(UI, 204), ("http://localhost:8233", 204), ("http://127.0.0.1:8080", 403), ("null", 403)])
