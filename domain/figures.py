@@ -132,6 +132,8 @@ class Tasks(Value):
     rescue_hours: OfficeHours
     consent_hours: OfficeHours
     verify_hours: OfficeHours
+    conversion_hours: OfficeHours
+    declined_hours: OfficeHours
 
     @model_validator(mode="after")
     def _backup_before_manager(self) -> Tasks:

@@ -81,11 +81,8 @@ class TrialState(State):
     instance_live: bool = False
     request_issue: int = 0
     issues: dict[str, int] = {}
-    closed_issues: list[int] = []
-    declined_issues: list[int] = []
     provisioning_failed: str = ""
     ready_host: str = ""
-    labelled_ready: bool = False
     channel: str = ""
     alert: str = "slack.alert"
     started_at: datetime | None = None

@@ -25,6 +25,7 @@ CODE = [*FILES, ROOT / "worker.py", *sorted((ROOT / "sandbox").rglob("*.py"))]
 #: Where a length of time may be written in a unit, since it is no figure of the handbook; and why.
 TECHNICAL = {
     ("domain/calendar.py", "days"): "a calendar's step, not a term",
+    ("workflows/cloud_requests.py", "minutes"): "how much older than its webhook GitHub's answer may be",
     ("workflows/desk.py", "minutes"): "the least between two reminders, so that a ladder in the past is not climbed in one breath",
     ("workflows/effects.py", "seconds"): "the engine's patience: retries and time-outs",
     ("workflows/effects.py", "minutes"): "the engine's patience: retries and time-outs",

@@ -13,13 +13,15 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from domain import closing, ladder
+    from domain import ladder
     from domain.acts import Mail, Post, RaiseIssue, RegistryAnswer, RegistryChange
+    from domain.cloud_requests import AGAIN, DONE
     from domain.messages import DomainChangeInput, IssueEvent
     from domain.people import Owners, Role
     from domain.task import Choice, TaskSpec
     from workflows import inbox
     from workflows.asked import Asked
+    from workflows.cloud_requests import Request, Requests
     from workflows.desk import card
     from workflows.process import Process
 
@@ -34,9 +36,8 @@ class DomainChange(Asked):
     def __init__(self, input: DomainChangeInput) -> None:
         """State only; no commands."""
         self.input = input
-        self.closed: list[int] = []
-        self.declined: list[int] = []
         self._begin(Process(input.policy, [], input.alerts_channel), host=input.host, new_host=input.new_host)
+        self.requests = Requests(self.p)
         self.owners = Owners(ce=input.ce, ae=input.ae)
         self.p.owner = ladder.email(self.owners, Role.CE)
         self.p.stage = "consent"
@@ -65,14 +66,7 @@ class DomainChange(Asked):
     def issue_event(self, raw: Any = None) -> None:
         """The issue changed, says the webhook."""
         with inbox.noting(self.notes, "issue_event", raw):
-            event = inbox.parsed(IssueEvent, raw)
-            self._closed(event.issue, event.state, event.reason)
-
-    def _closed(self, number: int, state: str, reason: str) -> None:
-        if closing.is_done(state, reason):
-            self.closed.append(number)
-        if closing.is_declined(state, reason):
-            self.declined.append(number)
+            self.requests.stir(inbox.parsed(IssueEvent, raw))
 
     # --- the steps ---------------------------------------------------------------------------------------------------------------------
 
@@ -103,9 +97,27 @@ class DomainChange(Asked):
         """Raise the issue and wait until the Cloud team has closed it as done, or says here what became of it; returns why it was not moved."""
         i, p = self.input, self.p
         p.stage = "moving"
-        raised = await p.effects.github(
+        request = Request(
+            name="move",
+            what=f"move {i.host} to {i.new_host}",
+            raised=self._raised,
+            choices=(AGAIN, DONE.model_copy(update={"label": "Moved"}), Choice(name="failed", label="It keeps its name")),
+            every=timedelta(hours=i.policy.provisioning.poll_hours),
+            channel=(i.channel, ""),
+            owners=lambda: self.owners,
+            task=self._move,
+            opened=lambda task: p.spawn(p.effects.slack(card(task))),
+        )
+        said = await self.requests.carried_out(request)
+        if said.choice == "failed":
+            return (said.answer.note if said.answer else "") or "the Cloud team could not move it"
+        return await self._recorded()
+
+    async def _raised(self, _attempt: int) -> int:
+        i, key = self.input, self.requests.times("domain_change")
+        raised = await self.p.effects.github(
             RaiseIssue(
-                key="domain_change",
+                key=key,
                 title=f"Change the host of {i.company or i.domain} to {i.new_host}",
                 intro="The admin has been warned and consents. Keep the internal host answering: our programs call the instance by no other name.",
                 fields={
@@ -117,28 +129,7 @@ class DomainChange(Asked):
                 labels=("team/cloud", "mi", "mi/domain-change-request"),
             )
         )
-        number = int(raised.of("domain_change").ref or 0)
-        task = p.desk.open(self._move(number), i.channel)
-        p.spawn(p.effects.slack(card(task)))
-        told = False
-
-        def heard() -> bool:
-            return not task.is_open or number in self.closed or (number in self.declined and not told)
-
-        while task.is_open and number not in self.closed:
-            poll = workflow.now() + timedelta(hours=i.policy.provisioning.poll_hours)
-            if not await p.wait(heard, until=poll, summary=f"until #{number} is closed"):
-                found = await p.effects.issue(number) if number else None
-                if found:
-                    self._closed(number, found.state, found.reason)
-            if number in self.declined and not told and task.is_open:
-                told = True
-                text = f"#{number} was closed, but not as done: say here whether {i.host} is moved, or cannot be."
-                p.spawn(p.effects.slack(self._said("slack.move.declined", text)))
-        p.desk.withdraw("move", f"#{number} is closed")
-        if task.answer and task.answer.choice == "failed":
-            return task.answer.note or "the Cloud team could not move it"
-        return await self._recorded()
+        return int(raised.of(key).ref or 0)
 
     async def _recorded(self) -> str:
         """Let the registry and the trial know; returns why the registry would not have it."""

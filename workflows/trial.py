@@ -199,6 +199,8 @@ class Trial:
         task = self.t.desk.named(message)
         if task.spec.kind == "triage":
             inbox.refuse(intake.refuse_company(self.t, message))
+        if message.choice == "ready":
+            inbox.refuse(building.refuse_host(self.t, message))
         if task.spec.kind == "deadline" and message.choice != "agree":
             self._undecided()
             inbox.refuse(open_trial.refuse_answer(self.t, message))
@@ -306,9 +308,9 @@ class Trial:
 
     @workflow.signal
     def issue_event(self, raw: Any = None) -> None:
-        """An issue of ours changed, says the webhook."""
+        """An issue of ours changed, says the webhook: whoever follows it looks."""
         with inbox.noting(self.t.state.notes, "issue_event", raw):
-            building.issue_event(self.t, inbox.parsed(IssueEvent, raw))
+            self.t.requests.stir(inbox.parsed(IssueEvent, raw))
 
     @workflow.signal
     def rehosted(self, raw: Any = None) -> None:

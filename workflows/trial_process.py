@@ -19,7 +19,11 @@ from domain.policy import Policy
 from domain.task import Answer, TaskSpec
 from domain.trial import OPEN_TO_DECIDE, Stage, TrialInput, TrialState, Verdict
 from domain.views import NextStep, TrialStatus
+from workflows.cloud_requests import Requests
 from workflows.process import Process
+
+#: Stages after which nothing that the trial has asked for matters any more.
+OVER = frozenset({Stage.TEARDOWN, Stage.TERMINATED, Stage.CONVERTED, Stage.DISQUALIFIED, Stage.ABANDONED})
 
 
 class EndedEarly(Exception):
@@ -38,6 +42,11 @@ class TrialProcess(Process[Policy]):
         if input.cycle == 1:
             self._published = (self.stage, "", None)  # the start brought it along
         self.in_words = self._in_words
+        self.requests = Requests(self)
+
+    def over(self) -> bool:
+        """Whether the trial has ended, or its instance is being torn down."""
+        return self.state.end is not None or self.state.stage in OVER
 
     def enter(self, stage: Stage) -> None:
         """Change the stage. What operators see follows at the next wait, with every other change of the same moment."""
@@ -204,7 +213,7 @@ def _last_activity(state: TrialState) -> bool | None:
 
 
 #: Tasks that are settled when a person ends the trial.
-PRE_START = ("triage", "approval", "raise_request", "ce_email", "provision", "hand_over", "deadline", "owners")
+PRE_START = ("triage", "approval", "raise_request", "ce_email", "provision", "provision-declined", "hand_over", "deadline", "owners")
 
 #: Mails that stop when the prospect opts out or the trial ends (A11).
 CAMPAIGN = {"ce_welcome", "connect_code_host", "invite_team", "learn", "usage_check", "community", "next_steps"}

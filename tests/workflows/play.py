@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 import pytest
 from sqlalchemy import select
 from temporalio.api.enums.v1 import WorkflowTaskFailedCause
@@ -333,6 +334,41 @@ class Play:
         found = await eventually(number)
         hub = self.sandbox.world.services["github"].hub
         return hub.repo(*self.settings.github_repo.split("/")).issues[found]
+
+    async def on_issue(self, domain_or_workflow: str, number: int, **does: Any) -> None:
+        """The Cloud team (or ``by``) does something with an issue on its page; see ``sandbox/github.py``. Its webhook comes, unless ``told`` is false."""
+        told = does.pop("told", True)
+        async with httpx.AsyncClient(timeout=60, verify=False) as browser:
+            said = await browser.post(
+                f"{self.sandbox.url}/github/_control/issue", json={"repo": self.settings.github_repo, "issue": number, **does}
+            )
+        assert said.status_code == 200, said.text
+        if told:
+            hub = self.sandbox.world.services["github"].hub
+            issue = hub.repo(*self.settings.github_repo.split("/")).issues.get(number)
+            action = {"comment": "commented", "label": "labeled"}.get(does["do"], does["do"].removesuffix("e") + "ed")
+            action = {"transfered": "transferred", "reopened": "reopened", "deleted": "deleted", "closed": "closed"}.get(action, action)
+            state = action if action in ("deleted", "transferred") else issue.state
+            event = {
+                "issue": number,
+                "action": action,
+                "state": state,
+                "labels": issue.labels if issue else [],
+                "reason": does.get("reason", ""),
+            }
+            await self.signal(domain_or_workflow, "issue_event", event)
+
+    async def built(self, domain: str, host: str = "", **how: Any) -> None:
+        """The Cloud team builds the instance, says where, and labels the request."""
+        issue, host = await self.issue(domain, "request"), host or (await self.status(domain)).host
+        if not self.sandbox.world.services["instances"].exists(host):
+            self.sandbox.world.services["instances"].create(host, kind="trial")
+        await self.on_issue(domain, issue.number, do="comment", body=f"**Instance ready:** https://{host}", told=False)
+        await self.on_issue(domain, issue.number, do="label", label="cloud-trial/instance-ready", **how)
+
+    async def made_production(self, domain: str) -> None:
+        """The Cloud team makes a converted trial's instance a production one."""
+        await self.answer(domain, "conversion", "done", by="cloud-1@tenure.example")
 
     async def issue_of(self, workflow_id: str, key: str) -> int:
         """The number of an issue that any workflow raised, once it is on record."""

@@ -82,7 +82,7 @@ async def test_the_webhook_is_quicker_and_the_trial_goes_on_at_the_new_host(play
     await play.signal(change, "issue_event", {"issue": number, "action": "labeled", "labels": ["mi"], "state": "open"})
     assert [task.kind for task in await play.tasks(change)] == ["move"]
     play.sandbox.world.services["instances"].rename(host, new_host, keep=True)
-    await play.signal(change, "issue_event", {"issue": number, "action": "closed", "state": "closed"})
+    await play.on_issue(change, number, do="close")
     await play.answer(change, "verify", "verified")
     assert await play.ended(change) == "moved"
     await moved_to(play, domain, new_host)
@@ -155,28 +155,6 @@ async def test_the_cloud_team_cannot_move_it(play: Play) -> None:
     assert owned.host == host
 
 
-async def test_a_move_that_is_declined_has_not_happened(play: Play) -> None:
-    """The issue is closed as not planned: everybody hears of it once, polling too, and somebody must say what became of it."""
-    play.cloud("off")
-    domain, host, new_host, change = await asked(play)
-    await play.answer(change, "consent", "agreed")
-    await play.task(change, "move")
-    hub = play.sandbox.world.services["github"].hub
-    repo = hub.repo(*play.settings.github_repo.split("/"))
-    issue = repo.issues[await play.issue_of(change, "domain_change")]
-    hub.edit_issue(repo, issue, "cloud", {"state": "closed", "state_reason": "not_planned"})
-    await play.skip(change, hours=4.1)
-    await play.did(change, "slack: slack.move.declined")
-    await play.skip(change, hours=4.1)
-    assert [task.kind for task in await play.tasks(change)] == ["move"]
-    assert (await play.status(domain)).host == host
-    await play.answer(change, "move", "done", by=CLOUD)
-    await play.answer(change, "verify", "verified")
-    assert await play.ended(change) == "moved"
-    assert [key for day in play.effects(change).values() for key in day].count("slack: slack.move.declined") == 1
-    await moved_to(play, domain, new_host)
-
-
 async def test_the_trial_ended_meanwhile(play: Play) -> None:
     """Moved by hand after the trial was torn down: the registry has no such instance, and the change ends without a failure."""
     domain, _, _, change = await asked(play)
@@ -194,6 +172,7 @@ async def test_a_customers_instance_moves_when_its_trial_is_long_over(play: Play
     owners = await play.owners_of(domain)
     assert owners.ce
     await play.update(domain, "convert", {"seats": 10, "by": owners.ce.email})
+    await play.made_production(domain)
     await play.ended(domain)
     with pytest.raises(BadInput, match="is not a host name"):
         await play.tenure.act(domain, "change_domain", {"new_host": "no host", "by": owners.ce.email})

@@ -151,6 +151,7 @@ async def test_a_customers_colleague_is_followed_up_by_the_owners_of_the_trial(p
     domain, host = await prequalified(play)
     before = await play.status(domain)
     await play.update(domain, "convert", {"seats": 10, "by": before.ae})
+    await play.made_production(domain)
     await play.ended(domain)
     earlier = play.effects(domain)
     answer = await play.signup(f"eve@{domain}", first_name="Eve")

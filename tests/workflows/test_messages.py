@@ -290,6 +290,7 @@ async def test_feedback_of_a_sale_is_never_asked_for(play: Play) -> None:
     domain, _ = await prequalified(play)
     await play.update(domain, "request_feedback", {"by": CE})
     await play.update(domain, "convert", {"by": CE, "seats": 5})
+    await play.made_production(domain)
     assert (await play.ended(domain))["end"] == "converted"
     assert "mail: mail.feedback" not in play.effects(domain)[0]
 

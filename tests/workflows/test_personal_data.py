@@ -104,6 +104,7 @@ async def test_a_trial_goes_on_and_decides_the_same_when_its_person_is_erased(pl
     assert (await play.stage(domain, "extended")).contact == ids.erased(email)
     assert len(play.box(email)) == mails
     await play.update(domain, "convert", {"seats": 10, "by": "ae-jonas@tenure.example"})
+    await play.made_production(domain)
     await play.ended(domain)
     await replays(play, ids.trial(domain))
     assert email not in await as_text(play, ids.trial(domain))

@@ -125,6 +125,7 @@ async def test_case_2_1_named_account_keeps_its_people_and_is_converted(play: Pl
     await play.skip(domain, days=12.9)
     said = await play.answer(domain, "deadline", "convert", by=people["ce"], fields={"seats": 250, "contract_end": "2028-01-31"})
     assert "deadline-2: convert" in said
+    await play.made_production(domain)
     assert (await play.ended(domain))["end"] == "converted"
     assert play.effects(domain) == {
         0: day_0(host, "2.1"),
@@ -135,7 +136,7 @@ async def test_case_2_1_named_account_keeps_its_people_and_is_converted(play: Pl
         15: ["github: extend.1", "salesforce: crm.ends.1", "slack: slack.extend.1"],
         20: ["mail: mail.community"],
         27: ["mail: mail.next_steps", "slack: task.deadline-2"],
-        28: [*CONVERTED, f"registry: convert:{host}", "salesforce: crm.outcome", "slack: slack.converted"],
+        28: [*CONVERTED, f"registry: convert:{host}", "salesforce: crm.outcome", "slack: task.conversion-1", "slack: slack.converted"],
     }
     assert [d.outcome for d in await play.dossier(domain)] == ["2.1", "claimed", "extend", "convert"]
     owned = play.registry.instance_of(domain)
@@ -165,6 +166,7 @@ async def test_case_1_a_customer_whose_trial_has_ended(play: Play) -> None:
     """A4: after the conversion the domain keeps its instance, and a later signup is redirected by a trial of its own."""
     domain, host = await prequalified(play)
     await play.update(domain, "convert", {"seats": 10, "by": "ae-jonas@tenure.example"})
+    await play.made_production(domain)
     await play.ended(domain)
     answer = await play.signup(f"eve@{domain}")
     assert (answer.case, answer.outcome, answer.host) == ("1", "redirected", host)
@@ -262,8 +264,7 @@ async def test_case_3_2_qualified_built_and_handed_over(play: Play) -> None:
     status = await play.stage(domain, "provisioning")
     issue = await play.issue(domain, "request")
     assert f"ce_email: {status.ce}" in issue.body
-    play.sandbox.world.services["instances"].create(status.host, kind="trial")
-    await play.trial(domain).signal("issue_event", {"issue": issue.number, "labels": ["cloud-trial/instance-ready"], "host": status.host})
+    await play.built(domain)
     await play.answer(domain, "hand_over", "hand_over", by=status.ce)
     await play.stage(domain, "onboarding")
     await play.skip(domain, days=15.1)
@@ -315,7 +316,7 @@ async def test_case_3_2_the_label_comes_without_a_host_and_the_comment_names_ano
     repo = hub.repo(*play.settings.github_repo.split("/"))
     hub.add_comment(repo, issue, "cloud", f"Instance ready: https://{other}")
     hub.add_labels(repo, issue, "cloud", ["cloud-trial/instance-ready"])
-    await play.trial(domain).signal("issue_event", {"issue": issue.number, "labels": ["cloud-trial/instance-ready"]})
+    await play.signal(domain, "issue_event", {"issue": issue.number, "labels": ["cloud-trial/instance-ready"]})
     await play.task(domain, "hand_over")
     assert (await play.status(domain)).host == other
 
@@ -345,9 +346,7 @@ async def test_case_3_2_without_a_ce_the_hand_off_waits(play: Play) -> None:
     await play.answer(domain, "triage", "qualify", by=SDR, checks=ALL_YES)
     issue = await play.issue(domain, "request")
     assert "ce_email: TODO" in issue.body
-    host = (await play.status(domain)).host
-    play.sandbox.world.services["instances"].create(host, kind="trial")
-    await play.trial(domain).signal("issue_event", {"issue": issue.number, "labels": ["cloud-trial/instance-ready"], "host": host})
+    await play.built(domain)
     await play.task(domain, "ce_email")
     assert (await play.status(domain)).stage == "provisioning"
     await play.answer(domain, "ce_email", "assign", by=SDR, fields={"ce_email": "ce-new@tenure.example"})
@@ -384,8 +383,7 @@ async def test_a28_30_days_own_key_gentler_rule_and_30_more(play: Play) -> None:
     issue = await play.issue(domain, "request")
     assert "instance_size: large" in issue.body
     host = (await play.status(domain)).host
-    play.sandbox.world.services["instances"].create(host, kind="trial")
-    await play.trial(domain).signal("issue_event", {"issue": issue.number, "labels": ["cloud-trial/instance-ready"], "host": host})
+    await play.built(domain)
     await play.answer(domain, "hand_over", "hand_over", by="ce-ada@tenure.example")
     await play.stage(domain, "onboarding")
     await play.skip(domain, days=20)
@@ -446,6 +444,7 @@ async def test_a28_a_company_that_has_an_instance_gets_no_second(play: Play) -> 
         await play.request(f"eve@{domain}", company="Acme", ce="ce-ada@tenure.example")
     customer, theirs = await prequalified(play, "customer")
     await play.update(customer, "convert", {"seats": 10, "by": "ae-jonas@tenure.example"})
+    await play.made_production(customer)
     await play.ended(customer)
     with pytest.raises(Refused, match=f"{customer} has an instance already: {theirs}"):
         await play.request(f"eve@{customer}", company="Customer", ce="ce-ada@tenure.example")
@@ -615,31 +614,6 @@ async def test_a16_a18_terminated_at_once_with_feedback_and_a_signup_while_it_is
     assert status.in_words.startswith(f"{status.company}: {status.host} is on trial until ")
     first_life = [row.key for row in play.ledger.effects(workflow=f"trial-{domain}") if row.subject.endswith(".1") and row.done_at]
     assert sorted(first_life) == sorted([effect.partition(": ")[2] for effect in (*day_0(host), *TORN_DOWN, "mail: mail.feedback")])
-
-
-async def test_a16_a_teardown_that_is_declined_leaves_the_instance_standing(play: Play) -> None:
-    """A16: the Cloud team closes the issue as not planned: told once, by webhook or by polling, and the trial waits until it is done."""
-    domain, host = await prequalified(play)
-    play.cloud("off")
-    await play.update(domain, "terminate", {"by": "ce-ada@tenure.example"})
-    issue = await play.issue(domain, "teardown")
-    hub = play.sandbox.world.services["github"].hub
-    repo = hub.repo(*play.settings.github_repo.split("/"))
-    hub.edit_issue(repo, issue, "cloud", {"state": "closed", "state_reason": "not_planned"})
-    event = {"issue": issue.number, "action": "closed", "state": "closed", "reason": "not_planned"}
-    await play.signal(domain, "issue_event", event)
-    await play.did(domain, "slack: slack.teardown.declined")
-    await play.signal(domain, "issue_event", event)
-    await play.skip(domain, days=play.policy.termination.poll_days + 0.1)  # polling hears the same
-    assert [task.kind for task in await play.tasks(domain)] == ["teardown"]
-    assert (await play.status(domain)).stage == "teardown"
-    assert f"#{issue.number} was closed, but not as done: {host} still stands" in play.said("slack.teardown.declined", f"trial-{domain}")
-    assert play.registry.instance_of(domain) is not None
-    hub.edit_issue(repo, issue, "cloud", {"state": "open"})
-    hub.edit_issue(repo, issue, "cloud", {"state": "closed", "state_reason": "completed"})
-    await play.skip(domain, days=play.policy.termination.poll_days + 0.1)
-    assert (await play.ended(domain))["end"] == "terminated"
-    assert play.registry.instance_of(domain) is None
 
 
 # --- the race of day 15: whoever comes first wins -----------------------------------------------------------------------------------

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from functools import partial
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
-from domain import closing, ladder
+from domain import decide, ladder
 from domain.acts import (
     FillField,
     Page,
@@ -17,20 +16,25 @@ from domain.acts import (
     RegistryChange,
     ResolvePage,
 )
-from domain.issues import is_ready
-from domain.messages import IssueEvent
+from domain.cloud_requests import AGAIN, word_on_instance
+from domain.issues import host_of, is_ours
+from domain.messages import Terminate
 from domain.people import Role
-from domain.task import Choice, FieldSpec, Task, TaskSpec
+from domain.task import Answer, Choice, FieldSpec, TaskSpec
+from domain.trial import Verdict
+from workflows.cloud_requests import Request
 from workflows.phases import owning
-from workflows.trial_process import TrialProcess
+from workflows.trial_process import EndedEarly, TrialProcess
+
+READY = Choice(name="ready", label="Ready", fields=(FieldSpec(name="host", asks="the host of the instance"),))
 
 
-async def request_issue(t: TrialProcess) -> int:
-    """The instance request: raised by itself (C04), or by hand when the policy says so."""
+async def request_issue(t: TrialProcess, attempt: int = 1) -> int:
+    """The instance request: raised by itself (C04), or by hand when the policy says so. It may be raised again when it came to nothing."""
     s = t.state
     ce = ladder.email(s.owners, Role.CE)
     request = RaiseIssue(
-        key="request",
+        key=t.requests.times("request"),
         title=f"Cloud trial instance for {s.company}",
         intro=f"Please build a trial instance for {s.company}.",
         fields={
@@ -47,11 +51,12 @@ async def request_issue(t: TrialProcess) -> int:
     if t.policy.provisioning.issue == "by_hand":
         number = await _raised_by_hand(t, request)
     else:
-        number = int((await t.effects.github(request)).of("request").ref or 0)
+        number = int((await t.effects.github(request)).of(request.key).ref or 0)
     s.request_issue = number
     s.issues = {**s.issues, "request": number}
-    page = Page(key="page.request", summary=f"Cloud trial instance for {s.company}: issue #{number}", severity="warning")
-    t.spawn(t.effects.pagerduty(page))
+    if attempt == 1:  # the page of the first stands until an instance is there
+        page = Page(key="page.request", summary=f"Cloud trial instance for {s.company}: issue #{number}", severity="warning")
+        t.spawn(t.effects.pagerduty(page))
     return number
 
 
@@ -75,49 +80,59 @@ async def _raised_by_hand(t: TrialProcess, request: RaiseIssue) -> int:
 
 
 async def provisioned(t: TrialProcess, number: int) -> None:
-    """Until the instance is ready: by the issue's label, by polling when no webhook came, or by the Cloud team's own word."""
+    """Until the instance is ready: by the issue's label, found by polling when no webhook came, or by the Cloud team's own word."""
     s = t.state
     ce_known = ladder.email(s.owners, Role.CE) != ""
     if not ce_known:
-        t.spawn(_ask_for_ce(t, number))
-    due = ladder.provisioning_due(t.policy, workflow.now(), t.input.origin == "ce_requested")
-    await _built(t, number, due)
-    while why := await _not_registered(t):
-        _failed(t, why)
-        s.ready_host = ""
-        await _built(t, number, due)
-    t.desk.withdraw("provision", f"{s.ready_host} is ready")
+        t.spawn(_ask_for_ce(t))
+    taken: list[str] = []
+    request = _request(t, taken)
+    said = await t.requests.carried_out(request, number)
+    while True:
+        if said.choice == "moot":
+            raise EndedEarly
+        if said.choice == "end" and said.answer:
+            ended = Terminate(by=said.answer.by, reason=said.answer.note or "the Cloud team builds no instance")
+            t.take(Verdict(decision=decide.by_person(t.policy, "terminate", ended.by, ended.reason, workflow.now()), terminate=ended))
+            raise EndedEarly
+        if said.choice == "failed" and said.answer:
+            _failed(t, said.answer.note or "no reason given")
+        else:
+            s.ready_host = host_of(said.host) or s.host
+            if not (why := await _not_registered(t)):
+                break
+            _failed(t, why)
+            taken.append(s.ready_host)
+        said = await t.requests.carried_out(request, said.number)
     s.host, s.instance_live = s.ready_host, True
     t.spawn(t.effects.pagerduty(ResolvePage(key="page.ready", page="page.request")))
     if not ce_known:
         await t.wait_unless_ended(lambda: ladder.email(s.owners, Role.CE) != "", summary="until the CE is known")
 
 
-async def _built(t: TrialProcess, number: int, due: datetime) -> None:
-    """Until somebody says at which host the instance is."""
-    s, breached = t.state, workflow.now() >= due
-    task = t.desk.find_open("provision") or t.desk.open(_provision_spec(t, number, due), t.alerts_channel)
-    while not s.ready_host:
-        poll = workflow.now() + timedelta(hours=t.policy.provisioning.poll_hours)
-        until = poll if breached else min(poll, due)
-        if await t.wait_unless_ended(partial(_heard, t, task), until=until, summary=f"until {s.host} is built"):
-            if s.labelled_ready:
-                s.labelled_ready = False
-                issue = await t.effects.issue(number)  # the label's own event names no host; the comment before it may
-                s.ready_host = trusted(t, issue.host if issue else "")
-            elif task.answer and task.answer.choice == "ready":
-                s.ready_host = trusted(t, str(task.answer.fields.get("host", "")))
-            elif task.answer:
-                _failed(t, task.answer.note or "no reason given")
-                task = t.desk.open(_provision_spec(t, number, due), t.alerts_channel)
-            continue
-        if not breached and workflow.now() >= due:
-            breached = True
-            late = f"The provisioning SLA of {s.company} is missed: issue #{number}"
-            t.spawn(t.effects.pagerduty(Page(key="page.sla", summary=late, severity="error")))
-        issue = await t.effects.issue(number) if number else None
-        if issue and is_ready(issue.labels):
-            s.ready_host = trusted(t, issue.host)
+def _request(t: TrialProcess, taken: list[str]) -> Request:
+    """What is asked of the Cloud team; ``taken`` are hosts that turned out to be other companies'."""
+    s = t.state
+    due = ladder.provisioning_due(t.policy, workflow.now(), t.input.origin == "ce_requested")
+
+    def overdue(number: int) -> None:
+        late = f"The provisioning SLA of {s.company} is missed: issue #{number}"
+        t.spawn(t.effects.pagerduty(Page(key="page.sla", summary=late, severity="error")))
+
+    return Request(
+        name="provision",
+        what=f"build {s.host}",
+        raised=lambda attempt: request_issue(t, attempt),
+        choices=(READY, AGAIN, Choice(name="end", label="Give up: the trial ends")),
+        every=timedelta(hours=t.policy.provisioning.poll_hours),
+        channel=(t.alerts_channel, s.alert) if not s.channel else (s.channel, ""),
+        owners=lambda: s.owners,
+        reads=lambda issue: word_on_instance(issue, (t.policy.cloud.domain_suffix,), taken),
+        task=lambda number: _provision_spec(t, number, due),
+        moot=lambda: t.over() if s.instance_live else s.verdict is not None,
+        due=due,
+        overdue=overdue,
+    )
 
 
 async def _not_registered(t: TrialProcess) -> str:
@@ -133,10 +148,6 @@ async def _not_registered(t: TrialProcess) -> str:
             raise
         return str(error.cause or error)
     return ""
-
-
-def _heard(t: TrialProcess, task: Task) -> bool:
-    return bool(t.state.ready_host) or t.state.labelled_ready or not task.is_open
 
 
 def _failed(t: TrialProcess, why: str) -> None:
@@ -157,7 +168,7 @@ def _provision_spec(t: TrialProcess, number: int, due: datetime) -> TaskSpec:
         asks="Label the issue when the instance is ready; or say here what became of it.",
         role=Role.CLOUD,
         choices=(
-            Choice(name="ready", label="Ready", fields=(FieldSpec(name="host", asks="the host, when it is another", required=False),)),
+            READY.model_copy(update={"fields": (FieldSpec(name="host", asks="the host, when it is another", required=False),)}),
             Choice(name="failed", label="Failed: say why in the note"),
         ),
         due_at=due,
@@ -165,7 +176,7 @@ def _provision_spec(t: TrialProcess, number: int, due: datetime) -> TaskSpec:
     )
 
 
-async def _ask_for_ce(t: TrialProcess, number: int) -> None:
+async def _ask_for_ce(t: TrialProcess) -> None:
     """The ``TODO`` of the issue: without the CE's address nobody can hand the instance over."""
     due = ladder.due_in(t.policy, workflow.now(), t.policy.tasks.ce_email_hours)
     sdr, manager = ladder.email(t.state.owners, Role.INBOUND_SDR), ladder.email(t.state.owners, Role.CE_MANAGER)
@@ -174,7 +185,7 @@ async def _ask_for_ce(t: TrialProcess, number: int) -> None:
         TaskSpec(
             kind="ce_email",
             title=f"Who is the CE of {t.state.company}?",
-            asks=f"The request #{number} has no CE yet: without the CE's address the instance cannot be handed over.",
+            asks=f"The request #{t.state.request_issue} has no CE yet: without the CE's address the instance cannot be handed over.",
             role=Role.INBOUND_SDR,
             assignee=sdr,
             choices=(Choice(name="assign", label="Assign", fields=(FieldSpec(name="ce_email", asks="the CE's address", kind="email"),)),),
@@ -189,30 +200,13 @@ async def _ask_for_ce(t: TrialProcess, number: int) -> None:
     email = str(answer.fields["ce_email"])
     await owning.owners(t, email)
     owning.find_owners(t)
-    if number:
+    if number := t.state.request_issue:
         await t.effects.github(FillField(key="request.ce_email", issue=number, field="ce_email", value=email))
 
 
-def issue_event(t: TrialProcess, event: IssueEvent) -> None:
-    """What an issue's webhook means for the trial: ready, done, or declined."""
-    s = t.state
-    if event.issue == s.request_issue and is_ready(event.labels) and not s.ready_host:
-        if event.host:
-            s.ready_host = trusted(t, event.host)
-        else:
-            s.labelled_ready = True
-    note_closing(t, event.issue, event.state, event.reason)
-
-
-def note_closing(t: TrialProcess, number: int, state: str, reason: str) -> None:
-    """Note that an issue is closed, if it is: what it asks was done, or will not be."""
-    s = t.state
-    if closing.is_done(state, reason) and number not in s.closed_issues:
-        s.closed_issues = [*s.closed_issues, number]
-    if closing.is_declined(state, reason) and number not in s.declined_issues:
-        s.declined_issues = [*s.declined_issues, number]
-
-
-def trusted(t: TrialProcess, host: str) -> str:
-    """The host that a comment names, if it is one of ours: our operators' token is sent there."""
-    return host if host.endswith("." + t.policy.cloud.domain_suffix) else t.state.host
+def refuse_host(t: TrialProcess, answer: Answer) -> str | None:
+    """Why the host that an answer names cannot be the instance's: our operators' token is sent there."""
+    named = str(answer.fields.get("host") or "").strip()
+    if not named or is_ours(host_of(named), (t.policy.cloud.domain_suffix,)):
+        return None
+    return f"{named!r} is no host below {t.policy.cloud.domain_suffix}, as {t.slug}.{t.policy.cloud.domain_suffix}"

@@ -17,14 +17,18 @@ from domain.acts import (
     UpdateOpportunity,
 )
 from domain.calendar import add_working_days, months_after
+from domain.cloud_requests import AGAIN, DONE
 from domain.markup import bold, code
 from domain.messages import Convert, Extend
 from domain.people import Role
-from domain.task import Choice, TaskSpec
+from domain.task import Answer, Choice, Task, TaskSpec
 from domain.trial import End, Extension, Stage, Verdict
+from workflows.cloud_requests import Request
 from workflows.desk import card
-from workflows.phases import building, changes, intake, room
+from workflows.phases import changes, intake, room
 from workflows.trial_process import TrialProcess
+
+TAKE_BACK = Choice(name="take_back", label="Take the extension back: the trial ends as before it")
 
 
 def extend(t: TrialProcess, message: Extend, by: str) -> None:
@@ -50,58 +54,144 @@ async def _extended(t: TrialProcess, n: int, days: int, reason: str) -> None:
     t.spawn(t.effects.salesforce(changes.extended_until(t)))
     if own_key:
         t.spawn(changes.own_key(t, f"key.extend.{n}", keys.of_trial(t.policy, longest)))
-    made = await t.effects.github(
-        RaiseIssue(
-            key=f"extend.{n}",
-            title=f"Extend the trial of {s.company} by {days} days",
-            intro=f"Please extend the trial on {s.host}.",
-            fields={"customer": t.name, "host": s.host, "additional_days": str(days), "trial_ends_on": ends},
-            labels=("team/cloud", "mi", "mi/extend-trial-request"),
+
+    async def raised(_attempt: int) -> int:
+        key = t.requests.times(f"extend.{n}")
+        made = await t.effects.github(
+            RaiseIssue(
+                key=key,
+                title=f"Extend the trial of {s.company} by {days} days",
+                intro=f"Please extend the trial on {s.host}.",
+                fields={"customer": t.name, "host": s.host, "additional_days": str(days), "trial_ends_on": ends},
+                labels=("team/cloud", "mi", "mi/extend-trial-request"),
+            )
         )
-    )
-    number = int(made.of(f"extend.{n}").ref or 0)
-    s.issues = {**s.issues, f"extend-{n}": number}
+        number = int(made.of(key).ref or 0)
+        s.issues = {**s.issues, f"extend-{n}": number}
+        return number
+
+    number = await raised(1)
     key = ", with a licence key of its own" if own_key else ""
     text = f"Extended by {days} days to {ends}{key}: #{number}. {reason}".strip()
     await t.effects.slack(t.said(f"slack.extend.{n}", text, s.owners.ce))
+    request = Request(
+        name=f"extension-{n}",
+        what=f"extend the trial on {s.host} by {days} days",
+        raised=raised,
+        choices=(AGAIN, DONE, TAKE_BACK),
+        every=timedelta(days=t.policy.termination.poll_days),
+        channel=t.talk(),
+        owners=lambda: s.owners,
+        moot=t.over,
+        undo=(TAKE_BACK,),
+        undone=lambda answer: _taken_back(t, n, days, answer),
+    )
+    said = await t.requests.carried_out(request, number)
+    if said.choice == TAKE_BACK.name and said.answer:
+        _taken_back(t, n, days, said.answer)
 
 
-async def convert(t: TrialProcess, message: Convert) -> End:
-    """A17: a new production subscription and key, never the trial's; the domain stays theirs."""
-    s, terms = t.state, t.policy.license.production
+def _taken_back(t: TrialProcess, n: int, days: int, answer: Answer) -> None:
+    """The Cloud team does not extend it: the trial ends when it would have ended without, and whoever owns it decides what then."""
+    s = t.state
+    if s.ends_at is None or s.started_at is None or t.over():
+        return
+    t.record(decide.by_person(t.policy, "take back", answer.by, answer.note or f"extension {n} is not made", workflow.now(), s.usage))
+    s.period += 1
+    s.ends_at, s.extended = max(s.ends_at - timedelta(days=days), workflow.now()), None
+    s.total_days = (s.ends_at - s.started_at).days
+    t.desk.withdraw("deadline", f"extension {n} was taken back")
+    t.spawn(t.effects.salesforce(changes.extended_until(t)))
+    text = f"Extension {n} is taken back: the trial ends on {s.ends_at:%Y-%m-%d}."
+    t.spawn(t.effects.slack(t.said(f"slack.extend.{n}.back", text, s.owners.ce)))
+
+
+async def convert(t: TrialProcess, message: Convert) -> End | None:
+    """A17: a new production subscription and key, never the trial's; the domain stays theirs.
+
+    Nobody is told that it is a customer's, and no key of a customer is made, before the Cloud team has made the instance a production one, which
+    is not torn down. Taken back, the trial goes on as it was: None.
+    """
+    s, terms, before = t.state, t.policy.license.production, t.state.stage
     t.enter(Stage.CONVERTING)
     t.publish()
+    end = message.contract_end or months_after(workflow.now().date(), terms.term_months)
+    said = await t.requests.carried_out(_conversion(t, message, end))
+    if said.choice == TAKE_BACK.name and said.answer:
+        why = said.answer.note or "the conversion is not made"
+        t.record(decide.by_person(t.policy, "take back", said.answer.by, why, workflow.now(), s.usage))
+        back = t.said(f"slack.convert.back-{s.issues['convert']}", f"{s.host} stays on trial: {why}.", s.owners.ce, s.owners.ae)
+        t.spawn(t.effects.slack(back))
+        t.enter(before)
+        return None
     kept = RegistryChange(
         subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="convert", host=s.host, why="converted"
     )
     await t.effects.local("registry", kept, RegistryAnswer, "the domain keeps its instance as a paid one; no more campaign mail")
-    end = message.contract_end or months_after(workflow.now().date(), terms.term_months)
     fields: dict[str, str | bool | int | None] = {"Trial_Outcome__c": "converted", "Trial_Stage__c": "converted"}
     t.spawn(t.effects.salesforce(UpdateOpportunity(key="crm.outcome", fields=fields)))
     t.spawn(t.effects.mail(t.mail("converted", sender=Role.CE)))
     t.spawn(_production_key(t, message.seats or 1, end))
-    made = await t.effects.github(
-        RaiseIssue(
-            key="convert",
-            title=f"Convert the trial of {s.company} to paid",
-            intro=f"Please make {s.host} a production instance: it must not be torn down.",
-            fields={
-                "customer": t.name,
-                "host": s.host,
-                "instance_type": "production",
-                "seats": str(message.seats),
-                "contract_end": f"{end:%Y-%m-%d}",
-            },
-            labels=("team/cloud", "mi", "mi/convert-request"),
-        )
+    text = (
+        f"{bold(s.company)} is a customer: {message.seats} seats until {end:%Y-%m-%d} (#{said.number}). A host of their own can be offered:"
     )
-    number = int(made.of("convert").ref or 0)
-    s.issues = {**s.issues, "convert": number}
-    text = f"{bold(s.company)} is a customer: {message.seats} seats until {end:%Y-%m-%d} (#{number}). A host of their own can be offered:"
     text += f" {code(f'tenure trial change-domain {t.input.domain} HOST')}."
     t.spawn(t.effects.slack(t.said("slack.converted", text, s.owners.ce, s.owners.ae)))
     t.enter(Stage.CONVERTED)
     return "converted"
+
+
+def _conversion(t: TrialProcess, message: Convert, end: date) -> Request:
+    s = t.state
+
+    async def raised(_attempt: int) -> int:
+        key = t.requests.times("convert")
+        made = await t.effects.github(
+            RaiseIssue(
+                key=key,
+                title=f"Convert the trial of {s.company} to paid",
+                intro=f"Please make {s.host} a production instance: it must not be torn down.",
+                fields={
+                    "customer": t.name,
+                    "host": s.host,
+                    "instance_type": "production",
+                    "seats": str(message.seats),
+                    "contract_end": f"{end:%Y-%m-%d}",
+                },
+                labels=("team/cloud", "mi", "mi/convert-request"),
+            )
+        )
+        number = int(made.of(key).ref or 0)
+        s.issues = {**s.issues, "convert": number}
+        return number
+
+    def asks(number: int) -> TaskSpec:
+        due = ladder.due_in(t.policy, workflow.now(), t.policy.tasks.conversion_hours)
+        return TaskSpec(
+            kind="conversion",
+            title=f"Make {s.host} a production instance (#{number})",
+            asks="Close the issue when it is one, or say here what became of it.",
+            role=Role.CLOUD,
+            choices=(
+                Choice(name="done", label="It is a production instance"),
+                Choice(name="failed", label="It cannot be: say why in the note"),
+            ),
+            due_at=due,
+            ladder=ladder.ordinary(t.policy, due, "", ladder.email(s.owners, Role.CE), ladder.email(s.owners, Role.CE_MANAGER)),
+        )
+
+    return Request(
+        name="conversion",
+        what=f"make {s.host} a production instance",
+        raised=raised,
+        choices=(AGAIN, DONE, TAKE_BACK.model_copy(update={"label": "Take the conversion back: the trial goes on"})),
+        every=timedelta(hours=t.policy.provisioning.poll_hours),
+        channel=t.talk(),
+        owners=lambda: s.owners,
+        task=asks,
+        opened=lambda task: t.spawn(t.effects.slack(card(task, t.talk()[1]))),
+        failed_asks=True,
+    )
 
 
 async def _production_key(t: TrialProcess, seats: int, last_day: date) -> None:
@@ -136,18 +226,7 @@ async def terminate(t: TrialProcess, verdict: Verdict) -> End:
     }
     t.spawn(t.effects.salesforce(UpdateOpportunity(key="crm.outcome", fields=fields)))
     t.spawn(t.effects.mail(t.mail("terminated", reason=why)))
-    made = await t.effects.github(
-        RaiseIssue(
-            key="teardown",
-            title=f"Tear down the trial of {s.company}",
-            intro=f"Please tear {s.host} down; give {t.policy.termination.notice_hours} hour's notice in the channel first. The data cannot be recovered.",
-            fields={"customer": t.name, "host": s.host, "reason": why},
-            labels=("team/cloud", "mi", "mi/teardown-request"),
-        )
-    )
-    number = int(made.of("teardown").ref or 0)
-    s.issues = {**s.issues, "teardown": number}
-    await _torn_down(t, number, why)
+    await t.requests.carried_out(_teardown(t, why))
     await room.release(t)
     feedback(t)
     closing = t.said("slack.terminated", f"{s.host} is gone; domain and capacity are free.")
@@ -156,42 +235,54 @@ async def terminate(t: TrialProcess, verdict: Verdict) -> End:
     return "terminated"
 
 
-async def _torn_down(t: TrialProcess, number: int, why: str) -> None:
-    """Until the Cloud team has closed the issue as done, or says here that it is. One that it declines leaves the instance standing."""
+def _teardown(t: TrialProcess, why: str) -> Request:
+    """The instance stands, and domain and capacity are taken, until the issue is closed as done or somebody says that it is gone."""
     s = t.state
-    due = add_working_days(t.policy.office, workflow.now(), t.policy.termination.teardown_working_days)
-    manager = ladder.email(s.owners, Role.CE_MANAGER)
-    task = t.desk.open(
-        TaskSpec(
+
+    async def raised(_attempt: int) -> int:
+        key, hours = t.requests.times("teardown"), t.policy.termination.notice_hours
+        made = await t.effects.github(
+            RaiseIssue(
+                key=key,
+                title=f"Tear down the trial of {s.company}",
+                intro=f"Please tear {s.host} down; give {hours} hour's notice in the channel first. The data cannot be recovered.",
+                fields={"customer": t.name, "host": s.host, "reason": why},
+                labels=("team/cloud", "mi", "mi/teardown-request"),
+            )
+        )
+        number = int(made.of(key).ref or 0)
+        s.issues = {**s.issues, "teardown": number}
+        return number
+
+    def asks(number: int) -> TaskSpec:
+        due = add_working_days(t.policy.office, workflow.now(), t.policy.termination.teardown_working_days)
+        return TaskSpec(
             kind="teardown",
             title=f"Tear down {s.host} (#{number})",
             asks="Close the issue when the instance is gone, or say so here.",
             role=Role.CLOUD,
             choices=(Choice(name="done", label="The instance is gone"),),
             due_at=due,
-            ladder=ladder.ordinary(t.policy, due, "", ladder.email(s.owners, Role.CE), manager),
-        ),
-        t.talk()[0],
-    )
-    t.spawn(
-        t.effects.slack(t.said("slack.terminating", f"The trial ends: {why} Teardown: #{number}.", s.owners.ce), card(task, t.talk()[1]))
-    )
-    told = False
+            ladder=ladder.ordinary(t.policy, due, "", ladder.email(s.owners, Role.CE), ladder.email(s.owners, Role.CE_MANAGER)),
+        )
 
-    def heard() -> bool:
-        return not task.is_open or number in s.closed_issues or (number in s.declined_issues and not told)
+    def opened(task: Task) -> None:
+        text = f"The trial ends: {why} Teardown: #{s.issues['teardown']}."
+        first = task.id == "teardown-1"
+        said = (t.said("slack.terminating", text, s.owners.ce),) if first else ()
+        t.spawn(t.effects.slack(*said, card(task, t.talk()[1])))
 
-    while task.is_open and number not in s.closed_issues:
-        poll = workflow.now() + timedelta(days=t.policy.termination.poll_days)
-        if not await t.wait(heard, until=poll, summary=f"until {s.host} is torn down"):
-            issue = await t.effects.issue(number) if number else None
-            if issue:
-                building.note_closing(t, number, issue.state, issue.reason)
-        if number in s.declined_issues and not told and task.is_open:
-            told = True
-            text = f"#{number} was closed, but not as done: {s.host} still stands. Reopen it, or say here when the instance is gone."
-            t.spawn(t.effects.slack(t.said("slack.teardown.declined", text, s.owners.ce)))
-    t.desk.withdraw("teardown", f"{s.host} is gone")
+    return Request(
+        name="teardown",
+        what=f"tear {s.host} down",
+        raised=raised,
+        choices=(AGAIN, DONE.model_copy(update={"label": "The instance is gone"})),
+        every=timedelta(days=t.policy.termination.poll_days),
+        channel=t.talk(),
+        owners=lambda: s.owners,
+        task=asks,
+        opened=opened,
+    )
 
 
 async def before_the_start(t: TrialProcess) -> End:

@@ -35,12 +35,14 @@ async def until_its_end(t: TrialProcess) -> End:
     """The open trial, until a verdict ends it; an extension re-arms every timer, and so does another policy."""
     s = t.state
     while True:
-        policy, key_until = t.policy, s.key_until
+        policy, key_until, period = t.policy, s.key_until, s.period
         ahead = agenda(policy, t.input.origin, s)
         first = ahead[0] if ahead else None
         summary = first.what if first else "a person's decision"
         decided = await t.wait(
-            lambda policy=policy, key_until=key_until: s.verdict is not None or t.policy is not policy or s.key_until != key_until,  # type: ignore[misc]
+            lambda policy=policy, key_until=key_until, period=period: (  # type: ignore[misc]
+                s.verdict is not None or t.policy is not policy or s.key_until != key_until or s.period != period
+            ),
             until=first.at if first else None,
             summary=summary,
         )
@@ -52,7 +54,8 @@ async def until_its_end(t: TrialProcess) -> End:
         if verdict.extend is not None:
             endings.extend(t, verdict.extend, verdict.decision.by)
         elif verdict.convert is not None:
-            return await endings.convert(t, verdict.convert)
+            if (end := await endings.convert(t, verdict.convert)) is not None:
+                return end
         else:
             return await endings.terminate(t, verdict)
 
