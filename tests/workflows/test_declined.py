@@ -306,6 +306,23 @@ async def test_a_conversion_that_cannot_be_made_is_asked_about_as_well(play: Pla
     assert (owned.kind, owned.host) == ("production", host)
 
 
+async def test_the_trials_key_stays_good_while_the_cloud_team_converts(play: Play) -> None:
+    """Weeks later nobody has said a word: the team and the CE are reminded, and the key in the instance has not ended."""
+    play.set(provisioning__poll_hours=168)  # the server skips no more than so many times
+    domain, _host = await prequalified(play)
+    await play.update(domain, "convert", {"seats": 10, "by": (await play.status(domain)).ce})
+    await play.task(domain, "conversion")
+    await play.skip(domain, days=50)
+    assert (await play.status(domain)).stage == "converting"
+    later = [effect for day in play.effects(domain).values() for effect in day]
+    assert "slack: task.conversion-1.reminder-3" in later
+    renewed = [effect for effect in later if effect.startswith("instance: instance.key.wait.")]
+    assert renewed
+    assert "instance: instance.key.production" not in later
+    await play.made_production(domain)
+    assert (await play.ended(domain))["end"] == "converted"
+
+
 async def test_polling_hears_that_a_conversion_is_done(play: Play) -> None:
     domain, _host = await prequalified(play)
     await play.update(domain, "convert", {"seats": 10, "by": (await play.status(domain)).ce})

@@ -16,6 +16,7 @@ from domain.acts import (
     SetKey,
     UpdateOpportunity,
 )
+from domain.agenda import agenda
 from domain.calendar import add_working_days, months_after
 from domain.cloud_requests import AGAIN, DONE
 from domain.markup import bold, code
@@ -116,6 +117,7 @@ async def convert(t: TrialProcess, message: Convert) -> End | None:
     t.enter(Stage.CONVERTING)
     t.publish()
     end = message.contract_end or months_after(workflow.now().date(), terms.term_months)
+    t.spawn(_keep_key(t))
     said = await t.requests.carried_out(_conversion(t, message, end))
     if said.choice == TAKE_BACK.name and said.answer:
         why = said.answer.note or "the conversion is not made"
@@ -139,6 +141,26 @@ async def convert(t: TrialProcess, message: Convert) -> End | None:
     t.spawn(t.effects.slack(t.said("slack.converted", text, s.owners.ce, s.owners.ae)))
     t.enter(Stage.CONVERTED)
     return "converted"
+
+
+async def _keep_key(t: TrialProcess) -> None:
+    """The trial's key stays good while the Cloud team makes the instance a production one."""
+    s = t.state
+
+    def converting() -> bool:
+        return s.stage is Stage.CONVERTING
+
+    while converting():
+        key = next((moment for moment in agenda(t.policy, t.input.origin, s) if moment.kind == "key"), None)
+        until, known = key.at if key else None, s.key_until
+        due = not await t.wait(
+            lambda known=known: not converting() or s.key_until != known,  # type: ignore[misc]
+            until=until,
+            summary="a new key for the trial, if it is no customer's by then",
+        )
+        if due and key and converting():
+            s.done = [*s.done, key.key]
+            changes.keep_key(t)
 
 
 def _conversion(t: TrialProcess, message: Convert, end: date) -> Request:
