@@ -21,6 +21,7 @@ from bench.report import Row, row
 from bench.trial import Company, at_once, at_rest, companies, sign_up
 from bench.workers import TWIN
 from starter.tenure import Tenure
+from starter.way_in import WayIn
 
 IN_FLIGHT = 32
 #: What the SDK counts: calls, and those that the server may hold open.
@@ -39,7 +40,9 @@ async def _calls(ground: Ground, company: Company) -> Row:
     buffer = MetricBuffer(10_000)
     runtime = Runtime(telemetry=TelemetryConfig(metrics=buffer))
     where = ground.client.service_client.config.target_host
-    client = await Client.connect(where, data_converter=ground.client.data_converter, runtime=runtime)
+    client = await Client.connect(
+        where, data_converter=ground.client.data_converter, runtime=runtime, interceptors=[WayIn(ground.settings.way_in_key)]
+    )
     buffer.retrieve_updates()
     await sign_up(Tenure(client, ground.ledger, ground.settings, ground.tenure.policy), company)
     counted: Counter[str] = Counter()

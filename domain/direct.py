@@ -35,9 +35,21 @@ ACTIONS: Mapping[str, Action | None] = {
     "terminate": Action.TERMINATE,
 }
 DECISIONS = frozenset(ACTIONS)
-#: What our own programs tell a workflow, and nobody else.
+#: What our own programs tell a workflow, and nobody else. A signup is one: it brings along what the way in read of the company.
 PROGRAMS = frozenset(
-    {"capacity_freed", "facts", "issue_event", "plan_ended", "plan_reviewed", "reason", "red_ended", "rehosted", "renewal_ended"}
+    {
+        "capacity_freed",
+        "facts",
+        "issue_event",
+        "join",
+        "plan_ended",
+        "plan_reviewed",
+        "reason",
+        "red_ended",
+        "rehosted",
+        "renewal_ended",
+        "signup",
+    }
 )
 #: Texts of messages that name nobody.
 _PLAIN = ("contract_end", "rating", "outcome", "as", "renewal_on", "to", "new_host")

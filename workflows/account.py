@@ -105,8 +105,10 @@ class Account(Asked):
     @workflow.update
     async def mark_red(self, raw: Any = None) -> str:
         """A person's judgement (B18): one command for every system (C20)."""
-        given = inbox.parsed(MarkAccountRed, raw)
+        given, red_already = inbox.parsed(MarkAccountRed, raw), self.s.red
         self._mark(MarkRed(by=given.by, reason=given.reason, source="judgement"))
+        if red_already:
+            return f"{self.a.customer.name} is red already; the reason is told to whoever follows it: {given.reason}"
         return f"{self.a.customer.name} is marked red in the CRM, in Vitally and in the tracker: {given.reason}"
 
     @mark_red.validator

@@ -30,6 +30,7 @@ FORGED = (
     "this message carries a mark that none of our programs made: send it without the header, and your own rights count. "
     "If it came from a program of ours, its TENURE_SECRET_KEY is not the worker's"
 )
+TOLD = "{!r} is told by our own programs only: use the page, the API or the command line"
 
 
 class Inbound(Interceptor):
@@ -75,7 +76,7 @@ class _Inbound(WorkflowInboundInterceptor):
             # An answer to what is not asked goes on: its handler says so, in the same step.
             await self._decided(input, mark)
         elif known and name in PROGRAMS and not mark:
-            why = f"{name!r} is told by our own programs only"
+            why = TOLD.format(name)
             _remember(name, input.args, why)
             await direct.note(direct.seen(name, input.args, "", why))
         elif known and name in DECISIONS and not mark:
@@ -95,9 +96,12 @@ class _Inbound(WorkflowInboundInterceptor):
     def handle_update_validator(self, input: HandleUpdateInput) -> None:
         """Read the first payload only."""
         input.args = input.args[:1]
-        ours = input.update not in DECISIONS
+        ours = input.update not in DECISIONS | PROGRAMS
         try:
-            if not ours and (mark := direct.given_mark(input.headers)):
+            mark = direct.given_mark(input.headers)
+            if input.update in PROGRAMS and not mark:
+                inbox.refuse(TOLD.format(input.update))
+            if not ours and mark:
                 ours = is_ours(self.key, mark, sealed(workflow.info().workflow_id, input.update, input.id, input.args))
                 inbox.refuse(None if ours else FORGED)
             super().handle_update_validator(input)

@@ -170,9 +170,9 @@ def test_a_ce_requests(run: Run, tenure: FakeTenure) -> None:
         (
             ["extend", "acme.com", "--days", "7", "--by", "ce@x.y", "--reason", "why"],
             "extend",
-            {"days": 7, "by": "ce@x.y", "reason": "why"},
+            {"days": 7, "by": "ce@x.y", "reason": "why", "again": False},
         ),
-        (["extend", "acme.com"], "extend", {"days": None, "by": "", "reason": ""}),
+        (["extend", "acme.com", "--again"], "extend", {"days": None, "by": "", "reason": "", "again": True}),
         (
             ["convert", "acme.com", "--seats", "50", "--contract-end", "2027-11-30", "--note", "n"],
             "convert",

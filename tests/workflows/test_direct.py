@@ -16,11 +16,11 @@ from activities.audit import Audit, AuditRow
 from activities.direct import UNCHECKED
 from domain import ids
 from domain.direct import DECISIONS, PROGRAMS
-from domain.messages import Extend
+from domain.messages import Account, Contact, Extend, JoinAsk, Signup
 from starter.way_in import WayIn
 from tests.workflows.accounts import AE, Life
 from tests.workflows.conftest import KEY
-from tests.workflows.play import Play, eventually
+from tests.workflows.play import NOW, Play, eventually
 from tests.workflows.test_trial import ALL_YES, SDR, prequalified, unknown
 from workflows.all import ALL
 from workflows.direct import given_mark, marked
@@ -28,23 +28,19 @@ from workflows.direct import given_mark, marked
 CE, FINANCE = "ce-ada@tenure.example", "finance-desk@tenure.example"
 
 
-#: What prospects send: no decision of anybody's.
-OF_PROSPECTS = {"join", "signup"}
-
-
 def test_every_message_of_every_workflow_is_a_decision_or_named_as_none() -> None:
     definitions = [definition for each in ALL if (definition := _Definition.from_class(each)) is not None]
     names = {name for each in definitions for name in (*each.signals, *each.updates) if name}
     assert len(definitions) == len(ALL)
-    assert names == DECISIONS | PROGRAMS | OF_PROSPECTS
-    assert len(names) == len(DECISIONS) + len(PROGRAMS) + len(OF_PROSPECTS)
+    assert names == DECISIONS | PROGRAMS
+    assert not DECISIONS & PROGRAMS
 
 
-def test_every_decision_has_a_validator_which_is_where_its_mark_is_compared() -> None:
+def test_every_update_has_a_validator_which_is_where_its_mark_is_compared() -> None:
     for each in ALL:
         definition = _Definition.from_class(each)
         assert definition is not None
-        assert [name for name, update in definition.updates.items() if name in DECISIONS and update.validator is None] == []
+        assert [name for name, update in definition.updates.items() if update.validator is None] == []
 
 
 async def rows(play: Play, domain: str, number: int) -> list[AuditRow]:
@@ -190,8 +186,17 @@ async def test_what_our_programs_tell_is_not_believed_from_others(play: Play) ->
     handle = play.straight.get_workflow_handle(ids.trial(domain))
     await handle.signal("rehosted", "src.elsewhere.example")
     await handle.signal("issue_event", {"issue": 1, "labels": ["cloud-trial/instance-ready"], "host": "src.elsewhere.example"})
-    found = await rows(play, domain, 2)
-    assert {(row.what, row.outcome) for row in found} == {("rehosted", "refused"), ("issue_event issue 1", "refused")}
+    await rows(play, domain, 2)
+    for name, message in (
+        ("signup", Signup(contact=Contact(email=f"eve@{domain}"), at=NOW, account=Account(domain=domain, name="Eve", prequalified=True))),
+        ("join", JoinAsk(contact=Contact(email=f"eve@{domain}"))),
+    ):
+        with pytest.raises(WorkflowUpdateFailedError) as refusal:
+            await handle.execute_update(name, message)
+        assert "is told by our own programs only" in str(refusal.value.cause)
+    found = await rows(play, domain, 4)
+    assert {row.outcome for row in found} == {"refused"}
+    assert [row.what for row in found] == ["rehosted", "issue_event issue 1", "signup", "join"]
     status = await play.status(domain)
     assert status.host == host
     assert ["is told by our own programs only" in note for note in status.notes] == [True, True]
