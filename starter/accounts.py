@@ -350,7 +350,7 @@ class Accounts:
         running = [row for row in rows if row.status == "open"]
         if running or (rows and not open_only):
             return running[0] if running else rows[-1]
-        if said := await self._tenure.what_became(rows[-1].workflow):
+        if rows and (said := await self._tenure.what_became(rows[-1].workflow)):
             raise Over(f"{domain[:80]} has no open renewal: {rows[-1].workflow} is over: {said}; nothing was changed", "")
         raise NotFound(
             f"{domain[:80]} has no {'open ' if open_only else ''}renewal",

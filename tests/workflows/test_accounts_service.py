@@ -206,7 +206,8 @@ async def test_marked_red_before_the_hourly_run_has_seen_it_and_promoted(play: P
         await accounts.resolve_red(life.domain, {"by": TA_MANAGER, "to": "blue"})
     assert await accounts.resolve_red(life.domain, {"by": TA_MANAGER, "to": "green"}) == "red no more: green, and written back"
     await play.ended(life.red)
-    with pytest.raises(NotFound, match=f"Acme is not red.*tenure account show {life.domain}"):
+    over = rf"{life.red} is over: red: green, decided by {TA_MANAGER} at .* UTC; nothing was changed.*tenure account show {life.domain}"
+    with pytest.raises(Refused, match=over):
         await accounts.resolve_red(life.domain, {"by": TA_MANAGER, "to": "green"})
     assert not (await accounts.red(life.domain)).open
 

@@ -152,7 +152,13 @@ async def test_an_answer_that_means_nothing_is_refused_and_the_task_stays(play: 
     assert "there is no renewal 'nobody.com' here" in await refused(**{"nobody.com": "flat"})
     assert "say which is different" in await refused()
     await play.signal(week, "answer", {"task": "forecast-ae-mira", "choice": "change", "by": MIRA, "fields": {made.domain: "churn"}})
-    status = await play.env.client.get_workflow_handle(week).query("status")
+
+    async def noted() -> dict[str, Any] | None:
+        found: dict[str, Any] = await play.env.client.get_workflow_handle(week).query("status")
+        return found if found["notes"] else None
+
+    status = await eventually(noted)
+    assert status is not None
     assert "begin with full_churn" in status["notes"][0]
     assert status["in_words"] == f"waits for {MIRA}"
     await play.answer(week, "forecast-ae-mira", "change", by=MIRA, fields={made.domain: "full_churn they left"})

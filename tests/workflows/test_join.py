@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
-
 from domain import ladder
-from starter.errors import Refused
 from starter.forms import JoinForm, SignupForm
 from tests.workflows.play import Play, eventually
 from tests.workflows.test_trial import ALL_YES, SDR, day_0, prequalified, unknown
@@ -186,10 +183,16 @@ async def test_answers_that_cannot_be_taken(play: Play) -> None:
     assert await play.ended(join) == "invited"
 
 
-async def test_an_event_id_of_another_request_is_refused_with_words(play: Play) -> None:
-    """The server answers a known id as it did the first time, which is no answer to this."""
+async def test_one_event_id_of_two_requests_is_two_events(play: Play) -> None:
+    """The server answers a known id as it did the first time, which would be no answer to this."""
     domain, _ = await prequalified(play)
     with play.env.with_time_skipping_disabled():
         await play.tenure.signup(SignupForm(email=f"eve@{domain}", event_id="click-1"))
-        with pytest.raises(Refused, match="this event id was used for another request already"):
-            await play.tenure.join(JoinForm(email=f"eve@{domain}", event_id="click-1"))
+        said = [await play.tenure.join(JoinForm(email=f"eve@{domain}", event_id="click-1")) for _ in range(2)]
+    assert said == ["the admin is told, and the request is followed up"] * 2
+    accepted = [
+        event.workflow_execution_update_accepted_event_attributes.accepted_request.input.name
+        async for event in play.trial(domain).fetch_history_events()
+        if event.HasField("workflow_execution_update_accepted_event_attributes")
+    ]
+    assert sorted(accepted) == ["join", "signup", "signup"]  # each once, the second signup is Eve's
