@@ -2,7 +2,8 @@
 
 Each trait is green, yellow or red by the policy's limits, and worth the policy's points; a category is the mean of its known traits, the
 total the weighted mean of the known categories (gap 4). What is not known is left out and named: its weight goes to what is known, so
-that a gap reads neither as healthy nor as poor. :mod:`domain.health_fleet` does the same for a hundred thousand accounts at once.
+that a gap reads neither as healthy nor as poor. Where less than the policy's part of the weight is known there is no total at all: the
+account is unknown, what is known stays as evidence, and nothing is proposed. :mod:`domain.health_fleet` does the same for a hundred thousand accounts at once.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ PARTS = 1e10
 _PULSES: dict[str, Level] = {"Healthy": "green", "Concerning": "yellow", "Poor": "red"}
 _RATINGS: dict[Band, Literal["green", "yellow", "red"]] = {"healthy": "green", "concerning": "yellow", "poor": "red"}
 _SHIFT = "shift of weight because "
+#: Weights are added as floats: so little less than enough is enough.
+_SPARE = 1e-9
 #: A smaller change is none: it comes of how floats are added.
 _NOISE = 1e-12
 
@@ -67,12 +70,12 @@ def score(policy: AccountPolicy, traits: Traits, before: Score | None = None) ->
     """The score of one account at ``traits.at`` and, with the score ``before``, what changed it.
 
     A number that cannot be one (negative, infinite, not a number) is not known; an activity later than ``traits.at`` (UTC) is of today.
-    Where nothing is known, or only what weighs nothing, there is no total.
+    Where too little is known, or only what weighs nothing, there is no total.
     """
     health, values = policy.health, _values(traits)
     levels = {trait: _level(health.traits, trait, value) for trait, value in values.items()}
     points: dict[TraitName, float] = {trait: getattr(health.points, level) for trait, level in levels.items()}
-    total, categories = _weigh(health, points)
+    total, categories, known = _weigh(health, points)
     shares = _shares(categories, points)
     contributions = tuple(
         Contribution(
@@ -96,7 +99,9 @@ def score(policy: AccountPolicy, traits: Traits, before: Score | None = None) ->
         categories=categories,
         contributions=contributions,
         missing=tuple(trait for trait in SOURCES if trait not in values),
-        guidance=guidance(policy, contributions, shares),
+        guidance=() if total is None else guidance(policy, contributions, shares),
+        known=known,
+        needed=health.known_at_least,
         policy=policy.hash,
     )
     return scored if before is None else scored.model_copy(update={"deltas": _deltas(health, before, scored)})
@@ -127,20 +132,23 @@ def standing(
 
 def explain(score: Score) -> list[str]:
     """The score for people, a line each: total and band, every category and trait, what is not known, what changed, and what to do."""
-    head = f"Health {score.total:.2f} of 10: {score.band}" if score.total is not None else "Health unknown: no trait that counts is known"
+    head = f"Health {score.total:.2f} of 10: {score.band}" if score.total is not None else f"Health unknown: {_too_little(score)}"
     lines = [f"{head} ({score.at.astimezone(UTC):%d %b %Y %H:%M} UTC, policy {score.policy})."]
     for category in score.categories:
         if category.score is None:
             continue
-        lines.append(f"{CATEGORY_NAMES[category.name]}: {category.score:.2f} of 10, counts {category.weight:.4g} %.")
+        counts = f", counts {category.weight:.4g} %" if score.total is not None else ""
+        lines.append(f"{CATEGORY_NAMES[category.name]}: {category.score:.2f} of 10{counts}.")
         lines += [
-            f"  {NAMES[each.trait]} {words(each.trait, each.value)}: {each.level}, adds {each.adds:.2f}"
+            f"  {NAMES[each.trait]} {words(each.trait, each.value)}: {each.level}{f', adds {each.adds:.2f}' if counts else ''}"
             f" ({each.source}, {each.as_of.astimezone(UTC):%d %b %Y})"
             for each in score.contributions
             if each.category == category.name
         ]
     if score.missing:
         lines.append(f"Not known, so left out: {listed(score.missing)}.")
+    if score.total is None and score.contributions:
+        lines.append("Nothing is proposed on so little: find out what is not known, the utilization first.")
     if score.deltas:
         lines.append(f"Since the last score {signed(sum(each.change for each in score.deltas))}:")
         reasons: dict[str, list[Delta]] = {}
@@ -153,6 +161,12 @@ def explain(score: Score) -> list[str]:
         lines.append("What to do, what costs most first:")
         lines += [f"  {NAMES[each.trait]} ({each.level}; {each.handbook}): {each.says}" for each in score.guidance]
     return lines
+
+
+def _too_little(score: Score) -> str:
+    if not score.known:
+        return "no trait that counts is known"
+    return f"only {score.known:.4g} % of the weight is known, and a score needs {score.needed:.4g} %"
 
 
 # --- from traits to a total ----------------------------------------------------------------------------------------------------------
@@ -177,8 +191,16 @@ def _level(limits: HealthTraits, trait: TraitName, value: Any) -> Level:
     return "green" if healthy else "red" if poor else "yellow"
 
 
-def _weigh(health: Health, points: Mapping[TraitName, float]) -> tuple[float | None, tuple[Category, ...]]:
-    """The total, and each category with what it counts in percent. Added one by one in the handbook's order, as the fleet's are."""
+def enough(health: Health, whole: Any) -> Any:
+    """Whether so much of the weight, in percent, is known that there is a score; a number, or an array of them."""
+    return (whole > 0) & (whole + _SPARE >= health.known_at_least)
+
+
+def _weigh(health: Health, points: Mapping[TraitName, float]) -> tuple[float | None, tuple[Category, ...], float]:
+    """The total, each category with what it counts in percent, and how much of the weight is known.
+
+    Added one by one in the handbook's order, as the fleet's are. A category counts whole when one of its traits is known.
+    """
     means: dict[CategoryName, tuple[float, float]] = {}
     weighted = whole = 0.0
     for name, members in CATEGORIES.items():
@@ -190,13 +212,14 @@ def _weigh(health: Health, points: Mapping[TraitName, float]) -> tuple[float | N
             mean, weight = added / known, getattr(health.weights, name)
             means[name] = mean, weight
             weighted, whole = weighted + weight * mean, whole + weight
+    scored = bool(enough(health, whole))
     categories = tuple(
-        Category(name=name, score=means[name][0], weight=100 * means[name][1] / whole if whole else 0.0)
+        Category(name=name, score=means[name][0], weight=100 * means[name][1] / whole if scored else 0.0)
         if name in means
         else Category(name=name, score=None, weight=0.0)
         for name in CATEGORIES
     )
-    return (math.floor(weighted / whole * PARTS + 0.5) / PARTS if whole else None), categories
+    return (math.floor(weighted / whole * PARTS + 0.5) / PARTS if scored else None), categories, whole
 
 
 def _band(health: Health, total: float | None) -> Band:
@@ -244,7 +267,7 @@ def _deltas(health: Health, before: Score, after: Score) -> tuple[Delta, ...]:
 
 def _reweighted(health: Health, before: Score, was: Collection[TraitName]) -> bool:
     """Whether the policy's weights of what was known are other ones now."""
-    _, categories = _weigh(health, dict.fromkeys(was, 0.0))
+    _, categories, _ = _weigh(health, dict.fromkeys(was, 0.0))
     return any(abs(old.weight - new.weight) > 1e-9 for old, new in zip(before.categories, categories, strict=False))
 
 

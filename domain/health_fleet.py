@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.figures_accounts import Health
-from domain.health import LIMITS, PARTS
+from domain.health import LIMITS, PARTS, enough
 from domain.health_types import CATEGORIES, Band, Level, TraitName, Traits
 
 Codes = NDArray[np.int8]
@@ -59,7 +59,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class FleetScore:
-    """``total`` is NaN where nothing is known; ``band`` and ``levels`` are codes."""
+    """``total`` is NaN where too little is known; ``band`` and ``levels`` are codes."""
 
     total: Numbers
     band: Codes
@@ -133,7 +133,7 @@ def score(health: Health, fleet: Columns) -> FleetScore:
         weighted += weight * (added / np.maximum(known, 1))
         whole += np.where(known > 0, weight, 0.0)
     total = np.full(len(fleet), np.nan)
-    np.divide(weighted, whole, out=total, where=whole > 0)
+    np.divide(weighted, whole, out=total, where=enough(health, whole))
     total = np.floor(total * PARTS + 0.5) / PARTS
     band = np.where(np.isnan(total), -1, 0 + (total > health.poor_at_most) + (total >= health.healthy_at_least)).astype(np.int8)
     return FleetScore(total=total, band=band, levels=levels)

@@ -88,7 +88,10 @@ class Delta(Value):
 
 
 class Score(Message):
-    """A health score that explains itself. ``total`` is 0 to 10; None with band ``unknown`` when no trait is known at all."""
+    """A health score that explains itself. ``total`` is 0 to 10; None with band ``unknown`` when too little is known.
+
+    ``known`` is how much of the weight is known, ``needed`` how much a score needs, both in percent.
+    """
 
     at: datetime
     total: float | None
@@ -98,4 +101,6 @@ class Score(Message):
     missing: tuple[TraitName, ...] = ()
     guidance: tuple[Guidance, ...] = ()
     deltas: tuple[Delta, ...] = ()
+    known: float = 0.0
+    needed: float = 0.0
     policy: str = ""

@@ -31,7 +31,7 @@ def news(policy: AccountPolicy, customer: Customer, state: AccountState, now: da
     if state.red or by_itself or by_hand:
         state.red_for = list(dict.fromkeys([*state.red_for, *held, *shown]))
     else:
-        _forget(state, {*held, *shown})
+        _forget(state, {*held, *shown, *_unknown(policy, customer, state, now)})
     marks = [MarkRed(reason=shown[each], source=each) for each in by_hand]
     return (*marks, MarkRed(reason="; ".join(by_itself), source="automatic")) if by_itself else tuple(marks)
 
@@ -49,7 +49,13 @@ def marked(customer: Customer, state: AccountState) -> None:
 def ended(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> None:
     """It is red no more. Who promoted it knew what still holds; what is gone already may mark it red again."""
     state.red, state.red_told, state.red_over_at = False, "", now
-    _forget(state, {*red.holding(policy, customer, state.standing, now), *red.by_hand(customer, state.standing)})
+    holds = {*red.holding(policy, customer, state.standing, now), *_unknown(policy, customer, state, now)}
+    _forget(state, {*holds, *red.by_hand(customer, state.standing)})
+
+
+def _unknown(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> set[str]:
+    """The criteria of which nothing is known now: one that held is not gone because nobody knows it any more."""
+    return {each.name for each in red.findings(policy, customer, state.standing, now) if each.holds is None}
 
 
 def _forget(state: AccountState, still: set[str]) -> None:

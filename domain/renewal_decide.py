@@ -63,7 +63,7 @@ def early_review(policy: AccountPolicy, standing: Standing | None, now: datetime
         "poor": ("flagged", "The account's health is poor: the TA completes the assessment early.", "a healthy band"),
         "concerning": ("flagged", "The account's health is concerning: the TA completes the assessment early.", "a healthy band"),
         "healthy": ("healthy", "The account is healthy: nothing is asked before the assessment.", "a concerning or poor band"),
-        "unknown": ("unknown", "The account's health is not known: it counts neither as healthy nor as poor.", "one known trait"),
+        "unknown": ("unknown", "The account's health is not known: it counts neither as healthy nor as poor.", "more that is known of it"),
     }[band]
     return _decided(policy, "early review", outcome, rule, "D25, C10", now, facts=_health(standing, now), nearest=nearest)
 

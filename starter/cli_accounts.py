@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from starter.cli_base import By, Json, ask, emit, say
+from starter.cli_base import By, Json, ask, emit, say, whole
 from starter.errors import BadInput
 
 if TYPE_CHECKING:
@@ -140,7 +140,8 @@ def renewal_forecast(
     account: Account,
     outcome: Annotated[str, typer.Option("--outcome", help="full_churn, partial_churn, flat or incremental.", show_default=False)],
     amount: Annotated[
-        str | None, typer.Option("--amount", metavar="DOLLARS", help="The ARR after the renewal, in dollars.", show_default=False)
+        int | None,
+        typer.Option("--amount", metavar="DOLLARS", parser=whole, help="The ARR after the renewal, in dollars.", show_default=False),
     ] = None,
     note: Annotated[str, typer.Option("--note", help="For the record.", show_default=False)] = "",
     as_: Annotated[str, typer.Option("--as", help="ae or ta: whose view it is. The AE's counts.")] = "ae",

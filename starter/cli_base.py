@@ -28,6 +28,16 @@ Domain = Annotated[
 By = Annotated[str, typer.Option("--by", envvar="TENURE_BY", help="Who decides: your e-mail address.", show_default=False)]
 
 
+def whole(text: str | int) -> int:
+    """A whole number as people write it; what could mean two is asked again (F21)."""
+    from domain.amounts import dollars
+
+    read = dollars(text)
+    if read is None:
+        raise typer.BadParameter(f"{text!r} could mean more than one number, or none; write it as 120000 or 120,000")
+    return read
+
+
 def ask(question: Callable[[Tenure], Awaitable[T]], *, offline: bool = False, existing: bool = False) -> T:
     """Connect, ask Tenure one thing, disconnect. ``offline``: what is asked is in the ledger, and the server need not run.
 

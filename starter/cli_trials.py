@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from starter.cli_base import By, Domain, Json, ask, emit, say
+from starter.cli_base import By, Domain, Json, ask, emit, say, whole
 from starter.errors import BadInput, Refused
 
 trial = typer.Typer(help="Look at trials and decide about them.", no_args_is_help=True)
@@ -82,7 +82,7 @@ def trial_request(
     ce: Annotated[str, typer.Option("--ce", help="The e-mail address of the CE who asks.", show_default=False)],
     name: Name = "",
     size: Annotated[str, typer.Option("--size", help="small, medium or large.")] = "small",
-    seats: Annotated[str, typer.Option("--seats", metavar="NUMBER", help="Seats of the trial's own licence key.")] = "100",
+    seats: Annotated[int, typer.Option("--seats", metavar="NUMBER", parser=whole, help="Seats of the trial's own licence key.")] = 100,
     criteria: Annotated[str, typer.Option("--criteria", help="What makes the trial a success.", show_default=False)] = "",
     non_standard: Annotated[bool, typer.Option("--non-standard", help="The trial needs a technical review first.")] = False,
     event_id: Event = "",
@@ -112,7 +112,10 @@ def trial_request(
 def trial_extend(
     domain: Domain,
     days: Annotated[
-        str | None, typer.Option("--days", help="How many days; the policy's length when not given.", show_default=False)
+        int | None,
+        typer.Option(
+            "--days", metavar="NUMBER", parser=whole, help="How many days; the policy's length when not given.", show_default=False
+        ),
     ] = None,
     by: By = "",
     reason: Reason = "",
@@ -127,7 +130,7 @@ def trial_extend(
 @trial.command("convert")
 def trial_convert(
     domain: Domain,
-    seats: Annotated[str | None, typer.Option("--seats", metavar="NUMBER", help="Seats bought.", show_default=False)] = None,
+    seats: Annotated[int | None, typer.Option("--seats", metavar="NUMBER", parser=whole, help="Seats bought.", show_default=False)] = None,
     contract_end: Annotated[
         str, typer.Option("--contract-end", metavar="YYYY-MM-DD", help="When the contract ends.", show_default=False)
     ] = "",

@@ -15,7 +15,9 @@ from domain.health_types import CATEGORIES, CategoryName, Score, TraitName, Trai
 from domain.policy import AccountPolicy
 from tests.domain.make import MONDAY, quickly
 
-POLICY = policies.default_accounts()
+SHIPPED = policies.default_accounts()
+#: The shipped policy, where whatever is known makes a score: so each rule can be looked at by itself.
+POLICY = SHIPPED.model_copy(update={"health": SHIPPED.health.model_copy(update={"known_at_least": 0.0})})
 TRAITS: tuple[TraitName, ...] = get_args(TraitName)
 
 #: The score is cheap and its cases are many.
@@ -82,6 +84,7 @@ def any_policy(draw: st.DrawFn) -> AccountPolicy:
     poor, healthy = sorted(draw(st.lists(st.integers(0, 100), min_size=2, max_size=2, unique=True)))
     return figures(
         weights=weights,
+        known_at_least=draw(st.sampled_from([0.0, 0.0, 20.0, 50.0, 100.0])),
         points={"red": red / 10, "yellow": yellow / 10, "green": green / 10},
         traits__mau_seats_poor_below=poor / 100,
         traits__mau_seats_healthy_at_least=healthy / 100,
@@ -97,7 +100,7 @@ def by_hand(policy: AccountPolicy, score: Score) -> Fraction | None:
         if points:
             weight = Fraction(getattr(policy.health.weights, category))
             weighted, whole = weighted + weight * sum(points) / len(points), whole + weight
-    return weighted / whole if whole else None
+    return weighted / whole if whole and float(whole) + 1e-9 >= policy.health.known_at_least else None
 
 
 def category(score: Score, name: CategoryName) -> tuple[float | None, float]:

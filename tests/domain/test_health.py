@@ -11,15 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain import red, red_marks
 from domain.account import Standing
 from domain.health import SOURCES, explain, rating_of, score, standing
 from domain.health_types import CATEGORIES, Band, Level, Score, TraitName, Traits
 from domain.health_words import NAMES
+from domain.lifecycle import AccountState
 from domain.policy import AccountPolicy
+from domain.red import RedState
 from tests.domain.make import MONDAY, day
+from tests.domain.make_accounts import customer
 from tests.domain.make_health import (
     FROM_BAD_TO_GOOD,
     POLICY,
+    SHIPPED,
     TRAITS,
     VALUES,
     any_policy,
@@ -305,6 +310,65 @@ def test_a_number_that_cannot_be_one_is_not_known(nonsense: float) -> None:
     assert score(POLICY, traits(versions_behind=-1, defect_tickets=-1, help_tickets=-1)).band == "unknown"
 
 
+# --- too little is known -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("known", "band"),
+    [
+        ({"champion": True}, "unknown"),  # was "healthy 10.0"
+        ({"last_activity": 20}, "unknown"),  # was "poor 5.0", and red by itself
+        ({name: value for name, value in MIXED.items() if name not in ("usage_score", "mau_seats")}, "unknown"),  # a quarter
+        ({"usage_score": 0.31}, "healthy"),
+        ({"mau_seats": 0.4}, "poor"),
+        (MIXED, "concerning"),
+    ],
+)
+def test_a_score_needs_half_of_the_weight(known: dict[str, Any], band: Band) -> None:
+    found = score(SHIPPED, traits(**known))
+    assert (found.band, found.total is None) == (band, band == "unknown")
+    if band == "unknown":
+        assert (found.guidance, rating_of(found.band)) == ((), None)
+        assert "health" not in red.holding(SHIPPED, customer(), standing(traits(**known), found), day(10))
+        assert red.automatic(SHIPPED, customer(), standing(traits(**known), found), day(10)).outcome == "not red"
+        assert found.contributions  # the evidence stays
+        assert "a score needs 50 %" in explain(found)[0]
+        assert "Nothing is proposed on so little: find out what is not known, the utilization first." in explain(found)
+
+
+@often
+@given(any_weights, known_values, st.integers(0, 100))
+def test_a_score_needs_the_policys_part_of_the_weight(weights: list[float], known: dict[str, Any], least: int) -> None:
+    policy = figures(weights=dict(zip(CATEGORIES, weights, strict=True)), known_at_least=float(least))
+    found = score(policy, traits(**known))
+    whole = sum(
+        weight for (name, members), weight in zip(CATEGORIES.items(), weights, strict=True) if any(member in known for member in members)
+    )
+    assert found.known == pytest.approx(whole)
+    if abs(whole - least) > 1e-6:
+        assert (found.total is not None) == (whole > 0 and whole >= least)
+    if found.total is None:
+        assert (found.band, found.guidance, sum(each.adds for each in found.contributions)) == ("unknown", (), 0)
+
+
+def test_a_known_account_that_becomes_unknown_is_not_better() -> None:
+    """Its change is told as a loss of knowledge; what made it red is not gone because nobody knows it any more."""
+    poor, unknown = {"mau_seats": 0.1, "champion": False}, {"champion": False}
+    before = score(SHIPPED, traits(**poor))
+    after = score(SHIPPED, traits(**unknown), before)
+    assert (before.band, after.band) == ("poor", "unknown")
+    assert "MAU/seats became unknown" in " ".join(each.why for each in after.deltas)
+    state = AccountState(since=customer().contract_start, standing=standing(traits(**poor), before))
+    assert [mark.source for mark in red_marks.news(SHIPPED, customer(), state, day(10))] == ["automatic"]
+    red_marks.marked(customer(), state)
+    red_marks.ended(SHIPPED, customer(), state, day(11))
+    state.red_unseen = []
+    for how in (standing(traits(**unknown), after), standing(traits(**poor), before)):
+        state.standing = how
+        assert red_marks.news(SHIPPED, customer(), state, day(12)) == ()  # promoted in spite of it: not marked again
+    assert red.promotion(SHIPPED, RedState(), customer(), standing(traits(**unknown), after), day(12)).outcome == "red"
+
+
 # --- evidence ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -468,6 +532,9 @@ def test_each_trait_that_hurts_has_its_guidance(trait: TraitName, handbook: str,
 @given(any_policy(), any_traits)
 def test_guidance_is_for_what_is_yellow_or_red_the_dearest_first(policy: AccountPolicy, known: Traits) -> None:
     found = score(policy, known)
+    if found.total is None:
+        assert found.guidance == ()
+        return
     assert {(each.trait, each.level) for each in found.guidance} == {
         (each.trait, each.level) for each in found.contributions if each.level != "green"
     }
