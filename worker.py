@@ -121,7 +121,7 @@ async def serve() -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings = read_settings()
     startup.check(settings)
-    ledger = Ledger(settings.ledger_url)
+    ledger = Ledger(settings.ledger_url, probe=timedelta(seconds=settings.outage_probe_seconds))
     converter = data_converter(settings, ledger)
     client = await connect(converter, key=settings.way_in_key, fallback=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
     await asyncio.to_thread(ledger.create)

@@ -3,13 +3,22 @@
 What an error has to tell is (1) whether the act may have happened, for the ledger, and (2) whether and when to try again, for Temporal:
 
     ApplicationError        it may have happened: the next attempt asks the remote side before it acts again
+    ├── NoAnswer            the answer was lost, or the remote side failed as a whole (5xx, connection lost)
+    ├── UnknownAnswer       it answered with what we do not know; after UNKNOWN_TRIES of them a person is asked
     └── NotDone             it did not happen: the remote side refused, or was never reached
+        ├── RateLimited     the remote side said *wait* (429)
+        └── Unreachable     the connection was never made
 
-    refused      NotDone    never try again: the request itself is wrong (validation, 400, 422)
-    forbidden    NotDone    try again in five minutes: an operator can mend the credential meanwhile (401, 403)
-    limited      NotDone    try again when the remote side says so (429)
-    unreachable  NotDone    try again soon: the connection was never made
-    unsure       —          try again soon: the answer was lost, or the remote side failed in the middle (5xx, connection lost)
+    refused      NotDone        never try again: the request itself is wrong (validation, 400, 422)
+    forbidden    NotDone        try again in five minutes: an operator can mend the credential meanwhile (401, 403)
+    limited      RateLimited    try again when the remote side says so
+    unreachable  Unreachable    try again soon
+    no_answer    NoAnswer       try again soon
+    unknown      UnknownAnswer  try again soon, a few times
+    unsure       —              try again soon: what is asked for failed in the middle, the remote side is well
+
+*Wait* and no answer concern the whole remote side, so they hold it for every worker: :func:`asking` keeps it, :mod:`activities.holds`
+says how.
 
 A message says what is wrong and what to do next; it never holds a secret, since it is shown in the Web UI. No error carries the client's
 exception as its cause: Temporal keeps 4 kB of a pending activity's failure, and a chain of stack traces would leave nothing of the message.
@@ -18,6 +27,7 @@ exception as its cause: Temporal keeps 4 kB of a pending activity's failure, and
 from __future__ import annotations
 
 import email.utils
+import random
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,7 +40,8 @@ import requests
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.ledger import EffectId, Ledger, NotDone
+from activities.holds import Held
+from activities.ledger import EffectBusy, EffectId, Ledger, NotDone
 from domain.act import Act
 from domain.acts import Batch, Receipt, Receipts
 
@@ -41,9 +52,28 @@ LONGEST_ANSWER = 35.0
 CREDENTIAL_RETRY = timedelta(minutes=5)
 LIMIT_RETRY = timedelta(seconds=30)
 LONGEST_RETRY_AFTER = timedelta(hours=1)
+EPOCH = 1_000_000_000  # a reset that is a moment, not a span: some hosts send seconds since 1970
+LONGEST_PATIENCE = timedelta(minutes=1)
+UNKNOWN_TRIES = 6  # with Temporal's own pauses, half a minute
 
 AnyAct = TypeVar("AnyAct", bound=Act)
 Answer = TypeVar("Answer")
+
+
+class RateLimited(NotDone):
+    """The remote side said *wait*; nobody is to ask it until then."""
+
+
+class Unreachable(NotDone):
+    """No connection was made, or the remote side put everything off."""
+
+
+class NoAnswer(ApplicationError):
+    """The remote side as a whole does not answer; what was asked may have happened."""
+
+
+class UnknownAnswer(ApplicationError):
+    """The remote side answered with an error that we do not know; what was asked may have happened."""
 
 
 def refused(system: str, message: str, *, kind: str = "Refused") -> NotDone:
@@ -57,33 +87,47 @@ def forbidden(system: str, message: str) -> NotDone:
     return NotDone(text, type=f"{system}Forbidden", next_retry_delay=CREDENTIAL_RETRY)
 
 
-def limited(system: str, message: str, after: timedelta | None = None) -> NotDone:
+def limited(system: str, message: str, after: timedelta | None = None) -> RateLimited:
     """The remote side limits our rate; it is tried again after the time that it names."""
     wait = min(after or LIMIT_RETRY, LONGEST_RETRY_AFTER)
-    return NotDone(f"{system} limits our rate: {message}; next try in {wait}", type=f"{system}RateLimited", next_retry_delay=wait)
+    return RateLimited(f"{system} limits our rate: {message}; next try in {wait}", type=f"{system}RateLimited", next_retry_delay=wait)
 
 
-def unreachable(system: str, message: str) -> NotDone:
+def unreachable(system: str, message: str) -> Unreachable:
     """No connection was made, so nothing can have happened."""
-    return NotDone(f"{system} cannot be reached: {message}; check its address and that it runs", type=f"{system}Unreachable")
+    return Unreachable(f"{system} cannot be reached: {message}; check its address and that it runs", type=f"{system}Unreachable")
 
 
-def unsure(system: str, message: str, *, after: timedelta | None = None, kind: str = "Unsure") -> ApplicationError:
-    """It may have happened: the answer was lost, or it failed in the middle. The next attempt looks first."""
-    text = f"{system} may or may not have acted: {message}; the next try asks it first"
-    return ApplicationError(text, type=f"{system}{kind}", next_retry_delay=after)
+def unsure(system: str, message: str) -> ApplicationError:
+    """It may have happened: what was asked for failed in the middle. The next attempt looks first."""
+    return ApplicationError(_unsure(system, message), type=f"{system}Unsure")
+
+
+def no_answer(system: str, message: str, *, after: timedelta | None = None) -> NoAnswer:
+    """It may have happened: the remote side failed as a whole, or its answer was lost. ``after``: it said when to come again."""
+    return NoAnswer(_unsure(system, message), type=f"{system}Unsure", next_retry_delay=after)
+
+
+def unknown(system: str, message: str) -> UnknownAnswer:
+    """It may have happened: the remote side answered with what we do not know."""
+    return UnknownAnswer(_unsure(system, message), type=f"{system}Unsure")
+
+
+def _unsure(system: str, message: str) -> str:
+    return f"{system} may or may not have acted: {message}; the next try asks it first"
 
 
 def from_status(system: str, status: int, detail: str, headers: Mapping[str, str] | None = None) -> ApplicationError:
     """The error for an HTTP answer that is no success. ``detail`` is the remote side's own words, shortened by the caller."""
     text = f"HTTP {status}: {detail}" if detail else f"HTTP {status}"
-    after = retry_after(headers or {})
-    if status == 429 or (status == 403 and after is not None):
-        return limited(system, text, after)
+    headers = headers or {}
+    after = retry_after(headers)
+    if status == 429 or (status == 403 and (after is not None or _used_up(headers))):
+        return limited(system, text, limit_wait(headers))
     if status in (401, 403):
         return forbidden(system, text)
     if status == 408 or status >= 500:
-        return unsure(system, text, after=after)
+        return no_answer(system, text, after=after)
     return refused(system, text)
 
 
@@ -92,7 +136,7 @@ def from_httpx(system: str, error: httpx.HTTPError) -> ApplicationError:
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol):
         return unreachable(system, text)
-    return unsure(system, text)
+    return no_answer(system, text)
 
 
 def from_requests(system: str, error: requests.RequestException) -> ApplicationError:
@@ -103,7 +147,7 @@ def from_requests(system: str, error: requests.RequestException) -> ApplicationE
     if isinstance(error, requests.ConnectTimeout):
         return unreachable(system, "no connection in time")
     text = f"{type(error).__name__}: {error}"
-    return unreachable(system, text) if never else unsure(system, text)
+    return unreachable(system, text) if never else no_answer(system, text)
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
@@ -115,7 +159,28 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
         at = email.utils.parsedate_to_datetime(value)
     except ValueError:
         return None
-    return max(timedelta(), (at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC))
+    left = (at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)
+    return min(max(timedelta(), left), LONGEST_RETRY_AFTER)
+
+
+def limit_wait(headers: Mapping[str, str]) -> timedelta | None:
+    """How long a remote side that limits our rate wants to be left alone; None when it does not say.
+
+    ``Retry-After``, else ``RateLimit-Reset`` or ``X-RateLimit-Reset``, in seconds or as a moment.
+    """
+    if (after := retry_after(headers)) is not None:
+        return after
+    resets = {name.lower(): text.strip() for name, text in headers.items() if name.lower() in ("ratelimit-reset", "x-ratelimit-reset")}
+    for name in ("ratelimit-reset", "x-ratelimit-reset"):
+        if (value := resets.get(name, "").partition(".")[0]).isdecimal() and len(value) < 12:
+            left = int(value) if int(value) < EPOCH else int(value) - datetime.now(UTC).timestamp()
+            return min(max(timedelta(seconds=left), timedelta(seconds=1)), LONGEST_RETRY_AFTER)
+    return None
+
+
+def _used_up(headers: Mapping[str, str]) -> bool:
+    """Whether nothing is left of what may be asked."""
+    return any(name.lower() in ("ratelimit-remaining", "x-ratelimit-remaining") and text.strip() == "0" for name, text in headers.items())
 
 
 @contextmanager
@@ -143,18 +208,74 @@ def _lineage(error: BaseException) -> str:
     return f"{name} < {_lineage(before)}" if before is not None else name
 
 
+@contextmanager
+def asking(ledger: Ledger, system: str, place: str = "") -> Iterator[None]:
+    """Ask a remote side for something, unless it is held; what comes of it holds it, or frees it, for every worker.
+
+    ``system`` is its name in the ledger; ``place`` is one of several of it, as a customer's instance. Errors pass through, with the time
+    of the next try. Raises :class:`NotDone` where the system is held: nothing was asked.
+    """
+    name = f"{system} {place}".strip()
+    entered = ledger.holds.enter(name)
+    if isinstance(entered, Held):
+        raise held(name, entered)
+    try:
+        yield
+    except (RateLimited, Unreachable, NoAnswer) as error:
+        said = None if isinstance(error, Unreachable) else error.next_retry_delay
+        left = ledger.holds.failed(name, entered, said)
+        if left is None or said is not None:
+            raise
+        # Who asked in vain comes last of those who wait: another may be luckier.
+        raise again(error, max(left + ledger.holds.spread(left), error.next_retry_delay or timedelta(), _patience())) from None
+    except ApplicationError as error:
+        if entered.probe:
+            if isinstance(error, EffectBusy):
+                ledger.holds.unused(name)
+            else:
+                ledger.holds.answered(name)
+        raise
+    except BaseException:
+        if entered.probe:
+            ledger.holds.unused(name)
+        raise
+    if entered.probe:
+        ledger.holds.answered(name)
+
+
+def held(system: str, hold: Held) -> NotDone:
+    """The remote side is left alone for now: nothing was asked of it."""
+    why = "asked us to wait" if hold.kind == "wait" else "does not answer"
+    text = f"{system} {why}: nobody asks it before {hold.until:%H:%M:%S} UTC; nothing was done, and it is tried again"
+    after = hold.after if hold.probed or hold.kind == "wait" else max(hold.after, _patience())
+    return NotDone(text, type="SystemHeld", next_retry_delay=after)
+
+
+def _patience() -> timedelta:
+    """What Temporal would wait before the next try, but a minute at most: the longer it is down, the seldomer everybody looks."""
+    attempt = activity.info().attempt if activity.in_activity() else 1
+    return min(timedelta(seconds=2 ** min(attempt - 1, 10)), LONGEST_PATIENCE) * random.uniform(0.75, 1)  # noqa: S311  it only spreads
+
+
+def again(error: ApplicationError, after: timedelta | None) -> ApplicationError:
+    """The same error with another time for the next try."""
+    return type(error)(error.message, *error.details, type=error.type, non_retryable=error.non_retryable, next_retry_delay=after)
+
+
 @dataclass(frozen=True)
 class Step:
     """How one act is done. ``act`` is a word of the log (``issue.created``), ``summary`` one line that a person understands.
 
     ``do`` acts and returns the receipt; ``probe`` asks the remote side whether an earlier attempt already did, and returns that
     attempt's receipt or None. A system that cannot be asked, but sees to it itself that a repetition is no second effect, has no probe.
+    ``place`` is which of several of the system is asked, as a customer's instance.
     """
 
     act: str
     summary: str
     do: Callable[[], Receipt]
     probe: Callable[[], Receipt | None] = lambda: None
+    place: str = ""
 
 
 def run_batch(
@@ -170,6 +291,9 @@ def run_batch(
     exception into one of the errors above; None means that it is a fault of ours, which is raised as it is. What is done stays done:
     the ledger keeps it, and the error says which acts still wait.
     """
+    if batch.not_before is not None and (left := batch.not_before - datetime.now(UTC)) > timedelta():
+        text = f"{system} is left alone until {batch.not_before:%H:%M:%S} UTC, as it said in the moment; it is tried again then"
+        raise NotDone(text, type="SystemHeld", next_retry_delay=left)
     by_key: dict[str, Receipt] = {}
     for number, act in enumerate(batch.acts):
         try:
@@ -196,15 +320,21 @@ def _once(
     how = guarded(lambda: step(act, effect))
     if isinstance(how, Receipt):
         return how
-    return ledger.once(
+    return once(
+        ledger,
         effect,
-        system=system,
-        act=how.act,
-        summary=how.summary,
-        as_of=batch.as_of,
-        do=lambda: guarded(how.do),
-        probe=lambda: guarded(how.probe),
+        system,
+        Step(how.act, how.summary, lambda: guarded(how.do), lambda: guarded(how.probe), how.place),
+        batch.as_of,
     )
+
+
+def once(ledger: Ledger, effect: EffectId, system: str, step: Step, as_of: datetime) -> Receipt:
+    """Carry out a step at most once, while its system is not held. What is done already is done, whatever is held."""
+    if ledger.holds.on(f"{system} {step.place}".strip()) and (done := ledger.receipt(effect)) is not None:
+        return done
+    with asking(ledger, system, step.place):
+        return ledger.once(effect, system=system, act=step.act, summary=step.summary, as_of=as_of, do=step.do, probe=step.probe)
 
 
 def _with_progress(error: ApplicationError, batch: Batch[AnyAct], done: int) -> ApplicationError:

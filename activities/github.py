@@ -29,9 +29,11 @@ from temporalio.exceptions import ApplicationError
 from activities.errors import (
     LONGEST_ANSWER,
     Step,
+    asking,
     forbidden,
     from_status,
     limited,
+    no_answer,
     refused,
     retry_after,
     run_batch,
@@ -136,7 +138,7 @@ class GitHub:
 
         One that was deleted, or transferred to another repository, is a state as well, and no error.
         """
-        with translating(self.error):
+        with asking(self._ledger, "github"), translating(self.error):
             issue = self._repo().get_issue(ask.issue)
             try:
                 labels = tuple(label.name for label in issue.labels)
@@ -159,7 +161,7 @@ class GitHub:
     def runs(self, ask: AskRuns) -> RunStates:
         """Read which of the dispatched runs are under way or completed, and with which conclusion."""
         missing, completed, running = set(ask.requests), {}, []
-        with translating(self.error):
+        with asking(self._ledger, "github"), translating(self.error):
             found = self._repo().get_workflow(ask.workflow).get_runs(event="workflow_dispatch") if missing else ()
             for run in islice(found, RUN_ITEMS):
                 if (request := next((name for name in missing if names(run.display_title, name)), None)) is not None:
@@ -408,7 +410,7 @@ def error_of(error: Exception) -> ApplicationError | None:
         return unreachable(SYSTEM, "no connection in time")
     if isinstance(error, requests.RequestException):
         text = f"{type(error).__name__}: {error}"
-        return unreachable(SYSTEM, text) if _never_connected(error) else unsure(SYSTEM, text)
+        return unreachable(SYSTEM, text) if _never_connected(error) else no_answer(SYSTEM, text)
     return None
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import Step, refused, run_batch, translating
+from activities.errors import Step, asking, refused, run_batch, translating
 from activities.graphql import GraphQL, GraphQLError, translated
 from activities.jsonc import JsoncError, get_text, set_text
 from activities.ledger import EffectId, Ledger, NotDone
@@ -72,7 +72,7 @@ class Instance:
     @activity.defn(name="instance_usage")
     def instance_usage(self, ask: AskUsage) -> Usage:
         """What the instance says about its use now. Users with an address of ours are operators and are not counted."""
-        with translating(error_of):
+        with asking(self._ledger, "instance", ask.host), translating(error_of):
             return self._usage(ask)
 
     # --- What is there ------------------------------------------------------------------------------------------------------
@@ -129,15 +129,18 @@ class Instance:
                     summary=f"initial admin and reset link on {act.host}",
                     do=lambda: self._admit(act, self._find(act.host, act.email)),
                     probe=lambda: self._admit(act, user) if (user := self._find(act.host, act.email)) else None,
+                    place=act.host,
                 )
             case ResetLink():
-                return Step(act="reset_link.made", summary=f"new reset link on {act.host}", do=lambda: self._new_link(act))
+                summary = f"new reset link on {act.host}"
+                return Step(act="reset_link.made", summary=summary, do=lambda: self._new_link(act), place=act.host)
             case SetKey():
                 return Step(
                     act="license.set",
                     summary=f"{'licence' if act.vault else 'generic licence'} key on {act.host}",
                     do=lambda: self._set_key(act),
                     probe=lambda: self._key_that_is_set(act),
+                    place=act.host,
                 )
 
     def _admit(self, act: CreateAdmin, user: _User | None) -> Receipt:

@@ -32,6 +32,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from temporalio.exceptions import ApplicationError
 
 from activities import ledger_file
+from activities.holds import PROBE, Holds
 from activities.tables import add_columns, cohorts, effects, metadata, suppressions
 from domain.acts import Receipt
 from domain.base import Value
@@ -110,9 +111,10 @@ class _Begun:
 class Ledger:
     """The ledger in the database at ``url``: a file of SQLite, or a PostgreSQL database. One object serves all threads of a process."""
 
-    def __init__(self, url: str, hold: timedelta = HOLD) -> None:
+    def __init__(self, url: str, hold: timedelta = HOLD, probe: timedelta = PROBE) -> None:
         self.url = url
         self._hold = hold
+        self.holds = Holds(self, probe)
         # SQLite has one writer at a time and lets others poll for their turn; a lock makes them queue instead.
         self._turn = threading.Lock() if url.startswith("sqlite") else nullcontext()
 

@@ -57,7 +57,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import LONGEST_ANSWER, Step, forbidden, refused, run_batch, unreachable, unsure
+from activities.errors import LONGEST_ANSWER, Step, Unreachable, forbidden, no_answer, refused, run_batch, unreachable
 from activities.ledger import EffectId, Ledger, NotDone
 from activities.looking import begun
 from activities.people import People
@@ -71,6 +71,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 TEXT_WIDTH = 76
 TIMEOUT_SECONDS = LONGEST_ANSWER
 QUIT_SECONDS = 5
+CLOSING = 421
+SERVER_TROUBLE = frozenset({CLOSING, 451, 452})  # RFC 5321: the server's own trouble, not the mail's
 DEFERRED_RETRY = timedelta(minutes=1)  # servers that greylist take a mail again after some minutes
 _ADDRESS = re.compile(
     r"[!-?A-~]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
@@ -389,9 +391,11 @@ def error_of(error: Exception) -> ApplicationError | None:
             return forbidden(SYSTEM, f"{error.code} {error.message}")
         case aiosmtplib.SMTPRecipientsRefused():
             first = error.recipients[0]
-            return _replied(max(one.code for one in error.recipients), f"{first.recipient}: {first.message}")
+            code = max(one.code for one in error.recipients)
+            return _replied(code, f"{first.recipient}: {first.message}", every_mail=code == CLOSING)
         case aiosmtplib.SMTPResponseException():
-            return _replied(error.code, error.message)
+            every_mail = error.code in SERVER_TROUBLE or not isinstance(error, aiosmtplib.SMTPDataError)
+            return _replied(error.code, error.message, every_mail=every_mail)
         case aiosmtplib.SMTPConnectError() | aiosmtplib.SMTPConnectTimeoutError():
             return unreachable(SYSTEM, error.message)
         case aiosmtplib.SMTPNotSupported():
@@ -399,13 +403,14 @@ def error_of(error: Exception) -> ApplicationError | None:
         case ssl.SSLError():
             return unreachable(SYSTEM, str(error))
         case aiosmtplib.SMTPException() | OSError():
-            return unsure(SYSTEM, f"{type(error).__name__}: {error}")
+            return no_answer(SYSTEM, f"{type(error).__name__}: {error}")
     return None
 
 
-def _replied(code: int, words: str) -> ApplicationError:
-    """The server's reply, which settles that the mail was not taken."""
+def _replied(code: int, words: str, *, every_mail: bool) -> ApplicationError:
+    """The server's reply, which settles that the mail was not taken; where it puts off ``every_mail``, the server is held."""
     text = f"{code} {' '.join(words.split())}"[:300]
     if code >= 500:
         return refused(SYSTEM, text)
-    return NotDone(f"{SYSTEM} was deferred by the server: {text}", type=f"{SYSTEM}Deferred", next_retry_delay=DEFERRED_RETRY)
+    kind = Unreachable if every_mail else NotDone
+    return kind(f"{SYSTEM} was deferred by the server: {text}", type=f"{SYSTEM}Deferred", next_retry_delay=DEFERRED_RETRY)

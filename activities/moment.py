@@ -1,7 +1,8 @@
 """The moment: acts on several systems at once, each system by its own activity's method, side by side.
 
 One activity instead of one for each system halves a trial's history. A system that does not answer, or that refuses, is left out of the
-result; the workflow then asks it alone, in an activity of its own, whose retries and errors the Web UI shows as that system's.
+result; the workflow then asks it alone, in an activity of its own, whose retries and errors the Web UI shows as that system's. When the
+system said how long it wants to be left alone, that goes along.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import UTC, datetime
 from typing import Any
 
 from temporalio import activity
@@ -68,16 +70,18 @@ class Moments:
                 batch = kind(subject=moment.subject, as_of=moment.as_of, acts=acts)
                 under_way[system] = self._threads.submit(contextvars.copy_context().run, self._systems[system], batch)
         wait(under_way.values(), timeout=PATIENCE)
-        done, left = {}, {}
+        done, left, not_before = {}, {}, {}
         for system, future in under_way.items():
             if not future.done():
                 left[system] = f"no answer within {PATIENCE:.0f} s"
             elif isinstance(error := future.exception(), ApplicationError):
                 left[system] = error.message
+                if error.next_retry_delay and not error.non_retryable:
+                    not_before[system] = datetime.now(UTC) + error.next_retry_delay
             elif error is not None:
                 raise error
             else:
                 done[system] = future.result()
         for system, why in left.items():
             activity.logger.warning("%s is left for an activity of its own: %s", system, why)
-        return Together(done=done, left=left)
+        return Together(done=done, left=left, not_before=not_before)

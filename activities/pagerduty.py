@@ -14,7 +14,7 @@ from pagerduty import Error, EventsApiV2Client, HttpError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import LONGEST_ANSWER, Step, from_status, run_batch, unreachable, unsure
+from activities.errors import LONGEST_ANSWER, Step, from_status, no_answer, run_batch, unreachable
 from activities.ledger import EffectId, Ledger
 from activities.settings import Settings
 from activities.tls import certificates
@@ -106,5 +106,5 @@ def _translate(error: Exception) -> ApplicationError | None:
         text = f"{type(cause).__name__}: {cause}" if cause else str(error)
         if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout):
             return unreachable(SYSTEM, text)
-        return unsure(SYSTEM, text)
+        return no_answer(SYSTEM, text)
     return None

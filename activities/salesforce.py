@@ -26,7 +26,19 @@ from temporalio.exceptions import ApplicationError
 from activities import crm_customers
 from activities.crm_client import KEY, STAGE_1, SYSTEM, Crm, Record, SoapFault
 from activities.crm_customers import CustomerCopy, DomainUnread
-from activities.errors import Step, forbidden, from_requests, from_status, limited, refused, run_batch, translating, unsure
+from activities.errors import (
+    Step,
+    asking,
+    forbidden,
+    from_requests,
+    from_status,
+    limited,
+    no_answer,
+    refused,
+    run_batch,
+    translating,
+    unsure,
+)
 from activities.ledger import EffectId, Ledger
 from activities.salesforce_accounts import CustomerRecords, field_names
 from activities.settings import Settings
@@ -53,7 +65,8 @@ from domain.upkeep import Absent, AccountSync, CopyAccounts
 OPENED = "Opened"
 LIMIT_RETRY = timedelta(minutes=30)  # the allowance is counted over the last 24 hours, so a short wait frees little of it
 LENGTHS = {"FirstName": 40, "LastName": 80, "Company": 255, "Email": 80, "Name": 120}
-RETRIED_CODES = frozenset({"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION", "QUERY_TIMEOUT"})
+RETRIED_CODES = frozenset({"UNABLE_TO_LOCK_ROW", "UNKNOWN_EXCEPTION", "QUERY_TIMEOUT"})
+DOWN = "SERVER_UNAVAILABLE"
 LEAD_FIELDS = (
     "Id, Email, Website, Status, Sub_Status__c, Disqualified_Reason__c, OwnerId, IsConverted, ConvertedAccountId, ConvertedContactId,"
     " ConvertedOpportunityId"
@@ -99,7 +112,7 @@ class Salesforce:
 
         Safe to repeat: it replaces the copy. Who was active at the last sync and is not now is ``absent``, once.
         """
-        with translating(error_of):
+        with asking(self._ledger, "salesforce"), translating(error_of):
             people = [_person(record) for record in self._crm.records(_PEOPLE)]
             known, unread = self._accounts()
             buyers, wrong = crm_customers.read(self._crm, self._routing)
@@ -391,7 +404,9 @@ def error_of(error: Exception) -> ApplicationError | None:
     match error:
         case SalesforceAuthenticationFailed():
             code = str(error.code)
-            return unsure(SYSTEM, str(error)) if "SERVER_UNAVAILABLE" in code else forbidden(SYSTEM, str(error))
+            if "REQUEST_LIMIT_EXCEEDED" in code or "LOGIN_RATE_EXCEEDED" in code:
+                return _used_up()
+            return no_answer(SYSTEM, str(error)) if DOWN in code else forbidden(SYSTEM, str(error))
         case SalesforceExpiredSession():
             return forbidden(SYSTEM, "the session has expired")
         case SalesforceRefusedRequest() if "REQUEST_LIMIT_EXCEEDED" in codes_of(error):
@@ -401,11 +416,15 @@ def error_of(error: Exception) -> ApplicationError | None:
         case SalesforceMoreThanOneRecord():
             return refused(SYSTEM, f"more than one record has the same {KEY}; delete all but one", kind="Ambiguous")
         case SalesforceError():
+            if DOWN in codes_of(error):
+                return no_answer(SYSTEM, _said(error))
             if RETRIED_CODES & set(codes_of(error)):
                 return unsure(SYSTEM, _said(error))
             return from_status(SYSTEM, error.status, _said(error))
         case SoapFault(code="REQUEST_LIMIT_EXCEEDED"):
             return _used_up()
+        case SoapFault(code="SERVER_UNAVAILABLE"):
+            return no_answer(SYSTEM, str(error))
         case SoapFault():
             return unsure(SYSTEM, str(error)) if error.code in RETRIED_CODES else refused(SYSTEM, str(error))
         case requests.HTTPError():

@@ -147,6 +147,9 @@ class Settings(BaseSettings):
     #: Accounts whose lives begin in a second at the most, when many customers are seen for the first time: others work meanwhile.
     account_beginnings_per_second: float = Field(default=3.0, gt=0, le=1_000)
 
+    #: Seconds between two probes of an outside system that does not answer; everybody else waits for what they find.
+    outage_probe_seconds: float = Field(default=30.0, gt=0, le=3_600)
+
     warehouse_url: str = Field(default_factory=lambda known: f"duckdb:///{known['data_dir'] / 'warehouse.duckdb'}", repr=False)
 
     smtp_url: str = Field(default_factory=lambda known: f"smtp://127.0.0.1:{SMTP_PORT + known['port_offset']}", repr=False)

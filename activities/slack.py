@@ -23,7 +23,19 @@ from sqlalchemy import select
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import LONGEST_ANSWER, Step, forbidden, from_status, limited, refused, retry_after, run_batch, unreachable, unsure
+from activities.errors import (
+    LONGEST_ANSWER,
+    Step,
+    forbidden,
+    from_status,
+    limit_wait,
+    limited,
+    no_answer,
+    refused,
+    run_batch,
+    unreachable,
+    unsure,
+)
 from activities.ledger import EffectId, Ledger
 from activities.looking import since
 from activities.settings import Settings
@@ -61,7 +73,8 @@ CREDENTIAL_ERRORS = frozenset(
         "two_factor_setup_required",
     }
 )
-UNCERTAIN_ERRORS = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable", "team_added_to_org"})
+UNCERTAIN_ERRORS = frozenset({"fatal_error", "internal_error", "team_added_to_org"})
+DOWN_ERRORS = frozenset({"request_timeout", "service_unavailable"})
 GONE_ERRORS = frozenset({"channel_not_found", "is_archived"})
 CLOSED_ERRORS = frozenset({"not_in_channel", "method_not_supported_for_channel_type"})
 _HALF = re.compile(r"&[#\w]*$")
@@ -365,7 +378,7 @@ def error_of(error: Exception) -> ApplicationError | None:
         if isinstance(reason, ConnectionRefusedError) or not isinstance(reason, ConnectionError):
             return unreachable(SYSTEM, str(reason))
     if isinstance(error, OSError | HTTPException | json.JSONDecodeError | SlackClientError):
-        return unsure(SYSTEM, f"{type(error).__name__}: {error}")
+        return no_answer(SYSTEM, f"{type(error).__name__}: {error}")
     return None
 
 
@@ -375,12 +388,14 @@ def _api_error(error: SlackApiError) -> ApplicationError:
     detail = "; ".join(str(line) for line in (response.get("response_metadata") or {}).get("messages", []))
     text = f"{response.api_url.rpartition('/')[2]}: {code}{f' ({detail})' if detail else ''}"[:500]
     if response.status_code == 429 or code in ("ratelimited", "rate_limited"):
-        return limited(SYSTEM, text, retry_after(headers))
+        return limited(SYSTEM, text, limit_wait(headers))
     if code in CREDENTIAL_ERRORS:
         needed = response.get("needed")
         return forbidden(SYSTEM, f"{text}, which needs the scope {needed}" if needed else text)
-    if code in UNCERTAIN_ERRORS:
-        return unsure(SYSTEM, text)
     if response.status_code != 200:
         return from_status(SYSTEM, response.status_code, text, headers)
+    if code in DOWN_ERRORS:
+        return no_answer(SYSTEM, text)
+    if code in UNCERTAIN_ERRORS:
+        return unsure(SYSTEM, text)
     return refused(SYSTEM, text)

@@ -19,7 +19,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.account_tables import customers
-from activities.errors import Step, refused, run_batch, translating
+from activities.errors import Step, asking, once, refused, run_batch, translating
 from activities.ledger import EffectId, Ledger
 from activities.looking import Ask, Scope, since
 from activities.settings import Settings
@@ -85,7 +85,7 @@ class Vitally:
 
         Raises what ``httpx`` raises and the errors of ``activities/errors.py``, both in Temporal's terms.
         """
-        with translating(translated):
+        with asking(self._ledger, "vitally"), translating(translated):
             yield from self._api.pages("accounts", paced=True, status="activeOrChurned")
 
     def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing]:
@@ -121,15 +121,8 @@ class Vitally:
             with translating(translated):
                 return Receipt(ref=self._set_traits(score.domain, score.traits, score.name))
 
-        self._ledger.once(
-            EffectId(writes.subject, f"score.{score.domain}"),
-            system="vitally",
-            act="score.written",
-            summary=f"health score of {score.domain}",
-            as_of=writes.as_of,
-            do=write,
-            probe=lambda: None,
-        )
+        step = Step("score.written", f"health score of {score.domain}", write)
+        once(self._ledger, EffectId(writes.subject, f"score.{score.domain}"), "vitally", step, writes.as_of)
 
     def _step(self, act: VitallyAct, effect: EffectId, as_of: datetime) -> Step:
         match act:

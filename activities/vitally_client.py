@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +18,9 @@ import httpx
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import LONGEST_ANSWER, from_httpx, from_status, limited, refused, retry_after, unsure
+from activities import errors
+from activities.errors import LONGEST_ANSWER, from_httpx, from_status, limited, refused, unknown
+from activities.ledger import NotDone
 from activities.looking import Ask, at_once
 from activities.tls import certificates
 
@@ -32,7 +34,6 @@ WINDOW = timedelta(minutes=1)
 #: Seconds between two heartbeats of an activity that waits.
 BEAT = 5.0
 LONGEST_DETAIL = 300
-_EPOCH = 1_000_000_000  # a reset that is a moment, not a span: some hosts send seconds since 1970
 
 Json = dict[str, Any]
 
@@ -100,7 +101,7 @@ def translated(error: Exception) -> ApplicationError | None:
 
 
 def pause(seconds: float) -> None:
-    """Wait inside an activity, whose heartbeats go on. Raises a limit's error when the worker stops meanwhile."""
+    """Wait inside an activity, whose heartbeats go on. Raises :class:`NotDone` when the worker stops meanwhile."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         if not activity.in_activity():
@@ -109,18 +110,13 @@ def pause(seconds: float) -> None:
         activity.heartbeat()
         activity.wait_for_worker_shutdown_sync(min(left, BEAT))
         if activity.is_worker_shutdown():
-            raise limited(SYSTEM, "the worker stopped while it waited for its turn", timedelta(seconds=left))
+            text = "the worker stopped while it waited for its turn at Vitally; another goes on"
+            raise NotDone(text, type="WorkerStopped", next_retry_delay=timedelta(seconds=left))
 
 
 def limit_wait(headers: Mapping[str, str]) -> timedelta:
-    """How long to wait after a 429: Retry-After, else a reset in seconds or as a moment, else the whole window."""
-    if (after := retry_after(headers)) is not None:
-        return after
-    for name in ("ratelimit-reset", "x-ratelimit-reset"):
-        if (value := headers.get(name, "").strip()).isdecimal():
-            span = timedelta(seconds=int(value)) if int(value) < _EPOCH else datetime.fromtimestamp(int(value), UTC) - datetime.now(UTC)
-            return max(span, timedelta(seconds=1))
-    return WINDOW
+    """How long to wait after a 429: as long as it says, else the whole window."""
+    return errors.limit_wait(headers) or WINDOW
 
 
 def _allowance(headers: httpx.Headers) -> tuple[int, int, timedelta] | None:
@@ -138,7 +134,7 @@ def _content(answer: httpx.Response) -> Json:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise unsure(SYSTEM, f"{answer.request.method} {answer.request.url.path} was not answered with JSON; check TENURE_VITALLY_URL")
+        raise unknown(SYSTEM, f"{answer.request.method} {answer.request.url.path} was not answered with JSON; check TENURE_VITALLY_URL")
     return content
 
 

@@ -293,11 +293,15 @@ AnyAct = TypeVar("AnyAct")
 
 
 class Batch(Message, Generic[AnyAct]):
-    """The acts of one moment on one system. ``subject`` names whose they are in the ledger; ``as_of`` is the workflow's time."""
+    """The acts of one moment on one system. ``subject`` names whose they are in the ledger; ``as_of`` is the workflow's time.
+
+    ``not_before``, by the real clock: the system said in the moment that it wants to be left alone until then.
+    """
 
     subject: str
     as_of: datetime
     acts: tuple[AnyAct, ...]
+    not_before: datetime | None = None
 
 
 class Receipt(Message):
@@ -334,10 +338,14 @@ class Moment(Message):
 
 
 class Together(Message):
-    """What a moment left behind: the receipts of the systems that are done. ``left`` says of every other system why it is not."""
+    """What a moment left behind: the receipts of the systems that are done. ``left`` says of every other system why it is not.
+
+    ``not_before``: when a system that is left may be asked again, by the real clock, where that is known.
+    """
 
     done: dict[str, Receipts] = {}
     left: dict[str, str] = {}
+    not_before: dict[str, datetime] = {}
 
 
 SlackBatch = Batch[SlackAct]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -68,7 +68,7 @@ class Effects:
         self.subject = f"{info.workflow_id}/{info.first_execution_run_id[-8:]}.{cycle}"  # the first digits are but the time of day
         self._mend = mend
         self._turns: dict[str, asyncio.Lock] = {}
-        self._moment: dict[str, tuple[tuple[Act, ...], asyncio.Future[Receipts | None]]] = {}
+        self._moment: dict[str, tuple[tuple[Act, ...], asyncio.Future[Receipts | datetime | None]]] = {}
         self._flushes: list[asyncio.Task[None]] = []
 
     async def slack(self, *acts: SlackAct) -> Receipts:
@@ -180,8 +180,10 @@ class Effects:
 
     async def _do(self, system: str, batch: Batch[Any], acts: Sequence[Act]) -> Receipts:
         async with self._turns.setdefault(system, asyncio.Lock()):
-            if (done := await self._with_others(system, acts)) is not None:
+            done = await self._with_others(system, acts)
+            if isinstance(done, Receipts):
                 return done
+            batch = batch.model_copy(update={"not_before": done})
             while True:
                 try:
                     receipts: Receipts = await workflow.execute_activity(
@@ -199,9 +201,12 @@ class Effects:
                     if not await self._mend(system, str(error.cause or error)):
                         return Receipts(by_key={act.key: Receipt() for act in acts})
 
-    async def _with_others(self, system: str, acts: Sequence[Act]) -> Receipts | None:
-        """Do the acts together with those of other systems that are asked for at this moment; None when the system is to go alone."""
-        asked: asyncio.Future[Receipts | None] = asyncio.get_running_loop().create_future()
+    async def _with_others(self, system: str, acts: Sequence[Act]) -> Receipts | datetime | None:
+        """Do the acts together with those of other systems that are asked for at this moment.
+
+        When the system is to go alone: the real time before which it wants to be left alone, or None.
+        """
+        asked: asyncio.Future[Receipts | datetime | None] = asyncio.get_running_loop().create_future()
         self._moment[system] = (tuple(acts), asked)
         if len(self._moment) == 1:
             self._flushes = [each for each in self._flushes if not each.done()]
@@ -213,6 +218,7 @@ class Effects:
         await workflow.wait_condition(lambda: True)
         moment, self._moment = self._moment, {}
         done: dict[str, Receipts] = {}
+        waits: dict[str, datetime] = {}
         try:
             if len(moment) > 1:
                 acts = {system: acts for system, (acts, _) in moment.items()}
@@ -224,8 +230,8 @@ class Effects:
                     retry_policy=PATIENT,
                     summary=words.summary([act for each in acts.values() for act in each]),
                 )
-                done = together.done
+                done, waits = together.done, together.not_before
         finally:
             for system, (_, asked) in moment.items():
                 if not asked.done():
-                    asked.set_result(done.get(system))
+                    asked.set_result(done.get(system) or waits.get(system))

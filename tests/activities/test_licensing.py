@@ -18,6 +18,7 @@ from domain.acts_accounts import ReissueKey
 from sandbox.core import Fault
 from sandbox.graphql_api import decode_license
 from sandbox.server import SandboxServer
+from tests.activities.holding import its_time_has_come
 
 AS_OF = datetime(2026, 3, 2, 9, 0, 0, 123456, tzinfo=UTC)
 UNTIL = AS_OF + timedelta(days=37)
@@ -230,7 +231,7 @@ def test_an_archived_or_an_empty_subscription_is_refused(
 
 
 def test_a_renewed_key_waits_out_a_limit_a_failure_and_a_wrong_token(
-    licensing: Licensing, sandbox: SandboxServer, remote: Any, subscription: str
+    licensing: Licensing, sandbox: SandboxServer, remote: Any, subscription: str, ledger: Ledger
 ) -> None:
     act = batch(renewed(subscription), subject=RENEWAL)
     sandbox.world.faults += [
@@ -240,9 +241,11 @@ def test_a_renewed_key_waits_out_a_limit_a_failure_and_a_wrong_token(
     with pytest.raises(NotDone) as limited:
         licensing.licensing(act)
     assert limited.value.next_retry_delay == timedelta(seconds=9)
+    its_time_has_come(ledger, "licensing")
     with pytest.raises(ApplicationError) as failing:
         licensing.licensing(act)
     assert (failing.value.type, failing.value.non_retryable) == ("LicensingUnsure", False)
+    its_time_has_come(ledger, "licensing")
     right, remote.token = remote.token, "another"
     with pytest.raises(NotDone, match="does not accept our credential"):
         licensing.licensing(act)

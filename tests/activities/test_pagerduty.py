@@ -14,6 +14,7 @@ from activities.settings import Settings
 from domain.acts import Page, PagerAct, PagerBatch, ResolvePage
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
+from tests.activities.holding import its_time_has_come
 
 SUBJECT = "trial-acme.com/0a1b2c3d.1"
 PAGE = Page(key="late-instance", summary="acme's instance is late", severity="error", link="https://github.example/issues/1")
@@ -66,6 +67,7 @@ def test_the_library_neither_sleeps_nor_repeats(pages: PagerDuty, sandbox: Sandb
     with pytest.raises(NotDone) as limited:
         pages.pagerduty(batch(PAGE))
     assert limited.value.next_retry_delay == timedelta(seconds=11)
+    its_time_has_come(ledger, "pagerduty")
     sandbox.world.faults.append(Fault("pagerduty", "status", status=503))
     with pytest.raises(ApplicationError, match="HTTP 503"):
         pages.pagerduty(batch(PAGE))

@@ -17,6 +17,7 @@ from domain.acts import SalesforceAct, SalesforceBatch, UpdateOpportunity
 from domain.acts_accounts import KeepRenewal, SetAccount
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
+from tests.activities.holding import its_time_has_come
 
 SUBJECT = "renewal-glade.example-2026-06-30/ab12cd34.0"
 EARLIER_RUN = "renewal-glade.example-2026-06-30/00000000.0"
@@ -171,15 +172,17 @@ def test_there_is_one_opportunity_when_an_answer_is_lost(
 
 
 def test_a_used_up_allowance_waits_and_a_failing_server_is_asked_again(
-    salesforce: Salesforce, sandbox: SandboxServer, account: str
+    salesforce: Salesforce, sandbox: SandboxServer, account: str, ledger: Ledger
 ) -> None:
     sandbox.world.faults += [Fault("salesforce", "rate_limit", match="FROM+Opportunity"), Fault("salesforce", "status", match="PATCH")]
     with pytest.raises(NotDone) as limited:
         salesforce.salesforce(batch(keep(account)))
     assert (limited.value.type, limited.value.next_retry_delay) == ("SalesforceRateLimited", timedelta(minutes=30))
+    its_time_has_come(ledger, "salesforce")
     with pytest.raises(ApplicationError) as failing:
         salesforce.salesforce(batch(keep(account)))
     assert (failing.value.type, failing.value.non_retryable) == ("SalesforceUnsure", False)
+    its_time_has_come(ledger, "salesforce")
     salesforce.salesforce(batch(keep(account)))
     assert done(sandbox) == ["opportunity.created"]
 

@@ -36,6 +36,7 @@ from domain.reconcile import Claim
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
 from sandbox.sheets import TOKEN
+from tests.activities.holding import its_time_has_come
 
 AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)
 RED = {"Account": "Acme", "Reason": "=lost champion", "Since": "2026-03-02", "Status": "red"}
@@ -320,6 +321,7 @@ def test_a_quota_waits_a_minute(sheets: Sheets, remote: Any, sandbox: SandboxSer
     assert (caught.value.type, caught.value.next_retry_delay) == ("SheetsRateLimited", timedelta(minutes=1))
     assert ledger.effects() == []
     remote.seed({"writes_per_minute": 1})
+    its_time_has_come(ledger, "sheets")
     sheets.sheets(batch(row()))
     with pytest.raises(NotDone) as used_up:
         sheets.sheets(batch(row("bolt.example"), of="bolt.example"))

@@ -23,6 +23,7 @@ from domain.acts_accounts import CloseProject, KeepDoc, OpenProject, SetTraits, 
 from domain.health_writes import ScoresWritten, ScoreWrite, ScoreWrites
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
+from tests.activities.holding import its_time_has_come
 
 SUBJECT = "renewal-acme.com-2026-06-30/ab12cd34.0"
 AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -252,6 +253,7 @@ def test_a_rate_limit_waits_as_long_as_vitally_says(vitally: Vitally, remote: An
     assert (caught.value.type, caught.value.next_retry_delay) == ("VitallyRateLimited", timedelta(seconds=9))
     assert ledger.effects() == []
     remote.seed({"limit_per_minute": 1})
+    its_time_has_come(ledger, "vitally")
     vitally.vitally(batch(TRAITS))
     with pytest.raises(NotDone) as used_up:
         vitally.vitally(batch(DOC))

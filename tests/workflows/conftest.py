@@ -80,6 +80,7 @@ async def play(
     threads: ThreadPoolExecutor,
 ) -> AsyncIterator[Play]:
     queue = f"tenure-{uuid.uuid4().hex[:8]}"
+    ledger.holds.probe = timedelta(seconds=1)  # no test waits half a minute for a system that is back
     made = Play(env, queue, settings, ledger, sandbox)
     direct = DirectDecisions(ledger, settings)
     direct.key = lambda: KEY

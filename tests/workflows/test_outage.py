@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from sandbox.core import Fault
@@ -14,6 +16,39 @@ FIRST_DAY = {
     "smtp": {"mail: mail.instant_access", "mail: mail.ce_welcome"},
 }
 NAMES = {"smtp": "mail"}
+
+
+async def test_a_system_that_said_wait_in_the_moment_is_not_asked_again_before(play: Play) -> None:
+    limit = Fault("slack", "rate_limit", times=10_000, retry_after=900)
+    play.sandbox.world.faults.append(limit)
+    domains = [play.company() for _ in range(3)]
+    play.cohort()
+    for number, domain in enumerate(domains):
+        play.crm({"Name": "Acme", "Domain__c": domain, "Trial_Prequalified__c": True})
+        play.warm(f"src-acme-{number}")
+        await play.signup(f"bo@{domain}")
+
+    async def waits(domain: str) -> bool:
+        description = await play.trial(domain).describe()
+        pending = description.raw_description.pending_activities
+        # Once tried, in an activity of its own: that try was told to wait too, and asked nothing.
+        return any(each.activity_type.name == "slack" and each.attempt == 2 for each in pending)
+
+    for domain in domains:
+        await play.did(domain, "instance: instance.admin")
+        await eventually(partial(waits, domain))
+    assert limit.times == 9_999
+
+
+async def test_what_a_system_that_said_wait_was_to_do_is_done_afterwards(play: Play) -> None:
+    limit = Fault("slack", "rate_limit", times=1, retry_after=2)
+    play.sandbox.world.faults.append(limit)
+    domain = play.company()
+    play.crm({"Name": "Acme", "Domain__c": domain, "Trial_Prequalified__c": True})
+    play.cohort()
+    play.warm("src-acme")
+    await play.signup(f"bo@{domain}")
+    await play.did(domain, *FIRST_DAY["slack"])
 
 
 @pytest.mark.parametrize("service", FIRST_DAY)
