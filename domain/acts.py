@@ -293,10 +293,7 @@ AnyAct = TypeVar("AnyAct")
 
 
 class Batch(Message, Generic[AnyAct]):
-    """The acts of one moment on one system. ``subject`` names whose they are in the ledger; ``as_of`` is the workflow's time.
-
-    ``not_before``, by the real clock: the system said in the moment that it wants to be left alone until then.
-    """
+    """The acts of one moment on one system, for ``subject``, at the workflow's time. Not before, by the real clock: it asked us to wait."""
 
     subject: str
     as_of: datetime
@@ -338,10 +335,7 @@ class Moment(Message):
 
 
 class Together(Message):
-    """What a moment left behind: the receipts of the systems that are done. ``left`` says of every other system why it is not.
-
-    ``not_before``: when a system that is left may be asked again, by the real clock, where that is known.
-    """
+    """What a moment left behind: receipts of the systems that are done; why the others are left, and when to ask them, if that is known."""
 
     done: dict[str, Receipts] = {}
     left: dict[str, str] = {}

@@ -53,7 +53,7 @@ from tests.activities.holding import its_time_has_come
 
 AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)
 LONG = 10_000
-HOSTS = ("one.acme-cloud.example", "two.acme-cloud.example")
+HOSTS = ("one.cloud.tenure.example", "two.cloud.tenure.example")
 
 
 class Clock:
