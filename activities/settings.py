@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     web_url: str = _local("http", WEB_PORT)
     #: Further names that the web process answers to, with commas between: a probe's, or its own in a container's network.
     allowed_hosts: str = ""
+    #: Connections that the web process holds at once; one address has at most a fifth of them, our own proxies excepted.
+    web_connections: int = Field(default=1_000, ge=10, le=50_000)
     temporal_ui_url: str = _local("http", TEMPORAL_UI_PORT)
     #: Where the stand-ins are: their secrets, which everybody knows, count there and on this machine only.
     sandbox_url: str = _local("http", SANDBOX_PORT)

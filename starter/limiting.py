@@ -48,7 +48,7 @@ class Limits:
         self._of_address, self._of_domain = parse(settings.signups_per_address), parse(settings.signups_per_domain)
         self._requests, self._to_mailbox = parse(settings.requests_per_address), parse(settings.forms_per_mailbox)
         self._together = parse(settings.signups_together)
-        self._proxies = [ip_network(each, strict=False) for each in filter(None, settings.trusted_proxies.replace(" ", "").split(","))]
+        self._proxies = proxies_of(settings)
         self._limiter = MovingWindowRateLimiter(storage_from_string(f"async+{settings.rate_limit_storage}"))
 
     async def check(self, request: Request, email: str) -> None:
@@ -108,6 +108,11 @@ class RequestLimit:
                 await response(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+
+def proxies_of(settings: Settings) -> list[Network]:
+    """The networks of our own proxies."""
+    return [ip_network(each, strict=False) for each in filter(None, settings.trusted_proxies.replace(" ", "").split(","))]
 
 
 def client_of(request: Request, proxies: Sequence[Network]) -> str:

@@ -8,9 +8,17 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import time
+from collections.abc import Callable
 
 #: Loggers whose every line at INFO is a request, which tells nothing that the history does not.
 CHATTY = ("httpx", "httpx2")
+#: Characters of one record, and of its traceback; what is longer loses its middle. Of a message no more is looked at than READ.
+LONGEST, LONGEST_TRACE, READ = 2_000, 16_000, 20_000
+#: Records of one place in the code in one window: whoever can make us write a warning cannot fill a disk.
+MOST_OF_ONE_PLACE, WINDOW_SECONDS = 120, 60.0
+#: What would begin another line or move a terminal's cursor, and what turns text around.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 #: An @ in any of its spellings (itself, full width, in a URL once or twice encoded, in HTML, in JSON), with the domain behind it.
 _AT = re.compile(
@@ -64,17 +72,63 @@ def _start_of(text: str, end: int, first: int) -> int:
 
 
 class Masking(logging.Filter):
-    """For a handler: the message, its arguments and its traceback are masked before anything is written."""
+    """For a handler: the message, its arguments and its traceback are masked, and can be taken for no other record, before anything is written."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Mask the record; it is always written."""
-        record.msg, record.args = masked(record.getMessage()), None
+        record.msg, record.args = one_line(masked(record.getMessage()[:READ])), None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
-            record.exc_text = masked(record.exc_text)
+            record.exc_text = indented(masked(record.exc_text))
         if record.stack_info:
-            record.stack_info = masked(record.stack_info)
+            record.stack_info = indented(masked(record.stack_info))
+        return True
+
+
+def one_line(text: str) -> str:
+    """The text in one line of at most :data:`LONGEST` characters, in which nothing moves a cursor or begins another record."""
+    return _shortened(_CONTROL.sub(_escaped, text), LONGEST)
+
+
+def indented(text: str) -> str:
+    """A traceback, each line of it set in, so that no line of an error's own text looks like a record."""
+    text = _shortened(text, LONGEST_TRACE)
+    return "\n".join(f"    {_CONTROL.sub(_escaped, line)}" for line in text.split("\n"))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def _shortened(text: str, longest: int) -> str:
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]} … {len(text) - longest:,} characters left out … {text[-half:]}"
+
+
+class Flood(logging.Filter):
+    """For a handler: of one place in the code at most so many records are written in a window; the next window says how many were left out."""
+
+    def __init__(self, most: int = MOST_OF_ONE_PLACE, seconds: float = WINDOW_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._most, self._seconds, self._clock = most, seconds, clock
+        self._seen: dict[tuple[str, str, int], list[float]] = {}  # since when, how many, how many were left out
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        place = record.name, record.pathname, record.lineno
+        now = self._clock()
+        window = self._seen.get(place)
+        if window is None or now - window[0] >= self._seconds:
+            left_out = int(window[2]) if window else 0
+            self._seen[place] = [now, 1, 0]
+            if left_out:
+                record.msg, record.args = f"{record.getMessage()} ({left_out:,} records like this one were left out before)", None
+            return True
+        window[1] += 1
+        if window[1] > self._most:
+            window[2] += 1
+            return False
         return True
 
 
@@ -82,6 +136,7 @@ def set_up() -> None:
     """Write to standard error from now on, masked."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(Flood())
     handler.addFilter(Masking())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for chatty in CHATTY:

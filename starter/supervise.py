@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+#: Bytes of one part's log before it is begun anew, and seconds between two looks at it.
+LONGEST_LOG = 20 * 1024 * 1024
+LOOK_SECONDS = 5.0
+
 _TETHER = Path(__file__).with_name("tether.py")
 
 
@@ -53,8 +57,13 @@ class Exit:
 class Supervisor:
     """Starts parts and keeps hold of them. Leaving the context stops all; nothing that a part started survives it."""
 
-    def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
-        """Each part writes to ``logs/NAME.log``, its earlier run stands in ``NAME.log.1``; ``environment`` is all that it sees."""
+    def __init__(self, logs: Path, environment: Mapping[str, str], longest: int = LONGEST_LOG) -> None:
+        """Each part writes to ``logs/NAME.log``, its earlier run stands in ``NAME.log.1``; ``environment`` is all that it sees.
+
+        A log of more than ``longest`` bytes is cut: what it held takes the place of the earlier run.
+        """
+        self._longest = longest
+        self._watching: asyncio.Task[None] | None = None
         self._logs = logs
         self._environment = environment
         self._running: dict[str, tuple[Part, asyncio.subprocess.Process]] = {}
@@ -67,6 +76,8 @@ class Supervisor:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop what runs."""
+        if self._watching is not None:
+            self._watching.cancel()
         await self.stop()
 
     async def start(self, part: Part) -> int:
@@ -74,7 +85,7 @@ class Supervisor:
         log = self.log_of(part.name)
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
-        with log.open("wb") as file:
+        with log.open("ab") as file:  # appending, so that a log that was cut goes on at its new end
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-I",
@@ -89,7 +100,15 @@ class Supervisor:
                 start_new_session=True,
             )
         self._running[part.name] = (part, process)
+        self._watching = self._watching or asyncio.create_task(self._keep_short(), name="logs")
         return process.pid
+
+    async def _keep_short(self) -> None:
+        """Cut the logs that have grown too long, for as long as the parts run."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for name in list(self._running):
+                await asyncio.to_thread(cut, self.log_of(name), self._longest)
 
     async def first_exit(self) -> Exit:
         """Wait until any part ends by itself."""
@@ -134,6 +153,21 @@ class Supervisor:
     def log_of(self, name: str) -> Path:
         """Where a part writes."""
         return self._logs / f"{name}.log"
+
+
+def cut(log: Path, longest: int) -> bool:
+    """Begin a log anew when it is longer than so many bytes; its last ``longest`` stay in ``LOG.1``. Whether it was cut."""
+    try:
+        size = log.stat().st_size
+        if size <= longest:
+            return False
+        with log.open("rb") as file:
+            file.seek(size - longest)
+            log.with_suffix(".log.1").write_bytes(file.read(longest))
+        os.truncate(log, 0)  # whoever writes to it appends, hence goes on from there
+    except OSError:
+        return False
+    return True
 
 
 def port_is_free(port: int, host: str = "127.0.0.1") -> bool:

@@ -33,6 +33,7 @@ from domain import policy as policies
 from starter import api, console, docs, health, links, logs, pages, signin, startup, temporal_ui, webhooks
 from starter.codec_endpoint import CodecEndpoint
 from starter.connect import connect
+from starter.connections import HEADER_BYTES, bounded
 from starter.door import Door, is_guarded
 from starter.errors import BadInput, TenureError, Unavailable
 from starter.guard import Guard
@@ -260,7 +261,7 @@ async def serve(settings: Settings, host: str, port: int, ui: tuple[str, int] | 
         )
         app = create_app(Tenure(client, ledger, settings, policy), settings)
         async with _beside(settings, host, ui):
-            await Server(_config(app, host, port)).serve()
+            await Server(_config(settings, app, host, port)).serve()
     finally:
         ledger.close()
 
@@ -273,7 +274,7 @@ async def _beside(settings: Settings, host: str, ui: tuple[str, int] | None) -> 
         return
     behind, port = ui
     async with temporal_ui.client() as http:
-        server = Server(_config(temporal_ui.front(settings, behind, http), host, port, grace=1), with_signals=False)
+        server = Server(_config(settings, temporal_ui.front(settings, behind, http), host, port, grace=1), with_signals=False)
         serving = asyncio.create_task(server.serve(), name="Temporal's Web UI")
         try:
             yield
@@ -282,11 +283,13 @@ async def _beside(settings: Settings, host: str, ui: tuple[str, int] | None) -> 
             await serving
 
 
-def _config(app: ASGIApp, host: str, port: int, grace: int = DRAIN_SECONDS) -> uvicorn.Config:
+def _config(settings: Settings, app: ASGIApp, host: str, port: int, grace: int = DRAIN_SECONDS) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=host,
         port=port,
+        http=bounded(settings),
+        h11_max_incomplete_event_size=HEADER_BYTES,
         log_level="warning",
         log_config=None,  # its records go the way of all others, which masks them
         access_log=False,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starter.logs import Masking, masked
+from starter.logs import LONGEST, LONGEST_TRACE, Flood, Masking, indented, masked, one_line
 
 
 @pytest.mark.parametrize(
@@ -84,3 +85,56 @@ def test_arguments_and_tracebacks_too(written: tuple[logging.Logger, io.StringIO
     assert "for ***@kestrel.example" in text
     assert "ValueError: ***@kestrel.example is wrong" in text
     assert "dana" not in text
+
+
+SEPARATORS = ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\x00", "\x1b[2K", "\x1b]0;x\x07", "\x9b2J", "\u202e"]
+
+
+@pytest.mark.parametrize("separator", SEPARATORS, ids=repr)
+def test_a_record_is_one_line_whatever_a_stranger_wrote(written: tuple[logging.Logger, io.StringIO], separator: str) -> None:
+    logger, stream = written
+    forged = f"x{separator}2026-11-30 12:00:00 ERROR tenure: all is lost"
+    logger.warning("refused: %s", forged)
+    try:
+        raise ValueError(forged)
+    except ValueError:
+        logger.exception("event 1")
+    text = stream.getvalue()
+    lines = re.split(r"[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", text)
+    assert [line for line in lines if line.startswith("2026-11-30")] == []
+    assert not set(text) & {"\x00", "\x1b", "\x9b", "\u202e", "\r"}
+
+
+@given(st.text(max_size=300))
+def test_no_text_begins_another_line(text: str) -> None:
+    assert len(one_line(text).splitlines()) <= 1
+    assert all(line.startswith("    ") for line in indented(text).splitlines())
+
+
+def test_long_records_and_tracebacks_lose_their_middle(written: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, stream = written
+    try:
+        raise ValueError("y" * 1_000_000)
+    except ValueError:
+        logger.exception("begins %s ends", "x" * 1_000_000)
+    assert len(stream.getvalue()) < LONGEST + LONGEST_TRACE + 1_000
+    assert "characters left out" in stream.getvalue()
+
+
+def test_one_place_cannot_flood_the_log_and_others_are_heard() -> None:
+    now = [0.0]
+    flood, written = Flood(most=5, seconds=60, clock=lambda: now[0]), []
+
+    def say(line: int, text: str = "refused") -> None:
+        record = logging.LogRecord("web", logging.WARNING, "web.py", line, text, None, None)
+        if flood.filter(record):
+            written.append(record.getMessage())
+
+    for number in range(1_000):
+        say(1, f"refused {number}")
+    say(2, "something else")
+    assert written == [*(f"refused {number}" for number in range(5)), "something else"]
+    now[0] = 61
+    say(1, "refused again")
+    assert written[-1] == "refused again (995 records like this one were left out before)"
+    assert len(flood._seen) == 2

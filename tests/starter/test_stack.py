@@ -130,6 +130,23 @@ asyncio.run(main())
                 await children.first_exit()
         assert ((tmp_path / "one.log").read_text(), (tmp_path / "one.log.1").read_text()) == ("second\n", "first\n")
 
+    async def test_a_log_that_grows_is_cut_and_goes_on(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from starter import supervise
+
+        monkeypatch.setattr(supervise, "LOOK_SECONDS", 0.02)
+        program = "import time\nn = 0\nwhile True:\n    n += 1; print(f'line {n} ' + 'x' * 80, flush=True); time.sleep(0.0005)"
+        async with Supervisor(tmp_path, os.environ, longest=20_000) as children:
+            await children.start(Part("loud", (sys.executable, "-c", program), layer=0, grace=0.1))
+            log, before = children.log_of("loud"), children.log_of("loud").with_suffix(".log.1")
+            await asyncio.to_thread(eventually, before.exists)
+            cuts = {before.stat().st_mtime_ns}
+            while len(cuts) < 3:
+                cuts.add(before.stat().st_mtime_ns)
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(eventually, lambda: log.stat().st_size > 0)
+            assert log.read_bytes()[:1] != b"\0"  # it goes on at the new end, not where it was
+        assert before.stat().st_size <= 20_000
+
     def test_a_signal_s_name_is_said(self, tmp_path: Path) -> None:
         assert Exit("web", -9, tmp_path / "absent").how == "was killed by SIGKILL"
         assert Exit("web", -9, tmp_path / "absent").last_words() == []
