@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -121,3 +122,12 @@ def test_a_short_name_fits_a_host_and_a_channel(domain: str, length: int) -> Non
     assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", slug)
     assert len(slug) <= length
     assert slug == ids.slug(domain, length)
+
+
+@quickly
+@given(domains)
+def test_the_account_that_a_workflow_is_about_stands_in_its_id(domain: str) -> None:
+    about = (ids.account(domain), ids.get_well(domain), ids.red(domain), ids.renewal(domain, date(2027, 6, 30)))
+    assert [ids.account_of(workflow) for workflow in about] == [domain] * 4
+    others = (ids.trial(domain), ids.join(domain, f"a@{domain}"), ids.domain_change(domain), ids.rescue(f"a@{domain}"), "pool-2026-01-01")
+    assert [ids.account_of(workflow) for workflow in others] == [""] * 5

@@ -21,6 +21,7 @@ from starter.way_in import WayIn
 from tests.workflows.accounts import AE, Life
 from tests.workflows.conftest import KEY
 from tests.workflows.play import NOW, Play, eventually
+from tests.workflows.renewals import Course
 from tests.workflows.test_trial import ALL_YES, SDR, prequalified, unknown
 from workflows.all import ALL
 from workflows.direct import given_mark, marked
@@ -240,3 +241,64 @@ async def test_no_sign_stops_a_trial_or_its_audit(play: Play) -> None:
     assert (found[0].who, found[0].outcome) == ("ce-\ufffd@tenure.example", "refused")
     assert found[0].what == "extend days 15 to \ufffd"
     await play.status(domain)
+
+
+STRANGER, WRONG_ROLE = "mallory@elsewhere.example", "support-desk@tenure.example"
+
+
+async def told_off(play: Play, workflow: str, messages: dict[str, dict[str, Any]]) -> None:
+    """Each message by a stranger and by one of ours who may not, as a signal and as an update: nothing is accepted."""
+    handle = play.straight.get_workflow_handle(workflow)
+    for by in (STRANGER, WRONG_ROLE):
+        for name, fields in messages.items():
+            await handle.signal(name, {**fields, "by": by})
+            with pytest.raises(WorkflowUpdateFailedError):
+                await handle.execute_update(name, {**fields, "by": by})
+
+    async def all_of_them() -> list[AuditRow]:
+        rows = Audit(play.ledger, [play.settings.vendor_domain]).rows(subject=workflow)
+        return rows if len(rows) >= 4 * len(messages) else []
+
+    assert {row.outcome for row in await eventually(all_of_them)} == {"refused"}
+
+
+async def test_the_decisions_of_a_renewal(play: Play) -> None:
+    course = await Course.begin(play, days=100)
+    await play.task(course.id, "assess_ta")
+    before = await course.dossier()
+    await told_off(
+        play,
+        course.id,
+        {
+            "assess": {"rating": "green", "why": "I say so"},
+            "move": {"renewal_on": f"{NOW.year + 2}-06-30", "reason": "I say so"},
+            "cancel": {"why": "churned_early"},
+            "answer": {"task": "assess_ta", "choice": "done", "fields": {}},
+        },
+    )
+    assert await course.dossier() == before
+
+
+async def test_the_decisions_about_a_red_account_and_its_plan(play: Play) -> None:
+    life = await Life.marked(play)
+    await told_off(play, life.red, {"resolve": {"to": "green"}, "mark_red": {"reason": "more of it"}})
+    await play.task(life.plan, "plan")
+    await told_off(play, life.plan, {"plan": {"drive": "x"}})
+    status: dict[str, Any] = await play.env.client.get_workflow_handle(life.red).query("status")
+    assert [mark["reason"] for mark in status["marks"]] == ["the champion left"]
+
+
+async def test_the_answers_of_every_other_process(play: Play) -> None:
+    """A task of a process that concerns nobody's trial or account is answered by those whom it is asked of, and by nobody else."""
+    domain, _ = await prequalified(play)
+    await play.signup(f"eve@{domain}", first_name="Eve")
+    join = play.join_id(domain, f"eve@{domain}")
+    await play.task(join, "join")
+    handle = play.straight.get_workflow_handle(join)
+    for by in (STRANGER, "", "finance-desk@tenure.example"):
+        await handle.signal("answer", {"task": "join-1", "choice": "refused", "by": by})
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update("answer", {"task": "join-1", "choice": "refused", "by": by})
+    assert [task.kind for task in await play.tasks(join)] == ["join"]
+    await handle.execute_update("answer", {"task": "join-1", "choice": "refused", "by": (await play.status(domain)).ae})
+    assert await play.ended(join) == "refused"
