@@ -22,14 +22,15 @@ What each template says, and what it needs in ``Mail.values`` beside the optiona
     disqualified        prospect        E7: run it yourself                                 company
     waitlisted          prospect        no capacity now, the place is kept                  company
     existing_instance   prospect        E8: the company has one already                     company, host
-    join_request        instance admin  E9: somebody wants in                               host, joiner
+    join_request        instance admin  E9: who wants in, once a day                        host, joiner
     feedback            prospect        E10: what would have made it work                   company
     new_link            prospect        a new reset link                                    host, link
     domain_change       instance admin  A20: what the move breaks, asks for consent         old_host, new_host
     converted           prospect        A17: it stays                                       company, host
     signup_failed       support desk    A21: take over by hand; joiner is the person        event_id, reason
 
-``join_request`` greets nobody by name: who asks is known, the admin is an address. ``reason`` is shown to our own support desk only: reasons are worded by us for us, never for a customer.
+``joiner`` are addresses, one a line. ``join_request`` greets nobody by name: the admin is an address.
+Mails about other people name their addresses and nothing that they typed. ``reason`` is shown to our own support desk only: reasons are worded by us for us, never for a customer.
 """
 
 from __future__ import annotations
@@ -126,6 +127,7 @@ VALUES = frozenset(
 #: The values that people chose or typed; a company whose name was nothing but an address is called so.
 NAMES = frozenset({"ae_name", "ce_name", "company", "first_name", "sdr_name"})
 NAMELESS = "your company"
+LONGEST_REASON = 500
 
 
 class Rendered(NamedTuple):
@@ -272,6 +274,8 @@ class Mailer:
 
     def _context(self, act: Mail, effect: EffectId) -> dict[str, Any]:
         named = act.values | {name: self._named(act, name) for name in NAMES & act.values.keys()}
+        named |= {name: markup.name(act.values[name], LONGEST_REASON) for name in ("reason",) if name in act.values}
+        named |= {name: "\n".join(map(markup.address, act.values[name].splitlines())) for name in ("joiner",) if name in act.values}
         values = {name: value.strip() for name, value in named.items()}
         if unknown := values.keys() - VALUES:
             raise refused(

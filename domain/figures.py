@@ -128,6 +128,8 @@ class Tasks(Value):
     ce_email_hours: OfficeHours
     raise_request_hours: OfficeHours
     join_hours: OfficeHours
+    join_mail_hours: Annotated[int, Field(ge=1, le=168), Unit("hours")]
+    join_mail_people: Annotated[int, Field(ge=1, le=500), Unit("people")]
     owners_hours: OfficeHours
     rescue_hours: OfficeHours
     consent_hours: OfficeHours

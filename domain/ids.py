@@ -65,6 +65,11 @@ def join(domain: str, email: str) -> str:
     return f"join-{_shown(domain)}-{digest(email)}"
 
 
+def join_digest(domain: str) -> str:
+    """The workflow id of what an instance's admin is told of those who want to join: one mail a day, whoever asks (A22)."""
+    return f"join-digest-{_shown(domain)}"
+
+
 def rescue(email: str) -> str:
     """The workflow id of a signup that the form failed (A21)."""
     return f"rescue-{digest(email)}"
@@ -106,7 +111,7 @@ def account_of(workflow: str) -> str:
 
 def of_company(domain: str) -> tuple[str, ...]:
     """How the subjects of everything that runs for a company begin, whichever run it was; ``domain`` as :func:`trial` takes it."""
-    once = (trial(domain), domain_change(domain), account(domain), get_well(domain), red(domain))
+    once = (trial(domain), join_digest(domain), domain_change(domain), account(domain), get_well(domain), red(domain))
     many = (f"renewal-{domain}-", f"join-{_shown(domain)}-")
     return (*(f"{workflow}/" for workflow in once), *many)
 

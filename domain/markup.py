@@ -80,11 +80,18 @@ def summary(text: str) -> str:
     return whole if len(whole.encode()) <= LONGEST_SUMMARY else whole.encode()[: LONGEST_SUMMARY - 3].decode(errors="ignore") + "…"
 
 
-def name(text: str) -> str:
+def name(text: str, longest: int = LONGEST_NAME) -> str:
     """A name of others in a mail: one line, where nothing becomes a link in the reader's mail program. Addresses of the web are left out."""
     bare = " ".join(_ADDRESS.sub("", _one(text)).split())
-    short = bare if len(bare) <= LONGEST_NAME else f"{bare[: LONGEST_NAME - 1]}…"
+    short = bare if len(bare) <= longest else f"{bare[: longest - 1]}…"
     return _unbracketed(_HOST.sub(rf"{JOINER}\g<0>", short))
+
+
+def address(email: str) -> str:
+    """A mail address of others in a mail; one with a slash would be read as an address of the web."""
+    local, at, domain = _one(email).rpartition("@")
+    parted = _HOST.sub(rf"{JOINER}\g<0>", local) if "/" in local else local
+    return f"{_unbracketed(parted)}{at}{domain}"
 
 
 def value(text: str) -> str:

@@ -186,6 +186,27 @@ class JoinInput(Message):
     alerts_channel: str = "cloud-trial-alerts"
 
 
+class JoinNotice(Message):
+    """Somebody asks to join an instance: who, and whom to tell now."""
+
+    email: str
+    host: str
+    admin: str
+
+
+class JoinDigestInput(Message):
+    """Who wants to join, for the instance's admin (A22). ``not_before``: no mail goes to the admin earlier, since one went."""
+
+    domain: str
+    host: str
+    admin: str
+    who: tuple[str, ...] = ()
+    policy: CarriedPolicy
+    alerts_channel: str = "cloud-trial-alerts"
+    not_before: datetime | None = None
+    sent: int = 0
+
+
 class RescueInput(Message):
     """A signup that the form failed to take (A21); ``error`` says what went wrong."""
 

@@ -8,7 +8,7 @@ from workflows.domain_change import DomainChange
 from workflows.forecast import WeeklyForecast
 from workflows.get_well import GetWell
 from workflows.health import ScoreHealth
-from workflows.join import JoinRequest
+from workflows.join import JoinDigest, JoinRequest
 from workflows.red_account import RedAccount
 from workflows.renewal import Renewal
 from workflows.rescue import SignupRescue
@@ -18,6 +18,7 @@ from workflows.upkeep import RefillPool, RotateGenericKey, SyncAccounts
 ALL: list[type] = [
     Trial,
     JoinRequest,
+    JoinDigest,
     SignupRescue,
     DomainChange,
     RotateGenericKey,

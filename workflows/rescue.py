@@ -31,8 +31,7 @@ class SignupRescue(Asked):
         """Mail support, ask what became of it, and sign the person up if they still want to."""
         p, who = self.p, input.contact
         values = {
-            "company": input.company,
-            "joiner": f"{who.name} <{who.email}>",
+            "joiner": who.email,
             "reason": input.error or "unknown",
             "event_id": workflow.info().workflow_id,
         }

@@ -145,7 +145,7 @@ def test_each_template_in_both_forms(mailer: Mailer, settings: Settings, templat
         shown = " ".join([*said.split(), *page.links])
         assert "None" not in shown
         for name in NEEDS[template] - {"link"}:
-            assert (markup.name(VALUE[name]) if name in NAMES else VALUE[name]) in shown, (form, name)
+            assert (markup.name(VALUE[name]) if name in {*NAMES, "reason"} else VALUE[name]) in shown, (form, name)
     share = f"{settings.web_url}/s/tok-123"
     assert (share in words.text) == (share in page.links) == ("link" in NEEDS[template])
     instance = settings.instance(VALUE["host"])

@@ -185,6 +185,14 @@ async def join_request(play: Play) -> str:
     return join
 
 
+async def join_digest(play: Play) -> str:
+    domain, _ = await prequalified(play, f"fuzz{next(_number)}")
+    await ticket(play, f"eve@{domain}")
+    digest = ids.join_digest(domain)
+    await play.did(digest, "mail: mail.join_request-1")
+    return digest
+
+
 async def rescue(play: Play) -> str:
     return await failed(play, f"bo@{play.company(f'fuzz{next(_number)}')}")
 
@@ -220,6 +228,7 @@ BEGINNINGS: list[tuple[str, Beginning]] = [
     ("Trial", trial_in_triage),
     ("Trial", open_trial),
     ("JoinRequest", join_request),
+    ("JoinDigest", join_digest),
     ("SignupRescue", rescue),
     ("DomainChange", domain_change),
     ("Account", account),

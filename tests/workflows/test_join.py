@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from domain import ladder
+from domain import ids, ladder
 from starter.forms import JoinForm, SignupForm
 from tests.workflows.play import Play, eventually
 from tests.workflows.test_trial import ALL_YES, SDR, day_0, prequalified, unknown
 
-TOLD = ["mail: mail.existing_instance", "mail: mail.join_request", "slack: slack.alert", "slack: task.join-1"]
+TOLD = ["mail: mail.existing_instance", "slack: slack.alert", "slack: task.join-1"]
 
 
 async def ticket(play: Play, email: str) -> str:
@@ -28,9 +28,11 @@ async def test_from_a_second_signup_the_ae_follows_up(play: Play) -> None:
     assert await play.ended(join) == "refused"
     assert play.effects(join) == {0: TOLD}
     assert play.effects(domain) == {0: day_0(host)}
+    await play.did(ids.join_digest(domain), "mail: mail.join_request-1")
     [to_joiner], to_admin = play.box(f"eve@{domain}"), play.box(f"bo@{domain}")[-1]
     assert host in to_joiner.text
-    assert "Eve" in to_admin.text
+    assert f"eve@{domain}" in to_admin.text
+    assert "Eve" not in to_admin.text  # what somebody calls themselves is theirs to say to whom they know
 
 
 async def test_from_a_ticket_support_follows_up(play: Play) -> None:
@@ -158,7 +160,8 @@ async def test_a_customers_colleague_is_followed_up_by_the_owners_of_the_trial(p
     assert (await play.task(join, "join")).assignee == before.ae
     await play.did(join, *TOLD)
     assert play.effects(join) == {0: TOLD}
-    assert "Eve" in play.box(f"bo@{domain}")[-1].text
+    await play.did(ids.join_digest(domain), "mail: mail.join_request-1")
+    assert f"eve@{domain}" in play.box(f"bo@{domain}")[-1].text
     assert play.effects(domain) == earlier
 
 
@@ -196,3 +199,41 @@ async def test_one_event_id_of_two_requests_is_two_events(play: Play) -> None:
         if event.HasField("workflow_execution_update_accepted_event_attributes")
     ]
     assert sorted(accepted) == ["join", "signup", "signup"]  # each once, the second signup is Eve's
+
+
+async def test_an_admin_gets_one_mail_a_day_whoever_asks(play: Play) -> None:
+    """The first is told at once, the next nine a day later in one mail, by their addresses; then nobody asks, and no mail goes."""
+    domain, _ = await prequalified(play)
+    await ticket(play, f"first@{domain}")
+    digest = ids.join_digest(domain)
+    await play.did(digest, "mail: mail.join_request-1")
+    for number in range(9):
+        await ticket(play, f"eve{number}@{domain}")
+        await play.did(play.join_id(domain, f"eve{number}@{domain}"), *TOLD)
+
+    async def heard() -> bool:
+        said = await play.env.client.get_workflow_handle(digest).query("status")
+        return "9 since the last mail" in said["in_words"]
+
+    await eventually(heard)
+    asked = [mail for mail in play.box(f"bo@{domain}") if "would like to join" in mail.subject]
+    assert [f"first@{domain}" in mail.text for mail in asked] == [True]
+    await play.skip(digest, days=1.1)
+    await play.did(digest, "mail: mail.join_request-2")
+    [_, second] = [mail for mail in play.box(f"bo@{domain}") if "would like to join" in mail.subject]
+    assert all(f"eve{number}@{domain}" in second.text for number in range(9))
+    assert f"first@{domain}" not in second.text
+    await play.skip(digest, days=1.1)
+    assert await play.ended(digest) == 2
+    assert play.effects(digest) == {0: ["mail: mail.join_request-1"], 1: ["mail: mail.join_request-2"]}
+    await ticket(play, f"late@{domain}")
+    await play.did(digest, "mail: mail.join_request-1")
+
+
+async def test_who_asks_has_no_words_in_the_mail_to_the_admin(play: Play) -> None:
+    domain, _ = await prequalified(play)
+    await play.tenure.join(JoinForm(email=f"eve@{domain}", first_name="Call", last_name="Me"))
+    await play.did(ids.join_digest(domain), "mail: mail.join_request-1")
+    [mail] = [mail for mail in play.box(f"bo@{domain}") if "would like to join" in mail.subject]
+    assert "Call" not in mail.text + mail.html
+    assert f"- eve@{domain}" in mail.text.splitlines()
