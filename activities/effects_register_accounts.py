@@ -232,6 +232,7 @@ _REGISTRY = (
             "instance.converted",
             "instance.ready",
             "instance.rehosted",
+            "instance.admin_corrected",
             "domain.queued",
             "domain.left_queue",
             "mail.stopped",

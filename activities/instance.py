@@ -26,10 +26,10 @@ from activities.looking import Ask, Scope
 from activities.registry import Registry
 from activities.settings import Settings
 from activities.vault import Vault, VaultError
-from domain.acts import AskUsage, CreateAdmin, InstanceAct, InstanceBatch, Receipt, Receipts, ResetLink, SetKey
+from domain.acts import CreateAdmin, InstanceAct, InstanceBatch, Receipt, Receipts, ResetLink, SetKey
 from domain.ids import digest
 from domain.issues import is_ours
-from domain.messages import Usage
+from domain.messages import AskUsage, Usage
 from domain.reconcile import Thing, Unseen
 
 SYSTEM = "Instance"
@@ -144,7 +144,10 @@ class Instance:
                 )
 
     def _admit(self, act: CreateAdmin, user: _User | None) -> Receipt:
-        """Make the user unless it is there, make it a site admin unless it is one, and share a reset link."""
+        """Make the user unless it is there, make it a site admin unless it is one, and share a reset link.
+
+        Whom it comes instead of is no admin any more, and neither password nor link of theirs works.
+        """
         link = None
         if user is None:
             name = next(name for name in usernames(act.email) if self._is_free(act.host, act.email, name))
@@ -152,6 +155,11 @@ class Instance:
             user, link = _user(made["user"]), made["resetPasswordURL"]
         if not user.site_admin:
             self._call(act.host, "MakeSiteAdmin", user=user.id)
+        before = self._find(act.host, act.instead_of) if act.instead_of else None
+        if before is not None and before.id != user.id:
+            if before.site_admin:
+                self._call(act.host, "EndSiteAdmin", user=before.id)
+            self._call(act.host, "NewResetLink", user=before.id)  # what was mailed to the wrong address opens nothing any more
         return self._share(act, user, link or self._randomize(act.host, user))
 
     def _new_link(self, act: ResetLink) -> Receipt:
@@ -229,7 +237,7 @@ class Instance:
         if answer["users"]["pageInfo"]["hasNextPage"]:
             answer = self._call(ask.host, "Usage", first=int(answer["users"]["totalCount"]))
         domain = f"@{self._settings.vendor_domain.lower()}"
-        admin = ask.admin.lower()
+        admins = {email.lower() for email in (ask.admin, *ask.former)}
         customers = []
         joiners = 0
         for user in answer["users"]["nodes"]:
@@ -237,7 +245,7 @@ class Instance:
             if any(email.endswith(domain) for email in emails):
                 continue
             customers.append(user["usageStatistics"])
-            joiners += admin not in emails
+            joiners += admins.isdisjoint(emails)
         seen = [moment for use in customers if (moment := use["lastActiveTime"])]
         return Usage(
             as_of=ask.as_of,

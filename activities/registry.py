@@ -144,7 +144,7 @@ class Registry:
     @activity.defn(name="registry")
     def registry(self, change: RegistryChange) -> RegistryAnswer:
         """Record what became of a domain's instance; see :class:`domain.acts.RegistryChange` for the changes."""
-        effect = EffectId(change.subject, f"{change.change}:{change.host}".removesuffix(":"))
+        effect = EffectId(change.subject, f"{change.change}:{change.host or change.number or ''}".removesuffix(":"))
         with self._ledger.writing(alone=True) as db:
             did = _carry_out(db, change)
             if did is None:  # nothing to change: it was done before, or never stood
@@ -233,6 +233,8 @@ def _carry_out(db: Connection, change: RegistryChange) -> _Did | None:
             return _convert(db, change)
         case "rehost" | "ready":
             return _settle(db, change)
+        case "admin":
+            return _correct_admin(db, change)
         case "wait":
             return _wait(db, change)
         case "leave_queue":
@@ -286,6 +288,14 @@ def _settle(db: Connection, change: RegistryChange) -> _Did | None:
     if change.change == "ready":
         return _Did("instance.ready", f"{host} is ready for {change.domain}", host)
     return _Did("instance.rehosted", f"{change.domain} moved from {owned.host} to {host}", host)
+
+
+def _correct_admin(db: Connection, change: RegistryChange) -> _Did | None:
+    owned = db.execute(_of_domain(change.domain)).one_or_none()
+    if owned is None or owned.admin == change.admin:
+        return None  # whoever has no instance yet gets it under the new address
+    db.execute(update(instances).where(instances.c.host == owned.host).values(admin=change.admin))
+    return _Did("instance.admin_corrected", f"the admin of {owned.host} has another address", owned.host)
 
 
 def _wait(db: Connection, change: RegistryChange) -> _Did | None:

@@ -29,8 +29,8 @@ from bench.ground import RECEIPTS
 from bench.script import load
 from bench.twin import Empty, Twin, filler
 from domain.account import AccountFacts
-from domain.acts import AskUsage, Receipt
-from domain.messages import SignupAgain, SignupAnswer, Usage
+from domain.acts import Receipt
+from domain.messages import AskUsage, SignupAgain, SignupAnswer, Usage
 from starter.connect import connect
 from starter.place import read_settings
 from starter.run import run_cli

@@ -172,7 +172,10 @@ SalesforceAct = Annotated[
 
 
 class CreateAdmin(Act):
-    """Make the initial admin's user (found again by user name) and a reset link; the link goes to the vault."""
+    """Make the initial admin's user (found again by user name) and a reset link; the link goes to the vault.
+
+    ``instead_of`` is the address of who was the admin by mistake.
+    """
 
     do: Literal["create_admin"] = "create_admin"
     host: str
@@ -180,6 +183,7 @@ class CreateAdmin(Act):
     name: str
     ttl_hours: int
     share_ttl_hours: int
+    instead_of: str = ""
 
 
 class ResetLink(Act):
@@ -353,14 +357,6 @@ VitallyBatch = Batch[VitallyAct]
 SheetsBatch = Batch[SheetsAct]
 
 
-class AskUsage(Message):
-    """Ask an instance about its use. ``admin`` is the initial admin's address, which is no joiner."""
-
-    host: str
-    admin: str
-    as_of: datetime
-
-
 class AskIssue(Message):
     """Ask what an issue says now."""
 
@@ -425,16 +421,18 @@ class RegistryChange(Message):
 
     ``release`` frees domain and capacity and names the next waiting domain; ``convert`` keeps the domain, as a paid instance, and stops the campaign;
     ``rehost`` gives it another host; ``ready`` records the host that the Cloud team made; ``wait`` queues the domain for capacity;
-    ``stop_mail`` holds back campaign mail from now on.
+    ``stop_mail`` holds back campaign mail from now on; ``admin`` corrects the address of the instance's admin, for the
+    ``number``-th time.
     """
 
     subject: str
     domain: str
     as_of: datetime
-    change: Literal["release", "convert", "rehost", "ready", "wait", "leave_queue", "stop_mail"]
+    change: Literal["release", "convert", "rehost", "ready", "wait", "leave_queue", "stop_mail", "admin"]
     host: str = ""
     admin: str = ""
     why: str = ""
+    number: int = 0
 
 
 class AskHost(Message):

@@ -21,6 +21,7 @@ ACTIONS: Mapping[str, Action | None] = {
     "cancel": Action.CANCEL,
     "change_domain": Action.CHANGE_DOMAIN,
     "convert": Action.CONVERT,
+    "correct_admin": Action.CORRECT_ADMIN,
     "extend": Action.EXTEND,
     "forecast": Action.FORECAST,
     "mark_red": Action.MARK_RED,

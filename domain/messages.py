@@ -138,6 +138,13 @@ class ChangeDomain(Message):
     new_host: str = Field(default="", max_length=253)
 
 
+class CorrectAdmin(Message):
+    """The address of the initial admin is wrong: it is ``email`` from now on, at the same company (C17)."""
+
+    by: str = ""
+    email: str = Field(default="", max_length=254)
+
+
 class NewLink(Message):
     """The admin missed the window: make a new password reset link (C17)."""
 
@@ -246,6 +253,15 @@ class Beginning(Message):
     account: str = ""
     summary: str
     once: bool = False
+
+
+class AskUsage(Message):
+    """Ask an instance about its use. ``admin`` is the initial admin's address, which is no joiner, and ``former`` are those it was by mistake."""
+
+    host: str
+    admin: str
+    former: tuple[str, ...] = ()
+    as_of: datetime
 
 
 class Usage(Value):

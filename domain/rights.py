@@ -86,6 +86,7 @@ class Action(StrEnum):
     TERMINATE = "terminate"
     REQUEST_FEEDBACK = "request_feedback"
     CHANGE_DOMAIN = "change_domain"
+    CORRECT_ADMIN = "correct_admin"
     NEW_LINK = "new_link"
     OPT_OUT = "opt_out"
     START_RENEWAL = "start_renewal"
@@ -112,6 +113,7 @@ WORDS: Mapping[Action, str] = {
     Action.TERMINATE: "terminate a trial",
     Action.REQUEST_FEEDBACK: "ask a prospect for feedback",
     Action.CHANGE_DOMAIN: "move an instance to another host",
+    Action.CORRECT_ADMIN: "correct the administrator's address",
     Action.NEW_LINK: "send the administrator a new link",
     Action.OPT_OUT: "stop the onboarding mails",
     Action.START_RENEWAL: "start a renewal by hand",
@@ -140,6 +142,7 @@ RIGHTS: Mapping[Action, Mapping[Group, Reach]] = {
     Action.TERMINATE: _SALE,
     Action.REQUEST_FEEDBACK: {**_SALE, Group.SDR: _TEAM},
     Action.CHANGE_DOMAIN: {**_SALE, Group.TA: _TEAM, Group.OPS: _ANY},
+    Action.CORRECT_ADMIN: {**_SALE, Group.OPS: _ANY},
     Action.NEW_LINK: {**_SALE, Group.SDR: _TEAM, Group.TA: _TEAM, Group.OPS: _ANY, Group.DESK: _ANY},
     Action.OPT_OUT: {**_SALE, Group.SDR: _TEAM, Group.TA: _TEAM, Group.OPS: _ANY, Group.DESK: _ANY},
     Action.START_RENEWAL: {Group.AE: _TEAM, Group.TA: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY, Group.OPS: _ANY},

@@ -44,6 +44,7 @@ OPEN_TO_TERMINATE = frozenset(
     {Stage.TRIAGE, Stage.APPROVAL, Stage.WAITLISTED, Stage.PROVISIONING, Stage.HAND_OFF, Stage.ONBOARDING, Stage.EXTENDED}
 )
 OPEN_TO_DECIDE = frozenset({Stage.ONBOARDING, Stage.EXTENDED})
+OPEN_TO_CORRECT = OPEN_TO_TERMINATE | {Stage.DECIDING}
 
 
 class Verdict(Message):
@@ -100,6 +101,8 @@ class TrialState(State):
     capacity_freed: bool = False
     joins: int = 0
     links: int = 0
+    admin: str = ""
+    former_admins: list[str] = []
     waiting_signups: list[Signup] = []
     verdict: Verdict | None = None
     decisions: list[Decision] = []

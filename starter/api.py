@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import ConfigDict, Field
 
 from domain.base import Message, Value
-from domain.messages import ChangeDomain, Convert, Extend, NewLink, RequestFeedback, SignupAnswer, Terminate
+from domain.messages import ChangeDomain, Convert, CorrectAdmin, Extend, NewLink, RequestFeedback, SignupAnswer, Terminate
 from domain.task import Answer
 from domain.views import TaskView
 from starter import keeping
@@ -133,6 +133,12 @@ class ChangeDomainBody(ChangeDomain):
     model_config = _body({"by": "ce.one@tenure.example", "new_host": "acme.cloud.tenure.example"})
 
 
+class CorrectAdminBody(CorrectAdmin):
+    """A correction of the administrator's address, with an example."""
+
+    model_config = _body({"by": "ce.one@tenure.example", "email": "dana.reyes@acme.com"})
+
+
 class NewLinkBody(NewLink):
     """A wish for a new link, with an example."""
 
@@ -246,6 +252,11 @@ def router(tenure: Tenure, limits: Limits) -> APIRouter:
     async def change_domain(domain: Domain, body: ChangeDomainBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
         """The administrator is told what breaks and asked to agree before anything moves (A20)."""
         return await act(caller, domain, "change_domain", body, idempotency_key)
+
+    @routes.post("/trials/{domain}/correct-admin", tags=["trials"], summary="Correct the administrator's address", responses=CHANGED)
+    async def correct_admin(domain: Domain, body: CorrectAdminBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
+        """The mails, and the instance's administrator, follow; the wrong address is no administrator's any more (C17)."""
+        return await act(caller, domain, "correct_admin", body, idempotency_key)
 
     @routes.post("/trials/{domain}/new-link", tags=["trials"], summary="Mail the administrator a new link", responses=CHANGED)
     async def new_link(domain: Domain, body: NewLinkBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:

@@ -174,6 +174,18 @@ def trial_change_domain(
     _act(domain, "change_domain", {"new_host": new_host, "by": by}, event_id, as_json)
 
 
+@trial.command("correct-admin")
+def trial_correct_admin(
+    domain: Domain,
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="The right address, at the same company.", show_default=False)],
+    by: By = "",
+    event_id: Event = "",
+    as_json: Json = False,
+) -> None:
+    """Correct the address of the instance's admin: mails and instance follow."""
+    _act(domain, "correct_admin", {"email": email, "by": by}, event_id, as_json)
+
+
 @trial.command("new-link")
 def trial_new_link(domain: Domain, by: By = "", event_id: Event = "", as_json: Json = False) -> None:
     """Send the instance's admin a fresh link to set the password."""

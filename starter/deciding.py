@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from domain import direct
 from domain.base import Message
-from domain.messages import ChangeDomain, Convert, Extend, NewLink, OptOut, RequestFeedback, Terminate
+from domain.messages import ChangeDomain, Convert, CorrectAdmin, Extend, NewLink, OptOut, RequestFeedback, Terminate
 from domain.people import Person, Role
 from domain.rights import Action, Asked
 from domain.task import Answer
@@ -22,6 +22,7 @@ from starter.gate import Caller, Gate, on_owned, on_task
 from starter.looking import Looking
 
 if TYPE_CHECKING:
+    from activities.addresses import Address
     from activities.settings import Settings
 
 #: What may be asked of a running trial, and the message of each.
@@ -31,6 +32,7 @@ ACTS: Mapping[str, type[Message]] = {
     "terminate": Terminate,
     "request_feedback": RequestFeedback,
     "change_domain": ChangeDomain,
+    "correct_admin": CorrectAdmin,
     "new_link": NewLink,
     "opt_out": OptOut,
 }
@@ -46,6 +48,10 @@ class Deciding(Looking, ABC):
     @abstractmethod
     async def update(self, workflow_id: str, name: str, message: Message, event_id: str, missing: TenureError | None = None) -> str:
         """Send an update to a running workflow and return what it says."""
+
+    @abstractmethod
+    def outsider(self, email: str) -> Address:
+        """The address of somebody outside who may be given a trial. Raises :class:`BadInput`."""
 
     @abstractmethod
     async def _moved(self, domain: str, message: ChangeDomain, event_id: str) -> str:
@@ -84,6 +90,8 @@ class Deciding(Looking, ABC):
         judge = on_owned(Action(name), lambda roster: self._owners(workflow_id, roster))
         event, given = self.event(workflow_id, name, event_id), str(getattr(checked, "by", ""))
         async with self.gate.decision(self.caller, judge, by=given, what=described(name, checked), subject=workflow_id, event=event) as by:
+            if isinstance(checked, CorrectAdmin):
+                checked = checked.model_copy(update={"email": self.outsider(checked.email).email})
             return await self._act_on(workflow_id, name, checked.model_copy(update={"by": by}), event)
 
     async def _act_on(self, workflow_id: str, name: str, message: Message, event_id: str) -> str:

@@ -58,7 +58,7 @@ class Keeping(Deciding):
         self._spool = Spool(settings.data_dir)
 
     @abstractmethod
-    def _address(self, email: str) -> Address:
+    def outsider(self, email: str) -> Address:
         """What an address says of whose trial it is."""
 
     @abstractmethod
@@ -112,7 +112,7 @@ class Keeping(Deciding):
     async def _start_again(self, row: FailedSignup) -> None:
         if (request := row.trial_request()) is not None:
             try:
-                await self._request_trial(request, self._address(request.email), checked_address(request.ce))
+                await self._request_trial(request, self.outsider(request.email), checked_address(request.ce))
                 return
             except (BadInput, NotFound, Refused) as error:
                 # Nobody looks at an answer any more, so a person tells the CE.

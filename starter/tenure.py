@@ -103,7 +103,7 @@ class Tenure(Keeping):
 
     async def signup(self, form: SignupForm) -> SignupAnswer:
         """Sign a company up (A3): one round trip, whose answer is the routing decision. The same ``event_id`` is the same signup."""
-        address = self._address(form.email)
+        address = self.outsider(form.email)
         async with ledger_in_time():
             await personal.comes(self, address.email)
         contact = Contact(email=address.email, first_name=form.first_name, last_name=form.last_name)
@@ -111,7 +111,7 @@ class Tenure(Keeping):
 
     async def sign_up_again(self, again: SignupAgain) -> SignupAnswer:
         """A process signs somebody up on their behalf: a rescue, or a free-mail signup whose company (``domain``) is known now."""
-        address = self._address(again.contact.email)
+        address = self.outsider(again.contact.email)
         if again.domain:
             address = replace(address, key=self.company_of(again.domain), free_mail=False)
         return await self._signup(address, again.contact, again.company, again.via, again.event)
@@ -137,7 +137,7 @@ class Tenure(Keeping):
 
     async def request_trial(self, form: TrialRequestForm) -> SignupAnswer:
         """A CE asks for a trial (A28); the manager's three checks are asked next."""
-        address = self._address(form.email)
+        address = self.outsider(form.email)
         ce = checked_address(form.ce)
         what = f"request a {form.size} trial with {form.seats} seats"
         judge = on_owned(Action.REQUEST, lambda roster: _the_ce(ce, roster))
@@ -188,7 +188,7 @@ class Tenure(Keeping):
 
     async def join(self, form: JoinForm) -> str:
         """A colleague of an existing instance's admin is blocked and asks for an invitation (A22)."""
-        address = self._address(form.email)
+        address = self.outsider(form.email)
         if address.free_mail:
             raise Refused(f"{address.email} is no company address", "Ask with the address that belongs to the company of the instance")
         await personal.comes(self, address.email)
@@ -251,9 +251,9 @@ class Tenure(Keeping):
 
     def check_address(self, email: str) -> None:
         """Raises :class:`BadInput` or :class:`Refused` for an address that nobody can sign up with."""
-        self._address(email)
+        self.outsider(email)
 
-    def _address(self, email: str) -> Address:
+    def outsider(self, email: str) -> Address:
         """The address of somebody outside who wants a trial, or into one. Raises :class:`BadInput` and :class:`Refused`."""
         if ids.is_erased(email):
             raise Refused("this address stands for somebody whose data was erased", "Ask them to sign up again themselves")

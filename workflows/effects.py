@@ -20,7 +20,6 @@ from domain import words
 from domain.act import Act
 from domain.acts import (
     AskIssue,
-    AskUsage,
     Batch,
     GitHubAct,
     GitHubBatch,
@@ -45,7 +44,7 @@ from domain.acts import (
     VitallyBatch,
 )
 from domain.acts_accounts import SheetsAct, VitallyAct
-from domain.messages import SignupAgain, SignupAnswer, Usage
+from domain.messages import AskUsage, SignupAgain, SignupAnswer, Usage
 
 Result = TypeVar("Result")
 Mend = Callable[[str, str], Awaitable[bool]]
@@ -107,12 +106,12 @@ class Effects:
         """Do these acts on the tracker's sheet."""
         return await self._do("sheets", SheetsBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
 
-    async def usage(self, host: str, admin: str) -> Usage | None:
+    async def usage(self, host: str, admin: str, former: Sequence[str] = ()) -> Usage | None:
         """What the instance says about its use; None when it did not answer for six hours."""
         try:
             usage: Usage = await workflow.execute_activity(
                 "instance_usage",
-                AskUsage(host=host, admin=admin, as_of=workflow.now()),
+                AskUsage(host=host, admin=admin, former=tuple(former), as_of=workflow.now()),
                 result_type=Usage,
                 start_to_close_timeout=ONE_TRY,
                 schedule_to_close_timeout=LOOK,

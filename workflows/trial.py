@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
         CeRequest,
         ChangeDomain,
         Convert,
+        CorrectAdmin,
         Extend,
         IssueEvent,
         JoinAsk,
@@ -44,7 +45,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 #: What people may signal.
-SIGNALS = ("answer", "change_domain", "convert", "extend", "new_link", "opt_out", "request_feedback", "terminate")
+SIGNALS = ("answer", "change_domain", "convert", "correct_admin", "extend", "new_link", "opt_out", "request_feedback", "terminate")
 
 #: The decisions that end a trial.
 ENDS = ("convert", "terminate")
@@ -231,6 +232,15 @@ class Trial:
         inbox.refuse(decide.refuse_host(message.new_host, self.t.state.host) if open_now else "there is no running instance to move")
 
     @workflow.update
+    async def correct_admin(self, raw: Any = None) -> str:
+        """Correct the address of the initial admin (C17): the mails, the registry and the instance follow."""
+        return await changes.correct_admin(self.t, inbox.parsed(CorrectAdmin, raw))
+
+    @correct_admin.validator
+    def _may_correct_admin(self, raw: Any = None) -> None:
+        inbox.refuse(changes.refuse_admin(self.t, inbox.parsed(CorrectAdmin, raw)))
+
+    @workflow.update
     async def new_link(self, raw: Any = None) -> str:
         """Make a new password reset link for the admin (C17)."""
         self.t.spawn(changes.new_link(self.t))
@@ -292,6 +302,10 @@ class Trial:
     @workflow.signal(name="change_domain")
     async def _change_domain(self, raw: Any = None) -> None:
         await self._signalled("change_domain", raw, self._may_change_domain, self.change_domain)
+
+    @workflow.signal(name="correct_admin")
+    async def _correct_admin(self, raw: Any = None) -> None:
+        await self._signalled("correct_admin", raw, self._may_correct_admin, self.correct_admin)
 
     @workflow.signal(name="new_link")
     async def _new_link(self, raw: Any = None) -> None:

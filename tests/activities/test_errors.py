@@ -24,7 +24,6 @@ from activities.slack import Slack
 from activities.vault import Vault
 from domain.acts import (
     AskIssue,
-    AskUsage,
     Batch,
     CreateAdmin,
     GitHubBatch,
@@ -40,6 +39,7 @@ from domain.acts import (
     SalesforceBatch,
     SlackBatch,
 )
+from domain.messages import AskUsage
 from domain.upkeep import AskRuns
 
 SUBJECT = "trial-acme.com/0a1b2c3d.1"

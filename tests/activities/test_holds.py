@@ -32,7 +32,6 @@ from activities.vault import Vault
 from activities.vitally import Vitally
 from domain.acts import (
     AskIssue,
-    AskUsage,
     CreateAdmin,
     InstanceBatch,
     Mail,
@@ -46,6 +45,7 @@ from domain.acts import (
     VitallyBatch,
 )
 from domain.acts_accounts import KeepRow, SetTraits
+from domain.messages import AskUsage
 from domain.upkeep import AskRuns
 from sandbox.core import Fault
 from sandbox.server import SandboxServer

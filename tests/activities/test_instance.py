@@ -19,7 +19,8 @@ from activities.ledger import EffectId, Ledger, NotDone
 from activities.registry import Registry
 from activities.settings import Settings
 from activities.vault import Vault
-from domain.acts import AskUsage, Claim, CreateAdmin, InstanceAct, InstanceBatch, Receipt, RegistryChange, ResetLink, SetKey
+from domain.acts import Claim, CreateAdmin, InstanceAct, InstanceBatch, Receipt, RegistryChange, ResetLink, SetKey
+from domain.messages import AskUsage
 from sandbox.core import Fault
 from sandbox.instances import Instance as Remote
 from sandbox.server import SandboxServer
@@ -124,6 +125,18 @@ def test_a_new_link_replaces_the_old_one(instance: Instance, remote: Remote, vau
     assert opened(vault, first).status_code == 401
     assert opened(vault, second).status_code == 200
     assert second.data["link"] != first.data["link"]
+
+
+def test_who_was_the_admin_by_mistake_is_none_any_more(instance: Instance, remote: Remote, vault: Vault, sandbox: SandboxServer) -> None:
+    first = instance.instance(batch(ADMIN)).of("admin")
+    right = ADMIN.model_copy(update={"key": "admin-1", "email": "grace@acme.com", "instead_of": EMAIL})
+    second = instance.instance(batch(right)).of("admin-1")
+    assert {user.email: user.site_admin for user in remote.accounts.values()} == {EMAIL: False, "grace@acme.com": True}
+    assert opened(vault, first).status_code == 401
+    assert opened(vault, second).status_code == 200
+    ask = AskUsage(host=HOST, admin="grace@acme.com", former=(EMAIL,), as_of=AS_OF)
+    assert instance.instance_usage(ask).joiners == 0
+    assert instance.instance_usage(ask.model_copy(update={"former": ()})).joiners == 1
 
 
 def test_no_link_without_an_admin(instance: Instance, remote: Remote) -> None:

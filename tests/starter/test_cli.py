@@ -182,6 +182,7 @@ def test_a_ce_requests(run: Run, tenure: FakeTenure) -> None:
         (["terminate", "acme.com", "--feedback"], "terminate", {"reason": "", "feedback": True, "by": ""}),
         (["feedback", "acme.com", "--by", "ce@x.y"], "request_feedback", {"by": "ce@x.y"}),
         (["change-domain", "acme.com", "code.acme.com"], "change_domain", {"new_host": "code.acme.com", "by": ""}),
+        (["correct-admin", "acme.com", "dana@acme.com"], "correct_admin", {"email": "dana@acme.com", "by": ""}),
         (["new-link", "acme.com", "--event-id", "e-7"], "new_link", {"by": ""}),
     ],
 )

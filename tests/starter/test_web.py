@@ -154,6 +154,36 @@ async def test_a_signup_that_cannot_be_taken_is_kept_by_the_api_too(site: Site, 
     assert "a fault of ours" not in why
 
 
+@pytest.mark.parametrize("email", ["jörg@acme.com", "dana@mailinator.com", "dana@tenure.example", "dana", "", "a" * 70 + "@acme-labs.com"])
+async def test_an_admin_gets_no_address_that_nobody_may_sign_up_with(site: Site, email: str) -> None:
+    answer = await site.http.post("/api/trials/acme.com/correct-admin", json={"by": "ce@tenure.example", "email": email})
+    assert answer.status_code == 422
+    assert problem(answer)["errors"][0]["field"] == "email"
+    assert site.tenure.of("act_on") == []
+
+
+@pytest.mark.parametrize(
+    ("email", "says"),
+    [
+        ("dana@mailinator.com", "mailboxes that vanish"),
+        ("dana@sub.mailinator.com", "mailboxes that vanish"),
+        ("dana@tenure.example", "our own domain"),
+        ("dana@eu.tenure.example", "our own domain"),
+        ("dana@acme.cloud.tenure.example", "our own domain"),
+        ("jörg@acme.com", "plain letters"),
+        ("a" * 62 + "@acme-widgets-1.com.au", "80 is the most"),
+    ],
+)
+async def test_an_address_that_cannot_be_used_is_refused_in_words_by_every_way_in(site: Site, email: str, says: str) -> None:
+    for path, more in (("signups", {}), ("joins", {}), ("trial-requests", {"company": "Acme", "ce": "ce.one@tenure.example"})):
+        answer = await site.http.post(f"/api/{path}", json={"email": email, **more})
+        assert answer.status_code == 422
+        assert says in problem(answer)["detail"] + problem(answer)["do"]
+    page = await site.http.post("/", data={**SIGNUP, "email": email, "event": "click-1"}, headers={"Accept": "text/html"})
+    assert page.status_code == 422
+    assert says in page.text
+
+
 async def test_a_failed_signup_can_be_reported(site: Site) -> None:
     body = {"email": "dana@acme.com", "company": "Acme", "error": "the form timed out"}
     answer = await site.http.post("/api/signups/failed", json=body, headers={"Idempotency-Key": "click-1"})
@@ -170,6 +200,7 @@ async def test_a_failed_signup_can_be_reported(site: Site) -> None:
         ("terminate", {"by": "ce@tenure.example", "feedback": True}, "terminate"),
         ("request-feedback", {"by": "ce@tenure.example"}, "request_feedback"),
         ("change-domain", {"by": "ce@tenure.example", "new_host": "acme.cloud.tenure.example"}, "change_domain"),
+        ("correct-admin", {"by": "ce@tenure.example", "email": "dana@acme.com"}, "correct_admin"),
         ("new-link", {"by": "ce@tenure.example"}, "new_link"),
     ],
 )
@@ -280,7 +311,7 @@ async def test_every_example_of_a_body_is_one_that_is_taken(site: Site) -> None:
                 answer = await site.http.request(method, url, json=example)
                 assert answer.status_code < 300, (path, answer.text)
                 tried += 1
-    assert tried == 11
+    assert tried == 12
 
 
 async def test_the_document_has_a_page_of_our_own(site: Site) -> None:

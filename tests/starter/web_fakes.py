@@ -128,7 +128,7 @@ class FakeTenure(Tenure):
         return [call.args for call in self.calls if call.name == name]
 
     async def signup(self, form: SignupForm) -> SignupAnswer:
-        self._address(form.email)  # the real check of the address
+        self.outsider(form.email)  # the real check of the address
         self._called("signup", form)
         return self.script.signup
 
@@ -150,6 +150,7 @@ class FakeTenure(Tenure):
         return f"{answer.choice} taken"
 
     async def join(self, form: JoinForm) -> str:
+        self.outsider(form.email)
         self._called("join", form)
         return "the administrator is asked to invite you"
 

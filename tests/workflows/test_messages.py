@@ -27,6 +27,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "terminate": ({"by": []}, {"reason": {}}, {"feedback": "perhaps"}, {"reason": "x" * 2_001}),
     "answer": (None, {}, {"task": "triage"}, {"task": "nothing", "choice": "yes", "by": CE}, {"task": 1, "choice": 2, "by": 3}),
     "change_domain": (None, {}, {"new_host": 5}, {"new_host": "no host"}, {"new_host": "x" * 254}),
+    "correct_admin": (None, {}, {"email": 5}, {"email": "nobody"}, {"email": "ada@elsewhere.example"}, {"email": "x" * 255}),
     "request_feedback": ({"by": 1},),
     "new_link": ({"by": ["me"]},),
     "opt_out": ({"by": {}},),

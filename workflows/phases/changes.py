@@ -6,17 +6,23 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 
-from domain import ids, keys
+from domain import decide, ids, keys
 from domain.acts import (
     AskHost,
+    CreateAdmin,
     IssueKey,
     Receipt,
+    RegistryAnswer,
+    RegistryChange,
     ResetLink,
     SetKey,
     UpdateOpportunity,
 )
-from domain.messages import ChangeDomain, DomainChangeInput
+from domain.messages import ChangeDomain, CorrectAdmin, DomainChangeInput
+from domain.task import FieldSpec, field_fault
+from domain.trial import OPEN_TO_CORRECT, Stage
 from workflows import beside, inbox
+from workflows.phases import intake
 from workflows.trial_process import TrialProcess
 
 
@@ -35,6 +41,69 @@ async def new_link(t: TrialProcess) -> None:
         )
     )
     await t.effects.mail(t.mail("new_link", key=f"mail.{key}", link=made.of(f"instance.{key}").data.get("link", "")))
+
+
+async def correct_admin(t: TrialProcess, message: CorrectAdmin) -> str:
+    """C17: the initial admin has another address than was typed. Mails go there from now on; a running instance gets them as its admin."""
+    s, before = t.state, t.contact
+    s.contact = before.model_copy(update={"email": message.email.strip()})
+    s.former_admins = [*s.former_admins, before.email]
+    at = workflow.now()
+    decided = decide.by_person(t.policy, "corrected", message.by, "the address of the admin was wrong", at)
+    t.record(decided.model_copy(update={"what": "admin", "handbook": "C17"}))
+    number = len(s.former_admins)
+    change = RegistryChange(
+        subject=t.effects.subject, domain=t.input.domain, as_of=at, change="admin", admin=s.contact.email, number=number
+    )
+    await t.effects.local("registry", change, RegistryAnswer, "the admin's address")
+    t.spawn(_admin_follows(t, number))
+    then = "a link is on its way there" if s.started_at else "mails go there from now on"
+    return f"the admin's address is corrected: {then}"
+
+
+async def _admin_follows(t: TrialProcess, number: int) -> None:
+    s, h, key = t.state, t.policy.handoff, f"admin-{number}"
+    if s.stage is Stage.TRIAGE:
+        t.spawn(t.effects.salesforce(intake.lead(t).model_copy(update={"key": f"crm.lead-{number}"})))
+    else:
+        said = (
+            "The admin's address was corrected; whoever had the wrong one is no admin any more. Please correct the contact in the CRM too."
+        )
+        t.spawn(t.effects.slack(t.said(f"slack.{key}", said, s.owners.ce)))
+    if s.started_at is None:
+        return  # the instance is handed over to the right address
+    await workflow.wait_condition(lambda: s.admin != "" or s.end is not None)
+    if s.admin in ("", t.contact.email):
+        return
+    admin = CreateAdmin(
+        key=f"instance.{key}",
+        host=s.host,
+        email=t.contact.email,
+        name=t.contact.name,
+        ttl_hours=h.reset_link_ttl_hours,
+        share_ttl_hours=h.share_link_ttl_hours,
+        instead_of=s.admin,
+    )
+    made = await t.effects.instance(admin)
+    s.admin = admin.email
+    await t.effects.mail(t.mail("new_link", key=f"mail.{key}", link=made.of(f"instance.{key}").data.get("link", "")))
+
+
+def refuse_admin(t: TrialProcess, message: CorrectAdmin) -> str | None:
+    """Why the admin's address cannot become this one now; None when it can."""
+    s, email = t.state, message.email.strip()
+    if s.contact is None or s.case == "1" or s.end is not None or s.stage not in OPEN_TO_CORRECT:
+        return "there is no admin of an open trial to correct: sign them up instead"
+    if "@" in t.input.domain:
+        return "the signup is a person's of no company yet: they sign up again with the right address"
+    if fault := field_fault(FieldSpec(name="email", asks="the admin's right address", kind="email"), email):
+        return fault
+    host = email.rpartition("@")[2].lower()
+    if host != t.input.domain and not host.endswith(f".{t.input.domain}"):
+        return f"the instance is {t.input.domain}'s: its admin has an address there; somebody of another company signs up themselves"
+    if email.lower() == s.contact.email.lower():
+        return "that is the admin's address already"
+    return None
 
 
 async def change_domain(t: TrialProcess, message: ChangeDomain) -> str:

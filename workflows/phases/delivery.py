@@ -122,6 +122,7 @@ async def _open_instance(t: TrialProcess, template: str) -> None:
     )
     key = (SetKey(key="instance.key", host=s.host),) if t.input.origin == "self_serve" else ()
     made = await t.effects.instance(admin, *key)
+    s.admin = admin.email
     if key and (until := made.of("instance.key").data.get("expires_at")):
         s.key_until = datetime.fromisoformat(until)
     link = made.of("instance.admin").data.get("link", "")
