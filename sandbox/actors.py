@@ -8,7 +8,7 @@ look until the task is open, read it, and answer it under their own address. All
                or id. Every check of the task is a yes except those named in ``fails``.
 ``/decide``    ``{tenure, domain, act, body?}``: the CE of a trial extends, converts, terminates … it unasked.
 ``/build``     ``{tenure, domain | workflow, task}``: the Cloud team does the issue that the task names;
-               ``{tenure, domain, issue}``: the issue that the trial raised under that name (``extend-1``, ``convert``).
+               ``{tenure, domain, issue}``: the issue that the trial raised under that name (``extend-1``).
 =============  ================================================================================================================
 
 A part that is not there within ``patience`` seconds (40) is answered 504, a request that Tenure refused 502; ``error`` says which.

@@ -235,7 +235,7 @@ def router(tenure: Tenure, limits: Limits) -> APIRouter:
 
     @routes.post("/trials/{domain}/convert", tags=["trials"], summary="Convert the trial to a paid instance", responses=CHANGED)
     async def convert(domain: Domain, body: ConvertBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
-        """Raises the issue to the Cloud team and makes the production key; the trial ends as converted (A17)."""
+        """Asks the Cloud team to make it a production instance; once it is one, its key is made and the trial ends as converted (A17)."""
         return await act(caller, domain, "convert", body, idempotency_key)
 
     @routes.post("/trials/{domain}/terminate", tags=["trials"], summary="End the trial now", responses=CHANGED)

@@ -249,7 +249,8 @@ class Trial:
     @new_link.validator
     def _may_make_a_new_link(self, raw: Any = None) -> None:
         inbox.parsed(NewLink, raw)
-        inbox.refuse(None if self.t.state.stage in OPEN_TO_DECIDE else "there is no running instance to make a link for")
+        running = self.t.state.stage in OPEN_TO_DECIDE | {Stage.CONVERTING}
+        inbox.refuse(None if running else "there is no running instance to make a link for")
 
     @workflow.update
     async def opt_out(self, raw: Any = None) -> str:

@@ -39,8 +39,8 @@ async def named(c: Company) -> None:
     await c.built_issue("extend-1")
     await c.day(28)
     await c.answered("deadline", "convert", fields={"seats": 250})
+    await c.built("conversion")
     await c.ends("2.1", "converted")
-    await c.built_issue("convert")
 
 
 async def unused(c: Company) -> None:
@@ -96,8 +96,8 @@ async def qualified(c: Company) -> None:
     await c.uses_it()
     await c.day(14)
     await c.answered("deadline", "convert", fields={"seats": 80})
+    await c.built("conversion")
     await c.ends("3.2", "converted")
-    await c.built_issue("convert")
     join = ids.join(c.domain, c.address("robin"))
     await c.signs_up("robin", expect="redirected")
     await c.ends("1", "redirected", beside=join)
@@ -127,8 +127,8 @@ async def requested(c: Company) -> None:
     await c.built_issue("extend-1")
     await c.day(58)
     await c.answered("deadline", "convert", fields={"seats": 300})
+    await c.built("conversion")
     await c.ends("ce_requested", "converted")
-    await c.built_issue("convert")
 
 
 async def denied(c: Company) -> None:
@@ -162,8 +162,8 @@ async def moved(c: Company) -> None:
     await c.answered("verify", "verified", workflow=change)
     await c.day(14)
     await c.answered("deadline", "convert", fields={"seats": 40})
+    await c.built("conversion")
     await c.ends("2.2", "converted")
-    await c.built_issue("convert")
 
 
 async def rescued(c: Company) -> None:

@@ -66,12 +66,14 @@ async def test_c04_the_issue_is_raised_by_hand(play: Play) -> None:
     assert "must be a whole number" in await play.refused(
         domain, "answer", {"task": "raise_request", "choice": "raised", "by": status.ae, "fields": {"issue": "soon"}}
     )
-    await play.answer(domain, "raise_request", "raised", by=status.ae, fields={"issue": 4711})
+    hub = play.sandbox.world.services["github"].hub
+    by_hand = hub.create_issue(hub.repo(*play.settings.github_repo.split("/")), status.ae, "An instance, please").number
+    await play.answer(domain, "raise_request", "raised", by=status.ae, fields={"issue": by_hand})
     host = await built(play, domain)
     await play.task(domain, "hand_over")
     await play.answer(domain, "hand_over", "hand_over", by=status.ce)
     await play.stage(domain, "onboarding")
-    assert (await play.status(domain)).issues["request"] == 4711
+    assert (await play.status(domain)).issues["request"] == by_hand
     slack = [
         "slack: task.raise_request-1",
         "slack: slack.channel",

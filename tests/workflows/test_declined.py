@@ -6,6 +6,8 @@ a teardown and a move. By webhook, and by polling where none came.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -138,29 +140,71 @@ async def test_a_label_without_a_host_of_ours_is_asked_about(play: Play, named: 
     assert ((await play.status(domain)).host, other == planned) == (other, False)
 
 
-async def test_a_label_that_comes_before_the_number_is_known_counts_at_once(play: Play) -> None:
-    """The answer that tells the number is lost, and the issue is labelled meanwhile: nobody waits for the next poll."""
-    domain = await unknown(play)
+@contextmanager
+def at_once(play: Play, does: Callable[[Any, Any, Any], None]) -> Iterator[None]:
+    """The answer that tells an issue's number is lost on its way, and the Cloud team is through with the issue meanwhile."""
     play.fault("github", "cut_after", match="POST", times=1)
     hub = play.sandbox.world.services["github"].hub
-    host: list[str] = []
 
-    def label_at_once(event: Any) -> None:
-        if event.action == "opened" and not host:
-            fields = dict(line.split(": ", 1) for line in event.issue.body.splitlines() if ": " in line)
-            host.append(fields["host"])
-            play.sandbox.world.services["instances"].create(host[0], kind="trial")
-            hub.add_comment(event.repo, event.issue, "cloud-team", f"Instance ready: <https://{host[0]}>")
-            hub.add_labels(event.repo, event.issue, "cloud-team", [LABEL])
+    def listen(event: Any) -> None:
+        if event.action == "opened":
+            does(hub, event.repo, event.issue)
 
-    hub.listeners.append(label_at_once)
+    hub.listeners.append(listen)
     try:
-        await play.answer(domain, "triage", "qualify", by=SDR, checks=ALL_YES)
-        await play.signal(domain, "issue_event", {"issue": 1, "action": "labeled", "labels": [LABEL]})
-        await play.task(domain, "hand_over")  # no clock was moved
+        yield
     finally:
-        hub.listeners.remove(label_at_once)
-    assert (await play.status(domain)).host == host[0]
+        hub.listeners.remove(listen)
+
+
+async def test_a_label_that_comes_before_the_number_is_known_counts_at_once(play: Play) -> None:
+    """Nobody waits for the next poll: no clock is moved here."""
+    domain = await unknown(play)
+    named: list[str] = []
+
+    def label(hub: Any, repo: Any, issue: Any) -> None:
+        [host] = [line.removeprefix("host: ") for line in issue.body.splitlines() if line.startswith("host: ")]
+        named.append(host)
+        play.sandbox.world.services["instances"].create(host, kind="trial")
+        hub.add_comment(repo, issue, "cloud-team", f"Instance ready: <https://{host}>")
+        hub.add_labels(repo, issue, "cloud-team", [LABEL])
+
+    with at_once(play, label):
+        await play.answer(domain, "triage", "qualify", by=SDR, checks=ALL_YES)
+        await play.task(domain, "hand_over")
+    assert [(await play.status(domain)).host] == named
+
+
+def close(hub: Any, repo: Any, issue: Any) -> None:
+    hub.edit_issue(repo, issue, "cloud-team", {"state": "closed", "state_reason": "completed"})
+
+
+@pytest.mark.parametrize(("decision", "end"), [("convert", "converted"), ("terminate", "terminated")])
+async def test_what_is_done_before_the_number_is_known_counts_at_once(play: Play, decision: str, end: str) -> None:
+    domain, _host = await prequalified(play)
+    with at_once(play, close):
+        await play.update(domain, decision, {"by": (await play.status(domain)).ce} | ({"seats": 10} if decision == "convert" else {}))
+        assert (await play.ended(domain))["end"] == end
+
+
+async def test_a_move_that_is_done_before_its_number_is_known_counts_at_once(play: Play) -> None:
+    domain, host, new_host, change = await asked(play)
+    play.sandbox.world.services["instances"].rename(host, new_host, keep=True)
+    with at_once(play, close):
+        await play.answer(change, "consent", "agreed")
+        await play.answer(change, "verify", "verified", by=(await play.status(domain)).ce)
+        assert await play.ended(change) == "moved"
+
+
+async def test_an_extension_that_is_declined_before_its_number_is_known_is_asked_about_at_once(play: Play) -> None:
+    domain, _host = await prequalified(play)
+
+    def decline(hub: Any, repo: Any, issue: Any) -> None:
+        hub.edit_issue(repo, issue, "cloud-team", {"state": "closed", "state_reason": "not_planned"})
+
+    with at_once(play, decline):
+        await play.update(domain, "extend", {"by": (await play.status(domain)).ce})
+        await play.task(domain, "extension-1-declined")
 
 
 async def test_a_strangers_comment_names_no_host(play: Play) -> None:
