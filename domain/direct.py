@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic_core import to_json
 
 from domain.base import Message
+from domain.ids import digest
 from domain.rights import Action, Asked
 
 #: Updates and signals by which people decide, each with its row in the table of rights; an answer is judged by its task.
@@ -50,6 +51,28 @@ PROGRAMS = frozenset(
         "rehosted",
         "renewal_ended",
         "signup",
+    }
+)
+#: What a message decides, beside by whom.
+_DECIDED = frozenset(
+    {
+        "again",
+        "amount",
+        "as",
+        "checks",
+        "choice",
+        "contract_end",
+        "days",
+        "feedback",
+        "new_host",
+        "outcome",
+        "rating",
+        "renewal_on",
+        "seats",
+        "size",
+        "task",
+        "to",
+        "unjudged",
     }
 )
 #: Texts of messages that name nobody.
@@ -94,12 +117,19 @@ class Ruling(Message):
 
 
 def sealed(workflow: str, name: str, event: str, args: Any) -> str:
-    """What a mark is made over: the message as one text, with whom it is for and its id (an update's; a signal has none)."""
+    """What a mark is made over: whom the message is for, its name, its id (an update's; a signal has none), and what it decides, by whom.
+
+    Texts are left out: what they say of somebody who was erased arrives in other words than it was sent in. An address counts by its digest,
+    which is that of the address that stands for it then.
+    """
     try:
         body = json.loads(to_json(args[0])) if args else None
     except ValueError:  # no JSON: no message of ours
-        body = ""
-    return hashlib.sha256(json.dumps([workflow, name, event, body], sort_keys=True).encode()).hexdigest()
+        body = None
+    given = body if isinstance(body, dict) else {}
+    decided = {field: given[field] for field in sorted(_DECIDED & given.keys())}
+    by = [digest(str(given.get(field) or "")) for field in ("by", "ce")]
+    return hashlib.sha256(json.dumps([workflow, name, event, by, decided], sort_keys=True).encode()).hexdigest()
 
 
 def mark(key: bytes, text: str) -> str:

@@ -177,6 +177,9 @@ async def test_a_mark_is_good_for_the_message_that_it_was_made_for(play: Play) -
     }
     assert len(marks) == 2 * 2 * 3 * 3
     assert "" not in marks
+    told = Extend(by="dana@acme.com", days=15, reason="Dana, dana@acme.com, asked")
+    erased = told.model_copy(update={"by": ids.erased(told.by), "reason": "somebody asked"})
+    assert marked({}, KEY, "trial-a.com", "extend", [told]) == marked({}, KEY, "trial-a.com", "extend", [erased])
     assert marked({}, KEY, "trial-a.com", "extend", [Extend(by=CE)]) == marked(
         {}, KEY, "trial-a.com", "extend", [Extend(by=CE).model_dump()]
     )

@@ -103,7 +103,8 @@ async def test_a_trial_goes_on_and_decides_the_same_when_its_person_is_erased(pl
     await play.skip(domain, days=13)
     assert (await play.stage(domain, "extended")).contact == ids.erased(email)
     assert len(play.box(email)) == mails
-    await play.update(domain, "convert", {"seats": 10, "by": "ae-jonas@tenure.example"})
+    told = f"{email}, Robin Lindmark and robin@{domain} agreed"  # arrives in other words than it was sent in
+    await play.update(domain, "convert", {"seats": 10, "by": "ae-jonas@tenure.example", "note": told})
     await play.made_production(domain)
     await play.ended(domain)
     await replays(play, ids.trial(domain))

@@ -60,7 +60,7 @@ def find_owners(t: TrialProcess) -> None:
 
 async def _find_owners(t: TrialProcess) -> None:
     why = ""
-    while missing := unowned(t):
+    while t.state.end is None and (missing := unowned(t)):
         before = t.state.owners
         answer = await t.ask(_owners_spec(t, before, missing, why), t.alerts_channel)
         if answer is None:
