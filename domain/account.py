@@ -140,6 +140,13 @@ class RenewalRow(Message):
     updated_at: datetime
 
 
+class RenewalRuns(Message):
+    """The signal ``renewal_runs`` to the account: a renewal has begun, or was moved by a person, and is on that day."""
+
+    workflow: str
+    renewal_on: date
+
+
 class RenewalEnded(Message):
     """The signal ``renewal_ended`` to the account: what became of a renewal, and until when the next term runs."""
 

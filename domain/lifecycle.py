@@ -65,8 +65,8 @@ class StartRenewal(Message):
 class AccountState(State):
     """Everything that an account remembers.
 
-    ``since`` is the first contract's start, since a renewed term must not make it a new customer. ``term_end`` is the renewal date as last
-    seen, ``settled`` are those whose renewal is over, ``next_end`` what the last one said of the next. ``rests_in`` is the stage outside
+    ``since`` is the first contract's start, since a renewed term must not make it a new customer. ``term_end`` is the renewal date that
+    counts, ``crm_end`` the CRM's as last seen, ``contradiction`` what the latter says against the former, ``settled`` are those whose renewal is over, ``next_end`` what the last one said of the next. ``rests_in`` is the stage outside
     renewals, ``band`` the last known one. ``plan`` are the reasons that this account gave its get-well plan.
 
     ``red_for`` is what it was marked red for, and does not mark it again: criteria, and the systems in which it shows. ``red_unseen`` are those
@@ -80,6 +80,8 @@ class AccountState(State):
     standing: Standing | None = None
     band: str = ""
     term_end: date | None = None
+    crm_end: date | None = None
+    contradiction: str = ""
     next_end: date | None = None
     settled: list[date] = []
     renewal: str = ""
@@ -112,7 +114,7 @@ class AccountInput(Message):
 
 
 class AccountStatus(Message):
-    """Where an account stands, in data and in words."""
+    """Where an account stands, in data and in words. ``contradiction`` is what the CRM says against the renewal date that counts."""
 
     account: str
     name: str
@@ -120,6 +122,7 @@ class AccountStatus(Message):
     in_words: str
     since: date | None = None
     contract_end: date | None = None
+    contradiction: str = ""
     goal: str = ""
     renewal: str = ""
     plan: tuple[Reason, ...] = ()
@@ -144,9 +147,42 @@ def owner(stage: Stage | None) -> Role:
     return Role.CE if stage is Stage.PROSPECT else Role.TA
 
 
-def term_end(customer: Customer, state: AccountState) -> date | None:
-    """The renewal date that lies ahead: the CRM's, unless that term's renewal is over and the CRM does not know it yet."""
+def crm_end(customer: Customer, state: AccountState) -> date | None:
+    """The CRM's renewal date, unless that term's renewal is over and the CRM does not know it yet."""
     return state.next_end if customer.contract_end in state.settled else customer.contract_end
+
+
+def term_end(customer: Customer, state: AccountState) -> date | None:
+    """The renewal date that counts: the running renewal's, whatever the CRM says; else the CRM's, or what was known before a data error."""
+    if state.renewal and state.renewal_on:
+        return state.renewal_on
+    return state.term_end if state.contradiction else crm_end(customer, state)
+
+
+def to_renew(policy: AccountPolicy, customer: Customer, state: AccountState) -> date | None:
+    """The end of the term that is renewed next: the last term's renewal may be open still, and the next one begins in its own time."""
+    counts, said = term_end(customer, state), crm_end(customer, state)
+    return said if counts is not None and said is not None and said >= _next_term(policy, counts) else counts
+
+
+def contradiction(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> str:
+    """What the CRM says against the renewal date that counts, in words; empty when it says nothing against it.
+
+    Another date that is new in the CRM and ahead is none: the renewal moves along (gap 9). One that is over, none at all, or one that
+    stayed while the renewal was moved by a person is a data error.
+    """
+    end, running = crm_end(customer, state), state.renewal_on if state.renewal else None
+    held, today = running or state.term_end, day_of(policy.office, now)
+    if held is None or end == held or customer.status != "customer" or state.lost:
+        return ""
+    against = f"its renewal runs on {running}" if running else f"{held} was known before"
+    if end is None:
+        return f"the CRM names no end of the contract, and {against}" if running else ""
+    if end < today and (running is not None or held >= today):
+        return f"the CRM says that the contract ended on {end}, and {against}"
+    if running is not None and (end == state.crm_end or running in state.settled):
+        return f"the CRM says {end}, and {against}"
+    return ""
 
 
 # --- decisions -----------------------------------------------------------------------------------------------------------------------
@@ -227,7 +263,7 @@ def goal(policy: AccountPolicy, customer: Customer, state: AccountState, now: da
 
 def renewal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Decision:
     """Whether the renewal of this term begins (D25, C10): ``start``, ``open`` (it runs), ``wait`` or ``none``. Never twice for one term."""
-    end, early = term_end(customer, state), policy.renewal.early_review_days
+    end, early = to_renew(policy, customer, state), policy.renewal.early_review_days
 
     def decided(outcome: str, rule: str, nearest: str) -> Decision:
         return Decision(
@@ -264,10 +300,10 @@ def moved(policy: AccountPolicy, customer: Customer, state: AccountState, now: d
 
     A date at least a whole term later is the next term: its own renewal begins in time. Any other is the same term's.
     """
-    end, before = term_end(customer, state), state.term_end
+    end, before = crm_end(customer, state), state.term_end
     if end is None or before is None or end == before or before in state.settled:
         return None
-    first = days_after(before, policy.renewal.term_months * 365 // 12)  # the next term's end at the earliest: a year may have 365 days
+    first = _next_term(policy, before)
     following = end >= first
     return Decision(
         what="renewal date",
@@ -279,6 +315,11 @@ def moved(policy: AccountPolicy, customer: Customer, state: AccountState, now: d
         facts=_facts(customer, state, now),
         nearest=f"a date {'before' if following else 'on or after'} {first}",
     )
+
+
+def _next_term(policy: AccountPolicy, end: date) -> date:
+    """When the term after that one ends at the earliest: a year may have 365 days."""
+    return days_after(end, policy.renewal.term_months * 365 // 12)
 
 
 def settle(state: AccountState, ended: RenewalEnded) -> None:
@@ -340,7 +381,7 @@ def agenda(policy: AccountPolicy, customer: Customer, state: AccountState) -> li
     if customer.deployed_on is None:
         on(since, red.not_deployed_days + 1, "not deployed in time: red")
     on(customer.last_activity_on, red.no_contact_days, "no interaction for so long: red")
-    on(end, -policy.renewal.early_review_days, "the renewal begins")
+    on(to_renew(policy, customer, state), -policy.renewal.early_review_days, "the renewal begins")
     on(end, -policy.renewal.process_days, "the stage becomes renewing")
     moments = [AccountMoment(at=hours_of(policy.office, day)[0], what="; ".join(what)) for day, what in sorted(days.items())]
     return [moment for moment in moments if state.seen_at is None or moment.at > state.seen_at]

@@ -80,7 +80,8 @@ class Accounts:
         bands = ("healthy", "concerning", "poor", "unknown")
         if band and band not in bands:
             raise BadInput(f"{band[:40]!r} is not a band", f"Choose one of: {', '.join(bands)}", field="band")
-        found = await self._tenure.read(self.records.standings)
+        found, rows = await self._tenure.read(lambda: (self.records.standings(), self.records.renewals(status="open")))
+        found = [(shown(customer, rows), standing) for customer, standing in found]
         return [(customer, standing) for customer, standing in found if not band or (standing.band if standing else "unknown") == band]
 
     async def health(self, account: str, history: int = 5) -> HealthView:
@@ -91,8 +92,9 @@ class Accounts:
         if kept and kept.score.policy == self.policy.hash:  # by another policy it is another score, which the next run makes
             score = kept.as_of_now(self.policy)
         changes = await self._tenure.read(lambda: self.records.changes(customer.domain, listing.bounded(history, 200)))
+        rows = await self._tenure.read(lambda: self.records.renewals(status="open", domain=customer.domain))
         return HealthView(
-            customer=customer,
+            customer=shown(customer, rows),
             team=team,
             standing=standing,
             score=score,
@@ -112,7 +114,7 @@ class Accounts:
         ]
         found = await asyncio.gather(*(self._process(name, ended=name == names[0]) for name in names))
         return AccountOverview(
-            customer=customer,
+            customer=shown(customer, rows),
             team=team,
             standing=standing,
             renewals=tuple(rows),
@@ -391,6 +393,15 @@ class Accounts:
             return forecasting.days_of(self.policy, quarter.upper())
         except ValueError as error:
             raise BadInput(str(error), "The running one is what `tenure forecast` shows", field="quarter") from None
+
+
+def shown(customer: Customer, rows: Sequence[RenewalRow]) -> Customer:
+    """A customer as every page shows it: on the date of its running renewal; that the CRM says another is its data error."""
+    running = next((row for row in rows if row.domain == customer.domain and row.status == "open"), None)
+    if running is None or running.renewal_on == customer.contract_end:
+        return customer
+    why = f"the CRM says {customer.contract_end or 'nothing'}, and its renewal runs on {running.renewal_on}, which counts"
+    return customer.model_copy(update={"contract_end": running.renewal_on, "data_errors": {"contract_end": why, **customer.data_errors}})
 
 
 class _Absent(TenureError):

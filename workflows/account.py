@@ -14,7 +14,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from domain import get_well, ids, lifecycle, red, red_marks
-    from domain.account import AccountFacts, PlanEnded, PlanReason, Reason, RedEnded, RenewalEnded
+    from domain.account import AccountFacts, PlanEnded, PlanReason, Reason, RedEnded, RenewalEnded, RenewalRuns
     from domain.acts_accounts import CloseProject, OpenProject, SetTraits, VitallyAct
     from domain.decision import Decision
     from domain.lifecycle import AccountInput, AccountState, AccountStatus, MarkAccountRed, Stage, StartRenewal
@@ -80,6 +80,16 @@ class Account(Asked):
             domain = self.a.customer.domain
             inbox.refuse(None if given.customer.domain == domain else f"these are the facts of {given.customer.domain}, not of {domain}")
             self._take(given)
+            self._decide()
+
+    @workflow.signal
+    def renewal_runs(self, raw: Any = None) -> None:
+        """A renewal has begun, whoever began it, or a person moved it: its date counts from now on."""
+        with inbox.noting(self.notes, "renewal_runs", raw):
+            given, s = inbox.parsed(RenewalRuns, raw), self.s
+            if (s.renewal, s.renewal_on) == (given.workflow, given.renewal_on) or (s.renewal and s.renewal != given.workflow):
+                return
+            s.renewal, s.renewal_on, s.term_end = given.workflow, given.renewal_on, given.renewal_on
             self._decide()
 
     @workflow.signal
@@ -158,6 +168,7 @@ class Account(Asked):
             in_words=plain(self._in_words()),
             since=s.since,
             contract_end=lifecycle.term_end(p.customer, s),
+            contradiction=s.contradiction,
             goal=s.goal,
             renewal=s.renewal,
             plan=tuple(s.plan),
@@ -294,25 +305,42 @@ class Account(Asked):
             s.red_told = told
 
     def _date(self) -> None:
-        """Gap 9: the renewal date moved, and an open renewal moves along, whoever started it."""
+        """Gap 9: the renewal date moved, and an open renewal moves along, whoever started it. What contradicts one is told, and moves nothing."""
         p, s = self.a, self.s
-        decision = lifecycle.moved(p.policy, p.customer, s, workflow.now())
-        before, s.term_end = s.term_end, lifecycle.term_end(p.customer, s)
-        if decision is None or before is None or s.term_end is None:
+        end, against = lifecycle.crm_end(p.customer, s), lifecycle.contradiction(p.policy, p.customer, s, workflow.now())
+        if not against and not self.moving:
+            decision = lifecycle.moved(p.policy, p.customer, s, workflow.now())
+            before, s.term_end = s.term_end, end or s.term_end
+            if decision is not None and before is not None and end is not None:
+                p.record(decision)
+                if decision.outcome == "next":
+                    s.settled = sorted({*s.settled, before})
+                    against = lifecycle.contradiction(p.policy, p.customer, s, workflow.now())
+                else:
+                    self.moving = True  # from this moment on: no renewal begins until it is known which one moves
+                    p.spawn(self._move(before, end))
+        s.crm_end = end
+        self._contradicted(against)
+
+    def _contradicted(self, against: str) -> None:
+        """The CRM contradicts the renewal date that counts: told once, and again when it does so no more."""
+        p, s = self.a, self.s
+        before, s.contradiction = s.contradiction, against
+        if against == before:
             return
-        p.record(decision)
-        if decision.outcome == "next":
-            s.settled = sorted({*s.settled, before})
+        if against:
+            todo = f"Correct the contract's end in the CRM, or move the renewal: `tenure renewal move {p.customer.domain} DATE`."
+            text = f":warning: {p.customer.name}: {against}, which counts until then. {todo}"
         else:
-            self.moving = True  # from this moment on: no renewal begins until it is known which one moves
-            p.spawn(self._move(before, s.term_end))
+            text = f"{p.customer.name}: the CRM and the renewal date {s.term_end or ''} agree again.".replace("  ", " ")
+        p.spawn(p.effects.slack(p.said(f"slack.contradiction-{self._number()}", text, Role.AE, Role.TA)))
 
     # --- the processes beside it -----------------------------------------------------------------------------------------------------------
 
     def _renew(self, decision: Decision) -> None:
         """The renewal of this term begins; one that was started by hand counts, and one that has ended, too."""
         p, s = self.a, self.s
-        end = lifecycle.term_end(p.customer, s)
+        end = lifecycle.to_renew(p.policy, p.customer, s)
         if end is None:
             raise ValueError("only a term with an end is renewed")
         p.record(decision)
@@ -406,6 +434,8 @@ class Account(Asked):
         lines += [f"- {step.at:%Y-%m-%d}: {step.what}" for step in self.next_steps()[:4]]
         if s.renewal:
             lines.append(f"- its renewal runs: {s.renewal}")
+        if s.contradiction:
+            lines.append(f"- data error: {s.contradiction}")
         if s.red or s.plan:
             lines.append(f"- {'red; ' if s.red else ''}get-well reasons: {', '.join(get_well.WORDS[each] for each in s.plan) or 'none'}")
         if s.decisions:

@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 from domain import ids, renewal_decide, renewal_docs
-from domain.account import AccountView, PlanReason, Rating, RenewalRow
+from domain.account import AccountView, PlanReason, Rating, RenewalRow, RenewalRuns
 from domain.acts import Post, Receipts, SalesforceAct, UpdateOpportunity
 from domain.acts_accounts import CloseProject, KeepDoc, SetTraits, VitallyAct
 from domain.calendar import day_of
@@ -271,6 +271,11 @@ class RenewalProcess(AccountProcess):
         given = PlanReason(reason="renewal", on=on, why=why, from_workflow=workflow.info().workflow_id)
         async with self.reasons:
             await relatives.reason(self, given, self.alerts_channel)
+
+    async def runs(self) -> None:
+        """The account hears on which day its renewal is, whoever began or moved it: the two never disagree."""
+        told = RenewalRuns(workflow=workflow.info().workflow_id, renewal_on=self.state.renewal_on)
+        await self.effects.tell(ids.account(self.customer.domain), "renewal_runs", told)
 
     # --- what is read of it --------------------------------------------------------------------------------------------------------
 

@@ -9,8 +9,10 @@ import pytest
 
 from domain import ids
 from domain.account import AccountFacts, RenewalEnded
+from domain.calendar import months_after
 from domain.lifecycle import AccountInput
 from domain.renewal import RenewalInput
+from starter.accounts import shown
 from tests.workflows.accounts import AE, CONTEXT, PLAN, STEADY, TA, TA_MANAGER, WEEK, Life
 from tests.workflows.play import Play, eventually
 from tests.workflows.renewals import Course
@@ -491,13 +493,14 @@ async def test_d25_the_renewal_begins_180_days_ahead_and_ends_in_a_new_term(play
     await green.answer("process", "renewed", AE, seats=100, arr=120_000)
     await play.ended(green.id)
     status = await life.in_stage("nurturing")
-    assert (status.renewal, status.contract_end) == ("", on(life, 730))
+    term = (months_after(on(life, 365), 12) - life.first).days  # the same day of the next year
+    assert (status.renewal, status.contract_end) == ("", on(life, term))
     assert await life.dossier() == [("stage", "nurturing"), ("renewal", "start"), ("stage", "renewing"), ("stage", "nurturing")]
     assert life.effects() == {-1: ["vitally: vitally.stage-1"], 245: ["vitally: vitally.stage-2", "vitally: vitally.stage-3"]}
-    await life.day(549)
-    assert await play.runs(renewal(life, 730)) == 0
-    await life.day(550)
-    await course(life, 730)
+    await life.day(term - 181)
+    assert await play.runs(renewal(life, term)) == 0
+    await life.day(term - 180)
+    await course(life, term)
     assert await play.runs(green.id) == 1
 
 
@@ -546,6 +549,47 @@ async def test_gap_9_a_date_that_moves_takes_the_open_renewal_along(play: Play) 
 
     assert await eventually(found)
     assert await play.runs(renewal(other, 300)) == 0
+
+
+async def test_a_crm_that_contradicts_a_running_renewal_is_told_and_moves_nothing(play: Play) -> None:
+    """A date that is over, none at all, and a renewal that a person moved: told to AE and TA, each once, and again when it is right."""
+    life = await Life.begin(play, weeks=27, facts=AT_TARGET)
+    await life.day(190)
+    running = await course(life)
+
+    async def agree(days: int, contradicted: str = "") -> None:
+        async def look() -> bool:
+            status, theirs = await life.status(), await running.status()
+            same = status.contract_end == theirs.renewal_on == on(life, days)
+            return same and (contradicted in status.contradiction if contradicted else not status.contradiction)
+
+        await eventually(look)
+        await play.quiet(life.id)
+
+    await agree(365)
+    for wrong, says in (
+        ("2024-06-30", "the CRM says that the contract ended on 2024-06-30"),
+        (None, "the CRM names no end of the contract"),
+    ):
+        await life.told(crm={"Contract_End__c": wrong})
+        await agree(365, says)
+        await life.told(crm={"Segment__c": "Strategic"})  # told once, whatever else changes
+        await agree(365, says)
+    await life.told(crm={"Contract_End__c": on(life, 365).isoformat()})
+    await agree(365)
+    await running.update("move", by=AE, renewal_on=on(life, 395).isoformat(), reason="the customer asked for a month")
+    await agree(395, f"the CRM says {on(life, 365)}, and its renewal runs on {on(life, 395)}")
+    shown_ = shown(life.view().customer or pytest.fail("a customer"), [running.row()])
+    assert shown_.contract_end == on(life, 395)
+    assert str(on(life, 365)) in shown_.data_errors["contract_end"]
+    await life.told(crm={"Contract_End__c": on(life, 395).isoformat()})
+    await agree(395)
+    await life.told(crm={"Contract_End__c": on(life, 400).isoformat()})  # gap 9: another date ahead takes it along
+    await agree(400)
+    assert await life.ran(renewal(life), renewal(life, 395), renewal(life, 400)) == {renewal(life)}
+    assert await life.dossier() == [("stage", "nurturing"), ("renewal", "start"), ("renewal date", "moved")]
+    told = [f"slack: slack.contradiction-{number}" for number in (2, 3, 4, 5, 6)]
+    assert sorted(effect for day in life.effects().values() for effect in day) == [*told, "vitally: vitally.stage-1"]
 
 
 async def test_f15_a_date_nobody_means_stops_nothing_and_its_correction_counts(play: Play) -> None:

@@ -14,6 +14,10 @@ from workflows.renewal_process import RenewalProcess
 AGAIN: tuple[Key, ...] = ("value_engineering", "processing", "term_end")
 
 
+#: Who moves a renewal when the CRM's date has moved: the account, which knows it then.
+BY_CRM = "Salesforce"
+
+
 def move(r: RenewalProcess, message: MoveRenewal) -> str:
     """The term ends on another day; an extension of the old one is void."""
     s, now = r.state, workflow.now()
@@ -23,6 +27,8 @@ def move(r: RenewalProcess, message: MoveRenewal) -> str:
     if decision.outcome == "begins anew":
         _forget(r, decision.rule)
     r.crm("moved", {"CloseDate": s.renewal_on.isoformat()})
+    if message.by != BY_CRM:
+        r.spawn(r.runs())
     r.say("moved", f"The renewal moves: {decision.rule}", Role.AE, Role.TA)
     return f"moved to {s.renewal_on}: {decision.outcome}"
 

@@ -36,6 +36,7 @@ async def begin(r: RenewalProcess) -> None:
         owner=ae.id if ae else "",
     )
     r.begin(opportunity)
+    r.spawn(r.runs())
 
 
 async def review(r: RenewalProcess) -> None:
