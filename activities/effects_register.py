@@ -31,6 +31,7 @@ from domain.acts import (
     Page,
     Post,
     RaiseIssue,
+    RemoveUser,
     ResetLink,
     ResolvePage,
     SetKey,
@@ -52,7 +53,12 @@ def _closed(row: EffectRow) -> tuple[Claim, ...]:
 
 def _user(row: EffectRow) -> tuple[Claim, ...]:
     assert row.receipt is not None
-    return (claim(row, "user", f"{data(row, 'host')}/{row.receipt.ref}"),) if data(row, "host") else ()
+    return (claim(row, "user", f"{data(row, 'host')}/{row.receipt.ref}", removed="no"),) if data(row, "host") else ()
+
+
+def _no_user(row: EffectRow) -> tuple[Claim, ...]:
+    assert row.receipt is not None
+    return (claim(row, "user", f"{data(row, 'host')}/{row.receipt.ref}", removed="yes"),) if row.receipt.ref else ()
 
 
 def _key_set(row: EffectRow) -> tuple[Claim, ...]:
@@ -177,8 +183,8 @@ REGISTER: tuple[EffectKind, ...] = (
         asked_by=CreateAdmin,
         probe="Asks for the user by address, and by user name, since one whose address is not verified is found by name only.",
         code=Instance._find,
-        means="The user name and the address are unique on an instance. A lost reset link is replaced by a new one.",
-        window="None: a second user cannot be made. A link that was lost works no more.",
+        means="The user name and the address are unique on an instance.",
+        window="None: a second user cannot be made.",
         told="The user is there, while the instance is a customer's.",
         claims=_user,
     ),
@@ -188,10 +194,21 @@ REGISTER: tuple[EffectKind, ...] = (
         asked_by=ResetLink,
         probe="None is possible: a link cannot be read again. So a new one is made, and the one before stops working.",
         code=Instance._new_link,
-        means="One link works at a time, and a link is mailed only once it is on record.",
-        window="None: nobody was sent the link that was lost.",
+        means="One link works at a time, and it is made for somebody who waits for it: whoever opened the share link of their mail.",
+        window="None: nobody was given the link that was lost.",
         told="The user is there; the link itself cannot be read.",
         claims=_user,
+    ),
+    EffectKind(
+        system="instance",
+        act="user.removed",
+        asked_by=RemoveUser,
+        probe="Asks for the user by address, and by user name: whoever is not there was removed.",
+        code=Instance._find,
+        means="A user is removed once.",
+        window="Somebody makes a user of the same address before the next try: it is removed, too.",
+        told="The user is not there, while the instance is a customer's.",
+        claims=_no_user,
     ),
     EffectKind(
         system="instance",

@@ -236,6 +236,8 @@ _REGISTRY = (
             "domain.queued",
             "domain.left_queue",
             "mail.stopped",
+            "claim.confirmed",
+            "claim.passed_on",
         )
     ),
     *(_own(f"pool.{change}", Pool.pool_change) for change in ("expected", "ready", "lost")),

@@ -3,7 +3,8 @@
 The operators' token goes to hosts below our own domains only. An instance that moved to a host of the customer's keeps its name below ours,
 and is called by that: whoever rules over the customer's DNS may point their host anywhere.
 
-Reset links and keys never leave the vault's table in the clear: a receipt carries a share link's token or a vault reference.
+Reset links and keys never leave the vault's table in the clear: a receipt carries a reference of the vault. A reset link is made when
+the share link in the admin's mail is opened, so none waits anywhere.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from activities.looking import Ask, Scope
 from activities.registry import Registry
 from activities.settings import Settings
 from activities.vault import Vault, VaultError
-from domain.acts import CreateAdmin, InstanceAct, InstanceBatch, Receipt, Receipts, ResetLink, SetKey
+from domain.acts import CreateAdmin, InstanceAct, InstanceBatch, Receipt, Receipts, RemoveUser, ResetLink, SetKey
 from domain.ids import digest
 from domain.issues import is_ours
 from domain.messages import AskUsage, Usage
@@ -65,7 +66,7 @@ class Instance:
         """Carry out the acts on a customer's instance.
 
         Safe to repeat: a user is looked up before it is made, and a key is set only where it is not set. A reset link cannot be read
-        again, so a repetition whose link was lost makes a new one, which is the only one that works then.
+        again, so a repetition whose link was lost makes a new one, which is the only one that works then. A user who is gone stays gone.
         """
         return run_batch(self._ledger, "instance", batch, self._step, error_of)
 
@@ -86,20 +87,24 @@ class Instance:
         hosts = sorted(keys | {ref.partition("/")[0] for ref in users})
         standing = {instance.host for instance in self._registry.instances()}
         vaults = {host: [claim.state["key"] for claim in scope.claims if claim.ref == host] for host in keys}
+        gone = {claim.ref for claim in scope.claims if claim.state.get("removed") == "yes"}
         with ThreadPoolExecutor(max_workers=HOSTS_AT_ONCE, thread_name_prefix="instances") as threads:
-            for found in threads.map(lambda host: self._shown(ask, host, vaults.get(host, []), host in standing), hosts):
+            for found in threads.map(lambda host: self._shown(ask, host, vaults.get(host, []), host in standing, gone), hosts):
                 yield from found
 
-    def _shown(self, ask: Ask, host: str, vaults: list[str], standing: bool) -> list[Thing | Unseen]:
+    def _shown(self, ask: Ask, host: str, vaults: list[str], standing: bool, gone: set[str]) -> list[Thing | Unseen]:
         def unseen(why: str, failed: bool = False) -> list[Thing | Unseen]:
             return [Unseen(kind="user", under=f"{host}/", why=why, failed=failed), Unseen(kind="licence key", under=host, why=why)]
 
         if not standing:
             return unseen("the instance stands no more, by the registry")
         try:
+            there = {f"{host}/{user['id']}": f"{user['username']} on {host}" for user in self._users(ask, host)}
             found: list[Thing | Unseen] = [
-                Thing(kind="user", ref=f"{host}/{user['id']}", where=f"{user['username']} on {host}") for user in self._users(ask, host)
+                Thing(kind="user", ref=ref, where=where, state={"removed": "no"}) for ref, where in there.items()
             ]
+            removed = sorted(ref for ref in gone - there.keys() if ref.startswith(f"{host}/"))
+            found += [Thing(kind="user", ref=ref, where=ref, state={"removed": "yes"}) for ref in removed]
             if vaults:
                 key = ask(lambda: self._configuration(host))[2]
                 # Told by the vault's reference, never by the key.
@@ -126,14 +131,22 @@ class Instance:
             case CreateAdmin():
                 return Step(
                     act="admin.created",
-                    summary=f"initial admin and reset link on {act.host}",
+                    summary=f"initial admin on {act.host}",
                     do=lambda: self._admit(act, self._find(act.host, act.email)),
                     probe=lambda: self._admit(act, user) if (user := self._find(act.host, act.email)) else None,
                     place=act.host,
                 )
             case ResetLink():
-                summary = f"new reset link on {act.host}"
+                summary = f"reset link on {act.host}"
                 return Step(act="reset_link.made", summary=summary, do=lambda: self._new_link(act), place=act.host)
+            case RemoveUser():
+                return Step(
+                    act="user.removed",
+                    summary=f"the user of a claim that was never confirmed on {act.host}",
+                    do=lambda: self._remove(act, self._find(act.host, act.email)),
+                    probe=lambda: None if self._find(act.host, act.email) else Receipt(data={"host": act.host}),
+                    place=act.host,
+                )
             case SetKey():
                 return Step(
                     act="license.set",
@@ -144,15 +157,15 @@ class Instance:
                 )
 
     def _admit(self, act: CreateAdmin, user: _User | None) -> Receipt:
-        """Make the user unless it is there, make it a site admin unless it is one, and share a reset link.
+        """Make the user unless it is there, and make it a site admin unless it is one.
 
         Whom it comes instead of is no admin any more, and neither password nor link of theirs works.
         """
-        link = None
         if user is None:
             name = next(name for name in usernames(act.email) if self._is_free(act.host, act.email, name))
             made = self._call(act.host, "CreateUser", username=name, email=act.email)["createUser"]
-            user, link = _user(made["user"]), made["resetPasswordURL"]
+            user = _user(made["user"])
+            _checked(act.host, made["resetPasswordURL"])  # not kept: the admin's own click makes another
         if not user.site_admin:
             self._call(act.host, "MakeSiteAdmin", user=user.id)
         before = self._find(act.host, act.instead_of) if act.instead_of else None
@@ -160,26 +173,20 @@ class Instance:
             if before.site_admin:
                 self._call(act.host, "EndSiteAdmin", user=before.id)
             self._call(act.host, "NewResetLink", user=before.id)  # what was mailed to the wrong address opens nothing any more
-        return self._share(act, user, link or self._randomize(act.host, user))
+        return Receipt(ref=user.id, data={"host": act.host})
+
+    def _remove(self, act: RemoveUser, user: _User | None) -> Receipt:
+        if user is not None:
+            self._call(act.host, "DeleteUser", user=user.id)
+        return Receipt(ref=user.id if user else "", data={"host": act.host})
 
     def _new_link(self, act: ResetLink) -> Receipt:
         user = self._find(act.host, act.email)
         if user is None:
             raise refused(SYSTEM, f"{act.host} has no user with the admin's address; create the admin first", kind="UserMissing")
-        return self._share(act, user, self._randomize(act.host, user))
-
-    def _randomize(self, host: str, user: _User) -> str:
-        url: str | None = self._call(host, "NewResetLink", user=user.id)["randomizeUserPassword"]["resetPasswordURL"]
-        if not url:
-            message = f"{host} made no reset link: sign-in by password is off there; turn on the builtin auth provider"
-            raise refused(SYSTEM, message, kind="NoResetLink")
-        return url
-
-    def _share(self, act: CreateAdmin | ResetLink, user: _User, url: str) -> Receipt:
+        url = _checked(act.host, self._call(act.host, "NewResetLink", user=user.id)["randomizeUserPassword"]["resetPasswordURL"])
         expires = datetime.now(UTC) + timedelta(hours=act.ttl_hours)
-        ref = self._vault.put("reset_link", url, expires, f"reset link of {user.username} on {act.host}")
-        token = self._vault.share(ref, act.email, act.share_ttl_hours)
-        return Receipt(ref=user.id, data={"link": token, "username": user.username, "host": act.host})
+        return Receipt(ref=user.id, data={"vault": self._vault.put("reset_link", url, expires, f"on {act.host}"), "host": act.host})
 
     def _find(self, host: str, email: str) -> _User | None:
         """The user with that address. One whose address is not verified is found only by name, so that is asked too."""
@@ -285,6 +292,14 @@ def usernames(email: str) -> Iterator[str]:
     for number in range(2, 100):
         yield f"{name}-{number}"
     yield f"{name}-{digest(email)}"
+
+
+def _checked(host: str, url: str | None) -> str:
+    """The reset link that an instance made."""
+    if not url:
+        message = f"{host} made no reset link: sign-in by password is off there; turn on the builtin auth provider"
+        raise refused(SYSTEM, message, kind="NoResetLink")
+    return url
 
 
 def _user(found: dict[str, Any]) -> _User:

@@ -25,6 +25,7 @@ What each template says, and what it needs in ``Mail.values`` beside the optiona
     join_request        instance admin  E9: who wants in, once a day                        host, joiner
     feedback            prospect        E10: what would have made it work                   company
     new_link            prospect        a new reset link                                    host, link
+    access, as a copy   the AE          the same without the link                           host
     domain_change       instance admin  A20: what the move breaks, asks for consent         old_host, new_host
     converted           prospect        A17: it stays                                       company, host
     signup_failed       support desk    A21: take over by hand; joiner is the person        event_id, reason
@@ -64,6 +65,7 @@ from activities.looking import begun
 from activities.people import People
 from activities.settings import Settings
 from activities.tokens import sign
+from activities.vault import Vault
 from domain import markup
 from domain.acts import Mail, MailBatch, Receipt, Receipts, Template
 
@@ -190,6 +192,7 @@ class Mailer:
         self._brand = (parseaddr(settings.mail_from)[0] or "Tenure").removesuffix(" trials")
         self._templates = compiled(TEMPLATES)
         self._people = People(ledger, settings.payload_ring(), settings.key)
+        self._vault = Vault(ledger, settings.key())
 
     @classmethod
     def from_settings(cls, settings: Settings, ledger: Ledger) -> Mailer:
@@ -221,6 +224,8 @@ class Mailer:
         return self._ledger.suppressed(effect.subject) if act.campaign else None
 
     def _send(self, act: Mail, effect: EffectId) -> Receipt:
+        if act.link:
+            self._vault.share(str(effect), act.link, act.to, act.link_hours)  # before anybody can have the mail
         message = self.compose(act, effect)
         unreached = self._deliver(message)
         data = {"subject": str(message["Subject"]), "references": str(message.get("References", ""))}
@@ -282,14 +287,18 @@ class Mailer:
                 SYSTEM, f"the {act.template} mail cannot take {', '.join(sorted(unknown))}; known are {', '.join(sorted(VALUES))}"
             )
         given = {name for name, value in {**values, "link": act.link}.items() if value}
-        if missing := NEEDS[act.template] - given:
+        if act.link and (act.cc or act.copy_of):
+            raise refused(SYSTEM, f"the {act.template} mail has a link, which is for the admin alone: send others a copy without it")
+        if missing := NEEDS[act.template] - given - ({"link"} if act.copy_of else set()):
             raise refused(SYSTEM, f"the {act.template} mail needs a value for {', '.join(sorted(missing))}", kind="MissingValue")
         optional = dict.fromkeys(("first_name", "ae_name", "ce_name", "sdr_name", "trial_ends_on", "company", "joiner"), "")
         settings = self._settings
         return {
             **optional,
             **values,
-            "link_url": f"{settings.web_url.rstrip('/')}/s/{act.link}" if act.link else "",
+            "link_url": f"{settings.web_url.rstrip('/')}/s/{self._vault.token(str(effect))}" if act.link else "",
+            "link_hours": act.link_hours,
+            "copy_of": act.copy_of,
             "host_url": self._host_url(values.get("host", "")),
             "unsubscribe_url": self.unsubscribe_url(effect.subject) if act.campaign else "",
             "feedback_url": self._signed("feedback", effect.subject) if act.template == "feedback" else "",

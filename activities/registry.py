@@ -40,6 +40,7 @@ class Instance(Value):
     admin: str
     created_at: datetime
     claimed_at: datetime | None
+    confirmed_at: datetime | None = None
 
 
 class Known(NamedTuple):
@@ -144,7 +145,8 @@ class Registry:
     @activity.defn(name="registry")
     def registry(self, change: RegistryChange) -> RegistryAnswer:
         """Record what became of a domain's instance; see :class:`domain.acts.RegistryChange` for the changes."""
-        effect = EffectId(change.subject, f"{change.change}:{change.host or change.number or ''}".removesuffix(":"))
+        about = ".".join(part for part in (change.host, str(change.number or "")) if part)
+        effect = EffectId(change.subject, f"{change.change}:{about}".removesuffix(":"))
         with self._ledger.writing(alone=True) as db:
             did = _carry_out(db, change)
             if did is None:  # nothing to change: it was done before, or never stood
@@ -241,6 +243,10 @@ def _carry_out(db: Connection, change: RegistryChange) -> _Did | None:
             return _leave_queue(db, change)
         case "stop_mail":
             return _stop_mail(db, change)
+        case "confirm":
+            return _confirm(db, change)
+        case "pass_on":
+            return _pass_on(db, change)
 
 
 def _release(db: Connection, change: RegistryChange) -> _Did | None:
@@ -294,8 +300,29 @@ def _correct_admin(db: Connection, change: RegistryChange) -> _Did | None:
     owned = db.execute(_of_domain(change.domain)).one_or_none()
     if owned is None or owned.admin == change.admin:
         return None  # whoever has no instance yet gets it under the new address
-    db.execute(update(instances).where(instances.c.host == owned.host).values(admin=change.admin))
+    db.execute(update(instances).where(instances.c.host == owned.host).values(admin=change.admin, confirmed_at=None))
     return _Did("instance.admin_corrected", f"the admin of {owned.host} has another address", owned.host)
+
+
+def _confirm(db: Connection, change: RegistryChange) -> _Did | None:
+    owned = db.execute(_of_domain(change.domain)).one_or_none()
+    if owned is None:
+        raise _none_owned(change)
+    if owned.confirmed_at is not None:
+        return None
+    db.execute(update(instances).where(instances.c.host == owned.host).values(confirmed_at=change.as_of))
+    return _Did("claim.confirmed", f"the admin of {owned.host} opened the link in their mail", owned.host)
+
+
+def _pass_on(db: Connection, change: RegistryChange) -> _Did | None:
+    owned = db.execute(_of_domain(change.domain)).one_or_none()
+    if owned is None:
+        raise _none_owned(change)
+    if owned.confirmed_at is not None or owned.admin == change.admin:
+        return None
+    db.execute(update(instances).where(instances.c.host == owned.host).values(admin=change.admin, claimed_at=change.as_of))
+    db.execute(delete(suppressions).where(suppressions.c.subject == change.subject))  # that was the other one's wish
+    return _Did("claim.passed_on", f"{owned.host} has another admin: nobody confirmed the claim", owned.host)
 
 
 def _wait(db: Connection, change: RegistryChange) -> _Did | None:

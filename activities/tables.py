@@ -78,6 +78,7 @@ effects = Table(
 
 # Which host is whose. domain is empty for an instance that is nobody's yet; kind: pending, warm, reserved, trial or production.
 # internal: the name below our own domain that an instance keeps when it moves to a customer's host; our programs call it there only.
+# confirmed_at: when the admin first opened the link in their mail.
 instances = Table(
     "instances",
     metadata,
@@ -89,6 +90,7 @@ instances = Table(
     Column("admin", String(254), nullable=False, default=""),
     Column("created_at", Utc, nullable=False),
     Column("claimed_at", Utc),
+    Column("confirmed_at", Utc),
     Index("instances_one_per_domain", "domain", unique=True),  # an empty domain is no duplicate of another
     Index("instances_by_kind", "kind", "created_at"),
 )
@@ -134,7 +136,8 @@ vault = Table(
     Column("expires_at", Utc),
 )
 
-# token_hash: SHA-256 of the token, so that reading this table opens nothing.
+# token_hash: SHA-256 of the token, so that reading this table opens nothing. ref: a value of the vault, or the trial whose admin's reset link
+# is made when it is opened.
 share_links = Table(
     "share_links",
     metadata,

@@ -1,18 +1,21 @@
 """Secrets at rest: reset links and licence keys. History, logs and receipts hold only references to them.
 
-A share link lets its one recipient see a value in the browser at ``{web_url}/s/{token}`` until it expires. Expiry is by the real clock,
-since a person clicks in real time, whatever time a workflow believes it is.
+A share link lets its one recipient open something in the browser at ``{web_url}/s/{token}``, once, until it expires. Expiry is by the real
+clock, since a person clicks in real time, whatever time a workflow believes it is. Its token stands nowhere: it is derived from the link's
+name with our key whenever a mail is written, and the table has its hash.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from cryptography.fernet import Fernet, InvalidToken
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, insert, select, update
 
 from activities.ledger import Ledger
 from activities.tables import share_links, vault
@@ -21,8 +24,12 @@ from domain.base import Value
 Kind = Literal["reset_link", "license_key"]
 
 
+#: How the name of a trial's workflow begins: a share link that refers to one opens the reset link of its admin.
+ADMIN_OF = "trial-"
+
+
 class VaultError(Exception):
-    """A value cannot be had: :class:`Unknown`, :class:`Expired` or :class:`Unreadable`."""
+    """A value cannot be had: :class:`Unknown`, :class:`Expired`, :class:`Opened` or :class:`Unreadable`."""
 
 
 class Unknown(VaultError):
@@ -33,18 +40,30 @@ class Expired(VaultError):
     """It was there, and its time is over."""
 
 
+class Opened(VaultError):
+    """The share link was opened before, and opens once."""
+
+
 class Unreadable(VaultError):
     """It was encrypted with another key than ours."""
 
 
 class Share(Value):
-    """What a share link opens: the secret value, for whom, until when, and when it was opened first."""
+    """What a share link opens, for whom, and until when: ``ref`` is a value of the vault, or the trial whose admin's reset link is made then.
 
-    value: str
+    ``kind`` is empty when what was behind it is gone. ``opened_at``: when it was opened; None while it was not.
+    """
+
+    ref: str
     kind: str
     to_email: str
     expires_at: datetime
-    opened_at: datetime
+    opened_at: datetime | None
+
+    @property
+    def works(self) -> bool:
+        """Whether it opens."""
+        return bool(self.kind) and self.opened_at is None and self.expires_at > _now()
 
 
 class Vault:
@@ -53,12 +72,14 @@ class Vault:
     def __init__(self, ledger: Ledger, key: str) -> None:
         self._ledger = ledger
         self._fernet = Fernet(key)
+        self._key = hmac.digest(key.encode(), b"tenure share link", hashlib.sha256)
 
     def put(self, kind: Kind, value: str, expires_at: datetime | None, note: str) -> str:
-        """Keep a value until ``expires_at`` (None: until it is purged by hand) and return its reference. ``note`` says what it is, in words."""
+        """Keep a value until ``expires_at`` (None: for good) and return its reference. ``note`` says what it is, in words."""
         ref = f"{kind}-{secrets.token_hex(8)}"
         row = {"ref": ref, "kind": kind, "value": self._fernet.encrypt(value.encode()), "note": note}
         with self._ledger.writing() as db:
+            db.execute(delete(vault).where(vault.c.kind == "reset_link", vault.c.expires_at <= _now()))  # those that nobody came for
             db.execute(insert(vault).values(**row, created_at=_now(), expires_at=expires_at))
         return ref
 
@@ -75,47 +96,70 @@ class Vault:
         except InvalidToken:
             raise Unreadable(f"{ref!r} was encrypted with another key; set TENURE_SECRET_KEY to the one of that time") from None
 
-    def share(self, ref: str, to_email: str, ttl_hours: int) -> str:
-        """Make a share link to a value and return its token. The token is kept nowhere in this table; only its hash is."""
-        token = secrets.token_urlsafe(24)
-        now = _now()
+    def take(self, ref: str) -> str:
+        """The value, which is gone from the vault from then on. Raises as :meth:`get` does."""
+        value = self.get(ref)
+        with self._ledger.writing() as db:
+            if not db.execute(delete(vault).where(vault.c.ref == ref)).rowcount:
+                raise Unknown(f"{ref!r} was taken by somebody else")
+        return value
+
+    # --- Share links --------------------------------------------------------------------------------------------------------
+
+    def share(self, name: str, ref: str, to_email: str, ttl_hours: int) -> str:
+        """Make the share link of that name, unless it is there, and return its token: the same for the same name.
+
+        ``name`` names one link, as an effect's name does; ``ref`` is what it opens (:class:`Share`).
+        """
+        token, now = self.token(name), _now()
         row = {"token_hash": _hash(token), "ref": ref, "to_email": to_email, "created_at": now}
         with self._ledger.writing() as db:
-            if db.execute(select(vault.c.ref).where(vault.c.ref == ref)).one_or_none() is None:
+            if not ref.startswith(ADMIN_OF) and db.execute(select(vault.c.ref).where(vault.c.ref == ref)).one_or_none() is None:
                 raise Unknown(f"the vault has no {ref!r} to share")
-            db.execute(insert(share_links).values(**row, expires_at=now + timedelta(hours=ttl_hours)))
+            made = self._ledger.upserting(db, share_links).values(**row, expires_at=now + timedelta(hours=ttl_hours))
+            db.execute(made.on_conflict_do_nothing())
         return token
 
-    def open_share(self, token: str) -> Share:
-        """Open a share link, as often as its recipient likes until it expires. Raises :class:`Unknown` or :class:`Expired`."""
-        now = _now()
+    def look(self, token: str) -> Share | None:
+        """What the share link of this token is, without opening it, opened or expired ones too; None when there is none."""
+        columns = (share_links.c[name] for name in ("ref", "to_email", "expires_at", "opened_at"))
+        query = select(*columns, vault.c.kind).join_from(share_links, vault, share_links.c.ref == vault.c.ref, isouter=True)
+        with self._ledger.reading() as db:
+            row = db.execute(query.where(share_links.c.token_hash == _hash(token))).one_or_none()
+        if row is None:
+            return None
+        kind = "reset_link" if row.ref.startswith(ADMIN_OF) else row.kind or ""
+        return Share.model_validate({**row._mapping, "kind": kind})
+
+    def open(self, token: str) -> Share:
+        """Open a share link: of all who try, at one moment or later, one does. Raises :class:`Unknown`, :class:`Expired` or :class:`Opened`."""
+        now, mine = _now(), share_links.c.token_hash == _hash(token)
+        still = share_links.c.opened_at.is_(None), share_links.c.expires_at > now
         with self._ledger.writing() as db:
-            link = db.execute(select(share_links).where(share_links.c.token_hash == _hash(token))).one_or_none()
-            if link is None:
-                raise Unknown("there is no such link")
+            first = db.execute(update(share_links).where(mine, *still).values(opened_at=now)).rowcount == 1
+        link = self.look(token)
+        if link is None:
+            raise Unknown("there is no such link")
+        if not first:
             if link.expires_at <= now:
                 raise Expired(f"the link expired at {link.expires_at:%Y-%m-%d %H:%M} UTC")
-            if link.opened_at is None:
-                db.execute(update(share_links).where(share_links.c.token_hash == link.token_hash).values(opened_at=now))
-            kind = db.execute(select(vault.c.kind).where(vault.c.ref == link.ref)).scalar() or ""
-        return Share(
-            value=self.get(link.ref), kind=kind, to_email=link.to_email, expires_at=link.expires_at, opened_at=link.opened_at or now
-        )
+            raise Opened(f"the link was opened at {link.opened_at:%Y-%m-%d %H:%M} UTC, and opens once")
+        if not link.kind:
+            raise Unknown("what the link opened is gone")
+        return link
 
-    def purge(self) -> int:
-        """Delete what has expired, and the links to it; returns how many values went."""
-        now = _now()
+    def close(self, token: str) -> None:
+        """Take back that a share link was opened, since nothing came of it."""
         with self._ledger.writing() as db:
-            db.execute(
-                delete(share_links).where(
-                    or_(share_links.c.expires_at <= now, share_links.c.ref.in_(select(vault.c.ref).where(vault.c.expires_at <= now)))
-                )
-            )
-            return db.execute(delete(vault).where(vault.c.expires_at <= now)).rowcount
+            db.execute(update(share_links).where(share_links.c.token_hash == _hash(token)).values(opened_at=None))
+
+    def token(self, name: str) -> str:
+        """The token of the share link of that name: the same at every asking, and nobody's to find without our key."""
+        return base64.urlsafe_b64encode(hmac.digest(self._key, name.encode(), hashlib.sha256)[:24]).decode()
 
 
 def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
 def _now() -> datetime:

@@ -172,7 +172,7 @@ SalesforceAct = Annotated[
 
 
 class CreateAdmin(Act):
-    """Make the initial admin's user (found again by user name) and a reset link; the link goes to the vault.
+    """Make the initial admin's user (found again by user name). It has no password until a reset link is opened.
 
     ``instead_of`` is the address of who was the admin by mistake.
     """
@@ -181,19 +181,27 @@ class CreateAdmin(Act):
     host: str
     email: str
     name: str
-    ttl_hours: int
-    share_ttl_hours: int
     instead_of: str = ""
 
 
 class ResetLink(Act):
-    """Make a new reset link for the admin; the previous one stops working. The link goes to the vault."""
+    """Make a reset link for the admin, who waits for it; the previous one stops working.
+
+    The link goes to the vault, where whoever opened the share link takes it; untaken, it is forgotten after ``ttl_hours``.
+    """
 
     do: Literal["reset_link"] = "reset_link"
     host: str
     email: str
     ttl_hours: int
-    share_ttl_hours: int
+
+
+class RemoveUser(Act):
+    """Remove the user of somebody who has claimed an instance and never opened the link to it."""
+
+    do: Literal["remove_user"] = "remove_user"
+    host: str
+    email: str
 
 
 class SetKey(Act):
@@ -204,7 +212,7 @@ class SetKey(Act):
     vault: str = ""
 
 
-InstanceAct = Annotated[CreateAdmin | ResetLink | SetKey, Field(discriminator="do")]
+InstanceAct = Annotated[CreateAdmin | ResetLink | RemoveUser | SetKey, Field(discriminator="do")]
 
 # --- Licensing -------------------------------------------------------------------------------------------------------------------
 
@@ -273,7 +281,8 @@ Template = Literal[
 class Mail(Act):
     """One mail from a template. ``sender`` is one of ours (name, e-mail address); ``thread`` is the key of the mail that this one answers.
 
-    ``link`` names a share link of the vault (from ``CreateAdmin`` or ``ResetLink``) whose address the template shows.
+    ``link`` is the trial whose admin's reset link the mail's share link opens, for ``link_hours``; the mailer makes it, and nobody but ``to``
+    gets the mail then. ``copy_of``: it is a copy, without the link, of the mail that went to that address.
     ``campaign``: not sent after the prospect opted out or the trial ended; the receipt then says ``held``.
     """
 
@@ -285,6 +294,8 @@ class Mail(Act):
     sender: tuple[str, str] | None = None
     thread: str = ""
     link: str = ""
+    link_hours: int = 0
+    copy_of: str = ""
     campaign: bool = False
     values: dict[str, str] = {}
 
@@ -421,14 +432,14 @@ class RegistryChange(Message):
 
     ``release`` frees domain and capacity and names the next waiting domain; ``convert`` keeps the domain, as a paid instance, and stops the campaign;
     ``rehost`` gives it another host; ``ready`` records the host that the Cloud team made; ``wait`` queues the domain for capacity;
-    ``stop_mail`` holds back campaign mail from now on; ``admin`` corrects the address of the instance's admin, for the
-    ``number``-th time.
+    ``stop_mail`` holds back campaign mail from now on; ``confirm`` notes that the admin reads their mail; ``pass_on`` gives a claim that
+    nobody confirmed to the next of the company, ``admin``; ``admin`` corrects the address of the instance's admin, for the ``number``-th time.
     """
 
     subject: str
     domain: str
     as_of: datetime
-    change: Literal["release", "convert", "rehost", "ready", "wait", "leave_queue", "stop_mail", "admin"]
+    change: Literal["release", "convert", "rehost", "ready", "wait", "leave_queue", "stop_mail", "confirm", "pass_on", "admin"]
     host: str = ""
     admin: str = ""
     why: str = ""

@@ -44,6 +44,7 @@ PROGRAMS = frozenset(
         "facts",
         "issue_event",
         "join",
+        "open_link",
         "plan_ended",
         "plan_reviewed",
         "reason",

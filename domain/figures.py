@@ -170,12 +170,13 @@ class Provisioning(Value):
 
 
 class Handoff(Value):
-    """Who hands an instance over, and how long its links work (C16, C17)."""
+    """Who hands an instance over, how long its links work, and how long a claim waits for its first click (C16, C17)."""
 
     prequalified: Annotated[Literal["automatic", "ce"], MODE]
     qualified: Annotated[Literal["automatic", "ce"], MODE]
     reset_link_ttl_hours: Hours
     share_link_ttl_hours: Hours
+    confirm_hours: Hours
 
 
 class Assignment(Value):

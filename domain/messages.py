@@ -44,12 +44,16 @@ class Account(Message):
 
 
 class Instance(Message):
-    """An instance that a company has, as the registry says; ``admin`` is the initial admin's e-mail address, ``subject`` who claimed it."""
+    """An instance that a company has, as the registry says; ``admin`` is the initial admin's e-mail address, ``subject`` who claimed it.
+
+    ``confirmed``: the admin has opened the link in their mail, so that they read the mail of that address.
+    """
 
     host: str
     kind: Literal["trial", "production", "reserved"] = "trial"
     admin: str = ""
     subject: str = ""
+    confirmed: bool = True
 
 
 class Signup(Message):
@@ -70,7 +74,7 @@ class SignupAnswer(Message):
     domain: str
     trial: str
     case: Case
-    outcome: Literal["redirected", "instant", "building", "triage", "waitlisted", "after_teardown"]
+    outcome: Literal["redirected", "instant", "building", "triage", "waitlisted", "after_teardown", "unconfirmed"]
     host: str = ""
     message: str
 
@@ -146,7 +150,14 @@ class CorrectAdmin(Message):
 
 
 class NewLink(Message):
-    """The admin missed the window: make a new password reset link (C17)."""
+    """The admin missed the window: mail a new link to set the password (C17). ``to``: only if that is the admin's address."""
+
+    by: str = ""
+    to: str = ""
+
+
+class OpenLink(Message):
+    """The link in a mail to ``by`` was opened: confirm the claim, and make a reset link on the instance."""
 
     by: str = ""
 

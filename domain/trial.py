@@ -103,6 +103,10 @@ class TrialState(State):
     links: int = 0
     admin: str = ""
     former_admins: list[str] = []
+    openings: int = 0
+    claims: int = 1
+    claimed_at: datetime | None = None
+    confirmed_at: datetime | None = None
     waiting_signups: list[Signup] = []
     verdict: Verdict | None = None
     decisions: list[Decision] = []

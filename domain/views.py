@@ -59,7 +59,7 @@ class TaskView(Message):
 
 
 class TrialStatus(Message):
-    """Where a trial stands, in data and in words. ``end`` is empty while it is open. ``contact`` is the customer's address."""
+    """Where a trial stands, in data and in words. ``end`` is empty while it is open. ``contact`` is the customer's address, confirmed at ``confirmed_at``."""
 
     domain: str
     company: str = ""
@@ -83,3 +83,4 @@ class TrialStatus(Message):
     notes: tuple[str, ...] = ()
     policy: str = ""
     contact: str = ""
+    confirmed_at: datetime | None = None

@@ -22,6 +22,7 @@ from domain.acts import (
     Page,
     Post,
     RaiseIssue,
+    RemoveUser,
     ResetLink,
     ResolvePage,
     SetKey,
@@ -73,9 +74,11 @@ def words(act: Act) -> str:
         case UpdateOpportunity():
             return f"set {', '.join(act.fields)}"
         case CreateAdmin():
-            return "make the admin and a reset link"
+            return "make the admin"
         case ResetLink():
-            return "make a new reset link"
+            return "make a reset link"
+        case RemoveUser():
+            return "remove the user who never came"
         case SetKey():
             return "set the licence key"
         case IssueKey():

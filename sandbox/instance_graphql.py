@@ -218,6 +218,12 @@ class Root:
         self._log("password.randomized", account.username, username=account.username)
         return {"resetPasswordURL": url, "emailSent": False}
 
+    def deleteUser(self, _info: object, user: str, hard: bool | None = None) -> dict[str, None]:
+        account = self._account(user)
+        del self._instance.accounts[account.number]
+        self._log("user.deleted", account.username, username=account.username, hard=bool(hard))
+        return {"alwaysNil": None}
+
     def setUserIsSiteAdmin(self, _info: object, userID: str, siteAdmin: bool) -> dict[str, None]:
         account = self._account(userID)
         account.site_admin = siteAdmin

@@ -186,13 +186,19 @@ def router(tenure: Tenure, limits: Limits) -> APIRouter:
         tags=["signups"],
         summary="Sign a company up",
         status_code=201,
-        responses={200: {"model": SignupAnswer, "description": "The company has an instance already (case 1)."}, **SIGNED_UP},
+        responses={
+            200: {
+                "model": SignupAnswer,
+                "description": "The company has an instance already, or somebody of it who has not confirmed theirs (case 1).",
+            },
+            **SIGNED_UP,
+        },
     )
     async def sign_up(body: SignupBody, request: Request, response: Response, idempotency_key: IdempotencyKey = None) -> SignupAnswer:
-        """Answers with the routing decision; a signup that cannot be taken now is kept, and the answer says so. Two signups of one company at the same instant give one trial and one redirect."""
+        """Answers with the routing decision; a signup that cannot be taken now is kept, and the answer says so. Two signups of one company at the same instant give one trial."""
         await limits.check(request, body.email)
         answer = await keeping.take(tenure, limits, body.form(idempotency_key))
-        if answer.outcome == "redirected":
+        if answer.outcome in ("redirected", "unconfirmed"):
             response.status_code = 200
         return answer
 

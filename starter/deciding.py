@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from domain import direct
 from domain.base import Message
-from domain.messages import ChangeDomain, Convert, CorrectAdmin, Extend, NewLink, OptOut, RequestFeedback, Terminate
+from domain.messages import ChangeDomain, Convert, CorrectAdmin, Extend, NewLink, OpenLink, OptOut, RequestFeedback, Terminate
 from domain.people import Person, Role
 from domain.rights import Action, Asked
 from domain.task import Answer
@@ -93,6 +93,15 @@ class Deciding(Looking, ABC):
             if isinstance(checked, CorrectAdmin):
                 checked = checked.model_copy(update={"email": self.outsider(checked.email).email})
             return await self._act_on(workflow_id, name, checked.model_copy(update={"by": by}), event)
+
+    async def open_link(self, workflow_id: str, email: str) -> str:
+        """The reader of a mail opens the link in it, which confirms their claim: the vault's reference of the reset link that was made."""
+        event, judge = self.event(workflow_id, "open_link", ""), on_owned(Action.NEW_LINK, lambda roster: self._owners(workflow_id, roster))
+        async with self.gate.decision(self.caller, judge, by=email, what="open_link", subject=workflow_id, event=event) as by:
+            return await self._open_link(workflow_id, OpenLink(by=by), event)
+
+    async def _open_link(self, workflow_id: str, message: OpenLink, event_id: str) -> str:
+        return await self.update(workflow_id, "open_link", message, event_id)
 
     async def _act_on(self, workflow_id: str, name: str, message: Message, event_id: str) -> str:
         return await self.update(workflow_id, name, message, event_id)

@@ -7,25 +7,23 @@ Mail scanners follow every link, so looking changes nothing: what a link is for 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from activities.ledger import Ledger
 from activities.registry import Registry
 from activities.settings import Settings
-from activities.tables import feedback, share_links, vault
+from activities.tables import feedback
 from activities.tokens import BadToken, verify
 from activities.vault import Share, Vault, VaultError
 from domain import ids
 from domain.messages import NewLink, OptOut
 from starter.asking import Closing, Over
-from starter.errors import BadInput, NotFound, Refused
+from starter.errors import NotFound, Refused, TenureError, Unavailable
 from starter.gate import LINK
 from starter.guard import POLICY
 from starter.limiting import Limits
@@ -37,6 +35,8 @@ log = logging.getLogger(__name__)
 UNSUBSCRIBE = "unsubscribe"
 FEEDBACK = "feedback"
 LONGEST_FEEDBACK = 2_000
+#: Seconds after which an answer has surely been sent, so that what is done then does not show in how long it took.
+ANSWERED_SECONDS = 0.5
 REASONS = {
     "missing": "Something we need was missing",
     "setup": "It was too hard to set up",
@@ -48,31 +48,6 @@ REASONS = {
 }
 # The address is the secret's key: it must not travel on as a referrer. The button leads to the customer's instance, another site.
 SECRET = {"Referrer-Policy": "no-referrer", "Content-Security-Policy": POLICY, "X-Robots-Tag": "noindex"}
-
-
-class Link(NamedTuple):
-    """What a share link is, without opening it. ``kind`` is empty when the value behind it is gone."""
-
-    to_email: str
-    kind: str
-    expires_at: datetime
-
-    @property
-    def works(self) -> bool:
-        """Whether it still opens."""
-        return bool(self.kind) and self.expires_at > datetime.now(UTC)
-
-
-def look(ledger: Ledger, token: str) -> Link | None:
-    """The share link of this token, expired or not; None when there is none. The vault keeps tokens by their SHA-256."""
-    query = (
-        select(share_links.c.to_email, vault.c.kind, share_links.c.expires_at)
-        .join_from(share_links, vault, share_links.c.ref == vault.c.ref, isouter=True)
-        .where(share_links.c.token_hash == hashlib.sha256(token.encode("utf-8", "replace")).hexdigest())
-    )
-    with ledger.reading() as db:
-        row = db.execute(query).one_or_none()
-    return Link(row.to_email, row.kind or "", row.expires_at) if row else None
 
 
 def masked(email: str) -> str:
@@ -91,16 +66,16 @@ def router(tenure: Tenure, settings: Settings, pages: Pages, limits: Limits) -> 
 
     # --- A secret for one reader --------------------------------------------------------------------------------------------
 
-    def gone(token: str, link: Link | None) -> HTMLResponse:
-        who = masked(link.to_email) if link else ""
-        return pages.page("link_gone.html", 410 if link else 404, headers=SECRET, token=token, who=who)
+    def gone(token: str, link: Share | None) -> HTMLResponse:
+        who, opened = (masked(link.to_email), link.opened_at is not None) if link else ("", False)
+        return pages.page("link_gone.html", 410 if link else 404, headers=SECRET, token=token, who=who, opened=opened)
 
     @routes.get("/s/{token}")
     async def show_secret(token: str) -> HTMLResponse:
-        link = await asyncio.to_thread(look, tenure.ledger, token)
+        link = await asyncio.to_thread(secrets.look, token)
         if link is None or not link.works:
             return gone(token, link)
-        until = f"It works until {moment(link.expires_at)}, for {masked(link.to_email)} only. Do not pass it on."
+        until = f"It opens once, until {moment(link.expires_at)}, for {masked(link.to_email)} only. Do not pass it on."
         if link.kind == "reset_link":
             title, detail, button = (
                 "Set your password",
@@ -108,47 +83,61 @@ def router(tenure: Tenure, settings: Settings, pages: Pages, limits: Limits) -> 
                 "Continue to my instance",
             )
         else:
-            title, detail, button = "Your licence key", "The button shows the key. Copy it to a safe place.", "Show the key"
+            title, detail, button = "Your licence key", "The button shows the key, once. Copy it to a safe place.", "Show the key"
         return pages.said(title, detail, button=button, small=(until,), headers=SECRET)
 
     @routes.post("/s/{token}")
     async def open_secret(token: str) -> Response:
+        """Once: of two presses of the button one opens it, and what could not be had leaves the link as it was."""
         try:
-            share: Share = await asyncio.to_thread(secrets.open_share, token)
+            link = await asyncio.to_thread(secrets.open, token)
         except VaultError as error:
             log.warning("a share link did not open: %s", error)
-            return gone(token, await asyncio.to_thread(look, tenure.ledger, token))
-        if share.kind == "reset_link":
-            return RedirectResponse(share.value, 303, SECRET)
-        return pages.page("secret.html", headers=SECRET, value=share.value, until=share.expires_at)
+            return gone(token, await asyncio.to_thread(secrets.look, token))
+        try:
+            if link.kind != "reset_link":
+                return pages.page("secret.html", headers=SECRET, value=await asyncio.to_thread(secrets.get, link.ref))
+            ref = await by_link.open_link(link.ref, link.to_email)
+            return RedirectResponse(await asyncio.to_thread(secrets.take, ref), 303, SECRET)
+        except Exception as error:
+            await asyncio.to_thread(secrets.close, token)
+            log.warning("nothing came of opening a link to %s: %s", link.ref, error)
+            if isinstance(error, NotFound | Over | Closing):
+                error = NotFound("the trial is over, and this link with it", f"Sign in as you did, or write to {pages.support}")
+            elif isinstance(error, VaultError):
+                error = Unavailable("the link could not be made just now", "Open it again in a moment")
+            if not isinstance(error, TenureError):
+                raise
+            return pages.error(error, headers=SECRET)
 
     @routes.post("/s/{token}/new")
     async def new_link(request: Request, token: str) -> HTMLResponse:
-        link = await asyncio.to_thread(look, tenure.ledger, token)
+        link = await asyncio.to_thread(secrets.look, token)
         if link:
             await limits.mailbox(link.to_email)
             # One dead link buys one new one, however often the button is pressed: the same event is the same request.
             event = f"new-link-{ids.digest(token)}"
             try:
-                await by_link.act(link.to_email, "new_link", NewLink(by=link.to_email), event)
+                await by_link.act_on(link.ref, "new_link", NewLink(by=link.to_email, to=link.to_email), event)
             except (NotFound, Refused) as error:
                 return pages.error(error, headers=SECRET)
             return pages.said("A new link is on its way", f"Look for our mail to {masked(link.to_email)}", headers=SECRET)
         email = (await typed(request)).get("email", "")
         await limits.mailbox(email)
-        await of_admin(email)
-        # The same words whether or not the address is an administrator's, so that nobody learns who is one.
+        # The same words whether or not the address is an administrator's, and as soon: who is one is looked up once the answer is out.
+        tenure.later(of_admin(email))
         detail = "If this is the address of an instance's administrator, a mail with a new link is on its way to it"
         return pages.said("Look into your mailbox", detail, small=(f"Nothing there? Write to {pages.support}.",), headers=SECRET)
 
     async def of_admin(email: str) -> None:
-        """Ask for a new link when ``email`` is the administrator's of an instance; at most one an hour, since each makes the last one useless."""
+        """Ask for a new link when ``email`` is the administrator's of an instance; at most one an hour, so that nobody's mailbox is filled."""
+        await asyncio.sleep(ANSWERED_SECONDS)
         try:
             instance = await asyncio.to_thread(registry.instance_of, tenure.key_of(email))
             if instance is not None and "@" in email and instance.admin.lower() == email.lower():
                 event = f"new-link-{ids.digest(email)}-{datetime.now(UTC):%Y%m%d%H}"
-                await by_link.act(email, "new_link", NewLink(by=instance.admin), event)
-        except (BadInput, NotFound, Refused) as error:
+                await by_link.act(email, "new_link", NewLink(by=instance.admin, to=instance.admin), event)
+        except (TenureError, SQLAlchemyError) as error:
             log.info("no new link was made: %s", error)
 
     # --- The end of the onboarding mails ------------------------------------------------------------------------------------

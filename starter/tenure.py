@@ -132,7 +132,7 @@ class Tenure(Keeping):
         event = self.event(ids.trial(address.key), "signup", event_id, via, address.email)
         answer = await self._with_start(address, "self_serve", "signup", message, event, SignupAnswer)
         if answer.outcome in ("instant", "building"):
-            self._beside(self._refill())
+            self.later(self._refill())
         return answer
 
     async def request_trial(self, form: TrialRequestForm) -> SignupAnswer:
@@ -211,7 +211,7 @@ class Tenure(Keeping):
             domain=address.key,
             contact=contact,
             host=owned.host,
-            admin=owned.admin,
+            admin=owned.admin if owned.confirmed_at else "",
             via=via,
             policy=self.policy,
             alerts_channel=self.settings.slack_alerts_channel,
@@ -225,7 +225,7 @@ class Tenure(Keeping):
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 static_summary=f"Somebody wants to join {owned.host}",
             )
-        return f"the admin of {owned.host} is told, and the request is followed up"
+        return f"the admin of {owned.host} is told, and the request is followed up" if ask.admin else "the request is followed up"
 
     async def issue_event(self, workflow_id: str, event: IssueEvent) -> bool:
         """Tell a workflow what happened to one of its issues; False when it has ended and nobody waits for it any more."""
@@ -241,7 +241,7 @@ class Tenure(Keeping):
         with suppress(RPCError):
             await self.client.get_schedule_handle(ids.POOL).trigger()
 
-    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something after the answer; kept until it is done, for a task that nobody holds may vanish."""
         task = asyncio.create_task(work)
         self._later.add(task)
@@ -337,7 +337,15 @@ class Tenure(Keeping):
         return (
             None
             if owned is None
-            else Instance.model_validate({"host": owned.host, "kind": owned.kind, "admin": owned.admin, "subject": owned.subject})
+            else Instance.model_validate(
+                {
+                    "host": owned.host,
+                    "kind": owned.kind,
+                    "admin": owned.admin,
+                    "subject": owned.subject,
+                    "confirmed": owned.confirmed_at is not None,
+                }
+            )
         )
 
 

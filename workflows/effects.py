@@ -35,6 +35,7 @@ from domain.acts import (
     PagerBatch,
     Receipt,
     Receipts,
+    ResetLink,
     SalesforceAct,
     SalesforceBatch,
     SheetsBatch,
@@ -55,6 +56,8 @@ ONE_TRY = timedelta(seconds=60)
 #: A look that a decision waits for, asked again at most every hour: after six hours it is decided without.
 LOOK = timedelta(hours=6)
 LOOKING = RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=5, maximum_interval=timedelta(hours=1))
+#: A person waits at a page for so long.
+WHILE_THEY_WAIT = timedelta(seconds=15)
 LOCAL_TRY = timedelta(seconds=10)
 
 
@@ -123,6 +126,24 @@ class Effects:
             if is_cancelled_exception(error):
                 raise
             return None
+
+    async def reset_link(self, act: ResetLink) -> Receipt | None:
+        """Make a reset link for somebody who waits at a page; None when the instance did not make it while they wait."""
+        try:
+            receipts: Receipts = await workflow.execute_activity(
+                "instance",
+                InstanceBatch(subject=self.subject, as_of=workflow.now(), acts=(act,)),
+                result_type=Receipts,
+                start_to_close_timeout=WHILE_THEY_WAIT,
+                schedule_to_close_timeout=WHILE_THEY_WAIT,
+                retry_policy=PATIENT,
+                summary=words.summary((act,)),
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return None
+        return receipts.of(act.key)
 
     async def issue(self, number: int) -> IssueState | None:
         """What an issue says now; None when GitHub did not answer for six hours."""

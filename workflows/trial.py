@@ -28,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
         IssueEvent,
         JoinAsk,
         NewLink,
+        OpenLink,
         OptOut,
         RequestFeedback,
         Signup,
@@ -40,7 +41,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.views import NextStep, TaskView, TrialStatus
     from workflows import inbox
     from workflows.asked import what_became
-    from workflows.phases import building, changes, delivery, endings, intake, open_trial, owning, room
+    from workflows.phases import building, changes, claims, delivery, endings, intake, open_trial, owning, room, routing
     from workflows.trial_process import EndedEarly, TrialProcess
 
 
@@ -71,7 +72,7 @@ class Trial:
         """Route, deliver, keep, end."""
         t, s = self.t, self.t.state
         for waited in input.waiting:
-            await self.routing.run(partial(intake.route, t, waited))
+            await self.routing.run(partial(routing.route, t, waited))
         if not await t.wait(lambda: s.case is not None or self.routing.busy, until=inbox.soon(), summary="the signup"):
             s.end = "abandoned"
             t.enter(Stage.ABANDONED)
@@ -116,7 +117,7 @@ class Trial:
     async def signup(self, raw: Any = None) -> SignupAnswer:
         """Route a signup (A3). The second of one domain meets the first one here."""
         signup = inbox.parsed(Signup, raw)
-        return await self.routing.run(lambda: intake.route(self.t, signup))
+        return await self.routing.run(lambda: routing.route(self.t, signup))
 
     @signup.validator
     def _may_sign_up(self, raw: Any = None) -> None:
@@ -136,6 +137,8 @@ class Trial:
     async def join(self, raw: Any = None) -> str:
         """A person of the domain is blocked and wants in (A22)."""
         self.t.spawn(intake.join(self.t, inbox.parsed(JoinAsk, raw)))
+        if self.t.state.started_at and self.t.state.confirmed_at is None:
+            return "noted: it is followed up as soon as the instance's administrator has confirmed their address"
         when = "" if self.t.state.started_at else " as soon as the instance is ready"
         return f"the admin is told{when}, and the request is followed up"
 
@@ -242,15 +245,27 @@ class Trial:
 
     @workflow.update
     async def new_link(self, raw: Any = None) -> str:
-        """Make a new password reset link for the admin (C17)."""
+        """Mail a new link to set the password to the admin (C17)."""
         self.t.spawn(changes.new_link(self.t))
         return "a new link is on its way to the admin's mailbox"
 
     @new_link.validator
     def _may_make_a_new_link(self, raw: Any = None) -> None:
-        inbox.parsed(NewLink, raw)
+        to = inbox.parsed(NewLink, raw).to
         running = self.t.state.stage in OPEN_TO_DECIDE | {Stage.CONVERTING}
         inbox.refuse(None if running else "there is no running instance to make a link for")
+        inbox.refuse(claims.refuse_opening(self.t, OpenLink(by=to)) if to else None)
+
+    @workflow.update
+    async def open_link(self, raw: Any = None) -> str:
+        """The link in the admin's mail was opened: the claim is confirmed (A5, A6), and a reset link made, by the vault's reference."""
+        message = inbox.parsed(OpenLink, raw)
+        await self.routing.run(partial(claims.confirm, self.t, message))
+        return await claims.reset_link(self.t)
+
+    @open_link.validator
+    def _may_open_link(self, raw: Any = None) -> None:
+        inbox.refuse(claims.refuse_opening(self.t, inbox.parsed(OpenLink, raw)))
 
     @workflow.update
     async def opt_out(self, raw: Any = None) -> str:

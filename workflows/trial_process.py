@@ -38,6 +38,8 @@ class TrialProcess(Process[Policy]):
         super().__init__(input.policy, state.tasks, input.alerts_channel, input.cycle)
         self.input = input
         self.state = state
+        #: Who waits to join until the claim is confirmed, by the digests of their addresses.
+        self.joining: set[str] = set()
         self.stage = state.stage.value
         if input.cycle == 1:
             self._published = (self.stage, "", None)  # the start brought it along
@@ -117,12 +119,12 @@ class TrialProcess(Process[Policy]):
         return (self.state.channel, "") if self.state.channel else (self.alerts_channel, self.state.alert)
 
     def mail(
-        self, template: Template, *, sender: Role | None = None, key: str = "", link: str = "", thread: str = "", reason: str = ""
+        self, template: Template, *, sender: Role | None = None, key: str = "", link: bool = False, thread: str = "", reason: str = ""
     ) -> Mail:
-        """A mail to the prospect; an owner who writes has the AE in copy."""
+        """A mail to the prospect; an owner who writes has the AE in copy. One with a ``link`` to set the password goes to the admin alone."""
         s, owners = self.state, self.state.owners
         person = owners.of(sender) if sender else None
-        cc = (owners.ae.email,) if person and owners.ae and owners.ae.email != person.email else ()
+        cc = (owners.ae.email,) if not link and person and owners.ae and owners.ae.email != person.email else ()
         ends_on = day_of(self.policy.office, s.ends_at) if s.ends_at else None  # the reader counts days, not hours
         days_left = max((ends_on - day_of(self.policy.office, workflow.now())).days, 0) if ends_on else 0
         values = {
@@ -141,17 +143,37 @@ class TrialProcess(Process[Policy]):
             "event_id": "",
         }
         return Mail(
-            key=key or f"mail.{template}",
+            key=key or self.keyed(f"mail.{template}"),
             template=template,
             to=self.contact.email,
             to_name=self.contact.name,
             cc=cc,
             sender=(person.name, person.email) if person else None,
             thread=thread,
-            link=link,
+            link=workflow.info().workflow_id if link else "",
+            link_hours=self.policy.handoff.share_link_ttl_hours if link else 0,
             campaign=template in CAMPAIGN,
             values=values,
         )
+
+    def copy(self, mail: Mail, to: Person | None) -> tuple[Mail, ...]:
+        """The mail for one of ours besides: the same, without the link in it (decision 0001)."""
+        if to is None or (mail.sender and to.email == mail.sender[1]):
+            return ()
+        told = {
+            "key": f"{mail.key}.copy",
+            "to": to.email,
+            "to_name": to.name,
+            "link": "",
+            "link_hours": 0,
+            "copy_of": mail.to,
+            "thread": "",
+        }
+        return (mail.model_copy(update=told),)
+
+    def keyed(self, key: str) -> str:
+        """The key of an effect that happens once for each claim of the instance: the second admin gets their own."""
+        return key if self.state.claims < 2 else f"{key}.{self.state.claims}"
 
     # --- what the queries say -----------------------------------------------------------------------------------------------------
 
@@ -181,6 +203,7 @@ class TrialProcess(Process[Policy]):
             notes=tuple(s.notes),
             policy=self.policy.hash,
             contact=self.contact.email,
+            confirmed_at=s.confirmed_at,
         )
 
     def next_steps(self) -> list[NextStep]:
@@ -198,6 +221,8 @@ class TrialProcess(Process[Policy]):
         s = self.state
         words = STAGES[s.stage].format(host=s.host or "the instance", ends=f"{s.ends_at:%a %d %b %Y}" if s.ends_at else "")
         lines = [f"{bold(s.company or self.input.domain)}: {words}", ""]
+        if s.started_at and not s.confirmed_at and not s.end:
+            lines.append("- nobody has opened the link in the admin's mail yet")
         if not s.end:
             lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.next_steps()[:4]]
             lines += [f"- waits for {task.spec.role.value}: {task.spec.title}" for task in self.desk.tasks if task.is_open]

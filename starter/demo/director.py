@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import string
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from temporalio.client import Client
@@ -25,6 +27,8 @@ from starter.skip import require_local
 from starter.stack import OPS_FILE
 from starter.tenure import Tenure
 
+#: The token of a share link in a mail.
+SHARED = re.compile(r"/s/([\w-]+)")
 #: Companies at once: enough to keep a small machine busy, few enough that each gets on.
 AT_ONCE = 6
 #: Seconds that one look may take before it is taken again.
@@ -118,6 +122,23 @@ class Director:
     async def cue(self, part: str, **cue: Any) -> dict[str, Any]:
         """Give an actor the cue for a part; returns what they did (see ``sandbox/actors.py``)."""
         return await self.post(self.sandbox, f"/_sandbox/people/{part}", {"tenure": self.web, "token": self._token, **cue})
+
+    async def opened(self, email: str) -> None:
+        """Press the button behind the link in the newest mail to somebody that has one, as they do: again when nothing comes of it."""
+
+        async def pressed() -> bool:
+            mails: Any = await self.get(self.sandbox, f"/_sandbox/mail?to={quote(email)}")
+            token = next((found[1] for mail in reversed(mails) if (found := SHARED.search(mail["text"]))), "")
+            if not token:
+                return False
+            with suppress(httpx.HTTPError):
+                answer = await self._http.post(f"{self.web}/s/{token}")
+                if answer.status_code == httpx.codes.GONE:  # it was opened, and the answer lost
+                    await self._http.post(f"{self.web}/s/{token}/new")
+                return answer.status_code == httpx.codes.SEE_OTHER
+            return False
+
+        await eventually(f"the opening of a link to {email}", pressed)
 
     async def post(self, base: str, path: str, body: Any) -> dict[str, Any]:
         """Post JSON, and read JSON. Raises :class:`Miss` when it is refused."""

@@ -93,6 +93,7 @@ async def qualified(c: Company) -> None:
     await c.built("provision")
     await c.answered("hand_over", "hand_over")
     await c.in_stage("onboarding")
+    await c.opens()
     await c.uses_it()
     await c.day(14)
     await c.answered("deadline", "convert", fields={"seats": 80})

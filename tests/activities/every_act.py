@@ -42,6 +42,7 @@ from domain.acts import (
     Post,
     RaiseIssue,
     Receipts,
+    RemoveUser,
     ResetLink,
     ResolvePage,
     SalesforceBatch,
@@ -136,10 +137,11 @@ def _instance(settings: Settings, ledger: Ledger, vault: Vault, sandbox: Sandbox
     key = ledger.receipt(EffectId(SUBJECT, "key"))
     assert key is not None
     acts = (
-        CreateAdmin(key="admin", host=HOST, email=EMAIL, name="Ada", ttl_hours=72, share_ttl_hours=24),
-        ResetLink(key="link", host=HOST, email=EMAIL, ttl_hours=72, share_ttl_hours=24),
+        CreateAdmin(key="admin", host=HOST, email=EMAIL, name="Ada"),
+        ResetLink(key="link", host=HOST, email=EMAIL, ttl_hours=72),
         SetKey(key="generic-key", host=HOST),
         SetKey(key="own-key", host=HOST, vault=key.data["vault"]),
+        RemoveUser(key="removed", host=HOST, email="nobody@acme.example"),
     )
     with closing(Instance(settings, ledger, vault)) as instance:
         return instance.instance(InstanceBatch(**GIVEN, acts=acts))

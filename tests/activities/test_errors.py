@@ -74,7 +74,7 @@ def calls(settings: Settings, ledger: Ledger, vault: Vault) -> Iterator[dict[str
         }
     )
     lead = KeepLead(key="lead", email="ada@acme.com", first_name="Ada", last_name="L", company="Acme", domain="acme.com", source="trial")
-    admin = CreateAdmin(key="admin", host=HOST, email="ada@acme.com", name="Ada", ttl_hours=72, share_ttl_hours=24)
+    admin = CreateAdmin(key="admin", host=HOST, email="ada@acme.com", name="Ada")
     mail = Mail(key="mail", template="disqualified", to="ada@acme.com", values={"company": "Acme"})
     slack = Slack.from_settings(nowhere, ledger)
     mailer = Mailer.from_settings(nowhere, ledger)

@@ -57,7 +57,8 @@ def fill(ledger: Ledger, settings: Settings) -> str:
         for table, row in rows:
             db.execute(insert(table).values(row))
     vault = Vault(ledger, settings.key())
-    return vault.share(vault.put("reset_link", "https://a.cloud/password-reset?code=1", None, f"of {DANA}"), DANA, 24)
+    vault.put("reset_link", "https://a.cloud/password-reset?code=1", None, f"of {DANA}")
+    return vault.share("trial/mail", TRIAL, DANA, 24)
 
 
 def everything(ledger: Ledger) -> str:
@@ -85,7 +86,7 @@ def test_nothing_is_left_of_one_person_and_everything_of_the_others(either_ledge
         [link] = db.execute(select(share_links)).all()
     assert link.to_email == ids.erased(DANA)
     with pytest.raises(Expired):
-        Vault(ledger, settings.key()).open_share(token)
+        Vault(ledger, settings.key()).open(token)
     assert forget(ledger, people, DANA, key="kestrel.example", contact=True) == Forgotten(first=False, rows={})
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 from temporalio.exceptions import ApplicationError
 
 from activities.instance import Instance, usernames
@@ -18,8 +19,9 @@ from activities.jsonc import JsoncError, get_text, set_text
 from activities.ledger import EffectId, Ledger, NotDone
 from activities.registry import Registry
 from activities.settings import Settings
+from activities.tables import vault as kept
 from activities.vault import Vault
-from domain.acts import Claim, CreateAdmin, InstanceAct, InstanceBatch, Receipt, RegistryChange, ResetLink, SetKey
+from domain.acts import Claim, CreateAdmin, InstanceAct, InstanceBatch, Receipt, RegistryChange, RemoveUser, ResetLink, SetKey
 from domain.messages import AskUsage
 from sandbox.core import Fault
 from sandbox.instances import Instance as Remote
@@ -29,8 +31,9 @@ HOST = "acme.cloud.tenure.example"
 EMAIL = "Ada.Lovelace+x@acme.com"
 SUBJECT = "trial-acme.com/0a1b2c3d.1"
 AS_OF = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-ADMIN = CreateAdmin(key="admin", host=HOST, email=EMAIL, name="Ada Lovelace", ttl_hours=72, share_ttl_hours=24)
-LINK = ResetLink(key="link-2", host=HOST, email=EMAIL, ttl_hours=72, share_ttl_hours=24)
+ADMIN = CreateAdmin(key="admin", host=HOST, email=EMAIL, name="Ada Lovelace")
+LINK = ResetLink(key="link-1", host=HOST, email=EMAIL, ttl_hours=72)
+GONE = RemoveUser(key="removed", host=HOST, email=EMAIL)
 
 
 @pytest.fixture
@@ -56,26 +59,32 @@ def effects(sandbox: SandboxServer) -> list[str]:
 
 
 def opened(vault: Vault, receipt: Receipt) -> httpx.Response:
-    """What the recipient's browser shows for the link of a receipt."""
-    return httpx.get(vault.open_share(receipt.data["link"]).value)
+    """What the browser of whoever opened their share link shows."""
+    return httpx.get(vault.get(receipt.data["vault"]))
 
 
 # --- Admin and links ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_admin_gets_a_link_that_works(instance: Instance, remote: Remote, vault: Vault, sandbox: SandboxServer) -> None:
-    receipt = instance.instance(batch(ADMIN)).of("admin")
-    assert receipt.data["username"] == "ada-lovelace-x"
+def test_the_admin_gets_a_link_that_works(instance: Instance, remote: Remote, vault: Vault, ledger: Ledger, sandbox: SandboxServer) -> None:
+    """The user is made first; the link only when somebody waits for it, and till then none is kept anywhere."""
+    admin = instance.instance(batch(ADMIN)).of("admin")
     user = remote.find(username="ada-lovelace-x")
     assert user is not None
     assert (user.email, user.verified, user.site_admin) == (EMAIL, True, True)
-    share = vault.open_share(receipt.data["link"])
-    assert share.to_email == EMAIL
-    assert timedelta(hours=23) < share.expires_at - datetime.now(UTC) <= timedelta(hours=24)
-    assert opened(vault, receipt).status_code == 200
-    assert share.value not in receipt.model_dump_json()
-    assert instance.instance(batch(ADMIN)).of("admin") == receipt
+    assert admin.data == {"host": HOST}
+    with ledger.reading() as db:
+        assert db.execute(select(kept)).all() == []
+    assert instance.instance(batch(ADMIN)).of("admin") == admin
     assert effects(sandbox) == ["user.created", "user.site_admin_set"]
+    receipt = instance.instance(batch(LINK)).of("link-1")
+    assert opened(vault, receipt).status_code == 200
+    assert vault.get(receipt.data["vault"]) not in receipt.model_dump_json()
+    assert instance.instance(batch(LINK)).of("link-1") == receipt
+    with ledger.reading() as db:
+        [row] = db.execute(select(kept)).all()
+    assert row.note == f"on {HOST}"  # no name made from the address
+    assert timedelta(hours=71) < row.expires_at - datetime.now(UTC) <= timedelta(hours=72)
 
 
 def test_a_lost_answer_makes_no_second_user(instance: Instance, remote: Remote, vault: Vault, sandbox: SandboxServer) -> None:
@@ -83,8 +92,8 @@ def test_a_lost_answer_makes_no_second_user(instance: Instance, remote: Remote, 
     with pytest.raises(ApplicationError, match=r"may or may not have acted.*\[0 of 1 done; waiting: admin\]") as lost:
         instance.instance(batch(ADMIN))
     assert lost.value.type == "InstanceUnsure"
-    receipt = instance.instance(batch(ADMIN)).of("admin")
-    assert opened(vault, receipt).status_code == 200
+    instance.instance(batch(ADMIN))
+    assert opened(vault, instance.instance(batch(LINK)).of("link-1")).status_code == 200
     assert len(remote.accounts) == 1
     assert effects(sandbox) == ["user.created", "user.site_admin_set", "password.randomized"]
 
@@ -93,44 +102,59 @@ def test_an_error_in_the_middle_is_completed(instance: Instance, remote: Remote,
     sandbox.world.faults.append(Fault("instances", "status", match="MakeSiteAdmin", status=502))
     with pytest.raises(ApplicationError, match="HTTP 502"):
         instance.instance(batch(ADMIN))
-    receipt = instance.instance(batch(ADMIN)).of("admin")
-    assert opened(vault, receipt).status_code == 200
+    instance.instance(batch(ADMIN))
     assert [user.site_admin for user in remote.accounts.values()] == [True]
 
 
 def test_a_name_that_another_has_is_numbered(instance: Instance, remote: Remote, sandbox: SandboxServer) -> None:
     sandbox.world.services["instances"].set_usage(HOST, users=[{"username": "ada-lovelace-x", "email": "other@tenure.example"}])
-    assert instance.instance(batch(ADMIN)).of("admin").data["username"] == "ada-lovelace-x-2"
-    assert len(remote.accounts) == 2
+    instance.instance(batch(ADMIN))
+    assert [user.username for user in remote.accounts.values()] == ["ada-lovelace-x", "ada-lovelace-x-2"]
 
 
 def test_a_user_who_is_there_is_taken(instance: Instance, remote: Remote, vault: Vault, sandbox: SandboxServer) -> None:
     sandbox.world.services["instances"].set_usage(HOST, users=[{"username": "ada", "email": EMAIL.lower()}])
-    receipt = instance.instance(batch(ADMIN)).of("admin")
-    assert receipt.data["username"] == "ada"
-    assert opened(vault, receipt).status_code == 200
-    assert effects(sandbox) == ["user.site_admin_set", "password.randomized"]
+    instance.instance(batch(ADMIN))
+    assert [user.username for user in remote.accounts.values()] == ["ada"]
+    assert effects(sandbox) == ["user.site_admin_set"]
 
 
 def test_an_unverified_address_is_found_by_its_name(instance: Instance, remote: Remote, sandbox: SandboxServer) -> None:
     users = [{"username": "ada-lovelace-x", "email": EMAIL, "verified": False}]
     sandbox.world.services["instances"].set_usage(HOST, users=users)
-    assert instance.instance(batch(ADMIN)).of("admin").data["username"] == "ada-lovelace-x"
-    assert len(remote.accounts) == 1
+    instance.instance(batch(ADMIN))
+    assert [user.username for user in remote.accounts.values()] == ["ada-lovelace-x"]
 
 
 def test_a_new_link_replaces_the_old_one(instance: Instance, remote: Remote, vault: Vault, sandbox: SandboxServer) -> None:
-    first = instance.instance(batch(ADMIN)).of("admin")
-    second = instance.instance(batch(LINK)).of("link-2")
+    """That is how the product does it, so a link is made at the moment at which somebody uses it."""
+    instance.instance(batch(ADMIN))
+    first = instance.instance(batch(LINK)).of("link-1")
+    second = instance.instance(batch(LINK.model_copy(update={"key": "link-2"}))).of("link-2")
     assert opened(vault, first).status_code == 401
     assert opened(vault, second).status_code == 200
-    assert second.data["link"] != first.data["link"]
+
+
+def test_whoever_never_came_is_removed(instance: Instance, remote: Remote, sandbox: SandboxServer) -> None:
+    """Also when the answer is lost, and when nobody of that address is there; nobody else is."""
+    sandbox.world.services["instances"].set_usage(HOST, users=[{"username": "grace", "email": "grace@acme.com"}])
+    instance.instance(batch(ADMIN))
+    assert len(remote.accounts) == 2
+    sandbox.world.faults.append(Fault("instances", "cut_after", match="DeleteUser"))
+    with pytest.raises(ApplicationError, match="may or may not have acted"):
+        instance.instance(batch(GONE))
+    instance.instance(batch(GONE))
+    assert [user.username for user in remote.accounts.values()] == ["grace"]
+    instance.instance(batch(GONE.model_copy(update={"key": "again"})))
+    assert effects(sandbox).count("user.deleted") == 1
 
 
 def test_who_was_the_admin_by_mistake_is_none_any_more(instance: Instance, remote: Remote, vault: Vault, sandbox: SandboxServer) -> None:
-    first = instance.instance(batch(ADMIN)).of("admin")
+    instance.instance(batch(ADMIN))
+    first = instance.instance(batch(LINK)).of("link-1")
     right = ADMIN.model_copy(update={"key": "admin-1", "email": "grace@acme.com", "instead_of": EMAIL})
-    second = instance.instance(batch(right)).of("admin-1")
+    instance.instance(batch(right))
+    second = instance.instance(batch(LINK.model_copy(update={"key": "link-2", "email": "grace@acme.com"}))).of("link-2")
     assert {user.email: user.site_admin for user in remote.accounts.values()} == {EMAIL: False, "grace@acme.com": True}
     assert opened(vault, first).status_code == 401
     assert opened(vault, second).status_code == 200

@@ -22,6 +22,7 @@ from activities.mail import NAMES, NEEDS, TEMPLATES, UNSUBSCRIBE, VALUES, Mailer
 from activities.settings import Settings
 from activities.tables import suppressions
 from activities.tokens import verify
+from activities.vault import Vault
 from domain import markup
 from domain.acts import Mail, MailBatch, Template
 from sandbox.core import Fault
@@ -56,7 +57,8 @@ def mailer(settings: Settings, ledger: Ledger) -> Mailer:
 
 
 def mail(template: Template = "disqualified", **changes: object) -> Mail:
-    given = {"key": template, "template": template, "to": "ada@acme.example", "link": "tok-123", "values": VALUE, **changes}
+    link = {"link": WORKFLOW, "link_hours": 24} if "link" in NEEDS[template] else {}
+    given = {"key": template, "template": template, "to": "ada@acme.example", **link, "values": VALUE, **changes}
     return Mail.model_validate(given)
 
 
@@ -146,7 +148,7 @@ def test_each_template_in_both_forms(mailer: Mailer, settings: Settings, templat
         assert "None" not in shown
         for name in NEEDS[template] - {"link"}:
             assert (markup.name(VALUE[name]) if name in {*NAMES, "reason"} else VALUE[name]) in shown, (form, name)
-    share = f"{settings.web_url}/s/tok-123"
+    share = f"{settings.web_url}/s/{Vault(mailer._ledger, settings.key()).token(f'{SUBJECT}/{template}')}"
     assert (share in words.text) == (share in page.links) == ("link" in NEEDS[template])
     instance = settings.instance(VALUE["host"])
     assert (instance in words.text) == any(link.startswith(instance) for link in page.links) or template in ("access", "instant_access")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
 from cryptography.fernet import Fernet
@@ -10,7 +12,8 @@ from sqlalchemy import select, update
 
 from activities import tables
 from activities.ledger import Ledger
-from activities.vault import Expired, Unknown, Unreadable, Vault
+from activities.settings import Settings
+from activities.vault import Expired, Opened, Unknown, Unreadable, Vault
 
 URL = "https://acme.cloud.tenure.example/password-reset?code=s3cr3t"
 
@@ -45,31 +48,74 @@ def test_unknown_expired_and_unreadable_are_told_apart(vault: Vault, ledger: Led
         Vault(ledger, Fernet.generate_key().decode()).get(ref)
 
 
-def test_a_share_link_opens_as_often_as_one_likes_until_it_expires(vault: Vault, ledger: Ledger) -> None:
+def test_a_share_link_opens_once_unless_nothing_came_of_it(vault: Vault, ledger: Ledger) -> None:
+    ref = vault.put("license_key", "key", None, "x")
+    token = vault.share("a/1", ref, "ada@acme.com", ttl_hours=24)
+    looked = vault.look(token)
+    assert looked is not None
+    assert (looked.works, looked.kind, looked.to_email, looked.ref) == (True, "license_key", "ada@acme.com", ref)
+    assert timedelta(hours=23, minutes=59) < looked.expires_at - datetime.now(UTC) <= timedelta(hours=24)
+    assert vault.open(token).opened_at is not None
+    with pytest.raises(Opened, match="opens once"):
+        vault.open(token)
+    vault.close(token)
+    assert vault.open(token).ref == ref
+    with ledger.writing() as db:
+        db.execute(update(tables.share_links).values(expires_at=datetime.now(UTC), opened_at=None))
+    with pytest.raises(Expired):
+        vault.open(token)
+
+
+def test_of_many_who_open_it_at_one_moment_one_does(vault: Vault, ledger: Ledger, settings: Settings) -> None:
+    """Two processes with connections of their own, eight clicks each, all at once."""
+    token = vault.share("a/1", "trial-acme.com", "ada@acme.com", ttl_hours=24)
+    other = Ledger(ledger.url)
+    vaults, start = (vault, Vault(other, settings.key())), Barrier(16)
+
+    def click(number: int) -> bool:
+        start.wait()
+        try:
+            return bool(vaults[number % 2].open(token))
+        except Opened:
+            return False
+
+    with ThreadPoolExecutor(16) as threads:
+        opened = list(threads.map(click, range(16)))
+    other.close()
+    assert sum(opened) == 1
+
+
+def test_what_is_taken_is_gone(vault: Vault, ledger: Ledger) -> None:
     ref = vault.put("reset_link", URL, soon(), "x")
-    token = vault.share(ref, "ada@acme.com", ttl_hours=24)
-    first = vault.open_share(token)
-    assert (first.value, first.kind, first.to_email) == (URL, "reset_link", "ada@acme.com")
-    assert timedelta(hours=23, minutes=59) < first.expires_at - datetime.now(UTC) <= timedelta(hours=24)
-    again = vault.open_share(token)
-    assert (again.value, again.opened_at) == (first.value, first.opened_at)
-    with ledger.writing() as db:
-        db.execute(update(tables.share_links).values(expires_at=datetime.now(UTC)))
-    with pytest.raises(Expired):
-        vault.open_share(token)
+    assert vault.take(ref) == URL
+    with pytest.raises(Unknown):
+        vault.take(ref)
+    with ledger.reading() as db:
+        assert db.execute(select(tables.vault)).all() == []
 
 
-def test_a_share_link_ends_with_its_value(vault: Vault, ledger: Ledger) -> None:
-    token = vault.share(vault.put("reset_link", URL, soon(), "x"), "ada@acme.com", ttl_hours=24)
-    with ledger.writing() as db:
-        db.execute(update(tables.vault).values(expires_at=datetime.now(UTC)))
-    with pytest.raises(Expired):
-        vault.open_share(token)
+def test_a_reset_link_that_nobody_came_for_is_forgotten_with_the_next(vault: Vault, ledger: Ledger) -> None:
+    vault.put("reset_link", URL, datetime.now(UTC), "nobody came")
+    key = vault.put("license_key", "key", datetime.now(UTC), "a key is another matter")
+    ref = vault.put("reset_link", URL, soon(), "x")
+    with ledger.reading() as db:
+        assert set(db.execute(select(tables.vault.c.ref)).scalars()) == {key, ref}
+
+
+def test_a_link_of_one_name_is_one_link(vault: Vault, ledger: Ledger, settings: Settings) -> None:
+    """A mail that is written again has the same link; neither another's name nor another's key makes it."""
+    token = vault.share("a/1", "trial-acme.com", "ada@acme.com", 24)
+    assert vault.share("a/1", "trial-acme.com", "ada@acme.com", 24) == token == vault.token("a/1")
+    vault.open(token)
+    vault.share("a/1", "trial-acme.com", "ada@acme.com", 24)
+    with pytest.raises(Opened):
+        vault.open(token)
+    assert len({token, vault.token("a/2"), Vault(ledger, Fernet.generate_key().decode()).token("a/1")}) == 3
 
 
 def test_tokens_cannot_be_guessed_or_read_from_the_table(vault: Vault, ledger: Ledger) -> None:
     ref = vault.put("reset_link", URL, soon(), "x")
-    tokens = {vault.share(ref, "ada@acme.com", 1) for _ in range(20)}
+    tokens = {vault.share(f"a/{number}", ref, "ada@acme.com", 1) for number in range(20)}
     assert len(tokens) == 20
     assert all(len(token) >= 32 for token in tokens)
     with ledger.reading() as db:
@@ -77,19 +123,6 @@ def test_tokens_cannot_be_guessed_or_read_from_the_table(vault: Vault, ledger: L
     assert not kept & tokens
     for guess in ("", "x", next(iter(kept))):
         with pytest.raises(Unknown):
-            vault.open_share(guess)
+            vault.open(guess)
     with pytest.raises(Unknown, match="to share"):
-        vault.share("nothing", "ada@acme.com", 1)
-
-
-def test_what_expired_is_purged_with_its_links(vault: Vault) -> None:
-    dead = vault.put("reset_link", URL, datetime.now(UTC), "dead")
-    token = vault.share(dead, "ada@acme.com", 1)
-    alive, ever = vault.put("reset_link", URL, soon(), "alive"), vault.put("license_key", "key", None, "ever")
-    assert vault.purge() == 1
-    assert vault.purge() == 0
-    with pytest.raises(Unknown):
-        vault.get(dead)
-    with pytest.raises(Unknown):
-        vault.open_share(token)
-    assert (vault.get(alive), vault.get(ever)) == (URL, "key")
+        vault.share("a/x", "nothing", "ada@acme.com", 1)

@@ -354,12 +354,15 @@ def test_an_instance_that_does_not_answer_is_said_and_one_that_was_torn_down_is_
     world.sandbox.world.faults.append(Fault("instances", "status", times=9, status=503))
     (verified,) = verify(world.settings, world.ledger, ("instance",))
     assert HOST in verified.outcome.failed[0]
-    assert (verified.outcome.mismatches, sum(verified.outcome.untold.values())) == ((), 4)
+    assert (verified.outcome.mismatches, sum(verified.outcome.untold.values())) == ((), 5)
     with world.ledger.writing() as db:
         db.execute(instances.delete())
     (verified,) = verify(world.settings, world.ledger, ("instance",))
     assert (verified.outcome.failed, verified.requests) == ((), 0)
-    assert verified.outcome.untold == {"the instance stands no more, by the registry": 4}
+    assert verified.outcome.untold == {
+        "the instance stands no more, by the registry": 4,
+        "on record without an id, since there was nothing to act on": 1,
+    }
 
 
 def test_a_channel_that_our_app_was_put_out_of_is_not_joined(build: Build) -> None:

@@ -28,7 +28,7 @@ from starter.errors import Refused, TenureError
 from tests.chaos.check import Run, failed_tasks, run_of
 from tests.chaos.house import House
 from tests.chaos.kinds import Kill
-from tests.chaos.script import LINKED, PATIENCE, WITHOUT_A_CE, Patient, directing, insisted, nothing_runs
+from tests.chaos.script import LINKED, PASSED_ON, PATIENCE, WITHOUT_A_CE, Patient, directing, insisted, nothing_runs
 from tests.chaos.storm import Storm
 
 #: What only accounts have, so that nothing of it can come before their first copy from the CRM.
@@ -70,7 +70,7 @@ async def play(house: House, kills: Iterable[Kill] = (), storm: Storm | None = N
     kills = list(kills)
     house.doom(kill for kill in kills if kill[0] in OF_ACCOUNTS)
     async with directing(house, "tale") as director:
-        stories = [*STORIES, LINKED]
+        stories = [*STORIES, LINKED, PASSED_ON]
         await director._known([each for each in director.companies(stories) if each.story.account])
         house.doom(kills)
         async with storm.over(director) if storm else nullcontext():

@@ -233,8 +233,22 @@ async def linked(c: Company) -> None:
     """The admin has lost the link, twice; nobody uses it."""
     await c.signs_up(expect="instant")
     await c.decided("new-link")
+    await c.opens()
     await c.day(3)
     await c.decided("new-link")
+    await c.day(15.1)
+    await c.built("teardown")
+    await c.ends("2.2", "terminated")
+
+
+async def passed_on(c: Company) -> None:
+    """The first never opens the link in their mail; a day later it is the next one's, who does, and then does not use it either."""
+    await c.signs_up(expect="instant")
+    await c.in_stage("onboarding")
+    await c.day(1.1)
+    answer = await c._form(c.address("robin"))
+    c._expect("the signup", answer["outcome"], "instant")
+    await c.opens("robin")
     await c.day(15.1)
     await c.built("teardown")
     await c.ends("2.2", "terminated")
@@ -262,6 +276,7 @@ async def without_a_ce(c: Company) -> None:
 
 
 LINKED = Story("Nectar", "2.2 new links", linked, PREQUALIFIED)
+PASSED_ON = Story("Rowan", "2.2 passed on", passed_on, PREQUALIFIED)
 WITHOUT_A_CE = Story("Quarry", "3.2 no CE", without_a_ce)
 
 

@@ -30,7 +30,7 @@ def test_every_act_has_words_of_its_own(kind: type[Act]) -> None:
         "name": "n", "topic": "t", "channel": "c", "text": "t", "title": "t", "intro": "i", "fields": {"F": "v"}, "labels": (), "issue": 7,
         "field": "f", "value": "v", "reason": "completed", "workflow": "w.yml", "inputs": {}, "email": "e", "first_name": "f", "last_name": "l",
         "company": "c", "domain": "d", "source": "s", "status": "New", "owner": "o", "owner_name": "Ada", "opportunity": "o", "host": "h",
-        "ttl_hours": 1, "share_ttl_hours": 1, "account": "a", "purpose": "trial", "tags": (), "seats": 5, "expires_at": "2026-01-01T00:00:00Z",
+        "ttl_hours": 1, "account": "a", "purpose": "trial", "tags": (), "seats": 5, "expires_at": "2026-01-01T00:00:00Z",
         "summary": "s", "page": "p", "template": "access", "to": "bo@acme.com",
         "close_on": "2026-06-30", "amount": 9, "subscription": "L-1", "traits": {"T": 1}, "doc": "d", "lines": ("l",), "project": "p", "why": "w",
         "row": "acme.com", "cells": {"Status": "red"},

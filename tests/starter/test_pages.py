@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from pydantic import JsonValue
 from sqlalchemy import select, update
 
 from activities.tables import feedback, instances, share_links
+from activities.tables import vault as kept
 from activities.tokens import sign
 from activities.vault import Vault
 from domain.messages import SignupAnswer
@@ -22,10 +24,9 @@ from starter.asking import Closing, Over
 from starter.errors import BadInput, NotFound, Refused, Unavailable
 from starter.links import FEEDBACK, UNSUBSCRIBE
 from starter.render import plain, static_url, working_time
-from tests.starter.web_fakes import CSRF, HTML, Site, site_in
+from tests.starter.web_fakes import CSRF, HTML, RESET, Site, site_in
 
 FORM = {"email": "dana@acme.com", "first_name": "Dana", "last_name": "Reyes", "company": "Acme", "event": "click-1"}
-RESET = "https://acme.cloud.tenure.example/password-reset?code=s3cret"
 
 
 @pytest.fixture
@@ -67,6 +68,7 @@ async def test_each_page_view_is_another_click(site: Site) -> None:
         ("triage", "", "within a working day"),
         ("waitlisted", "", "keeps its place"),
         ("after_teardown", "", "is being removed"),
+        ("unconfirmed", "", "so we send you to nobody"),
     ],
 )
 async def test_every_outcome_has_its_page(site: Site, outcome: str, host: str, says: str) -> None:
@@ -193,8 +195,8 @@ async def test_a_join_that_cannot_be_keeps_what_was_typed(site: Site, error: Exc
 
 def shared(site: Site, kind: str = "reset_link", value: str = RESET) -> str:
     vault = Vault(site.tenure.ledger, site.settings.key())
-    ref = vault.put("reset_link" if kind == "reset_link" else "license_key", value, datetime.now(UTC) + timedelta(days=3), "a test's")
-    return vault.share(ref, "dana@acme.com", 24)
+    ref = "trial-acme.com" if kind == "reset_link" else vault.put("license_key", value, datetime.now(UTC) + timedelta(days=3), "a test's")
+    return vault.share("a test's", ref, "dana@acme.com", 24)
 
 
 def expire(site: Site) -> None:
@@ -214,22 +216,60 @@ async def test_looking_at_a_share_link_neither_shows_nor_opens_it(site: Site) ->
         assert db.execute(select(share_links.c.opened_at)).scalar() is None
 
 
-async def test_its_button_leads_to_the_secret_as_often_as_it_is_pressed(site: Site) -> None:
+async def test_its_button_leads_to_the_secret_once(site: Site) -> None:
     token = shared(site)
-    for _ in range(2):
-        answer = await site.http.post(f"/s/{token}", headers=HTML)
-        assert (answer.status_code, answer.headers["Location"]) == (303, RESET)
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
+    answer = await site.http.post(f"/s/{token}", headers=HTML)
+    assert (answer.status_code, answer.headers["Location"]) == (303, RESET)
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
     with site.tenure.ledger.reading() as db:
         assert db.execute(select(share_links.c.opened_at)).scalar() is not None
+        assert db.execute(select(kept)).all() == []  # the reset link was taken with it
+    for method in ("GET", "POST"):
+        page = await site.http.request(method, f"/s/{token}", headers=HTML)
+        assert page.status_code == 410
+        assert "was opened already" in page.text
+        assert f'action="/s/{token}/new"' in page.text
+    ((workflow, message, _),) = site.tenure.of("open_link")
+    assert (workflow, message.by) == ("trial-acme.com", "dana@acme.com")
+    [noted] = [row for row in site.audited() if row.what == "open_link"]
+    assert (noted.subject, noted.rule, noted.outcome) == ("trial-acme.com", "link", "accepted")
 
 
-async def test_a_key_is_shown_and_not_followed(site: Site) -> None:
+@pytest.mark.parametrize("kind", ["reset_link", "license_key"])
+async def test_of_many_who_press_it_at_one_moment_one_gets_the_secret(site: Site, kind: str) -> None:
+    token = shared(site, kind, "eyJ-the-key")
+    answers = await asyncio.gather(*(site.http.post(f"/s/{token}", headers=HTML) for _ in range(12)))
+    assert sorted(answer.status_code for answer in answers) == [303 if kind == "reset_link" else 200, *[410] * 11]
+    assert len(site.tenure.of("open_link")) == (kind == "reset_link")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (Refused("a colleague of yours is the instance's administrator now", ""), 409, "colleague of yours is"),
+        (Unavailable("the instance does not answer", "Open it again"), 503, "does not answer"),
+        (NotFound("trial-acme.com is not running", "Sign up"), 404, "trial is over, and this link with it"),
+        (RuntimeError("a fault of ours"), 500, ""),
+    ],
+)
+async def test_a_link_of_which_nothing_came_is_not_used_up(site: Site, error: Exception, status: int, says: str) -> None:
+    token = shared(site)
+    site.tenure.script.raises["open_link"] = error
+    page = await site.http.post(f"/s/{token}", headers=HTML)
+    assert page.status_code == status
+    assert says in text_of(page)
+    assert "a fault of ours" not in page.text
+    site.tenure.script.raises.clear()
+    assert (await site.http.post(f"/s/{token}", headers=HTML)).headers["Location"] == RESET
+
+
+async def test_a_key_is_shown_once_and_not_followed(site: Site) -> None:
     token = shared(site, "license_key", "eyJ-the-key")
     assert "eyJ-the-key" not in (await site.http.get(f"/s/{token}")).text
     answer = await site.http.post(f"/s/{token}", headers=HTML)
     assert answer.status_code == 200
     assert "eyJ-the-key" in answer.text
+    assert (await site.http.post(f"/s/{token}", headers=HTML)).status_code == 410
 
 
 async def test_an_expired_link_buys_one_new_one(site: Site) -> None:
@@ -245,6 +285,7 @@ async def test_an_expired_link_buys_one_new_one(site: Site) -> None:
     calls = site.tenure.of("act_on")
     assert [call[:2] for call in calls] == [("trial-acme.com", "new_link")] * 2
     assert calls[0][3] == calls[1][3] != ""  # the same event, so one new link
+    assert calls[0][2].to == "dana@acme.com"  # and for nobody else, should another be the administrator now
 
 
 async def test_an_expired_link_of_an_ended_trial_says_so(site: Site) -> None:
@@ -273,7 +314,22 @@ async def test_an_unknown_link_helps_only_the_administrator_and_tells_nobody_who
     page = await site.http.post("/s/unknown/new", data={"email": email}, headers=HTML)
     assert page.status_code == 200
     assert "If this is the address of an instance's administrator" in html.unescape(page.text)
+    assert site.tenure.of("act_on") == []  # the answer waits for nothing that depends on who it is
+    await asyncio.gather(*site.tenure._later)
     assert len(site.tenure.of("act_on")) == (1 if email == "dana@acme.com" else 0)
+
+
+async def test_asking_for_a_new_link_takes_as_long_for_a_stranger_as_for_an_administrator(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that depends on who asks is done before the answer is out: neither the registry nor Temporal is asked."""
+    asked: list[str] = []
+    monkeypatch.setattr("activities.registry.Registry.instance_of", lambda _self, domain: asked.append(domain))
+    pages = [await site.http.post("/s/unknown/new", data={"email": email}) for email in ("dana@acme.com", "nobody@elsewhere.com")]
+    assert asked == []
+    assert pages[0].text == pages[1].text
+    await asyncio.gather(*site.tenure._later)
+    assert sorted(asked) == ["acme.com", "elsewhere.com"]
 
 
 # --- Opting out, and feedback ---------------------------------------------------------------------------------------------------

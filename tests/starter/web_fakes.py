@@ -24,10 +24,11 @@ from activities.ledger import EffectRow, Ledger
 from activities.service_tokens import ServiceTokens
 from activities.settings import Settings
 from activities.tables import roster
+from activities.vault import Vault
 from domain import policy
 from domain.base import Message
 from domain.decision import Decision, Fact
-from domain.messages import IssueEvent, SignupAnswer
+from domain.messages import IssueEvent, OpenLink, SignupAnswer
 from domain.people import Role
 from domain.rights import Asked, Group
 from domain.task import Answer, Check, Choice, FieldSpec
@@ -37,6 +38,7 @@ from starter.tenure import Tenure
 from starter.web import create_app, session_key
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+RESET = "https://acme.cloud.tenure.example/password-reset?code=s3cret"
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 
 
@@ -139,6 +141,10 @@ class FakeTenure(Tenure):
     async def _act_on(self, workflow_id: str, name: str, message: Message, event_id: str) -> str:
         self._called("act_on", workflow_id, name, message, event_id)
         return f"{name} done"
+
+    async def _open_link(self, workflow_id: str, message: OpenLink, event_id: str) -> str:
+        self._called("open_link", workflow_id, message, event_id)
+        return Vault(self.ledger, self.settings.key()).put("reset_link", RESET, datetime.now(UTC) + timedelta(hours=1), "a test's")
 
     async def _asked(self, workflow_id: str, task: str) -> Asked | None:
         view = triage_task()

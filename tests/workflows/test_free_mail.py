@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.workflows.play import Play
-from tests.workflows.test_trial import ALL_YES, SDR, day_0, prequalified
+from tests.workflows.test_trial import ALL_YES, SDR, day_0, opened
 
 
 async def somebody(play: Play, provider: str = "gmail.com") -> tuple[str, str]:
@@ -61,7 +61,7 @@ async def test_the_company_is_not_prequalified(play: Play) -> None:
 
 async def test_the_company_has_an_instance(play: Play) -> None:
     """Case 1: the person is sent there, and no second trial begins."""
-    domain, host = await prequalified(play)
+    domain, host = await opened(play)
     email, trial = await somebody(play)
     await qualify(play, trial, domain)
     assert (await play.ended(trial))["end"] == "moved"
@@ -70,7 +70,7 @@ async def test_the_company_has_an_instance(play: Play) -> None:
     await play.did(join, "mail: mail.existing_instance", "mail: mail.join_request")
     assert host in play.box(email)[0].text
     await play.quiet(domain)
-    assert play.effects(domain) == {0: day_0(host)}
+    assert play.effects(domain) == {0: day_0(host, opened=True)}
 
 
 async def test_it_does_not_qualify(play: Play) -> None:

@@ -26,7 +26,7 @@ from tests.workflows.play import Play
 from tests.workflows.renewals import Course
 from tests.workflows.test_join import ticket
 from tests.workflows.test_rescue import failed
-from tests.workflows.test_trial import prequalified, unknown
+from tests.workflows.test_trial import opened, prequalified, unknown
 from workflows.all import ALL
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
@@ -178,7 +178,7 @@ async def open_trial(play: Play) -> str:
 
 
 async def join_request(play: Play) -> str:
-    domain, _ = await prequalified(play, f"fuzz{next(_number)}")
+    domain, _ = await opened(play, f"fuzz{next(_number)}")
     await ticket(play, f"eve@{domain}")
     join = play.join_id(domain, f"eve@{domain}")
     await play.task(join, "join")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from domain import ids, ladder
 from starter.forms import JoinForm, SignupForm
 from tests.workflows.play import Play, eventually
-from tests.workflows.test_trial import ALL_YES, SDR, day_0, prequalified, unknown
+from tests.workflows.test_trial import ALL_YES, SDR, day_0, opened, unknown
 
 TOLD = ["mail: mail.existing_instance", "slack: slack.alert", "slack: task.join-1"]
 
@@ -19,7 +19,7 @@ async def ticket(play: Play, email: str) -> str:
 
 async def test_from_a_second_signup_the_ae_follows_up(play: Play) -> None:
     """Admin and joiner hear by mail; the AE of the trial has the task, and says how it ended."""
-    domain, host = await prequalified(play)
+    domain, host = await opened(play)
     await play.signup(f"eve@{domain}", first_name="Eve")
     join, trial = play.join_id(domain, f"eve@{domain}"), await play.status(domain)
     task = await play.task(join, "join")
@@ -27,7 +27,7 @@ async def test_from_a_second_signup_the_ae_follows_up(play: Play) -> None:
     assert await play.answer(join, "join", "refused", by=trial.ae, note="contractor") == "join-1: refused, taken"
     assert await play.ended(join) == "refused"
     assert play.effects(join) == {0: TOLD}
-    assert play.effects(domain) == {0: day_0(host)}
+    assert play.effects(domain) == {0: day_0(host, opened=True)}
     await play.did(ids.join_digest(domain), "mail: mail.join_request-1")
     [to_joiner], to_admin = play.box(f"eve@{domain}"), play.box(f"bo@{domain}")[-1]
     assert host in to_joiner.text
@@ -37,7 +37,7 @@ async def test_from_a_second_signup_the_ae_follows_up(play: Play) -> None:
 
 async def test_from_a_ticket_support_follows_up(play: Play) -> None:
     """C15: the same goal by the other way in; support has the task, the AE backs it up."""
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     assert await ticket(play, f"eve@{domain}") == "the admin is told, and the request is followed up"
     join, trial = play.join_id(domain, f"eve@{domain}"), await play.status(domain)
     task = await play.task(join, "join")
@@ -53,14 +53,14 @@ async def test_from_a_ticket_support_follows_up(play: Play) -> None:
 
 async def test_the_trials_clock_moves_on_while_a_request_is_open(play: Play) -> None:
     """Nobody has followed the request up, and the trial goes through its days all the same; the request begins at the trial's time."""
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     await play.skip(domain, days=3.1)
     await play.signup(f"eve@{domain}", first_name="Eve")
     join = play.join_id(domain, f"eve@{domain}")
-    opened = (await play.task(join, "join")).opened_at
+    asked = (await play.task(join, "join")).opened_at
     started = (await play.status(domain)).started_at
     assert started is not None
-    assert timedelta(days=3) < opened - started < timedelta(days=4)
+    assert timedelta(days=3) < asked - started < timedelta(days=4)
     await play.skip(domain, days=12.1)
     await play.stage(domain, "teardown")
     assert [task.kind for task in await play.tasks(join)] == ["join"]
@@ -68,7 +68,7 @@ async def test_the_trials_clock_moves_on_while_a_request_is_open(play: Play) -> 
 
 async def test_one_request_per_domain_and_person(play: Play) -> None:
     """C15: a second signup, the same again, and a ticket in another spelling are one request; another person has one of their own."""
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     for email in (f"eve@{domain}", f"Eve@{domain}", f"eve@{domain}"):
         await play.signup(email, first_name="Eve")
     await ticket(play, f"EVE@{domain}")
@@ -88,7 +88,7 @@ async def test_one_request_per_domain_and_person(play: Play) -> None:
 
 async def test_when_nobody_answers_it_climbs(play: Play) -> None:
     """The owner when it is due, then the CE as backup, then the manager, then the manager every week; the answer ends it."""
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     await play.signup(f"eve@{domain}", first_name="Eve")
     join, owners = play.join_id(domain, f"eve@{domain}"), await play.owners_of(domain)
     assert owners.ae
@@ -128,6 +128,7 @@ async def test_before_there_is_an_instance_the_joiner_waits_for_it(play: Play) -
     play.sandbox.world.services["instances"].create(status.host, kind="trial")
     await play.answer(domain, "provision", "ready", by="cloud-oncall@tenure.example")
     await play.answer(domain, "hand_over", "hand_over", by=status.ce)
+    await play.opens(f"bo@{domain}")
     join = play.join_id(domain, f"eve@{domain}")
     assert (await play.task(join, "join")).assignee == status.ae
     await play.did(join, *TOLD)
@@ -147,7 +148,7 @@ async def test_where_no_instance_comes_nobody_can_join(play: Play) -> None:
 
 async def test_a_customers_colleague_is_followed_up_by_the_owners_of_the_trial(play: Play) -> None:
     """A4: the trial was converted long ago; whoever signs up is sent there, and the AE of then has the task."""
-    domain, host = await prequalified(play)
+    domain, host = await opened(play)
     before = await play.status(domain)
     await play.update(domain, "convert", {"seats": 10, "by": before.ae})
     await play.made_production(domain)
@@ -167,7 +168,7 @@ async def test_a_customers_colleague_is_followed_up_by_the_owners_of_the_trial(p
 
 async def test_answers_that_cannot_be_taken(play: Play) -> None:
     """Refused with words as an update, noted as a signal; the first good one wins and a late one is told so."""
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     await ticket(play, f"eve@{domain}")
     join = play.join_id(domain, f"eve@{domain}")
     await play.task(join, "join")
@@ -188,7 +189,7 @@ async def test_answers_that_cannot_be_taken(play: Play) -> None:
 
 async def test_one_event_id_of_two_requests_is_two_events(play: Play) -> None:
     """The server answers a known id as it did the first time, which would be no answer to this."""
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     with play.env.with_time_skipping_disabled():
         await play.tenure.signup(SignupForm(email=f"eve@{domain}", event_id="click-1"))
         said = [await play.tenure.join(JoinForm(email=f"eve@{domain}", event_id="click-1")) for _ in range(2)]

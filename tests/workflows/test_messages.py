@@ -6,10 +6,11 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
-from activities.vault import Vault
+from activities.vault import Opened
 from domain.trial import Stage
 from domain.views import TrialStatus
 from tests.workflows.play import Play, eventually
@@ -256,24 +257,29 @@ async def test_a_mail_that_waits_for_a_retry_is_not_sent_after_opting_out(play: 
 
 
 async def test_a_new_link_is_another_one_and_is_mailed(play: Play) -> None:
-    """C17: asked for twice, each a link of its own that opens; the instance knows the newest only."""
+    """C17: asked for twice, each a link of its own that opens once, and none kills another before it is opened."""
     domain, host = await prequalified(play)
     for _ in (1, 2):
         assert await play.update(domain, "new_link", {"by": CE}) == "a new link is on its way to the admin's mailbox"
     await play.did(domain, "mail: mail.link-1", "mail: mail.link-2")
     await play.quiet(domain)
-    new = ["instance: instance.link-1", "instance: instance.link-2"]
     mails = ["mail: mail.link-1", "mail: mail.link-2"]
     first = day_0(host)
-    assert play.effects(domain) == {0: [*first[:2], *new, *first[2:4], *mails, *first[4:]]}
-    shares = play.links(domain)
-    vault = Vault(play.ledger, play.settings.key())
-    opened = [vault.open_share(token) for token in shares]
-    assert len({share.value for share in opened}) == 3
-    assert {share.to_email for share in opened} == {f"bo@{domain}"}
-    newest = play.box(f"bo@{domain}")[-1]
-    assert f"{play.settings.web_url}/s/{shares[-1]}" in newest.text
-    assert opened[-1].value not in newest.text
+    assert play.effects(domain) == {0: [*first[:4], *mails, *first[4:]]}
+    tokens = play.links(f"bo@{domain}")
+    assert len(set(tokens)) == 3
+    shown = []
+    for token in tokens:  # the oldest first: the newer ones were asked for, and it works all the same
+        shown.append(await play.opens(f"bo@{domain}", token))
+        assert httpx.get(shown[-1]).status_code == 200
+        with pytest.raises(Opened):
+            await play.opens(f"bo@{domain}", token)
+    assert [httpx.get(url).status_code for url in shown] == [401, 401, 200]  # the instance knows the one that was opened last
+    links = [f"instance: instance.link-{number}" for number in (1, 2, 3)]
+    assert play.effects(domain) == {
+        0: [*first[:2], *links, *first[2:4], *mails, first[4], first[5], f"registry: confirm:{host}", *first[6:]]
+    }
+    assert not any(url in mail.text for url in shown for mail in play.box(f"bo@{domain}"))
 
 
 async def test_feedback_is_asked_for_and_goes_out_when_the_trial_has_failed(play: Play) -> None:

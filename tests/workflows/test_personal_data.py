@@ -19,7 +19,7 @@ from starter.errors import Refused
 from starter.histories import _within, decrypt
 from tests.workflows.cacheless import replayer
 from tests.workflows.play import Play, eventually
-from tests.workflows.test_trial import prequalified
+from tests.workflows.test_trial import opened
 
 #: What the engine itself writes into a local activity's marker: its number and its type.
 OF_THE_ENGINE = b'{"seq":'
@@ -83,7 +83,7 @@ async def test_all_that_the_server_has_of_a_trial_is_encrypted(play: Play) -> No
 
 
 async def test_a_trial_goes_on_and_decides_the_same_when_its_person_is_erased(play: Play) -> None:
-    domain, host = await prequalified(play)
+    domain, host = await opened(play)
     email = f"bo@{domain}"
     await play.signup(f"robin@{domain}", first_name="Robin", last_name="Lindmark")
     play.use(host, users=[{"username": "robin", "searches": 9, "result_views": 9}])

@@ -14,7 +14,6 @@ from domain.acts import (
     Receipt,
     RegistryAnswer,
     RegistryChange,
-    ResetLink,
     SetKey,
     UpdateOpportunity,
 )
@@ -27,20 +26,9 @@ from workflows.trial_process import TrialProcess
 
 
 async def new_link(t: TrialProcess) -> None:
-    """C17: a new reset link by mail; the previous one stops working."""
-    s, h = t.state, t.policy.handoff
-    s.links += 1
-    key = f"link-{s.links}"
-    made = await t.effects.instance(
-        ResetLink(
-            key=f"instance.{key}",
-            host=s.host,
-            email=t.contact.email,
-            ttl_hours=h.reset_link_ttl_hours,
-            share_ttl_hours=h.share_link_ttl_hours,
-        )
-    )
-    await t.effects.mail(t.mail("new_link", key=f"mail.{key}", link=made.of(f"instance.{key}").data.get("link", "")))
+    """C17: a new link by mail. An earlier one works until one of them is opened, for only then a reset link is made on the instance."""
+    t.state.links += 1
+    await t.effects.mail(t.mail("new_link", key=f"mail.link-{t.state.links}", link=True))
 
 
 async def correct_admin(t: TrialProcess, message: CorrectAdmin) -> str:
@@ -49,6 +37,7 @@ async def correct_admin(t: TrialProcess, message: CorrectAdmin) -> str:
     s.contact = before.model_copy(update={"email": message.email.strip()})
     s.former_admins = [*s.former_admins, before.email]
     at = workflow.now()
+    s.confirmed_at, s.claimed_at = None, at if s.claimed_at else None  # another address has to be shown to be theirs
     decided = decide.by_person(t.policy, "corrected", message.by, "the address of the admin was wrong", at)
     t.record(decided.model_copy(update={"what": "admin", "handbook": "C17"}))
     number = len(s.former_admins)
@@ -62,7 +51,7 @@ async def correct_admin(t: TrialProcess, message: CorrectAdmin) -> str:
 
 
 async def _admin_follows(t: TrialProcess, number: int) -> None:
-    s, h, key = t.state, t.policy.handoff, f"admin-{number}"
+    s, key = t.state, f"admin-{number}"
     if s.stage is Stage.TRIAGE:
         t.spawn(t.effects.salesforce(intake.lead(t).model_copy(update={"key": f"crm.lead-{number}"})))
     else:
@@ -80,13 +69,11 @@ async def _admin_follows(t: TrialProcess, number: int) -> None:
         host=s.host,
         email=t.contact.email,
         name=t.contact.name,
-        ttl_hours=h.reset_link_ttl_hours,
-        share_ttl_hours=h.share_link_ttl_hours,
         instead_of=s.admin,
     )
-    made = await t.effects.instance(admin)
+    await t.effects.instance(admin)
     s.admin = admin.email
-    await t.effects.mail(t.mail("new_link", key=f"mail.{key}", link=made.of(f"instance.{key}").data.get("link", "")))
+    await t.effects.mail(t.mail("new_link", key=f"mail.{key}", link=True))
 
 
 def refuse_admin(t: TrialProcess, message: CorrectAdmin) -> str | None:

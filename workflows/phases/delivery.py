@@ -11,6 +11,7 @@ from domain.acts import (
     AssignOwner,
     ConvertLead,
     CreateAdmin,
+    InstanceAct,
     OpenChannel,
     Post,
     SalesforceAct,
@@ -37,7 +38,7 @@ async def instant(t: TrialProcess) -> None:
         await _hand_over(t, 0)
         return
     start(t, workflow.now())
-    await _open_instance(t, "instant_access")
+    await open_instance(t, "instant_access")
 
 
 async def build(t: TrialProcess) -> None:
@@ -64,6 +65,7 @@ def start(t: TrialProcess, at: datetime) -> None:
     s, lengths = t.state, t.policy.trial
     s.total_days = (lengths.self_serve if t.input.origin == "self_serve" else lengths.ce_requested).base_days
     s.started_at, s.ends_at = at, at + timedelta(days=s.total_days)
+    s.claimed_at = at
     t.enter(Stage.ONBOARDING)
 
 
@@ -109,28 +111,23 @@ def _introduction(t: TrialProcess, issue: int = 0) -> Post:
     return t.said("slack.introduction", "\n".join(lines), o.ce, o.ae)
 
 
-async def _open_instance(t: TrialProcess, template: str) -> None:
-    """Admin user, reset link and licence key; then the mail with the link, and the CE's welcome."""
-    s, h = t.state, t.policy.handoff
-    admin = CreateAdmin(
-        key="instance.admin",
-        host=s.host,
-        email=t.contact.email,
-        name=t.contact.name,
-        ttl_hours=h.reset_link_ttl_hours,
-        share_ttl_hours=h.share_link_ttl_hours,
-    )
-    key = (SetKey(key="instance.key", host=s.host),) if t.input.origin == "self_serve" else ()
-    made = await t.effects.instance(admin, *key)
-    s.admin = admin.email
-    if key and (until := made.of("instance.key").data.get("expires_at")):
-        s.key_until = datetime.fromisoformat(until)
-    link = made.of("instance.admin").data.get("link", "")
+async def open_instance(t: TrialProcess, template: str, *before: InstanceAct) -> None:
+    """Admin user and licence key; then the mail with the link to set a password, and the CE's welcome. ``before``: what is done first."""
+    s = t.state
+    admin = CreateAdmin(key=t.keyed("instance.admin"), host=s.host, email=t.contact.email, name=t.contact.name)
+    key = (SetKey(key=t.keyed("instance.key"), host=s.host),) if t.input.origin == "self_serve" else ()
+    # Worded before anything is awaited: meanwhile the claim may pass on, and what follows is the next one's own.
     if template == "instant_access":
-        access = t.mail("instant_access", link=link)
+        access = t.mail("instant_access", link=True)
     else:
-        access = t.mail("access", sender=Role.CE, link=link, thread="mail.sdr_welcome" if t.input.origin == "self_serve" else "")
-    t.spawn(t.effects.mail(access, t.mail("ce_welcome", sender=Role.CE)))
+        access = t.mail("access", sender=Role.CE, link=True, thread="mail.sdr_welcome" if t.input.origin == "self_serve" else "")
+    copies = t.copy(access, s.owners.ae) if access.sender else ()
+    welcome = t.mail("ce_welcome", sender=Role.CE)
+    made = await t.effects.instance(*before, admin, *key)
+    s.admin = admin.email
+    if key and (until := made.of(key[0].key).data.get("expires_at")):
+        s.key_until = datetime.fromisoformat(until)
+    t.spawn(t.effects.mail(access, *copies, welcome))
 
 
 async def _hand_over(t: TrialProcess, number: int) -> None:
@@ -167,4 +164,4 @@ async def _hand_over(t: TrialProcess, number: int) -> None:
         ends_at = workflow.now() + timedelta(days=t.policy.trial.ce_requested.base_days)
         await changes.own_key(t, "key.trial", keys.of_trial(t.policy, ends_at))
     start(t, workflow.now())
-    await _open_instance(t, "access")
+    await open_instance(t, "access")

@@ -1,19 +1,19 @@
-"""A3–A9, A26, A28: a signup is routed in one round trip; then a person triages or approves what may not be instant."""
+"""A7–A9, A22, A28: what a signup is answered, and how a person triages or approves what may not be instant."""
 
 from __future__ import annotations
 
 from temporalio import workflow
 
-from domain import decide, ids, ladder, mailbox
+from domain import claim, decide, ids, ladder, mailbox
 from domain.acts import KeepLead, SetLeadStatus
 from domain.decision import Decision
-from domain.messages import CeRequest, JoinAsk, JoinInput, Signup, SignupAgain, SignupAnswer
+from domain.messages import CeRequest, JoinAsk, JoinInput, SignupAgain, SignupAnswer
 from domain.people import Role
 from domain.qualification import CE_REQUEST_CHECKS, checks
 from domain.task import Answer, Choice, FieldSpec, TaskSpec
 from domain.trial import End, Stage
 from workflows import beside
-from workflows.phases import owning, room
+from workflows.phases import owning
 from workflows.trial_process import TrialProcess
 
 READY = "cloud-trial/instance-ready"
@@ -27,51 +27,19 @@ MESSAGES = {
     "building": "Thank you. Your company's instance is being built; the link to set your password is mailed to you when it is ready.",
     "triage": "Thank you. A person looks at every request; you hear from us within one working day.",
     "waitlisted": "Thank you. Every instance is in use right now; you are on the list and we write as soon as one is free.",
+    "unconfirmed": "Thank you. Somebody of your company asked for a trial before you, and has not confirmed their address yet. {then}",
     "after_teardown": "Your company's last trial is just being closed. We start a new one as soon as that is done, and write to you.",
 }
 
 
-async def route(t: TrialProcess, signup: Signup) -> SignupAnswer:
-    """Decide the case (A3) and claim an instance: nothing but a local step on the ledger's own database before the answer."""
-    s = t.state
-    if s.stage is Stage.TEARDOWN or s.end == "terminated":
-        s.waiting_signups = [*s.waiting_signups, signup.model_copy(update={"instance": None})]  # it will be gone by then
-        return answered(t, "after_teardown")
-    if s.signup is not None or s.request is not None:
-        return again(t, signup)
-    if signup.instance and signup.instance.subject == t.effects.subject:
-        # Our own claim: the worker that made it died before it could answer, and the form was sent again.
-        signup = signup.model_copy(update={"instance": None})
-    s.signup, s.contact, s.signed_up_at = signup, signup.contact, signup.at
-    s.company = signup.company or (signup.account.name if signup.account else "") or t.input.domain.rpartition("@")[2]
-    routed = t.record(decide.route(t.policy, signup, t.input.domain))
-    s.case = routed.outcome  # type: ignore[assignment]
-    if routed.outcome == "1" and signup.instance:
-        s.host = signup.instance.host
-        return answered(t, "redirected")
-    if routed.outcome in ("3", "free_mail"):
-        return answered(t, "triage")
-    claimed = await room.claim(t, warm=True, owners=owning.ask_owners(t))
-    if claimed.outcome == "owned":
-        s.case, s.host = "1", claimed.host
-        return answered(t, "redirected")
-    if claimed.outcome == "full":
-        return answered(t, "waitlisted")
-    if claimed.outcome == "empty":
-        return answered(t, "building")
-    return answered(t, "instant")
-
-
-def again(t: TrialProcess, signup: Signup) -> SignupAnswer:
-    """A second signup of the domain (case 1): sent to the instance there is, or told truthfully what the first one waits for."""
-    s = t.state
-    if s.contact and mailbox.same(signup.contact.email, s.contact.email):
-        if s.stage in (Stage.PROVISIONING, Stage.HAND_OFF):
-            return answered(t, "building")
-        outcome = "instant" if s.host and s.instance_live else "triage"
-        return answered(t, "waitlisted" if s.stage is Stage.WAITLISTED else outcome)
-    t.spawn(join(t, JoinAsk(contact=signup.contact, via="signup")))
-    return answered(t, "redirected" if s.instance_live else "triage", case="1")
+def unconfirmed(t: TrialProcess) -> SignupAnswer:
+    """The answer to whoever comes while nobody knows whose the instance is: neither the host nor its admin, but when to come again."""
+    until = claim.holds_until(t.policy, t.state) if t.input.origin == "self_serve" and t.state.case != "1" else None
+    until = until if until and until > workflow.now() else None
+    then = "Sign up again after {at}: if they have not by then, the instance is yours." if until else "We see to it, and write to you."
+    at = f"{until:%H:%M} UTC on {until:%A, %d %B}" if until else ""
+    said = answered(t, "unconfirmed", case="1")
+    return said.model_copy(update={"host": "", "message": MESSAGES["unconfirmed"].format(then=then.format(at=at))})
 
 
 def answered(t: TrialProcess, outcome: str, case: str = "") -> SignupAnswer:
@@ -83,17 +51,31 @@ def answered(t: TrialProcess, outcome: str, case: str = "") -> SignupAnswer:
             "case": case or t.state.case or "1",
             "outcome": outcome,
             "host": t.state.host,
-            "message": MESSAGES[outcome].format(host=t.state.host),
+            "message": MESSAGES[outcome].format(host=t.state.host, then=""),
         }
     )
 
 
 async def join(t: TrialProcess, ask: JoinAsk) -> None:
-    """Start the join request of a person whose company has an instance, as soon as it has one; one per domain and person (C15)."""
-    s = t.state
-    await workflow.wait_condition(lambda: s.started_at is not None or s.case == "1" or s.end is not None)
-    if s.started_at is None and s.case != "1":
-        return  # it never came to an instance
+    """Start the join request of a person whose company has an instance, as soon as somebody has confirmed that it is theirs (A5, A6).
+
+    One per domain and person (C15).
+    """
+    s, who = t.state, ids.digest(ask.contact.email)
+    if who in t.joining:
+        return
+    t.joining.add(who)
+    vouched = t.input.origin != "self_serve"  # a CE knows the admin: the AE need not wait, though no mail about others goes there
+
+    def ready() -> bool:
+        return s.confirmed_at is not None or (vouched and s.started_at is not None) or s.case == "1" or s.end is not None
+
+    await workflow.wait_condition(ready)
+    t.joining.discard(who)
+    if (s.started_at is None or s.end == "terminated") and s.case != "1":
+        return  # it never came to an instance, or it is gone
+    if mailbox.same(ask.contact.email, t.contact.email) and s.case != "1":
+        return  # it became theirs
     s.joins += 1
     wish = JoinInput(
         domain=t.input.domain,
@@ -112,11 +94,13 @@ async def join(t: TrialProcess, ask: JoinAsk) -> None:
 
 
 def _admin(t: TrialProcess) -> str:
-    """The address of the instance's admin; empty when it is not ours to know: the registry had an instance that the signup had not seen."""
+    """The address of the instance's admin; empty when it is not ours to know or to write to: the registry had an instance that the signup had
+    not seen, or nobody has confirmed that the address is theirs.
+    """
     s = t.state
     if s.signup and s.signup.instance:
-        return s.signup.instance.admin
-    return "" if s.case == "1" else t.contact.email
+        return s.signup.instance.admin if s.signup.instance.confirmed else ""
+    return "" if s.case == "1" or s.confirmed_at is None else t.contact.email
 
 
 async def redirect(t: TrialProcess) -> End:

@@ -32,17 +32,15 @@ AGREE = Choice(name="agree", label="Let the policy do it")
 
 
 async def until_its_end(t: TrialProcess) -> End:
-    """The open trial, until a verdict ends it; an extension re-arms every timer, and so does another policy."""
+    """The open trial, until a verdict ends it; an extension re-arms every timer, and so does another policy, or another admin."""
     s = t.state
     while True:
-        policy, key_until, period = t.policy, s.key_until, s.period
+        policy, begun = t.policy, _rhythm(t)
         ahead = agenda(policy, t.input.origin, s)
         first = ahead[0] if ahead else None
         summary = first.what if first else "a person's decision"
         decided = await t.wait(
-            lambda policy=policy, key_until=key_until, period=period: (  # type: ignore[misc]
-                s.verdict is not None or t.policy is not policy or s.key_until != key_until or s.period != period
-            ),
+            lambda policy=policy, begun=begun: s.verdict is not None or t.policy is not policy or _rhythm(t) != begun,  # type: ignore[misc]
             until=first.at if first else None,
             summary=summary,
         )
@@ -58,6 +56,11 @@ async def until_its_end(t: TrialProcess) -> End:
                 return end
         else:
             return await endings.terminate(t, verdict)
+
+
+def _rhythm(t: TrialProcess) -> tuple[object, ...]:
+    """What the timers stand on: when one of these is another, what is ahead is looked at anew."""
+    return t.state.key_until, t.state.period, t.state.claims
 
 
 def verdict_of(t: TrialProcess, answer: Answer) -> Verdict:
