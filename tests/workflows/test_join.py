@@ -204,7 +204,7 @@ async def test_one_event_id_of_two_requests_is_two_events(play: Play) -> None:
 
 async def test_an_admin_gets_one_mail_a_day_whoever_asks(play: Play) -> None:
     """The first is told at once, the next nine a day later in one mail, by their addresses; then nobody asks, and no mail goes."""
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     await ticket(play, f"first@{domain}")
     digest = ids.join_digest(domain)
     await play.did(digest, "mail: mail.join_request-1")
@@ -232,7 +232,7 @@ async def test_an_admin_gets_one_mail_a_day_whoever_asks(play: Play) -> None:
 
 
 async def test_who_asks_has_no_words_in_the_mail_to_the_admin(play: Play) -> None:
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     await play.tenure.join(JoinForm(email=f"eve@{domain}", first_name="Call", last_name="Me"))
     await play.did(ids.join_digest(domain), "mail: mail.join_request-1")
     [mail] = [mail for mail in play.box(f"bo@{domain}") if "would like to join" in mail.subject]
