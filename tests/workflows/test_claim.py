@@ -267,6 +267,7 @@ async def test_an_instance_that_was_sold_before_anybody_opened_the_link(play: Pl
     """A17: the contract stands, the address is still unproved: a colleague is followed up by the AE, and is sent to nobody."""
     domain, _host = await prequalified(play)
     await play.update(domain, "convert", {"seats": 10, "by": "ae-jonas@tenure.example"})
+    await play.made_production(domain)
     await play.ended(domain)
     answer = await play.signup(f"eve@{domain}", first_name="Eve")
     assert (answer.case, answer.outcome, answer.host) == ("1", "unconfirmed", "")
