@@ -22,8 +22,8 @@ def refuse_opening(t: TrialProcess, message: OpenLink) -> str | None:
         return "the trial of this instance is over, and its links with it: sign up again, or write to us"
     if not mailbox.same(message.by, t.contact.email):
         return (
-            "nobody opened this link in time, and a colleague of yours who signed up after that is the instance's administrator now: "
-            "ask at your company for an invitation, or at /join"
+            "this link is no longer good: nobody opened it in time, and a colleague of yours who signed up after that, or whose address was "
+            "corrected, is the instance's administrator now; ask at your company for an invitation, or at /join"
         )
     return None
 
