@@ -145,8 +145,7 @@ class Registry:
     @activity.defn(name="registry")
     def registry(self, change: RegistryChange) -> RegistryAnswer:
         """Record what became of a domain's instance; see :class:`domain.acts.RegistryChange` for the changes."""
-        about = ".".join(part for part in (change.host, str(change.number or "")) if part)
-        effect = EffectId(change.subject, f"{change.change}:{about}".removesuffix(":"))
+        effect = EffectId(change.subject, ":".join(filter(None, (change.change, change.host, str(change.number or "")))))
         with self._ledger.writing(alone=True) as db:
             did = _carry_out(db, change)
             if did is None:  # nothing to change: it was done before, or never stood
@@ -306,9 +305,7 @@ def _correct_admin(db: Connection, change: RegistryChange) -> _Did | None:
 
 def _confirm(db: Connection, change: RegistryChange) -> _Did | None:
     owned = db.execute(_of_domain(change.domain)).one_or_none()
-    if owned is None:
-        raise _none_owned(change)
-    if owned.confirmed_at is not None:
+    if owned is None or owned.confirmed_at is not None:
         return None
     db.execute(update(instances).where(instances.c.host == owned.host).values(confirmed_at=change.as_of))
     return _Did("claim.confirmed", f"the admin of {owned.host} opened the link in their mail", owned.host)
@@ -316,9 +313,7 @@ def _confirm(db: Connection, change: RegistryChange) -> _Did | None:
 
 def _pass_on(db: Connection, change: RegistryChange) -> _Did | None:
     owned = db.execute(_of_domain(change.domain)).one_or_none()
-    if owned is None:
-        raise _none_owned(change)
-    if owned.confirmed_at is not None or owned.admin == change.admin:
+    if owned is None or owned.confirmed_at is not None or owned.admin == change.admin:
         return None
     db.execute(update(instances).where(instances.c.host == owned.host).values(admin=change.admin, claimed_at=change.as_of))
     db.execute(delete(suppressions).where(suppressions.c.subject == change.subject))  # that was the other one's wish

@@ -40,7 +40,7 @@ def again(host: str, claim: int = 2) -> list[str]:
         f"instance: instance.key.{claim}",
         f"mail: mail.instant_access.{claim}",
         f"mail: mail.ce_welcome.{claim}",
-        f"registry: pass_on:{host}.{claim}",
+        f"registry: pass_on:{host}:{claim}",
         f"slack: slack.passed_on.{claim}",
     ]
 
