@@ -40,6 +40,7 @@ DECISIONS = frozenset(ACTIONS)
 #: What our own programs tell a workflow, and nobody else. A signup is one: it brings along what the way in read of the company.
 PROGRAMS = frozenset(
     {
+        "asks",
         "capacity_freed",
         "facts",
         "issue_event",
@@ -129,7 +130,7 @@ def sealed(workflow: str, name: str, event: str, args: Any) -> str:
         body = None
     given = body if isinstance(body, dict) else {}
     decided = {field: given[field] for field in sorted(_DECIDED & given.keys())}
-    by = [digest(str(given.get(field) or "")) for field in ("by", "ce")]
+    by = [digest(str(given.get(field) or "")) for field in ("by", "ce", "email")]
     return hashlib.sha256(json.dumps([workflow, name, event, by, decided], sort_keys=True).encode()).hexdigest()
 
 

@@ -18,6 +18,7 @@ import pytest_asyncio
 from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
+from temporalio.workflow import _Definition
 
 from activities.github import GitHub, mark_of
 from activities.ledger import EffectId, Ledger
@@ -40,6 +41,7 @@ from domain.acts import (
     SlackBatch,
     Template,
 )
+from domain.direct import DECISIONS, PROGRAMS
 from domain.markup import bold
 from sandbox.app import SERVICES
 from sandbox.app import create_app as stand_ins
@@ -54,6 +56,7 @@ from tests.domain.test_markup import active_in_a_line, active_in_markdown, activ
 from tests.starter.test_signin import every_route
 from tests.starter.web_fakes import CSRF, Site, site_in
 from workflows import direct
+from workflows.all import ALL
 
 ROOT = Path(__file__).parents[1]
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -541,3 +544,21 @@ async def test_more_signups_than_we_take_are_kept_whoever_they_are_of(tmp_path: 
         assert [form.email for form, _ in site.tenure.of("failed_signup")] == ["dana@acme2.com", "dana@acme3.com"]
         refused = await site.plain.post("/api/signups", json={"email": "no address", "company": "Acme"})
         assert refused.status_code == 422
+
+
+# --- What reaches Temporal past every way in ----------------------------------------------------------------------------------------
+
+
+def test_every_message_of_every_workflow_is_a_decision_or_named_as_none() -> None:
+    definitions = [definition for each in ALL if (definition := _Definition.from_class(each)) is not None]
+    names = {name for each in definitions for name in (*each.signals, *each.updates) if name}
+    assert len(definitions) == len(ALL)
+    assert names == DECISIONS | PROGRAMS
+    assert not DECISIONS & PROGRAMS
+
+
+def test_every_update_has_a_validator_which_is_where_its_mark_is_compared() -> None:
+    for each in ALL:
+        definition = _Definition.from_class(each)
+        assert definition is not None
+        assert [name for name, update in definition.updates.items() if update.validator is None] == []

@@ -10,12 +10,10 @@ import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.common import RawValue
-from temporalio.workflow import _Definition
 
 from activities.audit import Audit, AuditRow
 from activities.direct import UNCHECKED
 from domain import ids
-from domain.direct import DECISIONS, PROGRAMS
 from domain.messages import Account, Contact, Extend, JoinAsk, Signup
 from starter.way_in import WayIn
 from tests.workflows.accounts import AE, Life
@@ -23,25 +21,9 @@ from tests.workflows.conftest import KEY
 from tests.workflows.play import NOW, Play, eventually
 from tests.workflows.renewals import Course
 from tests.workflows.test_trial import ALL_YES, SDR, prequalified, unknown
-from workflows.all import ALL
 from workflows.direct import given_mark, marked
 
 CE, FINANCE = "ce-ada@tenure.example", "finance-desk@tenure.example"
-
-
-def test_every_message_of_every_workflow_is_a_decision_or_named_as_none() -> None:
-    definitions = [definition for each in ALL if (definition := _Definition.from_class(each)) is not None]
-    names = {name for each in definitions for name in (*each.signals, *each.updates) if name}
-    assert len(definitions) == len(ALL)
-    assert names == DECISIONS | PROGRAMS
-    assert not DECISIONS & PROGRAMS
-
-
-def test_every_update_has_a_validator_which_is_where_its_mark_is_compared() -> None:
-    for each in ALL:
-        definition = _Definition.from_class(each)
-        assert definition is not None
-        assert [name for name, update in definition.updates.items() if update.validator is None] == []
 
 
 async def rows(play: Play, domain: str, number: int) -> list[AuditRow]:
