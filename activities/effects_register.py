@@ -76,11 +76,13 @@ REGISTER: tuple[EffectKind, ...] = (
         system="slack",
         act="channel.opened",
         asked_by=OpenChannel,
-        probe="Creates the channel; `name_taken` says that it is there, and the list of all channels, archived ones too, says which it is.",
+        probe="Creates the channel; `name_taken` says that it is there, and the list of all channels, archived ones too, says which it is. "
+        "One that our app did not make, or that another organisation reads along, is not used: that is a task.",
         code=Slack._create_or_find,
         means="The channel's name. Topic and invitations are set only where they are not set yet.",
         window="People archive it before the next try: that makes `NAME-2`, since a bot cannot revive a channel.",
-        told="It is there by its id, and archived only by us. One that our app made and the ledger does not know is reported.",
+        told="It is there by its id, and archived only by us. One that our app made and the ledger does not know is reported, "
+        "and so are two of one name.",
         claims=of("channel", archived="no"),
         kinds=("channel",),
     ),

@@ -333,8 +333,14 @@ def once(ledger: Ledger, effect: EffectId, system: str, step: Step, as_of: datet
     """Carry out a step at most once, while its system is not held. What is done already is done, whatever is held."""
     if ledger.holds.on(f"{system} {step.place}".strip()) and (done := ledger.receipt(effect)) is not None:
         return done
-    with asking(ledger, system, step.place):
-        return ledger.once(effect, system=system, act=step.act, summary=step.summary, as_of=as_of, do=step.do, probe=step.probe)
+    try:
+        with asking(ledger, system, step.place):
+            return ledger.once(effect, system=system, act=step.act, summary=step.summary, as_of=as_of, do=step.do, probe=step.probe)
+    except UnknownAnswer as error:
+        if (tries := ledger.count_unknown(effect)) < UNKNOWN_TRIES:
+            raise
+        text = f"{error.message} (asked {tries} times); look there whether it happened, then say whether to try again"
+        raise UnknownAnswer(text, type=error.type, non_retryable=True) from None
 
 
 def _with_progress(error: ApplicationError, batch: Batch[AnyAct], done: int) -> ApplicationError:

@@ -13,22 +13,25 @@ import httpx
 from graphql import parse, print_ast, separate_operations
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import LONGEST_ANSWER, forbidden, from_httpx, from_status, refused, unreachable, unsure
+from activities.errors import LONGEST_ANSWER, forbidden, from_httpx, from_status, refused, unknown, unreachable
 from activities.tls import certificates
 
 TIMEOUT = httpx.Timeout(LONGEST_ANSWER, connect=5.0)
 LONGEST_DETAIL = 300
 
 _FORBIDDEN = ("must be site admin", "must be authenticated", "not authenticated", "not authorized")
+#: How gateways and servers name an operation that was never executed (``extensions.code``).
+_REFUSED_CODES = frozenset({"GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "BAD_USER_INPUT"})
 _REFUSED = ("cannot query field", "unknown argument", "unknown type", "invalid username", "invalid id", "failed to parse")
 
 
 class GraphQLError(Exception):
-    """The server executed the operation and reports errors. ``text`` is their messages, joined."""
+    """The server reports errors. ``text`` is their messages, joined; ``invalid``: it did not execute the operation, and never will."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, invalid: bool = False) -> None:
         super().__init__(text)
         self.text = text
+        self.invalid = invalid
 
 
 class GraphQL:
@@ -64,11 +67,15 @@ class GraphQL:
             answer = response.json()
             errors, data = answer.get("errors"), answer.get("data")
         except (ValueError, AttributeError):
-            raise unsure(self._system, f"{base_url} did not answer with GraphQL") from None
+            raise unknown(self._system, f"{base_url} did not answer with GraphQL") from None
         if errors:
-            raise GraphQLError("; ".join(str(error.get("message", error)) for error in errors)[:LONGEST_DETAIL])
+            found = [
+                error if isinstance(error, dict) else {"message": error} for error in (errors if isinstance(errors, list) else [errors])
+            ]
+            text = "; ".join(str(error.get("message", error)) for error in found)[:LONGEST_DETAIL]
+            raise GraphQLError(text, invalid=not data and all(map(_never_executed, found)))
         if not isinstance(data, dict):
-            raise unsure(self._system, f"{base_url} answered {operation} without data")
+            raise unknown(self._system, f"{base_url} answered {operation} without data")
         return data
 
 
@@ -80,10 +87,18 @@ def translated(system: str, error: Exception) -> ApplicationError | None:
         text = error.text.lower()
         if any(words in text for words in _FORBIDDEN):
             return forbidden(system, error.text)
-        if any(words in text for words in _REFUSED):
+        if error.invalid or any(words in text for words in _REFUSED):
             return refused(system, error.text)
-        return unsure(system, error.text)  # a fault inside the server arrives the same way, so it may have acted
+        return unknown(system, error.text)  # a fault inside the server arrives the same way, so it may have acted
     return None
+
+
+def _never_executed(error: dict[str, Any]) -> bool:
+    """Whether an error is of the operation itself: it names a place in its text, and no field whose resolver failed (GraphQL, 7.1.2)."""
+    extensions = error.get("extensions")
+    if isinstance(extensions, dict) and extensions.get("code") in _REFUSED_CODES:
+        return True
+    return bool(error.get("locations")) and not error.get("path")
 
 
 @cache

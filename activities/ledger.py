@@ -249,6 +249,16 @@ class Ledger:
             db.execute(update(effects).where(effects.c.number == found.number).values(attempts=found.attempts + 1, **mine))
             return _Begun(found.number, attempt=found.attempts + 1)
 
+    def count_unknown(self, effect: EffectId) -> int:
+        """Count one more answer that we do not know; returns how many there were. What may have happened stays begun."""
+        with self.writing() as db:
+            row = db.execute(_named(effect).with_for_update()).one_or_none()
+            if row is None:
+                return 1
+            tries = (row.unknown or 0) + 1
+            db.execute(update(effects).where(effects.c.number == row.number).values(unknown=tries))
+            return tries
+
     def _forget(self, begun: _Begun) -> None:
         """Nothing happened. When an earlier attempt may have acted all the same, and is only not seen yet, the mark stays."""
         if not begun.first:

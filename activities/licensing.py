@@ -26,6 +26,7 @@ from activities.vault import Vault
 from domain.acts import IssueKey, LicenseAct, LicenseBatch, Receipt, Receipts
 from domain.acts_accounts import ReissueKey
 from domain.ids import digest
+from domain.keys import LAST_MOMENT
 from domain.reconcile import Thing
 
 SYSTEM = "Licensing"
@@ -130,6 +131,9 @@ class _Making:
         self._tags = [*act.tags, *customer, self._marker]
 
     def _make(self, subscription: str) -> Receipt:
+        if self._key.expires_at > LAST_MOMENT:
+            text = f"a key cannot end after {LAST_MOMENT:%Y-%m-%d %H:%M} UTC: its end is kept in 32 bits; choose an earlier end"
+            raise refused(SYSTEM, f"{self._key.expires_at:%Y-%m-%d}: {text}", kind="TooLate")
         # The API takes whole seconds, and the receipt must say what the key says.
         license_input = {"tags": self._tags, "userCount": self._key.seats, "expiresAt": _seconds(self._key.expires_at)}
         made = self._licensing.call("IssueKey", subscription=subscription, license=license_input)["dotcom"]

@@ -53,6 +53,7 @@ HEADER_LIMIT = 150
 TOPIC_LIMIT = 250
 FALLBACK_LIMIT = 4_000
 CACHED_NAMES = 10_000
+TRIAL_CHANNEL = "cloud-trial-"
 
 CREDENTIAL_ERRORS = frozenset(
     {
@@ -84,10 +85,12 @@ CANNOT_JOIN_ERRORS = frozenset({"cant_invite", "user_disabled", "user_is_restric
 class Slack:
     """The Slack activities. One object serves all threads: the SDK's client opens a connection per call."""
 
-    def __init__(self, client: WebClient, ledger: Ledger, alerts: str) -> None:
+    def __init__(self, client: WebClient, ledger: Ledger, alerts: str, peoples: tuple[str, ...] = ()) -> None:
         self.client = client
         self._ledger = ledger
         self._alerts = alerts
+        self._peoples = frozenset({alerts, *peoples})
+        self._self = ""
         self._users: dict[str, str] = {}
         self._channels: dict[tuple[str, str], str] = {}
 
@@ -97,7 +100,8 @@ class Slack:
         client = WebClient(
             token=settings.slack_token.get_secret_value(), base_url=settings.slack_url, timeout=TIMEOUT_SECONDS, retry_handlers=[]
         )
-        return cls(client, ledger, settings.slack_alerts_channel)
+        peoples = settings.slack_red_channel, settings.slack_forecast_channel
+        return cls(client, ledger, settings.slack_alerts_channel, peoples)
 
     @activity.defn(name="slack", no_thread_cancel_exception=True)
     def slack(self, batch: SlackBatch) -> Receipts:
@@ -145,13 +149,36 @@ class Slack:
             except SlackApiError as error:
                 if code_of(error) != "name_taken":
                     raise
-            found = next((channel for channel in self._list(archived=True) if channel["name"] == candidate), None)
-            if found is None:
+            named = [channel for channel in self._list(archived=True) if channel["name"] == candidate]
+            if not named:
                 raise refused(SYSTEM, f"#{candidate} is the name of a private channel; rename that channel or invite our app to it")
-            if not found["is_archived"]:
+            if (found := self._usable(candidate, named, ours=True)) is not None:
                 self.client.conversations_join(channel=found["id"])
                 return found
         raise AssertionError("count() has no end")
+
+    def _usable(self, name: str, named: list[dict[str, Any]], *, ours: bool) -> dict[str, Any] | None:
+        """The open channel among those of one name; None when all are archived.
+
+        Raises for one that is not ours, where only ``ours`` may be used, and for one that another organisation reads along: a name is no
+        proof, and what is said of a customer is for our own people.
+        """
+        opened = [channel for channel in named if not channel.get("is_archived")]
+        mine = [channel for channel in opened if not ours or channel.get("creator") == self._us()]
+        if not opened:
+            return None
+        if not mine:
+            who = opened[0].get("creator") or "somebody else"
+            raise refused(SYSTEM, f"#{name} was made by {who}, not by our app; rename that channel and try again", kind="NotOurs")
+        if (own := next((channel for channel in mine if not shared(channel)), None)) is None:
+            raise refused(SYSTEM, f"#{name} is shared with another organisation; end that, or rename it, and try again", kind="Shared")
+        return own
+
+    def _us(self) -> str:
+        """Our app's user, who is the creator of what we made."""
+        if not self._self:
+            self._self = str(self.client.auth_test()["user_id"])
+        return self._self
 
     def _list(self, *, archived: bool) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
@@ -204,7 +231,10 @@ class Slack:
         if own is not None:
             found: str | None = Receipt.model_validate(own.receipt).ref
         else:
-            found = next((channel["id"] for channel in self._list(archived=False) if channel["name"] == name), None)
+            named = [channel for channel in self._list(archived=False) if channel["name"] == name]
+            # The channels that settings name are people's; a trial's is one that we made.
+            usable = self._usable(name, named, ours=name.startswith(TRIAL_CHANNEL) and name not in self._peoples)
+            found = str(usable["id"]) if usable is not None else None
         if found is not None:
             if len(self._channels) >= CACHED_NAMES:
                 self._channels.clear()
@@ -354,6 +384,11 @@ def _pieces(text: str) -> Iterator[str]:
         text = text[cut:].lstrip("\n")
     if text:
         yield text
+
+
+def shared(channel: dict[str, Any]) -> bool:
+    """Whether another organisation reads along, or was invited to."""
+    return any(channel.get(name) for name in ("is_ext_shared", "is_org_shared", "is_pending_ext_shared", "pending_shared"))
 
 
 def next_cursor(answer: SlackResponse) -> str:

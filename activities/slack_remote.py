@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -26,11 +27,16 @@ def remote(client: WebClient, ask: Ask, scope: Scope) -> Iterator[Thing | Unseen
     us = ask(client.auth_test)["user_id"]
     channels = scope.refs("channel")
     read = {ref.partition("/")[0]: "" for ref in scope.refs("message")}
-    for channel in _channels(client, ask):
+    listed = list(_channels(client, ask))
+    # Slack lets two be made with one name at the same instant; the name says no more which is meant.
+    named = Counter(channel["name"] for channel in listed)
+    kept = {channel["name"] for channel in listed if channel["id"] in channels}
+    for channel in listed:
         made = channel.get("creator") == us and (scope.earliest is None or channel["created"] >= scope.earliest.timestamp())
-        if channel["id"] in channels or (made and scope.whole):
+        twin = named[channel["name"]] > 1 and channel["name"] in kept
+        if channel["id"] in channels or (made and scope.whole) or twin:
             state = {"archived": "yes" if channel["is_archived"] else "no"}
-            mark = f"made by our app: #{channel['name']}" if made else ""
+            mark = f"made by our app: #{channel['name']}" if made or twin else ""
             yield Thing(kind="channel", ref=channel["id"], mark=mark, state=state, where=f"#{channel['name']}")
         if channel["id"] in read or (scope.whole and channel.get("is_member")):
             read[channel["id"]] = f"#{channel['name']}"

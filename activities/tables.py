@@ -54,7 +54,8 @@ class Utc(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-# One row per effect on the world. done_at empty: begun, and perhaps it happened. holder and held_until: who is at it now.
+# One row per effect on the world. done_at empty: begun, and perhaps it happened. holder and held_until: who is at it now. unknown: how often
+# the outside system answered with an error that we do not know.
 effects = Table(
     "effects",
     metadata,
@@ -71,6 +72,7 @@ effects = Table(
     Column("receipt", JSON),
     Column("holder", String(255)),
     Column("held_until", Utc),
+    Column("unknown", Integer),
     Index("effects_once", "subject", "key", unique=True),
     Index("effects_in_order", "as_of", "number"),
     sqlite_autoincrement=True,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
-from domain import facts
+from domain import facts, keys
 from domain.acts import Claimed
+from domain.calendar import months_after
 from domain.decision import Decision, Fact
 from domain.messages import CeRequest, Convert, Extend, Origin, Signup, Usage
 from domain.policy import Policy
@@ -302,10 +303,15 @@ def refuse_convert(policy: Policy, stage: Stage, message: Convert, now: datetime
     if message.seats is None or not 1 <= message.seats <= 1_000_000:
         return 'say how many seats were bought: {"seats": 200}'
     if message.contract_end is None:
-        return None
+        terms = policy.license.production.term_months
+        late = keys.too_far(policy.license, months_after(now.date(), terms))
+        return f"the policy's term of {terms} months: {late}" if late else None
     if odd := facts.odd_day(policy.facts, message.contract_end, now.date()):
         return f"contract_end {odd}"
-    return f"contract_end {message.contract_end} is not in the future" if message.contract_end <= now.date() else None
+    if message.contract_end <= now.date():
+        return f"contract_end {message.contract_end} is not in the future"
+    late = keys.too_far(policy.license, message.contract_end)
+    return f"contract_end {late}" if late else None
 
 
 def refuse_terminate(stage: Stage) -> str | None:

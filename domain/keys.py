@@ -6,16 +6,27 @@ everywhere on earth (``license.timezone``): some hours too long for most, too sh
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from domain.calendar import days_after, end_of_day, moment_after
 from domain.figures import Licenses
 from domain.policy import Policy
 
+#: The last moment that ``expiresAt: Int!`` of the licence server's API can say.
+LAST_MOMENT = datetime.fromtimestamp(2**31 - 1, UTC)
+
 
 def through(licenses: Licenses, day: date) -> datetime:
     """The end of a key whose last day that is."""
     return end_of_day(day, licenses.timezone)
+
+
+def too_far(licenses: Licenses, day: date) -> str | None:
+    """Why no key can have that last day, in words (F26); None when one can. The licence server keeps a key's end in 32 bits."""
+    if through(licenses, day) <= LAST_MOMENT:
+        return None
+    last = max(each for each in (days_after(LAST_MOMENT.date(), -n) for n in range(4)) if through(licenses, each) <= LAST_MOMENT)
+    return f"{day} is later than a licence key can say: choose a day up to {last}"
 
 
 def of_trial(policy: Policy, ends_at: datetime) -> datetime:

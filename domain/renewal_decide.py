@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 
-from domain import facts
+from domain import facts, keys
 from domain.account import Outcome, PlanReviewed, Rating, Standing
 from domain.amounts import dollars
-from domain.calendar import day_of, days_after
+from domain.calendar import day_of, days_after, months_after
 from domain.decision import Decision, Fact, last_word
 from domain.forecast import expectation, words
 from domain.policy import AccountPolicy
@@ -326,16 +326,18 @@ def _not_renewed(policy: AccountPolicy, state: RenewalState, answer: Answer) -> 
         return "a renewal brings some ARR; when nothing is renewed, choose churned"
     given = answer.fields.get("contract_end")
     if not given:
-        return None
+        late = keys.too_far(policy.license, months_after(state.renewal_on, policy.renewal.term_months))
+        return f"the next term ends too late for a key: {late}; name the contract_end" if late else None
     if (end := date.fromisoformat(str(given))) <= state.due_on:
         return f"contract_end {given} is not after {state.due_on}, when this term ends"
-    odd = facts.odd_day(policy.facts, end, state.due_on)
+    odd = facts.odd_day(policy.facts, end, state.due_on) or keys.too_far(policy.license, end)
     return f"contract_end {odd}" if odd else None
 
 
 def _not_extended(policy: AccountPolicy, state: RenewalState, days: int) -> str | None:
     most, had = policy.renewal.extension_days, state.extension_days
     if had + days <= most:
-        return None
+        late = keys.too_far(policy.license, days_after(state.due_on, days))
+        return f"the extension ends too late: {late}" if late else None
     more = f"{had} were granted already, so {most - had} at most are left" if had else "a longer one is a renewal of its own"
     return f"an extension may be of {most} days in all: {more}"

@@ -86,6 +86,7 @@ class Channel:
     is_private: bool = False
     im_user: str = ""
     is_archived: bool = False
+    shared: str = ""
     topic: str = ""
     purpose: str = ""
     previous_names: list[str] = field(default_factory=list)
@@ -112,11 +113,11 @@ class Channel:
             "is_archived": self.is_archived,
             "is_general": False,
             "unlinked": 0,
-            "is_shared": False,
-            "is_org_shared": False,
-            "is_ext_shared": False,
-            "is_pending_ext_shared": False,
-            "pending_shared": [],
+            "is_shared": self.shared in ("ext", "org"),
+            "is_org_shared": self.shared == "org",
+            "is_ext_shared": self.shared == "ext",
+            "is_pending_ext_shared": self.shared == "pending",
+            "pending_shared": ["T0ELSEWHERE1"] if self.shared == "pending" else [],
             "shared_team_ids": [TEAM_ID],
             "context_team_id": TEAM_ID,
             "creator": self.creator,
@@ -173,7 +174,8 @@ class Workspace:
         """Add or change users and channels; nothing of it is an effect.
 
         ``users``: objects with ``email`` (the key), and optional ``name``, ``real_name``, ``id`` and ``deleted``. ``channels``:
-        names, or objects with ``name`` and optional ``is_private``, ``bot`` (false to leave the bot out) and ``members`` (e-mails).
+        names, or objects with ``name`` and optional ``is_private``, ``bot`` (false to leave the bot out), ``members`` (e-mails), ``ours``
+        (our app made it), ``shared`` (``ext``, ``org``, ``pending``) and ``twin`` (a second one of that name, as Slack's race makes).
         """
         for entry in data.get("users", []):
             self._seed_user(entry)
@@ -196,7 +198,10 @@ class Workspace:
 
     def _seed_channel(self, entry: Json) -> None:
         check_name(entry["name"])
-        channel = self.channel_by_name(entry["name"]) or self._add_channel(entry["name"])
+        there = None if entry.get("twin") else self.channel_by_name(entry["name"])
+        channel = there or self._add_channel(entry["name"])
+        channel.creator = BOT_USER if entry.get("ours") else channel.creator
+        channel.shared = entry.get("shared", channel.shared)
         channel.is_private = bool(entry.get("is_private", channel.is_private))
         if entry.get("bot", True) is False and BOT_USER in channel.members:
             channel.members.remove(BOT_USER)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from activities.errors import UNKNOWN_TRIES
 from activities.ledger import Ledger, NotDone
 from activities.licensing import Licensing
 from activities.settings import Settings
@@ -252,3 +253,66 @@ def test_a_renewed_key_waits_out_a_limit_a_failure_and_a_wrong_token(
     remote.token = right
     licensing.licensing(act)
     assert effects(sandbox).count("license.created") == 2
+
+
+# --- Errors inside a 200 ------------------------------------------------------------------------------------------------------------
+
+ODD = '{"errors": [{"message": "pq: something nobody knows", "path": ["dotcom"]}], "data": {"dotcom": null}}'
+
+
+@pytest.mark.parametrize(
+    "body", [ODD, '{"errors": [{"message": "odd"}]}', '{"errors": ["odd"]}', "{}", "[]", "<html>Sign in</html>", '{"data": null}']
+)
+def test_an_answer_that_nobody_knows_is_asked_about_and_then_a_task(
+    licensing: Licensing, sandbox: SandboxServer, ledger: Ledger, body: str
+) -> None:
+    sandbox.world.faults.append(Fault("licensing", "status", match="generateProductLicense", times=1000, status=200, body=body))
+    for attempt in range(1, UNKNOWN_TRIES + 1):
+        with pytest.raises(ApplicationError, match="may or may not have acted") as caught:
+            licensing.licensing(batch(TRIAL))
+        assert caught.value.non_retryable == (attempt == UNKNOWN_TRIES)
+    assert "look there whether it happened" in caught.value.message
+    (row,) = ledger.effects(SUBJECT)
+    assert row.done_at is None
+    # A person said "try again" before it was mended: one try, and they are asked again.
+    with pytest.raises(ApplicationError) as caught:
+        licensing.licensing(batch(TRIAL))
+    assert caught.value.non_retryable
+    sandbox.world.faults.clear()
+    licensing.licensing(batch(TRIAL))
+    assert effects(sandbox) == ["user.created", "subscription.created", "license.created"]
+
+
+def test_an_answer_that_nobody_knows_of_what_happened_all_the_same_is_found(licensing: Licensing, sandbox: SandboxServer) -> None:
+    sandbox.world.faults.append(Fault("licensing", "cut_after", match="generateProductLicense"))
+    with pytest.raises(ApplicationError):
+        licensing.licensing(batch(TRIAL))
+    sandbox.world.faults.append(Fault("licensing", "status", match="FindAccount", status=200, body=ODD))
+    with pytest.raises(ApplicationError, match="may or may not"):
+        licensing.licensing(batch(TRIAL))
+    licensing.licensing(batch(TRIAL))
+    assert effects(sandbox).count("license.created") == 1
+
+
+INVALID = [
+    '{"errors": [{"message": "Variable \\"$x\\" got invalid value", "locations": [{"line": 1, "column": 2}]}]}',
+    '{"errors": [{"message": "odd", "locations": [{"line": 1, "column": 2}]}], "data": null}',
+    '{"errors": [{"message": "odd", "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"}}]}',
+    '{"errors": [{"message": "odd", "extensions": {"code": "BAD_USER_INPUT"}}]}',
+]
+
+
+@pytest.mark.parametrize("body", INVALID)
+def test_an_operation_that_is_not_valid_is_a_task_at_once(licensing: Licensing, sandbox: SandboxServer, body: str) -> None:
+    sandbox.world.faults.append(Fault("licensing", "status", match="generateProductLicense", status=200, body=body))
+    with pytest.raises(NotDone) as caught:
+        licensing.licensing(batch(TRIAL))
+    assert (caught.value.type, caught.value.non_retryable) == ("LicensingRefused", True)
+
+
+def test_a_key_that_ends_later_than_the_server_can_say_is_a_task_at_once(licensing: Licensing, sandbox: SandboxServer) -> None:
+    late = TRIAL.model_copy(update={"expires_at": datetime(2040, 2, 1, 12, tzinfo=UTC)})
+    with pytest.raises(NotDone, match="32 bits") as caught:
+        licensing.licensing(batch(late))
+    assert caught.value.non_retryable
+    assert effects(sandbox).count("license.created") == 0

@@ -15,7 +15,7 @@ from domain.acts import ArchiveChannel, OpenChannel, Post, SlackAct, SlackBatch
 from domain.markup import bold
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
-from sandbox.slack_workspace import Channel
+from sandbox.slack_workspace import BOT_USER, Channel
 
 SUBJECT = "trial-acme.example/ab12cd34.0"
 AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -241,3 +241,42 @@ def test_a_topic_of_others_is_words_and_is_set_once(slack: Slack, sandbox: Sandb
 def test_receipts_of_a_subject_are_found_by_their_effect(slack: Slack, ledger: Ledger) -> None:
     receipts = slack.slack(batch(Post(key="alert", channel="cloud-trial-alerts", text="x")))
     assert ledger.receipt(EffectId(SUBJECT, "alert")) == receipts.of("alert")
+
+
+# --- Whose a channel is -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seeded", "kind"),
+    [
+        ({}, "SlackNotOurs"),
+        ({"shared": "ext"}, "SlackNotOurs"),
+        ({"ours": True, "shared": "ext"}, "SlackShared"),
+        ({"ours": True, "shared": "org"}, "SlackShared"),
+        ({"ours": True, "shared": "pending"}, "SlackShared"),
+    ],
+)
+def test_a_channel_found_by_its_name_that_is_not_ours_or_is_shared_is_a_task(
+    slack: Slack, sandbox: SandboxServer, seeded: dict[str, Any], kind: str
+) -> None:
+    sandbox.world.services["slack"].seed({"channels": [{"name": NAME, "bot": False, **seeded}]})
+    for act in (OPEN, Post(key="hello", channel=NAME, text="Hello"), ArchiveChannel(key="end", name=NAME)):
+        with pytest.raises(NotDone) as caught:
+            slack.slack(batch(act))
+        assert (caught.value.type, caught.value.non_retryable) == (kind, True)
+        assert f"#{NAME}" in caught.value.message
+    assert done(sandbox) == []
+
+
+def test_a_channel_of_ours_is_found_by_its_name_beside_a_twin_of_others(slack: Slack, sandbox: SandboxServer) -> None:
+    sandbox.world.services["slack"].seed({"channels": [NAME, {"name": NAME, "twin": True, "ours": True}]})
+    opened = slack.slack(batch(OPEN)).of("channel").ref
+    assert sandbox.world.services["slack"].channels[opened].creator == BOT_USER
+
+
+def test_nothing_is_said_in_a_channel_of_people_that_is_shared(slack: Slack, sandbox: SandboxServer) -> None:
+    sandbox.world.services["slack"].seed({"channels": [{"name": "growth", "shared": "ext"}]})
+    with pytest.raises(NotDone, match="another organisation") as caught:
+        slack.slack(batch(Post(key="said", channel="growth", text="Acme's trial ends")))
+    assert caught.value.non_retryable
+    assert done(sandbox) == []

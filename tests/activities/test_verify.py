@@ -407,3 +407,12 @@ def test_a_thousand_effects_are_listed_not_asked_for_one_by_one(settings: Settin
     assert [one.outcome.mismatches for one in verified.values()] == [(), ()]
     assert [one.outcome.compared for one in verified.values()] == [500, 500]
     assert sum(one.requests for one in verified.values()) <= 20
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_two_channels_of_one_name_are_reported(build: Build, ours: bool) -> None:
+    world = build("slack")
+    world.slack.seed({"channels": [{"name": CHANNEL, "twin": True, "ours": ours}, {"name": "growth", "twin": True}]})
+    (twins,) = world.mismatches("slack")
+    assert (twins.what, twins.kind) == ("duplicate", "channel")
+    assert f"2 carry the mark made by our app: #{CHANNEL}" in twins.detail
