@@ -80,6 +80,17 @@ def domain_change(domain: str) -> str:
     return f"domain-change-{_shown(domain)}"
 
 
+def late_word(workflow: str, issue: int) -> str:
+    """The workflow id of what is asked when an issue of a workflow that has ended is reopened."""
+    return f"late-word-{issue}-{workflow}"
+
+
+def company_of(workflow: str) -> str:
+    """The company whose trial or move a workflow is, by its id; empty for any other workflow."""
+    found = re.fullmatch(r"(?:trial|domain-change)-(.+)", workflow)
+    return found[1] if found else ""
+
+
 def account(domain: str) -> str:
     """The workflow id of a customer's life; ``domain`` is its registrable domain."""
     return f"account-{domain}"

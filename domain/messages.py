@@ -255,6 +255,17 @@ class DomainChangeInput(Message):
     alerts_channel: str = "cloud-trial-alerts"
 
 
+class LateWordInput(Message):
+    """An issue was reopened after the workflow that raised it had ended."""
+
+    workflow: str
+    issue: int
+    ce: Person | None = None
+    ae: Person | None = None
+    policy: CarriedPolicy
+    alerts_channel: str = "cloud-trial-alerts"
+
+
 class Beginning(Message):
     """A process that is to begin beside the one that asks for it. ``once``: not if one of that id has ever run."""
 

@@ -35,6 +35,7 @@ from domain.messages import (
     IssueEvent,
     JoinAsk,
     JoinInput,
+    LateWordInput,
     Origin,
     Signup,
     SignupAgain,
@@ -235,6 +236,33 @@ class Tenure(Keeping):
         except NotFound:
             return False
         return True
+
+    async def late_word(self, workflow_id: str, issue: int) -> str:
+        """Have the CE asked about an issue that was reopened after its workflow had ended; returns who asks, empty for a workflow that was never ours."""
+        from activities.registry import Registry
+
+        if not await self.read(lambda: self.ledger.effects(workflow=workflow_id)):
+            return ""
+        owners = await self.read(lambda: Registry(self.ledger).owners_of(ids.company_of(workflow_id)))
+        ask = LateWordInput(
+            workflow=workflow_id,
+            issue=issue,
+            ce=owners.ce,
+            ae=owners.ae,
+            policy=self.policy,
+            alerts_channel=self.settings.slack_alerts_channel,
+        )
+        name = ids.late_word(workflow_id, issue)
+        with asking(name):
+            await self.client.start_workflow(
+                "LateWord",
+                ask,
+                id=name,
+                task_queue=self.task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                static_summary=f"#{issue} was reopened after {workflow_id} had ended",
+            )
+        return name
 
     async def _refill(self) -> None:
         """Let the pool replace what was claimed now instead of at its next round; the round comes anyway."""

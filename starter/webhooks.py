@@ -180,6 +180,8 @@ def router(tenure: Tenure, settings: Settings) -> APIRouter:
         try:
             async with asyncio.timeout(SIGNAL_SECONDS):
                 heard = await tenure.issue_event(workflow, event)
+                if not heard and event.action == "reopened" and (late := await tenure.late_word(workflow, event.issue)):
+                    workflow, heard = late, True
         except TimeoutError:
             raise Unavailable(f"{workflow} could not be told in time", "Redeliver it; polling finds out meanwhile") from None
         if not heard:

@@ -9,6 +9,7 @@ from workflows.forecast import WeeklyForecast
 from workflows.get_well import GetWell
 from workflows.health import ScoreHealth
 from workflows.join import JoinDigest, JoinRequest
+from workflows.late_word import LateWord
 from workflows.red_account import RedAccount
 from workflows.renewal import Renewal
 from workflows.rescue import SignupRescue
@@ -21,6 +22,7 @@ ALL: list[type] = [
     JoinDigest,
     SignupRescue,
     DomainChange,
+    LateWord,
     RotateGenericKey,
     RefillPool,
     SyncAccounts,

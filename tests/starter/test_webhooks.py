@@ -230,6 +230,15 @@ async def test_an_event_for_an_ended_workflow_is_no_error(site: Site) -> None:
     assert (answer.status_code, answer.json()["result"]) == (202, "ignored")
 
 
+async def test_an_issue_that_is_reopened_after_its_workflow_has_ended_is_asked_about(site: Site) -> None:
+    site.tenure.script.heard = False
+    answer = (await deliver(site, payload("reopened"))).json()
+    assert (answer["result"], answer["workflow"]) == ("signalled", "late-word-7-trial-acme.com")
+    assert site.tenure.of("late_word") == [("trial-acme.com", 7)]
+    await deliver(site, payload("closed", issue=issue(state="closed", state_reason="not_planned")))  # as we close what is cancelled
+    assert len(site.tenure.of("late_word")) == 1
+
+
 async def test_a_delivery_that_had_its_effect_has_none_again(site: Site) -> None:
     """Neither GitHub's own repetition nor a copy that somebody caught and sends under another id."""
     assert (await deliver(site, payload(), delivery="d-1")).json()["result"] == "signalled"

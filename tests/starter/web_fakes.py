@@ -160,6 +160,10 @@ class FakeTenure(Tenure):
         self._called("join", form)
         return "the administrator is asked to invite you"
 
+    async def late_word(self, workflow_id: str, issue: int) -> str:
+        self._called("late_word", workflow_id, issue)
+        return f"late-word-{issue}-{workflow_id}"
+
     async def issue_event(self, workflow_id: str, event: IssueEvent) -> bool:
         self._called("issue_event", workflow_id, event)
         return self.script.heard

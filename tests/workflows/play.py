@@ -54,7 +54,7 @@ UNHANDLED = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
 TOO_BUSY = "[TMPRL1101]"
 DAY = timedelta(days=1)
 #: How a workflow's id begins; anything else is a company's domain, and means its trial.
-KNOWN = ("trial-", "join-", "rescue-", "domain-change-", "upkeep-", "account-", "renewal-", "get-well-", "red-")
+KNOWN = ("trial-", "late-word-", "join-", "rescue-", "domain-change-", "upkeep-", "account-", "renewal-", "get-well-", "red-")
 NOW = datetime.now(UTC)
 
 

@@ -458,3 +458,31 @@ async def test_a_move_that_is_raised_again_is_made(play: Play) -> None:
     owned = play.registry.instance_of(domain)
     assert owned is not None
     assert (owned.host, owned.internal) == (new_host, host)
+
+
+# --- after the end ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_request_that_is_reopened_when_its_trial_has_ended_is_asked_about(play: Play) -> None:
+    """A customer whose conversion the Cloud team takes up again: their CE hears of it, and is chased until somebody says what holds."""
+    domain, _host = await prequalified(play)
+    ce = (await play.status(domain)).ce
+    await play.update(domain, "convert", {"seats": 10, "by": ce})
+    number = (await play.issue(domain, "convert")).number
+    await play.on_issue(domain, number, do="close")
+    assert (await play.ended(domain))["end"] == "converted"
+    with play.env.with_time_skipping_disabled():
+        late = await play.tenure.late_word(ids.trial(domain), number)
+        assert await play.tenure.late_word(ids.trial(domain), number) == late
+        assert await play.tenure.late_word("trial-of-another-deployment.example", number) == ""
+    task = await play.task(late, "late-word")
+    assert (task.assignee, task.role) == (ce, "ce")
+    assert task.asked_next_at is not None
+    await play.skip_to(late, task.asked_next_at)
+    await play.did(late, "slack: task.late-word-1.reminder-1")
+    await play.answer(late, "late-word", "mine", by=ce)
+    assert await play.ended(late) == "mine"
+    assert [effect for day in play.effects(late).values() for effect in day] == [
+        "slack: task.late-word-1",
+        "slack: task.late-word-1.reminder-1",
+    ]
