@@ -24,13 +24,14 @@ def plain(name: str) -> str:
 
 
 def entries(lock: str) -> dict[str, tuple[str, frozenset[str]]]:
-    """Each package of the lock: its lines, and which others need it (``# via``)."""
-    found = {}
+    """Each package of the lock: its lines, of every version that a marker chooses from, and which others need it (``# via``)."""
+    found: dict[str, tuple[str, frozenset[str]]] = {}
     for text in re.split(r"(?m)^(?=[A-Za-z0-9])", lock):
         if re.match(r"[A-Za-z0-9]", text):
             via = re.search(r"^ {4}# via(.*(?:\n {4}#   .*)*)", text, re.MULTILINE)
             parents = re.findall(r"(?:\A |#   )(.+)$", via[1], re.MULTILINE) if via else []
-            found[plain(text)] = (text, frozenset(parent.strip() for parent in parents))
+            lines, others = found.get(plain(text), ("", frozenset()))
+            found[plain(text)] = (lines + text, others | {parent.strip() for parent in parents})
     return found
 
 

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from packaging.requirements import Requirement
 
 from deploy.lock_subset import LAPTOP, entries, plain, subset
 
@@ -87,10 +88,24 @@ def test_it_is_a_part_of_the_lock_as_it_is() -> None:
     part = subset(LOCK, NEEDED)
     lines = set(LOCK.splitlines())
     assert all(line in lines for line in part.splitlines())
+    heads = [line for line in LOCK.splitlines() if re.match(r"[A-Za-z0-9]", line)]
+    assert len({plain(line) for line in heads}) < len(heads)  # some are locked once for each version of Python
+    assert [line for line in part.splitlines() if re.match(r"[A-Za-z0-9]", line)] == sorted(
+        (line for line in heads if plain(line) in entries(part)), key=lambda line: (plain(line), heads.index(line))
+    )
     pinned = [text for text, _ in entries(part).values()]
     assert all("--hash=sha256:" in text and "==" in text for text in pinned)
     with pytest.raises(KeyError):
         subset(LOCK, ["not-locked"])
+
+
+def test_what_is_locked_for_this_python_is_what_is_installed() -> None:
+    """Each package of the part has a version whose marker holds here: the one that these tests run with."""
+    for name, (text, _) in entries(subset(LOCK, NEEDED)).items():
+        pins = [Requirement(line.rstrip("\\ ")) for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)]
+        here = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
+        installed = [found.version for found in distributions(name=name)]
+        assert [str(pin.specifier) for pin in here] == [f"=={each}" for each in installed], name
 
 
 def test_every_module_of_production_is_there_with_that_part_alone() -> None:
