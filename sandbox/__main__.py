@@ -39,6 +39,10 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.
     option("smtp-port", None, f"SMTP port (the HTTP port + {SMTP_OFFSET}); 0 for any free one", int)
     option("webhook-url", "", "where GitHub's webhooks are sent")
     option("webhook-secret", "", "what signs them")
+    option("slack-token", "", "the token that Slack takes (the sandbox's own)")
+    option("slack-request-url", "", "where Slack sends what people do")
+    option("slack-signing-secret", "", "what signs it")
+    option("github-token", "", "the token that GitHub takes (the sandbox's own)")
     option("browser-url", "", "where a browser finds the sandbox, when that is elsewhere than for programs")
     option("hosts", "", "further names that it answers to, with commas between; this machine's own always count")
     option("state", "", "file that keeps what the services hold over a restart (nothing is kept)")
@@ -82,6 +86,10 @@ async def run(options: argparse.Namespace) -> int:
     world.browser_url = options.browser_url
     world.hosts = tuple(filter(None, options.hosts.replace(" ", "").lower().split(",")))
     world.webhook_secret = options.webhook_secret or world.webhook_secret
+    world.slack_token = options.slack_token or world.slack_token
+    world.slack_request_url = options.slack_request_url
+    world.slack_signing_secret = options.slack_signing_secret or world.slack_signing_secret
+    world.github_token = options.github_token or world.github_token
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

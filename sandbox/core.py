@@ -111,6 +111,11 @@ class World:
     smtp_port: int = 8925
     webhook_url: str = ""
     webhook_secret: str = "sandbox-webhook-secret"
+    slack_token: str = "xoxb-sandbox"
+    slack_signing_secret: str = "sandbox-signing-secret"
+    slack_request_url: str = ""
+    slack_command_url: str = ""
+    github_token: str = "sandbox-github-token"
     cloud_mode: Mode = "off"
     cloud_delay_seconds: float = 0.2
     on_change: Callable[[], None] = _nobody

@@ -10,6 +10,7 @@ Control, away from the API: ``POST /_control/cloud`` and ``/_control/cloud/act``
 
 from __future__ import annotations
 
+import hmac
 import json
 import math
 import time
@@ -112,6 +113,10 @@ class GitHub:
         self.limits = Limits()
         self.search_lag_seconds = 2.0
         self.revoked_tokens: set[str] = set()
+
+    def takes(self, token: str) -> bool:
+        """Whether a token is valid."""
+        return hmac.compare_digest(token.encode(), self.world.github_token.encode()) and token not in self.revoked_tokens
 
     def dump(self) -> GitHubState:
         """What is to be kept."""
@@ -348,7 +353,7 @@ def _guarded(service: GitHub, handler: Handler) -> Handler:
         answer: Response
         if not token.strip():
             answer = refusal(401, "Requires authentication")
-        elif kind.lower() not in ("token", "bearer") or token.strip() in service.revoked_tokens:
+        elif kind.lower() not in ("token", "bearer") or not service.takes(token.strip()):
             answer = refusal(401, "Bad credentials")
         elif not service.limits.take():
             answer = refusal(403, f"API rate limit exceeded for user ID {service.hub.users[BOT].id}.")

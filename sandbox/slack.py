@@ -1,15 +1,16 @@
 """Slack's Web API over HTTP: ``/api/METHOD``, form or JSON, a bearer token, and ``ok: false`` in a 200 for every refusal.
 
 Method names, arguments, errors and answer shapes follow docs.slack.dev/reference/methods; the workspace behind them is in
-``sandbox/slack_workspace.py``. Nothing de-duplicates messages, as with the real one.
+``sandbox/slack_workspace.py``, what people do there in ``sandbox/slack_interactive.py``. Nothing de-duplicates messages, as with the real one.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -19,6 +20,7 @@ from starlette.routing import Route
 
 from sandbox.core import World
 from sandbox.slack_blocks import faults_of
+from sandbox.slack_interactive import Interactions
 from sandbox.slack_workspace import APP_ID, BOT_ID, BOT_USER, TEAM_ID, Channel, Json, SlackError, User, Workspace, escape
 
 MAX_TEXT = 40_000
@@ -126,9 +128,10 @@ def _paged(cursor: str) -> Json:
 class SlackApi:
     """The methods, one Python method each: arguments in, the answer without its ``ok`` out, :class:`SlackError` for a refusal."""
 
-    def __init__(self, world: World, workspace: Workspace) -> None:
+    def __init__(self, world: World, workspace: Workspace, interactions: Interactions) -> None:
         self.world = world
         self.workspace = workspace
+        self.interactions = interactions
         self.methods: dict[str, Callable[[Arguments], Json]] = {
             "auth.test": self.auth_test,
             "users.lookupByEmail": self.users_lookup_by_email,
@@ -152,6 +155,8 @@ class SlackApi:
             "chat.update": self.chat_update,
             "chat.delete": self.chat_delete,
             "chat.getPermalink": self.chat_get_permalink,
+            "views.open": self.views_open,
+            "views.update": self.views_update,
             "reactions.add": self.reactions_add,
             "pins.add": self.pins_add,
         }
@@ -324,6 +329,15 @@ class SlackApi:
         self.workspace.message(channel, ts)
         return {"channel": channel.id, "permalink": f"{self.world.public_url}/slack/archives/{channel.id}/p{ts.replace('.', '')}"}
 
+    def views_open(self, arguments: Arguments) -> Json:
+        arguments.require("trigger_id", "view")
+        return {"view": self.interactions.open(arguments.text("trigger_id"), arguments.structure("view", "invalid_arguments"))}
+
+    def views_update(self, arguments: Arguments) -> Json:
+        arguments.require("view")
+        named = (arguments.text("view_id"), arguments.text("external_id"), arguments.text("hash"))
+        return {"view": self.interactions.update(*named, arguments.structure("view", "invalid_arguments"))}
+
     def reactions_add(self, arguments: Arguments) -> Json:
         arguments.require("channel", "name", "timestamp")
         self.workspace.react(self._channel(arguments), arguments.text("timestamp"), arguments.text("name").strip(":"))
@@ -392,15 +406,16 @@ def create_app(world: World) -> Starlette:
     """Build the service: ``GET`` or ``POST /api/METHOD``, and the permalinks' ``/archives/…``, which lead to the sandbox's page."""
     workspace = Workspace(world)
     world.services["slack"] = workspace
-    world.resets.append(workspace.reset)
-    api = SlackApi(world, workspace)
+    interactions = Interactions(world, workspace)
+    world.resets += [workspace.reset, interactions.reset]
+    api = SlackApi(world, workspace, interactions)
 
     async def call(request: Request) -> Response:
         try:
             arguments, token = await _arguments(request)
             if not token:
                 raise SlackError("not_authed")
-            if not token.startswith("xoxb-"):
+            if not hmac.compare_digest(token.encode(), world.slack_token.encode()):
                 raise SlackError("invalid_auth")
             name = request.path_params["method"]
             if name not in api.methods:
@@ -409,11 +424,26 @@ def create_app(world: World) -> Starlette:
         except SlackError as refused:
             return JSONResponse({"ok": False, "error": refused.error, **refused.fields})
 
+    def controlled(act: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def answered(request: Request) -> Response:
+            try:
+                return await act(request)
+            except SlackError as refused:
+                return JSONResponse({"error": refused.error}, 404)
+            except (ValueError, KeyError, TypeError) as error:
+                return JSONResponse({"error": f"not understood: {type(error).__name__}: {error}"}, 422)
+
+        return answered
+
     async def permalink(request: Request) -> Response:
         return RedirectResponse(f"/services/slack#{request.path_params['channel']}")
 
     routes = [
         Route("/api/{method}", call, methods=["GET", "POST"]),
         Route("/archives/{channel}/{message}", permalink),
+        Route("/response/{token}", interactions.respond, methods=["POST"]),
+        Route("/_control/click", controlled(interactions.click), methods=["POST"]),
+        Route("/_control/submit", controlled(interactions.submit), methods=["POST"]),
+        Route("/_control/command", controlled(interactions.command), methods=["POST"]),
     ]
     return Starlette(routes=routes)

@@ -17,6 +17,7 @@ from pydantic import SecretStr, ValidationError
 from activities.settings import Settings
 from activities.standin_secrets import USED_AT, unsafe
 from activities.url_masks import HARMLESS, masked_url
+from sandbox.server import SandboxServer
 
 
 @pytest.fixture(autouse=True)
@@ -264,3 +265,9 @@ def test_processes_that_start_together_get_the_same_key(tmp_path: Path) -> None:
         pool.close()
         pool.join()
     assert len(set(keys)) == 1
+
+
+def test_the_default_tokens_are_those_that_the_stand_ins_take(sandbox: SandboxServer) -> None:
+    settings = Settings(_env_file=None)
+    assert settings.slack_token.get_secret_value() == sandbox.world.slack_token
+    assert settings.github_token.get_secret_value() == sandbox.world.github_token

@@ -60,7 +60,7 @@ def raise_issue(sandbox: SandboxServer, body: str, *labels: str) -> int:
     """An issue as a client makes it; its number."""
     answer = HTTP.post(
         f"{sandbox.url}/github/api/v3/repos/acme-vendor/customer/issues",
-        headers={"Authorization": "token x"},
+        headers={"Authorization": "token sandbox-github-token"},
         json={"title": "Request", "body": body, "labels": ["team/cloud", "mi", *labels]},
     )
     number: int = answer.json()["number"]
@@ -185,7 +185,7 @@ class TestAuto:
             HTTP.request(
                 verb,
                 f"{url}/mi%2Finstance-request" if verb == "DELETE" else url,
-                headers={"Authorization": "token x"},
+                headers={"Authorization": "token sandbox-github-token"},
                 json={"labels": ["mi/instance-request"]} if verb == "POST" else None,
             )
         other = raise_issue(sandbox, f"host: {HOST}", "mi/extend-trial-request")

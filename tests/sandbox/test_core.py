@@ -311,7 +311,11 @@ class TestPage:
 
     def test_the_issues_of_github_are_listed(self, sandbox: SandboxServer) -> None:
         url = f"{sandbox.url}/github/api/v3/repos/acme-vendor/customer/issues"
-        httpx.post(url, headers={"Authorization": "Bearer token"}, json={"title": "instance for acme", "labels": ["mi/instance-request"]})
+        httpx.post(
+            url,
+            headers={"Authorization": "Bearer sandbox-github-token"},
+            json={"title": "instance for acme", "labels": ["mi/instance-request"]},
+        )
         issues = httpx.get(f"{sandbox.url}/_sandbox/services/github").json()["view"]["issues"]
         assert [(issue["repo"], issue["title"], issue["labels"]) for issue in issues] == [
             ("acme-vendor/customer", "instance for acme", ["mi/instance-request"])

@@ -65,7 +65,7 @@ def repo(client: Github) -> Repository:
     return client.get_repo(REPO)
 
 
-def connect(sandbox: SandboxServer, token: str = "x") -> Github:
+def connect(sandbox: SandboxServer, token: str = "sandbox-github-token") -> Github:
     return Github(
         base_url=f"{sandbox.url}/github/api/v3",
         auth=Auth.Token(token),
@@ -174,11 +174,11 @@ class TestIssues:
             service.hub.create_issue(held, "tenure-bot", f"issue {n}")
         assert len(list(repo.get_issues())) == 130
         url = f"{sandbox.url}/github/api/v3/repos/{REPO}/issues"
-        answer = HTTP.get(url, params={"per_page": "1000", "labels": ""}, headers={"Authorization": "token x"})
+        answer = HTTP.get(url, params={"per_page": "1000", "labels": ""}, headers={"Authorization": "token sandbox-github-token"})
         assert len(answer.json()) == 100
         assert answer.links["next"]["url"].startswith(url)
         assert "page=2" in answer.links["last"]["url"]
-        last = HTTP.get(answer.links["next"]["url"], headers={"Authorization": "token x"})
+        last = HTTP.get(answer.links["next"]["url"], headers={"Authorization": "token sandbox-github-token"})
         assert len(last.json()) == 30
         assert set(last.links) == {"prev", "first"}
 
@@ -254,7 +254,7 @@ class TestRefusals:
     )
     def test_a_title_is_required(self, sandbox: SandboxServer, body: dict[str, str], message: str) -> None:
         url = f"{sandbox.url}/github/api/v3/repos/{REPO}/issues"
-        answer = HTTP.post(url, json=body, headers={"Authorization": "token x"})
+        answer = HTTP.post(url, json=body, headers={"Authorization": "token sandbox-github-token"})
         assert (answer.status_code, answer.json()["message"]) == (422, message)
         assert acts(sandbox) == []
 
@@ -276,7 +276,7 @@ class TestRefusals:
 
     def test_broken_json_is_400(self, sandbox: SandboxServer) -> None:
         url = f"{sandbox.url}/github/api/v3/repos/{REPO}/issues"
-        answer = HTTP.post(url, content=b"{", headers={"Authorization": "token x"})
+        answer = HTTP.post(url, content=b"{", headers={"Authorization": "token sandbox-github-token"})
         assert (answer.status_code, answer.json()["message"]) == (400, "Problems parsing JSON")
 
     def test_the_budget_is_shown_always_and_enforced_when_seeded(self, service: GitHub, repo: Repository) -> None:
@@ -445,7 +445,7 @@ class TestContract:
             ("workflow", f"{below}/actions/workflows/create-instance.yml", ()),
             ("workflow-run", f"{below}/actions/runs", ("workflow_runs", 0)),
         ]:
-            answer: Any = HTTP.get(url, headers={"Authorization": "token x"}).json()
+            answer: Any = HTTP.get(url, headers={"Authorization": "token sandbox-github-token"}).json()
             for step in steps:
                 answer = answer[step]
             assert set(schemas[name]["required"]) - set(answer) == set(), name

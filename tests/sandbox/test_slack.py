@@ -59,10 +59,10 @@ class TestRequests:
         url = f"{sandbox.url}/slack/api/auth.test"
         assert httpx.post(url).json() == {"ok": False, "error": "not_authed"}
         assert httpx.post(url, headers={"Authorization": "Bearer xoxp-1"}).json() == {"ok": False, "error": "invalid_auth"}
-        assert httpx.post(url, data={"token": "xoxb-1"}).json()["user_id"] == BOT_USER
+        assert httpx.post(url, data={"token": "xoxb-sandbox"}).json()["user_id"] == BOT_USER
 
     def test_a_body_is_a_form_or_json(self, sandbox: SandboxServer) -> None:
-        url, headers = f"{sandbox.url}/slack/api/chat.postMessage", {"Authorization": "Bearer xoxb-1"}
+        url, headers = f"{sandbox.url}/slack/api/chat.postMessage", {"Authorization": "Bearer xoxb-sandbox"}
         assert httpx.post(url, headers=headers, json={"channel": "growth", "text": "one"}).json()["ok"]
         form = {"channel": "#growth", "text": "two", "metadata": '{"event_type": "t", "event_payload": {"k": 1}}'}
         assert httpx.post(url, headers=headers, data=form).json()["message"]["metadata"] == {"event_type": "t", "event_payload": {"k": 1}}

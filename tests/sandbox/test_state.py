@@ -30,7 +30,7 @@ from sandbox.server import SandboxServer, bind
 
 HOST = "acme.sandbox.example"
 REPO = "/github/api/v3/repos/acme-vendor/customer"
-GITHUB = {"Authorization": "token x"}
+GITHUB = {"Authorization": "token sandbox-github-token"}
 SLACK = {"Authorization": "Bearer xoxb-sandbox"}
 SALESFORCE = {"Authorization": "Bearer sandbox-session"}
 LICENSING = {"Authorization": f"token {TOKEN}"}
