@@ -1,8 +1,8 @@
 """Erasing one person from the ledger's own database: their key, and every text of theirs in its tables. Rows and their keys stay.
 
 What is searched is every text and JSON column of every table, so that a table that is added later is searched, too. An address becomes
-the one that stands for an erased person, a name the word for it; what only this person can have written is emptied as a whole. A table
-whose ``info`` says ``append_only`` is left as it is: it names people by references only.
+the one that stands for an erased person, in every spelling of the mailbox and as a URL has it, a name the word for it, and so what is made
+of the address, as a user's name; what only this person can have written is emptied as a whole. A table whose ``info`` says ``append_only`` is left as it is: it names people by references only.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ import re
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import JSON, Column, ColumnElement, Connection, String, Table, Text, cast, func, or_, select, update
+from sqlalchemy import JSON, Column, ColumnElement, Connection, String, Table, Text, cast, delete, func, or_, select, update
 
+from activities.instance import note_of, usernames
 from activities.ledger import Ledger
 from activities.marking import ERASED_NAME, is_name, own_name, replaced
 from activities.people import People
 from activities.tables import failed_signups, feedback, instances, metadata, share_links, vault
-from domain import ids
+from domain import ids, mailbox
 from domain.base import Value
 
 #: Tables that hold nobody of a customer's: our own staff, and the keys themselves.
@@ -51,7 +53,7 @@ def forget(ledger: Ledger, everybody: People, email: str, *, key: str, contact: 
     with ledger.writing(alone=True) as db:
         if db.dialect.name == "sqlite":
             db.exec_driver_sql("PRAGMA secure_delete = ON")  # what is overwritten is zeroed in the file
-        names = {*before, *_typed(db, email), *own_name(email)}
+        names = {*before, *_typed(db, email), *own_name(email), *_made_of(email)}
         for table, number in (
             (failed_signups, _forms(db, email)),
             (feedback, _feedback(db, email, key, contact)),
@@ -67,6 +69,12 @@ def forget(ledger: Ledger, everybody: People, email: str, *, key: str, contact: 
             assert driver is not None  # it is open
             driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
     return Forgotten(first=known is not None and erased is not None, rows={name: number for name, number in rows.items() if number})
+
+
+def _made_of(email: str) -> list[str]:
+    """The names of users that are made of an address."""
+    first = next(usernames(email))
+    return [first, *(f"{first}-{number}" for number in range(2, 10))] if len(first) >= 3 and own_name(email) else []
 
 
 def _typed(db: Connection, email: str) -> list[str]:
@@ -107,26 +115,35 @@ def _feedback(db: Connection, email: str, key: str, contact: bool | None) -> int
 
 
 def _links(db: Connection, email: str) -> int:
-    """Links to set their password: the value goes, and the link stops opening."""
-    now = datetime.now(UTC)
-    refs = select(share_links.c.ref).where(_is(share_links.c.to_email, email))
-    theirs = vault.c.ref.in_(refs), vault.c.kind == "reset_link", vault.c.value != b""
-    db.execute(update(share_links).where(_is(share_links.c.to_email, email)).values(expires_at=now))
-    return db.execute(update(vault).where(*theirs).values(value=b"", expires_at=now)).rowcount
+    """Links to set their password: what nobody came for goes, and the links in their mails stop opening."""
+    hosts = db.execute(select(instances.c.host).where(_is(instances.c.admin, email))).scalars()
+    theirs = or_(vault.c.note.in_([note_of(host) for host in hosts]), _holds(vault.c.note, email))
+    db.execute(update(share_links).where(_is(share_links.c.to_email, email)).values(expires_at=datetime.now(UTC)))
+    return db.execute(delete(vault).where(vault.c.kind == "reset_link", theirs)).rowcount
 
 
 def _sweep(db: Connection, table: Table, email: str, names: Collection[str], key: str) -> int:
-    """Overwrite address and names wherever they stand in a table; returns the number of rows."""
+    """Overwrite address and names wherever they stand in a table; returns the number of rows.
+
+    Names are theirs in rows that hold their address, and in those of their company's processes and their own, whose ids have its hash.
+    """
     columns = [column for column in table.columns if isinstance(column.type, String | Text | JSON)]
     texts = {column.name: cast(column, Text) for column in columns}
-    about = [_holds(each, email) for each in texts.values()]
-    if "subject" in texts and names:
-        # Their company's processes, and their own: those ids have the hash of the address.
-        about += [_holds(texts["subject"], part) for part in {ids.digest(email), ids.digest(key) if "@" in key else key}]
+    hosts = {address.rpartition("@")[2] for address in (email, mailbox.canonical(email))}
+    about = [_holds(each, f"{at}{host}") for each in texts.values() for host in hosts for at in ("@", "%40")]
+    processes = {ids.digest(email), ids.digest(key) if "@" in key else key} if "subject" in texts and names else set()
+    about += [_holds(texts["subject"], part) for part in processes]
     if not about:
         return 0
-    rows = db.execute(select(table).where(or_(*about))).all()
-    return sum(_overwrite(db, table, columns, row._mapping, _replacing(email, names)) for row in rows)
+    address_only, all_of_it = _replacing(email, ()), _replacing(email, names)
+
+    def replacing(row: Any) -> Callable[[str], str]:
+        text = json.dumps([row[column.name] for column in columns], ensure_ascii=False)
+        theirs = address_only(text) != text or any(part in row["subject"] for part in processes)
+        return all_of_it if theirs else address_only
+
+    rows = [row._mapping for row in db.execute(select(table).where(or_(*about)))]
+    return sum(_overwrite(db, table, columns, row, replacing(row)) for row in rows)
 
 
 def _overwrite(db: Connection, table: Table, columns: Collection[Column[Any]], row: Any, replace: Callable[[str], str]) -> bool:
@@ -148,10 +165,17 @@ def _with(value: Any, replace: Callable[[str], str], field: str = "") -> Any:
 
 
 def _replacing(email: str, names: Collection[str]) -> Callable[[str], str]:
-    stands_for, address = ids.erased(email), re.compile(rf"(?<![\w.+%-]){re.escape(email)}(?![\w-])", re.IGNORECASE)
+    stands_for, (local, _, host) = ids.erased(email), email.rpartition("@")
+    address = re.compile(rf"(?<![\w.+%-]){re.escape(email)}(?![\w-])", re.IGNORECASE)
+    quoted = "|".join(re.escape(each) for each in {local, quote(local, safe=""), quote(local)})
+    in_url = re.compile(rf"(?:{quoted})%40{re.escape(host)}(?![\w-])", re.IGNORECASE)
+
+    def mail(found: str, _whole: bool) -> str:
+        return stands_for if mailbox.same(found, email) else found
 
     def replace(given: str) -> str:
-        return replaced(address.sub(stands_for, given), names, lambda found, _: found, lambda _found, _whole: ERASED_NAME)
+        plain = in_url.sub(stands_for.replace("@", "%40"), address.sub(stands_for, given))
+        return replaced(plain, names, mail, lambda _found, _whole: ERASED_NAME)
 
     return replace
 

@@ -186,7 +186,7 @@ class Instance:
             raise refused(SYSTEM, f"{act.host} has no user with the admin's address; create the admin first", kind="UserMissing")
         url = _checked(act.host, self._call(act.host, "NewResetLink", user=user.id)["randomizeUserPassword"]["resetPasswordURL"])
         expires = datetime.now(UTC) + timedelta(hours=act.ttl_hours)
-        return Receipt(ref=user.id, data={"vault": self._vault.put("reset_link", url, expires, f"on {act.host}"), "host": act.host})
+        return Receipt(ref=user.id, data={"vault": self._vault.put("reset_link", url, expires, note_of(act.host)), "host": act.host})
 
     def _find(self, host: str, email: str) -> _User | None:
         """The user with that address. One whose address is not verified is found only by name, so that is asked too."""
@@ -282,6 +282,11 @@ class Instance:
         )
         advice = "; if it is ours, add its domain to TENURE_INSTANCE_DOMAINS"
         raise refused(SYSTEM, text + advice, kind="NotOurs")
+
+
+def note_of(host: str) -> str:
+    """What the vault says of a reset link: where it opens, and nobody's name."""
+    return f"on {host}"
 
 
 def usernames(email: str) -> Iterator[str]:
