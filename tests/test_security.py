@@ -18,15 +18,20 @@ import pytest_asyncio
 from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 from temporalio.workflow import _Definition
 
 from activities.github import GitHub, mark_of
-from activities.ledger import EffectId, Ledger
+from activities.ledger import EffectId, Ledger, NotDone
 from activities.mail import NAMES, VALUES, Mailer
 from activities.pagerduty import PagerDuty
+from activities.service_tokens import ServiceTokens
 from activities.settings import Settings
 from activities.slack import Slack
+from activities.tables import metadata
+from activities.tables import vault as vault_table
 from activities.tokens import sign
+from activities.vault import Vault
 from domain.act import Act
 from domain.acts import (
     ArchiveChannel,
@@ -34,6 +39,7 @@ from domain.acts import (
     GitHubAct,
     GitHubBatch,
     Mail,
+    MailBatch,
     PagerAct,
     PagerBatch,
     Post,
@@ -43,15 +49,17 @@ from domain.acts import (
 )
 from domain.direct import DECISIONS, PROGRAMS
 from domain.markup import bold
+from domain.rights import Group
 from sandbox.app import SERVICES
 from sandbox.app import create_app as stand_ins
 from sandbox.server import SandboxServer
-from starter import stackfile, startup
+from starter import logs, stackfile, startup
 from starter.door import is_guarded
 from starter.events import event_id
 from starter.links import UNSUBSCRIBE
 from starter.stack import kept_token
 from starter.way_in import WayIn
+from tests.activities.every_act import do_everything
 from tests.domain.test_markup import active_in_a_line, active_in_markdown, active_in_slack
 from tests.starter.test_signin import every_route
 from tests.starter.web_fakes import CSRF, Site, site_in
@@ -562,3 +570,80 @@ def test_every_update_has_a_validator_which_is_where_its_mark_is_compared() -> N
         definition = _Definition.from_class(each)
         assert definition is not None
         assert [name for name, update in definition.updates.items() if update.validator is None] == []
+
+
+# --- The link to an instance: to its admin alone, and no working secret at rest ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("template", get_args(Template))
+def test_no_mail_with_a_link_goes_to_anybody_but_the_admin(settings: Settings, ledger: Ledger, template: Template) -> None:
+    """Whatever the template: one that has a link is refused with anybody in copy, and what others get has none."""
+    mailer, effect = Mailer(settings, ledger), EffectId("trial-acme.example/12345678.1", "mail")
+    values = dict.fromkeys(VALUES, "x") | {"host": "a.cloud.tenure.example", "new_host": "b.example", "old_host": "a.example"}
+    mail = Mail(key="mail", template=template, to="ada@acme.example", values=values, link="trial-acme.example", link_hours=24)
+    for others in ({"cc": ("ae@tenure.example",)}, {"copy_of": "bo@acme.example"}):
+        with pytest.raises(NotDone, match="is for the admin alone"):
+            mailer.compose(mail.model_copy(update=others), effect)
+    copied = mail.model_copy(update={"link": "", "copy_of": "ada@acme.example", "cc": ("ae@tenure.example",)})
+    message = mailer.compose(copied, effect)
+    parts = [part.get_content() for part in message.walk() if not part.is_multipart()]
+    assert len(parts) == 2
+    assert not any("/s/" in part or "password-reset" in part for part in parts)
+
+
+def at_rest(ledger: Ledger, folder: Path, logged: str) -> dict[str, bytes]:
+    """Every column of every table, every file of the data directory, and what was logged, by name."""
+    found = {"the log": logged.encode()}
+    with ledger.reading() as db:
+        for table in metadata.sorted_tables:
+            for row in db.execute(select(table)):
+                for name, value in row._mapping.items():
+                    where = f"{table.name}.{name}"
+                    found[where] = found.get(where, b"") + (value if isinstance(value, bytes) else str(value).encode()) + b"\n"
+    return found | {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+#: Files that are a secret of ours themselves, for their owner alone.
+KEPT = {"codec.token", "ops.token"}
+
+
+def test_no_working_secret_is_at_rest(
+    settings: Settings, ledger: Ledger, sandbox: SandboxServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every secret that we give away × every place at rest: nothing that is read there opens anything."""
+    caplog.set_level("INFO")  # as our processes log
+    do_everything(settings, ledger, sandbox)
+    vault, mailer = Vault(ledger, settings.key()), Mailer(settings, ledger)
+    subject = "trial-acme.example/12345678.1"
+    values = dict.fromkeys(VALUES, "x") | {"host": "a.cloud.tenure.example"}
+    acts = tuple(
+        Mail(key=f"mail.{name}", template=name, to="ada@acme.example", values=values, **more)
+        for name, more in (
+            ("access", {"link": "trial-acme.example", "link_hours": 24}),
+            ("new_link", {"link": "trial-acme.example", "link_hours": 24}),
+            ("feedback", {}),
+            ("learn", {"campaign": True}),
+        )
+    )
+    receipts = mailer.mail(MailBatch(subject=subject, as_of=NOON, acts=acts))
+    sent = "".join(mail.text for mail in sandbox.world.services["smtp"].to("ada@acme.example"))
+    secrets = {
+        f"{kind} link {number}": token
+        for kind in ("s", "u", "feedback")
+        for number, token in enumerate(re.findall(rf"/{kind}/([\w.-]+)", sent))
+    }
+    assert {name.partition(" ")[0] for name in secrets} == {"s", "u", "feedback"}
+    with ledger.reading() as db:
+        refs = {row.ref: row.kind for row in db.execute(select(vault_table.c.ref, vault_table.c.kind))}
+    assert set(refs.values()) == {"reset_link", "license_key"}
+    secrets |= {ref: vault.get(ref) for ref in refs}
+    secrets["service token"] = ServiceTokens(ledger).create("reports", role=Group.OPS)
+    secrets["codec token"] = settings.codec_secret()
+    places = at_rest(ledger, tmp_path, logs.masked(caplog.text))
+    assert {"effects.receipt", "vault.value", "share_links.token_hash", "service_tokens.hash", "ledger.db", "the log"} <= places.keys()
+    found = {
+        (name, place) for name, secret in secrets.items() for place, held in places.items() if secret.encode() in held and place not in KEPT
+    }
+    assert found == set()
+    assert not any(secret in receipts.model_dump_json() for secret in secrets.values())
+    assert all(secret in sent for name, secret in secrets.items() if " link " in name), "the search is not blind"

@@ -199,7 +199,7 @@ async def test_one_event_id_of_two_requests_is_two_events(play: Play) -> None:
         async for event in play.trial(domain).fetch_history_events()
         if event.HasField("workflow_execution_update_accepted_event_attributes")
     ]
-    assert sorted(accepted) == ["join", "signup", "signup"]  # each once, the second signup is Eve's
+    assert sorted(accepted) == ["join", "open_link", "signup", "signup"]  # each once, the second signup is Eve's
 
 
 async def test_an_admin_gets_one_mail_a_day_whoever_asks(play: Play) -> None:
