@@ -90,6 +90,7 @@ class Scoring:
             to_write=left.scores,
             unknown=unknown,
             snapshot=self._usage.month,
+            odd=self._usage.odd,
         )
 
     def _chunks(self) -> Iterator[Sequence[Row[Any]]]:

@@ -57,6 +57,8 @@ SYSTEM = "Warehouse"
 #: Rows that are in Python's hands at once.
 PART = 10_000
 MONTHS = 12
+#: How many numbers that cannot be so are named.
+SHOWN = 100
 #: A sum over the days of the longest window of the policy, 26 weeks, is not more than so many times as much.
 MOST_DAYS = 182
 
@@ -88,7 +90,7 @@ class Usage:
     """What the warehouse knows, a number for each of ``accounts`` (a domain's place in the columns); what is not known is ``nan``.
 
     ``month`` is the month of the snapshots, None when there is none that is new enough. ``was_at_target`` and ``declining_months`` are
-    those of :class:`domain.account.Standing`.
+    those of :class:`domain.account.Standing`. ``odd`` are the first numbers that cannot be so, in words: they are not known either.
     """
 
     accounts: dict[str, int]
@@ -101,6 +103,7 @@ class Usage:
     help_tickets: NDArray[numpy.float64]
     was_at_target: NDArray[numpy.bool_]
     declining_months: NDArray[numpy.int64]
+    odd: tuple[str, ...] = ()
 
 
 class Warehouse:
@@ -135,6 +138,7 @@ class Warehouse:
         # Less than nothing, and more than any contract has, is not known.
         possible = (counted >= 0) & (counted <= policy.facts.most_seats * MOST_DAYS)
         known = dict(zip(NUMBERS, numpy.where(possible, counted, numpy.nan), strict=True))
+        names = list(accounts)
         mau, seats = (numpy.where(known[name] > 0, known[name], numpy.nan) for name in ("mau", "seats"))
         return Usage(
             accounts=accounts,
@@ -147,6 +151,10 @@ class Warehouse:
             help_tickets=known["help_tickets"],
             was_at_target=known["reached"] > 0,
             declining_months=numpy.nan_to_num(known["declining"]).astype(numpy.int64),
+            odd=tuple(
+                f"{names[place]}: {NUMBERS[number].replace('_', ' ')} is {counted[number, place]:.15g} in the warehouse"
+                for place, number in numpy.argwhere((~possible & ~numpy.isnan(counted)).T)[:SHOWN].tolist()
+            ),
         )
 
     @contextmanager

@@ -36,7 +36,8 @@ class ScoreFleet(Message):
 class FleetScored(Message):
     """What a run found. ``changed`` have another score or another colour than before; ``to_tell`` and ``to_write`` wait to be told.
 
-    ``unknown`` accounts are in no table of the warehouse; ``snapshot`` is the month of its newest month-end snapshots.
+    ``unknown`` accounts are in no table of the warehouse; ``snapshot`` is the month of its newest month-end snapshots; ``odd`` are its numbers
+    that cannot be so, in words.
     """
 
     accounts: int = 0
@@ -46,6 +47,7 @@ class FleetScored(Message):
     to_write: int = 0
     unknown: int = 0
     snapshot: date | None = None
+    odd: tuple[str, ...] = ()
 
 
 class TellAccounts(Message):

@@ -65,6 +65,7 @@ class ScoreHealth(Asked):
                 beats=False,
             )
             scored = await self._score(as_of)
+        self.problems += scored.odd if scored else ()
         self._now("tells who must know")
         write = WriteScores(subject=p.effects.subject, as_of=as_of)
         told, written = await asyncio.gather(

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from sqlalchemy import select, update
 from temporalio.exceptions import ApplicationError
@@ -179,6 +180,35 @@ async def test_what_is_kept_is_what_one_account_at_a_time_would_give(hours: Hour
         assert shown["Health Scored At"] == NOW.isoformat()
         assert shown["Health Evidence"].startswith(f"Health {found.score.total:.2f} of 10: {found.score.band}")
         assert facts[domain].team.ae is not None
+
+
+async def test_of_whom_too_little_is_known_is_unknown_everywhere_and_nothing_is_proposed(hours: Hours) -> None:
+    """One trait of a category of 15 % was "poor 5.0", and a red account by itself."""
+    account = {"Name": "New", "Domain__c": "new.example", "Type": "Customer", "Contract_Start__c": "2026-10-30", "Seats__c": 10}
+    last = (TODAY - timedelta(days=20)).isoformat()
+    hours.sandbox.world.services["salesforce"].seed({"accounts": [{**account, "LastActivityDate": last, "Deployed_On__c": "2026-10-30"}]})
+    hours.salesforce.sync_accounts()
+    scored, told, written = await hours.run()
+    assert scored.bands["unknown"] >= 1
+    assert "new.example" in told
+    assert "new.example" in written
+    found = hours.accounts.health("new.example")
+    assert found is not None
+    assert (found.score.total, found.score.band, found.score.guidance, found.standing.reds) == (None, "unknown", (), ())
+    shown = hours.shown("new.example")
+    assert (shown.get("Health Score"), shown["Health Band"]) == (None, "unknown")
+    assert shown["Health Evidence"].startswith("Health unknown: only 15 % of the weight is known, and a score needs 50 %")
+
+
+async def test_what_the_warehouse_says_that_cannot_be_is_named_and_not_believed(hours: Hours) -> None:
+    domain = one(hours, profile="steady")
+    with duckdb.connect(str(hours.file)) as db:
+        db.execute("UPDATE usage_monthly SET seats = -7, mau = 2000000000 WHERE account = ?", [domain])
+    scored, _, _ = await hours.run()
+    assert scored.odd == (f"{domain}: mau is 2000000000 in the warehouse", f"{domain}: seats is -7 in the warehouse")
+    found = hours.accounts.health(domain)
+    assert found is not None
+    assert found.standing.mau_seats is None
 
 
 async def test_a_second_run_in_the_same_hour_changes_nothing(hours: Hours) -> None:

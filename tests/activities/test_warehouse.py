@@ -56,7 +56,7 @@ def fill(tmp_path: Path) -> Fill:
 def of(usage: Usage, account: str = "acme.com") -> dict[str, Any]:
     """What is known of one account, None for what is not."""
     at = usage.accounts[account]
-    columns = {name: getattr(usage, name)[at].item() for name in vars(usage) if name not in ("accounts", "month")}
+    columns = {name: getattr(usage, name)[at].item() for name in vars(usage) if name not in ("accounts", "month", "odd")}
     return {name: None if isinstance(value, float) and isnan(value) else value for name, value in columns.items()}
 
 

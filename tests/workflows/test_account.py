@@ -271,6 +271,29 @@ async def test_b17_red_by_itself_and_resolved_to_yellow(play: Play) -> None:
     assert reds == []  # they are the red account's own
 
 
+async def test_a_known_account_that_becomes_unknown_is_neither_better_nor_let_go(play: Play) -> None:
+    """Its red account and its plan stay, nobody is told that it is better, and what was known is compared with what is known next."""
+    poor = {**AT_TARGET, "score": 4.0, "band": "poor", "mau_seats": 0.5, "usage_score": 0.1}
+    life = await Life.begin(play, weeks=20, facts=poor)
+    ours = (life.id, life.red, life.plan)
+    await play.task(life.red, "fill")
+    await play.task(life.plan, "plan")
+    for each in ours:
+        await play.quiet(each)
+    before = {each: (life.effects(each), await life.dossier(each)) for each in ours}
+    for _ in range(2):
+        await life.told(**UNKNOWN)
+        for each in ours:
+            await play.quiet(each)
+    assert {each: (life.effects(each), await life.dossier(each)) for each in ours} == before
+    status = await life.status()
+    assert (status.red, status.plan, status.standing and status.standing.band) == (True, ("decreased_usage",), "unknown")
+    await life.told(**{**poor, "score": 3.0})
+    assert not [key for day in life.effects().values() for key in day if "band" in key]  # poor as before: nothing is news
+    await life.told(**{**AT_TARGET, "score": 6.0, "band": "concerning"})
+    await play.task(life.red, "promote")
+
+
 async def test_b17_not_deployed_60_days_after_the_signature(play: Play) -> None:
     life = await Life.begin(play, facts=UNKNOWN)
     await life.day(60)
