@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -25,7 +26,8 @@ from starter import kept
 from starter import tenure as service
 from starter.connect import connect
 from starter.errors import Unavailable
-from starter.forms import TrialRequestForm
+from starter.failed import FailedSignups
+from starter.forms import SignupForm, TrialRequestForm
 from starter.spool import FOLDER, Spool
 from starter.tenure import Tenure
 from starter.web import create_app
@@ -115,3 +117,15 @@ async def test_a_request_that_meets_a_dead_worker_is_kept_and_sent_again(
         [row] = db.execute(select(failed_signups)).all()
     assert row.rescued_at is not None
     assert row.data["seats"] == "250"
+
+
+def test_who_is_erased_is_erased_from_the_files_too(tmp_path: Path) -> None:
+    """In any spelling of their mailbox; others' files stay, and one that cannot be read is left for a person to look at."""
+    spool = Spool(tmp_path)
+    for number, email in enumerate(("ada.l@gmail.com", "adal+x@googlemail.com", "bo@acme.com")):
+        form = SignupForm(email=email, first_name="Ada", event_id=f"click-{number}")
+        spool.keep(FailedSignups.row(form, "the ledger is locked", datetime.now(UTC)))
+    (tmp_path / FOLDER / "broken.json").write_text("{")
+    assert spool.erase("ADAL@gmail.com") == 2
+    assert [row.email for row in spool.waiting()] == ["bo@acme.com"]
+    assert (tmp_path / FOLDER / "broken.json").exists()
