@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from temporalio.api.common.v1 import Payload, WorkflowExecution
@@ -16,7 +17,11 @@ from domain import ids
 from sandbox.core import Fault
 from starter import personal
 from starter.errors import Refused
+from starter.forms import SignupForm
+from starter.gate import LINK
 from starter.histories import _within, decrypt
+from starter.links import keep_feedback
+from tests.activities.test_forget import scanned
 from tests.workflows.cacheless import replayer
 from tests.workflows.play import Play, eventually
 from tests.workflows.test_trial import opened
@@ -118,6 +123,38 @@ async def test_a_trial_goes_on_and_decides_the_same_when_its_person_is_erased(pl
     again = await play.signup(email)  # whoever comes back by themselves is a customer's person like any other
     assert again.outcome == "redirected"
     assert email in await as_text(play, ids.trial(domain))
+
+
+async def test_a_second_look_after_a_whole_trial_finds_nothing_of_the_person(play: Play) -> None:
+    """Everything that somebody can do from the signup to the end; then no column of any table has them in any form, the audit neither."""
+    domain = play.company("umbra")
+    play.crm({"Name": "Umbra", "Domain__c": domain, "Trial_Prequalified__c": True})
+    play.cohort()
+    play.warm("src-umbra")
+    email = f"Zelda.Quimby@{domain}"
+    await play.signup(email, company="Umbra", first_name="Zelda", last_name="Quimby")
+    await play.stage(domain, "onboarding")
+    await play.opens(email)
+    await play.tenure.called_by(LINK).act(domain, "new_link", {"by": email})
+    await play.did(domain, "mail: mail.link-1")
+    await play.signup(f"max@{domain}", first_name="Max")
+    await play.task(play.join_id(domain, f"max@{domain}"), "join")
+    form = SignupForm(email=email, first_name="Zelda", last_name="Quimby", company="Umbra of Zelda Quimby")
+    await play.tenure.failed_signup(form, f"the form broke for {email}, {quote(email)}")
+    await play.update(domain, "terminate", {"by": "ce-ada@tenure.example", "reason": f"{email} is on leave", "feedback": True})
+    await play.stage(domain, "teardown")
+    keep_feedback(play.ledger, ids.trial(domain), {"reason": "other", "text": "call me. Zelda Quimby"})
+    await play.answer(domain, "teardown", "done", by="cloud-1@tenure.example")
+    await play.ended(domain)
+    local = "Zelda.Quimby"
+    forms = {local, "zelda-quimby", "Zelda", "Quimby", f"{local}%40{domain}", f"Z…@{domain}", email}
+    keyed = {"people", "roster"}
+    assert {form for form in forms if form.lower() in scanned(play.ledger, keyed).lower()} >= {local, "Zelda", "Quimby", email}
+    await personal.forget(play.tenure, email)
+    left = scanned(play.ledger, keyed).lower()
+    assert {form for form in forms if form.lower() in left} == set()
+    assert domain in left  # the rows stay
+    assert not (await personal.forget(play.tenure, email)).anything
 
 
 async def test_nobody_erases_our_own_staff(play: Play) -> None:
