@@ -170,7 +170,7 @@ async def test_no_mark_is_found_where_it_could_be_read(tmp_path: Path) -> None:
 
         await eventually(ready_for_them)
         async with httpx.AsyncClient(base_url=ready["web"], trust_env=False, timeout=60) as web:
-            fault: dict[str, Any] = {"service": "smtp", "kind": "status", "times": 40}
+            fault: dict[str, Any] = {"service": "smtp", "kind": "status", "times": 2}
             (await web.post(f"{ready['sandbox']}/_sandbox/faults", json=fault)).raise_for_status()
             people = await plant(tenure, web)
             for person in people[:3]:

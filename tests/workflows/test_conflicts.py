@@ -164,7 +164,7 @@ async def test_c16_the_ce_hands_a_prequalified_trial_over(play: Play) -> None:
     await play.answer(domain, "hand_over", "hand_over", by=status.ce)
     started = await play.stage(domain, "onboarding")
     assert started.started_at is not None
-    opened = ["instance: instance.admin", "instance: instance.key", "mail: mail.access", "mail: mail.ce_welcome"]
+    opened = ["instance: instance.admin", "instance: instance.key", "mail: mail.access", "mail: mail.access.copy", "mail: mail.ce_welcome"]
     await play.did(domain, *opened)
     await play.quiet(domain)
     assert play.effects(domain) == {0: [*opened, f"registry: claim:{host}", "registry: owners", *crm, *before]}

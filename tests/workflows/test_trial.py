@@ -166,7 +166,7 @@ async def test_case_1_a_second_person_is_sent_to_the_instance(play: Play) -> Non
     await play.answer(join, "join", "invited", by="ae-jonas@tenure.example")
     assert await play.ended(join) == "invited"
     assert play.effects(join) == {
-        0: ["mail: mail.existing_instance", "mail: mail.join_request", "slack: slack.alert", "slack: task.join-1"],
+        0: ["mail: mail.existing_instance", "slack: slack.alert", "slack: task.join-1"],
     }
     assert play.effects(domain) == {0: day_0(host, opened=True)}
 
@@ -412,6 +412,7 @@ async def test_a28_30_days_own_key_gentler_rule_and_30_more(play: Play) -> None:
             "instance: instance.admin",
             "licensing: key.trial",
             "mail: mail.access",
+            "mail: mail.access.copy",
             "mail: mail.ce_welcome",
             "pagerduty: page.request",
             "pagerduty: page.ready",
