@@ -30,7 +30,7 @@ class EffectKind:
 
     ``act`` is the ledger's word, ``asked_by`` the act that asks for it (None: an activity of its own does it). ``probe`` says how the
     remote side is asked whether it happened and ``code`` is the function that asks; ``means`` makes a repetition no second effect;
-    ``window`` is what can go wrong all the same. ``told``: what a verification compares, or why it cannot. ``marks`` (kind, mark) are left on what it makes, as far as they are known beforehand.
+    ``window`` is what can go wrong all the same. ``told``: what a verification compares, or why it cannot. ``marks`` (kind, mark) are left on what it makes, as far as they are known beforehand. ``first``: what is there already while only its first part is done.
     """
 
     system: str
@@ -44,6 +44,7 @@ class EffectKind:
     claims: Claims = nothing
     marks: Marks = no_mark
     kinds: tuple[str, ...] = ()
+    first: Claims = nothing
 
     @property
     def untold(self) -> str:

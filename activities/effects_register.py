@@ -85,6 +85,7 @@ REGISTER: tuple[EffectKind, ...] = (
         "and so are two of one name.",
         claims=of("channel", archived="no"),
         kinds=("channel",),
+        first=of("channel"),
     ),
     EffectKind(
         system="slack",
@@ -161,6 +162,7 @@ REGISTER: tuple[EffectKind, ...] = (
         window="People reopen the issue before the next try: it is closed again.",
         told="The issue is closed, and its comment is there with its mark.",
         claims=_closed,
+        first=lambda row: _closed(row)[1:],
         marks=marked("comment", str),
         kinds=("comment",),
     ),
@@ -189,6 +191,7 @@ REGISTER: tuple[EffectKind, ...] = (
         window="None: a second user cannot be made.",
         told="The user is there, while the instance is a customer's.",
         claims=_user,
+        first=_user,
     ),
     EffectKind(
         system="instance",

@@ -251,6 +251,7 @@ class GitHub:
             if self._is_gone(error):  # there is nothing left to close
                 return Receipt(ref=str(act.issue), data={"gone": "deleted"})
             raise
+        self._ledger.part(effect, Receipt(ref=str(act.issue), data={"comment": comment.ref}))
         issue = self._repo().get_issue(act.issue)
         if issue.state != "closed":
             self._pace.wait()

@@ -126,14 +126,14 @@ class Instance:
 
     # --- Acts ---------------------------------------------------------------------------------------------------------------
 
-    def _step(self, act: InstanceAct, _effect: EffectId) -> Step:
+    def _step(self, act: InstanceAct, effect: EffectId) -> Step:
         match act:
             case CreateAdmin():
                 return Step(
                     act="admin.created",
                     summary=f"initial admin on {act.host}",
-                    do=lambda: self._admit(act, self._find(act.host, act.email)),
-                    probe=lambda: self._admit(act, user) if (user := self._find(act.host, act.email)) else None,
+                    do=lambda: self._admit(act, effect, self._find(act.host, act.email)),
+                    probe=lambda: self._admit(act, effect, user) if (user := self._find(act.host, act.email)) else None,
                     place=act.host,
                 )
             case ResetLink():
@@ -156,7 +156,7 @@ class Instance:
                     place=act.host,
                 )
 
-    def _admit(self, act: CreateAdmin, user: _User | None) -> Receipt:
+    def _admit(self, act: CreateAdmin, effect: EffectId, user: _User | None) -> Receipt:
         """Make the user unless it is there, and make it a site admin unless it is one.
 
         Whom it comes instead of is no admin any more, and neither password nor link of theirs works.
@@ -165,6 +165,7 @@ class Instance:
             name = next(name for name in usernames(act.email) if self._is_free(act.host, act.email, name))
             made = self._call(act.host, "CreateUser", username=name, email=act.email)["createUser"]
             user = _user(made["user"])
+            self._ledger.part(effect, Receipt(ref=user.id, data={"username": user.username, "host": act.host}))
             _checked(act.host, made["resetPasswordURL"])  # not kept: the admin's own click makes another
         if not user.site_admin:
             self._call(act.host, "MakeSiteAdmin", user=user.id)

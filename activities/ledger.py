@@ -249,6 +249,12 @@ class Ledger:
             db.execute(update(effects).where(effects.c.number == found.number).values(attempts=found.attempts + 1, **mine))
             return _Begun(found.number, attempt=found.attempts + 1)
 
+    def part(self, effect: EffectId, receipt: Receipt) -> None:
+        """Record what the first part of an effect left behind, while the rest is still to be done: it stays on record if that is refused."""
+        with self.writing() as db:
+            mine = (effects.c.subject == effect.subject, effects.c.key == effect.key, effects.c.done_at.is_(None))
+            db.execute(update(effects).where(*mine).values(receipt=receipt.model_dump(mode="json")))
+
     def count_unknown(self, effect: EffectId) -> int:
         """Count one more answer that we do not know; returns how many there were. What may have happened stays begun."""
         with self.writing() as db:
@@ -260,11 +266,11 @@ class Ledger:
             return tries
 
     def _forget(self, begun: _Begun) -> None:
-        """Nothing happened. When an earlier attempt may have acted all the same, and is only not seen yet, the mark stays."""
-        if not begun.first:
-            return self._let_go(begun)
-        with self.writing() as db:
-            db.execute(delete(effects).where(*_still_held(begun)))
+        """Nothing happened. When an earlier attempt, or a first part, happened all the same, the mark stays."""
+        if begun.first:
+            with self.writing() as db:
+                db.execute(delete(effects).where(*_still_held(begun), effects.c.receipt.is_(None)))
+        self._let_go(begun)
 
     def _let_go(self, begun: _Begun) -> None:
         with self.writing() as db:

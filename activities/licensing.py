@@ -108,6 +108,10 @@ class Licensing:
         """Since when an earlier attempt can have acted."""
         return since(self._ledger, effect)
 
+    def part(self, effect: EffectId, receipt: Receipt) -> None:
+        """Record what is made already of a key that is still to be made."""
+        self._ledger.part(effect, receipt)
+
     def keep(self, act: LicenseAct, subscription: str, license_key: str, tags: list[str]) -> Receipt:
         """Put a key into the vault; the receipt says what it is.
 
@@ -159,8 +163,13 @@ class _Issuing(_Making):
 
     def do(self) -> Receipt:
         """Make account, subscription and key, as far as they are not there."""
-        account = self._account() or self._licensing.call("CreateAccount", username=self._key.account)["createUser"]["user"]["id"]
-        return self._make(self._empty or self._new_subscription(account))
+        if (account := self._account()) is None:
+            account = str(self._licensing.call("CreateAccount", username=self._key.account)["createUser"]["user"]["id"])
+            self._licensing.part(self._effect, Receipt(data={"account": account}))
+        if not self._empty:
+            self._empty = self._new_subscription(account)
+            self._licensing.part(self._effect, Receipt(ref=self._empty, data={"account": account}))
+        return self._make(self._empty)
 
     def probe(self) -> Receipt | None:
         """Find the key of an earlier attempt. A subscription without any key was made in vain by one, and is used by :meth:`do`."""

@@ -160,7 +160,7 @@ class Salesforce:
         match act:
             case KeepLead():
                 return Step(
-                    "lead.kept", f"lead of {act.company or act.domain}", lambda: self._keep(act, subject), lambda: self._kept(act, subject)
+                    "lead.kept", f"lead of {act.company or act.domain}", lambda: self._keep(act, effect), lambda: self._kept(act, effect)
                 )
             case SetLeadStatus():
                 status = " / ".join(filter(None, (act.status, act.sub_status)))
@@ -168,7 +168,7 @@ class Salesforce:
             case AssignOwner():
                 return Step("owner.assigned", f"owner is {act.owner_name or act.owner}", lambda: self._assign(act, subject))
             case ConvertLead():
-                return Step("lead.converted", f"convert to {act.opportunity!r}", lambda: self._convert(act, subject))
+                return Step("lead.converted", f"convert to {act.opportunity!r}", lambda: self._convert(act, effect))
             case UpdateOpportunity():
                 return Step("opportunity.updated", f"set {', '.join(act.fields)}", lambda: self._update(act, subject))
             case SetAccount() | KeepRenewal():
@@ -176,7 +176,7 @@ class Salesforce:
 
     # --- Leads --------------------------------------------------------------------------------------------------------------
 
-    def _keep(self, act: KeepLead, subject: str) -> Receipt:
+    def _keep(self, act: KeepLead, effect: EffectId) -> Receipt:
         if len(act.email) > LENGTHS["Email"]:  # cut, it would be another's; nobody could be told whose lead this is without it
             why = f"the prospect's address has {len(act.email)} characters, and a lead's Email holds {LENGTHS['Email']}"
             raise refused(SYSTEM, f"{why}; ask them for a shorter one", kind="AddressTooLong")
@@ -189,16 +189,20 @@ class Salesforce:
             "LeadSource": act.source,
             "Status": act.status,
         }
-        lead = self._crm.upsert("Lead", KEY, subject, {name: value[: LENGTHS.get(name, 255)] for name, value in fields.items() if value})
-        return self._in_campaign(lead)
+        lead = self._crm.upsert(
+            "Lead", KEY, effect.subject, {name: value[: LENGTHS.get(name, 255)] for name, value in fields.items() if value}
+        )
+        return self._in_campaign(lead, effect)
 
-    def _kept(self, act: KeepLead, subject: str) -> Receipt | None:
+    def _kept(self, act: KeepLead, effect: EffectId) -> Receipt | None:
         """The lead of an earlier attempt, which may not have come to the campaign any more."""
-        lead = self._crm.first(f"SELECT Id FROM Lead WHERE {KEY} = {{subject}} AND Email = {{email}}", subject=subject, email=act.email)  # noqa: S608
-        return self._in_campaign(str(lead["Id"])) if lead is not None else None
+        query = f"SELECT Id FROM Lead WHERE {KEY} = {{subject}} AND Email = {{email}}"  # noqa: S608
+        lead = self._crm.first(query, subject=effect.subject, email=act.email)
+        return self._in_campaign(str(lead["Id"]), effect) if lead is not None else None
 
-    def _in_campaign(self, lead: str) -> Receipt:
+    def _in_campaign(self, lead: str, effect: EffectId) -> Receipt:
         """Put the lead in the campaign, in which it can be only once."""
+        self._ledger.part(effect, Receipt(ref=lead))
         if not (campaign := self._campaign()):
             activity.logger.warning("there is no campaign %r in Salesforce; the lead is in none", self._campaign_name)
             return Receipt(ref=lead, data={"no_campaign": self._campaign_name})
@@ -217,8 +221,9 @@ class Salesforce:
         self._crm.settle("Lead", lead, wanted)
         return Receipt(ref=lead["Id"])
 
-    def _convert(self, act: ConvertLead, subject: str) -> Receipt:
+    def _convert(self, act: ConvertLead, effect: EffectId) -> Receipt:
         """Convert, then mark the opportunity as the subject's; what an earlier attempt did of it is not done again."""
+        subject = effect.subject
         lead = self._lead(subject)
         if not lead["IsConverted"]:
             account = act.account or self._account_of(lead)
@@ -229,6 +234,8 @@ class Salesforce:
             ids = {name: lead[f"Converted{name.capitalize()}Id"] or "" for name in ("account", "contact", "opportunity")}
         if not ids["opportunity"]:
             raise refused(SYSTEM, "the lead was converted by hand, without an opportunity; add one with this Tenure_Key__c: " + subject)
+        done = Receipt(ref=ids["opportunity"], data={"account": ids["account"], "contact": ids["contact"]})
+        self._ledger.part(effect, done)
         opportunity = self._crm.first(f"SELECT Id, {KEY} FROM Opportunity WHERE Id = {{id}}", id=ids["opportunity"])  # noqa: S608
         if opportunity is None or opportunity[KEY] != subject:
             fields: dict[str, Any] = {KEY: subject, "StageName": STAGE_1, "Trial_Stage__c": OPENED}
@@ -236,7 +243,7 @@ class Salesforce:
                 fields["Customer_Engineer__c"] = ce
             self._crm.update("Opportunity", ids["opportunity"], fields)
         self._name_domain(ids["account"], lead)
-        return Receipt(ref=ids["opportunity"], data={"account": ids["account"], "contact": ids["contact"]})
+        return done
 
     # --- Owners and opportunities ---------------------------------------------------------------------------------------------
 

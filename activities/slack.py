@@ -116,7 +116,7 @@ class Slack:
         match act:
             case OpenChannel():
                 # Every part of it can be repeated, so there is nothing to ask beforehand: the name is the channel's key.
-                return Step("channel.opened", f"open #{act.name}", lambda: self._open(act))
+                return Step("channel.opened", f"open #{act.name}", lambda: self._open(act, effect))
             case Post():
                 where = f"in a thread of #{act.channel}" if act.under else f"in #{act.channel}"
                 summary = f"post {act.task or act.key} {where}"
@@ -126,8 +126,9 @@ class Slack:
 
     # --- Channels -----------------------------------------------------------------------------------------------------------
 
-    def _open(self, act: OpenChannel) -> Receipt:
+    def _open(self, act: OpenChannel, effect: EffectId) -> Receipt:
         channel = self._create_or_find(act.name)
+        self._ledger.part(effect, Receipt(ref=channel["id"], data={"name": channel["name"], "asked": act.name}))
         topic = _cut(slack(" ".join(act.topic.split())), TOPIC_LIMIT)
         # Setting the same topic again would announce it in the channel again.
         if html.unescape(channel.get("topic", {}).get("value", "")) != html.unescape(topic):

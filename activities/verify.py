@@ -141,10 +141,13 @@ def _on_record(rows: Iterable[EffectRow]) -> OnRecord:
                     begun_at=row.begun_at,
                     attempts=row.attempts,
                     held_until=row.held_until,
+                    part=_part(row),
                     kinds=kind.kinds if kind is not None else (),
                     marks=kind.marks(named(row)) if kind is not None else (),
                 )
             )
+            if kind is not None and row.receipt is not None:
+                claims += kind.first(row)
         elif kind is None:
             untold[f"{row.act} is not in the register of this version"] += 1
         elif kind.untold:
@@ -154,3 +157,10 @@ def _on_record(rows: Iterable[EffectRow]) -> OnRecord:
         else:
             untold["on record without an id, since there was nothing to act on"] += 1
     return OnRecord(claims=tuple(claims), begun=tuple(begun), untold=dict(untold))
+
+
+def _part(row: EffectRow) -> str:
+    """What the first part of an effect left behind, whose rest is not done; empty when there is none."""
+    if row.receipt is None:
+        return ""
+    return ", ".join([*filter(None, [row.receipt.ref]), *(f"{name} {value}" for name, value in row.receipt.data.items())])

@@ -39,7 +39,10 @@ class Claim(Value):
 
 
 class Begun(Value):
-    """An effect that is not known to be done. ``kinds`` may come of it; ``marks`` (kind, mark) are those that are known beforehand."""
+    """An effect that is not known to be done. ``kinds`` may come of it; ``marks`` (kind, mark) are those that are known beforehand.
+
+    ``part`` is what its first part left behind, when the rest is still to be done.
+    """
 
     number: int
     effect: str
@@ -47,6 +50,7 @@ class Begun(Value):
     begun_at: datetime
     attempts: int
     held_until: datetime | None = None
+    part: str = ""
     kinds: tuple[str, ...] = ()
     marks: tuple[tuple[str, str], ...] = ()
 
@@ -240,6 +244,7 @@ def _hanging(system: str, begun: Iterable[Begun], world: _World, *, at: datetime
         there = [thing for mark in one.marks for thing in world.by_mark.get(mark, ())]
         detail = f"{one.act} was begun at {one.begun_at:%Y-%m-%d %H:%M} UTC, in {one.attempts} attempt(s)"
         detail += f"; it happened: {_name(there[0])} carries its mark" if there else "; not known to be done"
+        detail += f"; its first part is done: {one.part}" if one.part else ""
         kind, ref = (there[0].kind, there[0].ref) if there else (one.kinds[0] if one.kinds else one.act, "")
         found.append(Mismatch(what="hanging", system=system, kind=kind, ref=ref, effect=one.effect, number=one.number, detail=detail))
     return found
