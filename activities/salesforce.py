@@ -417,16 +417,12 @@ def error_of(error: Exception) -> ApplicationError | None:
         case SalesforceExpiredSession():
             return forbidden(SYSTEM, "the session has expired")
         case SalesforceRefusedRequest() if "REQUEST_LIMIT_EXCEEDED" in codes_of(error):
-            return limited(
-                SYSTEM, "the org has used up its API calls of the last 24 hours; raise the limit or stop other users", LIMIT_RETRY
-            )
+            return _used_up()
         case SalesforceMoreThanOneRecord():
             return refused(SYSTEM, f"more than one record has the same {KEY}; delete all but one", kind="Ambiguous")
         case SalesforceError():
-            if DOWN in codes_of(error):
-                return no_answer(SYSTEM, _said(error))
-            if RETRIED_CODES & set(codes_of(error)):
-                return unsure(SYSTEM, _said(error))
+            if (codes := set(codes_of(error))) & {DOWN, *RETRIED_CODES}:
+                return (no_answer if DOWN in codes else unsure)(SYSTEM, _said(error))
             return from_status(SYSTEM, error.status, _said(error))
         case SoapFault(code="REQUEST_LIMIT_EXCEEDED"):
             return _used_up()

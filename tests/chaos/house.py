@@ -163,6 +163,7 @@ async def house(
         "CHAOS_ONE_TRY": str(one_try),
         "PYTHONPATH": str(ROOT),
         "TENURE_ACCOUNT_BEGINNINGS_PER_SECOND": "50",
+        "TENURE_OUTAGE_PROBE_SECONDS": "2",
         "OPENBLAS_NUM_THREADS": "1",
         **({"TENURE_LEDGER_URL": ledger} if ledger else {}),
     }
