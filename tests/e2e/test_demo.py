@@ -41,19 +41,19 @@ TENURE = Path(sys.executable).with_name("tenure")
 
 #: What becomes of every company, with the number of effects that the world has seen of it.
 ENDS = [
-    ("borealis", "2.1", "converted", 36),
+    ("borealis", "2.1", "converted", 37),
     ("cobalt", "2.2", "terminated", 26),
     ("dune", "2.2", "terminated", 33),
     ("ember", "2.2", "terminated", 37),
     ("fjord", "3.1", "disqualified", 5),
-    ("glade", "3.2", "converted", 33),
+    ("glade", "3.2", "converted", 34),
     ("glade", "1", "redirected", 4),
     ("halcyon", "3.2", "disqualified", 18),
-    ("juniper", "ce_requested", "converted", 40),
+    ("juniper", "ce_requested", "converted", 41),
     ("kestrel", "ce_requested", "denied", 3),
     ("gmail.com", "free_mail", "moved", 4),
     ("lumen", "3.1", "disqualified", 5),
-    ("meridian", "2.2", "converted", 32),
+    ("meridian", "2.2", "converted", 33),
     ("orchard", "2.2", "terminated", 26),
 ]
 
