@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from domain import ids
 from domain.messages import Contact, RescueInput
 from domain.policy import Policy
-from starter.errors import BadInput
 from starter.forms import SignupForm, TrialRequestForm
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 #: How many are started in one go; the rest is started the next time.
 BATCH = 50
 LONGEST_PROBLEM = 2_000
-#: Characters of an address on record. A longer one is none that mail can be sent to, and is never cut into another's.
+#: Characters of an address on record. A longer one is none that mail can be sent to: what is kept of it is no address, and nobody else's.
 LONGEST_ADDRESS = 254
 
 
@@ -70,14 +69,10 @@ class FailedSignups:
 
     @staticmethod
     def row(form: SignupForm, problem: str, at: datetime) -> FailedSignup:
-        """The row of a form. Its id follows from the form's event, so that a repeated click is one row. Raises :class:`BadInput`."""
-        if len(form.email) > LONGEST_ADDRESS:
-            raise BadInput(
-                f"the e-mail address has {len(form.email):,} characters", "Ask them for one that mail can be sent to", field="email"
-            )
+        """The row of a form. Its id follows from the form's event, so that a repeated click is one row."""
         return FailedSignup(
             id=ids.digest(f"failed signup {form.event_id}"),
-            email=form.email,
+            email=ids.fitted(form.email, LONGEST_ADDRESS),
             first_name=form.first_name,
             last_name=form.last_name,
             company=form.company,

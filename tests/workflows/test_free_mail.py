@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
+from domain.task import Answer
+from starter.errors import BadInput
 from tests.workflows.play import Play
 from tests.workflows.test_trial import ALL_YES, SDR, day_0, opened
 
@@ -67,7 +71,7 @@ async def test_the_company_has_an_instance(play: Play) -> None:
     assert (await play.ended(trial))["end"] == "moved"
     join = play.join_id(domain, email)
     await play.task(join, "join")
-    await play.did(join, "mail: mail.existing_instance", "mail: mail.join_request")
+    await play.did(join, "mail: mail.existing_instance")
     assert host in play.box(email)[0].text
     await play.quiet(domain)
     assert play.effects(domain) == {0: day_0(host, opened=True)}
@@ -96,12 +100,42 @@ async def test_what_is_no_company_is_refused(play: Play) -> None:
     _, trial = await somebody(play)
     said = {"task": "triage", "choice": "qualify", "by": SDR, "checks": ALL_YES}
     assert "needs the field 'domain'" in await play.refused(trial, "answer", said)
-    for provider in ("gmail.com", "GoogleMail.com"):
+    for provider in ("gmail.com", "GoogleMail.com", "www.gmail.com", "mx.eu.outlook.com"):
         assert "is a free-mail provider" in await play.refused(trial, "answer", {**said, "fields": {"domain": provider}})
     for domain in ("acme", "bo@acme.com", "https://acme.com", "the Acme company", "x" * 300, 7, ["acme.com"]):
         assert "must be a domain" in await play.refused(trial, "answer", {**said, "fields": {"domain": domain}})
     await play.signal(trial, "answer", {**said, "fields": {"domain": "gmail.com"}})
     assert [task.task for task in await play.tasks(trial)] == ["triage-1"]
+
+
+@pytest.mark.parametrize(
+    "named", ["www.gmail.com", "https://mx.yahoo.co.uk/", "hotmail.fr", "mailinator.com", "co.uk", "tenure.example", "bo@gmx.at"]
+)
+async def test_an_sdr_who_names_no_company_is_refused_at_the_door(play: Play, named: str) -> None:
+    """Also a provider that only the lists of the packages know; nothing reaches the trial."""
+    _, trial = await somebody(play)
+    given = Answer(task="triage-1", choice="qualify", by=SDR, checks=ALL_YES, fields={"domain": named})
+    with play.env.with_time_skipping_disabled(), pytest.raises(BadInput) as refused:
+        await play.tenure.answer(f"{trial}:triage-1", given)
+    assert refused.value.field == "domain"
+    assert [task.task for task in await play.tasks(trial)] == ["triage-1"]
+
+
+async def test_an_sdr_names_the_company_as_people_type_it(play: Play) -> None:
+    _, trial = await somebody(play)
+    domain = play.company()
+    given = Answer(task="triage-1", choice="qualify", by=SDR, checks=ALL_YES, fields={"domain": f"HTTPS://www.{domain.upper()}/about"})
+    with play.env.with_time_skipping_disabled():
+        await play.tenure.answer(f"{trial}:triage-1", given)
+    assert (await play.ended(trial))["end"] == "moved"
+    assert (await play.stage(domain, "triage")).case == "3"
+
+
+async def test_a_provider_that_the_trial_does_not_know_is_asked_again(play: Play) -> None:
+    """Sent straight to Temporal: the lists are read where the company signs up, and its refusal asks the SDR again."""
+    _, trial = await somebody(play)
+    await qualify(play, trial, "mx.yahoo.co.uk")
+    assert "mail provider for everybody" in (await play.task(trial, "triage-2")).asks
 
 
 async def test_what_the_form_would_refuse_is_asked_again(play: Play) -> None:
@@ -122,6 +156,10 @@ async def test_one_address_is_one_trial_in_every_spelling(play: Play) -> None:
     email, trial = await somebody(play)
     again = await play.signup(email.lower())
     assert (again.trial, again.outcome) == (trial, "triage")
+    for spelling in (f"b.o.l.i-{play.tag}+trial@gmail.com", f"boli-{play.tag}@GoogleMail.com"):
+        assert (await play.signup(spelling)).trial == trial
+    status = await play.env.client.get_workflow_handle(trial).query("status")
+    assert status["contact"] == email  # mail goes to it as it was typed
     other = await play.signup(f"eve-{play.tag}@gmail.com")
     assert other.trial != trial
     await play.quiet(trial)
