@@ -20,7 +20,7 @@ from tests.workflows.accounts import AE, Life
 from tests.workflows.conftest import KEY
 from tests.workflows.play import NOW, Play, eventually
 from tests.workflows.renewals import Course
-from tests.workflows.test_trial import ALL_YES, SDR, prequalified, unknown
+from tests.workflows.test_trial import ALL_YES, SDR, opened, prequalified, unknown
 from workflows.direct import given_mark, marked
 
 CE, FINANCE = "ce-ada@tenure.example", "finance-desk@tenure.example"
@@ -275,7 +275,7 @@ async def test_the_decisions_about_a_red_account_and_its_plan(play: Play) -> Non
 
 async def test_the_answers_of_every_other_process(play: Play) -> None:
     """A task of a process that concerns nobody's trial or account is answered by those whom it is asked of, and by nobody else."""
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     await play.signup(f"eve@{domain}", first_name="Eve")
     join = play.join_id(domain, f"eve@{domain}")
     await play.task(join, "join")

@@ -101,6 +101,7 @@ async def test_nobody_moves_an_instance_by_saying_so(play: Play) -> None:
     await play.quiet(domain)
     await play.update(domain, "new_link", {"by": (await play.status(domain)).ce})
     await play.did(domain, "mail: mail.link-1")
+    await play.opens(f"bo@{domain}")
     assert (await play.status(domain)).host == host
     [link] = [
         row.receipt.data["host"] for row in play.ledger.effects(workflow=ids.trial(domain)) if row.key == "instance.link-1" and row.receipt

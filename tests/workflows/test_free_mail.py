@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from domain import ids
 from domain.task import Answer
 from starter.errors import BadInput
 from tests.workflows.play import Play
@@ -72,6 +73,7 @@ async def test_the_company_has_an_instance(play: Play) -> None:
     join = play.join_id(domain, email)
     await play.task(join, "join")
     await play.did(join, "mail: mail.existing_instance")
+    await play.did(ids.join_digest(domain), "mail: mail.join_request-1")
     assert host in play.box(email)[0].text
     await play.quiet(domain)
     assert play.effects(domain) == {0: day_0(host, opened=True)}
