@@ -117,7 +117,7 @@ class _Inbound(WorkflowInboundInterceptor):
             return await super().handle_update_handler(input)
         ruling = await direct.judged(input.update, input.args, input.id, "")
         if not ruling.allowed:
-            _remember(input.update, input.args, ruling.why)
+            _remember(input.update, input.args, ruling.why, "update")
             inbox.refuse(ruling.why)
         return await direct.noted(input.update, input.args, input.id, ruling, self._once_more(input))
 
@@ -131,7 +131,7 @@ class _Inbound(WorkflowInboundInterceptor):
         return again()
 
 
-def _remember(name: str, args: Any, why: str) -> None:
+def _remember(name: str, args: Any, why: str, kind: str = "signal") -> None:
     """On the process itself."""
-    with inbox.noting(workflow.instance().notes, name, args):
+    with inbox.noting(workflow.instance().notes, name, args, kind):
         inbox.refuse(why)

@@ -47,17 +47,17 @@ def refuse(why: str | None) -> None:
 
 
 @contextmanager
-def noting(notes: list[str], name: str, raw: object) -> Iterator[None]:
+def noting(notes: list[str], name: str, raw: object, kind: str = "signal") -> Iterator[None]:
     """A signal that cannot be taken is noted on the process and changes nothing."""
     try:
         yield
     except ApplicationError as error:
         if error.type != "Refused":
             raise
-        workflow.logger.warning("signal %s was refused: %s", name, error.message)
+        workflow.logger.warning("%s %s was refused: %s", kind, name, error.message)
         refused_signal(error.message)
         if len(notes) < NOTES:
-            notes.append(f"{workflow.now():%Y-%m-%d %H:%M} signal {name[:100]} refused: {error.message[:500]}")
+            notes.append(f"{workflow.now():%Y-%m-%d %H:%M} {kind} {name[:100]} refused: {error.message[:500]}")
 
 
 class OneAtATime:

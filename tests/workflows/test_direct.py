@@ -102,7 +102,8 @@ async def test_a_decision_of_nobody_who_may_changes_nothing_is_noted_and_on_the_
     assert {row.outcome for row in found} == {"refused"}
     assert {row.who for row in found} == {(ids.digest(by) if by.endswith("elsewhere.example") else by.lower()) or "nobody"}
     after = await play.status(domain)
-    assert {line.split(" signal ")[1].split(" ")[0] for line in after.notes} >= {name for name, _ in sent}
+    noted = {tuple(line.split(" ")[2:4]) for line in after.notes}
+    assert noted == {(kind, name) for kind in ("signal", "update") for name, _ in sent}
     assert after.model_copy(update={"notes": ()}) == before
     assert (after.host, after.stage) == (host, "onboarding")
     assert play.effects(domain) == effects

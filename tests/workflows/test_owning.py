@@ -8,7 +8,7 @@ from domain import ids
 from domain.people import MAY_BE
 from tests.workflows.play import Play
 from tests.workflows.test_conflicts import CLOUD
-from tests.workflows.test_trial import ALL_YES, SDR, prequalified, unknown
+from tests.workflows.test_trial import ALL_YES, SDR, opened, unknown
 
 OPS, SALES = "sales-ops@tenure.example", "sales-lead@tenure.example"
 ROLES = {"sdr": ("inbound_sdr", "named_sdr"), "ae": ("ae",), "ce": ("ce",)}
@@ -29,7 +29,7 @@ def back(play: Play, *emails: str) -> None:
 async def test_a_prequalified_trial_that_nobody_can_own_asks_sales_ops(play: Play, parts: tuple[str, ...]) -> None:
     """The trial starts at once all the same; the task names who is missing, and has a ladder up to the leader of sales."""
     nobody(play, *parts)
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     task = await play.task(domain, "owners")
     assert (task.role, task.assignee) == ("sales_ops", OPS)
     assert set(task.asked) <= {"ce-manager@tenure.example", SALES}
@@ -45,7 +45,7 @@ async def test_a_prequalified_trial_that_nobody_can_own_asks_sales_ops(play: Pla
 async def test_a_trial_that_nobody_owns_is_not_ended_by_itself(play: Play) -> None:
     """Day 15 asks instead, and so does the end of a grace; whoever is assigned then is asked, and decides."""
     nobody(play, "ae", "ce")
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     await play.task(domain, "owners")
     await play.skip(domain, days=15.1)
     status = await play.stage(domain, "onboarding")
@@ -70,7 +70,7 @@ async def test_a_trial_that_nobody_owns_is_not_ended_by_itself(play: Play) -> No
 
 async def test_an_owned_one_ends_as_ever(play: Play) -> None:
     nobody(play, "ce")
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     await play.task(domain, "owners")
     back(play, "ce-boris@tenure.example")
     await play.answer(domain, "owners", "assign", by=OPS, fields={"ce": "ce-boris@tenure.example"})
@@ -81,7 +81,7 @@ async def test_an_owned_one_ends_as_ever(play: Play) -> None:
 
 async def test_sales_ops_names_people_of_ours_only_who_may_be_that(play: Play) -> None:
     nobody(play, "ae", "ce")
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     stranger = await play.refused(domain, "answer", {"task": "owners", "choice": "assign", "by": OPS, "fields": {"ce": "nonsense"}})
     assert "an e-mail address" in stranger
     wrong = {"ce": "mallory@elsewhere.example", "ae": "finance-desk@tenure.example"}
@@ -114,7 +114,7 @@ async def test_a_lead_that_nobody_can_triage_is_told_to_sales_ops(play: Play) ->
 
 async def test_whoever_ends_it_closes_the_question(play: Play) -> None:
     nobody(play, "ae")
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     await play.task(domain, "owners")
     await play.update(domain, "terminate", {"by": "ce-ada@tenure.example"})
     await play.answer(domain, "teardown", "done", by=CLOUD)

@@ -16,7 +16,7 @@ from starter.errors import Refused
 from tests.workflows.accounts import TA, TA_MANAGER, Life
 from tests.workflows.play import Play
 from tests.workflows.renewals import AE, Course
-from tests.workflows.test_trial import gone, prequalified
+from tests.workflows.test_trial import gone, opened
 
 ADA, BORIS = "ce-ada@tenure.example", "ce-boris@tenure.example"
 AT = r"at \d{4}-\d\d-\d\d \d\d:\d\d UTC"
@@ -27,7 +27,7 @@ AT = r"at \d{4}-\d\d-\d\d \d\d:\d\d UTC"
 
 @pytest.mark.parametrize("how", ["at once", "after the first"])
 async def test_two_extensions_of_one_period_are_one(play: Play, how: str) -> None:
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     before = await play.status(domain)
     asked = [play.tenure.act(domain, "extend", {"by": by}) for by in (ADA, BORIS)]
     if how == "at once":
@@ -55,7 +55,7 @@ async def test_two_extensions_of_one_period_are_one(play: Play, how: str) -> Non
 
 
 async def test_who_means_another_extension_says_so(play: Play) -> None:
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     await play.update(domain, "extend", {"by": ADA})
     await play.did(domain, "slack: slack.extend.1")
     assert "extended already by ce-ada@tenure.example" in await play.refused(domain, "extend", {"by": BORIS})
@@ -67,7 +67,7 @@ async def test_who_means_another_extension_says_so(play: Play) -> None:
 
 
 async def test_the_next_period_is_extended_without_ado(play: Play) -> None:
-    domain, host = await prequalified(play)
+    domain, host = await opened(play)
     play.use(host, code_hosts=1, users=[{"username": "robin", "searches": 1}])
     await play.update(domain, "extend", {"by": ADA})
     await play.did(domain, "slack: slack.extend.1")
@@ -80,7 +80,7 @@ async def test_the_next_period_is_extended_without_ado(play: Play) -> None:
 
 
 async def test_the_loser_reads_who_ended_the_trial(play: Play) -> None:
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     await play.tenure.act(domain, "terminate", {"by": ADA, "reason": "no budget"})
     await play.stage(domain, "teardown")
     said = rf"already decided by {ADA} {AT}: terminate; nothing was changed"
@@ -96,7 +96,7 @@ async def test_the_loser_reads_who_ended_the_trial(play: Play) -> None:
 
 
 async def test_the_loser_of_an_answer_that_ended_the_process_reads_who_won(play: Play) -> None:
-    domain, _ = await prequalified(play)
+    domain, _ = await opened(play)
     await play.signup(f"eve@{domain}", first_name="Eve")
     join, ae = play.join_id(domain, f"eve@{domain}"), (await play.status(domain)).ae
     await play.task(join, "join")
