@@ -86,7 +86,7 @@ class FailedSignups:
         more = form.model_dump(mode="json", exclude={"email", "first_name", "last_name", "company"})
         return FailedSignup(
             id=ids.digest(f"trial request {form.event_id}"),
-            email=form.email[:LONGEST_ADDRESS],
+            email=ids.fitted(form.email, LONGEST_ADDRESS),
             first_name=form.first_name,
             last_name=form.last_name,
             company=form.company,

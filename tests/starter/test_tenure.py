@@ -29,7 +29,7 @@ from activities.registry import Registry
 from activities.settings import Settings
 from activities.tables import accounts, assignments, roster
 from domain import ids, policy
-from domain.acts import Claim, Receipt
+from domain.acts import Claim, Receipt, RegistryChange
 from domain.messages import Account, Contact, Extend, IssueEvent, Signup, SignupAgain
 from domain.people import Owners, Person, Role
 from domain.task import Answer
@@ -458,7 +458,9 @@ class TestJoining:
         claim = Claim(
             subject="s", domain=domain, host=f"{domain[:6]}.cloud.example", warm=False, cap=10, admin="ada@x.example", as_of=AS_OF
         )
-        Registry(tenure.ledger).claim(claim)
+        registry = Registry(tenure.ledger)
+        registry.claim(claim)
+        registry.registry(RegistryChange(subject="s", domain=domain, as_of=AS_OF, change="confirm"))
         for _ in range(2):
             assert "admin" in await tenure.join(JoinForm(email=f"bob@{domain}"))
         handle = tenure.client.get_workflow_handle(ids.join(domain, f"bob@{domain}"))
@@ -503,12 +505,14 @@ class TestFailedSignups:
         with pytest.raises(Unavailable, match=r"support@tenure\.example"):
             await broken.failed_signup(form, "everything")
 
-    async def test_a_ledger_that_is_locked_loses_nothing(self, tenure: Tenure, form: SignupForm, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Another process holds the database: the signup is in a file at once, and the rescue starts when the lock is gone."""
+    async def test_a_ledger_that_is_locked_loses_nothing(
+        self, cut_off: Tenure, tenure: Tenure, form: SignupForm, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Another process holds the database, and Temporal is away: the signup is in a file at once, and the rescue starts when both are back."""
         monkeypatch.setattr("starter.kept.LEDGER_PATIENCE", 0.5)
         with tenure.ledger.writing():
             begun = time.monotonic()
-            reference = await tenure.failed_signup(form, "the ledger is locked")
+            reference = await cut_off.failed_signup(form, "the ledger is locked")
             assert time.monotonic() - begun < 5
             [file] = (tenure.settings.data_dir / FOLDER).iterdir()
             assert (file.name, stat.S_IMODE(file.stat().st_mode)) == (f"{reference}.json", 0o600)
