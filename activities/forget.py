@@ -148,11 +148,17 @@ def _sweep(db: Connection, table: Table, email: str, names: Collection[str], key
 
 def _overwrite(db: Connection, table: Table, columns: Collection[Column[Any]], row: Any, replace: Callable[[str], str]) -> bool:
     keys = [column == row[column.name] for column in table.primary_key.columns]
-    new = {column.name: _with(row[column.name], replace, column.name) for column in columns}
+    new = {column.name: _fitting(_with(row[column.name], replace, column.name), column) for column in columns}
     changed = {name: value for name, value in new.items() if value != row[name]}
     if changed:
         db.execute(update(table).where(*keys).values(**changed))
     return bool(changed)
+
+
+def _fitting(value: Any, column: Column[Any]) -> Any:
+    """What stands for somebody may be longer than they were."""
+    longest = getattr(column.type, "length", None)
+    return value[:longest] if longest and isinstance(value, str) else value
 
 
 def _with(value: Any, replace: Callable[[str], str], field: str = "") -> Any:
@@ -175,7 +181,7 @@ def _replacing(email: str, names: Collection[str]) -> Callable[[str], str]:
 
     def replace(given: str) -> str:
         plain = in_url.sub(stands_for.replace("@", "%40"), address.sub(stands_for, given))
-        return replaced(plain, names, mail, lambda _found, _whole: ERASED_NAME)
+        return replaced(plain, names, mail, lambda _found, _whole: ERASED_NAME, any_case=True)
 
     return replace
 

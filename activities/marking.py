@@ -102,10 +102,10 @@ def is_name(text: str) -> bool:
     return 2 <= len(text) <= LONGEST_NAME and any(c.isalpha() for c in text) and "@" not in text
 
 
-def replaced(text: str, names: Collection[str], mail: Replace, name: Replace) -> str:
+def replaced(text: str, names: Collection[str], mail: Replace, name: Replace, *, any_case: bool = False) -> str:
     """The text with every address given to ``mail`` and every one of ``names`` to ``name``, as they stand in the JSON.
 
-    Both get what was found, and whether it is a whole string; they return what is to stand there.
+    ``any_case``: names count in small and in capital letters too. Both get what was found, and whether it is a whole string; they return what is to stand there.
     """
     escaped = tuple(sorted({_escaped(each) for each in names}, key=lambda each: (-len(each), each)))
 
@@ -120,7 +120,7 @@ def replaced(text: str, names: Collection[str], mail: Replace, name: Replace) ->
             return (escape or "") + name(found_name, whole)
         return match[0]
 
-    return _pattern(escaped).sub(replace, text)
+    return _pattern(escaped, any_case).sub(replace, text)
 
 
 def _is_code(text: str, start: int, end: int, name: str) -> bool:
@@ -134,8 +134,9 @@ def _is_code(text: str, start: int, end: int, name: str) -> bool:
 
 
 @lru_cache(maxsize=4_096)
-def _pattern(escaped: tuple[str, ...]) -> re.Pattern[str]:
-    named = f"({'|'.join(map(re.escape, escaped))}){_AFTER}" if escaped else "((?!))"
+def _pattern(escaped: tuple[str, ...], any_case: bool) -> re.Pattern[str]:
+    any_of_them = f"(?{'i' if any_case else ''}:{'|'.join(map(re.escape, escaped))})"
+    named = f"({any_of_them}){_AFTER}" if escaped else "((?!))"
     # What follows a U+E000 at once is the guard of that, and never the beginning of a name.
     return re.compile(f"({_ESCAPE})(?:({_MAIL})|{named})?|{_BEFORE}(?:({_MAIL})|(?<!{_OPEN}){named})")
 

@@ -45,8 +45,12 @@ _CALL = re.compile(r"@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
 #: The same where GitHub reads: mentions and addresses, issues, formulas; and commits.
 _REFERENCE = re.compile(r"(?:@(?=\w)|#(?=\d)|\bGH(?=-\d)|\$(?=[^\d\s\u2060]))", re.IGNORECASE)
 #: What is an address with or without its scheme, and the dots of what mail programs take for one.
-_ADDRESS = re.compile(r"\S*:/\S*|\b(?:www\.|mailto:)\S*|\S+\.[^\W\d_]{2,}(?::\d+)?[/?#]\S*", re.IGNORECASE)
-_HOST = re.compile(r"(?<=[^\W_])\.(?=[^\W\d_]{2,}\b)")
+_ADDRESS = re.compile(
+    r"\S*[:：][/／]\S*|\b(?:www\.|(?:mailto|tel|sms|callto|facetime|skype|xmpp):(?=\S))\S*|\S+\.[^\W\d_]{2,}(?::\d+)?[/?#]\S*"
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}\b\S*",
+    re.IGNORECASE,
+)
+_HOST = re.compile(r"(?<=[^\W_])[.。．｡﹒․](?=[^\W\d_]{2,}\b)")
 _COMMIT = re.compile(r"\b[0-9a-f]{7,}\b", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 #: A line that would begin something. Ours may begin with "- ": a list of words does nothing.

@@ -7,9 +7,11 @@ import unicodedata
 
 #: Characters of a person's or a company's name that the public gives.
 LONGEST = 60
-_SCHEME = re.compile(r"\S*(?:[a-z][a-z0-9+.-]*:/|www\.|mailto:|javascript:|data:)\S*", re.IGNORECASE)
-#: Anything that a mail program may make a link of: labels with dots between them, the last one of letters.
-_HOST = re.compile(r"(?:\w[\w-]*[.。．｡])+[^\W\d_][\w-]*[^\W_](?:[:/?]\S*)?")
+_SCHEME = re.compile(
+    r"\S*(?:[a-z][a-z0-9+.-]*:/|www\.|\b(?:mailto|javascript|data|tel|sms|callto|facetime|skype|xmpp):\S)\S*", re.IGNORECASE
+)
+#: Anything that a mail program may make a link of: labels with dots between them, the last one of letters; or an address of numbers.
+_HOST = re.compile(r"(?:(?:\w[\w-]*[.。])+[^\W\d_][\w-]*[^\W_]|\b\d{1,3}(?:[.。]\d{1,3}){3}\b)(?:[:/?]\S*)?")
 #: Signs by which texts become links, mentions, tags or code somewhere.
 _SIGNS = re.compile(r"[<>\[\]{}|\\`@]")
 _SHOWN = 40
@@ -25,13 +27,14 @@ def fault(name: str, email: str = "") -> str | None:
     """Why a tidy name cannot be taken, in words that say what to do; None when it can. ``email`` is whose it is: their own domain may be its part."""
     if len(name) > LONGEST:
         return f"Shorten it to {LONGEST} characters; it has {len(name):,}."
-    if found := _SCHEME.search(name):
+    plain = unicodedata.normalize("NFKC", name)  # as programs read it: a full-width dot or slash is one
+    if found := _SCHEME.search(plain):
         return f"A name has no web or mail address: leave out {_quoted(found[0])}."
     own = email.strip().lower().rpartition("@")[2]
-    for found in _HOST.finditer(name):
+    for found in _HOST.finditer(plain):
         if found[0].lower() != own and not own.endswith(f".{found[0].lower()}"):
             return f"A name has no web or mail address: leave out {_quoted(found[0])}, or put a space behind the dot."
-    if found := _SIGNS.search(name):
+    if found := _SIGNS.search(plain):
         return f"A name has no {found[0]}: leave it out."
     return None
 

@@ -146,7 +146,8 @@ def forms_of(email: str, first: str, last: str) -> set[str]:
     local, _, host = email.rpartition("@")
     made = next(usernames(email))
     spelt = {email, f"{local}+news@{host}", f"{local}%40{host}", f"{quote(local, safe='')}%40{host}"}
-    return {*spelt, local, made, f"{made}-2", f"{first} {last}", last}
+    called = f"{first} {last}"
+    return {*spelt, local, made, f"{made}-2", called, called.lower(), called.upper(), last, last.lower(), last.upper(), last.swapcase()}
 
 
 @pytest.mark.parametrize(

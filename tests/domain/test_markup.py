@@ -38,6 +38,9 @@ PIECES = (
     "www.evil.example",
     "HTTPS://evil.example",
     "mailto:a@evil.example",
+    "192.168.0.1/login",
+    "evil．example",
+    "tel:+15550100",
     "*bold*",
     "**bold**",
     "_it_",
@@ -131,7 +134,7 @@ def test_nothing_is_active_in_a_line(text: str) -> None:
 def test_nothing_is_an_address_in_a_name(text: str) -> None:
     shown = markup.name(text)
     assert "\n" not in shown
-    assert re.findall(r"://|\bwww\.|\bmailto:\w|[^\W_]\.[^\W\d_]{2,}\b", shown, re.IGNORECASE) == []
+    assert re.findall(r"://|\bwww\.|\b(?:mailto|tel):\S|[^\W_][.．][^\W\d_]{2,}\b|\d(?:\.\d+){3}", shown, re.IGNORECASE) == []
     assert len(shown.replace(JOINER, "")) <= markup.LONGEST_NAME
 
 

@@ -45,6 +45,15 @@ def test_what_people_and_companies_are_called_is_taken(name: str) -> None:
         "a|b",
         "a" * 61,
         "javascript:alert(1)",
+        "192.168.0.1/login",
+        "log in at 10.0.0.1",
+        "evil﹒example",
+        "evil․example",
+        "ｈttp:／／evil",
+        "＠acme-vendor",
+        "＜b＞",
+        "call tel:+15550100",
+        "skype:evil?call",
     ],
 )
 def test_what_is_no_name_is_refused_in_words(name: str) -> None:
