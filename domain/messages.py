@@ -213,12 +213,16 @@ class JoinNotice(Message):
 
 
 class JoinDigestInput(Message):
-    """Who wants to join, for the instance's admin (A22). ``not_before``: no mail goes to the admin earlier, since one went."""
+    """Who wants to join, for the instance's admin (A22). ``not_before``: no mail goes to the admin earlier, since one went.
+
+    ``more``: how many asked besides ``who``.
+    """
 
     domain: str
     host: str
     admin: str
     who: tuple[str, ...] = ()
+    more: int = 0
     policy: CarriedPolicy
     alerts_channel: str = "cloud-trial-alerts"
     not_before: datetime | None = None

@@ -90,43 +90,46 @@ class JoinDigest(Asked):
         """State only; no commands."""
         self.input = input
         self.host, self.admin = input.host, input.admin
-        self.who = list(dict.fromkeys(input.who))
+        self.who, self.more = list(dict.fromkeys(input.who)), input.more
         self.sent, self.not_before = input.sent, input.not_before
         self._begin(Process(input.policy, [], input.alerts_channel), host=input.host)
         self.p.stage = "join"
-        self.p.in_words = lambda: f"tells the admin of {self.host} once a day who wants to join: {len(self.who)} since the last mail"
+        self.p.in_words = lambda: (
+            f"tells the admin of {self.host} once a day who wants to join: {len(self.who) + self.more} since the last mail"
+        )
 
     @workflow.run
     async def run(self, input: JoinDigestInput) -> int:
-        """One mail a day while anybody asks; returns how many went."""
+        """One mail a day while anybody asks; returns how many went. However many ask, no run has more of them than it can hold."""
         p, tasks = self.p, input.policy.tasks
         while True:
             if self.not_before is not None:
-                await p.wait(lambda: False, until=self.not_before, summary="who else wants to join")
+                await p.wait(p.may_continue, until=self.not_before, summary="who else wants to join")
             if not self.who:
                 await p.settle()
                 if not self.who:  # somebody may have asked meanwhile
                     return self.sent
-            if self.sent > input.sent and p.may_continue():
+            if p.may_continue():
                 workflow.continue_as_new(
                     input.model_copy(
                         update={
                             "host": self.host,
                             "admin": self.admin,
                             "who": tuple(self.who),
+                            "more": self.more,
                             "not_before": self.not_before,
                             "sent": self.sent,
                         }
                     )
                 )
             self.not_before = workflow.now() + timedelta(hours=tasks.join_mail_hours)
-            await p.effects.mail(self._mail(tasks.join_mail_people))
+            await p.effects.mail(self._mail())
 
-    def _mail(self, most: int) -> Mail:
-        who, self.who = self.who, []
+    def _mail(self) -> Mail:
+        more = (f"and {self.more} more",) if self.more else ()
+        values = {"host": self.host, "joiner": "\n".join((*self.who, *more))}
+        self.who, self.more = [], 0
         self.sent += 1
-        more = (f"and {len(who) - most} more",) if len(who) > most else ()
-        values = {"host": self.host, "joiner": "\n".join((*who[:most], *more))}
         return Mail(key=f"mail.join_request-{self.sent}", template="join_request", to=self.admin, values=values)
 
     @workflow.signal(name="asks")
@@ -134,5 +137,9 @@ class JoinDigest(Asked):
         with inbox.noting(self.notes, "asks", raw):
             notice = inbox.parsed(JoinNotice, raw)
             self.host, self.admin = notice.host, notice.admin
-            if notice.email not in self.who:
+            if notice.email in self.who:
+                return
+            if len(self.who) < self.input.policy.tasks.join_mail_people:
                 self.who.append(notice.email)
+            else:
+                self.more += 1

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from domain import ids, ladder
+from domain.messages import JoinNotice
 from starter.forms import JoinForm, SignupForm
 from tests.workflows.play import Play, eventually
 from tests.workflows.test_trial import ALL_YES, SDR, day_0, opened, unknown
+from workflows import process
 
 TOLD = ["mail: mail.existing_instance", "slack: slack.alert", "slack: task.join-1"]
 
@@ -229,6 +233,30 @@ async def test_an_admin_gets_one_mail_a_day_whoever_asks(play: Play) -> None:
     assert play.effects(digest) == {0: ["mail: mail.join_request-1"], 1: ["mail: mail.join_request-2"]}
     await ticket(play, f"late@{domain}")
     await play.did(digest, "mail: mail.join_request-1")
+
+
+async def test_however_many_ask_the_mail_lists_some_and_counts_the_rest(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of one day neither fills a history, which the server would close to further signals, nor makes the mail longer."""
+    monkeypatch.setattr(process, "LONG", 60)
+    domain, host = await opened(play)
+    await ticket(play, f"first@{domain}")
+    digest, most = ids.join_digest(domain), play.policy.tasks.join_mail_people
+    await play.did(digest, "mail: mail.join_request-1")
+    for number in range(most + 70):
+        await play.signal(digest, "asks", JoinNotice(email=f"eve{number}@{domain}", host=host, admin=f"bo@{domain}"))
+
+    async def heard() -> bool:
+        said = await play.env.client.get_workflow_handle(digest).query("status")
+        return f"{most + 70} since the last mail" in said["in_words"]
+
+    await eventually(heard)
+    begun = await play.env.client.get_workflow_handle(digest).describe()
+    assert begun.raw_description.workflow_execution_info.first_run_id != begun.run_id
+    await play.skip(digest, days=1.1)
+    await play.did(digest, "mail: mail.join_request-2")
+    [_, second] = [mail for mail in play.box(f"bo@{domain}") if "would like to join" in mail.subject]
+    assert second.text.count("- eve") == most
+    assert "- and 70 more" in second.text
 
 
 async def test_who_asks_has_no_words_in_the_mail_to_the_admin(play: Play) -> None:
