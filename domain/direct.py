@@ -52,6 +52,7 @@ PROGRAMS = frozenset(
         "red_ended",
         "rehosted",
         "renewal_ended",
+        "renewal_runs",
         "signup",
     }
 )

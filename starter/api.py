@@ -266,7 +266,7 @@ def router(tenure: Tenure, limits: Limits) -> APIRouter:
 
     @routes.post("/trials/{domain}/new-link", tags=["trials"], summary="Mail the administrator a new link", responses=CHANGED)
     async def new_link(domain: Domain, body: NewLinkBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
-        """Makes a new password reset link and mails it to the administrator; the previous one stops working (C17)."""
+        """Mails the administrator a new link; an earlier one works until one of them is opened (C17)."""
         return await act(caller, domain, "new_link", body, idempotency_key)
 
     @routes.post("/joins", tags=["signups"], summary="Ask for an invitation to the company's instance", status_code=201, responses=JOINED)
