@@ -31,8 +31,8 @@ METRICS_PORT = 9833
 START = 60.0
 #: Seconds that the scripted Cloud team lets a request wait.
 CLOUD_DELAY = 3.0
-#: Longer than the worker's own graceful shutdown, so that it is never killed while it still drains.
-WORKER_GRACE = 40.0
+#: Longer than the graceful shutdown of worker and web, so that neither is killed while it still drains.
+GRACE = 40.0
 
 #: What the dev server is told. Time skipping is what makes `tenure skip` possible, and only here; one partition spares a queue of few
 #: pollers the wait for the right one; the caches are refreshed at once so that a fresh server's search attributes are usable at once.
@@ -128,8 +128,8 @@ def parts(settings: Settings, data: Path, with_sandbox: bool, fleet: int = 0) ->
         children.append(Part("sandbox", sandbox, layer=1))
     web: tuple[str, ...] = (python, "-m", "starter.web", "--port", str(settings.web_port))
     web += ("--temporal-ui", f"http://127.0.0.1:{settings.temporal_ui_behind_port}", "--temporal-ui-port", str(settings.temporal_ui_port))
-    children.append(Part("web", web, layer=2))
-    children.append(Part("worker", (python, str(_ROOT / "worker.py")), layer=2, grace=WORKER_GRACE))
+    children.append(Part("web", web, layer=2, grace=GRACE))
+    children.append(Part("worker", (python, str(_ROOT / "worker.py")), layer=2, grace=GRACE))
     return children
 
 

@@ -38,18 +38,20 @@ from starter.door import Door, is_guarded
 from starter.errors import BadInput, TenureError, Unavailable
 from starter.guard import Guard
 from starter.hosts import OwnHosts, own_hosts
+from starter.kept import LEDGER_PATIENCE
 from starter.limiting import Limits, RequestLimit
 from starter.place import read_settings
 from starter.problems import MEDIA_TYPE, NOT_SIGNED_IN, PROBLEMS, FieldProblem, Kept, Problem, TooMany, problem_of, problem_response
 from starter.render import HERE, Pages, Static
 from starter.run import run_cli
-from starter.tenure import Tenure
+from starter.tenure import PATIENCE, Tenure
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30.0
 RETRY_TASK = "retry failed signups"
-DRAIN_SECONDS = 10
+#: Whoever waits for an answer when the web is stopped gets it: taken or, when no worker answers, kept.
+DRAIN_SECONDS = int(PATIENCE + 3 * LEDGER_PATIENCE)
 DESCRIPTION = "Cloud trials from signup to their end. Every error is a problem document that says what to do next."
 TITLES = {404: "Not found", 405: "Method not allowed", 413: "Too long"}
 ADVICE = {404: "Check the address; the API's document is /openapi.json", 405: "See /docs for what this address takes"}

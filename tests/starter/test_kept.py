@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+import yaml  # type: ignore[import-untyped]
 from sqlalchemy import create_engine, insert, select
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
@@ -22,13 +23,14 @@ from activities.ledger import Ledger
 from activities.settings import Settings
 from activities.tables import failed_signups, roster
 from domain import ids, policy
-from starter import kept
+from starter import kept, web
 from starter import tenure as service
 from starter.connect import connect
 from starter.errors import Unavailable
 from starter.failed import FailedSignups
 from starter.forms import SignupForm, TrialRequestForm
 from starter.spool import FOLDER, Spool
+from starter.stack import parts
 from starter.tenure import Tenure
 from starter.web import create_app
 from tests.starter import standins
@@ -129,3 +131,13 @@ def test_who_is_erased_is_erased_from_the_files_too(tmp_path: Path) -> None:
     assert spool.erase("ADAL@gmail.com") == 2
     assert [row.email for row in spool.waiting()] == ["bo@acme.com"]
     assert (tmp_path / FOLDER / "broken.json").exists()
+
+
+def test_a_web_that_is_stopped_answers_whoever_waits_before_it_goes() -> None:
+    """The longest wait: the worker is dead, and then the ledger takes its time to keep what was sent."""
+    longest = service.PATIENCE + 2 * kept.LEDGER_PATIENCE
+    assert longest < web.DRAIN_SECONDS
+    local = next(part for part in parts(Settings(_env_file=None), Path(), with_sandbox=False) if part.name == "web")
+    assert local.grace > web.DRAIN_SECONDS
+    compose = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text(encoding="utf-8"))
+    assert int(compose["services"]["web"]["stop_grace_period"].removesuffix("s")) > web.DRAIN_SECONDS
