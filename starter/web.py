@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
@@ -121,7 +121,7 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
     async def on_http(request: Request, error: HTTPException) -> Response:
         plain = request.url.path.rstrip("/")
         if error.status_code == 404 and plain != request.url.path and request.method in ("GET", "HEAD") and signin.inside(plain) == plain:
-            return Response(status_code=307, headers={"Location": plain})
+            return RedirectResponse(plain, 307)
         if error.status_code == 400:  # the framework's word for a body that is no text, or no form, at all
             unread = BadInput("the body cannot be read", "Send JSON in UTF-8, or the form as the page sends it; see /docs")
             return answer(request, problem_of(unread))

@@ -339,6 +339,7 @@ async def _no_redirect_follows_host(site: Site) -> None:
                 url = browser.base_url.copy_with(raw_path=quote(path).encode())
                 answer = await browser.request(method, url, headers={**HOSTS, "Accept": "text/html"})
                 to = answer.headers.get("location")
+                assert answer.status_code != 500, path
                 if to is None:
                     continue
                 redirects += 1
