@@ -51,7 +51,8 @@ LONGEST_ANSWER = 35.0
 
 CREDENTIAL_RETRY = timedelta(minutes=5)
 LIMIT_RETRY = timedelta(seconds=30)
-LONGEST_RETRY_AFTER = timedelta(hours=1)
+#: A daily allowance is the longest that a system makes us wait for; what says more is asked once a day.
+LONGEST_RETRY_AFTER = timedelta(days=1)
 EPOCH = 1_000_000_000  # a reset that is a moment, not a span: some hosts send seconds since 1970
 LONGEST_PATIENCE = timedelta(minutes=1)
 UNKNOWN_TRIES = 6  # with Temporal's own pauses, half a minute
@@ -246,7 +247,7 @@ def asking(ledger: Ledger, system: str, place: str = "") -> Iterator[None]:
 def held(system: str, hold: Held) -> NotDone:
     """The remote side is left alone for now: nothing was asked of it."""
     why = "asked us to wait" if hold.kind == "wait" else "does not answer"
-    text = f"{system} {why}: nobody asks it before {hold.until:%H:%M:%S} UTC; nothing was done, and it is tried again"
+    text = f"{system} {why}: nobody asks it before {hold.until:%Y-%m-%d %H:%M:%S} UTC; nothing was done, and it is tried again"
     after = hold.after if hold.probed or hold.kind == "wait" else max(hold.after, _patience())
     return NotDone(text, type="SystemHeld", next_retry_delay=after)
 
@@ -292,7 +293,7 @@ def run_batch(
     the ledger keeps it, and the error says which acts still wait.
     """
     if batch.not_before is not None and (left := batch.not_before - datetime.now(UTC)) > timedelta():
-        text = f"{system} is left alone until {batch.not_before:%H:%M:%S} UTC, as it said in the moment; it is tried again then"
+        text = f"{system} is left alone until {batch.not_before:%Y-%m-%d %H:%M:%S} UTC, as it said in the moment; it is tried again then"
         raise NotDone(text, type="SystemHeld", next_retry_delay=left)
     by_key: dict[str, Receipt] = {}
     for number, act in enumerate(batch.acts):

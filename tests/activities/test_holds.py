@@ -377,7 +377,7 @@ def test_a_limits_headers_in_every_form() -> None:
         assert timedelta(seconds=95) < wait <= timedelta(seconds=100)
     for headers in ({}, {"Retry-After": "soon"}, {"X-RateLimit-Reset": "²"}, {"RateLimit-Reset": "-3"}):
         assert limit_wait(headers) is None
-    assert retry_after({"Retry-After": "Thu, 01 Jan 9999 00:00:00 GMT"}) == timedelta(hours=1)
+    assert retry_after({"Retry-After": "Thu, 01 Jan 9999 00:00:00 GMT"}) == timedelta(days=1)
 
 
 def test_a_403_whose_allowance_is_used_up_is_a_limit_and_no_credential() -> None:
