@@ -8,7 +8,7 @@ import unicodedata
 #: Characters of a person's or a company's name that the public gives.
 LONGEST = 60
 _SCHEME = re.compile(
-    r"\S*(?:[a-z][a-z0-9+.-]*:/|www\.|\b(?:mailto|javascript|data|tel|sms|callto|facetime|skype|xmpp):\S)\S*", re.IGNORECASE
+    r"\S*(?:[a-z][a-z0-9+.-]*:/|www\.|\b(?:h..ps?|ftp|mailto|javascript|data|tel|sms|callto|facetime|skype|xmpp):\S)\S*", re.IGNORECASE
 )
 #: Anything that a mail program may make a link of: labels with dots between them, the last one of letters; or an address of numbers.
 _HOST = re.compile(r"(?:(?:\w[\w-]*[.。])+[^\W\d_][\w-]*[^\W_]|\b\d{1,3}(?:[.。]\d{1,3}){3}\b)(?:[:/?]\S*)?")
