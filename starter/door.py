@@ -79,7 +79,10 @@ class Door:
         return Caller(via=via, email=found.person, token=found.name, group=found.role)  # type: ignore[arg-type]
 
     def _refusal(self, request: Request, error: TenureError) -> Response:
-        if isinstance(error, NotSignedIn) and request.method in ("GET", "HEAD") and request.url.path.startswith("/console"):
+        at_browser = (
+            request.method in ("GET", "HEAD") and request.url.path.startswith("/console") and "authorization" not in request.headers
+        )
+        if isinstance(error, NotSignedIn) and at_browser:
             back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': back})}", 303)
         response = self.answer(request, problem_of(error))

@@ -1,6 +1,7 @@
 """How often what is public may be asked: within moving windows, by one client, about one company, to one mailbox, and by all together.
 
 every request that needs nobody     by one client address           :class:`RequestLimit`, in front of every route
+a request whose token is none       by one client address           :class:`RefusedLimit`, in front of what needs somebody
 a form                              by one client, of one company, to one mailbox that would get a mail
 signups                             by everybody together: the rest is kept (:mod:`starter.keeping`)
 """
@@ -11,6 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -20,13 +22,13 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from limits.storage import storage_from_string
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain import ids, mailbox
 from starter.addresses import read_address
 from starter.door import is_guarded
 from starter.errors import BadInput
-from starter.problems import Crowded, Problem, TooMany, problem_of
+from starter.problems import Crowded, Problem, TooMany, problem_of, problem_response
 
 if TYPE_CHECKING:
     from activities.settings import Settings
@@ -70,6 +72,22 @@ class Limits:
         """Count any request that needs nobody. Raises :class:`TooMany`."""
         await self._hit(self._requests, "request", client_of(request, self._proxies), "your address")
 
+    async def refused(self, request: Request) -> None:
+        """Count a request whose sender nobody knows. Raises :class:`TooMany`."""
+        await self._hit(
+            self._requests, "refused", client_of(request, self._proxies), "your address without a sign-in or token that we know"
+        )
+
+    async def may_be_asked(self, request: Request) -> None:
+        """Whether this client may still be mistaken; counts nothing. Raises :class:`TooMany`."""
+        who = client_of(request, self._proxies)
+        try:
+            free = await self._limiter.test(self._requests, "refused", who)
+        except Exception:
+            return  # as where it is counted
+        if not free:
+            await self.refused(request)
+
     async def together(self) -> None:
         """Count one signup of all. Raises :class:`Crowded`."""
         try:
@@ -103,11 +121,45 @@ class RequestLimit:
             try:
                 await self.limits.request(request)
             except TooMany as error:
-                response = self.answer(request, problem_of(error))
-                response.headers["Retry-After"] = str(error.retry_after)
-                await response(scope, receive, send)
+                await held(self.answer(request, problem_of(error)), error)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+
+@dataclass(frozen=True)
+class RefusedLimit:
+    """Stands in front of everything: whoever is told again and again that nobody knows them is heard no more for a while. Who is known is not counted."""
+
+    app: ASGIApp
+    limits: Limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request, unknown = Request(scope), False
+
+        async def seen(message: Message) -> None:
+            nonlocal unknown
+            unknown = unknown or message.get("status") == 401
+            await send(message)
+
+        try:
+            if scope["path"].startswith("/codec/") or is_guarded(scope["method"], scope["path"]):
+                await self.limits.may_be_asked(request)
+        except TooMany as error:
+            await held(problem_response(problem_of(error)), error)(scope, receive, send)
+            return
+        await self.app(scope, receive, seen)
+        if unknown:
+            with suppress(TooMany):
+                await self.limits.refused(request)
+
+
+def held(response: Response, error: TooMany) -> Response:
+    """The answer that says when to come again."""
+    response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def proxies_of(settings: Settings) -> list[Network]:

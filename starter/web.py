@@ -39,7 +39,7 @@ from starter.errors import BadInput, TenureError, Unavailable
 from starter.guard import Guard
 from starter.hosts import OwnHosts, own_hosts
 from starter.kept import LEDGER_PATIENCE
-from starter.limiting import Limits, RequestLimit
+from starter.limiting import Limits, RefusedLimit, RequestLimit
 from starter.place import read_settings
 from starter.problems import MEDIA_TYPE, NOT_SIGNED_IN, PROBLEMS, FieldProblem, Kept, Problem, TooMany, problem_of, problem_response
 from starter.render import HERE, Pages, Static
@@ -141,6 +141,7 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
     app.add_middleware(RequestLimit, limits=limits, answer=answer)
     app.add_middleware(Guard, answer=answer, https=https)
     app.add_middleware(CodecEndpoint, settings=settings, tenure=tenure)  # in front of the guard: it has limits of its own
+    app.add_middleware(RefusedLimit, limits=limits)
     app.add_middleware(
         SessionMiddleware,
         secret_key=session_key(settings),

@@ -505,6 +505,23 @@ async def test_every_public_route_is_limited_by_who_asks(tmp_path: Path, allowed
             assert (answers[-1].status_code, int(answers[-1].headers["Retry-After"]) > 0) == (429, True), (method, path)
 
 
+async def test_whoever_nobody_knows_is_heard_no_more_for_a_while_and_who_is_known_goes_on(tmp_path: Path) -> None:
+    """Every guarded route, and the codec, by whatever is tried as a token; an address that never was mistaken is let in."""
+    async with site_in(tmp_path, requests_per_address="3/minute", trusted_proxies="127.0.0.0/8") as site:
+        guarded = {(method, re.sub(r"\{[^}]+\}", "x", path)) for method, path in every_route(site.app.routes)} - set(
+            public_routes(site.app)
+        )
+        asked = [each for each in guarded if each[0] not in ("HEAD", "OPTIONS") and is_guarded(*each)] + [("POST", "/codec/decode")]
+        assert len(asked) > 12
+        for number, (method, path) in enumerate(sorted(asked)):
+            headers = {"X-Forwarded-For": f"198.51.100.{number}", "Authorization": "Bearer none-of-ours"}
+            answers = [await site.plain.request(method, path, headers=headers) for _ in range(5)]
+            assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429], (method, path)
+            assert int(answers[-1].headers["Retry-After"]) > 0
+        known = [await site.http.get("/api/trials", headers={"X-Forwarded-For": "203.0.113.1"}) for _ in range(6)]
+        assert {answer.status_code for answer in known} == {200}
+
+
 #: The public routes that change something, and where each takes the mailbox from that gets a mail of it; None: no mail comes of it.
 MAILBOX: dict[tuple[str, str], str | None] = {
     ("POST", "/"): "form",
