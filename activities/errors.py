@@ -224,6 +224,8 @@ def asking(ledger: Ledger, system: str, place: str = "") -> Iterator[None]:
         yield
     except (RateLimited, Unreachable, NoAnswer) as error:
         said = None if isinstance(error, Unreachable) else error.next_retry_delay
+        if isinstance(error, NoAnswer) and said is not None:  # it is down, however soon it says that it will be back
+            said = max(said, ledger.holds.probe)
         left = ledger.holds.failed(name, entered, said)
         if left is None or said is not None:
             raise

@@ -21,7 +21,8 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, Protocol
 
-from sqlalchemy import Column, Connection, Row, String, Table, delete, insert, select, update
+from sqlalchemy import Column, Connection, Row, String, Table, Update, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from activities.tables import Utc, metadata
 
@@ -54,6 +55,10 @@ class Database(Protocol):
 
     def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that only reads."""
+        ...
+
+    def upserting(self, db: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """The dialect's own ``INSERT``, which knows ``ON CONFLICT``."""
         ...
 
 
@@ -101,42 +106,46 @@ class Holds:
             if row is not None and row.until > now:
                 return Held(row.kind, row.until, self._after(row, now), row.probed_at is not None)
             if row is not None:
-                db.execute(update(holds).where(holds.c.system == system).values(until=now + self.probe, probed_at=now))
+                db.execute(_named(system).values(until=now + self.probe, probed_at=now))
         if row is None:
             self._forget()
         return Free(probe=row is not None)
 
     def failed(self, system: str, entered: Free, wait: timedelta | None) -> timedelta | None:
-        """It said *wait*, or with None did not answer. Returns how long it is held; None when the next who comes may ask it."""
+        """It said *wait*, or with None did not answer. Returns how long it is held; None when the next who comes may ask it.
+
+        What it said while a probe was under way goes before whatever that probe finds.
+        """
         with self._database.writing() as db:
-            row = _row(db, system)
             now = datetime.now(UTC)
             kind: Kind = "down" if wait is None else "wait"
             # The first answer that is lost may be one that is lost by itself: whoever comes next looks.
-            until = now + (wait if wait is not None else timedelta() if row is None else self.probe)
-            if row is None:
+            until = now + (wait or timedelta())
+            first = self._database.upserting(db, holds).values(system=system, kind=kind, until=until, probed_at=None)
+            if db.execute(first.on_conflict_do_nothing(index_elements=["system"]).returning(holds.c.system)).scalar():
                 db.execute(delete(holds).where(holds.c.until < now - FORGOTTEN))
-                db.execute(insert(holds).values(system=system, kind=kind, until=until, probed_at=None))
-            elif entered.probe:
-                db.execute(update(holds).where(holds.c.system == system).values(kind=kind, until=until, probed_at=None))
-            elif until > row.until:
-                # Somebody's probe may be under way: only its own end is told by it.
-                db.execute(update(holds).where(holds.c.system == system).values(kind=kind, until=until))
-            else:
-                until = row.until
+            elif (row := _row(db, system)) is not None:
+                until = now + (self.probe if wait is None else wait)
+                if row.probed_at is not None and (entered.probe or wait is not None):
+                    db.execute(_named(system).values(kind=kind, until=until, probed_at=None))
+                elif until > row.until:
+                    # Somebody's probe may be under way: only its own end is told by it.
+                    db.execute(_named(system).values(kind=kind, until=until))
+                else:
+                    until = row.until
         self._forget()
         return until - now if until > now else None
 
     def answered(self, system: str) -> None:
-        """The probe was answered: everybody may ask again."""
+        """The probe was answered: everybody may ask again, unless somebody was told meanwhile to wait."""
         with self._database.writing() as db:
-            db.execute(delete(holds).where(holds.c.system == system))
+            db.execute(delete(holds).where(holds.c.system == system, holds.c.probed_at.is_not(None)))
         self._forget()
 
     def unused(self, system: str) -> None:
         """The probe asked nothing after all: the next who comes is it."""
         with self._database.writing() as db:
-            db.execute(update(holds).where(holds.c.system == system).values(until=datetime.now(UTC), probed_at=None))
+            db.execute(_named(system).where(holds.c.probed_at.is_not(None)).values(until=datetime.now(UTC), probed_at=None))
 
     def spread(self, wait: timedelta) -> timedelta:
         """How far those who wait as long as that are spread afterwards."""
@@ -162,6 +171,10 @@ class Holds:
     def _forget(self) -> None:
         """Look anew before the next answer."""
         self._seen_at = float("-inf")
+
+
+def _named(system: str) -> Update:
+    return update(holds).where(holds.c.system == system)
 
 
 def _row(db: Connection, system: str) -> Row[Any] | None:

@@ -384,3 +384,54 @@ def test_a_403_whose_allowance_is_used_up_is_a_limit_and_no_credential() -> None
     error = from_status("X", 403, "", {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "90"})
     assert isinstance(error, RateLimited)
     assert error.next_retry_delay == timedelta(seconds=90)
+
+
+# --- Many at once ---------------------------------------------------------------------------------------------------------------
+
+
+def test_many_whose_answers_are_lost_at_once_begin_one_hold(either_ledger: Ledger) -> None:
+    ledgers = [Ledger(either_ledger.url) for _ in range(4)]
+    for round_ in range(20):
+        system, together = f"instance {round_}.example", Barrier(8, timeout=60)
+
+        def fail(number: int, system: str = system, together: Barrier = together) -> None:
+            together.wait()
+            ledgers[number % 4].holds.failed(system, Free(), timedelta(seconds=60 + number))
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(fail, range(8)))
+        held = ledgers[0].holds.enter(system)
+        assert isinstance(held, Held)
+        assert held.until - datetime.now(UTC) > timedelta(seconds=60)
+    assert len(on_hold(either_ledger)) == 20
+    for ledger in ledgers:
+        ledger.close()
+
+
+@pytest.mark.parametrize("end", ["answered", "failed", "unused"])
+def test_who_is_told_to_wait_while_another_probes_is_heard(either_ledger: Ledger, clock: Clock, end: str) -> None:
+    holds_ = either_ledger.holds
+    holds_.failed("slack", Free(), None)
+    probe = holds_.enter("slack")
+    assert probe == Free(probe=True)
+    holds_.failed("slack", Free(), timedelta(seconds=20))  # it was asked before all this began; 20 s are less than a probe may take
+    holds_.failed("slack", Free(), timedelta(seconds=600))
+    {"answered": holds_.answered, "failed": lambda name: holds_.failed(name, Free(probe=True), None), "unused": holds_.unused}[end]("slack")
+    for seconds in (0, 599):
+        clock.ahead = timedelta(seconds=seconds)
+        assert isinstance(holds_.enter("slack"), Held)
+    clock.ahead = timedelta(seconds=601)
+    assert holds_.enter("slack") == Free(probe=True)
+
+
+@pytest.mark.parametrize("after", ["0", "1", "Mon, 02 Mar 2020 09:00:00 GMT"])
+def test_a_system_that_is_down_and_says_come_at_once_is_probed_every_half_minute_all_the_same(
+    ledger: Ledger, clock: Clock, after: str
+) -> None:
+    asked_at = []
+    for second in range(300):
+        clock.ahead = timedelta(seconds=second)
+        with pytest.raises(ApplicationError), asking(ledger, "slack"):
+            asked_at.append(second)
+            raise from_status("Slack", 503, "", {"Retry-After": after})
+    assert len(asked_at) <= 11
