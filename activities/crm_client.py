@@ -19,7 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 from requests.adapters import HTTPAdapter
 from simple_salesforce.api import Salesforce
-from simple_salesforce.exceptions import SalesforceExpiredSession
+from simple_salesforce.exceptions import SalesforceAuthenticationFailed, SalesforceExpiredSession
 from simple_salesforce.format import format_external_id, format_soql
 from simple_salesforce.login import SalesforceLogin
 
@@ -189,7 +189,8 @@ class Crm:
         """The client that all threads share, logged in. One whose session was ``refused`` gives way to a new login.
 
         Raises ``refused`` where no login is due: there is no password, or the last login brought a session that was never taken. Who
-        waited while a login failed gets its error, rather than to log in too.
+        waited while a login failed gets its error, rather than to log in too; a name or password that is refused is not sent again for as
+        long as a refused session: Salesforce locks a user out who is tried often.
         """
         asked = time.monotonic()
         with self._lock:
@@ -202,8 +203,10 @@ class Crm:
                 pausing = not self._accepted and time.monotonic() - self._logged_in < LOGIN_PAUSE
                 if pausing or not all(self._login.values()):
                     raise refused
-            if self._refused is not None and self._refused[0] >= asked:
-                raise self._refused[1]
+            if self._refused is not None:
+                failed_at, error = self._refused
+                if failed_at + (LOGIN_PAUSE if _not_ours(error) else 0.0) >= asked:
+                    raise error
             try:
                 session_id, host = SalesforceLogin(**self._login, sf_version=API_VERSION, session=self._session)  # type: ignore[arg-type]
             except Exception as error:
@@ -214,6 +217,12 @@ class Crm:
 
     def _with_session(self, session_id: str, host: str) -> Salesforce:
         return Salesforce(session_id=session_id, instance=host, version=API_VERSION, session=self._session)
+
+
+def _not_ours(error: Exception) -> bool:
+    """Whether a login failed by its name, password or token; not one that was put off, by an org that is down or asked too often."""
+    code = str(error.code) if isinstance(error, SalesforceAuthenticationFailed) else ""
+    return "LOGIN" in code and "RATE" not in code
 
 
 def _following(client: Salesforce, url: str) -> dict[str, Any]:

@@ -131,7 +131,7 @@ class Vitally:
                 return Step("traits.set", summary, lambda: Receipt(ref=self._set_traits(act.account, act.traits)))
             case KeepDoc():
                 # It looks for the note itself, so there is nothing more to ask beforehand.
-                return Step("doc.kept", f"{act.title} of {act.account}", lambda: self._keep_doc(act, effect.subject, as_of))
+                return Step("doc.kept", f"{act.title} of {act.account}", lambda: self._keep_doc(act, effect, as_of))
             case OpenProject():
                 summary = f"project {act.name} of {act.account}"
                 return Step("project.opened", summary, lambda: self._open(act, effect), lambda: self._opened(act, effect))
@@ -145,10 +145,13 @@ class Vitally:
         found = self._api.put("accounts", account, body={"traits": traits})
         return str(found["id"]) if found is not None else self._make_account(account, name, traits)
 
-    def _account(self, account: str) -> str:
-        """Vitally's own id of an account, which a note and a project need."""
-        found = self._api.find("accounts", account)
-        return str(found["id"]) if found is not None else self._make_account(account, "", {})
+    def _account(self, account: str, effect: EffectId) -> str:
+        """Vitally's own id of an account, which a note and a project need. One that is made for them is on record, whatever becomes of them."""
+        if (found := self._api.find("accounts", account)) is not None:
+            return str(found["id"])
+        made = self._make_account(account, "", {})
+        self._ledger.part(effect, Receipt(data={"account": made}))
+        return made
 
     def _make_account(self, account: str, name: str, traits: Json) -> str:
         """Making one whose external id is known changes that one, so two attempts at once make one account."""
@@ -163,9 +166,9 @@ class Vitally:
 
     # --- Documents ------------------------------------------------------------------------------------------------------------
 
-    def _keep_doc(self, act: KeepDoc, subject: str, as_of: datetime) -> Receipt:
+    def _keep_doc(self, act: KeepDoc, effect: EffectId, as_of: datetime) -> Receipt:
         """Only what the API may change is sent of a note that is there: a person may have given it tags and an author."""
-        account, ours = self._account(act.account), f"{subject}/doc.{act.doc}"
+        account, ours = self._account(act.account, effect), f"{effect.subject}/doc.{act.doc}"
         shown = {"subject": act.title, "note": "".join(f"<p>{html.escape(line, quote=False)}</p>" for line in act.lines)}
         found = next((note for note in self._api.pages("accounts", account, "notes") if note.get("externalId") == ours), None)
         kept = self._api.put("notes", found["id"], body=shown) if found is not None else None
@@ -179,13 +182,13 @@ class Vitally:
 
     def _open(self, act: OpenProject, effect: EffectId) -> Receipt:
         template = self._template(act.template)
-        body = {"templateId": template, "accountId": self._account(act.account), "name": act.name, "traits": {MARK: str(effect)}}
+        body = {"templateId": template, "accountId": self._account(act.account, effect), "name": act.name, "traits": {MARK: str(effect)}}
         return Receipt(ref=str(self._api.post("projects", body)["id"]))
 
     def _opened(self, act: OpenProject, effect: EffectId) -> Receipt | None:
         """The project of an earlier attempt, among those of the account that were made since it began."""
         earliest = since(self._ledger, effect)
-        for project in self._api.pages("accounts", self._account(act.account), "projects"):
+        for project in self._api.pages("accounts", self._account(act.account, effect), "projects"):
             if datetime.fromisoformat(project["createdAt"]) < earliest:
                 return None
             mark = (project.get("traits") or {}).get(MARK)

@@ -277,7 +277,15 @@ def already(decision: Decision) -> str:
     return f"already decided by {who} at {decision.at:%Y-%m-%d %H:%M} UTC: {decision.outcome}; nothing was changed"
 
 
-def refuse_extend(policy: Policy, stage: Stage, message: Extend, last: Extension | None, now: datetime) -> str | None:
+def refuse_extend(
+    policy: Policy,
+    stage: Stage,
+    message: Extend,
+    last: Extension | None,
+    now: datetime,
+    origin: Origin = "self_serve",
+    ends_at: datetime | None = None,
+) -> str | None:
     """Why the trial cannot be extended. Two extensions of one period are one, unless the second says that it means another.
 
     The period that ``last`` extended goes on until it would have ended, and for so many hours after it was extended: whoever sends within
@@ -293,7 +301,9 @@ def refuse_extend(policy: Policy, stage: Stage, message: Extend, last: Extension
             f"extended already by {last.by or 'the policy'} at {last.at:%Y-%m-%d %H:%M} UTC, until {last.until:%Y-%m-%d}; nothing was changed. "
             'To extend it once more, say so: {"again": true}, or --again'
         )
-    return None
+    until = max(ends_at or now, now) + timedelta(days=extension_days(policy, origin, message.days))
+    late = keys.too_far(policy.license, keys.last_day_of_trial(policy, until))
+    return f"the key of a trial until {until:%Y-%m-%d} would end too late, with its grace: {late}" if late else None
 
 
 def refuse_convert(policy: Policy, stage: Stage, message: Convert, now: datetime) -> str | None:

@@ -29,10 +29,14 @@ def too_far(licenses: Licenses, day: date) -> str | None:
     return f"{day} is later than a licence key can say: choose a day up to {last}"
 
 
+def last_day_of_trial(policy: Policy, ends_at: datetime) -> date:
+    """The last day of a key for a trial until then: it outlives the grace (C12), and the days in which it would be renewed."""
+    return days_after(ends_at.date(), policy.trial.deadline.grace_days + policy.license.trial.renew_days_before)
+
+
 def of_trial(policy: Policy, ends_at: datetime) -> datetime:
-    """The end of a key for a trial until then: it outlives the grace (C12), and the days in which it would be renewed."""
-    days = policy.trial.deadline.grace_days + policy.license.trial.renew_days_before
-    return through(policy.license, days_after(ends_at.date(), days))
+    """The end of a key for a trial until then."""
+    return through(policy.license, last_day_of_trial(policy, ends_at))
 
 
 def of_cohort(policy: Policy, rotated_at: datetime) -> datetime:

@@ -161,7 +161,7 @@ class Trial:
     def _may_extend(self, raw: Any = None) -> None:
         self._undecided()
         message, s = inbox.parsed(Extend, raw), self.t.state
-        inbox.refuse(decide.refuse_extend(self.t.policy, s.stage, message, s.extended, workflow.now()))
+        inbox.refuse(decide.refuse_extend(self.t.policy, s.stage, message, s.extended, workflow.now(), self.t.input.origin, s.ends_at))
 
     @workflow.update
     async def convert(self, raw: Any = None) -> str:

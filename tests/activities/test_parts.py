@@ -22,6 +22,7 @@ from activities.slack import Slack
 from activities.tables import effects
 from activities.vault import Vault
 from activities.verify import verify
+from activities.vitally import Vitally
 from domain.acts import (
     CloseIssue,
     ConvertLead,
@@ -35,7 +36,9 @@ from domain.acts import (
     RaiseIssue,
     SalesforceBatch,
     SlackBatch,
+    VitallyBatch,
 )
+from domain.acts_accounts import KeepDoc, OpenProject
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
 
@@ -43,6 +46,7 @@ SUBJECT = "trial-acme.example/ab12cd34.0"
 GIVEN: dict[str, Any] = {"subject": SUBJECT, "as_of": datetime(2026, 3, 2, 9, tzinfo=UTC)}
 HOST = "acme.cloud.tenure.example"
 SALESFORCE_REFUSES = '[{"message": "no", "errorCode": "FIELD_CUSTOM_VALIDATION_EXCEPTION"}]'
+VITALLY_REFUSES = '{"error": "no"}'
 GRAPHQL_REFUSES = '{"errors": [{"message": "no", "locations": [{"line": 1, "column": 1}]}]}'
 LEAD = KeepLead(
     key="lead",
@@ -76,6 +80,7 @@ def cases(settings: Settings, ledger: Ledger, vault: Vault, sandbox: SandboxServ
         github = stack.enter_context(closing(GitHub.from_settings(settings, ledger)))
         crm = stack.enter_context(closing(Salesforce.from_settings(settings, ledger)))
         instance = stack.enter_context(closing(Instance(settings, ledger, vault)))
+        vitally = stack.enter_context(closing(Vitally(settings, ledger)))
         licensing = stack.enter_context(closing(Licensing(settings, ledger, vault)))
 
         def refusing(service: str, match: str, status: int, body: str) -> Fault:
@@ -85,6 +90,8 @@ def cases(settings: Settings, ledger: Ledger, vault: Vault, sandbox: SandboxServ
         raised = RaiseIssue(key="issue", title="t", intro="i", fields={}, labels=())
         closed = CloseIssue(key="close", issue=1, text="Done", reason="completed")
         admin = CreateAdmin(key="admin", host=HOST, email="ada@acme.example", name="Ada", ttl_hours=72, share_ttl_hours=24)
+        doc = KeepDoc(key="doc", account="acme.example", doc="plan", title="Plan", lines=("Be well",))
+        project = OpenProject(key="project", account="acme.example", template="Get well", name="Get well")
         convert = ConvertLead(key="convert", opportunity="Acme")
         slack_no = '{"ok": false, "error": "too_long"}'
         yield {
@@ -130,10 +137,24 @@ def cases(settings: Settings, ledger: Ledger, vault: Vault, sandbox: SandboxServ
                 lambda: None,
                 lambda: licensing.licensing(LicenseBatch(**GIVEN, acts=(KEY,))),
             ),
+            "doc": Case(
+                "vitally",
+                "doc",
+                refusing("vitally", "POST /vitally/resources/notes", 400, VITALLY_REFUSES),
+                lambda: None,
+                lambda: vitally.vitally(VitallyBatch(**GIVEN, acts=(doc,))),
+            ),
+            "project": Case(
+                "vitally",
+                "project",
+                refusing("vitally", "POST /vitally/resources/projects", 400, VITALLY_REFUSES),
+                lambda: sandbox.world.services["vitally"].seed({"templates": ["Get well"]}),
+                lambda: vitally.vitally(VitallyBatch(**GIVEN, acts=(project,))),
+            ),
         }
 
 
-EVERY = ["channel", "close", "lead", "convert", "admin", "key"]
+EVERY = ["channel", "close", "lead", "convert", "admin", "key", "doc", "project"]
 
 
 @pytest.mark.parametrize("what", EVERY)
@@ -159,13 +180,13 @@ def test_the_first_part_stays_on_record_when_the_second_is_refused(
     after = [effect.act for effect in sandbox.world.log.effects]
     assert [
         act
-        for act in ("channel.created", "user.created", "subscription.created", "lead.converted", "issue.commented")
+        for act in ("account.created", "channel.created", "user.created", "subscription.created", "lead.converted", "issue.commented")
         if after.count(act) > 1
     ] == []
     assert len(after) > len(done)
 
 
-@pytest.mark.parametrize("what", ["channel", "close", "admin"])
+@pytest.mark.parametrize("what", ["channel", "close", "admin", "doc", "project"])
 def test_verify_knows_the_first_part_and_says_that_the_rest_hangs(
     cases: dict[str, Case], what: str, settings: Settings, ledger: Ledger, sandbox: SandboxServer
 ) -> None:

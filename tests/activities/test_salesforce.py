@@ -302,6 +302,25 @@ def test_who_waits_while_a_login_fails_does_not_log_in_too(settings: Settings, l
     assert 1000 - refusing.times <= 1
 
 
+def test_a_password_that_is_refused_is_not_sent_again_by_each_who_waits(
+    settings: Settings, ledger: Ledger, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logins = Fault("salesforce", "slow", match="/services/Soap/u/", times=1000)
+    sandbox.world.faults.append(logins)
+    sandbox.world.services["salesforce"].seed({"logins": {"other@tenure.example": "right"}})
+    wrong = Salesforce.from_settings(settings.model_copy(update={"salesforce_password": SecretStr("wrong")}), ledger)
+    for _ in range(20):
+        with pytest.raises(NotDone) as caught:
+            wrong.salesforce(batch(KEEP))
+        assert (caught.value.type, caught.value.next_retry_delay) == ("SalesforceForbidden", timedelta(minutes=5))
+    assert 1000 - logins.times == 1
+    monkeypatch.setattr(crm_client, "LOGIN_PAUSE", 0.0)
+    with pytest.raises(NotDone):
+        wrong.salesforce(batch(KEEP))
+    assert 1000 - logins.times == 2
+    wrong.close()
+
+
 def test_a_session_id_is_enough_and_is_replaced_by_a_login_when_it_expires(
     settings: Settings, ledger: Ledger, sandbox: SandboxServer
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -90,6 +90,15 @@ def test_so_is_one_of_the_policy_and_the_figure_says_how_long() -> None:
     assert "already by the policy" in (decide.refuse_extend(POLICY, Stage.EXTENDED, Extend(), last, MONDAY + timedelta(hours=2)) or "")
     hour = with_figures(trial__again_hours=1)
     assert decide.refuse_extend(hour, Stage.EXTENDED, Extend(), last, MONDAY + timedelta(hours=2)) is None
+
+
+@pytest.mark.parametrize(("ends", "days", "taken"), [("2037-06-01", 90, True), ("2037-12-20", 90, False), ("2038-01-01", None, False)])
+def test_no_extension_needs_a_key_that_the_licence_server_cannot_hold(ends: str, days: int | None, taken: bool) -> None:
+    ends_at = datetime.fromisoformat(f"{ends}T12:00+00:00")
+    for now in (MONDAY, ends_at):
+        refused = decide.refuse_extend(POLICY, Stage.EXTENDED, Extend(days=days), None, now, "self_serve", ends_at)
+        assert (refused is None) is taken
+        assert refused is None or "later than a licence key can say: choose a day up to 2038-01-" in refused
 
 
 @pytest.mark.parametrize("seats", [None, 0, -1, 1_000_001])

@@ -81,9 +81,9 @@ def verdict_of(t: TrialProcess, answer: Answer) -> Verdict:
 
 def refuse_answer(t: TrialProcess, answer: Answer) -> str | None:
     """Why the verdict of an answer cannot be taken."""
-    verdict = verdict_of(t, answer)
+    verdict, s = verdict_of(t, answer), t.state
     if verdict.extend:
-        return decide.refuse_extend(t.policy, t.state.stage, verdict.extend, t.state.extended, workflow.now())
+        return decide.refuse_extend(t.policy, s.stage, verdict.extend, s.extended, workflow.now(), t.input.origin, s.ends_at)
     if verdict.convert:
         return decide.refuse_convert(t.policy, t.state.stage, verdict.convert, workflow.now())
     return decide.refuse_terminate(t.state.stage)
