@@ -120,3 +120,16 @@ async def test_whoever_ends_it_closes_the_question(play: Play) -> None:
     await play.answer(domain, "teardown", "done", by=CLOUD)
     assert (await play.ended(domain))["end"] == "terminated"
     assert ids.trial(domain)
+
+
+async def test_whoever_left_after_they_were_asked_owns_nothing_any_more(play: Play) -> None:
+    """Told on day 12 what day 15 will do, and gone before it, with nobody to follow: it is not ended by itself either."""
+    domain, _ = await opened(play)
+    await play.skip(domain, days=13)
+    await play.task(domain, "deadline")
+    nobody(play, "ae", "ce")
+    await play.skip(domain, days=2.1)
+    await play.task(domain, "owners")
+    assert (await play.stage(domain, "onboarding")).end == ""
+    last = (await play.dossier(domain))[-1]
+    assert (last.what, last.outcome) == ("day-15", "ask")

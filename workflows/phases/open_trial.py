@@ -109,8 +109,8 @@ async def _come_due(t: TrialProcess, moments: list[Moment]) -> None:
     if any(moment.kind not in ("mail", "key") or moment.name in ("usage_check", "next_steps") for moment in moments):
         s.usage = await t.effects.usage(s.host, t.contact.email, s.former_admins)
         _activation(t)
-    if any(moment.kind == "ask" for moment in moments):
-        await owning.owners(t)  # whoever has left since is replaced before anybody is asked
+    if any(moment.kind in ("ask", "due", "grace") for moment in moments):
+        await owning.owners(t)  # whoever has left since is replaced before anybody is asked, or it is ended
         owning.find_owners(t)
     if deciding:
         t.enter(before)
