@@ -152,7 +152,7 @@ async def _hand_over(t: TrialProcess, number: int) -> None:
             TaskSpec(
                 kind="hand_over",
                 title=f"Hand {s.host} over to {s.company}",
-                asks="Check the instance, then hand over: the reset link is made and your answer to the welcome mail is sent.",
+                asks="Check the instance, then hand over: your answer to the welcome mail is sent, with the link to get in to the admin alone.",
                 role=Role.CE,
                 assignee=ce,
                 choices=(Choice(name="hand_over", label="Hand over"),),
