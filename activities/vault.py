@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from cryptography.fernet import Fernet, InvalidToken
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ScalarSelect, delete, func, insert, select, update
 
 from activities.ledger import Ledger
 from activities.tables import share_links, vault
@@ -122,8 +122,9 @@ class Vault:
 
     def look(self, token: str) -> Share | None:
         """What the share link of this token is, without opening it, opened or expired ones too; None when there is none."""
-        columns = (share_links.c[name] for name in ("ref", "to_email", "expires_at", "opened_at"))
-        query = select(*columns, vault.c.kind).join_from(share_links, vault, share_links.c.ref == vault.c.ref, isouter=True)
+        columns = (share_links.c[name] for name in ("ref", "to_email", "expires_at"))
+        opened = func.coalesce(share_links.c.opened_at, _opened_since()).label("opened_at")
+        query = select(*columns, opened, vault.c.kind).join_from(share_links, vault, share_links.c.ref == vault.c.ref, isouter=True)
         with self._ledger.reading() as db:
             row = db.execute(query.where(share_links.c.token_hash == _hash(token))).one_or_none()
         if row is None:
@@ -132,10 +133,15 @@ class Vault:
         return Share.model_validate({**row._mapping, "kind": kind})
 
     def open(self, token: str) -> Share:
-        """Open a share link: of all who try, at one moment or later, one does. Raises :class:`Unknown`, :class:`Expired` or :class:`Opened`."""
+        """Open a share link: of all who try, at one moment or later, one does. Raises :class:`Unknown`, :class:`Expired` or :class:`Opened`.
+
+        An admin's links are one in this: whichever is opened, those that were made before are opened as well.
+        """
         now, mine = _now(), share_links.c.token_hash == _hash(token)
-        still = share_links.c.opened_at.is_(None), share_links.c.expires_at > now
+        still = share_links.c.opened_at.is_(None), share_links.c.expires_at > now, _opened_since().is_(None)
+        ref = select(share_links.c.ref).where(mine).scalar_subquery()
         with self._ledger.writing() as db:
+            db.execute(select(share_links.c.token_hash).where(share_links.c.ref == ref).order_by("token_hash").with_for_update()).all()
             first = db.execute(update(share_links).where(mine, *still).values(opened_at=now)).rowcount == 1
         link = self.look(token)
         if link is None:
@@ -156,6 +162,14 @@ class Vault:
     def token(self, name: str) -> str:
         """The token of the share link of that name: the same at every asking, and nobody's to find without our key."""
         return base64.urlsafe_b64encode(hmac.digest(self._key, name.encode(), hashlib.sha256)[:24]).decode()
+
+
+def _opened_since() -> ScalarSelect[datetime]:
+    """When another of the same admin's links was opened, after this one was made; null when none was."""
+    other = share_links.alias()
+    theirs = other.c.ref == share_links.c.ref, other.c.to_email == share_links.c.to_email, other.c.ref.startswith(ADMIN_OF)
+    since = other.c.opened_at >= share_links.c.created_at
+    return select(func.max(other.c.opened_at)).where(*theirs, since).correlate(share_links).scalar_subquery()
 
 
 def _hash(token: str) -> str:

@@ -85,6 +85,32 @@ def test_of_many_who_open_it_at_one_moment_one_does(vault: Vault, ledger: Ledger
     assert sum(opened) == 1
 
 
+def test_of_one_admins_links_the_first_that_is_opened_is_the_only_one(either_ledger: Ledger, settings: Settings) -> None:
+    """A new link leaves the old one good until either is opened; of two presses at one moment one counts; a link made later is good again."""
+    vault = Vault(either_ledger, settings.key())
+    links = [vault.share(f"a/{number}", "trial-acme.com", "ada@acme.com", ttl_hours=24) for number in range(6)]
+    others = [vault.share("b/1", "trial-acme.com", "bo@acme.com", 24), vault.share("c/1", "trial-other.com", "ada@acme.com", 24)]
+    start = Barrier(len(links))
+
+    def click(token: str) -> bool:
+        start.wait()
+        try:
+            return bool(vault.open(token))
+        except Opened:
+            return False
+
+    with ThreadPoolExecutor(len(links)) as threads:
+        opened = list(threads.map(click, links))
+    assert sum(opened) == 1
+    assert [look.works for token in links if (look := vault.look(token))] == [False] * len(links)
+    vault.close(links[opened.index(True)])  # nothing came of it: all are as they were
+    assert [look.works for token in links if (look := vault.look(token))] == [True] * len(links)
+    vault.open(links[0])
+    later = vault.share("a/later", "trial-acme.com", "ada@acme.com", ttl_hours=24)
+    assert vault.open(later).works is False
+    assert [vault.open(token).to_email for token in others] == ["bo@acme.com", "ada@acme.com"]
+
+
 def test_what_is_taken_is_gone(vault: Vault, ledger: Ledger) -> None:
     ref = vault.put("reset_link", URL, soon(), "x")
     assert vault.take(ref) == URL
