@@ -1,7 +1,7 @@
 """Amounts and counts as people write them. What could mean two numbers is none: people are asked again.
 
 Whole dollars, with or without ``$``, in groups of three or in none: ``120000``, ``$120,000``, ``1 200 000``, ``120,000.00``. A comma before
-two digits may be a decimal one (``1200,50``), a point before three a thousands' one (``1.200``), so neither is read.
+two digits (``1200,50``) or behind a zero (``0,500``) may be a decimal one, a point before three a thousands' one (``1.200``): none is read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import BeforeValidator
 #: More dollars, and more seats, than any contract has.
 MOST_DOLLARS, MOST_SEATS = 1_000_000_000, 1_000_000
 
-_WHOLE = r"[0-9]{1,10}|[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,3}(?: [0-9]{3}){1,3}"
+_WHOLE = r"[0-9]{1,10}|[1-9][0-9]{0,2}(?:,[0-9]{3}){1,3}|[1-9][0-9]{0,2}(?: [0-9]{3}){1,3}"
 _DOLLARS = re.compile(rf"\$? ?({_WHOLE})(?:\.00?)?")
 _SHORT = re.compile(r"\$? ?([0-9]{1,6})(?:\.([0-9]{1,3}))?([km])", re.IGNORECASE)
 _COUNT = re.compile(r"[0-9]{1,7}")

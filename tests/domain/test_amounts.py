@@ -19,6 +19,8 @@ from tests.domain.make import ADA, MONDAY, quickly
 whole = st.integers(0, amounts.MOST_DOLLARS)
 AMBIGUOUS = [
     "1200,50",
+    "0,500",
+    "01 200",
     "120,50",
     "99,99",
     "1 2 3",
