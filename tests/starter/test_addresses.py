@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activities import addresses
@@ -68,6 +68,11 @@ PROVIDERS = [
     "comcast.net",
     "btinternet.com",
     "laposte.net",
+    "myyahoo.com",
+    "vodafone.de",
+    "zeelandnet.nl",
+    "disroot.org",
+    "anonaddy.me",
     "yahoo.cl",
     "hotmail.be",
     "outlook.com.br",
@@ -246,6 +251,7 @@ def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     assert registrable_domain("eu.acme.co.uk") == "acme.co.uk"
 
 
+@settings(deadline=None)  # the first example reads the lists
 @given(st.text(max_size=300))
 def test_any_text_gives_a_key_or_a_refusal(text: str) -> None:
     try:
@@ -265,6 +271,7 @@ TYPED = st.builds(
 )
 
 
+@settings(deadline=None)  # the first example reads the lists
 @given(st.one_of(TYPED, st.text(max_size=120)))
 def test_whatever_is_typed_for_a_domain_is_the_companys_key_or_refused(text: str) -> None:
     try:
@@ -275,6 +282,7 @@ def test_whatever_is_typed_for_a_domain_is_the_companys_key_or_refused(text: str
     assert read_address(f"ops@{key}", FREE).key == key
 
 
+@settings(deadline=None)  # the first example reads the lists
 @given(
     st.sampled_from(["gmail.com", "proton.me", "icloud.com", "yahoo.co.uk"]),
     st.from_regex(r"[a-z][a-z0-9.]{0,6}[a-z](\+[a-z]{1,4})?", fullmatch=True),
