@@ -210,16 +210,17 @@ def _lineage(error: BaseException) -> str:
 
 
 @contextmanager
-def asking(ledger: Ledger, system: str, place: str = "") -> Iterator[None]:
+def asking(ledger: Ledger, system: str, place: str = "", *, look: bool = False) -> Iterator[None]:
     """Ask a remote side for something, unless it is held; what comes of it holds it, or frees it, for every worker.
 
     ``system`` is its name in the ledger; ``place`` is one of several of it, as a customer's instance. Errors pass through, with the time
-    of the next try. Raises :class:`NotDone` where the system is held: nothing was asked.
+    of the next try. Raises :class:`NotDone` where the system is held: nothing was asked. A ``look`` is what a decision waits for, for so
+    long and no longer: unless it is told to wait, it is tried again at the pace of its own retry policy.
     """
     name = f"{system} {place}".strip()
     entered = ledger.holds.enter(name)
     if isinstance(entered, Held):
-        raise held(name, entered)
+        raise held(name, entered) if entered.kind == "wait" or not look else again(held(name, entered), None)
     try:
         yield
     except (RateLimited, Unreachable, NoAnswer) as error:
@@ -230,7 +231,8 @@ def asking(ledger: Ledger, system: str, place: str = "") -> Iterator[None]:
         if left is None or said is not None:
             raise
         # Who asked in vain comes last of those who wait: another may be luckier.
-        raise again(error, max(left + ledger.holds.spread(left), error.next_retry_delay or timedelta(), _patience())) from None
+        after = max(left + ledger.holds.spread(left), error.next_retry_delay or timedelta(), _patience())
+        raise again(error, None if look else after) from None
     except ApplicationError as error:
         if entered.probe:
             if isinstance(error, EffectBusy):

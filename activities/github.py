@@ -138,7 +138,7 @@ class GitHub:
 
         One that was deleted, or transferred to another repository, is a state as well, and no error.
         """
-        with asking(self._ledger, "github"), translating(self.error):
+        with asking(self._ledger, "github", look=True), translating(self.error):
             issue = self._repo().get_issue(ask.issue)
             try:
                 labels = tuple(label.name for label in issue.labels)

@@ -73,7 +73,7 @@ class Instance:
     @activity.defn(name="instance_usage")
     def instance_usage(self, ask: AskUsage) -> Usage:
         """What the instance says about its use now. Users with an address of ours are operators and are not counted."""
-        with asking(self._ledger, "instance", ask.host), translating(error_of):
+        with asking(self._ledger, "instance", ask.host, look=True), translating(error_of):
             return self._usage(ask)
 
     # --- What is there ------------------------------------------------------------------------------------------------------
