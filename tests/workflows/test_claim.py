@@ -237,7 +237,7 @@ async def test_what_a_ce_asked_for_passes_to_nobody_and_its_colleagues_are_follo
     assert "We see to it" in answer.message
     join = play.join_id(domain, f"eve@{domain}")
     await play.task(join, "join")
-    await play.did(join, "mail: mail.existing_instance")
+    await play.did(join, "mail: mail.existing_instance", "slack: task.join-1")
     assert play.effects(join) == {0: [effect for effect in TOLD if "join_request" not in effect]}
     assert users(play, status.host) == [f"bo@{domain}"]
 
