@@ -52,6 +52,7 @@ from domain.markup import bold
 from domain.rights import Group
 from sandbox.app import SERVICES
 from sandbox.app import create_app as stand_ins
+from sandbox.core import World
 from sandbox.server import SandboxServer
 from starter import logs, stackfile, startup
 from starter.door import is_guarded
@@ -432,21 +433,18 @@ async def test_a_further_name_must_be_allowed(tmp_path: Path) -> None:
             assert (await answered(site.app, "GET", "/sign-in", [host]))[0] == 421, host
 
 
-async def test_the_stand_ins_answer_to_no_foreign_name(sandbox: SandboxServer) -> None:
-    world = sandbox.world
+async def test_the_stand_ins_answer_to_no_foreign_name() -> None:
+    world = World()  # of its own: an application takes over the services of its world
     world.hosts, world.browser_url = ("sandbox",), "http://stand-ins.example:8900"
-    try:
-        app = stand_ins(world)
-        paths = ["/", "/healthz", "/_sandbox/log", "/_sandbox/people", "/none", *(f"/{name}" for name in SERVICES), "/instances/_control/x"]
-        for path in paths:
-            for host in ("evil.example", "", "127.0.0.1.evil.example", "sandbox.evil.example", "stand-ins.example.evil.example"):
-                status, body = await answered(app, "GET", path, [host])
-                assert (status, b"--hosts" in body) == (421, True), (path, host)
-            assert (await answered(app, "GET", path, ["127.0.0.1", "evil.example"]))[0] == 421
-            for host in ("127.0.0.1:8900", "localhost", "[::1]:1", "sandbox:8900", "stand-ins.example"):
-                assert (await answered(app, "GET", path, [host]))[0] != 421, (path, host)
-    finally:
-        world.hosts, world.browser_url = (), ""
+    app = stand_ins(world)
+    paths = ["/", "/healthz", "/_sandbox/log", "/_sandbox/people", "/none", *(f"/{name}" for name in SERVICES), "/instances/_control/x"]
+    for path in paths:
+        for host in ("evil.example", "", "127.0.0.1.evil.example", "sandbox.evil.example", "stand-ins.example.evil.example"):
+            status, body = await answered(app, "GET", path, [host])
+            assert (status, b"--hosts" in body) == (421, True), (path, host)
+        assert (await answered(app, "GET", path, ["127.0.0.1", "evil.example"]))[0] == 421
+        for host in ("127.0.0.1:8900", "localhost", "[::1]:1", "sandbox:8900", "stand-ins.example"):
+            assert (await answered(app, "GET", path, [host]))[0] != 421, (path, host)
 
 
 # --- File modes: every file that is written, whatever the umask ------------------------------------------------------------------------
