@@ -147,8 +147,8 @@ class _Following:
                 self._tell_overdue()
                 self._take_look()
         finally:
-            if self.looking:
-                self.looking.cancel()
+            if self.looking:  # its answer comes to nobody: to cancel it would be another command, beside whatever else this task decides
+                self.p.spawn(_unheard(self.looking))
         for task in (self.task, self.question):
             if task and task.is_open:
                 self.p.desk.withdraw(task.spec.kind, "settled" if outcome.choice == "done" else f"settled: {outcome.choice}")
@@ -255,6 +255,10 @@ class _Following:
         n = sum(task.spec.kind == f"{self.request.name}-declined" for task in self.p.desk.tasks)
         key = f"slack.{self.request.name}.reopened-{n}"
         self.p.spawn(self.p.effects.slack(Post(key=key, channel=channel, under=under, text=text, mention=(ce,) if ce else ())))
+
+
+async def _unheard(look: asyncio.Task[IssueState | None]) -> None:
+    await look
 
 
 def _agree(event: IssueEvent, issue: IssueState) -> bool:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
-
 from domain import ids, ladder
 from domain.messages import JoinNotice
 from starter.forms import JoinForm, SignupForm
 from tests.workflows.play import Play, eventually
 from tests.workflows.test_trial import ALL_YES, SDR, day_0, opened, unknown
-from workflows import process
 
 TOLD = ["mail: mail.existing_instance", "slack: slack.alert", "slack: task.join-1"]
 
@@ -235,9 +232,8 @@ async def test_an_admin_gets_one_mail_a_day_whoever_asks(play: Play) -> None:
     await play.did(digest, "mail: mail.join_request-1")
 
 
-async def test_however_many_ask_the_mail_lists_some_and_counts_the_rest(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_however_many_ask_the_mail_lists_some_and_counts_the_rest(play: Play) -> None:
     """A flood of one day neither fills a history, which the server would close to further signals, nor makes the mail longer."""
-    monkeypatch.setattr(process, "LONG", 60)
     domain, host = await opened(play)
     await ticket(play, f"first@{domain}")
     digest, most = ids.join_digest(domain), play.policy.tasks.join_mail_people
