@@ -170,6 +170,9 @@ async def house(
     async with httpx.AsyncClient(trust_env=False, timeout=30) as http, Supervisor(data / "logs", variables) as children:
         built = House(settings, data, children, made, http)
         built.doom(())
+        first = Ledger(settings.ledger_url)  # before the server, as `tenure up` does: a server without its ledger is an error
+        await asyncio.to_thread(first.create)
+        first.close()
         await built.start("temporal", "sandbox", "web", "worker")
         await built.sandbox_is_up()
         await built.fault(*failures)

@@ -41,15 +41,15 @@ TENURE = Path(sys.executable).with_name("tenure")
 
 #: What becomes of every company, with the number of effects that the world has seen of it.
 ENDS = [
-    ("borealis", "2.1", "converted", 37),
+    ("borealis", "2.1", "converted", 38),
     ("cobalt", "2.2", "terminated", 26),
     ("dune", "2.2", "terminated", 33),
     ("ember", "2.2", "terminated", 37),
     ("fjord", "3.1", "disqualified", 5),
-    ("glade", "3.2", "converted", 34),
-    ("glade", "1", "redirected", 4),
+    ("glade", "3.2", "converted", 37),
+    ("glade", "1", "redirected", 3),
     ("halcyon", "3.2", "disqualified", 18),
-    ("juniper", "ce_requested", "converted", 41),
+    ("juniper", "ce_requested", "converted", 42),
     ("kestrel", "ce_requested", "denied", 3),
     ("gmail.com", "free_mail", "moved", 4),
     ("lumen", "3.1", "disqualified", 5),
