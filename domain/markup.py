@@ -47,7 +47,7 @@ _REFERENCE = re.compile(r"(?:@(?=\w)|#(?=\d)|\bGH(?=-\d)|\$(?=[^\d\s\u2060]))", 
 #: What is an address with or without its scheme, and the dots of what mail programs take for one.
 _ADDRESS = re.compile(
     r"\S*[:：][/／]\S*|\b(?:www\.|(?:mailto|tel|sms|callto|facetime|skype|xmpp):(?=\S))\S*|\S+\.[^\W\d_]{2,}(?::\d+)?[/?#]\S*"
-    r"|\b\d{1,3}(?:\.\d{1,3}){3}\b\S*",
+    r"|\d(?:\.\d+){3}\S*",
     re.IGNORECASE,
 )
 _HOST = re.compile(r"(?<=[^\W_])[.。．｡﹒․](?=[^\W\d_]{2,}\b)")

@@ -49,7 +49,7 @@ class Request:
     owners: Callable[[], Owners]
     reads: Callable[[IssueState], Word] = word
     task: Callable[[int], TaskSpec] | None = None
-    opened: Callable[[Task], None] | None = None
+    opened: Callable[[Task], object] | None = None
     moot: Callable[[], bool] = lambda: False
     failed_asks: bool = False
     due: datetime | None = None
@@ -139,16 +139,12 @@ class _Following:
         request = self.request
         if request.task and not self.late:
             self._ask_the_team()
-        try:
-            while (outcome := self._settled()) is None:
-                self._look()
-                wakes = [at for at in (None if self.looking else self.look_at, None if self.told_overdue else request.due) if at]
-                await self.p.wait(self._stirred, until=min(wakes, default=None), summary=f"#{self.number}: {request.what}")
-                self._tell_overdue()
-                self._take_look()
-        finally:
-            if self.looking:  # its answer comes to nobody: to cancel it would be another command, beside whatever else this task decides
-                self.p.spawn(_unheard(self.looking))
+        while (outcome := self._settled()) is None:
+            self._look()
+            wakes = [at for at in (None if self.looking else self.look_at, None if self.told_overdue else request.due) if at]
+            await self.p.wait(self._stirred, until=min(wakes, default=None), summary=f"#{self.number}: {request.what}")
+            self._tell_overdue()
+            self._take_look()
         for task in (self.task, self.question):
             if task and task.is_open:
                 self.p.desk.withdraw(task.spec.kind, "settled" if outcome.choice == "done" else f"settled: {outcome.choice}")
@@ -185,7 +181,8 @@ class _Following:
         due = self.look_at is not None and workflow.now() >= self.look_at
         if self.number and self.looking is None and (due or len(self.heard) > self.seen):
             self.seen = len(self.heard)
-            self.looking = asyncio.create_task(self.p.effects.issue(self.number))
+            # One that nobody waits for any more is left to end: to cancel it would be another command, beside what else is decided then.
+            self.looking = self.p.spawn(self.p.effects.issue(self.number))
 
     def _take_look(self) -> None:
         """What GitHub said: a change is told."""
@@ -255,10 +252,6 @@ class _Following:
         n = sum(task.spec.kind == f"{self.request.name}-declined" for task in self.p.desk.tasks)
         key = f"slack.{self.request.name}.reopened-{n}"
         self.p.spawn(self.p.effects.slack(Post(key=key, channel=channel, under=under, text=text, mention=(ce,) if ce else ())))
-
-
-async def _unheard(look: asyncio.Task[IssueState | None]) -> None:
-    await look
 
 
 def _agree(event: IssueEvent, issue: IssueState) -> bool:

@@ -30,6 +30,7 @@ LONGEST_DETAILS = 4_000
 SKEW = timedelta(minutes=1)
 
 Figures = TypeVar("Figures", bound=Officed)
+Result = TypeVar("Result")
 
 
 class ShownTooEarly(RuntimeError):
@@ -59,9 +60,11 @@ class Process(Generic[Figures]):
         self._shown: dict[SearchAttributeKey[Any], Any] = {}
         self._work: list[asyncio.Task[Any]] = []
 
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Let work go on beside the process; :meth:`settle` waits for it."""
-        self._work.append(asyncio.create_task(work))
+        task = asyncio.create_task(work)
+        self._work.append(task)
+        return task
 
     def may_continue(self) -> bool:
         """Whether now is the moment to continue as new: the run is long enough, and nothing is under way that would be lost."""

@@ -278,6 +278,7 @@ async def test_a_known_account_that_becomes_unknown_is_neither_better_nor_let_go
     ours = (life.id, life.red, life.plan)
     await play.task(life.red, "fill")
     await play.task(life.plan, "plan")
+    await play.did(life.plan, "slack: slack.reason-2")  # that it is red as well
     for each in ours:
         await play.quiet(each)
     before = {each: (life.effects(each), await life.dossier(each)) for each in ours}
@@ -623,6 +624,7 @@ async def test_f15_a_date_nobody_means_stops_nothing_and_its_correction_counts(p
     assert (known.contract_end, known.seats, sorted(known.data_errors)) == (None, 0, ["contract_end", "seats"])
     assert ((await life.status()).stage, (await life.status()).contract_end) == ("nurturing", None)
     await life.told(**{**AT_TARGET, "mau_seats": 0.5})  # the rest of the account goes on: decreased usage is a reason for a plan
+    await eventually(lambda: play.runs(life.plan))
     assert await play.runs(life.plan) == 1
     for name in ("contract_start", "contract_end", "deployed_on", "last_activity_on"):
         for nobody_means in ("9999-12-31", "0001-01-01", "0202-05-31"):

@@ -70,6 +70,7 @@ async def test_an_instance_that_is_not_built_is_asked_about(play: Play, does: di
     await play.built(domain)
     await play.answer(domain, "hand_over", "hand_over", by=status.ce)
     await play.stage(domain, "onboarding")
+    await play.did(domain, "pagerduty: page.ready")
     effects = play.effects(domain)[0]
     assert [effect for effect in effects if effect.startswith(("github", "pagerduty"))] == [
         "github: request",
