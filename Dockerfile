@@ -1,10 +1,9 @@
 # Two images. The last and default one, `production`, is for the worker and the web; the command says which. It has no package for development,
 # no pip, no stand-in and no root. `stand-ins` adds the sandbox, for trying everything on one machine (docker-compose.yml).
 #
-# PYTHON_IMAGE is a Python 3.11 image by its digest, which a tag is not: what a tag names changes. Look it up when you build, and keep it:
-#   docker buildx imagetools inspect python:3.11-slim --format '{{.Manifest.Digest}}'
-#   docker build --build-arg PYTHON_IMAGE=python:3.11-slim@sha256:… .
-ARG PYTHON_IMAGE
+# PYTHON_IMAGE is Python 3.11 by its digest, which a tag is not: what a tag names changes. For a newer one, look its digest up and change it here:
+#   docker buildx imagetools inspect python:3.11-slim-bookworm --format '{{.Manifest.Digest}}'
+ARG PYTHON_IMAGE=python:3.11.16-slim-bookworm@sha256:528257d48c1da0dcecc2e725d1ae34498d60c965f1241e39cd6a85a8859bdf84
 
 FROM ${PYTHON_IMAGE} AS build
 ARG PYTHON_IMAGE

@@ -125,8 +125,14 @@ def test_what_is_missing_would_be_noticed() -> None:
 
 def test_every_base_is_the_image_that_is_named_by_its_digest() -> None:
     assert {base for base, _ in STAGES.values() if base not in STAGES} == {"${PYTHON_IMAGE}"}
-    assert re.search(r"(?m)^ARG PYTHON_IMAGE$", DOCKERFILE)  # without a default: a tag would be one
+    default = re.search(r"(?m)^ARG PYTHON_IMAGE=(python:3\.11\S*@sha256:[0-9a-f]{64})$", DOCKERFILE)
+    assert default is not None
     assert "*@sha256:" + "?" * 64 + ")" in STAGES["build"][1]
+    for name, service in COMPOSE["services"].items():
+        if "build" in service:
+            assert service["build"]["args"]["PYTHON_IMAGE"] == f"${{TENURE_PYTHON_IMAGE:-{default[1]}}}"
+        else:
+            assert re.fullmatch(r"\S+:\S+@sha256:[0-9a-f]{64}", service["image"]), name
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ class Company:
 
     async def view(self) -> dict[str, Any]:
         """Everything that the API tells of the newest trial."""
-        return await self._director.get(self._director.web, f"/api/trials/{quote(self.key)}")
+        return dict(await self._director.get(self._director.web, f"/api/trials/{quote(self.key)}"))
 
     async def _until(self, what: str, there: Callable[[dict[str, Any]], bool]) -> None:
         async def look() -> dict[str, Any] | None:

@@ -127,7 +127,7 @@ class Director:
         """Press the button behind the link in the newest mail to somebody that has one, as they do: again when nothing comes of it."""
 
         async def pressed() -> bool:
-            mails: Any = await self.get(self.sandbox, f"/_sandbox/mail?to={quote(email)}")
+            mails = await self.get(self.sandbox, f"/_sandbox/mail?to={quote(email)}")
             token = next((found[1] for mail in reversed(mails) if (found := SHARED.search(mail["text"]))), "")
             if not token:
                 return False
@@ -142,12 +142,12 @@ class Director:
 
     async def post(self, base: str, path: str, body: Any) -> dict[str, Any]:
         """Post JSON, and read JSON. Raises :class:`Miss` when it is refused."""
-        return _read(path, await self._http.post(base + path, json=body, headers=self._headers(base)))
+        return dict(_read(path, await self._http.post(base + path, json=body, headers=self._headers(base))))
 
     def _headers(self, base: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token}"} if base == self.web else {}
 
-    async def get(self, base: str, path: str) -> dict[str, Any]:
+    async def get(self, base: str, path: str) -> Any:
         """Read JSON. Raises :class:`Miss` when it is refused.
 
         A query that meets a workflow just as its worker forgets it gets no answer (the SDK drops it); asked again, it does.
@@ -173,11 +173,10 @@ def token_of(place: Place) -> str:
         raise Unavailable(f"there is no {path}, which `tenure up` makes", "Start the stack again with this version") from None
 
 
-def _read(path: str, answer: httpx.Response) -> dict[str, Any]:
+def _read(path: str, answer: httpx.Response) -> Any:
     if answer.status_code >= 400:
         raise Miss(f"{path}: {answer.status_code} {answer.text[:400]}")
-    read: dict[str, Any] = answer.json()
-    return read
+    return answer.json()
 
 
 @asynccontextmanager

@@ -83,7 +83,7 @@ class Patient(Director):
                 raise Miss(f"{path}: {said}")
             await asyncio.sleep(BETWEEN)
 
-    async def get(self, base: str, path: str) -> dict[str, Any]:
+    async def get(self, base: str, path: str) -> Any:
         """Read, once it can be read."""
         give_up = time.monotonic() + PATIENCE
         while True:
@@ -93,8 +93,7 @@ class Patient(Director):
                 said = f"{type(error).__name__}: {error}"
             else:
                 if answer.status_code < 400:
-                    read = answer.json()
-                    return {"read": read} if isinstance(read, list) else dict(read)
+                    return answer.json()
                 said = f"{answer.status_code} {answer.text[:400]}"
                 if answer.status_code not in AWAY:
                     raise Miss(f"{path}: {said}")
@@ -121,7 +120,7 @@ class Patient(Director):
     async def _asked(self, cue: dict[str, Any]) -> dict[str, Any]:
         async def look() -> dict[str, Any] | None:
             if "workflow" in cue:
-                tasks = (await self.get(self.web, f"/api/tasks?workflow={quote(cue['workflow'])}&limit=100"))["read"]
+                tasks = await self.get(self.web, f"/api/tasks?workflow={quote(cue['workflow'])}&limit=100")
             else:
                 tasks = (await self.get(self.web, f"/api/trials/{cue['domain']}"))["tasks"]
             return next((task for task in tasks if cue["task"] in (task["kind"], task["task"])), None)
@@ -185,7 +184,7 @@ class Firm(Company):
 
         async def admitted() -> bool:
             instances = await self._director.get(self._director.sandbox, "/instances/_control")
-            return any(each["users"] for each in instances["read"] if each["host"] == host)
+            return any(each["users"] for each in instances if each["host"] == host)
 
         await waiting.eventually(f"the admin of {host}", admitted)
         await super().uses_it()
