@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ from starter.demo.company import Company
 from starter.demo.customer import Playing
 from starter.demo.renewals import RenewalsReport
 from starter.demo.stories import STORIES
-from starter.errors import Refused, TenureError
+from starter.errors import NotFound, Refused, TenureError
 from tests.chaos.check import Run, failed_tasks, run_of
 from tests.chaos.house import House
 from tests.chaos.kinds import Kill
@@ -78,6 +78,7 @@ async def play(house: House, kills: Iterable[Kill] = (), storm: Storm | None = N
             companies += await without_ces(director)
             await comment(director)
             report = await of_renewals(director)
+            await digests_end(director, [each.domain for each in companies])
         left = await nothing_runs(director, [each.domain for each in companies])
         rows = await settled(director)
         run = run_of(companies, rows, await house.log(), {})
@@ -127,6 +128,17 @@ async def comment(director: Patient) -> None:
         )
     )
     assert await insisted(handle.result)
+
+
+async def digests_end(director: Patient, domains: Sequence[str]) -> None:
+    """A day passes in which nobody else asks to join."""
+    for name in {ids.join_digest(domain) for domain in domains}:
+        await insisted(lambda name=name: _day_of(director, name))  # type: ignore[misc]
+
+
+async def _day_of(director: Patient, workflow: str) -> None:
+    with suppress(NotFound, Refused):  # nobody asked, or it has ended
+        await skip.skip(director.client, workflow, timedelta(days=1, hours=1))
 
 
 async def of_renewals(director: Patient) -> RenewalsReport:
