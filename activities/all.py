@@ -75,7 +75,6 @@ def activities(
         pagerduty.pagerduty,
         mailer.mail,
         vitally.vitally,
-        vitally.write_scores,
         sheets.sheets,
         moments.moment,
         registry.claim,

@@ -41,7 +41,6 @@ LOGIN_PAUSE = 60.0
 
 SOAP = "urn:partner.soap.sforce.com"
 ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
-XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 Result = TypeVar("Result")
 Record = Mapping[str, Any]

@@ -6,8 +6,6 @@ past the cap. These are local activities on the ledger's own database.
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy import delete, insert, select, update
 from temporalio import activity
 
@@ -59,7 +57,3 @@ class Pool:
                 as_of=change.as_of,
                 receipt=Receipt(ref=change.host),
             )
-
-    def add_warm(self, host: str, subject: str, as_of: datetime) -> None:
-        """Register an instance that already runs and is nobody's."""
-        self.pool_change(PoolChange(subject=subject, as_of=as_of, host=host, change="ready"))

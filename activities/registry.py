@@ -194,11 +194,6 @@ class Registry:
         with self._ledger.reading() as db:
             return [_instance(row) for row in db.execute(select(instances).order_by(instances.c.created_at, instances.c.host))]
 
-    def capacity(self) -> int:
-        """How many instances customers have or were promised; compare with the policy's ``cloud.instance_cap``."""
-        with self._ledger.reading() as db:
-            return counts(db)["live"]
-
     def warm_hosts(self) -> list[str]:
         """The instances that are nobody's yet, in the order in which they will be given away."""
         with self._ledger.reading() as db:

@@ -30,7 +30,6 @@ TEMPORAL_UI_PORT = 8233
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE | re.ASCII)
 
 Promotes = Literal["always", "first", "never"]
-Source = Literal["default", "argument", ".env", "environment"]
 
 
 class Origin(NamedTuple):

@@ -58,7 +58,6 @@ class Vitally:
         """
         return run_batch(self._ledger, "vitally", batch, lambda act, effect: self._step(act, effect, batch.as_of), translated)
 
-    @activity.defn(name="vitally_scores")
     def write_scores(self, writes: ScoreWrites) -> ScoresWritten:
         """Write the health scores of some hundred accounts. An account that Vitally refuses is named, and does not stop the others.
 

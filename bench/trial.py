@@ -19,6 +19,7 @@ from bench.ground import Ground, until
 from domain import ids, keys
 from domain.acts import IssueKey, LicenseBatch
 from domain.messages import Convert, SignupAnswer
+from domain.upkeep import PoolChange
 from starter.forms import SignupForm
 from starter.skip import skip
 from starter.tenure import Tenure
@@ -71,7 +72,7 @@ def _known_here(ground: Ground, hosts: Sequence[str]) -> None:
     salesforce.sync_accounts()
     salesforce.close()
     for host in hosts:
-        Pool(ledger).add_warm(host, "bench/pool", now)
+        Pool(ledger).pool_change(PoolChange(subject="bench/pool", as_of=now, host=host, change="ready"))
     if ledger.current_cohort() is None:
         until_when = keys.of_cohort(ground.tenure.policy, now)
         key = IssueKey(key="key", account="plg-trial", purpose="generic", tags=terms.tags, seats=terms.seats, expires_at=until_when)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-#: GitHub's reasons of a closing after which nothing has been done.
-DECLINED = ("not_planned", "duplicate")
-
 #: Where an issue is: GitHub knows the first two; of the others it says 410 or 404, and 301.
 Where = Literal["open", "closed", "deleted", "transferred"]
 

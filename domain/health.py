@@ -11,9 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC
-from typing import Any, Literal
+from typing import Any
 
-from domain.account import Standing
 from domain.figures_accounts import Health, HealthTraits
 from domain.health_types import (
     CATEGORIES,
@@ -58,7 +57,6 @@ LIMITS: dict[TraitName, Callable[[HealthTraits, Any], tuple[Any, Any]]] = {
 PARTS = 1e10
 
 _PULSES: dict[str, Level] = {"Healthy": "green", "Concerning": "yellow", "Poor": "red"}
-_RATINGS: dict[Band, Literal["green", "yellow", "red"]] = {"healthy": "green", "concerning": "yellow", "poor": "red"}
 _SHIFT = "shift of weight because "
 #: Weights are added as floats: so little less than enough is enough.
 _SPARE = 1e-9
@@ -105,29 +103,6 @@ def score(policy: AccountPolicy, traits: Traits, before: Score | None = None) ->
         policy=policy.hash,
     )
     return scored if before is None else scored.model_copy(update={"deltas": _deltas(health, before, scored)})
-
-
-def rating_of(band: Band) -> Literal["green", "yellow", "red"] | None:
-    """The colour of a band, as renewals are rated; None where it is not known."""
-    return _RATINGS.get(band)
-
-
-def standing(
-    traits: Traits, score: Score, *, was_at_target: bool = False, declining_months: int = 0, reds: tuple[str, ...] = ()
-) -> Standing:
-    """What the account's processes are told of its score; the rest is of earlier months and other rules, which the traits do not hold."""
-    known = _values(traits)
-    return Standing(
-        as_of=score.at,
-        score=score.total,
-        band=score.band,
-        mau_seats=traits.mau_seats if "mau_seats" in known else None,
-        usage_score=traits.usage_score if "usage_score" in known else None,
-        champion=traits.champion,
-        was_at_target=was_at_target,
-        declining_months=declining_months,
-        reds=reds,
-    )
 
 
 def explain(score: Score) -> list[str]:

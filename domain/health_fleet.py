@@ -1,7 +1,6 @@
 """The health score of all accounts at once, for the hourly run (D12): arrays in, arrays out, the same totals as :mod:`domain.health`.
 
-It is for activities: a workflow must not import NumPy. Codes are -1 for not known, then 0, 1, 2 from poor to healthy: :data:`BANDS` and
-:data:`LEVELS` by code.
+It is for activities: a workflow must not import NumPy. Codes are -1 for not known, then 0, 1, 2 from poor to healthy; :data:`BANDS` by code.
 """
 
 from __future__ import annotations
@@ -15,14 +14,13 @@ from numpy.typing import NDArray
 
 from domain.figures_accounts import Health
 from domain.health import LIMITS, PARTS, enough
-from domain.health_types import CATEGORIES, Band, Level, TraitName, Traits
+from domain.health_types import CATEGORIES, Band, TraitName
 
 Codes = NDArray[np.int8]
 Numbers = NDArray[np.float64]
 
 #: By code; the last one is code -1.
 BANDS: tuple[Band, ...] = ("poor", "concerning", "healthy", "unknown")
-LEVELS: tuple[Level | None, ...] = ("red", "yellow", "green", None)
 
 _PULSES = {None: -1, "Poor": 0, "Concerning": 1, "Healthy": 2}
 _ANSWERS = {None: -1, False: 0, True: 1}
@@ -99,23 +97,6 @@ def columns(
         last_activity=_ages(at, last_activity_on),
         usage_score=np.array(usage_score, dtype=np.float64),
         mau_seats=np.array(mau_seats, dtype=np.float64),
-    )
-
-
-def of(at: datetime, traits: Sequence[Traits]) -> Columns:
-    """Columns of accounts' traits, all as of ``at``."""
-    return columns(
-        at,
-        pulse=[each.pulse for each in traits],
-        versions_behind=[each.versions_behind for each in traits],
-        precise_intel=[each.precise_intel for each in traits],
-        defect_tickets=[each.defect_tickets for each in traits],
-        help_tickets=[each.help_tickets for each in traits],
-        champion=[each.champion for each in traits],
-        buyer_access=[each.buyer_access for each in traits],
-        last_activity_on=[each.last_activity_on for each in traits],
-        usage_score=[each.usage_score for each in traits],
-        mau_seats=[each.mau_seats for each in traits],
     )
 
 

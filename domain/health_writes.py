@@ -17,7 +17,7 @@ class ScoreWrite(Value):
 
 
 class ScoreWrites(Message):
-    """The activity ``vitally_scores``. ``subject`` names the hourly run in the ledger, ``as_of`` is its time."""
+    """Scores for Vitally. ``subject`` names the hourly run in the ledger, ``as_of`` is its time."""
 
     subject: str
     as_of: datetime

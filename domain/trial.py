@@ -82,7 +82,6 @@ class TrialState(State):
     instance_live: bool = False
     request_issue: int = 0
     issues: dict[str, int] = {}
-    provisioning_failed: str = ""
     ready_host: str = ""
     channel: str = ""
     alert: str = "slack.alert"
@@ -99,7 +98,6 @@ class TrialState(State):
     opted_out: bool = False
     feedback: Literal["", "wanted", "sent"] = ""
     capacity_freed: bool = False
-    joins: int = 0
     links: int = 0
     admin: str = ""
     former_admins: list[str] = []

@@ -55,6 +55,7 @@ from domain.acts import (
 )
 from domain.acts_accounts import CloseProject, KeepDoc, KeepRenewal, KeepRow, OpenProject, ReissueKey, SetAccount, SetTraits
 from domain.health_writes import ScoreWrite, ScoreWrites
+from domain.upkeep import PoolChange
 from sandbox.server import SandboxServer
 
 SUBJECT = "trial-acme.example/ab12cd34.0"
@@ -133,7 +134,7 @@ def _licensing(settings: Settings, ledger: Ledger, vault: Vault, _sandbox: Sandb
 
 def _instance(settings: Settings, ledger: Ledger, vault: Vault, sandbox: SandboxServer) -> Receipts:
     sandbox.world.services["instances"].create(HOST)
-    Pool(ledger).add_warm(HOST, SUBJECT, AS_OF)
+    Pool(ledger).pool_change(PoolChange(subject=SUBJECT, as_of=AS_OF, host=HOST, change="ready"))
     key = ledger.receipt(EffectId(SUBJECT, "key"))
     assert key is not None
     acts = (

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from domain import red, red_marks
 from domain.account import Standing
-from domain.health import SOURCES, explain, rating_of, score, standing
+from domain.health import SOURCES, explain, score
 from domain.health_types import CATEGORIES, Band, Level, Score, TraitName, Traits
 from domain.health_words import NAMES
 from domain.lifecycle import AccountState
@@ -52,6 +52,11 @@ MIXED: dict[str, Any] = {
     "usage_score": 0.31,
     "mau_seats": 0.6,
 }
+
+
+def standing(found: Score) -> Standing:
+    """What the account's processes are told of a score."""
+    return Standing(as_of=found.at, score=found.total, band=found.band)
 
 
 def level(found: Score, trait: TraitName) -> Level:
@@ -261,7 +266,7 @@ def test_a_better_trait_never_lowers_the_total(policy: AccountPolicy, known: dic
 
 def test_nothing_known_is_neither_healthy_nor_poor() -> None:
     found = score(POLICY, Traits(at=MONDAY))
-    assert (found.total, found.band, rating_of(found.band)) == (None, "unknown", None)
+    assert (found.total, found.band) == (None, "unknown")
     assert found.missing == TRAITS
     assert (found.contributions, found.guidance, found.deltas) == ((), (), ())
     assert [(each.score, each.weight) for each in found.categories] == [(None, 0.0)] * 4
@@ -305,8 +310,6 @@ def test_a_gap_moves_a_uniform_account_nowhere(colour: str, known: set[TraitName
 def test_a_number_that_cannot_be_one_is_not_known(nonsense: float) -> None:
     found = score(POLICY, traits(usage_score=nonsense, mau_seats=nonsense, champion=True))
     assert [each.trait for each in found.contributions] == ["champion"]
-    said = standing(traits(usage_score=nonsense, mau_seats=nonsense), found)
-    assert (said.usage_score, said.mau_seats) == (None, None)
     assert score(POLICY, traits(versions_behind=-1, defect_tickets=-1, help_tickets=-1)).band == "unknown"
 
 
@@ -328,9 +331,9 @@ def test_a_score_needs_half_of_the_weight(known: dict[str, Any], band: Band) -> 
     found = score(SHIPPED, traits(**known))
     assert (found.band, found.total is None) == (band, band == "unknown")
     if band == "unknown":
-        assert (found.guidance, rating_of(found.band)) == ((), None)
-        assert "health" not in red.holding(SHIPPED, customer(), standing(traits(**known), found), day(10))
-        assert red.automatic(SHIPPED, customer(), standing(traits(**known), found), day(10)).outcome == "not red"
+        assert found.guidance == ()
+        assert "health" not in red.holding(SHIPPED, customer(), standing(found), day(10))
+        assert red.automatic(SHIPPED, customer(), standing(found), day(10)).outcome == "not red"
         assert found.contributions  # the evidence stays
         assert "a score needs 50 %" in explain(found)[0]
         assert "Nothing is proposed on so little: find out what is not known, the utilization first." in explain(found)
@@ -358,15 +361,15 @@ def test_a_known_account_that_becomes_unknown_is_not_better() -> None:
     after = score(SHIPPED, traits(**unknown), before)
     assert (before.band, after.band) == ("poor", "unknown")
     assert "MAU/seats became unknown" in " ".join(each.why for each in after.deltas)
-    state = AccountState(since=customer().contract_start, standing=standing(traits(**poor), before))
+    state = AccountState(since=customer().contract_start, standing=standing(before))
     assert [mark.source for mark in red_marks.news(SHIPPED, customer(), state, day(10))] == ["automatic"]
     red_marks.marked(customer(), state)
     red_marks.ended(SHIPPED, customer(), state, day(11))
     state.red_unseen = []
-    for how in (standing(traits(**unknown), after), standing(traits(**poor), before)):
+    for how in (standing(after), standing(before)):
         state.standing = how
         assert red_marks.news(SHIPPED, customer(), state, day(12)) == ()  # promoted in spite of it: not marked again
-    assert red.promotion(SHIPPED, RedState(), customer(), standing(traits(**unknown), after), day(12)).outcome == "red"
+    assert red.promotion(SHIPPED, RedState(), customer(), standing(after), day(12)).outcome == "red"
 
 
 # --- evidence ------------------------------------------------------------------------------------------------------------------------
@@ -602,25 +605,3 @@ def test_every_score_can_be_explained(policy: AccountPolicy, first: Traits, then
     assert all(f"{NAMES[each.trait]} ({each.level}; {each.handbook})" in text for each in found.guidance)
     assert all(each.why in text for each in found.deltas)
     assert all(f"  {NAMES[each.trait]} " in text for each in found.contributions)
-
-
-@pytest.mark.parametrize(("band", "rating"), [("healthy", "green"), ("concerning", "yellow"), ("poor", "red"), ("unknown", None)])
-def test_a_band_is_a_renewals_colour(band: Band, rating: Level | None) -> None:
-    assert rating_of(band) == rating
-
-
-def test_what_the_accounts_processes_are_told() -> None:
-    known = traits(**MIXED)
-    found = score(POLICY, known)
-    assert standing(known, found, was_at_target=True, declining_months=2, reds=("no_contact",)) == Standing(
-        as_of=MONDAY,
-        score=found.total,
-        band="concerning",
-        mau_seats=0.6,
-        usage_score=0.31,
-        champion=True,
-        was_at_target=True,
-        declining_months=2,
-        reds=("no_contact",),
-    )
-    assert standing(traits(), score(POLICY, traits())) == Standing(as_of=MONDAY)

@@ -6,6 +6,7 @@ import ast
 import random
 import sys
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import health, health_fleet
-from domain.health_fleet import BANDS, LEVELS, Columns, FleetScore
+from domain.health_fleet import BANDS, Columns, FleetScore
 from domain.health_types import Traits
 from domain.policy import AccountPolicy
 from tests.domain.make import MONDAY
 from tests.domain.make_health import FROM_BAD_TO_GOOD, POLICY, TRAITS, any_policy, any_traits, often, traits, weighing
 
 ROOT = Path(__file__).parents[2]
+#: By code; the last one is code -1.
+LEVELS = ("red", "yellow", "green", None)
 
 
 def seen(fleet: FleetScore, account: int) -> tuple[float | None, str, dict[str, str]]:
@@ -77,10 +80,27 @@ def one_of(fleet: Columns, account: int) -> Traits:
     return traits(**known)
 
 
+def columns_of(accounts: Sequence[Traits]) -> Columns:
+    """Columns of accounts' traits, all as of Monday."""
+    return health_fleet.columns(
+        MONDAY,
+        pulse=[each.pulse for each in accounts],
+        versions_behind=[each.versions_behind for each in accounts],
+        precise_intel=[each.precise_intel for each in accounts],
+        defect_tickets=[each.defect_tickets for each in accounts],
+        help_tickets=[each.help_tickets for each in accounts],
+        champion=[each.champion for each in accounts],
+        buyer_access=[each.buyer_access for each in accounts],
+        last_activity_on=[each.last_activity_on for each in accounts],
+        usage_score=[each.usage_score for each in accounts],
+        mau_seats=[each.mau_seats for each in accounts],
+    )
+
+
 @often
 @given(any_policy(), st.lists(any_traits, max_size=8))
 def test_a_fleet_is_scored_as_its_accounts_are(policy: AccountPolicy, accounts: list[Traits]) -> None:
-    fleet = health_fleet.score(policy.health, health_fleet.of(MONDAY, accounts))
+    fleet = health_fleet.score(policy.health, columns_of(accounts))
     assert len(fleet.total) == len(fleet.band) == len(accounts)
     assert set(fleet.levels) == set(TRAITS)
     assert [seen(fleet, number) for number in range(len(accounts))] == [alone(policy, known) for known in accounts]
@@ -90,14 +110,14 @@ def test_a_fleet_is_scored_as_its_accounts_are(policy: AccountPolicy, accounts: 
 def test_many_accounts_of_every_kind_agree(policy: AccountPolicy) -> None:
     chance = random.Random(29)
     accounts = [random_traits(chance) for _ in range(600)]
-    fleet = health_fleet.score(policy.health, health_fleet.of(MONDAY, accounts))
+    fleet = health_fleet.score(policy.health, columns_of(accounts))
     assert [seen(fleet, number) for number in range(len(accounts))] == [alone(policy, known) for known in accounts]
     assert set(fleet.band.tolist()) >= {0, 1, 2}
 
 
 def test_codes_are_in_order_and_minus_one_is_not_known() -> None:
     accounts = [traits(mau_seats=share) for share in (0.4, 0.79, 0.8)] + [traits()]
-    fleet = health_fleet.score(POLICY.health, health_fleet.of(MONDAY, accounts))
+    fleet = health_fleet.score(POLICY.health, columns_of(accounts))
     assert fleet.levels["mau_seats"].tolist() == [0, 1, 2, -1]
     assert fleet.levels["champion"].tolist() == [-1] * 4
     assert fleet.band.tolist() == [0, 0, 2, -1]
@@ -143,7 +163,7 @@ def test_lists_as_a_database_gives_them() -> None:
 
 
 def test_a_fleet_of_nobody() -> None:
-    fleet = health_fleet.score(POLICY.health, health_fleet.of(MONDAY, []))
+    fleet = health_fleet.score(POLICY.health, columns_of([]))
     assert (fleet.total.size, fleet.band.size) == (0, 0)
 
 

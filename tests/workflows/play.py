@@ -24,7 +24,7 @@ from activities.fleet import Tell
 from activities.ledger import Ledger
 from activities.licensing import Licensing
 from activities.pool import Pool
-from activities.registry import Registry
+from activities.registry import LIVE, Registry
 from activities.salesforce import Salesforce
 from activities.settings import Settings
 from activities.signup import SignUp
@@ -36,6 +36,7 @@ from domain.decision import Decision
 from domain.messages import SignupAgain, SignupAnswer
 from domain.people import Owners, Person
 from domain.policy import Policy
+from domain.upkeep import PoolChange
 from domain.views import TaskView, TrialStatus
 from sandbox.core import Fault
 from sandbox.mail import Mail
@@ -124,12 +125,16 @@ class Play:
         salesforce.sync_accounts()
         salesforce.close()
 
+    def live(self) -> int:
+        """How many instances customers have or were promised."""
+        return sum(instance.kind in LIVE for instance in self.registry.instances())
+
     def warm(self, *names: str) -> list[str]:
         """Warm instances, and the current generic key."""
         hosts = [f"{name}-{self.tag}.{self.policy.cloud.domain_suffix}" for name in names]
         for host in hosts:
             self.sandbox.world.services["instances"].create(host)
-            self.pool.add_warm(host, "test/pool", NOW)
+            self.pool.pool_change(PoolChange(subject="test/pool", as_of=NOW, host=host, change="ready"))
         return hosts
 
     def cohort(self) -> None:

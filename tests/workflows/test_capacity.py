@@ -62,7 +62,7 @@ async def test_whoever_waits_longest_gets_the_instance_that_is_released(play: Pl
     assert play.effects(first) == {0: served(host)}
     assert (await play.status(second)).stage == "waitlisted"
     assert play.registry.waiting() == [second]
-    assert play.registry.capacity() == 1
+    assert play.live() == 1
     assert [decision.outcome for decision in await play.dossier(first)] == ["2.2", "full", "claimed"]
     await play.quiet(second)
     assert play.effects(second) == {0: WAITED}
@@ -174,7 +174,7 @@ async def test_a_release_passes_over_whoever_has_gone(play: Play) -> None:
     assert (await gone(play, owner))["end"] == "terminated"
     await play.skip(second, hours=24.1)
     await play.stage(second, "onboarding")
-    assert play.registry.capacity() == 1
+    assert play.live() == 1
 
 
 async def test_never_past_the_cap_with_many_at_once(play: Play) -> None:
@@ -188,7 +188,7 @@ async def test_never_past_the_cap_with_many_at_once(play: Play) -> None:
     outcomes = [answer.outcome for answer in answers]
     assert (outcomes.count("instant"), outcomes.count("waitlisted")) == (5, 7)
     assert len({answer.host for answer in answers if answer.host}) == 5
-    assert play.registry.capacity() == 5
+    assert play.live() == 5
     assert len(play.registry.warm_hosts()) == 3
     waits = {answer.domain for answer in answers if answer.outcome == "waitlisted"}
     for domain in waits:

@@ -70,7 +70,7 @@ async def test_answered_twice_at_once_is_one_signup(play: Play) -> None:
     await play.did(domain, *day_0(host))
     await play.quiet(domain)
     assert play.effects(domain) == {0: day_0(host)}
-    assert play.registry.capacity() == 1
+    assert play.live() == 1
 
 
 async def test_the_activity_that_signs_up_is_tried_again_and_stays_one_signup(play: Play) -> None:
@@ -113,7 +113,7 @@ async def test_they_do_not_want_it_any_more(play: Play) -> None:
     assert await play.ended(rescue) == "dropped"
     assert play.effects(rescue) == {0: HEARD}
     assert play.effects(domain) == {}
-    assert play.registry.capacity() == 0
+    assert play.live() == 0
 
 
 async def test_the_form_had_the_address_wrong(play: Play) -> None:

@@ -16,7 +16,6 @@ from workflows import beside
 from workflows.phases import owning
 from workflows.trial_process import TrialProcess
 
-READY = "cloud-trial/instance-ready"
 #: The CRM's word for a lead that another one stands for (handbook 2.1).
 DUPLICATE = "Domain Already in Trial"
 
@@ -76,7 +75,6 @@ async def join(t: TrialProcess, ask: JoinAsk) -> None:
         return  # it never came to an instance, or it is gone
     if mailbox.same(ask.contact.email, t.contact.email) and s.case != "1":
         return  # it became theirs
-    s.joins += 1
     wish = JoinInput(
         domain=t.input.domain,
         contact=ask.contact,
