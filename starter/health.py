@@ -1,4 +1,4 @@
-"""``GET /healthz``: whether each part that the web needs works now; the ledger is written to, not only asked."""
+"""Whether each part that a process needs works now; the ledger is written to, not only asked. :mod:`starter.operations` has the routes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import httpx
-from fastapi import APIRouter, Response
 from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.enums.v1 import TaskQueueType
@@ -68,26 +67,11 @@ def probes(tenure: Tenure, settings: Settings) -> dict[str, Probe]:
     return found
 
 
-def router(parts: Mapping[str, Probe]) -> APIRouter:
-    """The route, for :func:`starter.web.create_app`."""
-    routes = APIRouter(tags=["operations"])
-
-    @routes.get(
-        "/healthz", summary="Whether every part answers", responses={503: {"model": Health, "description": "A part does not answer."}}
-    )
-    async def healthz(response: Response) -> Health:
-        """Asks every part now: 200 when each answers, else 503, with what each said."""
-        health = await check(parts)
-        response.status_code = 200 if health.ok else 503
-        return health
-
-    return routes
-
-
-async def check(parts: Mapping[str, Probe]) -> Health:
-    """Ask all parts at once."""
-    answers = await asyncio.gather(*(_ask(name, probe) for name, probe in parts.items()))
-    found = dict(zip(parts, answers, strict=True))
+async def check(parts: Mapping[str, Probe], exclude: Collection[str] = ()) -> Health:
+    """Ask all parts at once, but for those of ``exclude``."""
+    asked = {name: probe for name, probe in parts.items() if name not in exclude}
+    answers = await asyncio.gather(*(_ask(name, probe) for name, probe in asked.items()))
+    found = dict(zip(asked, answers, strict=True))
     return Health(ok=all(part.ok for part in found.values()), parts=found)
 
 

@@ -34,7 +34,7 @@ def host_of(scope: Scope) -> str:
 
 
 class OwnHosts:
-    """The outermost layer, in front of the codec too."""
+    """In front of everything, the codec too; only ``/livez`` answers under any name."""
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
         self._app = app

@@ -194,7 +194,7 @@ class Stack:
         async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
             while time.monotonic() < deadline:
                 try:
-                    answer = await http.get(f"{self._web}/healthz")
+                    answer = await http.get(f"{self._web}/readyz")
                     if answer.status_code == 200:
                         return
                     last = answer.text[:500]

@@ -1,4 +1,4 @@
-"""The web process: the signup page, the JSON API, the console, the links of our mails, GitHub's webhook, and ``/healthz``.
+"""The web process: the signup page, the JSON API, the console, the links of our mails, GitHub's webhook, ``/livez`` and ``/readyz``.
 
 ``python -m starter.web --port 8080`` runs it by itself; SIGTERM and Ctrl-C end it in order, with exit code 0.
 """
@@ -30,7 +30,7 @@ from activities.codec import data_converter
 from activities.ledger import Ledger
 from activities.settings import Settings
 from domain import policy as policies
-from starter import api, console, docs, health, links, logs, pages, signin, startup, temporal_ui, webhooks
+from starter import api, console, docs, health, links, logs, operations, pages, signin, startup, temporal_ui, webhooks
 from starter.codec_endpoint import CodecEndpoint
 from starter.connect import connect
 from starter.connections import HEADER_BYTES, bounded
@@ -85,7 +85,7 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
     )
     app.include_router(api.router(tenure, limits))
     app.include_router(webhooks.router(tenure, settings))
-    app.include_router(health.router(health.probes(tenure, settings)))
+    app.include_router(operations.router(health.probes(tenure, settings)))
     app.include_router(pages.router(tenure, templates, limits))
     app.include_router(links.router(tenure, settings, templates, limits))
     app.include_router(console.router(tenure, templates))
@@ -151,6 +151,7 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
         https_only=https,
     )
     app.add_middleware(OwnHosts, hosts=own_hosts(settings))
+    app.add_middleware(operations.Livez)
     return app
 
 
@@ -171,9 +172,9 @@ async def retry_for_ever(tenure: Tenure, seconds: float) -> None:
 
 
 def _is_program(request: Request) -> bool:
-    return request.url.path.startswith(("/api/", "/webhooks/", "/healthz", "/openapi.json")) or "text/html" not in request.headers.get(
-        "accept", ""
-    )
+    return request.url.path.startswith(
+        ("/api/", "/webhooks/", "/healthz", "/readyz", "/openapi.json")
+    ) or "text/html" not in request.headers.get("accept", "")
 
 
 def _invalid(error: RequestValidationError) -> Problem:
@@ -251,7 +252,7 @@ class Server(uvicorn.Server):
 
 
 async def serve(settings: Settings, host: str, port: int, ui: tuple[str, int] | None = None) -> None:
-    """Connect to everything and serve until a signal comes. Temporal need not be up yet: ``/healthz`` says when it is.
+    """Connect to everything and serve until a signal comes. Temporal need not be up yet: ``/readyz`` says when it is.
 
     ``ui`` is the address of a development server's Web UI and the port on which it is shown.
     """

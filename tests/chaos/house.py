@@ -83,7 +83,7 @@ class House:
 
     async def _healthy(self) -> bool:
         try:
-            return (await self.http.get(f"{self.web}/healthz")).status_code == 200
+            return (await self.http.get(f"{self.web}/readyz")).status_code == 200
         except httpx.HTTPError:
             return False
 

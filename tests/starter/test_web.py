@@ -1,4 +1,4 @@
-"""The JSON API, its document, ``/healthz``, the limits around every route, and the process."""
+"""The JSON API, its document, its health, the limits around every route, and the process."""
 
 from __future__ import annotations
 
@@ -278,14 +278,14 @@ async def test_the_document_describes_every_operation_and_its_problems(site: Sit
     schemas = document["components"]["schemas"]
     assert set(schemas["Problem"]["properties"]) >= {"title", "status", "detail", "do"}
     operations = [(path, operation) for path, methods in document["paths"].items() for operation in methods.values()]
-    assert {"/api/signups", "/api/trials/{domain}", "/api/tasks/{id}/answer", "/webhooks/github", "/healthz"} <= {
+    assert {"/api/signups", "/api/trials/{domain}", "/api/tasks/{id}/answer", "/webhooks/github", "/healthz", "/readyz"} <= {
         path for path, _ in operations
     }
     for path, operation in operations:
         assert operation["summary"], path
         assert operation["tags"], path
         for status, answered in operation["responses"].items():
-            if int(status) >= 400 and path != "/healthz":
+            if int(status) >= 400 and (path, status) not in {("/healthz", "503"), ("/readyz", "503")}:
                 assert list(answered["content"]) == ["application/problem+json"], (path, status)
     # Every reference of the document leads somewhere.
     for name in {found.rpartition("/")[2] for found in _references(document)}:
@@ -416,6 +416,7 @@ async def test_health_is_all_parts_or_503_with_what_each_said() -> None:
         return ""
 
     assert (await health.check({"a": well})).ok
+    assert (await health.check({"a": well, "b": down}, exclude=["b", "unknown"])).parts.keys() == {"a"}
     found = await health.check({"a": well, "b": down})
     assert not found.ok
     assert found.parts["a"].ok
@@ -494,7 +495,7 @@ async def test_the_process_serves_without_temporal_keeps_a_signup_and_ends_in_or
             async with asyncio.timeout(60):
                 while True:
                     try:
-                        answer = await http.get("/healthz")
+                        answer = await http.get("/readyz")
                         break
                     except httpx.ConnectError:
                         assert process.returncode is None
@@ -507,6 +508,7 @@ async def test_the_process_serves_without_temporal_keeps_a_signup_and_ends_in_or
                 "worker": False,
                 "sandbox": False,
             }
+            assert (await http.get("/livez")).status_code == 200
             form = {"email": "dana@acme.com", "first_name": "Dana", "last_name": "Reyes", "company": "Acme"}
             page = await http.post("/", data=form, headers=HTML)
             assert page.status_code == 503
