@@ -10,6 +10,7 @@ import contextvars
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ class Doom:
     def __init__(self, home: Path) -> None:
         self._due, self._marks = home / "due.json", home / "marks"
         self._marks.mkdir(parents=True, exist_ok=True)
+        self._dying = threading.Lock()
 
     @property
     def blind(self) -> bool:
@@ -40,13 +42,14 @@ class Doom:
         kind = kind_of_act.get()
         if not kind or [kind, point] not in json.loads(self._due.read_text()):
             return
-        try:
-            mark = os.open(self._marks / f"{kind}.{point}", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            return
-        os.write(mark, str(effect).encode())
-        os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(60)  # the signal is on its way: nothing more is done
+        with self._dying:  # one point, one death: whoever comes to another point meanwhile waits here for the end
+            try:
+                mark = os.open(self._marks / f"{kind}.{point}", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            except FileExistsError:
+                return
+            os.write(mark, str(effect).encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(60)  # the signal is on its way: nothing more is done
 
     def acted(self, effect: EffectId) -> bool:
         """Whether a worker has died right after the outside system did this, whatever the outside system can tell of it."""
