@@ -148,6 +148,9 @@ class Settings(BaseSettings):
     #: Accounts whose lives begin in a second at the most, when many customers are seen for the first time: others work meanwhile.
     account_beginnings_per_second: float = Field(default=3.0, gt=0, le=1_000)
 
+    #: Seconds by which a schedule's round may begin later than it falls due, so that not all begin in one second.
+    schedule_jitter_seconds: int = Field(default=60, ge=0, le=600)
+
     #: Seconds between two probes of an outside system that does not answer; everybody else waits for what they find.
     outage_probe_seconds: float = Field(default=30.0, gt=0, le=3_600)
 

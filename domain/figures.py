@@ -32,6 +32,7 @@ Seats = Annotated[int, Field(ge=1, le=1_000_000), Unit("seats")]
 HourOfDay = Annotated[int, Field(ge=0, le=24), Unit("hour of day")]
 Tags = Annotated[tuple[str, ...], Unit("tags")]
 Months = Annotated[int, Field(ge=1, le=120), Unit("months")]
+Weekday = Annotated[Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"], Unit("weekday")]
 MODE = Unit("mode")
 
 
@@ -290,9 +291,10 @@ def _one_plan(tags: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class GenericLicense(Value):
-    """The key that a cohort of self-serve trials shares (A24, C01)."""
+    """The key that a cohort of self-serve trials shares (A24, C01). It rotates on ``weekday``, when the office opens."""
 
     rotation_days: Annotated[int, Field(ge=1, le=365), Unit("days")]
+    weekday: Weekday
     seats: Seats
     tags: Tags
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from domain.base import Value
-from domain.figures import MODE, Days, Minutes, Months, OfficeHours, Span, Unit
+from domain.figures import MODE, Days, Minutes, Months, OfficeHours, Span, Unit, Weekday
 
 Points = Annotated[float, Field(ge=0, le=10), Unit("points")]
 Percent = Annotated[float, Field(ge=0, le=100), Unit("percent")]
@@ -179,9 +179,10 @@ class RatingWeights(Value):
 
 
 class Forecast(Value):
-    """The weekly forecast of the renewals (D29, C13, C34, gap 14)."""
+    """The weekly forecast of the renewals (D29, C13, C34, gap 14). It is asked on ``weekday``, when the office opens."""
 
     every_days: Period
+    weekday: Weekday
     confirm_hours: OfficeHours
     fiscal_year_starts_month: Annotated[int, Field(ge=1, le=12), Unit("month")]
     partial_churn_percent: Percent
