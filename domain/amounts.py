@@ -6,7 +6,6 @@ two digits (``1200,50``) or behind a zero (``0,500``) may be a decimal one, a po
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Annotated, Any
 
@@ -20,8 +19,10 @@ _DOLLARS = re.compile(rf"\$? ?({_WHOLE})(?:\.00?)?")
 _SHORT = re.compile(r"\$? ?([0-9]{1,6})(?:\.([0-9]{1,3}))?([km])", re.IGNORECASE)
 _COUNT = re.compile(r"[0-9]{1,7}")
 _TIMES = {"k": 1_000, "m": 1_000_000}
-#: What an amount at the beginning of a sentence may consist of; what follows must be no part of a number.
-_BEGINNING = re.compile(r"[-+]?\$?\s?[0-9](?:[.,'’_\s]?[0-9])*[A-Za-z%]*")
+#: What an amount at the beginning of a sentence may consist of; what follows must be no part of a number, and no other currency.
+_BEGINNING = re.compile(
+    r"[-+]?\$?\s?[0-9](?:[.,'’_\s]?[0-9])*[A-Za-z%]*(?:\s?[$/\u00a2-\u00a5\u20a0-\u20cf]|\s(?:AUD|CAD|CHF|EUR|GBP|INR|JPY)\b)?"
+)
 
 
 def dollars(value: Any) -> int | None:
@@ -64,9 +65,9 @@ def count(value: Any) -> int | None:
 
 def plausible(value: Any, most: int) -> int | None:
     """A system's number as a whole one from 0 to ``most``; None for what cannot be one: negative, not finite, absurdly large, no number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return round(value) if 0 <= value <= most else None
+    return round(value) if 0 <= value <= most else None  # no comparison holds of what is no number, and each of any length
 
 
 def _typed(value: Any) -> Any:

@@ -27,7 +27,11 @@ _ANCHOR = re.compile(r"<a\b[^<>]*?\bhref\s*=\s*[\"']?([^\"'\s<>]+)[^<>]*>.*?</a\
 _AUTOLINK = re.compile(r"<(https?://[^\s<>]+)>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>]*>", re.IGNORECASE)
 _REFERENCE = re.compile(r"^ {0,3}\[([^\]\n]+)\]:\s*<?(\S+?)>?(?:\s.*)?$", re.MULTILINE)
-_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\(\s*<?([^\s<>()]*)>?[^()\n]*\)")
+#: A picture, which names nothing.
+_IMAGE = re.compile(r"!\[[^\[\]\n]*\](?:\([^()\n]*\)|\[[^\[\]\n]*\])")
+#: What nobody sees, which comes along when a host is copied from a chat.
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_LINK = re.compile(r"\[([^\[\]\n]*)\]\(\s*<?([^\s<>()]*)>?[^()\n]*\)")
 _BY_REFERENCE = re.compile(r"\[([^\[\]\n]+)\](?:\[([^\[\]\n]*)\])?")
 _MARKS = re.compile(r"[*_`~|\\]+")
 _QUOTE = re.compile(r"^[ \t]*>")
@@ -85,9 +89,10 @@ def is_ours(host: str, suffixes: Iterable[str]) -> bool:
 
 def _without_marks(text: str) -> str:
     """The text as it is shown, each link as its address."""
-    text = _HIDDEN.sub(" ", text.replace("\r\n", "\n"))
+    text = _HIDDEN.sub(" ", _UNSEEN.sub("", text.replace("\r\n", "\n")))
     text = _STRUCK.sub(" ", _FENCE.sub("", text))
     text = _AUTOLINK.sub(r" \1 ", _ANCHOR.sub(r" \1 ", text))
+    text = _IMAGE.sub(" ", text)
     references = {name.strip().lower(): address for name, address in _REFERENCE.findall(text)}
     text = _LINK.sub(_of_link, _REFERENCE.sub(" ", text))
     text = _BY_REFERENCE.sub(lambda found: _of_reference(found, references), text)

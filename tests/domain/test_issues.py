@@ -72,6 +72,29 @@ def test_in_code_and_in_quotes_of_quotes(fence: str) -> None:
     assert host_named(fence.format(f"Instance ready: {URL}")) == HOST
 
 
+PICTURE = "![screenshot](https://user-images.githubusercontent.com/1/x.png)"
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        f"Instance ready:\n\n{PICTURE}\n\n{URL}",
+        f"Instance ready: {URL} {PICTURE}",
+        f"Instance ready: [![open it](https://img.example/x.png)]({URL})",
+        f"Instance ready: ![x][1] {URL}\n\n[1]: https://img.example/x.png",
+        f"Instance\u200b ready: {URL}\u200b",
+        f"Instance ready:\u2060 \ufeff{URL}\u200e",
+        f"Instance ready: {URL[:12]}\u00ad{URL[12:]}",
+    ],
+)
+def test_a_picture_and_what_nobody_sees_are_no_part_of_a_host(comment: str) -> None:
+    assert host_named(comment) == HOST
+
+
+def test_a_picture_alone_names_none() -> None:
+    assert host_named(f"Instance ready: {PICTURE}") == host_named(PICTURE) == ""
+
+
 @pytest.mark.parametrize("alone", [f"[h]({URL})", f"<{URL}>", URL, f"**{URL}**", f"[Instance ready]({URL})"])
 def test_a_comment_that_is_an_address_and_nothing_else_names_it(alone: str) -> None:
     assert host_named(alone) == HOST
