@@ -10,6 +10,7 @@ the marks that :func:`bold` and :func:`code` set:
     name       names in mails                            addresses of the web
     value      a value in a block of code                the block's end, and comments
     plain      our own pages and the command line        only the marks go: they escape by themselves
+    shown      a terminal                                control characters
 
 What is readable stays so: ``R&D`` and ``a_b@acme.com`` look as they were typed. A word joiner, which has no width, parts a sign from
 what it would mean something for; asterisks, backticks, tildes and underlines at a word's edge become signs that look like them.
@@ -50,7 +51,8 @@ _ADDRESS = re.compile(
     r"|\d(?:\.\d+){3}\S*",
     re.IGNORECASE,
 )
-_HOST = re.compile(r"(?<=[^\W_])[.。．｡﹒․](?=[^\W\d_]{2,}\b)")
+#: A dot with labels at its sides. In some scripts a letter has signs of its own, which are none of Python's words.
+_HOST = re.compile(r"(?<=[^\s!-/:-@\[-`{-~\u2060])[.。．｡﹒․](?=[^\W\d_](?:[^\W\d_]|[^\x00-\u02ff\s\u2060]))")
 _COMMIT = re.compile(r"\b[0-9a-f]{7,}\b", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 #: A line that would begin something. Ours may begin with "- ": a list of words does nothing.
@@ -71,6 +73,11 @@ def code(text: object) -> str:
 def plain(text: str) -> str:
     """The text without marks."""
     return _MARKS.sub("", text)
+
+
+def shown(text: str) -> str:
+    """The text without what a terminal would obey, and without what turns its direction."""
+    return _CONTROLS.sub("", text)
 
 
 def line(text: str) -> str:

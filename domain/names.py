@@ -14,12 +14,14 @@ _SCHEME = re.compile(
 _HOST = re.compile(r"(?:(?:\w[\w-]*[.。])+[^\W\d_][\w-]*[^\W_]|\b\d{1,3}(?:[.。]\d{1,3}){3}\b)(?:[:/?]\S*)?")
 #: Signs by which texts become links, mentions, tags or code somewhere.
 _SIGNS = re.compile(r"[<>\[\]{}|\\`@]")
+#: Letters and signs that look like none.
+_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 _SHOWN = 40
 
 
 def tidy(text: str) -> str:
     """The text on one line, composed (NFC), without signs that nobody sees."""
-    shown = "".join(sign if sign.isprintable() else " " for sign in unicodedata.normalize("NFC", text))
+    shown = "".join(sign if sign.isprintable() and sign not in _BLANK else " " for sign in unicodedata.normalize("NFC", text))
     return " ".join(shown.split())
 
 
@@ -27,7 +29,8 @@ def fault(name: str, email: str = "") -> str | None:
     """Why a tidy name cannot be taken, in words that say what to do; None when it can. ``email`` is whose it is: their own domain may be its part."""
     if len(name) > LONGEST:
         return f"Shorten it to {LONGEST} characters; it has {len(name):,}."
-    plain = unicodedata.normalize("NFKC", name)  # as programs read it: a full-width dot or slash is one
+    # As programs read it: a full-width dot or slash is one, and a letter is one whatever signs it has.
+    plain = "".join(sign for sign in unicodedata.normalize("NFKC", name) if not unicodedata.category(sign).startswith("M"))
     if found := _SCHEME.search(plain):
         return f"A name has no web or mail address: leave out {_quoted(found[0])}."
     own = email.strip().lower().rpartition("@")[2]

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from temporalio.client import WithStartWorkflowOperation, WorkflowExecutionStatus
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
-from domain import facts, ids
+from domain import facts, ids, markup
 from domain import forecast as forecasting
 from domain.account import AccountTeam, Customer, RenewalRow, Standing
 from domain.base import Message
@@ -428,5 +428,12 @@ def csv_rows(forecast: Forecast) -> Sequence[Sequence[Any]]:
     return [names, *([_cell(line.name), *(_cell(getattr(line, name)) for name in names[1:])] for line in forecast.lines)]
 
 
+#: By what programs know a formula; some take the wide signs of East Asian keyboards, too.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
+
+
 def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    if not isinstance(value, str):
+        return value
+    text = markup.shown(value)
+    return f"'{text}" if text.startswith(_FORMULAS) else text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -75,11 +75,19 @@ def plain(value: Any) -> Any:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Where pages are printed: as wide as the terminal."""
+    """Where pages are printed: as wide as the terminal, which takes no orders from what others wrote."""
     from rich.console import Console
+    from rich.segment import Segment
+
+    from domain import markup
+
+    class Page(Console):
+        def render(self, *given: Any) -> Iterable[Segment]:
+            for part in super().render(*given):
+                yield part if part.control else Segment(markup.shown(part.text), part.style)
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else PIPED_WIDTH)
+    return Page(stderr=stderr, highlight=False, width=None if stream.isatty() else PIPED_WIDTH)
 
 
 def report(error: TenureError, as_json: bool) -> int:

@@ -138,6 +138,13 @@ def test_nothing_is_an_address_in_a_name(text: str) -> None:
     assert len(shown.replace(JOINER, "")) <= markup.LONGEST_NAME
 
 
+@pytest.mark.parametrize("host", ["evil.example", "evil.भारत", "शर्मा.भारत", "evil.ไทย", "evil.xn--p1ai", "пример。рф"])
+def test_a_host_in_any_script_is_parted_in_a_name(host: str) -> None:
+    shown = markup.name(f"Acme {host} Ltd")
+    assert re.findall(rf"[^{JOINER}][.。]", shown) == []
+    assert shown.replace(JOINER, "") == f"Acme {host} Ltd"
+
+
 @given(STRANGERS)
 def test_a_value_neither_ends_its_block_nor_is_a_mark_of_ours(text: str) -> None:
     shown = markup.value(text)

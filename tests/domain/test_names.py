@@ -15,7 +15,7 @@ from tests.domain.make import quickly
 @pytest.mark.parametrize(
     "name",
     ["Dana", "Jean-Luc O'Neil", "Müller-Lüdenscheidt", "R&D", "AT&T Inc.", "Ben & Jerry's (UK)", "3M", "C# Corp", "A*STAR", "Yahoo!", "李小龙",
-     "Nguyễn Thị Minh Khai", "St. John", "J. R. R. Tolkien", "Acme, Inc. / Labs", "Dr. Ada L.", "", "a" * 60],
+     "Nguyễn Thị Minh Khai", "St. John", "J. R. R. Tolkien", "Acme, Inc. / Labs", "Dr. Ada L.", "अदा शर्मा", "डॉ. शर्मा", "วิชัย", "", "a" * 60],
 )  # fmt: skip
 def test_what_people_and_companies_are_called_is_taken(name: str) -> None:
     assert names.fault(names.tidy(name), "dana@acme.com") is None
@@ -60,6 +60,9 @@ def test_what_people_and_companies_are_called_is_taken(name: str) -> None:
         "＠acme-vendor",
         "＜b＞",
         "call tel:+15550100",
+        "evil.भारत",
+        "शर्मा.भारत/दावा",
+        "evil.ไทย",
         "skype:evil?call",
     ],
 )
@@ -68,6 +71,12 @@ def test_what_is_no_name_is_refused_in_words(name: str) -> None:
     assert why
     assert "leave" in why or "Shorten it to 60" in why
     assert len(why) < 160
+
+
+@pytest.mark.parametrize("blank", ["\u3164", "\u2800", "\uffa0\u115f", "\u034f", "\u200b \u2060"])
+def test_a_name_that_nobody_sees_is_none(blank: str) -> None:
+    assert names.tidy(blank) == ""
+    assert names.tidy(f"Acme{blank}Ltd") == "Acme Ltd"
 
 
 def test_a_company_that_is_called_as_its_domain_is_taken() -> None:
