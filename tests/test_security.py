@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from copy import copy
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, get_args, get_origin
@@ -18,20 +19,27 @@ import pytest_asyncio
 from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
+from rich.table import Table
+from rich.text import Text
 from sqlalchemy import select
+from starlette.routing import Mount
 from temporalio.workflow import _Definition
 
 from activities.github import GitHub, mark_of
 from activities.ledger import EffectId, Ledger, NotDone
-from activities.mail import NAMES, VALUES, Mailer
+from activities.mail import NEEDS, TEMPLATES, VALUES, Mailer, compiled
 from activities.pagerduty import PagerDuty
 from activities.service_tokens import ServiceTokens
 from activities.settings import Settings
+from activities.sheets import Sheets
 from activities.slack import Slack
 from activities.tables import metadata
 from activities.tables import vault as vault_table
 from activities.tokens import sign
 from activities.vault import Vault
+from activities.vitally import Vitally
+from domain import policy
 from domain.act import Act
 from domain.acts import (
     ArchiveChannel,
@@ -43,10 +51,13 @@ from domain.acts import (
     PagerAct,
     PagerBatch,
     Post,
+    SheetsBatch,
     SlackAct,
     SlackBatch,
     Template,
+    VitallyBatch,
 )
+from domain.acts_accounts import CloseProject, KeepDoc, KeepRow, OpenProject, SetTraits
 from domain.direct import DECISIONS, PROGRAMS
 from domain.markup import bold
 from domain.rights import Group
@@ -55,12 +66,16 @@ from sandbox.app import create_app as stand_ins
 from sandbox.core import World
 from sandbox.server import SandboxServer
 from starter import logs, stackfile, startup
+from starter.accounts import csv_rows
+from starter.cli_base import console
 from starter.door import is_guarded
 from starter.events import event_id
 from starter.links import UNSUBSCRIBE
+from starter.render import Pages
 from starter.stack import kept_token
 from starter.way_in import WayIn
 from tests.activities.every_act import do_everything
+from tests.activities.test_effects_register import UNIONS, members
 from tests.domain.test_markup import active_in_a_line, active_in_markdown, active_in_slack
 from tests.starter.test_signin import every_route
 from tests.starter.web_fakes import CSRF, Site, site_in
@@ -134,6 +149,34 @@ async def test_the_same_key_by_another_way_in_caller_action_or_workflow_is_anoth
         last("answer")
     assert len(set(events)) == len(events) == 2 * (3 * 2 + 1) + 2 * 2
     assert not {"opt-out", ""} & set(events)
+
+
+async def test_no_way_in_of_the_document_hands_on_the_id_that_it_was_given(site: Site) -> None:
+    """Each operation that takes an ``Idempotency-Key``, by its own example: what is used is ours, the same once more and another for another.
+
+    Those that take a whole form make the id where they send it on (tests/starter/test_tenure.py).
+    """
+    document = site.app.openapi()
+    bodies, tried = document["components"]["schemas"], 0
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if "idempotency-key" not in {each["name"] for each in operation.get("parameters", ())}:
+                continue
+            ref = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            body = bodies[ref.rpartition("/")[2]]["examples"][0]
+            url = path.format(domain="acme.com", id="trial-acme.com:triage-1")
+            used = []
+            for named in ("opt-out", "opt-out", "new-link"):
+                site.tenure.calls.clear()
+                answer = await site.http.request(method, url, json=body, headers={"Idempotency-Key": named})
+                assert answer.status_code in (200, 201, 202), (path, answer.text)
+                [call] = site.tenure.calls
+                used.append(str(call.args[-1]))
+            if any(hasattr(form, "event_id") for form in call.args):
+                continue
+            assert (used[0] == used[1] != used[2], set(used) & {"opt-out", "new-link"}) == (True, set()), path
+            tried += 1
+    assert tried >= 8
 
 
 async def test_no_event_id_of_ours_can_be_written_by_hand(site: Site) -> None:
@@ -247,11 +290,19 @@ def test_nothing_of_a_stranger_is_active_in_a_page(settings: Settings, ledger: L
     assert active_in_a_line(incident.summary.replace("&", "")) == []
 
 
+#: The values of a mail that nobody types; every other one, and a new one, is a stranger's.
+OURS = dict.fromkeys(("host", "new_host", "old_host"), "acme.cloud.tenure.example") | {
+    "days_left": "5",
+    "event_id": "0a1b2c3d",
+    "joiner": "eve@acme.com",
+    "trial_ends_on": "15 December 2026",
+}
+
+
 @pytest.mark.parametrize("text", STRANGERS)
 @pytest.mark.parametrize("template", get_args(Template))
 def test_nothing_of_a_stranger_is_active_in_a_mail(settings: Settings, ledger: Ledger, template: Template, text: str) -> None:
-    values = {name: text if name in NAMES else "acme.cloud.tenure.example" for name in VALUES - {"days_left", "joiner"}}
-    values |= {"days_left": "5", "joiner": "eve@acme.com"}
+    values = {name: OURS.get(name, text) for name in VALUES}
     act = Mail(
         key="m", template=template, to="ada@acme.com", to_name=text, link="vault-1", sender=(text, "ce@tenure.example"), values=values
     )
@@ -264,6 +315,80 @@ def test_nothing_of_a_stranger_is_active_in_a_mail(settings: Settings, ledger: L
     for shown in (*heads, *body):
         assert not re.search(r"evil\.example|<img|<!channel|<!-- ", shown.replace("<!doctype", "")), shown
     assert "\n" not in heads[0]
+
+
+@pytest.mark.parametrize("text", STRANGERS)
+def test_nothing_of_a_stranger_is_active_in_vitally(settings: Settings, ledger: Ledger, sandbox: SandboxServer, text: str) -> None:
+    """A note is HTML; whatever else is shown there is text."""
+    acts = [
+        KeepDoc(key="doc", account="acme.com", doc="assessment", title=text, lines=(text, text)),
+        SetTraits(key="traits", account="acme.com", traits={"Pulse": text}),
+        OpenProject(key="project", account="acme.com", template="Account Save Plan", name=text),
+        CloseProject(key="project.close", account="acme.com", project="project", why=text),
+    ]
+    assert {type(act) for act in acts} == members(UNIONS["vitally"])
+    with closing(Vitally(settings, ledger)) as vitally:
+        vitally.vitally(VitallyBatch(subject="trial-x/1.1", as_of=NOON, acts=tuple(acts)))
+    [note] = sandbox.world.services["vitally"].notes("acme.com")
+    assert re.sub(r"</?p>", "", note["note"]).count("<") == 0
+    assert unescape(re.sub(r"</?p>", "", note["note"])) == text * 2
+
+
+FORMULAS = ("=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "＝1", "＠SUM(A1)", '=cmd|" /C calc"!A0')
+
+
+@pytest.mark.parametrize("text", [*STRANGERS, *FORMULAS])
+def test_nothing_of_a_stranger_is_a_formula(settings: Settings, ledger: Ledger, sandbox: SandboxServer, text: str) -> None:
+    """In the tracker a cell is the text itself; in a table for other programs it begins as none."""
+    with closing(Sheets(settings, ledger)) as sheets:
+        sheets.sheets(SheetsBatch(subject="red-x/1.1", as_of=NOON, acts=(KeepRow(key="row", row="acme.com", cells={"Account": text}),)))
+    [row] = sandbox.world.services["sheets"].records()
+    assert row["Account"] == text
+    forecast: Any = SimpleNamespace(lines=())
+    [names] = csv_rows(forecast)
+    forecast.lines = [SimpleNamespace(**dict.fromkeys([*names, "name"], text))]
+    _, cells = csv_rows(forecast)
+    assert [cell for cell in cells if cell[0] in "=+-@\t\r\n＝＋－＠"] == []
+
+
+@pytest.mark.parametrize(
+    "text", [*STRANGERS, "Acme\x1b]0;evil\x07\x1b[2J", "\x9b31mAcme\x08\x08", "\u202eemca", "\x1b]8;;https://evil.example\x1b\\x"]
+)
+def test_nothing_of_a_stranger_is_an_order_to_a_terminal(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    table = Table.grid()
+    table.add_row(Text(text), text.replace("[", ""))
+    for stderr in (False, True):
+        page = console(stderr=stderr)
+        page.print(table)
+        page.print(Text(text), soft_wrap=True)
+        page.print(text, markup=False)
+    shown = "".join(capsys.readouterr())
+    assert re.findall("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown) == []
+    assert "Acme" in shown or "emca" in shown or "Acme" not in text
+
+
+#: Systems that show what they are given as it stands, in fields of records.
+PLAIN = {"salesforce", "instance", "licensing"}
+
+
+def test_every_system_that_texts_go_to_is_tried() -> None:
+    tried = {name.rpartition("_in_")[2] for name in globals() if name.startswith("test_nothing_of_a_stranger_is_active_in_")}
+    of = {"a_page": "pagerduty", "a_mail": "mail"}
+    assert {of.get(name, name) for name in tried} | {"sheets"} | PLAIN == set(UNIONS)
+
+
+def test_every_template_of_ours_escapes_what_it_is_given(settings: Settings) -> None:
+    """Mails in HTML and our pages, each file of the folders: none turns the escaping off, and no value stands where it would not be enough."""
+    escapes: Any = compiled(TEMPLATES).autoescape
+    for folder in (TEMPLATES, ROOT / "starter" / "templates"):
+        files = [file for file in folder.iterdir() if ".html" in file.name]
+        assert len(files) > 10
+        for file in files:
+            source = file.read_text(encoding="utf-8")
+            assert not re.search(r"\|\s*safe\b|autoescape|<script|\son\w+\s*=|\s[\w-]+=\{\{|javascript:", source), file
+    assert Pages(settings, policy.default())._env.autoescape is True
+    assert {file.name for file in TEMPLATES.iterdir() if ".html" in file.name and not escapes(file.name)} == set()
+    assert {file.name.partition(".")[0] for file in TEMPLATES.iterdir()} == {*get_args(Template), "base", "parts"}
 
 
 def test_every_summary_and_every_detail_of_a_workflow_passes_the_one_place() -> None:
@@ -397,13 +522,19 @@ def every_path(site: Site) -> set[tuple[str, str]]:
     named = {
         (method, re.sub(r"{(\w+)(:\w+)?}", lambda found: values.get(found[1], "x"), path)) for method, path in every_route(site.app.routes)
     }
-    return named | {
-        ("POST", "/codec/decode"),
-        ("OPTIONS", "/codec/decode"),
-        ("GET", "/static/site.css"),
-        ("GET", "/none"),
-        ("GET", "/openapi.json"),
-    }
+    mounted = {("GET", f"{route.path}/x") for route in site.app.routes if isinstance(route, Mount)}
+    assert mounted
+    return (
+        named
+        | mounted
+        | {
+            ("POST", "/codec/decode"),
+            ("OPTIONS", "/codec/decode"),
+            ("GET", "/static/site.css"),
+            ("GET", "/none"),
+            ("GET", "/openapi.json"),
+        }
+    )
 
 
 async def test_the_web_answers_to_no_foreign_name(site: Site) -> None:
@@ -620,7 +751,29 @@ def at_rest(ledger: Ledger, folder: Path, logged: str) -> dict[str, bytes]:
 
 
 #: Files that are a secret of ours themselves, for their owner alone.
-KEPT = {"codec.token", "ops.token"}
+KEPT = {"codec.token", "ops.token", "payload.keys", "secret.key"}
+
+
+#: Tables that this test leaves empty, and what comes there: it has passed no place that knows a secret.
+NOTHING_SECRET = dict.fromkeys(
+    (
+        "accounts", "customers", "forecasts", "hand_traits", "health", "health_changes", "health_news", "renewals", "roster", "assignments",
+    ),
+    "the CRM's, Vitally's and the instances' facts, and what follows from them",
+) | {
+    "audit": "who did what; a token by its name (tests/activities/test_audit.py)",
+    "audit_head": "its length and hash",
+    "deliveries": "ids of what GitHub sent",
+    "ended_sessions": "ids of sessions that are over; the cookie that had one is refused",
+    "failed_signups": "what a prospect typed",
+    "feedback": "what a prospect typed",
+    "holds": "which system said wait, until when",
+    "people": "names by the keys of the ring",
+    "readiness": "a moment",
+    "suppressions": "whose trial gets no more mail, and why",
+    "turns": "whose turn it is at the tracker",
+    "waiting": "who waits for room",
+}  # fmt: skip
 
 
 def test_no_working_secret_is_at_rest(
@@ -632,22 +785,22 @@ def test_no_working_secret_is_at_rest(
     vault, mailer = Vault(ledger, settings.key()), Mailer(settings, ledger)
     subject = "trial-acme.example/12345678.1"
     values = dict.fromkeys(VALUES, "x") | {"host": "a.cloud.tenure.example"}
+    linked = {"link": "trial-acme.example", "link_hours": 24}
     acts = tuple(
-        Mail(key=f"mail.{name}", template=name, to="ada@acme.example", values=values, **more)
-        for name, more in (
-            ("access", {"link": "trial-acme.example", "link_hours": 24}),
-            ("new_link", {"link": "trial-acme.example", "link_hours": 24}),
-            ("feedback", {}),
-            ("learn", {"campaign": True}),
+        Mail(
+            key=f"mail.{name}",
+            template=name,
+            to="ada@acme.example",
+            values=values,
+            campaign="link" not in NEEDS[name],
+            **(linked if "link" in NEEDS[name] else {}),
         )
+        for name in get_args(Template)
     )
     receipts = mailer.mail(MailBatch(subject=subject, as_of=NOON, acts=acts))
     sent = "".join(mail.text for mail in sandbox.world.services["smtp"].to("ada@acme.example"))
-    secrets = {
-        f"{kind} link {number}": token
-        for kind in ("s", "u", "feedback")
-        for number, token in enumerate(re.findall(rf"/{kind}/([\w.-]+)", sent))
-    }
+    found_links = set(re.findall(rf"{re.escape(settings.web_url)}/([\w/-]+)/([\w.-]{{20,}})", sent))  # whatever way they lead to
+    secrets = {f"{way} link {number}": token for number, (way, token) in enumerate(sorted(found_links))}
     assert {name.partition(" ")[0] for name in secrets} == {"s", "u", "feedback"}
     with ledger.reading() as db:
         refs = {row.ref: row.kind for row in db.execute(select(vault_table.c.ref, vault_table.c.kind))}
@@ -655,8 +808,17 @@ def test_no_working_secret_is_at_rest(
     secrets |= {ref: vault.get(ref) for ref in refs}
     secrets["service token"] = ServiceTokens(ledger).create("reports", role=Group.OPS)
     secrets["codec token"] = settings.codec_secret()
+    secrets |= {
+        "our key": settings.key(),
+        **{f"of the ring {n}": key.text().partition(":")[2] for n, key in enumerate(settings.payload_ring().keys)},
+    }
+    settings_of_secrets = [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
+    assert len(settings_of_secrets) > 10
+    secrets |= {name: value for name in settings_of_secrets if (value := getattr(settings, name).get_secret_value())}
     places = at_rest(ledger, tmp_path, logs.masked(caplog.text))
     assert {"effects.receipt", "vault.value", "share_links.token_hash", "service_tokens.hash", "ledger.db", "the log"} <= places.keys()
+    empty = {table.name for table in metadata.sorted_tables} - {place.partition(".")[0] for place in places}
+    assert sorted(empty) == sorted(NOTHING_SECRET), "a new table: have something written to it here, or say why no secret comes there"
     found = {
         (name, place) for name, secret in secrets.items() for place, held in places.items() if secret.encode() in held and place not in KEPT
     }
