@@ -8,15 +8,12 @@
 So a system that is down gets one probe every ``probe`` (half a minute), however many workflows wait for it. A system is named as in the
 ledger, ``slack``; each customer's instance is one of its own, ``instance HOST``, so that one does not stall the others.
 
-The holds are rows of the ledger's database. A process looks at them once a second, and while there is none they cost nothing else.
+The holds are rows of the ledger's database. Each request looks there first, so that what one worker was told is kept by all from that moment on.
 """
 
 from __future__ import annotations
 
 import random
-import threading
-import time
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, Protocol
@@ -29,7 +26,6 @@ from activities.tables import Utc, metadata
 PROBE = timedelta(seconds=30)
 """The least time between two probes of a system that does not answer; also how long a probe is waited for."""
 
-FRESH_SECONDS = 1.0
 LONGEST_SPREAD = timedelta(seconds=5)
 FORGOTTEN = timedelta(days=1)
 
@@ -81,20 +77,16 @@ class Held(NamedTuple):
 
 
 class Holds:
-    """The holds of one deployment, as one process sees them. One object serves all threads."""
+    """The holds of one deployment. One object serves all threads."""
 
     def __init__(self, database: Database, probe: timedelta = PROBE) -> None:
         self.probe = probe
         self._database = database
-        self._seen: Mapping[str, Any] = {}
-        self._seen_at = float("-inf")
-        self._looking = threading.Lock()
 
     def on(self, system: str) -> bool:
-        """Whether there is a hold, or was one a second ago."""
-        if time.monotonic() - self._seen_at > FRESH_SECONDS:
-            self._look()
-        return system in self._seen
+        """Whether there is a hold, whoever of the deployment began it."""
+        with self._database.reading() as db:
+            return db.execute(select(holds.c.system).where(holds.c.system == system)).scalar() is not None
 
     def enter(self, system: str) -> Free | Held:
         """Whether the system may be asked now."""
@@ -107,8 +99,6 @@ class Holds:
                 return Held(row.kind, row.until, self._after(row, now), row.probed_at is not None)
             if row is not None:
                 db.execute(_named(system).values(until=now + self.probe, probed_at=now))
-        if row is None:
-            self._forget()
         return Free(probe=row is not None)
 
     def failed(self, system: str, entered: Free, wait: timedelta | None) -> timedelta | None:
@@ -133,14 +123,12 @@ class Holds:
                     db.execute(_named(system).values(kind=kind, until=until))
                 else:
                     until = row.until
-        self._forget()
         return until - now if until > now else None
 
     def answered(self, system: str) -> None:
         """The probe was answered: everybody may ask again, unless somebody was told meanwhile to wait."""
         with self._database.writing() as db:
             db.execute(delete(holds).where(holds.c.system == system, holds.c.probed_at.is_not(None)))
-        self._forget()
 
     def unused(self, system: str) -> None:
         """The probe asked nothing after all: the next who comes is it."""
@@ -159,18 +147,6 @@ class Holds:
             since: timedelta = now - row.probed_at
             return min(left, max(since, timedelta(seconds=1)) * (1 + chance))
         return left + self.spread(left) * chance
-
-    def _look(self) -> None:
-        with self._looking:
-            if time.monotonic() - self._seen_at <= FRESH_SECONDS:
-                return
-            with self._database.reading() as db:
-                self._seen = {row.system: row for row in db.execute(select(holds))}
-            self._seen_at = time.monotonic()
-
-    def _forget(self) -> None:
-        """Look anew before the next answer."""
-        self._seen_at = float("-inf")
 
 
 def _named(system: str) -> Update:

@@ -57,7 +57,7 @@ HOSTS = ("one.cloud.tenure.example", "two.cloud.tenure.example")
 
 
 class Clock:
-    """The real time, which a test can move for the holds and for how long the process remembers them."""
+    """The real time, which a test can move for the holds."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
@@ -70,7 +70,6 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(module, "datetime", made)
-    monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
     return made
 
 
@@ -125,6 +124,20 @@ def test_a_system_that_said_wait_is_left_alone_until_then_and_probed_once(
     clock.ahead += timedelta(seconds=10.1)
     assert [tried(each, number) for each in (slack, other) for number in range(1, 21)] == ["done"] * 40  # 20 of them by the ledger
     assert on_hold(ledger) == []
+
+
+def test_what_one_worker_is_told_the_others_keep_from_that_moment(either_ledger: Ledger) -> None:
+    """Also those that have just looked and found nothing, and those that have just seen it held."""
+    with closing(Ledger(either_ledger.url)) as other:
+        for system in ("slack", "instance one.example"):
+            assert (other.holds.enter(system), other.holds.on(system)) == (Free(), False)
+            either_ledger.holds.failed(system, Free(), timedelta(seconds=60))
+            assert isinstance(other.holds.enter(system), Held)
+            its_time_has_come(either_ledger, system)
+            assert either_ledger.holds.enter(system) == Free(probe=True)
+            assert isinstance(other.holds.enter(system), Held)
+            either_ledger.holds.answered(system)
+            assert (other.holds.enter(system), other.holds.on(system)) == (Free(), False)
 
 
 def test_what_is_done_is_done_whatever_is_held(slack: Slack, sandbox: SandboxServer) -> None:
