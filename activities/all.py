@@ -67,6 +67,7 @@ def activities(
         github.github,
         github.issue,
         github.runs,
+        github.reopened,
         salesforce.salesforce,
         salesforce.sync_accounts,
         instances.instance,

@@ -14,6 +14,7 @@ POOL = "pool"
 ACCOUNT_SYNC = "account-sync"
 HEALTH = "health-scores"
 FORECAST = "renewal-forecast"
+REOPENED = "reopened-issues"
 
 #: How the address begins that stands for somebody who was erased.
 ERASED = "erased-"

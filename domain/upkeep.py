@@ -8,6 +8,7 @@ from typing import Literal
 
 from domain.base import Message
 from domain.figures import Facts
+from domain.people import Person
 from domain.policy import CarriedPolicy, Policy
 
 
@@ -60,6 +61,21 @@ class RunStates(Message):
 
     completed: dict[str, str] = {}
     running: tuple[str, ...] = ()
+
+
+class Reopened(Message):
+    """An issue of ours that the Cloud team took up again, by its number; ``workflow`` raised it, ``ce`` and ``ae`` look after the company."""
+
+    issue: int
+    workflow: str
+    ce: Person | None = None
+    ae: Person | None = None
+
+
+class ReopenedIssues(Message):
+    """All that are open again now."""
+
+    issues: tuple[Reopened, ...] = ()
 
 
 class Absent(Message):

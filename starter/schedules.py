@@ -1,6 +1,7 @@
 """The recurring work, on Temporal Schedules.
 
-The generic key's rotation (A24), the pool (A25), the copy of the CRM (A3, A27), the health scores (D12) and the renewals' forecast (D29).
+The generic key's rotation (A24), the pool (A25), the copy of the CRM (A3, A27), the issues that are open again, the health scores (D12) and the
+renewals' forecast (D29).
 """
 
 from __future__ import annotations
@@ -100,6 +101,7 @@ def recurring(policy: Policy, accounts: AccountPolicy, settings: Settings) -> li
     upkeep = UpkeepInput(policy=policy, alerts_channel=settings.slack_alerts_channel)
     rotation, check = timedelta(days=policy.license.generic.rotation_days), timedelta(minutes=policy.pool.check_minutes)
     scores, round_ = timedelta(minutes=accounts.health.every_minutes), timedelta(days=accounts.forecast.every_days)
+    look = timedelta(hours=policy.provisioning.poll_hours)
     return [
         Recurring(ids.ACCOUNT_SYNC, "SyncAccounts", ACCOUNT_SYNC_EVERY, "Copies accounts and our own people from the CRM", upkeep),
         Recurring(
@@ -111,6 +113,7 @@ def recurring(policy: Policy, accounts: AccountPolicy, settings: Settings) -> li
             Opening(policy.office, policy.license.generic.weekday),
         ),
         Recurring(ids.POOL, "RefillPool", check, "Keeps the pool of warm instances filled", upkeep),
+        Recurring(ids.REOPENED, "FindReopened", look, "Looks for issues that the Cloud team took up again", upkeep, at_once=False),
         Recurring(ids.HEALTH, "ScoreHealth", scores, "Scores the health of every account", HealthInput(policy=accounts)),
         Recurring(
             ids.FORECAST,

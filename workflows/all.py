@@ -9,7 +9,7 @@ from workflows.forecast import WeeklyForecast
 from workflows.get_well import GetWell
 from workflows.health import ScoreHealth
 from workflows.join import JoinDigest, JoinRequest
-from workflows.late_word import LateWord
+from workflows.late_word import FindReopened, LateWord
 from workflows.red_account import RedAccount
 from workflows.renewal import Renewal
 from workflows.rescue import SignupRescue
@@ -23,6 +23,7 @@ ALL: list[type] = [
     SignupRescue,
     DomainChange,
     LateWord,
+    FindReopened,
     RotateGenericKey,
     RefillPool,
     SyncAccounts,

@@ -1,20 +1,29 @@
 """An issue is worked on again after the process that raised it has ended: nobody listens there any more, so the CE is told and asked here.
 
 The instance of a customer whose conversion is reopened may be torn down; one that was torn down may stand again. What follows is theirs to do.
+
+GitHub sends a webhook once. So the issues that are open again are looked for as well, and whoever raised one, running or not, hears of it.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from domain import ladder
+    from domain import ids, ladder
     from domain.cloud_requests import HOLDS
-    from domain.messages import LateWordInput
+    from domain.messages import IssueEvent, LateWordInput
     from domain.people import Owners, Role
     from domain.task import Choice, TaskSpec
+    from domain.upkeep import ReopenedIssues, UpkeepInput
     from workflows.asked import Asked
+    from workflows.beside import begin
+    from workflows.effects import ONE_TRY, PATIENT
     from workflows.process import Process
+    from workflows.upkeep import Upkeep
 
 
 @workflow.defn
@@ -49,3 +58,43 @@ class LateWord(Asked):
         answer = await self.p.ask(spec)
         await self.p.settle()
         return answer.choice if answer else "withdrawn"
+
+
+@workflow.defn
+class FindReopened(Upkeep):
+    """What the Cloud team took up again while no webhook reached us is told as by one: once, until it is closed."""
+
+    @workflow.run
+    async def run(self, input: UpkeepInput) -> ReopenedIssues | None:
+        """Look, and tell of those that were not open again the last time."""
+        before = workflow.get_last_completion_result(ReopenedIssues)
+        try:
+            found: ReopenedIssues = await workflow.execute_activity(
+                "github_reopened",
+                result_type=ReopenedIssues,
+                start_to_close_timeout=ONE_TRY,
+                schedule_to_close_timeout=timedelta(hours=1),
+                retry_policy=PATIENT,
+                summary="which issues are open again",
+            )
+        except ActivityError:
+            return before  # what was told stays told
+        known = {told.issue for told in before.issues} if before else set()
+        for again in found.issues:
+            if again.issue in known:
+                continue
+            event = IssueEvent(issue=again.issue, action="reopened", reason="reopened")
+            if await self.p.effects.tell(again.workflow, "issue_event", event):
+                continue
+            late = LateWordInput(
+                workflow=again.workflow,
+                issue=again.issue,
+                ce=again.ce,
+                ae=again.ae,
+                policy=input.policy,
+                alerts_channel=input.alerts_channel,
+            )
+            summary = f"#{again.issue} was reopened after {again.workflow} had ended"
+            await begin("LateWord", late, id=ids.late_word(again.workflow, again.issue), summary=summary)
+        await self.p.settle()
+        return found

@@ -90,6 +90,7 @@ def calls(settings: Settings, ledger: Ledger, vault: Vault) -> Iterator[dict[str
                 GitHubBatch(**of, acts=(RaiseIssue(key="request", title="t", intro="i", fields={}, labels=()),))
             ),
             "github_issue": lambda: github.issue(AskIssue(issue=7)),
+            "github_reopened": github.reopened,
             "github_runs": lambda: github.runs(AskRuns(workflow="create.yml", requests=("a",))),
             "salesforce": lambda: salesforce.salesforce(SalesforceBatch(**of, acts=(lead,))),
             "salesforce_accounts": salesforce.sync_accounts,
@@ -106,6 +107,7 @@ def calls(settings: Settings, ledger: Ledger, vault: Vault) -> Iterator[dict[str
         "slack",
         "github",
         "github_issue",
+        "github_reopened",
         "github_runs",
         "salesforce",
         "salesforce_accounts",

@@ -224,7 +224,8 @@ class TestSetUp:
         assert every["RefillPool"].total_seconds() == figures.pool.check_minutes * 60
         assert every["ScoreHealth"].total_seconds() == accounts.health.every_minutes * 60
         assert every["WeeklyForecast"].days == accounts.forecast.every_days
-        assert set(every) == {"RotateGenericKey", "RefillPool", "SyncAccounts", "ScoreHealth", "WeeklyForecast"}
+        assert every["FindReopened"].total_seconds() == figures.provisioning.poll_hours * 3600
+        assert set(every) == {"RotateGenericKey", "RefillPool", "SyncAccounts", "FindReopened", "ScoreHealth", "WeeklyForecast"}
 
 
 def ports(data: Path, offset: int) -> set[int]:

@@ -16,6 +16,7 @@ from domain import ids
 from tests.workflows.play import Play, eventually
 from tests.workflows.test_domain_change import WARNED, asked
 from tests.workflows.test_trial import ALL_YES, CONVERTED, SDR, TORN_DOWN, day_0, gone, prequalified, sorted_by_system, unknown
+from tests.workflows.test_upkeep import scheduled
 
 #: What people do with an issue that they do not carry out, and how the question to the CE begins.
 DECLINES: tuple[tuple[dict[str, Any], str], ...] = (
@@ -487,3 +488,38 @@ async def test_a_request_that_is_reopened_when_its_trial_has_ended_is_asked_abou
         "slack: task.late-word-1",
         "slack: task.late-word-1.reminder-1",
     ]
+
+
+async def told(play: Play, domain: str) -> int:
+    """How often a trial was told of an issue."""
+    history = await play.trial(domain).fetch_history()
+    return sum(event.workflow_execution_signaled_event_attributes.signal_name == "issue_event" for event in history.events)
+
+
+async def test_a_reopening_of_which_no_webhook_told_is_found(play: Play) -> None:
+    """Of a trial that runs, and of one that has ended; each once, until it is closed."""
+    domain, number = await provisioning(play)
+    await play.built(domain)
+    ce = (await play.status(domain)).ce
+    await play.answer(domain, "hand_over", "hand_over", by=ce)
+    await play.stage(domain, "onboarding")
+    await play.on_issue(domain, number, do="close", told=False)
+    customer, _host = await prequalified(play)
+    await play.update(customer, "convert", {"seats": 10, "by": (await play.status(customer)).ce})
+    converted = (await play.issue(customer, "convert")).number
+    await play.on_issue(customer, converted, do="close")
+    assert (await play.ended(customer))["end"] == "converted"
+    late = ids.late_word(ids.trial(customer), converted)
+
+    async def rounds(times: int) -> None:
+        with play.env.with_time_skipping_disabled():
+            assert await scheduled(play, "FindReopened", times) == [[]] * times
+
+    await rounds(1)
+    before = await told(play, domain)
+    for issue in (number, converted):
+        await play.on_issue(domain, issue, do="reopen", told=False)
+    await rounds(2)
+    await question(play, domain, "provision-reopened", number, "was reopened after it had been done")
+    assert (await play.task(late, "late-word")).kind == "late-word"
+    assert await told(play, domain) == before + 1
