@@ -43,7 +43,7 @@ from activities.errors import (
 )
 from activities.ledger import EffectId, Ledger
 from activities.looking import Ask, Scope, since
-from activities.registry import Registry
+from activities.reopened import raised_by
 from activities.settings import Settings
 from domain.acts import (
     AskIssue,
@@ -59,11 +59,11 @@ from domain.acts import (
     Receipts,
 )
 from domain.closing import Where
-from domain.ids import company_of, fitted
+from domain.ids import fitted
 from domain.issues import host_named, is_ready, same_repository, speaks_for_the_team
 from domain.markup import line, markdown, value
 from domain.reconcile import Thing
-from domain.upkeep import AskRuns, Reopened, ReopenedIssues, RunStates
+from domain.upkeep import AskRuns, ReopenedIssues, RunStates
 
 SYSTEM = "GitHub"
 TIMEOUT_SECONDS = round(LONGEST_ANSWER)
@@ -163,15 +163,7 @@ class GitHub:
         """List the issues that are open again, each with the workflow by which the ledger says that it was raised."""
         with asking(self._ledger, "github", look=True), translating(self.error):
             found = [issue for issue in self._repo().get_issues(state="open") if issue.state_reason == "reopened"]
-        return ReopenedIssues(issues=tuple(ours for issue in found if (ours := self._ours(issue)) is not None))
-
-    def _ours(self, issue: Issue) -> Reopened | None:
-        workflow = mark_of(issue.body).partition("/")[0]
-        raised = self._ledger.effects(workflow=workflow) if workflow else []
-        if not any(row.system == "github" and row.receipt and row.receipt.ref == str(issue.number) for row in raised):
-            return None
-        owners = Registry(self._ledger).owners_of(company_of(workflow))
-        return Reopened(issue=issue.number, workflow=workflow, ce=owners.ce, ae=owners.ae)
+        return raised_by(self._ledger, {issue.number: mark_of(issue.body) for issue in found})
 
     @activity.defn(name="github_runs")
     def runs(self, ask: AskRuns) -> RunStates:

@@ -128,6 +128,10 @@ PROVIDERS = [
     "qip.ru",
     "walla.com",
     "docomo.ne.jp",
+    "posteo.eu",
+    "nifty.ne.jp",
+    "kornet.net",
+    "cock.li",
 ]
 
 
