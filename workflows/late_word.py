@@ -7,8 +7,6 @@ GitHub sends a webhook once. So the issues that are open again are looked for as
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
@@ -73,7 +71,6 @@ class FindReopened(Upkeep):
                 "github_reopened",
                 result_type=ReopenedIssues,
                 start_to_close_timeout=ONE_TRY,
-                schedule_to_close_timeout=timedelta(hours=1),
                 retry_policy=PATIENT,
                 summary="which issues are open again",
             )
