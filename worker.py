@@ -1,4 +1,4 @@
-"""One worker process: every workflow and every activity on the task queue ``tenure``.
+"""One worker process: every workflow and every activity on the task queue ``tenure``, and beside it the runs over all customers on their own.
 
 The server is found by ``TEMPORAL_*`` (``temporalio.envconfig``), the outside systems by ``TENURE_*``, so the same program is a worker for
 the local stack, any cluster, or Temporal Cloud. SIGTERM and SIGINT let it finish what it began, then it exits with 0.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,8 +21,13 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
+from activities.all import activities
+from activities.codec import data_converter
+from activities.direct import DirectDecisions
+from activities.ledger import Ledger
+from activities.settings import Settings
 from domain.account import AccountFacts
-from domain.ids import TASK_QUEUE
+from domain.ids import BATCH_QUEUE, TASK_QUEUE
 from domain.messages import SignupAgain, SignupAnswer
 from domain.policy import AccountPolicy
 from starter import logs, startup
@@ -33,12 +39,15 @@ from starter.place import read_policies, read_settings
 from starter.run import run_cli
 from starter.telling import tell_account
 from starter.tenure import Tenure
+from workflows.all import ALL, BATCH
 from workflows.direct import Note
 from workflows.inbound import Inbound
 from workflows.runner import all_at_once, runner
 
-#: Activities at once: the size of the thread pool, and the slots that the server may fill, so that none is taken that waits for a thread.
-SLOTS = 32
+#: Activities at once: more would only wait for the interpreter, and keep signups waiting with them.
+SLOTS_A_CORE, LEAST_SLOTS = 4, 8
+#: Activities at once of the runs over all customers, which ask for one after the other, and their local ones.
+BATCH_SLOTS = 4
 #: How long a stopping worker lets its activities finish; what is cut off is tried again by another worker.
 GRACE = timedelta(seconds=30)
 #: Seconds that the server may take to come up.
@@ -47,32 +56,63 @@ PATIENCE = 60.0
 log = logging.getLogger("tenure.worker")
 
 
-def worker(
+def workers(
     client: Client,
-    workflows: Sequence[type],
-    activities: Sequence[Callable[..., Any]],
+    made: Sequence[Callable[..., Any]],
     threads: ThreadPoolExecutor,
+    slots: int,
     build: str = "",
     note: Note | None = None,
     key: bytes = b"",
-) -> Worker:
-    """The worker, not yet running; with a ``build`` it polls as that version of the deployment, and open workflows move to it.
+) -> tuple[Worker, Worker]:
+    """One worker for each task queue, not yet running; with a ``build`` they poll as that version of the deployment, and open workflows move to it.
 
-    ``note`` takes the direct decisions that a workflow refused to look at, ``key`` is what our programs mark with: see :mod:`workflows.direct`.
+    ``made`` are the activities, ``threads`` has :func:`threads_for` ``slots``, so that nothing is taken that waits for a thread. ``note`` takes the direct decisions that
+    a workflow refused to look at, ``key`` is what our programs mark with: see :mod:`workflows.direct`.
     """
-    made = Worker(
-        client,
-        task_queue=TASK_QUEUE,
-        workflows=workflows,
-        activities=activities,
-        activity_executor=threads,
-        max_concurrent_activities=SLOTS,
-        interceptors=[Inbound(note, key)],
-        workflow_runner=runner(),
-        graceful_shutdown_timeout=GRACE,
-        deployment_config=auto_upgrade(build) if build else None,
-    )
-    return all_at_once(made)
+
+    def one(queue: str, workflows: Sequence[type], at_once: int, **how: Any) -> Worker:
+        found = Worker(
+            client,
+            task_queue=queue,
+            workflows=workflows,
+            activities=made,
+            activity_executor=threads,
+            max_concurrent_activities=at_once,
+            max_concurrent_local_activities=at_once,
+            interceptors=[Inbound(note, key)],
+            workflow_runner=runner(),
+            graceful_shutdown_timeout=GRACE,
+            deployment_config=auto_upgrade(build) if build else None,
+            **how,
+        )
+        return all_at_once(found)
+
+    few = {"max_cached_workflows": 10, "max_concurrent_workflow_task_polls": 2, "max_concurrent_activity_task_polls": 1}
+    return one(TASK_QUEUE, ALL, slots), one(BATCH_QUEUE, BATCH, BATCH_SLOTS, **few)
+
+
+def slots_of(settings: Settings) -> int:
+    """Activities at once on the queue ``tenure``, and as many local ones beside them."""
+    return settings.worker_slots or max(LEAST_SLOTS, SLOTS_A_CORE * (os.cpu_count() or 1))
+
+
+def threads_for(slots: int) -> int:
+    """The threads that activities and local activities of both queues need."""
+    return 2 * (slots + BATCH_SLOTS)
+
+
+async def run_until(stop: asyncio.Event, workers: Sequence[Worker]) -> None:
+    """Run them side by side; after ``stop`` they take nothing new and finish what they began. The fatal error of one ends all, and is raised."""
+    running = [asyncio.create_task(each.run(), name=each.task_queue) for each in workers]
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait([stopping, *running], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        log.info("stopping: what runs may take %s", GRACE)
+        await asyncio.gather(*(each.shutdown() for each in workers))
+    await asyncio.gather(*running)
 
 
 def auto_upgrade(build: str) -> WorkerDeploymentConfig:
@@ -110,12 +150,6 @@ def way_to_accounts(tenure: Tenure, policy: AccountPolicy) -> Callable[[AccountF
 
 async def serve() -> None:
     """Work until SIGTERM or SIGINT. Raises a :class:`TenureError` when the settings or the server are wrong."""
-    from activities.all import activities
-    from activities.codec import data_converter
-    from activities.direct import DirectDecisions
-    from activities.ledger import Ledger
-    from workflows.all import ALL
-
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -129,14 +163,19 @@ async def serve() -> None:
     tenure = Tenure(client, ledger, settings, policy)
     ways = way_in(tenure), way_to_accounts(tenure, accounts)
     direct = DirectDecisions(ledger, settings)
-    with activities(settings, ledger, *ways, direct) as made, ThreadPoolExecutor(SLOTS, thread_name_prefix="activity") as threads:
+    slots = slots_of(settings)
+    with (
+        activities(settings, ledger, *ways, direct) as made,
+        ThreadPoolExecutor(threads_for(slots), thread_name_prefix="activity") as threads,
+    ):
         build = await asyncio.to_thread(build_id)
-        async with worker(client, ALL, made, threads, build, direct.later, settings.way_in_key()):
-            log.info("at work on %s for %s as build %s", TASK_QUEUE, client.service_client.config.target_host, build)
-            registering = asyncio.create_task(register(client, build, settings.worker_promotes))
-            await stop.wait()
+        both = workers(client, made, threads, slots, build, direct.later, settings.way_in_key())
+        registering = asyncio.create_task(register(client, build, settings.worker_promotes))
+        log.info("at work for %s as build %s, %d activities at once", client.service_client.config.target_host, build, slots)
+        try:
+            await run_until(stop, both)
+        finally:
             registering.cancel()
-            log.info("stopping: what runs may take %s", GRACE)
     ledger.close()
     log.info("stopped")
 

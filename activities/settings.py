@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     vendor_domain: str = "tenure.example"
     #: Whether a worker that starts makes its build the current one: always, only as the first of all, or never (`tenure workers promote`).
     worker_promotes: Promotes = "first"
+    #: Activities at once of one worker; 0: four for each core, and eight at the least.
+    worker_slots: int = Field(default=0, ge=0, le=1_000)
 
     oidc_url: str = _sandbox("/oidc")
     oidc_client_id: str = "tenure"

@@ -34,7 +34,7 @@ from domain.messages import AskUsage, SignupAgain, SignupAnswer, Usage
 from starter.connect import connect
 from starter.place import read_settings
 from starter.run import run_cli
-from worker import SLOTS
+from worker import slots_of, threads_for
 from workflows.all import ALL
 from workflows.inbound import Inbound
 from workflows.runner import all_at_once, runner
@@ -85,7 +85,7 @@ async def serve(kind: str, queue: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     settings = read_settings()
     client = await connect(data_converter(settings, Ledger(settings.ledger_url)), key=settings.way_in_key)
-    with ThreadPoolExecutor(SLOTS) as threads:
+    with ThreadPoolExecutor(threads_for(slots_of(settings))) as threads:
         if kind == "twin":
             async with _worker(client, queue, [Twin, Empty], twin_activities(), threads):
                 await stop.wait()
@@ -108,7 +108,8 @@ def _worker(
         workflows=workflows,
         activities=made,
         activity_executor=threads,
-        max_concurrent_activities=SLOTS,
+        max_concurrent_activities=slots_of(read_settings()),
+        max_concurrent_local_activities=slots_of(read_settings()),
         interceptors=[Inbound(key=read_settings().way_in_key())],
         workflow_runner=runner(),
     )

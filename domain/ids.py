@@ -9,6 +9,8 @@ from datetime import date
 from domain import mailbox
 
 TASK_QUEUE = "tenure"
+#: Of the runs over all customers, so that no signup waits behind them.
+BATCH_QUEUE = "tenure-batch"
 GENERIC_LICENSE = "generic-license"
 POOL = "pool"
 ACCOUNT_SYNC = "account-sync"

@@ -69,9 +69,10 @@ class Opening:
 
 @dataclass(frozen=True)
 class Recurring:
-    """One schedule: its id, the workflow that it starts with ``given``, how often, and what it is for. ``at_once``: its first run is now.
+    """One schedule: its id, the workflow that it starts with ``given`` on ``queue``, how often, and what it is for.
 
-    ``on`` is when it falls due, where it is days that lie between; the rest goes by the minutes of an hour, whatever the time zone.
+    ``at_once``: its first run is now. ``on`` is when it falls due, where it is days that lie between; the rest goes by the minutes of an
+    hour, whatever the time zone.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Recurring:
     given: Message
     on: Opening | None = None
     at_once: bool = True
+    queue: str = ids.TASK_QUEUE
 
     def spec(self, jitter: timedelta) -> ScheduleSpec:
         """A week has a calendar, in the office's time zone; every other length is an interval. ``jitter`` keeps them apart."""
@@ -103,7 +105,14 @@ def recurring(policy: Policy, accounts: AccountPolicy, settings: Settings) -> li
     scores, round_ = timedelta(minutes=accounts.health.every_minutes), timedelta(days=accounts.forecast.every_days)
     look = timedelta(hours=policy.provisioning.poll_hours)
     return [
-        Recurring(ids.ACCOUNT_SYNC, "SyncAccounts", ACCOUNT_SYNC_EVERY, "Copies accounts and our own people from the CRM", upkeep),
+        Recurring(
+            ids.ACCOUNT_SYNC,
+            "SyncAccounts",
+            ACCOUNT_SYNC_EVERY,
+            "Copies accounts and our own people from the CRM",
+            upkeep,
+            queue=ids.BATCH_QUEUE,
+        ),
         Recurring(
             ids.GENERIC_LICENSE,
             "RotateGenericKey",
@@ -114,7 +123,14 @@ def recurring(policy: Policy, accounts: AccountPolicy, settings: Settings) -> li
         ),
         Recurring(ids.POOL, "RefillPool", check, "Keeps the pool of warm instances filled", upkeep),
         Recurring(ids.REOPENED, "FindReopened", look, "Looks for issues that the Cloud team took up again", upkeep, at_once=False),
-        Recurring(ids.HEALTH, "ScoreHealth", scores, "Scores the health of every account", HealthInput(policy=accounts)),
+        Recurring(
+            ids.HEALTH,
+            "ScoreHealth",
+            scores,
+            "Scores the health of every account",
+            HealthInput(policy=accounts),
+            queue=ids.BATCH_QUEUE,
+        ),
         Recurring(
             ids.FORECAST,
             "WeeklyForecast",

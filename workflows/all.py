@@ -1,4 +1,4 @@
-"""Every workflow that a worker runs."""
+"""Every workflow that a worker runs, and which of them have the task queue of the runs over all customers (:data:`domain.ids.BATCH_QUEUE`)."""
 
 from __future__ import annotations
 
@@ -35,3 +35,5 @@ ALL: list[type] = [
     ScoreHealth,
     WeeklyForecast,
 ]
+
+BATCH: list[type] = [SyncAccounts, ScoreHealth]

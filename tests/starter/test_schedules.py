@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 
 from activities.settings import Settings
+from domain import ids
 from domain import policy as policies
 from domain.get_well import next_round
 from starter.schedules import recurring
 from tests.domain.make import day
 from tests.domain.make_accounts import figures
+from workflows.all import ALL, BATCH
 
 
 @pytest.mark.parametrize(("forecast", "update", "leadership"), [(7, 7, 14), (14, 7, 14), (7, 14, 28), (3, 5, 7)])
@@ -30,3 +32,17 @@ def test_the_first_forecast_waits_for_its_week() -> None:
     made = recurring(policies.default(), policies.default_accounts(), Settings(_env_file=None))
     assert {work.workflow for work in made if not work.at_once} == {"WeeklyForecast", "FindReopened"}
     assert len(made) == 6
+
+
+def test_the_runs_over_all_customers_have_a_queue_of_their_own() -> None:
+    """Each queue's worker knows the workflows that come there, and no signup waits behind thousands of scores."""
+    made = recurring(policies.default(), policies.default_accounts(), Settings(_env_file=None))
+    names = {work.workflow: work.queue for work in made}
+    assert (
+        {name for name, queue in names.items() if queue == ids.BATCH_QUEUE}
+        == {each.__name__ for each in BATCH}
+        == {"ScoreHealth", "SyncAccounts"}
+    )
+    assert {name for name, queue in names.items() if queue == ids.TASK_QUEUE} <= {each.__name__ for each in ALL} - {
+        each.__name__ for each in BATCH
+    }

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import psutil
 import pytest
 
 from activities.settings import Settings
-from domain import policy
+from domain import ids, policy
 from starter import stack, stackfile
 from starter.errors import Refused
 from starter.schedules import recurring
@@ -292,6 +293,14 @@ def asked(data: Path, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
+def queues_of(address: str, kind: str) -> set[str]:
+    """The task queues on which workflows of a kind have run to their end."""
+    command = [str(Path(sys.executable).with_name("temporal")), "workflow", "list", "--address", address, "--output", "json"]
+    command += ["--query", f"WorkflowType = '{kind}' AND ExecutionStatus = 'Completed'"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return {run["taskQueue"] for run in json.loads(done.stdout)}
+
+
 def test_the_whole_stack(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "TENURE_"))}
     offset = free_offset()
@@ -314,6 +323,8 @@ def test_the_whole_stack(tmp_path: Path) -> None:
         assert status["open"]
         moved = asked(tmp_path, "skip", "acme.example", "2d")
         assert moved["now"][:10] > moved["before"][:10]
+        for kind in ("ScoreHealth", "SyncAccounts"):
+            assert eventually(partial(queues_of, ready["temporal"], kind)) == {ids.BATCH_QUEUE}, kind
 
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
