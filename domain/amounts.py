@@ -72,6 +72,8 @@ def plausible(value: Any, most: int) -> int | None:
 
 def _typed(value: Any) -> Any:
     """What a person typed, before it is judged by the field's own bounds."""
+    if isinstance(value, bool):
+        raise ValueError("yes or no is no number; write it as 120000")
     if not isinstance(value, str):
         return value
     read = dollars(value)

@@ -80,6 +80,14 @@ def test_what_could_mean_two_numbers_is_refused_in_words(text: str) -> None:
             model.model_validate(given_)
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_yes_is_no_number(value: bool) -> None:
+    with pytest.raises(ValidationError, match="write it as 120000"):
+        Extend.model_validate({"days": value})
+    with pytest.raises(ValidationError, match="write it as 120000"):
+        Convert.model_validate({"seats": value})
+
+
 @pytest.mark.parametrize(
     ("text", "amount", "rest"),
     [
