@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from domain import words
@@ -58,6 +58,8 @@ LOOK = timedelta(hours=6)
 LOOKING = RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=5, maximum_interval=timedelta(hours=1))
 #: A person waits at a page for so long.
 WHILE_THEY_WAIT = timedelta(seconds=15)
+#: Whoever waits at a page goes first. What follows a signup comes after everything else: a trial inherits the signup's own priority.
+AT_A_PAGE, AFTERWARDS = Priority(priority_key=1), Priority(priority_key=4)
 LOCAL_TRY = timedelta(seconds=10)
 
 
@@ -137,6 +139,7 @@ class Effects:
                 start_to_close_timeout=WHILE_THEY_WAIT,
                 schedule_to_close_timeout=WHILE_THEY_WAIT,
                 retry_policy=PATIENT,
+                priority=AT_A_PAGE,
                 summary=words.summary((act,)),
             )
         except ActivityError as error:
@@ -212,6 +215,7 @@ class Effects:
                         result_type=Receipts,
                         start_to_close_timeout=ONE_TRY,
                         retry_policy=PATIENT,
+                        priority=AFTERWARDS,
                         summary=words.summary(acts),
                     )
                     return receipts
@@ -248,6 +252,7 @@ class Effects:
                     result_type=Together,
                     start_to_close_timeout=ONE_TRY,
                     retry_policy=PATIENT,
+                    priority=AFTERWARDS,
                     summary=words.summary([act for each in acts.values() for act in each]),
                 )
                 done, waits = together.done, together.not_before

@@ -73,6 +73,21 @@ async def test_the_first_click_confirms_the_claim_once(play: Play) -> None:
     assert play.effects(domain) == {0: sorted_by_system(expected)}
 
 
+async def test_whoever_waits_at_a_page_goes_before_what_follows_a_signup(play: Play) -> None:
+    """The trial began with the signup's own priority; what it does afterwards gives way, the link that somebody opens does not."""
+    domain, _ = await prequalified(play)
+    await play.opens(f"bo@{domain}")
+    scheduled = [
+        event.activity_task_scheduled_event_attributes
+        async for event in play.trial(domain).fetch_history_events()
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    priorities = {(each.activity_type.name, each.priority.priority_key) for each in scheduled}
+    assert ("moment", 4) in priorities
+    assert {number for kind, number in priorities if kind == "instance"} <= {1, 4}
+    assert ("instance", 1) in priorities
+
+
 async def test_two_clicks_at_one_moment_open_it_once(play: Play) -> None:
     domain, _ = await prequalified(play)
     said = await asyncio.gather(*(play.opens(f"bo@{domain}") for _ in range(5)), return_exceptions=True)
