@@ -4,12 +4,11 @@
 asks shows ``Authorization: Bearer TOKEN``, as the command line does, or the session of somebody who has signed in and may read, as the Web
 UI does when it is told to include credentials. A page may ask only if it comes from the Web UI's own origin. No token stands in an address.
 
-It stands in front of the guard: its bodies are longer than any form.
+It stands in front of the limits of every route: its bodies are longer than any form.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,9 +18,11 @@ from urllib.parse import urlsplit
 from google.protobuf.json_format import MessageToJson, Parse, ParseError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.converter import PayloadCodec
 
@@ -39,13 +40,13 @@ log = logging.getLogger(__name__)
 PREFIX = "/codec/"
 #: Bytes of one request: a page of the Web UI asks for the payloads of one event, which Temporal limits to 2 MB each.
 BODY_LIMIT = 8 * 1024 * 1024
-BODY_SECONDS = 20.0
 TITLES = {
     400: "That cannot be used",
     401: "Who asks?",
     403: "From another site",
     404: "Not found",
     405: "Method not allowed",
+    408: "Too slow",
     413: "Too long",
     422: "It cannot be decrypted",
     503: "Not available now",
@@ -57,7 +58,7 @@ class CodecEndpoint:
     """An ASGI middleware that answers under ``/codec/`` and lets everything else through."""
 
     def __init__(self, app: ASGIApp, settings: Settings, tenure: Tenure) -> None:
-        self._app = app
+        self._app, self._limited = app, RequestBodyLimitMiddleware(self._respond, BODY_LIMIT)
         self._settings = settings
         self._tenure = tenure
         self._origins = _spellings(settings.temporal_ui_url)
@@ -75,7 +76,10 @@ class CodecEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
-            return
+        else:
+            await self._limited(scope, receive, send)
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._answer(scope, receive)
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -111,7 +115,7 @@ class CodecEndpoint:
             return _problem(404, "there is no such address", "POST to /codec/decode or /codec/encode")
         if scope["method"] != "POST":
             return _problem(405, f"{scope['method']} is not taken", "POST the payloads")
-        return await _worked(work, headers, receive)
+        return await _worked(work, Request(scope, receive))
 
     def _has_token(self, headers: Headers) -> bool:
         """Compared in constant time."""
@@ -129,10 +133,11 @@ class CodecEndpoint:
         return True
 
 
-async def _worked(work: Callable[[Sequence[Payload]], Awaitable[list[Payload]]], headers: Headers, receive: Receive) -> Response:
-    body = await body_of(headers, receive)
-    if body is None:
-        return _problem(413, f"the body has more than {BODY_LIMIT:,} bytes, or did not come in {BODY_SECONDS:.0f} s", "Send less")
+async def _worked(work: Callable[[Sequence[Payload]], Awaitable[list[Payload]]], request: Request) -> Response:
+    try:
+        body = await request.body()
+    except HTTPException as error:
+        return _problem(error.status_code, error.detail, "Send it again, at once")
     try:
         given = Parse(body, Payloads())
     except (ParseError, UnicodeDecodeError, RecursionError):
@@ -145,25 +150,6 @@ async def _worked(work: Callable[[Sequence[Payload]], Awaitable[list[Payload]]],
         log.warning("payloads wait: the ledger's database does not answer")
         return _problem(503, "the ledger's database does not answer", "Ask again; check TENURE_LEDGER_URL and that the database runs")
     return Response(MessageToJson(Payloads(payloads=done)), media_type="application/json")
-
-
-async def body_of(headers: Headers, receive: Receive) -> bytes | None:
-    """The whole body; None when it is longer than :data:`BODY_LIMIT` or takes longer than :data:`BODY_SECONDS`."""
-    length = headers.get("content-length", "")
-    if length.isdecimal() and int(length) > BODY_LIMIT:
-        return None
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                message: Message = await receive()
-                body += message.get("body", b"")
-                if len(body) > BODY_LIMIT:
-                    return None
-                if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                    return bytes(body)
-    except TimeoutError:
-        return None
 
 
 def _spellings(url: str) -> frozenset[str]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 BODY_LIMIT = 64 * 1024
 WEBHOOK_LIMIT = 1024 * 1024
 BODY_SECONDS = 20.0
+TOO_LONG = Fault(413, "Too long", "the body has more bytes than this address takes", f"Send less: most take {BODY_LIMIT:,}")
 
 # Everything comes from us; pages that lead on to a customer's instance drop form-action, which browsers apply to redirects too.
 POLICY = "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
@@ -54,7 +56,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = False
+        started = too_long = False
 
         async def with_headers(message: Message) -> None:
             nonlocal started
@@ -67,6 +69,12 @@ class Guard:
                     headers.setdefault("Strict-Transport-Security", HSTS)
             await send(message)
 
+        async def passed_on(message: Message) -> None:
+            nonlocal too_long
+            too_long = too_long or message.get("status") == 413  # only the framework says it, in words that help nobody
+            if not too_long:
+                await with_headers(message)
+
         async def refuse(problem: Problem) -> None:
             await self.answer(Request(scope), problem)(scope, receive, with_headers)
 
@@ -74,20 +82,17 @@ class Guard:
             await refuse(problem_of(fault))
             return
         try:
-            body = await _body(scope, receive)
-        except Fault as fault:
-            await refuse(problem_of(fault))
+            await self.app(scope, in_time(receive), passed_on)
+        except ClientDisconnect:
             return
-        if body is None:  # the caller went away before its request was complete
-            return
-        try:
-            await self.app(scope, _replay(body, receive), with_headers)
         except Exception:
             event = new_event()
             log.exception("event %s: %s %s", event, scope["method"], scope["path"])
             if started:
                 raise  # the answer is half out: only a cut connection tells the caller that it is not whole
             await refuse(unforeseen(event))
+        if too_long:
+            await refuse(problem_of(TOO_LONG))
 
 
 def unforeseen(event: str) -> Problem:
@@ -102,41 +107,23 @@ def unforeseen(event: str) -> Problem:
     )
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body, which is short by rule; None when the caller went away. Raises :class:`Fault` 413 or 408."""
-    limit = WEBHOOK_LIMIT if scope["path"].startswith("/webhooks/") else BODY_LIMIT
-    too_long = Fault(413, "Too long", f"the body has more than {limit:,} bytes", "Send less")
-    length = Headers(scope=scope).get("content-length", "")
-    if length.isdecimal() and int(length) > limit:
-        raise too_long
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return None
-                body += message.get("body", b"")
-                if len(body) > limit:
-                    raise too_long
-                if not message.get("more_body", False):
-                    return bytes(body)
-    except TimeoutError:
-        raise Fault(408, "Too slow", f"the body did not arrive within {BODY_SECONDS:.0f} seconds", "Send it again") from None
+def in_time(receive: Receive) -> Receive:
+    """A ``receive`` that raises 408 when the body is not whole :data:`BODY_SECONDS` from now on; its length is the framework's to limit."""
+    until, whole = asyncio.get_running_loop().time() + BODY_SECONDS, False
 
-
-def _replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
-    """A ``receive`` that gives the body that was read, and then what the server says next (the caller went away)."""
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if given:
+    async def timed() -> Message:
+        nonlocal whole
+        if whole:  # the server says next that the caller went away, whenever that is
             return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        try:
+            async with asyncio.timeout_at(until):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, f"the body did not arrive within {BODY_SECONDS:.0f} seconds") from None
+        whole = not message.get("more_body", False)
+        return message
 
-    return again
+    return timed
 
 
 def _from_elsewhere(scope: Scope) -> Fault | None:

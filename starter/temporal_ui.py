@@ -15,13 +15,16 @@ from urllib.parse import urlsplit
 
 import httpx
 from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from activities.settings import Settings
-from starter.codec_endpoint import BODY_LIMIT, BODY_SECONDS, body_of
+from starter.codec_endpoint import BODY_LIMIT
 from starter.door import SIGN_IN
+from starter.guard import in_time
 from starter.hosts import OwnHosts, host_of, own_hosts
 from starter.problems import Problem, problem_response
 
@@ -36,7 +39,8 @@ OURS = ("tenure", "__Host-tenure")
 
 def front(settings: Settings, behind: str, http: httpx.AsyncClient) -> ASGIApp:
     """The application; ``behind`` is the address of the development server's own Web UI, ``http`` the client that asks it."""
-    return OwnHosts(TemporalUi(settings, behind, http), own_hosts(settings, settings.temporal_ui_url))
+    limited = RequestBodyLimitMiddleware(TemporalUi(settings, behind, http), BODY_LIMIT)
+    return OwnHosts(limited, own_hosts(settings, settings.temporal_ui_url))
 
 
 def client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
@@ -57,7 +61,7 @@ class TemporalUi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await (await self._answer(Request(scope, receive)))(scope, receive, send)
+            await (await self._answer(Request(scope, in_time(receive))))(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         if (
@@ -66,9 +70,10 @@ class TemporalUi:
             and "text/html" in request.headers.get("accept", "")
         ):
             return RedirectResponse(f"{self._ui}{_target(request)}", 307)  # the session is known under one of this machine's names
-        body = await body_of(request.headers, request.receive)
-        if body is None:
-            return _problem(413, f"the body has more than {BODY_LIMIT:,} bytes, or did not come in {BODY_SECONDS:.0f} s", "Send less")
+        try:
+            body = await request.body()
+        except HTTPException as error:
+            return _problem(error.status_code, error.detail, f"Send at most {BODY_LIMIT:,} bytes, at once")
         asked = self._http.build_request(request.method, f"{self._behind}{_target(request)}", headers=_passed(request), content=body)
         try:
             answer = await self._http.send(asked, stream=True)

@@ -21,6 +21,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.routing import Mount
 from starlette.types import ASGIApp
@@ -36,7 +37,7 @@ from starter.connect import connect
 from starter.connections import HEADER_BYTES, bounded
 from starter.door import Door, is_guarded
 from starter.errors import BadInput, TenureError, Unavailable
-from starter.guard import Guard
+from starter.guard import BODY_LIMIT, Guard
 from starter.hosts import OwnHosts, own_hosts
 from starter.kept import LEDGER_PATIENCE
 from starter.limiting import Limits, RefusedLimit, RequestLimit
@@ -53,8 +54,8 @@ RETRY_TASK = "retry failed signups"
 #: Whoever waits for an answer when the web is stopped gets it: taken or, when no worker answers, kept.
 DRAIN_SECONDS = int(PATIENCE + 3 * LEDGER_PATIENCE)
 DESCRIPTION = "Cloud trials from signup to their end. Every error is a problem document that says what to do next."
-TITLES = {404: "Not found", 405: "Method not allowed", 413: "Too long"}
-ADVICE = {404: "Check the address; the API's document is /openapi.json", 405: "See /docs for what this address takes"}
+TITLES = {404: "Not found", 405: "Method not allowed", 408: "Too slow"}
+ADVICE = {408: "Send it again", 404: "Check the address; the API's document is /openapi.json", 405: "See /docs for what this address takes"}
 
 
 def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RETRY_SECONDS) -> FastAPI:
@@ -137,10 +138,11 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
         return response
 
     # The last added is the outermost.
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=BODY_LIMIT)
     app.add_middleware(Door, tenure=tenure, answer=answer, hours=settings.session_hours)
     app.add_middleware(RequestLimit, limits=limits, answer=answer)
+    app.add_middleware(CodecEndpoint, settings=settings, tenure=tenure)  # in front of the limits: it has its own
     app.add_middleware(Guard, answer=answer, https=https)
-    app.add_middleware(CodecEndpoint, settings=settings, tenure=tenure)  # in front of the guard: it has limits of its own
     app.add_middleware(RefusedLimit, limits=limits)
     app.add_middleware(
         SessionMiddleware,

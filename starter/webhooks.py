@@ -31,6 +31,7 @@ from domain.closing import Where
 from domain.issues import READY_LABEL, host_named, is_ready, same_repository, speaks_for_the_team
 from domain.messages import IssueEvent
 from starter.errors import Unavailable
+from starter.guard import WEBHOOK_LIMIT
 from starter.problems import PROBLEMS, Fault
 from starter.tenure import Tenure
 
@@ -134,7 +135,7 @@ def why_unheard(event: IssueEvent) -> str:
 
 
 def router(tenure: Tenure, settings: Settings) -> APIRouter:
-    """The route, for :func:`starter.web.create_app`. The body's size is limited before it gets here."""
+    """The route, for :func:`starter.web.create_app`."""
     routes = APIRouter(tags=["webhooks"])
     secret = settings.github_webhook_secret.get_secret_value()
     seen = Deliveries(tenure.ledger)
@@ -143,6 +144,7 @@ def router(tenure: Tenure, settings: Settings) -> APIRouter:
         "/webhooks/github",
         summary="A delivery of GitHub",
         status_code=202,
+        max_body_size=WEBHOOK_LIMIT,
         responses={401: PROBLEMS[401], 413: PROBLEMS[413], 422: PROBLEMS[422], 503: PROBLEMS[503]},
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}},
     )

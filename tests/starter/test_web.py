@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from domain.messages import Convert, Extend, SignupAnswer
-from starter import health
+from starter import guard, health
 from starter.errors import BadInput, NotFound, Refused, Unavailable
 from starter.web import RETRY_TASK, create_app
 from tests.starter.web_fakes import HTML, Site, site_in
@@ -326,7 +326,11 @@ async def test_the_document_has_a_page_of_our_own(site: Site) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/api/signups", "/console", "/join"])
 async def test_a_long_body_is_refused(site: Site, path: str) -> None:
-    assert (await site.http.post(path, content=b"x" * (64 * 1024 + 1))).status_code == 413
+    answer = await site.http.post(path, content=b"x" * (64 * 1024 + 1))
+    assert (answer.status_code, problem(answer)["title"]) == (413, "Too long")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    page = await site.http.post("/join", content=b"x" * (64 * 1024 + 1), headers=HTML)
+    assert (page.status_code, "Too long" in page.text, page.headers["Content-Type"]) == (413, True, "text/html; charset=utf-8")
 
 
 async def test_a_long_body_that_hides_its_length_is_refused(site: Site) -> None:
@@ -338,6 +342,20 @@ async def test_a_long_body_that_hides_its_length_is_refused(site: Site) -> None:
     assert answer.status_code == 413
     assert problem(answer)["title"] == "Too long"
     assert site.tenure.calls == []
+
+
+@pytest.mark.parametrize("path", ["/", "/api/signups", "/webhooks/github", "/codec/decode"])
+async def test_a_body_that_does_not_come_is_not_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr(guard, "BODY_SECONDS", 0.05)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.Event().wait()
+
+    token = {"Authorization": f"Bearer {site.settings.codec_secret()}"} if path.startswith("/codec/") else {}
+    kind = {"Content-Type": "application/x-www-form-urlencoded" if path == "/" else "application/json"}
+    answer = await site.http.post(path, content=pieces(), headers=kind | token)
+    assert (answer.status_code, problem(answer)["title"]) == (408, "Too slow")
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/nowhere", "/api/trials/acme.com", "/static/site.css"])
