@@ -18,8 +18,8 @@ import hmac
 import json
 import logging
 import re
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from collections.abc import Awaitable, Iterable
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Header, Request
 from pydantic import Field
@@ -36,6 +36,7 @@ from starter.problems import PROBLEMS, Fault
 from starter.tenure import Tenure
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 SIGNAL_SECONDS = 5.0  # GitHub gives up after ten
 #: What happens to an issue as a whole; of everything else only the label and the naming comment count.
@@ -173,8 +174,7 @@ def router(tenure: Tenure, settings: Settings) -> APIRouter:
         workflow = workflow_of(payload.issue.body or "")
         if not workflow:
             return Heard(result="ignored", why="the issue carries no marker of ours")
-        heard_before = await tenure.read(lambda: seen.known(x_github_delivery, body))
-        if heard_before:
+        if await _answered(tenure.read(lambda: seen.known(x_github_delivery, body))):
             return Heard(result="ignored", workflow=workflow, why="this delivery was heard before")
         event = event_of(payload, settings.cloud_team())
         if why := why_unheard(event):
@@ -188,11 +188,20 @@ def router(tenure: Tenure, settings: Settings) -> APIRouter:
             raise Unavailable(f"{workflow} could not be told in time", "Redeliver it; polling finds out meanwhile") from None
         if not heard:
             return Heard(result="ignored", workflow=workflow, why="the workflow has ended")
-        await tenure.read(lambda: seen.keep(x_github_delivery, body))
+        await _answered(tenure.read(lambda: seen.keep(x_github_delivery, body)))
         log.info("delivery %s: issue %d, %s -> %s", x_github_delivery, payload.issue.number, payload.action, workflow)
         return Heard(result="signalled", workflow=workflow)
 
     return routes
+
+
+async def _answered(asked: Awaitable[T]) -> T | None:
+    """What the ledger says of deliveries; None while it is away. GitHub sends none again by itself, and one that is heard twice changes nothing."""
+    try:
+        return await asked
+    except Unavailable as error:
+        log.warning("a delivery is passed on, whether or not it was heard before: %s", error)
+        return None
 
 
 def _parsed(body: bytes) -> _Payload:

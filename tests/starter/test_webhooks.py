@@ -15,7 +15,9 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from activities.deliveries import Deliveries
 from domain.issues import READY_LABEL
 from domain.messages import IssueEvent
 from starter import webhooks
@@ -248,6 +250,19 @@ async def test_a_delivery_that_had_its_effect_has_none_again(site: Site) -> None
         assert (again.status_code, again.json()["why"]) == (202, "this delivery was heard before")
     assert len(site.tenure.of("issue_event")) == 1
     assert (await deliver(site, other, delivery="d-3")).json()["result"] == "signalled"
+
+
+async def test_a_delivery_counts_while_the_ledger_is_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GitHub sends no delivery again by itself; that it may be heard twice changes nothing."""
+
+    def away(*_: object) -> None:
+        raise OperationalError("select", {}, Exception("database is locked"))
+
+    for method in ("known", "keep"):
+        monkeypatch.setattr(Deliveries, method, away)
+    answer = await deliver(site, payload())
+    assert (answer.status_code, answer.json()["result"]) == (202, "signalled")
+    assert len(site.tenure.of("issue_event")) == 1
 
 
 async def test_a_delivery_that_failed_may_be_sent_again(site: Site) -> None:
