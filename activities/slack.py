@@ -18,6 +18,7 @@ from urllib.error import URLError
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.models.blocks import ContextBlock, HeaderBlock, MarkdownTextObject, PlainTextObject, SectionBlock
 from slack_sdk.web import SlackResponse
 from sqlalchemy import select
 from temporalio import activity
@@ -48,8 +49,7 @@ EVENT_TYPE = "tenure"
 TIMEOUT_SECONDS = round(LONGEST_ANSWER)
 PAGE = 200
 LIST_PAGE = 999  # listing is limited to some 20 calls a minute, so a large workspace needs large pages
-SECTION_LIMIT = 3_000
-HEADER_LIMIT = 150
+SECTION_LIMIT = SectionBlock.text_max_length
 TOPIC_LIMIT = 250
 FALLBACK_LIMIT = 4_000
 CACHED_NAMES = 10_000
@@ -349,26 +349,29 @@ def blocks_of(act: Post, called: str) -> list[dict[str, Any]]:
     ``called`` are the mentions, in mrkdwn already. All else is escaped here.
     """
     if not act.task:
-        return [_section(part) for part in _pieces(f"{called} {slack(act.text)}".strip())]
+        return [block.to_dict() for block in _sections(f"{called} {slack(act.text)}".strip())]
     title, _, rest = act.text.partition("\n")
     body = "\n".join(filter(None, (called, slack(rest.strip()))))
     choices = "\n".join(f"•  {code(name)}  {label}" for name, label in act.choices)
-    blocks: list[dict[str, Any]] = [{"type": "header", "text": {"type": "plain_text", "text": _heading(title), "emoji": True}}]
-    blocks += [_section(part) for part in _pieces(body)]
-    blocks += [_section(part) for part in _pieces(slack(f"{bold('Choices')}\n{choices}") if choices else "")]
     how = slack("Answer:  " + code(f"tenure answer {act.task} CHOICE --by you@…"))
-    blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": how, "verbatim": True}]})
-    return blocks
+    blocks = [
+        HeaderBlock(text=PlainTextObject(text=_heading(title), emoji=True)),
+        *_sections(body),
+        *_sections(slack(f"{bold('Choices')}\n{choices}") if choices else ""),
+        ContextBlock(elements=[MarkdownTextObject(text=how, verbatim=True)]),
+    ]
+    return [block.to_dict() for block in blocks]
 
 
 def _heading(title: str) -> str:
-    bare = line(title)
-    return (bare if len(bare) <= HEADER_LIMIT else f"{bare[: HEADER_LIMIT - 1]}…") or "A decision is needed"
+    bare, longest = line(title), HeaderBlock.text_max_length
+    return (bare if len(bare) <= longest else f"{bare[: longest - 1]}…") or "A decision is needed"
 
 
-def _section(text: str) -> dict[str, Any]:
-    # Verbatim: what looks like an address, a channel or a name is not made into a link.
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
+def _sections(text: str) -> Iterator[SectionBlock]:
+    """Verbatim: what looks like an address, a channel or a name is not made into a link."""
+    for part in _pieces(text):
+        yield SectionBlock(text=MarkdownTextObject(text=part, verbatim=True))
 
 
 def _cut(text: str, longest: int) -> str:
