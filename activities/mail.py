@@ -55,6 +55,7 @@ from typing import Any, NamedTuple, get_args
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
+from email_validator import validate_email
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -388,7 +389,9 @@ def _address(name: str, email: str) -> Address:
     """An address for a header. What could begin another header, or is no address, is refused for good."""
     try:
         local, at, domain = email.strip().rpartition("@")
-        spec = f"{local}{at}{domain.encode('idna').decode()}"
+        if not domain.isascii():  # by the rules of today: in the older ones faß.example is fass.example, which is somebody else's
+            domain = validate_email(f"name@{domain}", check_deliverability=False).ascii_domain
+        spec = f"{local}{at}{domain}"
         if not _ADDRESS.fullmatch(spec):
             raise ValueError(f"{email!r} is not an e-mail address that can be written to")
         shown = "".join(c if c.isprintable() else " " for c in name)

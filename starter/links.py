@@ -20,7 +20,7 @@ from activities.settings import Settings
 from activities.tables import feedback
 from activities.tokens import BadToken, verify
 from activities.vault import Share, Vault, VaultError
-from domain import ids
+from domain import ids, mailbox
 from domain.messages import NewLink, OptOut
 from starter.asking import Closing, Over
 from starter.errors import NotFound, Refused, TenureError, Unavailable
@@ -134,7 +134,7 @@ def router(tenure: Tenure, settings: Settings, pages: Pages, limits: Limits) -> 
         await asyncio.sleep(ANSWERED_SECONDS)
         try:
             instance = await asyncio.to_thread(registry.instance_of, tenure.key_of(email))
-            if instance is not None and "@" in email and instance.admin.lower() == email.lower():
+            if instance is not None and "@" in email and mailbox.same(instance.admin, email):
                 event = f"new-link-{ids.digest(email)}-{datetime.now(UTC):%Y%m%d%H}"
                 await by_link.act(email, "new_link", NewLink(by=instance.admin, to=instance.admin), event)
         except (TenureError, SQLAlchemyError) as error:

@@ -355,9 +355,18 @@ def test_no_header_can_be_smuggled_in(mailer: Mailer, sandbox: SandboxServer) ->
     assert got.rcpt_to == ["ada@acme.example"]
 
 
-def test_a_domain_in_another_script_is_written_to(mailer: Mailer, sandbox: SandboxServer) -> None:
-    mailer.mail(batch(mail(to="ada@bücher.example", to_name="Ada Bücher")))
-    assert kept(sandbox)[0].rcpt_to == ["ada@xn--bcher-kva.example"]
+@pytest.mark.parametrize(
+    ("domain", "written"),
+    [
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("faß.example", "xn--fa-hia.example"),  # not fass.example, which is somebody else's
+        ("βόλος.example", "xn--nxasmm1c.example"),
+        ("食狮.example", "xn--85x722f.example"),
+    ],
+)
+def test_a_domain_in_another_script_is_written_to(mailer: Mailer, sandbox: SandboxServer, domain: str, written: str) -> None:
+    mailer.mail(batch(mail(to=f"ada@{domain}", to_name="Ada Bücher")))
+    assert kept(sandbox)[0].rcpt_to == [f"ada@{written}"]
 
 
 def test_many_threads_send_at_once(mailer: Mailer, sandbox: SandboxServer) -> None:

@@ -297,7 +297,7 @@ async def test_an_expired_link_of_an_ended_trial_says_so(site: Site) -> None:
     assert "Nothing runs for acme.com." in page.text
 
 
-@pytest.mark.parametrize("email", ["dana@acme.com", "lee@acme.com", "nobody@elsewhere.com", "not an address", ""])
+@pytest.mark.parametrize("email", ["dana@acme.com", "Dana+trial@ACME.com", "lee@acme.com", "nobody@elsewhere.com", "not an address", ""])
 async def test_an_unknown_link_helps_only_the_administrator_and_tells_nobody_who_that_is(site: Site, email: str) -> None:
     with site.tenure.ledger.writing() as db:
         db.execute(
@@ -316,7 +316,7 @@ async def test_an_unknown_link_helps_only_the_administrator_and_tells_nobody_who
     assert "If this is the address of an instance's administrator" in html.unescape(page.text)
     assert site.tenure.of("act_on") == []  # the answer waits for nothing that depends on who it is
     await asyncio.gather(*site.tenure._later)
-    assert len(site.tenure.of("act_on")) == (1 if email == "dana@acme.com" else 0)
+    assert len(site.tenure.of("act_on")) == (1 if email.lower().startswith("dana") else 0)
 
 
 async def test_asking_for_a_new_link_takes_as_long_for_a_stranger_as_for_an_administrator(
