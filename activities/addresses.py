@@ -18,12 +18,11 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from domain.figures import Routing
+from domain.task import LONGEST_ADDRESS
 
 if TYPE_CHECKING:
     from tldextract import TLDExtract
 
-#: The CRM's field holds no longer one (Salesforce, field type Email), and an address that is cut is somebody else's.
-LONGEST_ADDRESS = 80
 LONGEST_HOST = 253
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]{0,20}:/{2,}", re.IGNORECASE)
 _PORT = re.compile(r":[0-9]{0,5}$")

@@ -160,7 +160,10 @@ def field_fault(field: FieldSpec, value: JsonValue) -> str | None:
         case "date":
             ok, form = _is_date(value), "a date as YYYY-MM-DD"
         case "email":
-            ok, form = isinstance(value, str) and len(value) <= 254 and _ADDRESS.fullmatch(value) is not None, "an e-mail address"
+            ok, form = (
+                isinstance(value, str) and len(value) <= LONGEST_ADDRESS and _ADDRESS.fullmatch(value) is not None,
+                f"an e-mail address, of plain letters before the @ and at most {LONGEST_ADDRESS} characters",
+            )
         case "domain":
             ok, form = (
                 isinstance(value, str) and len(value) <= 253 and _DOMAIN.fullmatch(value.strip().lower()) is not None,
@@ -171,8 +174,11 @@ def field_fault(field: FieldSpec, value: JsonValue) -> str | None:
     return None if ok else f"{field.name!r} must be {form} ({field.asks})"
 
 
-#: A glance at the form only: no white space (a line break would be a header of its own), one @, a host of several labels.
-_ADDRESS = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+#: The CRM's field holds no longer one (Salesforce, field type Email), and an address that is cut is somebody else's.
+LONGEST_ADDRESS = 80
+#: A glance at the form only: no white space (a line break would be a header of its own), one @, before it what every mail server takes,
+#: a host of several labels.
+_ADDRESS = re.compile(r"[!-?A-~]+@[^@\s.]+(\.[^@\s.]+)+")
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", re.ASCII)
 
 

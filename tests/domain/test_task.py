@@ -92,7 +92,7 @@ def test_an_answer_longer_than_a_reason_may_be_is_no_answer() -> None:
 GOOD: dict[str, list[JsonValue]] = {
     "domain": ["acme.com", "Acme.co.uk", " acme.example "],
     "text": ["acme.example", "Grüße", "x" * 2_000],
-    "email": ["ada@acme.example", "ada+trial@mail.acme.example"],
+    "email": ["ada@acme.example", "ada+trial@mail.acme.example", "o'neil!#$%@bücher.example"],
     "integer": [1, 1_000_000, "1", " 200 ", "0005"],
     "dollars": [0, 1, 120_000, 1_000_000_000, "0", "120000", "$120,000", " 1 200 000 "],
     "date": ["2026-12-31", "2028-02-29"],
@@ -110,6 +110,11 @@ BAD: dict[str, list[JsonValue]] = {
         "ada@acme.example\nBcc: all@acme.example",
         "ada@b@acme.example",
         "x" * 250 + "@a.bc",
+        "a" * 62 + "@acme-widgets-1.com.au",
+        "jörg@acme.example",
+        "ada\u200b@acme.example",
+        "ａda@acme.example",
+        "ada\x7f@acme.example",
         5,
         ["ada@acme.example"],
     ],
@@ -128,7 +133,7 @@ def test_a_value_of_its_kind(kind: str, value: JsonValue) -> None:
 def test_a_value_that_is_none_of_its_kind(kind: str, value: JsonValue) -> None:
     form = {
         "text": "text of at most 2,000 characters",
-        "email": "an e-mail address",
+        "email": "an e-mail address, of plain letters before the @ and at most 80 characters",
         "integer": "a whole number from 1 to 1,000,000",
         "dollars": "whole dollars, as 120000",
         "date": "a date as YYYY-MM-DD",

@@ -72,6 +72,8 @@ async def test_what_cannot_be_the_admins_address_is_refused_in_words(play: Play)
     domain, _ = await prequalified(play)
     for email, why in (
         ("", "must be an e-mail address"),
+        (f"jörg@{domain}", "must be an e-mail address, of plain letters before the @"),
+        (f"{'a' * 62}@{domain}.{domain}", "must be an e-mail address, of plain letters before the @ and at most 80 characters"),
         ("bea@elsewhere.example", f"the instance is {domain}'s"),
         (f"bea@not{domain}", f"the instance is {domain}'s"),
         (f"BO@{domain}", "that is the admin's address already"),
