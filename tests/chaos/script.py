@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from sqlalchemy.exc import OperationalError
 from temporalio.service import RPCError
 
 from domain import ids
@@ -202,12 +203,12 @@ class Firm(Company):
 
 
 async def insisted(act: Callable[[], Awaitable[Any]]) -> Any:
-    """Do it again while the server is away."""
+    """Do it again while the server, or the ledger, is away."""
     give_up = time.monotonic() + PATIENCE
     while True:
         try:
             return await asyncio.wait_for(act(), PATIENCE)
-        except (RPCError, TenureError):
+        except (RPCError, TenureError, OperationalError):
             if time.monotonic() > give_up:
                 raise
             await asyncio.sleep(BETWEEN)
