@@ -176,8 +176,20 @@ class Firm(Company):
             except (TenureError, RPCError):
                 if time.monotonic() > give_up:
                     raise
-                await asyncio.sleep(1)
+                await self._stands()
         self.tell(f"day {day:g}")
+
+    async def _stands(self) -> None:
+        """Wait until the trial's clock stands: one that was held up goes on by itself, and would be moved on too far."""
+        handle, before, give_up = self._director.client.get_workflow_handle(self.played[-1].workflow), None, time.monotonic() + PATIENCE
+        while time.monotonic() < give_up:
+            await asyncio.sleep(2)
+            with suppress(RPCError):
+                raw = (await handle.describe()).raw_description
+                seen = (raw.workflow_execution_info.history_length, len(raw.pending_activities), raw.HasField("pending_workflow_task"))
+                if seen == before and not any(seen[1:]):
+                    return
+                before = seen
 
     async def uses_it(self) -> None:
         """Use the instance, once its admin is there: who uses it earlier would be found there as the admin."""
