@@ -22,6 +22,7 @@ RUN python deploy/lock_subset.py > /tmp/production.lock \
     && pip install --require-hashes --no-deps -r /tmp/build.lock
 COPY README.md worker.py ./
 COPY domain domain
+COPY store store
 COPY activities activities
 COPY workflows workflows
 COPY starter starter

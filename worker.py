@@ -22,27 +22,27 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.all import activities
-from activities.codec import data_converter
-from activities.direct import DirectDecisions
-from activities.ledger import Ledger
-from activities.settings import Settings
-from domain.account import AccountFacts
+from activities.provenance import DirectDecisions
+from domain.account.account import AccountFacts
 from domain.ids import BATCH_QUEUE, TASK_QUEUE
 from domain.messages import SignupAgain, SignupAnswer
 from domain.policy import AccountPolicy
 from starter import logs, startup
 from starter.build import build_id
-from starter.connect import connect
-from starter.deployments import DEPLOYMENT, register
 from starter.errors import TenureError, Unavailable
-from starter.place import read_policies, read_settings
 from starter.run import run_cli
-from starter.telling import tell_account
-from starter.tenure import Tenure
+from starter.service.account_notices import tell_account
+from starter.service.bootstrap import read_policies, read_settings
+from starter.service.connect import connect
+from starter.service.deployments import DEPLOYMENT, register
+from starter.service.tenure import Tenure
+from store.crypto.codec import data_converter
+from store.ledger import Ledger
+from store.settings import Settings
 from workflows.all import ALL, BATCH
-from workflows.direct import Note
-from workflows.inbound import Inbound
-from workflows.runner import all_at_once, runner
+from workflows.frame.inbound import Inbound
+from workflows.frame.provenance import Note
+from workflows.frame.runner import all_at_once, runner
 
 #: Activities at once: more would only wait for the interpreter, and keep signups waiting with them.
 SLOTS_A_CORE, LEAST_SLOTS = 4, 8
@@ -68,7 +68,7 @@ def workers(
     """One worker for each task queue, not yet running; with a ``build`` they poll as that version of the deployment, and open workflows move to it.
 
     ``made`` are the activities, ``threads`` has :func:`threads_for` ``slots``, so that nothing is taken that waits for a thread. ``note`` takes the direct decisions that
-    a workflow refused to look at, ``key`` is what our programs mark with: see :mod:`workflows.direct`.
+    a workflow refused to look at, ``key`` is what our programs mark with: see :mod:`workflows.frame.provenance`.
     """
 
     def one(queue: str, workflows: Sequence[type], at_once: int, **how: Any) -> Worker:

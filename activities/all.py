@@ -6,28 +6,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from activities.accounts import Accounts
-from activities.direct import DirectDecisions
-from activities.fleet import Fleet, Tell
-from activities.forecasts import Forecasts
+from activities.effects.batch import Moments
 from activities.github import GitHub
+from activities.health.hourly_run import Fleet, Tell
 from activities.instance import Instance
-from activities.ledger import Ledger
 from activities.licensing import Licensing
-from activities.mail import Mailer
-from activities.moment import Moments
+from activities.mail.effects import Mailer
 from activities.pagerduty import PagerDuty
-from activities.pool import Pool
-from activities.registry import Registry
-from activities.salesforce import Salesforce
-from activities.settings import Settings
+from activities.provenance import DirectDecisions
+from activities.salesforce.effects import Salesforce
 from activities.sheets import Sheets
 from activities.signup import SigningUp, SignUp
-from activities.slack import Slack
-from activities.vault import Vault
-from activities.vitally import Vitally
+from activities.slack.effects import Slack
+from activities.vitally.effects import Vitally
 from activities.warehouse import Warehouse
-from domain.acts import Receipts
+from domain.effects.models import Receipts
+from store.accounts import Accounts
+from store.forecasts import Forecasts
+from store.instance_pool import Pool
+from store.ledger import Ledger
+from store.registry import Registry
+from store.settings import Settings
+from store.vault import Vault
 
 
 @contextmanager

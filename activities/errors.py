@@ -17,7 +17,7 @@ What an error has to tell is (1) whether the act may have happened, for the ledg
     unknown      UnknownAnswer  try again soon, a few times
     unsure       —              try again soon: what is asked for failed in the middle, the remote side is well
 
-*Wait* and no answer concern the whole remote side, so they hold it for every worker: :func:`asking` keeps it, :mod:`activities.holds`
+*Wait* and no answer concern the whole remote side, so they hold it for every worker: :func:`asking` keeps it, :mod:`store.holds`
 says how.
 
 A message says what is wrong and what to do next; it never holds a secret, since it is shown in the Web UI. No error carries the client's
@@ -40,10 +40,10 @@ import requests
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.holds import Held
-from activities.ledger import EffectBusy, EffectId, Ledger, NotDone
-from domain.act import Act
-from domain.acts import Batch, Receipt, Receipts
+from domain.effects.effect import Act
+from domain.effects.models import Batch, Receipt, Receipts
+from store.holds import Held
+from store.ledger import EffectBusy, EffectId, Ledger, NotDone
 
 #: Seconds that an outside system may take for one answer: longer than the half minute after which proxies and load balancers give up, for
 #: what was asked and not waited for may still be done, long after it was asked again.

@@ -41,11 +41,10 @@ from activities.errors import (
     unreachable,
     unsure,
 )
-from activities.ledger import EffectId, Ledger
-from activities.looking import Ask, Scope, since
-from activities.reopened import raised_by
-from activities.settings import Settings
-from domain.acts import (
+from activities.remote_listing import Ask, Scope, since
+from domain.cloud.closing import Where
+from domain.cloud.issues import host_named, is_ready, same_repository, speaks_for_the_team
+from domain.effects.models import (
     AskIssue,
     CloseIssue,
     Comment,
@@ -58,12 +57,13 @@ from domain.acts import (
     Receipt,
     Receipts,
 )
-from domain.closing import Where
+from domain.effects.reconcile import Thing
 from domain.ids import fitted
-from domain.issues import host_named, is_ready, same_repository, speaks_for_the_team
 from domain.markup import line, markdown, value
-from domain.reconcile import Thing
 from domain.upkeep import AskRuns, ReopenedIssues, RunStates
+from store.ledger import EffectId, Ledger
+from store.reopened_issues import raised_by
+from store.settings import Settings
 
 SYSTEM = "GitHub"
 TIMEOUT_SECONDS = round(LONGEST_ANSWER)

@@ -22,16 +22,16 @@ from temporalio.exceptions import ApplicationError
 from activities.errors import Step, asking, refused, run_batch, translating
 from activities.graphql import GraphQL, GraphQLError, translated
 from activities.jsonc import JsoncError, get_text, set_text
-from activities.ledger import EffectId, Ledger, NotDone
-from activities.looking import Ask, Scope
-from activities.registry import Registry
-from activities.settings import Settings
-from activities.vault import Vault, VaultError
-from domain.acts import CreateAdmin, InstanceAct, InstanceBatch, Receipt, Receipts, RemoveUser, ResetLink, SetKey
+from activities.remote_listing import Ask, Scope
+from domain.cloud.issues import is_ours
+from domain.effects.models import CreateAdmin, InstanceAct, InstanceBatch, Receipt, Receipts, RemoveUser, ResetLink, SetKey
+from domain.effects.reconcile import Thing, Unseen
 from domain.ids import digest
-from domain.issues import is_ours
 from domain.messages import AskUsage, Usage
-from domain.reconcile import Thing, Unseen
+from store.ledger import EffectId, Ledger, NotDone
+from store.registry import Registry
+from store.settings import Settings
+from store.vault import Vault, VaultError
 
 SYSTEM = "Instance"
 LICENSE = "licenseKey"

@@ -19,15 +19,15 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import Step, refused, run_batch
 from activities.graphql import GraphQL, GraphQLError, translated
-from activities.ledger import EffectId, Ledger
-from activities.looking import Ask, Scope, at_once, since
-from activities.settings import Settings
-from activities.vault import Vault
-from domain.acts import IssueKey, LicenseAct, LicenseBatch, Receipt, Receipts
-from domain.acts_accounts import ReissueKey
+from activities.remote_listing import Ask, Scope, at_once, since
+from domain.effects.accounts import ReissueKey
+from domain.effects.models import IssueKey, LicenseAct, LicenseBatch, Receipt, Receipts
+from domain.effects.reconcile import Thing
 from domain.ids import digest
-from domain.keys import LAST_MOMENT
-from domain.reconcile import Thing
+from domain.licence_keys import LAST_MOMENT
+from store.ledger import EffectId, Ledger
+from store.settings import Settings
+from store.vault import Vault
 
 SYSTEM = "Licensing"
 TAG = "tenure:"

@@ -15,11 +15,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import LONGEST_ANSWER, Step, from_status, no_answer, run_batch, unreachable
-from activities.ledger import EffectId, Ledger
-from activities.settings import Settings
 from activities.tls import certificates
-from domain.acts import Page, PagerAct, PagerBatch, Receipt, Receipts
+from domain.effects.models import Page, PagerAct, PagerBatch, Receipt, Receipts
 from domain.markup import line
+from store.ledger import EffectId, Ledger
+from store.settings import Settings
 
 SYSTEM = "PagerDuty"
 SOURCE = "tenure"

@@ -6,7 +6,7 @@ first free row's place rather than appended: appending again after a lost answer
 
 Two workers that add rows at the same moment would both compute the same place, and the later one would overwrite the other's row. No
 answer of the API would show it, and looking afterwards is no help: whoever writes last sees their own row. So reading the table and
-writing to it is done in one :func:`activities.turns.turn` of the ledger, which all workers share. People need no turn: they fill in cells
+writing to it is done in one :func:`store.lease.turn` of the ledger, which all workers share. People need no turn: they fill in cells
 of rows that are there. If they move rows in the moment between our reading and our writing, the answer to the write shows another key;
 that is logged, and the act is tried again.
 """
@@ -43,13 +43,13 @@ from activities.errors import (
     unreachable,
     unsure,
 )
-from activities.ledger import BUSY_RETRY, EffectId, Ledger, NotDone
-from activities.looking import Ask, Scope
-from activities.settings import Settings
-from activities.turns import turn
-from domain.acts import Receipt, Receipts, SheetsBatch
-from domain.acts_accounts import KeepRow
-from domain.reconcile import Thing
+from activities.remote_listing import Ask, Scope
+from domain.effects.accounts import KeepRow
+from domain.effects.models import Receipt, Receipts, SheetsBatch
+from domain.effects.reconcile import Thing
+from store.lease import turn
+from store.ledger import BUSY_RETRY, EffectId, Ledger, NotDone
+from store.settings import Settings
 
 SYSTEM = "Sheets"
 KEY = "Key"

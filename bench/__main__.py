@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from bench.cpu import cpu, wall
-from bench.ground import Ground, ground
+from bench.harness import Ground, ground
 from bench.hourly import hourly
 from bench.renewal import renewal
 from bench.replay import replay

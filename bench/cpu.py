@@ -9,8 +9,8 @@ from typing import Any
 
 from temporalio.client import WorkflowHandle
 
-from bench.beside import model, twin
-from bench.ground import Ground
+from bench.baseline import model, twin
+from bench.harness import Ground
 from bench.history import left_by
 from bench.report import Row, median, row
 from bench.trial import Company, at_once, companies, whole

@@ -16,19 +16,19 @@ from typing import Any
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.testing import TimeSkipper
 
-from activities.account_tables import health
-from activities.accounts import Accounts as Records
 from activities.licensing import Licensing
-from activities.salesforce import Salesforce
-from activities.vault import Vault
-from bench.ground import Ground, until
+from activities.salesforce.effects import Salesforce
+from bench.harness import Ground, until
 from domain import ids
-from domain.account import AccountFacts, Standing
-from domain.acts import IssueKey, LicenseBatch
+from domain.account.account import AccountFacts, Standing
 from domain.calendar import hours_of
-from starter.accounts import Accounts
-from starter.skip import skip
-from starter.telling import tell_account
+from domain.effects.models import IssueKey, LicenseBatch
+from starter.local.skip import skip
+from starter.service.account_notices import tell_account
+from starter.service.accounts import Accounts
+from store.account_tables import health
+from store.accounts import Accounts as Records
+from store.vault import Vault
 
 #: Our people, as the stand-in for the CRM has them.
 TA, AE, TS, SALES = "ta-paz@tenure.example", "ae-mira@tenure.example", "ts-lead@tenure.example", "sales-lead@tenure.example"

@@ -23,18 +23,18 @@ from typing import Any, TypeVar
 from sqlalchemy import event, insert, text, update
 from temporalio.testing import ActivityEnvironment
 
-from activities.account_tables import customers
-from activities.fleet import BUYER, CHAMPION, PULSE, PULSES, RED, Fleet
-from activities.ledger import Ledger
-from activities.settings import Settings
-from activities.tables import roster
-from activities.vitally import Vitally
+from activities.health.hourly_run import BUYER, CHAMPION, PULSE, PULSES, RED, Fleet
+from activities.vitally.effects import Vitally
 from activities.warehouse import Warehouse
 from domain import policy
-from domain.account import AccountFacts
-from domain.fleet import ScoreFleet, TellAccounts, WriteScores
-from domain.health_writes import ScoresWritten, ScoreWrites
+from domain.account.account import AccountFacts
+from domain.health.hourly_run import ScoreFleet, TellAccounts, WriteScores
+from domain.health.writes import ScoresWritten, ScoreWrites
 from domain.people import Role
+from store.account_tables import customers
+from store.ledger import Ledger
+from store.settings import Settings
+from store.tables import roster
 
 Result = TypeVar("Result")
 _WRITES = re.compile(r"(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")

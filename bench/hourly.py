@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from bench.fleet import EVERY, Hour
-from bench.ground import Ground
+from bench.harness import Ground
 from bench.report import Row, row
 
 FIRST, STEADY, CHANGED = "all new", "nothing new", f"{100 // EVERY} % new"

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.customer import AE, AE_MANAGER, MARGIN, SALES, TA, TA_MANAGER, TERM, TS, Customer
-from bench.ground import Ground
+from bench.harness import Ground
 from bench.history import Left, actions, left_by, said
 from bench.report import Row, row
-from domain import get_well
-from domain.account import Rating
-from starter.accounts import Accounts
+from domain.account import get_well
+from domain.account.account import Rating
+from starter.service.accounts import Accounts
 
 #: How long before its early review a renewal begins.
 AHEAD = timedelta(days=5)

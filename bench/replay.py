@@ -11,13 +11,13 @@ from temporalio.client import WorkflowHistory
 from temporalio.converter import DataConverter
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
-from bench.beside import model
-from bench.ground import Ground
+from bench.baseline import model
+from bench.harness import Ground
 from bench.report import Row, row
-from bench.twin import Empty
+from bench.synthetic import Empty
 from bench.workers import TWIN
-from workflows.runner import runner
-from workflows.trial import Trial
+from workflows.frame.runner import runner
+from workflows.trial.trial import Trial
 
 
 async def replay(ground: Ground, *, repetitions: int, each: int) -> list[Row]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from functools import partial
 
-from bench.beside import model
-from bench.ground import Ground
+from bench.baseline import model
+from bench.harness import Ground
 from bench.report import Row, row
 from bench.trial import at_once, companies, opened
 

@@ -1,6 +1,6 @@
 """What a workflow did to its history, read off that history: which commands each workflow task issued, after what, and how large.
 
-The twin (``bench/twin.py``) follows such a script, so that it issues the same commands in the same order, whatever the trial becomes.
+The twin (``bench/synthetic.py``) follows such a script, so that it issues the same commands in the same order, whatever the trial becomes.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def read(events: Iterable[HistoryEvent]) -> Script:
             case "WORKFLOW_EXECUTION_COMPLETED":
                 script.result = _size(event.workflow_execution_completed_event_attributes.result)
             case name if name not in _SILENT:
-                raise ValueError(f"the twin cannot follow event {event.event_id}, {name}: teach bench/script.py and bench/twin.py")
+                raise ValueError(f"the twin cannot follow event {event.event_id}, {name}: teach bench/script.py and bench/synthetic.py")
     return script
 
 

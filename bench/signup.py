@@ -14,14 +14,14 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 
-from bench.beside import model
-from bench.ground import Ground
+from bench.baseline import model
+from bench.harness import Ground
 from bench.history import kind, left_by
 from bench.report import Row, row
 from bench.trial import Company, at_once, at_rest, companies, sign_up
 from bench.workers import TWIN
-from starter.tenure import Tenure
-from starter.way_in import WayIn
+from starter.service.provenance import WayIn
+from starter.service.tenure import Tenure
 
 IN_FLIGHT = 32
 #: What the SDK counts: calls, and those that the server may hold open.

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import psutil
 
-from activities.settings import Settings
-from bench.ground import explicit, free_offset
+from bench.harness import explicit, free_offset
 from bench.report import Row, row
+from store.settings import Settings
 
 #: Seconds until the first round of every schedule is over, and seconds that are then watched.
 SETTLE, WATCHED = 10.0, 20.0

@@ -6,12 +6,12 @@ from collections import Counter
 
 from temporalio.api.history.v1 import HistoryEvent
 
-from bench.ground import Ground
+from bench.harness import Ground
 from bench.history import Left, actions, left_by, said
 from bench.report import Row, row
 from bench.script import read
 from bench.trial import companies, whole
-from starter.histories import decrypt
+from starter.service.histories import decrypt
 
 #: What one sequential activity and one upsert per effect cost, and what one activity per stage costs (measured on this engine).
 ALONE = "one activity per effect: 9.6 events, 2.6 actions"

@@ -12,17 +12,17 @@ from typing import Any
 from temporalio.client import WorkflowHandle
 
 from activities.licensing import Licensing
-from activities.pool import Pool
-from activities.salesforce import Salesforce
-from activities.vault import Vault
-from bench.ground import Ground, until
-from domain import ids, keys
-from domain.acts import IssueKey, LicenseBatch
+from activities.salesforce.effects import Salesforce
+from bench.harness import Ground, until
+from domain import ids, licence_keys
+from domain.effects.models import IssueKey, LicenseBatch
 from domain.messages import Convert, SignupAnswer
 from domain.upkeep import PoolChange
-from starter.forms import SignupForm
-from starter.skip import skip
-from starter.tenure import Tenure
+from starter.local.skip import skip
+from starter.service.forms import SignupForm
+from starter.service.tenure import Tenure
+from store.instance_pool import Pool
+from store.vault import Vault
 
 #: Two moves of the clock: past the decision of day 15, and on to day 28. Nothing falls due at either end, so that a move ends at rest.
 MOVES = (timedelta(days=15.1), timedelta(days=12.9))
@@ -74,7 +74,7 @@ def _known_here(ground: Ground, hosts: Sequence[str]) -> None:
     for host in hosts:
         Pool(ledger).pool_change(PoolChange(subject="bench/pool", as_of=now, host=host, change="ready"))
     if ledger.current_cohort() is None:
-        until_when = keys.of_cohort(ground.tenure.policy, now)
+        until_when = licence_keys.of_cohort(ground.tenure.policy, now)
         key = IssueKey(key="key", account="plg-trial", purpose="generic", tags=terms.tags, seats=terms.seats, expires_at=until_when)
         licensing = Licensing(settings, ledger, Vault(ledger, settings.key()))
         licensing.licensing(LicenseBatch(subject="bench/cohort", as_of=now, acts=(key,)))

@@ -22,22 +22,22 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.all import activities
-from activities.codec import data_converter
-from activities.direct import DirectDecisions
-from activities.ledger import EffectId, Ledger
-from bench.ground import RECEIPTS
+from activities.provenance import DirectDecisions
+from bench.harness import RECEIPTS
 from bench.script import load
-from bench.twin import Empty, Twin, filler
-from domain.account import AccountFacts
-from domain.acts import Receipt
+from bench.synthetic import Empty, Twin, filler
+from domain.account.account import AccountFacts
+from domain.effects.models import Receipt
 from domain.messages import AskUsage, SignupAgain, SignupAnswer, Usage
-from starter.connect import connect
-from starter.place import read_settings
 from starter.run import run_cli
+from starter.service.bootstrap import read_settings
+from starter.service.connect import connect
+from store.crypto.codec import data_converter
+from store.ledger import EffectId, Ledger
 from worker import slots_of, threads_for
 from workflows.all import ALL
-from workflows.inbound import Inbound
-from workflows.runner import all_at_once, runner
+from workflows.frame.inbound import Inbound
+from workflows.frame.runner import all_at_once, runner
 
 TWIN, OFFLINE = "bench-twin", "bench-offline"
 

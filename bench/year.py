@@ -9,7 +9,7 @@ from typing import Any
 from temporalio.client import WorkflowHandle
 
 from bench.customer import TA, TERM, Customer, copied
-from bench.ground import Ground
+from bench.harness import Ground
 from bench.history import Left, left_by, said
 from bench.renewal import rated, renewed
 from bench.report import Row, row

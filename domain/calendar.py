@@ -9,7 +9,7 @@ import calendar
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from domain.figures import Office
+from domain.policy_sections import Office
 
 #: Days whose hours have a moment in UTC in every time zone, with a day to spare.
 FIRST_DAY, LAST_DAY = date(1, 1, 4), date(9999, 12, 28)

@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, field_validator
 
 from domain.amounts import MOST_SEATS, Typed
 from domain.base import Message, Value
-from domain.closing import Where
+from domain.cloud.closing import Where
 from domain.people import Person
 from domain.policy import CarriedPolicy
 

@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
 from domain.base import Value
-from domain.figures import (
+from domain.policy_sections import (
     Activation,
     Assignment,
     Cloud,
@@ -40,7 +40,7 @@ from domain.figures import (
     TrialPolicy,
     Unit,
 )
-from domain.figures_accounts import Forecast, GetWell, Health, Lifecycle, Lighthouse, Red, Renewals
+from domain.policy_sections_accounts import Forecast, GetWell, Health, Lifecycle, Lighthouse, Red, Renewals
 
 Kind = TypeVar("Kind", bound=Value)
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Literal
 
 from domain.base import Message
-from domain.figures import Facts
 from domain.people import Person
 from domain.policy import CarriedPolicy, Policy
+from domain.policy_sections import Facts
 
 
 class UpkeepInput(Message):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What decides how a workflow replays, and what its activities do.
-SOURCES = ("domain", "activities", "workflows", "worker.py")
+SOURCES = ("domain", "store", "activities", "workflows", "worker.py")
 #: An image has no checkout: its build says which commit it was made of.
 COMMIT = "TENURE_COMMIT"
 _NO_NAME = re.compile(r"[^A-Za-z0-9.+_-]+")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from starter.errors import BadInput, TenureError, Unavailable
 
 if TYPE_CHECKING:
-    from activities.settings import Settings
+    from store.settings import Settings
 
 DIRECTORY, FILE = 0o700, 0o600
 #: What we and our children write into the data directory; anything else there is somebody's own.
@@ -33,7 +33,7 @@ def check(settings: Settings) -> None:
     """Refuse what would harm, and close what stands open. Raises :class:`BadInput`, :class:`Unavailable`."""
     _no_known_secret(settings)
     tidy(settings.data_dir)
-    from activities import ledger_file
+    from store import ledger_file
 
     try:
         if _is_there(settings):
@@ -66,7 +66,7 @@ def in_words(error: BaseException, settings: Settings | None = None) -> TenureEr
     """What an error of the ledger's database says to a person; None for any other error."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from activities import ledger_file
+    from store import ledger_file
 
     if isinstance(error, ledger_file.LedgerFault):
         return Unavailable(error.detail, error.do)
@@ -78,7 +78,7 @@ def in_words(error: BaseException, settings: Settings | None = None) -> TenureEr
 
 def _is_there(settings: Settings) -> bool:
     """Whether there is a ledger to look at, or a server that would miss it; a command in a wrong directory leaves nothing behind."""
-    from activities import ledger_file
+    from store import ledger_file
 
     path = ledger_file.path_of(settings.ledger_url)
     return path is not None and (
@@ -87,8 +87,8 @@ def _is_there(settings: Settings) -> bool:
 
 
 def _no_known_secret(settings: Settings) -> None:
-    from activities.settings import PREFIX
-    from activities.standin_secrets import unsafe
+    from starter.standin_secrets import unsafe
+    from store.settings import PREFIX
 
     if found := unsafe(settings):
         secret, address = (f"{PREFIX}{name.upper()}" for name in found[0])

@@ -15,10 +15,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from activities.ledger import Ledger
-from activities.settings import Settings
-from activities.vault import Vault
 from sandbox.server import SandboxServer
+from store.ledger import Ledger
+from store.settings import Settings
+from store.vault import Vault
 
 
 def pytest_collection_finish() -> None:

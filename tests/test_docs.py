@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from activities.settings import PREFIX, Settings
-from starter.cli import app, hoist
+from starter.cli.app import app, hoist
+from store.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
 DECISIONS = ROOT / "docs" / "decisions"

@@ -19,14 +19,14 @@ from starlette.routing import Match
 from temporalio import workflow
 
 from domain import policy as policies
-from starter.cli import app
-from starter.schedules import recurring
+from starter.cli.app import app
+from starter.service.schedules import recurring
 from tests.starter.web_fakes import site_in
 from workflows.all import ALL
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "handbook.md"
-PARTS = ("domain", "activities", "workflows", "starter")
+PARTS = ("domain", "store", "activities", "workflows", "starter")
 
 #: How far each letter of the handbook's ids counts: cloud trials, the CE's customers, the technical win, the TA's accounts.
 LAST = {"A": 32, "B": 18, "W": 13, "D": 38}
@@ -338,9 +338,9 @@ def test_every_link_of_the_page_leads_somewhere() -> None:
     ("cell", "says"),
     [
         ("[domain/gone.py](../domain/gone.py)", "no such file"),
-        ("[domain/red.py](../domain/policy.py)", "its link leads to"),
+        ("[domain/account/red.py](../domain/policy.py)", "its link leads to"),
         ("[tests/conftest.py](../tests/conftest.py)", "not of"),
-        ("domain/red.py", "no file"),
+        ("domain/account/red.py", "no file"),
     ],
 )
 def test_a_wrong_file_would_be_found(cell: str, says: str) -> None:
@@ -351,11 +351,11 @@ def test_a_wrong_file_would_be_found(cell: str, says: str) -> None:
     ("cell", "says"),
     [
         ('[gone](../tests/test_gone.py "test_gone")', "no such file of tests"),
-        ('[a docstring](../domain/red.py "test_a_docstring")', "no such file of tests"),
+        ('[a docstring](../domain/account/red.py "test_a_docstring")', "no such file of tests"),
         ('[it never was](../tests/test_house.py "test_it_never_was")', "no test test_it_never_was"),
         ("[nothing is left unfinished](../tests/test_house.py)", "no test named"),
         ('[nothing is finished](../tests/test_house.py "test_nothing_is_left_unfinished")', "which is not in its name"),
-        ('[signup](../tests/starter/test_tenure.py "TestSignup")', "no test TestSignup"),
+        ('[signup](../tests/starter/service/test_tenure.py "TestSignup")', "no test TestSignup"),
         ("`tests/test_house.py`", "no test"),
     ],
 )
@@ -407,9 +407,9 @@ def test_a_wrong_number_would_be_found() -> None:
 
 def test_a_right_row_is_not_complained_of() -> None:
     assert wrong_figures(Row({"id": "C02", "policy and default": "`trial.d15.mode` = automatic"})) == []
-    assert wrong_files(Row({"id": "A3", "file": "[domain/red.py](../domain/red.py)"})) == []
+    assert wrong_files(Row({"id": "A3", "file": "[domain/account/red.py](../domain/account/red.py)"})) == []
     assert wrong_tests('[is left](../tests/test_house.py "test_nothing_is_left_unfinished")') == []
-    assert wrong_tests('[a bad address](../tests/starter/test_tenure.py "TestSignup::test_a_bad_address_starts_nothing")') == []
+    assert wrong_tests('[a bad address](../tests/starter/service/test_tenure.py "TestSignup::test_a_bad_address_starts_nothing")') == []
 
 
 def test_tables_and_ids_are_read_as_they_are_written() -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from activities.moment import BATCHES
+from activities.effects.batch import BATCHES
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("domain", "activities", "workflows", "starter")
+PARTS = ("domain", "store", "activities", "workflows", "starter")
 LONGEST = 450
 
 FILES = sorted(path for part in PARTS for path in (ROOT / part).rglob("*.py"))
@@ -25,15 +25,15 @@ CODE = [*FILES, ROOT / "worker.py", *sorted((ROOT / "sandbox").rglob("*.py"))]
 #: Where a length of time may be written in a unit, since it is no figure of the handbook; and why.
 TECHNICAL = {
     ("domain/calendar.py", "days"): "a calendar's step, not a term",
-    ("workflows/cloud_requests.py", "minutes"): "how much older than its webhook GitHub's answer may be",
-    ("workflows/desk.py", "minutes"): "the least between two reminders, so that a ladder in the past is not climbed in one breath",
-    ("workflows/effects.py", "seconds"): "the engine's patience: retries and time-outs",
-    ("workflows/effects.py", "minutes"): "the engine's patience: retries and time-outs",
-    ("workflows/effects.py", "hours"): "the engine's patience: retries and time-outs",
-    ("workflows/process.py", "minutes"): "how far two machines' clocks may be apart",
+    ("workflows/frame/cloud_requests.py", "minutes"): "how much older than its webhook GitHub's answer may be",
+    ("workflows/frame/tasks.py", "minutes"): "the least between two reminders, so that a ladder in the past is not climbed in one breath",
+    ("workflows/frame/effects.py", "seconds"): "the engine's patience: retries and time-outs",
+    ("workflows/frame/effects.py", "minutes"): "the engine's patience: retries and time-outs",
+    ("workflows/frame/effects.py", "hours"): "the engine's patience: retries and time-outs",
+    ("workflows/frame/process.py", "minutes"): "how far two machines' clocks may be apart",
     ("workflows/forecast.py", "minutes"): "how long one roll-up may take",
     ("workflows/health.py", "minutes"): "what a step of the hourly run may take before it goes on without it",
-    ("workflows/inbox.py", "minutes"): "how long a workflow that was started without a message waits for it",
+    ("workflows/frame/messages.py", "minutes"): "how long a workflow that was started without a message waits for it",
     ("workflows/upkeep.py", "seconds"): "the pauses between two looks at the automation",
     ("workflows/upkeep.py", "minutes"): "the pauses between two looks at the automation, and one copy of the CRM",
     ("workflows/upkeep.py", "hours"): "how long the CRM is tried before the old copy is used",
@@ -43,7 +43,7 @@ TECHNICAL = {
 FIRST = {"__init__", "run", "noted"}
 #: Where a change is asked for later than that, and why it does no harm.
 ASKED_LATE = {
-    ("workflows/phases/room.py", "reserve"): "only where the registry's answer is from before it said whose the instance is",
+    ("workflows/trial/capacity.py", "reserve"): "only where the registry's answer is from before it said whose the instance is",
 }
 
 #: In two halves, so that this file does not name what it looks for.
@@ -212,6 +212,6 @@ def test_the_repository_names_no_package_registry() -> None:
 def test_what_acts_on_the_world_is_never_interrupted_in_the_middle() -> None:
     """A thread that is cancelled gets an exception wherever it stands, be it between taking a lock and holding it: it ends by itself instead."""
     acting = {*BATCHES, "moment"}
-    found = "".join(path.read_text() for path in sorted((ROOT / "activities").glob("*.py")))
+    found = "".join(path.read_text() for part in ("store", "activities") for path in sorted((ROOT / part).rglob("*.py")))
     defined = set(re.findall(r'@activity\.defn\(name="(\w+)", no_thread_cancel_exception=True\)', found))
     assert acting - defined == set()

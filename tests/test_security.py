@@ -27,21 +27,15 @@ from starlette.routing import Mount
 from temporalio.workflow import _Definition
 
 from activities.github import GitHub, mark_of
-from activities.ledger import EffectId, Ledger, NotDone
-from activities.mail import NEEDS, TEMPLATES, VALUES, Mailer, compiled
+from activities.mail.effects import NEEDS, TEMPLATES, VALUES, Mailer, compiled
 from activities.pagerduty import PagerDuty
-from activities.service_tokens import ServiceTokens
-from activities.settings import Settings
 from activities.sheets import Sheets
-from activities.slack import Slack
-from activities.tables import metadata
-from activities.tables import vault as vault_table
-from activities.tokens import sign
-from activities.vault import Vault
-from activities.vitally import Vitally
+from activities.slack.effects import Slack
+from activities.vitally.effects import Vitally
 from domain import policy
-from domain.act import Act
-from domain.acts import (
+from domain.effects.accounts import CloseProject, KeepDoc, KeepRow, OpenProject, SetTraits
+from domain.effects.effect import Act
+from domain.effects.models import (
     ArchiveChannel,
     Dispatch,
     GitHubAct,
@@ -57,30 +51,37 @@ from domain.acts import (
     Template,
     VitallyBatch,
 )
-from domain.acts_accounts import CloseProject, KeepDoc, KeepRow, OpenProject, SetTraits
-from domain.direct import DECISIONS, PROGRAMS
 from domain.markup import bold
+from domain.provenance import DECISIONS, PROGRAMS
 from domain.rights import Group
 from sandbox.app import SERVICES
 from sandbox.app import create_app as stand_ins
 from sandbox.core import World
 from sandbox.server import SandboxServer
-from starter import logs, stackfile, startup
-from starter.accounts import csv_rows
-from starter.cli_base import console
-from starter.door import is_guarded
-from starter.events import event_id
-from starter.links import UNSUBSCRIBE
-from starter.render import Pages
-from starter.stack import kept_token
-from starter.way_in import WayIn
-from tests.activities.every_act import do_everything
-from tests.activities.test_effects_register import UNIONS, members
+from starter import logs, startup
+from starter.cli.base import console
+from starter.local import stackfile
+from starter.local.stack import kept_token
+from starter.service.accounts import csv_rows
+from starter.service.events import event_id
+from starter.service.provenance import WayIn
+from starter.web.authentication import is_guarded
+from starter.web.links import UNSUBSCRIBE
+from starter.web.render import Pages
+from store.ledger import EffectId, Ledger, NotDone
+from store.link_tokens import sign
+from store.service_tokens import ServiceTokens
+from store.settings import Settings
+from store.tables import metadata
+from store.tables import vault as vault_table
+from store.vault import Vault
+from tests.activities.every_effect import do_everything
+from tests.activities.test_effect_registry import UNIONS, members
 from tests.domain.test_markup import active_in_a_line, active_in_markdown, active_in_slack
-from tests.starter.test_signin import every_route
+from tests.starter.web.test_signin import every_route
 from tests.starter.web_fakes import CSRF, Site, site_in
-from workflows import direct
 from workflows.all import ALL
+from workflows.frame import provenance
 
 ROOT = Path(__file__).parents[1]
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -154,7 +155,7 @@ async def test_the_same_key_by_another_way_in_caller_action_or_workflow_is_anoth
 async def test_no_way_in_of_the_document_hands_on_the_id_that_it_was_given(site: Site) -> None:
     """Each operation that takes an ``Idempotency-Key``, by its own example: what is used is ours, the same once more and another for another.
 
-    Those that take a whole form make the id where they send it on (tests/starter/test_tenure.py).
+    Those that take a whole form make the id where they send it on (tests/starter/service/test_tenure.py).
     """
     document = site.app.openapi()
     bodies, tried = document["components"]["schemas"], 0
@@ -393,11 +394,12 @@ def test_every_template_of_ours_escapes_what_it_is_given(settings: Settings) -> 
 
 def test_every_summary_and_every_detail_of_a_workflow_passes_the_one_place() -> None:
     """The interceptors have every activity, child and start; timers and details are set in one file, and pass :mod:`domain.markup` there."""
+    the_one = ROOT / "workflows" / "frame" / "process.py"
     for file in (ROOT / "workflows").rglob("*.py"):
         source = file.read_text(encoding="utf-8")
         for name in ("set_current_details", "timeout_summary"):
-            assert (name in source) == (file.name == "process.py"), f"{file} sets {name} by itself"
-    process = (ROOT / "workflows" / "process.py").read_text(encoding="utf-8")
+            assert (name in source) == (file == the_one), f"{file} sets {name} by itself"
+    process = the_one.read_text(encoding="utf-8")
     assert "set_current_details(markup.markdown(" in process
     assert "timeout_summary=markup.summary(" in process
 
@@ -424,7 +426,7 @@ async def test_what_operators_read_beside_a_start_is_inert() -> None:
         given: Any = SimpleNamespace(summary=text, static_summary=text, headers={}, start_signal=None, id="trial-x")
         given.update_workflow_input = SimpleNamespace(headers={}, update="signup", args=[], update_id="")
         given.start_workflow_input = given
-        inside = direct.Outbound(Next(), b"key")  # type: ignore[arg-type]
+        inside = provenance.Outbound(Next(), b"key")  # type: ignore[arg-type]
         outside = WayIn(lambda: b"key").intercept_client(Next())  # type: ignore[arg-type]
         inside.start_activity(copy(given))
         inside.start_local_activity(copy(given))
@@ -583,7 +585,7 @@ async def test_the_stand_ins_answer_to_no_foreign_name() -> None:
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077], ids=oct)
 def test_every_file_of_the_data_directory_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
-    """By the parts themselves, without an entry point that sets the umask; a whole stack is looked at in tests/starter/test_stack.py."""
+    """By the parts themselves, without an entry point that sets the umask; a whole stack is looked at in tests/starter/local/test_stack.py."""
     data = tmp_path / "data"
     before = os.umask(umask)
     try:
@@ -761,7 +763,7 @@ NOTHING_SECRET = dict.fromkeys(
     ),
     "the CRM's, Vitally's and the instances' facts, and what follows from them",
 ) | {
-    "audit": "who did what; a token by its name (tests/activities/test_audit.py)",
+    "audit": "who did what; a token by its name (tests/store/test_audit.py)",
     "audit_head": "its length and hash",
     "deliveries": "ids of what GitHub sent",
     "ended_sessions": "ids of sessions that are over; the cookie that had one is refused",

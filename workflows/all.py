@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from workflows.account import Account
-from workflows.beside import Begin
-from workflows.domain_change import DomainChange
+from workflows.account.account import Account
+from workflows.account.get_well import GetWell
+from workflows.account.red_account import RedAccount
 from workflows.forecast import WeeklyForecast
-from workflows.get_well import GetWell
+from workflows.frame.detached import Begin
 from workflows.health import ScoreHealth
-from workflows.join import JoinDigest, JoinRequest
-from workflows.late_word import FindReopened, LateWord
-from workflows.red_account import RedAccount
-from workflows.renewal import Renewal
-from workflows.rescue import SignupRescue
-from workflows.trial import Trial
+from workflows.renewal.renewal import Renewal
+from workflows.trial.domain_change import DomainChange
+from workflows.trial.join import JoinDigest, JoinRequest
+from workflows.trial.reopened_issue import FindReopened, LateWord
+from workflows.trial.rescue import SignupRescue
+from workflows.trial.trial import Trial
 from workflows.upkeep import RefillPool, RotateGenericKey, SyncAccounts
 
 ALL: list[type] = [

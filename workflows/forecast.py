@@ -11,16 +11,17 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from domain import forecast_week, ladder
-    from domain.acts import Post
-    from domain.forecast_week import AskForecast, AskLines, ForecastInput, ForecastOwners, Owner, OwnLines, TakeForecast, Taken
+    from domain import ladder
+    from domain.effects.models import Post
+    from domain.forecast import weekly_round
+    from domain.forecast.weekly_round import AskForecast, AskLines, ForecastInput, ForecastOwners, Owner, OwnLines, TakeForecast, Taken
     from domain.people import Role
-    from domain.renewal import ProjectOutcome
+    from domain.renewal.state import ProjectOutcome
     from domain.task import Answer, Rung, Task, TaskSpec
-    from workflows.asked import Asked
-    from workflows.desk import card
-    from workflows.effects import PATIENT
-    from workflows.process import Process
+    from workflows.frame.effects import PATIENT
+    from workflows.frame.process import Process
+    from workflows.frame.tasks import card
+    from workflows.frame.workflow_with_tasks import Asked
 
 #: Cards that are posted in one activity.
 CARDS = 20
@@ -75,10 +76,10 @@ class WeeklyForecast(Asked):
             TaskSpec(
                 kind=kind,
                 title=f"Forecast of {owner.name}: {owner.renewals} renewals" if owner.renewals > 1 else f"Forecast of {owner.name}",
-                asks=forecast_week.asks(policy, lines),
+                asks=weekly_round.asks(policy, lines),
                 role=Role.AE if owner.asks == owner.ae else Role.AE_MANAGER,
                 assignee=owner.asks,
-                choices=forecast_week.choices(lines.rows),
+                choices=weekly_round.choices(lines.rows),
                 due_at=due,
                 ladder=(Rung(at=half, asks="manager", who=owner.manager or owner.asks),),
             ),
@@ -103,14 +104,14 @@ class WeeklyForecast(Asked):
         if answer is None or task.spec.kind not in self.lines:
             return
         rows = self.lines[task.spec.kind].rows
-        confirmed = forecast_week.confirmations(self.input.policy, rows, workflow.now(), answer.by)
+        confirmed = weekly_round.confirmations(self.input.policy, rows, workflow.now(), answer.by)
         changed = self._changes(task, answer) if answer.choice == "change" else {}
         self.said |= changed
         self.confirmed.append(self.owners[task.spec.kind].ae)
         self.p.spawn(self._pass_on({**confirmed, **changed}))
 
     def _changes(self, task: Task, answer: Answer) -> dict[str, ProjectOutcome]:
-        return forecast_week.changes(self.input.policy, self.lines[task.spec.kind].rows, answer.fields, answer.by)
+        return weekly_round.changes(self.input.policy, self.lines[task.spec.kind].rows, answer.fields, answer.by)
 
     async def _pass_on(self, said: dict[str, ProjectOutcome]) -> None:
         for renewal, message in said.items():

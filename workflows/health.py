@@ -10,13 +10,13 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from domain.acts import Post
-    from domain.fleet import FleetScored, HandCopied, HealthInput, HealthRun, ScoreFleet, TellAccounts, Told, WriteScores
-    from domain.health_writes import ScoresWritten
+    from domain.effects.models import Post
+    from domain.health.hourly_run import FleetScored, HandCopied, HealthInput, HealthRun, ScoreFleet, TellAccounts, Told, WriteScores
+    from domain.health.writes import ScoresWritten
     from domain.upkeep import AccountSync, CopyAccounts
-    from workflows.asked import Asked
-    from workflows.effects import PATIENT
-    from workflows.process import Process
+    from workflows.frame.effects import PATIENT
+    from workflows.frame.process import Process
+    from workflows.frame.workflow_with_tasks import Asked
 
 Result = TypeVar("Result")
 

@@ -9,13 +9,13 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from domain import keys, upkeep
-    from domain.acts import Dispatch, IssueKey, Page, Post, ResolvePage
+    from domain import licence_keys, upkeep
+    from domain.effects.models import Dispatch, IssueKey, Page, Post, ResolvePage
     from domain.policy import Policy
     from domain.upkeep import AccountSync, AskPool, AskRuns, CopyAccounts, PoolChange, PoolLevel, RunStates, UpkeepInput
-    from workflows.asked import Asked
-    from workflows.effects import ONE_TRY, PATIENT
-    from workflows.process import Process
+    from workflows.frame.effects import ONE_TRY, PATIENT
+    from workflows.frame.process import Process
+    from workflows.frame.workflow_with_tasks import Asked
 
 
 #: The file of the automation that makes a warm instance.
@@ -43,7 +43,7 @@ class RotateGenericKey(Upkeep):
         """Make the cohort's key and say so; empty when a person said to go on with the old one."""
         p = self.p
         terms = input.policy.license.generic
-        expires = keys.of_cohort(input.policy, workflow.now())
+        expires = licence_keys.of_cohort(input.policy, workflow.now())
         key = IssueKey(
             key="key.generic",
             account="plg-trial",

@@ -15,14 +15,11 @@ from temporalio.exceptions import ApplicationError
 from activities.errors import Step, run_batch, translating, unreachable
 from activities.github import GitHub
 from activities.instance import Instance
-from activities.ledger import EffectId, Ledger
-from activities.mail import Mailer
+from activities.mail.effects import Mailer
 from activities.pagerduty import PagerDuty
-from activities.salesforce import Salesforce
-from activities.settings import Settings
-from activities.slack import Slack
-from activities.vault import Vault
-from domain.acts import (
+from activities.salesforce.effects import Salesforce
+from activities.slack.effects import Slack
+from domain.effects.models import (
     AskIssue,
     Batch,
     CreateAdmin,
@@ -41,6 +38,9 @@ from domain.acts import (
 )
 from domain.messages import AskUsage
 from domain.upkeep import AskRuns
+from store.ledger import EffectId, Ledger
+from store.settings import Settings
+from store.vault import Vault
 
 SUBJECT = "trial-acme.com/0a1b2c3d.1"
 AS_OF = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

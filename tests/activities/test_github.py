@@ -12,14 +12,14 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.github import GitHub, _Pace, body_of, filled, mark, names
-from activities.ledger import EffectId, Ledger, NotDone
-from activities.settings import Settings
-from domain.acts import AskIssue, CloseIssue, Comment, Dispatch, FillField, GitHubAct, GitHubBatch, RaiseIssue
-from domain.issues import READY_LABEL
+from domain.cloud.issues import READY_LABEL
+from domain.effects.models import AskIssue, CloseIssue, Comment, Dispatch, FillField, GitHubAct, GitHubBatch, RaiseIssue
 from domain.upkeep import AskRuns
 from sandbox.core import Fault
 from sandbox.github_store import CLOUD, Hub, Issue, Repo
 from sandbox.server import SandboxServer
+from store.ledger import EffectId, Ledger, NotDone
+from store.settings import Settings
 
 SUBJECT = "trial-acme.example/ab12cd34.0"
 AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -16,21 +16,17 @@ from sqlalchemy import select
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities import holds as module
+from activities.effects.batch import Moments
 from activities.errors import RateLimited, asking, from_status, limit_wait, no_answer, refused, retry_after, unreachable, unsure
 from activities.github import GitHub
-from activities.holds import Free, Held, holds
 from activities.instance import Instance
-from activities.ledger import Ledger, NotDone
-from activities.mail import Mailer
-from activities.moment import Moments
-from activities.salesforce import Salesforce
-from activities.settings import Settings
+from activities.mail.effects import Mailer
+from activities.salesforce.effects import Salesforce
 from activities.sheets import Sheets
-from activities.slack import Slack
-from activities.vault import Vault
-from activities.vitally import Vitally
-from domain.acts import (
+from activities.slack.effects import Slack
+from activities.vitally.effects import Vitally
+from domain.effects.accounts import KeepRow, SetTraits
+from domain.effects.models import (
     AskIssue,
     CreateAdmin,
     InstanceBatch,
@@ -44,11 +40,15 @@ from domain.acts import (
     SlackBatch,
     VitallyBatch,
 )
-from domain.acts_accounts import KeepRow, SetTraits
 from domain.messages import AskUsage
 from domain.upkeep import AskRuns
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
+from store import holds as module
+from store.holds import Free, Held, holds
+from store.ledger import Ledger, NotDone
+from store.settings import Settings
+from store.vault import Vault
 from tests.activities.holding import its_time_has_come
 
 AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)

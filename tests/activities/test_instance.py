@@ -16,16 +16,16 @@ from temporalio.exceptions import ApplicationError
 
 from activities.instance import Instance, usernames
 from activities.jsonc import JsoncError, get_text, set_text
-from activities.ledger import EffectId, Ledger, NotDone
-from activities.registry import Registry
-from activities.settings import Settings
-from activities.tables import vault as kept
-from activities.vault import Vault
-from domain.acts import Claim, CreateAdmin, InstanceAct, InstanceBatch, Receipt, RegistryChange, RemoveUser, ResetLink, SetKey
+from domain.effects.models import Claim, CreateAdmin, InstanceAct, InstanceBatch, Receipt, RegistryChange, RemoveUser, ResetLink, SetKey
 from domain.messages import AskUsage
 from sandbox.core import Fault
 from sandbox.instances import Instance as Remote
 from sandbox.server import SandboxServer
+from store.ledger import EffectId, Ledger, NotDone
+from store.registry import Registry
+from store.settings import Settings
+from store.tables import vault as kept
+from store.vault import Vault
 
 HOST = "acme.cloud.tenure.example"
 EMAIL = "Ada.Lovelace+x@acme.com"

@@ -10,15 +10,15 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import UNKNOWN_TRIES
-from activities.ledger import Ledger, NotDone
 from activities.licensing import Licensing
-from activities.settings import Settings
-from activities.vault import Vault
-from domain.acts import IssueKey, LicenseAct, LicenseBatch
-from domain.acts_accounts import ReissueKey
+from domain.effects.accounts import ReissueKey
+from domain.effects.models import IssueKey, LicenseAct, LicenseBatch
 from sandbox.core import Fault
 from sandbox.graphql_api import decode_license
 from sandbox.server import SandboxServer
+from store.ledger import Ledger, NotDone
+from store.settings import Settings
+from store.vault import Vault
 from tests.activities.holding import its_time_has_come
 
 AS_OF = datetime(2026, 3, 2, 9, 0, 0, 123456, tzinfo=UTC)

@@ -13,22 +13,34 @@ from sqlalchemy import insert
 from temporalio.exceptions import ApplicationError
 
 from activities.github import GitHub
-from activities.ledger import Ledger
 from activities.licensing import FIRST_KEYS, Licensing
-from activities.looking import Patience
-from activities.mail import Mailer
-from activities.settings import Settings
-from activities.slack import Slack, error_of
-from activities.tables import suppressions
-from activities.vault import Vault
-from domain.acts import Batch, Dispatch, GitHubBatch, IssueKey, LicenseBatch, Mail, MailBatch, Post, RaiseIssue, Receipts, SlackBatch
-from domain.acts_accounts import ReissueKey
+from activities.mail.effects import Mailer
+from activities.remote_listing import Patience
+from activities.slack.effects import Slack, error_of
+from domain.effects.accounts import ReissueKey
+from domain.effects.models import (
+    Batch,
+    Dispatch,
+    GitHubBatch,
+    IssueKey,
+    LicenseBatch,
+    Mail,
+    MailBatch,
+    Post,
+    RaiseIssue,
+    Receipts,
+    SlackBatch,
+)
 from sandbox.core import Fault
 from sandbox.github_store import CLOUD
 from sandbox.graphql_api import LicenseInfo
 from sandbox.licensing import License, Subscription
 from sandbox.server import SandboxServer
 from sandbox.slack_workspace import BOT_USER
+from store.ledger import Ledger
+from store.settings import Settings
+from store.tables import suppressions
+from store.vault import Vault
 
 SUBJECT = "trial-acme.example/ab12cd34.0"
 AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -101,7 +113,7 @@ def test_before_it_says_no_it_looks_again_since_lists_are_late(
 def test_a_message_is_found_however_many_were_posted_since(
     settings: Settings, ledger: Ledger, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.slack.PAGE", 5)
+    monkeypatch.setattr("activities.slack.effects.PAGE", 5)
     slack = Slack.from_settings(settings, ledger)
     posted = SlackBatch(subject=SUBJECT, as_of=AS_OF, acts=(Post(key="alert", channel=ALERTS, text="New signup"),))
     lost(sandbox, "slack", "chat.postMessage", slack.slack, posted)

@@ -17,17 +17,17 @@ from jinja2 import TemplateNotFound, TemplateSyntaxError
 from sqlalchemy import insert
 from temporalio.exceptions import ApplicationError
 
-from activities.ledger import EffectId, Ledger, NotDone
-from activities.mail import NAMES, NEEDS, TEMPLATES, UNSUBSCRIBE, VALUES, Mailer, Relay, wrapped
-from activities.settings import Settings
-from activities.tables import suppressions
-from activities.tokens import verify
-from activities.vault import Vault
+from activities.mail.effects import NAMES, NEEDS, TEMPLATES, UNSUBSCRIBE, VALUES, Mailer, Relay, wrapped
 from domain import markup
-from domain.acts import Mail, MailBatch, Template
+from domain.effects.models import Mail, MailBatch, Template
 from sandbox.core import Fault
 from sandbox.mail import Mail as Kept
 from sandbox.server import SandboxServer
+from store.ledger import EffectId, Ledger, NotDone
+from store.link_tokens import verify
+from store.settings import Settings
+from store.tables import suppressions
+from store.vault import Vault
 
 WORKFLOW = "trial-acme.example"
 SUBJECT = f"{WORKFLOW}/ab12cd34.0"
@@ -102,7 +102,7 @@ def test_templates_that_change_or_vanish_touch_no_running_mail(
     settings: Settings, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = shutil.copytree(TEMPLATES, tmp_path / "templates")
-    monkeypatch.setattr("activities.mail.TEMPLATES", folder)
+    monkeypatch.setattr("activities.mail.effects.TEMPLATES", folder)
     mailer = Mailer.from_settings(settings, ledger)
     as_written = mailer.render(mail("access"), EffectId(SUBJECT, "access"))
     (folder / "access.txt.j2").write_text("{{ broken")
@@ -117,7 +117,7 @@ def test_a_broken_or_missing_template_stops_the_worker_at_its_start(
     settings: Settings, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str | None
 ) -> None:
     folder = shutil.copytree(TEMPLATES, tmp_path / "templates")
-    monkeypatch.setattr("activities.mail.TEMPLATES", folder)
+    monkeypatch.setattr("activities.mail.effects.TEMPLATES", folder)
     (folder / name).unlink()
     if words is not None:
         (folder / name).write_text(words)

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.ledger import EffectId, Ledger, NotDone
 from activities.pagerduty import PagerDuty, client, dedup_key
-from activities.settings import Settings
-from domain.acts import Page, PagerAct, PagerBatch, ResolvePage
+from domain.effects.models import Page, PagerAct, PagerBatch, ResolvePage
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
+from store.ledger import EffectId, Ledger, NotDone
+from store.settings import Settings
 from tests.activities.holding import its_time_has_come
 
 SUBJECT = "trial-acme.com/0a1b2c3d.1"

@@ -11,19 +11,16 @@ import pytest
 from sqlalchemy import update
 from temporalio.exceptions import ApplicationError
 
-from activities.effect_kind import named
+from activities.effects.kind import named
+from activities.effects.verify import verify
 from activities.github import GitHub
 from activities.instance import Instance
-from activities.ledger import Ledger
 from activities.licensing import Licensing
-from activities.salesforce import Salesforce
-from activities.settings import Settings
-from activities.slack import Slack
-from activities.tables import effects
-from activities.vault import Vault
-from activities.verify import verify
-from activities.vitally import Vitally
-from domain.acts import (
+from activities.salesforce.effects import Salesforce
+from activities.slack.effects import Slack
+from activities.vitally.effects import Vitally
+from domain.effects.accounts import KeepDoc, OpenProject
+from domain.effects.models import (
     CloseIssue,
     ConvertLead,
     CreateAdmin,
@@ -38,9 +35,12 @@ from domain.acts import (
     SlackBatch,
     VitallyBatch,
 )
-from domain.acts_accounts import KeepDoc, OpenProject
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
+from store.ledger import Ledger
+from store.settings import Settings
+from store.tables import effects
+from store.vault import Vault
 
 SUBJECT = "trial-acme.example/ab12cd34.0"
 GIVEN: dict[str, Any] = {"subject": SUBJECT, "as_of": datetime(2026, 3, 2, 9, tzinfo=UTC)}

@@ -14,16 +14,16 @@ from simple_salesforce.exceptions import SalesforceAuthenticationFailed, Salesfo
 from sqlalchemy import select, update
 from temporalio.exceptions import ApplicationError
 
-from activities import crm_client
-from activities.crm_client import STAGE_1, Crm, same
-from activities.ledger import Ledger, NotDone
-from activities.salesforce import Salesforce
-from activities.settings import Settings
-from activities.tables import accounts, roster
-from domain.acts import AssignOwner, ConvertLead, KeepLead, SalesforceAct, SalesforceBatch, SetLeadStatus, UpdateOpportunity
+from activities.salesforce import client
+from activities.salesforce.client import STAGE_1, Crm, same
+from activities.salesforce.effects import Salesforce
+from domain.effects.models import AssignOwner, ConvertLead, KeepLead, SalesforceAct, SalesforceBatch, SetLeadStatus, UpdateOpportunity
 from sandbox.core import Fault
 from sandbox.salesforce import SESSION
 from sandbox.server import SandboxServer
+from store.ledger import Ledger, NotDone
+from store.settings import Settings
+from store.tables import accounts, roster
 
 SUBJECT = "trial-acme.example/ab12cd34.0"
 AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -254,7 +254,7 @@ def test_a_session_that_is_refused_after_the_login_is_one_login_and_one_request(
         assert (caught.value.type, caught.value.next_retry_delay) == ("SalesforceForbidden", timedelta(minutes=5))
         # Whoever comes within the minute finds out by one request, and does not log in.
         assert (len(org.sessions) - before, 1000 - refusing.times) == (1, attempt + 1)
-    monkeypatch.setattr(crm_client, "LOGIN_PAUSE", 0.0)
+    monkeypatch.setattr(client, "LOGIN_PAUSE", 0.0)
     with pytest.raises(NotDone):
         salesforce.salesforce(batch(KEEP))
     assert (len(org.sessions) - before, 1000 - refusing.times) == (2, 5)
@@ -314,7 +314,7 @@ def test_a_password_that_is_refused_is_not_sent_again_by_each_who_waits(
             wrong.salesforce(batch(KEEP))
         assert (caught.value.type, caught.value.next_retry_delay) == ("SalesforceForbidden", timedelta(minutes=5))
     assert 1000 - logins.times == 1
-    monkeypatch.setattr(crm_client, "LOGIN_PAUSE", 0.0)
+    monkeypatch.setattr(client, "LOGIN_PAUSE", 0.0)
     with pytest.raises(NotDone):
         wrong.salesforce(batch(KEEP))
     assert 1000 - logins.times == 2

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.crm_client import KEY, STAGE_1
-from activities.ledger import Ledger, NotDone
-from activities.salesforce import Salesforce
-from activities.settings import Settings
-from domain.acts import SalesforceAct, SalesforceBatch, UpdateOpportunity
-from domain.acts_accounts import KeepRenewal, SetAccount
+from activities.salesforce.client import KEY, STAGE_1
+from activities.salesforce.effects import Salesforce
+from domain.effects.accounts import KeepRenewal, SetAccount
+from domain.effects.models import SalesforceAct, SalesforceBatch, UpdateOpportunity
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
+from store.ledger import Ledger, NotDone
+from store.settings import Settings
 from tests.activities.holding import its_time_has_come
 
 SUBJECT = "renewal-glade.example-2026-06-30/ab12cd34.0"

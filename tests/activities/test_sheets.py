@@ -24,18 +24,18 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities import sheets as module
-from activities import turns as turns_module
-from activities.ledger import Ledger, NotDone
-from activities.looking import Scope, at_once
-from activities.settings import Settings
+from activities.remote_listing import Scope, at_once
 from activities.sheets import Sheets
-from activities.turns import turn
-from domain.acts import SheetsBatch
-from domain.acts_accounts import KeepRow
-from domain.reconcile import Claim
+from domain.effects.accounts import KeepRow
+from domain.effects.models import SheetsBatch
+from domain.effects.reconcile import Claim
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
 from sandbox.sheets import TOKEN
+from store import lease as turns_module
+from store.lease import turn
+from store.ledger import Ledger, NotDone
+from store.settings import Settings
 from tests.activities.holding import its_time_has_come
 
 AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.ledger import EffectId, Ledger, NotDone
-from activities.settings import Settings
-from activities.slack import EVENT_TYPE, SECTION_LIMIT, Slack, blocks_of
-from domain.acts import ArchiveChannel, OpenChannel, Post, SlackAct, SlackBatch
+from activities.slack.effects import EVENT_TYPE, SECTION_LIMIT, Slack, blocks_of
+from domain.effects.models import ArchiveChannel, OpenChannel, Post, SlackAct, SlackBatch
 from domain.markup import bold
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
 from sandbox.slack_workspace import BOT_USER, Channel
+from store.ledger import EffectId, Ledger, NotDone
+from store.settings import Settings
 
 SUBJECT = "trial-acme.example/ab12cd34.0"
 AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)

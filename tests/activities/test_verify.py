@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from activities.effects.verify import SYSTEMS, verify
 from activities.github import GitHub
-from activities.ledger import EffectId, Ledger
-from activities.settings import Settings
-from activities.slack import Slack
-from activities.tables import effects, instances
-from activities.verify import SYSTEMS, verify
-from domain.acts import GitHubBatch, Post, RaiseIssue, SlackBatch
-from domain.reconcile import Mismatch
+from activities.slack.effects import Slack
+from domain.effects.models import GitHubBatch, Post, RaiseIssue, SlackBatch
+from domain.effects.reconcile import Mismatch
 from sandbox.core import Fault
 from sandbox.github_store import BOT, CLOUD
 from sandbox.server import SandboxServer
 from sandbox.slack_workspace import BOT_USER
-from tests.activities.every_act import AS_OF, CHANNEL, HOST, POOL, RENEWAL, SUBJECT, do_everything
+from store.ledger import EffectId, Ledger
+from store.settings import Settings
+from store.tables import effects, instances
+from tests.activities.every_effect import AS_OF, CHANNEL, HOST, POOL, RENEWAL, SUBJECT, do_everything
 
 OTHER = "trial-other.example/00000000.0"
 
@@ -377,7 +377,7 @@ def test_a_channel_that_our_app_was_put_out_of_is_not_joined(build: Build) -> No
 
 def test_a_limit_is_waited_out_page_by_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("activities.looking.time.sleep", slept.append)
+    monkeypatch.setattr("activities.remote_listing.time.sleep", slept.append)
     for service, match in (
         ("slack", "conversations.history"),
         ("github", "issues/comments"),

@@ -12,17 +12,17 @@ from sqlalchemy import insert
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities import vitally_client
-from activities.account_tables import customers
-from activities.ledger import Ledger, NotDone
-from activities.settings import Settings
-from activities.vitally import ENDED, MARK, Vitally
-from activities.vitally_client import limit_wait, pause
-from domain.acts import VitallyBatch
-from domain.acts_accounts import CloseProject, KeepDoc, OpenProject, SetTraits, VitallyAct
-from domain.health_writes import ScoresWritten, ScoreWrite, ScoreWrites
+from activities.vitally import client
+from activities.vitally.client import limit_wait, pause
+from activities.vitally.effects import ENDED, MARK, Vitally
+from domain.effects.accounts import CloseProject, KeepDoc, OpenProject, SetTraits, VitallyAct
+from domain.effects.models import VitallyBatch
+from domain.health.writes import ScoresWritten, ScoreWrite, ScoreWrites
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
+from store.account_tables import customers
+from store.ledger import Ledger, NotDone
+from store.settings import Settings
 from tests.activities.holding import its_time_has_come
 
 SUBJECT = "renewal-acme.com-2026-06-30/ab12cd34.0"
@@ -339,7 +339,7 @@ def waits(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> list[float
     budget = sandbox.world.services["vitally"].budget
     clock = budget.clock
     monkeypatch.setattr(budget, "clock", lambda: clock() + sum(made))
-    monkeypatch.setattr(vitally_client, "pause", made.append)
+    monkeypatch.setattr(client, "pause", made.append)
     return made
 
 
@@ -421,7 +421,7 @@ def test_scores_leave_a_tenth_of_the_allowance_to_others(vitally: Vitally, sandb
 
 
 def test_a_wait_heartbeats_and_ends_with_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vitally_client, "BEAT", 0.01)
+    monkeypatch.setattr(client, "BEAT", 0.01)
     beats: list[Any] = []
     environment = ActivityEnvironment()
     environment.on_heartbeat = lambda *details: beats.append(details)

@@ -18,10 +18,10 @@ from sqlalchemy import make_url
 from sqlalchemy.engine.default import DefaultDialect
 from temporalio.exceptions import ApplicationError
 
-from activities.settings import Settings
 from activities.warehouse import Usage, Warehouse, query
 from domain.policy import default_accounts
 from sandbox import fleet, warehouse
+from store.settings import Settings
 
 POLICY = default_accounts()
 #: In the middle of a month: the last complete one is February, the one before is January.

@@ -17,8 +17,8 @@ from typing import Any
 
 from temporalio.client import Client
 
-from activities.ledger import EffectRow
-from starter.demo.company import Company
+from starter.local.demo.company import Company
+from store.ledger import EffectRow
 from tests.workflows.play import TOO_BUSY, UNHANDLED
 
 Entry = Mapping[str, Any]

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import activities.errors
-from activities.ledger import EffectId, Ledger
-from domain.acts import Receipt
+from domain.effects.models import Receipt
+from store.ledger import EffectId, Ledger
 from tests.chaos.kinds import Point
 
 kind_of_act: contextvars.ContextVar[str] = contextvars.ContextVar("kind_of_act", default="")

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from temporalio.testing import ActivityEnvironment
 
-from activities.ledger import Ledger
-from activities.settings import Settings
-from activities.slack import Slack
-from domain.acts import Post, SlackBatch
+from activities.slack.effects import Slack
+from domain.effects.models import Post, SlackBatch
+from store.ledger import Ledger
+from store.settings import Settings
 from tests.chaos.doom import Doom, wrap
 from tests.chaos.kinds import Point
 

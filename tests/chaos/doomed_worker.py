@@ -22,14 +22,14 @@ from temporalio import workflow
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 import activities.all  # imported before the fork, as all that a worker needs
+import activities.effects.batch
 import activities.errors
-import activities.ledger
-import activities.moment
-import activities.salesforce
+import activities.salesforce.effects
 import activities.sheets
+import store.ledger
 import worker
 import workflows.all
-import workflows.effects
+import workflows.frame.effects
 from tests.chaos.doom import Doom, wrap
 from tests.chaos.extra import CommentOnIssue
 
@@ -49,10 +49,10 @@ def shorten() -> None:
         return ask(*args, start_to_close_timeout=within, heartbeat_timeout=beat, **how)
 
     workflow.execute_activity = soon  # type: ignore[assignment]
-    patient = workflows.effects.PATIENT
+    patient = workflows.frame.effects.PATIENT
     patient.initial_interval, patient.backoff_coefficient, patient.maximum_interval = timedelta(seconds=0.5), 1.2, timedelta(seconds=2)
-    activities.moment.PATIENCE = ONE_TRY / 2
-    for module in (activities.errors, activities.salesforce, activities.sheets):
+    activities.effects.batch.PATIENCE = ONE_TRY / 2
+    for module in (activities.errors, activities.salesforce.effects, activities.sheets):
         module.LIMIT_RETRY = timedelta(seconds=2)  # type: ignore[attr-defined]
     worker.Worker = partial(worker.Worker, sticky_queue_schedule_to_start_timeout=timedelta(seconds=1))  # type: ignore[attr-defined,assignment]
     # A trial run of each workflow at the start of a worker costs more than all the rest of it.
@@ -62,7 +62,7 @@ def shorten() -> None:
 
 def one_life() -> None:
     """Be a worker until the end, which is this process's."""
-    activities.ledger._LIFE = uuid.uuid4().hex[:8]  # each of us is a process of its own
+    store.ledger._LIFE = uuid.uuid4().hex[:8]  # each of us is a process of its own
     worker.main()
 
 

@@ -13,18 +13,18 @@ import pytest
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
-from activities.ledger import EffectRow
 from domain import ids
 from domain.policy import default
 from domain.upkeep import UpkeepInput
 from sandbox.org import PEOPLE
-from starter import skip
-from starter.demo import renewals
-from starter.demo.company import Company
-from starter.demo.customer import Playing
-from starter.demo.renewals import RenewalsReport
-from starter.demo.stories import STORIES
 from starter.errors import NotFound, Refused, TenureError
+from starter.local import skip
+from starter.local.demo import renewals
+from starter.local.demo.company import Company
+from starter.local.demo.customer import Playing
+from starter.local.demo.renewals import RenewalsReport
+from starter.local.demo.stories import STORIES
+from store.ledger import EffectRow
 from tests.chaos.check import Run, failed_tasks, run_of
 from tests.chaos.house import House
 from tests.chaos.kinds import Kill

@@ -5,7 +5,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from domain.acts import Comment
+    from domain.effects.models import Comment
     from domain.upkeep import UpkeepInput
     from workflows.upkeep import Upkeep
 

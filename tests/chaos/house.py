@@ -14,15 +14,16 @@ from typing import Any
 
 import httpx
 
-from activities.codec import data_converter
-from activities.ledger import Ledger
-from activities.settings import Settings
-from starter import schedules, skip, stackfile
-from starter.connect import connect
-from starter.demo.home import free_offset
-from starter.place import Place
-from starter.stack import environment, kept_token, parts
-from starter.supervise import Part, Supervisor
+from starter.local import skip, stackfile
+from starter.local.demo.home import free_offset
+from starter.local.stack import environment, kept_token, parts
+from starter.local.supervise import Part, Supervisor
+from starter.service import schedules
+from starter.service.bootstrap import Place
+from starter.service.connect import connect
+from store.crypto.codec import data_converter
+from store.ledger import Ledger
+from store.settings import Settings
 from tests.chaos.kinds import Kill, Point
 
 #: A worker that is killed in a workflow task holds it up for so long (the server's own: ten seconds), and a task that was held up again

@@ -1,6 +1,6 @@
 """What there is to kill: every kind of effect that the code knows, and the points of each at which a worker dies.
 
-The kinds are read from the union types of :mod:`domain.acts`, so that a new one is asked for as soon as it can be written down.
+The kinds are read from the union types of :mod:`domain.effects.models`, so that a new one is asked for as soon as it can be written down.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from enum import StrEnum
 from itertools import product
 from typing import Annotated, Any, get_args, get_origin
 
-from domain import acts
-from domain.act import Act
+from domain.effects import models
+from domain.effects.effect import Act
 
 #: The unions of the systems' acts, by the system's name: those that a moment carries.
 UNIONS: dict[str, Any] = {
-    name: get_args(field.annotation)[0] for name, field in acts.Moment.model_fields.items() if get_origin(field.annotation) is tuple
+    name: get_args(field.annotation)[0] for name, field in models.Moment.model_fields.items() if get_origin(field.annotation) is tuple
 }
 
 

@@ -22,15 +22,15 @@ from temporalio.service import RPCError
 
 from domain import ids
 from sandbox.actors import somebody
-from starter import skip
-from starter.demo import company, customer, director, waiting
-from starter.demo.board import Board
-from starter.demo.company import Company
-from starter.demo.director import Director
-from starter.demo.stories import PREQUALIFIED, Story
-from starter.demo.waiting import Miss
 from starter.errors import Refused, TenureError
-from starter.place import open_tenure
+from starter.local import skip
+from starter.local.demo import company, customer, director, waiting
+from starter.local.demo.board import Board
+from starter.local.demo.company import Company
+from starter.local.demo.director import Director
+from starter.local.demo.stories import PREQUALIFIED, Story
+from starter.local.demo.waiting import Miss
+from starter.service.bootstrap import open_tenure
 from tests.chaos.house import House
 
 #: Seconds that a step may take while everything around it dies.

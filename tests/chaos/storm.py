@@ -16,7 +16,7 @@ from sandbox.control import REQUESTED
 from tests.chaos.house import House
 from tests.chaos.script import Patient
 
-#: The systems that the script acts on. Nobody signs in: what a sign-in does when its provider fails, says tests/starter/test_signin.py.
+#: The systems that the script acts on. Nobody signs in: what a sign-in does when its provider fails, says tests/starter/web/test_signin.py.
 ACTED_ON = tuple(service for service in REQUESTED if service != "oidc")
 LOCK = """
 import sqlite3, sys, time

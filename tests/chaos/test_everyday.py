@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from domain import acts, acts_accounts
-from domain.act import Act
+from domain.effects import accounts, models
+from domain.effects.effect import Act
 from sandbox.control import shown
 from sandbox.server import SandboxServer
-from starter.demo.stories import PREQUALIFIED, Story, unused
+from starter.local.demo.stories import PREQUALIFIED, Story, unused
 from tests.chaos.check import Run, differences, duplicates, failed_tasks, recorded, run_of
 from tests.chaos.doomed_batch import SUBJECTS
 from tests.chaos.house import ROOT, house
@@ -72,10 +72,7 @@ def test_a_worker_that_does_not_ask_makes_a_duplicate_which_is_told(sandbox: San
 def test_every_act_there_is_has_its_kind() -> None:
     """One that no union holds would be killed nowhere."""
     named = {
-        each.__name__
-        for module in (acts, acts_accounts)
-        for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, Act)
+        each.__name__ for module in (models, accounts) for each in vars(module).values() if isinstance(each, type) and issubclass(each, Act)
     }
     assert named - {"Act"} == set(KINDS)
     assert len(KINDS) == len(set(KINDS))

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from starter.demo.renewals import FLEET
-from starter.demo.stories import STORIES
+from starter.local.demo.renewals import FLEET
+from starter.local.demo.stories import STORIES
 from tests.chaos.check import differences, failed_tasks, of_some, recorded, run_of
 from tests.chaos.everything import Played, play
 from tests.chaos.house import house

@@ -14,7 +14,7 @@ from domain.messages import Account, CeRequest, Contact, Instance, Signup, Usage
 from domain.people import Person, Role
 from domain.policy import Policy
 from domain.task import Answer, Check, Choice, FieldSpec, Rung, Task, TaskSpec
-from domain.trial import Stage, TrialState
+from domain.trial.state import Stage, TrialState
 
 #: A Monday, two hours after the office has opened.
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from domain import policy as policies
-from domain.account import AccountTeam, Customer, PlanReason, Reason, Standing
+from domain.account.account import AccountTeam, Customer, PlanReason, Reason, Standing
 from domain.decision import Decision
 from domain.people import Role
 from domain.policy import AccountPolicy

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from domain import policy as policies
-from domain.health_types import CATEGORIES, CategoryName, Score, TraitName, Traits
+from domain.health.types import CATEGORIES, CategoryName, Score, TraitName, Traits
 from domain.policy import AccountPolicy
 from tests.domain.make import MONDAY, quickly
 

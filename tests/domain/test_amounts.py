@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from domain import amounts
 from domain.messages import CeRequest, Convert, Extend
-from domain.renewal import ProjectOutcome
+from domain.renewal.state import ProjectOutcome
 from domain.task import FieldSpec, field_fault
 from tests.domain.make import ADA, MONDAY, quickly
 

@@ -10,14 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import decide, facts, fleet, forecast, get_well, health, lifecycle, red, red_marks, renewal, renewal_decide, renewal_docs
-from domain.account import Customer, RenewalEnded, RenewalRow
-from domain.get_well import GetWellState
-from domain.lifecycle import AccountState
+from domain import plausibility
+from domain.account import get_well, lifecycle, red, red_marks
+from domain.account.account import Customer, RenewalEnded, RenewalRow
+from domain.account.get_well import GetWellState
+from domain.account.lifecycle import AccountState
+from domain.account.red import RedState
+from domain.forecast import rollup
+from domain.health import hourly_run, score
 from domain.messages import Convert
-from domain.red import RedState
-from domain.renewal import MoveRenewal, RenewalState
-from domain.trial import Stage
+from domain.renewal import decisions as renewal_decide
+from domain.renewal import documents
+from domain.renewal import state as renewal
+from domain.renewal.state import MoveRenewal, RenewalState
+from domain.trial import decisions
+from domain.trial.state import Stage
 from tests.domain.make import MONDAY, quickly
 from tests.domain.make import POLICY as TRIALS
 from tests.domain.make_accounts import POLICY, customer, reasons, standing
@@ -32,7 +39,7 @@ numbers = st.one_of(st.integers(), st.floats(), st.sampled_from([-1, 0, 10**30, 
 @st.composite
 def customers(draw: st.DrawFn) -> Customer:
     """A customer with any dates and numbers, as a signal may bring one."""
-    known: dict[str, Any] = {name: draw(maybe) for name in facts.DATES}
+    known: dict[str, Any] = {name: draw(maybe) for name in plausibility.DATES}
     return customer(**known, seats=draw(st.integers()), arr=draw(st.integers()))
 
 
@@ -65,7 +72,7 @@ def test_no_date_breaks_the_life_of_an_account(known: Customer, state: AccountSt
     red_marks.news(POLICY, known, state, MONDAY)
     get_well.utilization(POLICY, state.since, state.standing, MONDAY)
     get_well.document(known, GetWellState(reasons=reasons("renewal")), 3)
-    renewal_docs.assessment(known, RenewalState(renewal_on=ended_on), None)
+    documents.assessment(known, RenewalState(renewal_on=ended_on), None)
     lifecycle.settle(state, RenewalEnded(workflow=f"renewal-acme.example-{ended_on}", contract_end=ended_on))
     lifecycle.agenda(POLICY, known, state)
 
@@ -78,19 +85,19 @@ def test_no_date_breaks_a_renewal(on: date, to: date, extended: int) -> None:
     message = MoveRenewal(by="abe@tenure.example", renewal_on=to)
     renewal_decide.moved(POLICY, state, message, MONDAY)
     refused = renewal_decide.refuse_move(POLICY, state, message, MONDAY)
-    assert refused is not None or facts.odd_day(POLICY.facts, to, TODAY) is None
-    renewal_docs.in_words(POLICY, "Acme", state, [], [], MONDAY)
+    assert refused is not None or plausibility.odd_day(POLICY.facts, to, TODAY) is None
+    documents.in_words(POLICY, "Acme", state, [], [], MONDAY)
     renewal_decide.early_review_skipped(POLICY, state, MONDAY)
     renewal_decide.extended(POLICY, state, 30, "d@tenure.example", "a@tenure.example", MONDAY)
     row = RenewalRow(workflow="w", domain="acme.example", name="Acme", renewal_on=on, arr=1, phase="plan", updated_at=MONDAY)
-    quarter = forecast.quarter_of(POLICY, on)
-    assert [line.workflow for line in forecast.roll_up(POLICY, [row], quarter, at=MONDAY).lines] == ["w"]
+    quarter = rollup.quarter_of(POLICY, on)
+    assert [line.workflow for line in rollup.roll_up(POLICY, [row], quarter, at=MONDAY).lines] == ["w"]
 
 
 @quickly
 @given(days)
 def test_a_contract_that_nobody_means_is_refused_in_words(end: date) -> None:
-    refused = decide.refuse_convert(TRIALS, Stage.ONBOARDING, Convert(by="a@tenure.example", seats=5, contract_end=end), MONDAY)
+    refused = decisions.refuse_convert(TRIALS, Stage.ONBOARDING, Convert(by="a@tenure.example", seats=5, contract_end=end), MONDAY)
     assert (refused is None) == (TODAY < end <= date(TODAY.year + TRIALS.facts.years_ahead, TODAY.month, TODAY.day))
 
 
@@ -98,10 +105,10 @@ def test_a_contract_that_nobody_means_is_refused_in_words(end: date) -> None:
 @given(maybe, maybe, maybe, st.none() | st.floats(0, 10))
 def test_no_date_breaks_the_hourly_run(start: date | None, deployed: date | None, active: date | None, total: float | None) -> None:
     known = {"contract_start": start, "deployed_on": deployed, "last_activity_on": active}
-    found = fleet.reds(POLICY, TODAY, total=total, declining_months=0, **known)  # type: ignore[arg-type]
+    found = hourly_run.reds(POLICY, TODAY, total=total, declining_months=0, **known)  # type: ignore[arg-type]
     held = red.holding(POLICY, customer(**known), standing(score=total), MONDAY)
     assert set(found) == set(held)
-    health.score(POLICY, traits(pulse="Healthy").model_copy(update={"last_activity_on": active}))
+    score.score(POLICY, traits(pulse="Healthy").model_copy(update={"last_activity_on": active}))
 
 
 json_values = st.recursive(
@@ -112,33 +119,33 @@ json_values = st.recursive(
 
 
 @quickly
-@given(st.dictionaries(st.sampled_from(sorted(facts.WORDS)), json_values), st.booleans())
+@given(st.dictionaries(st.sampled_from(sorted(plausibility.WORDS)), json_values), st.booleans())
 def test_whatever_a_system_says_is_read_without_an_error(said: dict[str, Any], known: bool) -> None:
     """What is believed can be; what cannot is named, and leaves what was known."""
     before = customer(deployed_on=TODAY).model_dump() if known else None
-    held = facts.read(POLICY.facts, said, before, TODAY)
-    for name in facts.DATES:
-        assert held[name] is None or facts.odd_day(POLICY.facts, held[name], TODAY) is None
+    held = plausibility.read(POLICY.facts, said, before, TODAY)
+    for name in plausibility.DATES:
+        assert held[name] is None or plausibility.odd_day(POLICY.facts, held[name], TODAY) is None
     assert 0 <= held["seats"] <= POLICY.facts.most_seats
     assert 0 <= held["arr"] <= POLICY.facts.most_arr
     for name, why in held["data_errors"].items():
         assert why
-        assert held[name] == (before[name] if before else 0 if name in facts.NUMBERS else None)
+        assert held[name] == (before[name] if before else 0 if name in plausibility.NUMBERS else None)
     json.dumps(held["data_errors"])
 
 
 @pytest.mark.parametrize("end", ["9999-12-31", "0202-05-31", "0001-01-01", "1900-01-01", "1970-01-01", "2099-12-31"])
 def test_a_date_nobody_means_is_a_data_error(end: str) -> None:
-    held = facts.read(POLICY.facts, {"contract_end": end, "seats": 10}, None, TODAY)
+    held = plausibility.read(POLICY.facts, {"contract_end": end, "seats": 10}, None, TODAY)
     assert (held["contract_end"], held["seats"]) == (None, 10)
     assert held["data_errors"]["contract_end"].startswith(f"{end} cannot be meant")
-    assert facts.read(POLICY.facts, {"contract_end": "2027-06-30"}, None, TODAY)["data_errors"] == {}
+    assert plausibility.read(POLICY.facts, {"contract_end": "2027-06-30"}, None, TODAY)["data_errors"] == {}
 
 
 @pytest.mark.parametrize("number", [-1, -0.5, float("nan"), float("inf"), 10**12, "many", True])
 @pytest.mark.parametrize("name", ["seats", "arr"])
 def test_a_number_that_no_contract_has_is_a_data_error(name: str, number: Any) -> None:
-    held = facts.read(POLICY.facts, {name: number}, {name: 50}, TODAY)
+    held = plausibility.read(POLICY.facts, {name: number}, {name: 50}, TODAY)
     assert held[name] == 50
     assert list(held["data_errors"]) == [name]
 
@@ -147,10 +154,10 @@ def test_a_slip_of_the_keyboard_moves_nothing() -> None:
     """The account goes on with what was known, and the slip is on its page; a first sight of one is not known."""
     good = customer()
     slip = good.model_copy(update={"contract_end": date(9999, 12, 31), "seats": -5})
-    held = facts.believed(POLICY.facts, slip, good, TODAY)
+    held = plausibility.believed(POLICY.facts, slip, good, TODAY)
     assert (held.contract_end, held.seats, sorted(held.data_errors)) == (good.contract_end, good.seats, ["contract_end", "seats"])
-    assert facts.believed(POLICY.facts, slip, None, TODAY).contract_end is None
-    assert facts.believed(POLICY.facts, good, held, TODAY) == good
+    assert plausibility.believed(POLICY.facts, slip, None, TODAY).contract_end is None
+    assert plausibility.believed(POLICY.facts, good, held, TODAY) == good
 
 
 def test_a_deployment_that_is_not_known_makes_nothing_red() -> None:
@@ -159,7 +166,7 @@ def test_a_deployment_that_is_not_known_makes_nothing_red() -> None:
     slip = customer(data_errors={"deployed_on": "9999-12-31 cannot be meant"})
     assert red.holding(POLICY, slip, None, late) == {}
     assert (
-        fleet.reds(
+        hourly_run.reds(
             POLICY,
             late.date(),
             total=None,

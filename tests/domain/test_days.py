@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import calendar, forecast, keys
+from domain import calendar, licence_keys
+from domain.forecast import rollup
 from tests.domain.make import POLICY, quickly, with_figures
 from tests.domain.make_accounts import POLICY as ACCOUNTS
 from tests.domain.make_accounts import figures
@@ -67,15 +68,15 @@ def test_f13_a_term_is_the_same_day_of_the_next_year(day: date) -> None:
 @given(any_day, st.integers(1, 12))
 def test_f15_every_day_is_in_the_quarter_of_its_name(day: date, starts: int) -> None:
     policy = figures(forecast__fiscal_year_starts_month=starts)
-    name = forecast.quarter_of(policy, day)
-    first, last = forecast.days_of(policy, name)
+    name = rollup.quarter_of(policy, day)
+    first, last = rollup.days_of(policy, name)
     assert first <= day <= last
     assert (last - first).days <= 92
-    assert forecast.is_closed(policy, name, date.max) == (last < date.max)
+    assert rollup.is_closed(policy, name, date.max) == (last < date.max)
 
 
 def test_f15_two_centuries_have_two_quarters() -> None:
-    assert [forecast.quarter_of(ACCOUNTS, date(year, 5, 31)) for year in (202, 1926, 2026, 2126, 9999)] == [
+    assert [rollup.quarter_of(ACCOUNTS, date(year, 5, 31)) for year in (202, 1926, 2026, 2126, 9999)] == [
         "FY0203-Q2",
         "FY1927-Q2",
         "FY27-Q2",
@@ -88,13 +89,13 @@ def test_f15_two_centuries_have_two_quarters() -> None:
 @given(st.dates(date(2, 1, 1), date(9998, 12, 1)))
 def test_f12_a_key_is_good_through_its_last_day_wherever_the_customer_is(day: date) -> None:
     """The zone of the customer is not known: in none of the world's zones has the day ended before the key."""
-    until = keys.through(POLICY.license, day)
+    until = licence_keys.through(POLICY.license, day)
     assert until >= datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
     assert until - datetime(day.year, day.month, day.day, tzinfo=UTC) <= timedelta(days=2)
 
 
 def test_f12_the_last_day_of_2027_has_ended_in_every_zone() -> None:
-    until = keys.through(POLICY.license, date(2027, 12, 31))
+    until = licence_keys.through(POLICY.license, date(2027, 12, 31))
     assert all(until >= datetime(2028, 1, 1, tzinfo=ZoneInfo(zone)) for zone in available_timezones())
 
 
@@ -105,10 +106,10 @@ def test_c12_a_trials_key_outlives_its_grace(at: datetime, grace: int, before: i
     policy = with_figures(
         trial__deadline__grace_days=grace, trial__deadline__manager_after_days=0, license__trial__renew_days_before=before
     )
-    until = keys.of_trial(policy, ends_at)
+    until = licence_keys.of_trial(policy, ends_at)
     assert until - timedelta(days=before) >= ends_at + timedelta(days=grace)
-    assert keys.covers(policy, until, ends_at)
-    assert not keys.covers(policy, ends_at, ends_at)
-    assert not keys.covers(policy, None, ends_at)
+    assert licence_keys.covers(policy, until, ends_at)
+    assert not licence_keys.covers(policy, ends_at, ends_at)
+    assert not licence_keys.covers(policy, None, ends_at)
     last_trial = ends_at + timedelta(days=policy.license.generic.rotation_days)
-    assert keys.covers(policy, keys.of_cohort(policy, ends_at), last_trial + timedelta(days=policy.trial.key_covers_days))
+    assert licence_keys.covers(policy, licence_keys.of_cohort(policy, ends_at), last_trial + timedelta(days=policy.trial.key_covers_days))

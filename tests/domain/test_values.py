@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from domain.acts import GitHubAct, InstanceAct, PagerAct, Post, Receipt, Receipts, SalesforceAct, SlackAct, SlackBatch
 from domain.decision import Fact
+from domain.effects.models import GitHubAct, InstanceAct, PagerAct, Post, Receipt, Receipts, SalesforceAct, SlackAct, SlackBatch
 from domain.messages import Contact, Extend
-from domain.trial import Stage, TrialInput, TrialState
+from domain.trial.state import Stage, TrialInput, TrialState
 from tests.domain.make import ADA, MONDAY, POLICY, ce_request, started
 
 

@@ -21,20 +21,20 @@ from sqlalchemy import select
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.codec import data_converter
-from activities.ledger import Ledger
-from activities.registry import Registry
-from activities.settings import Settings
-from activities.tables import vault as kept
-from activities.vault import Vault, VaultError
 from domain import ids, policy
 from domain.task import Answer
-from starter.connect import connect
 from starter.errors import TenureError
-from starter.forms import JoinForm, SignupForm, TrialRequestForm
-from starter.skip import skip
-from starter.tenure import Tenure
-from tests.starter.test_stack import free_offset, running_stack
+from starter.local.skip import skip
+from starter.service.connect import connect
+from starter.service.forms import JoinForm, SignupForm, TrialRequestForm
+from starter.service.tenure import Tenure
+from store.crypto.codec import data_converter
+from store.ledger import Ledger
+from store.registry import Registry
+from store.settings import Settings
+from store.tables import vault as kept
+from store.vault import Vault, VaultError
+from tests.starter.local.test_stack import free_offset, running_stack
 from tests.workflows.play import eventually
 
 #: Every mark begins so, and nothing else does.

@@ -17,25 +17,25 @@ import httpx
 import psutil
 import pytest
 
-from activities.ledger import Ledger
-from activities.settings import Settings
-from domain.forecast import days_of
+from domain.forecast.rollup import days_of
 from domain.policy import default_accounts
 from sandbox.fleet import fleet
 from sandbox.server import SandboxServer
-from starter import stackfile
-from starter.demo.board import Board
-from starter.demo.company import Company, Played
-from starter.demo.director import Director
-from starter.demo.home import at_home, free_offset
-from starter.demo.renewal_stories import SCRIPTS
-from starter.demo.renewals import FLEET, quarter_ahead
-from starter.demo.stories import Story
 from starter.errors import Refused
-from starter.place import Place
-from starter.stack import OPS_FILE
-from starter.supervise import port_is_free
-from starter.tenure import Tenure
+from starter.local import stackfile
+from starter.local.demo.board import Board
+from starter.local.demo.company import Company, Played
+from starter.local.demo.director import Director
+from starter.local.demo.home import at_home, free_offset
+from starter.local.demo.renewal_stories import SCRIPTS
+from starter.local.demo.renewals import FLEET, quarter_ahead
+from starter.local.demo.stories import Story
+from starter.local.stack import OPS_FILE
+from starter.local.supervise import port_is_free
+from starter.service.bootstrap import Place
+from starter.service.tenure import Tenure
+from store.ledger import Ledger
+from store.settings import Settings
 
 TENURE = Path(sys.executable).with_name("tenure")
 

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.starter.test_stack import asked, free_offset, running_stack
+from tests.starter.local.test_stack import asked, free_offset, running_stack
 
 pytestmark = pytest.mark.long
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -7,8 +7,8 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from domain.trial import TrialInput, TrialResult
-    from workflows.trial import Trial
+    from domain.trial.state import TrialInput, TrialResult
+    from workflows.trial.trial import Trial
 
 
 @workflow.defn(name="Trial")

@@ -18,8 +18,8 @@ from temporalio.workflow import NondeterminismError
 from tests.replay.broken import SleepsFirst
 from tests.replay.fingerprint import FILE, fingerprint
 from workflows.all import ALL
-from workflows.inbound import Inbound
-from workflows.runner import runner
+from workflows.frame.inbound import Inbound
+from workflows.frame.runner import runner
 
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json.gz"))
 

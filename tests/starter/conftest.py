@@ -13,12 +13,12 @@ import pytest_asyncio
 from temporalio.common import SearchAttributeKey
 from temporalio.testing import WorkflowEnvironment
 
-from activities.codec import data_converter
-from activities.ledger import Ledger
-from activities.settings import Settings
-from starter import cli
-from starter.stack import SERVER_SETTINGS
-from workflows.attributes import DOMAIN, DUE_AT, OWNER, STAGE
+from starter.cli import app
+from starter.local.stack import SERVER_SETTINGS
+from store.crypto.codec import data_converter
+from store.ledger import Ledger
+from store.settings import Settings
+from workflows.frame.search_attributes import DOMAIN, DUE_AT, OWNER, STAGE
 
 
 class Outcome(NamedTuple):
@@ -49,7 +49,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 
     def run(*arguments: str) -> Outcome:
         with pytest.raises(SystemExit) as end:
-            cli.main(list(arguments))
+            app.main(list(arguments))
         printed = capsys.readouterr()
         return Outcome(int(end.value.code or 0), printed.out, printed.err)
 

@@ -12,9 +12,9 @@ with workflow.unsafe.imports_passed_through():
     from domain.messages import CeRequest, Extend, IssueEvent, JoinAsk, JoinInput, RescueInput, Signup, SignupAnswer
     from domain.people import Role
     from domain.task import Answer, Choice, Task, TaskSpec
-    from domain.trial import TrialInput
+    from domain.trial.state import TrialInput
     from domain.views import NextStep, TaskView, TrialStatus
-    from workflows.attributes import DUE_AT, STAGE
+    from workflows.frame.search_attributes import DUE_AT, STAGE
 
 
 @workflow.defn(name="Trial")

@@ -16,14 +16,16 @@ from typing import Any
 import pytest
 import typer
 
-from activities.ledger import Ledger
-from activities.settings import Settings
 from domain import policy
-from starter import cli, health, startup
+from starter import startup
+from starter.cli import app
 from starter.errors import BadInput
+from starter.web import health
+from store.ledger import Ledger
+from store.settings import Settings
 from tests.starter.conftest import Run
 
-ROOT = Path(cli.__file__).parents[1]
+ROOT = Path(app.__file__).parents[2]
 #: Commands that read no ledger; ``demo`` starts a stack of its own elsewhere, ``skip`` wants one that runs.
 WITHOUT_LEDGER = {"skip", "config", "policy show", "policy check", "rights", "keys new", "keys list", "keys token", "demo"}
 
@@ -37,7 +39,7 @@ def leaves(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
         yield from leaves(command, (*path, name))
 
 
-COMMANDS = dict(leaves(typer.main.get_command(cli.app)))
+COMMANDS = dict(leaves(typer.main.get_command(app.app)))
 #: What an argument or option takes, by its name, where any text will not do.
 VALUES = {
     "length": "5d", "by": "ce-ada@tenure.example", "email": "dana@acme.com", "role": "ce", "choice": "qualify", "task": "trial-acme.com:triage-1",
@@ -222,7 +224,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 async def test_readiness_writes(ledger: Ledger) -> None:
     from sqlalchemy import select
 
-    from activities.tables import readiness
+    from store.tables import readiness
 
     probe = health.LedgerProbe(ledger, every=-1)
     assert await probe() == "takes writes (sqlite)"

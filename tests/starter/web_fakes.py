@@ -18,14 +18,8 @@ from itsdangerous import TimestampSigner
 from sqlalchemy import insert
 from temporalio.client import Client
 
-from activities.addresses import Address
-from activities.audit import Audit, AuditRow
-from activities.ledger import EffectRow, Ledger
-from activities.service_tokens import ServiceTokens
-from activities.settings import Settings
-from activities.tables import roster
-from activities.vault import Vault
 from domain import policy
+from domain.addresses import Address
 from domain.base import Message
 from domain.decision import Decision, Fact
 from domain.messages import IssueEvent, OpenLink, SignupAnswer
@@ -33,9 +27,15 @@ from domain.people import Role
 from domain.rights import Asked, Group
 from domain.task import Answer, Check, Choice, FieldSpec
 from domain.views import NextStep, TaskView, TrialStatus
-from starter.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
-from starter.tenure import Tenure
-from starter.web import create_app, session_key
+from starter.service.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
+from starter.service.tenure import Tenure
+from starter.web.app import create_app, session_key
+from store.audit import Audit, AuditRow
+from store.ledger import EffectRow, Ledger
+from store.service_tokens import ServiceTokens
+from store.settings import Settings
+from store.tables import roster
+from store.vault import Vault
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 RESET = "https://acme.cloud.tenure.example/password-reset?code=s3cret"

@@ -8,21 +8,21 @@ from typing import Any
 from temporalio.client import WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
-from activities.account_tables import health
-from activities.accounts import Accounts
-from activities.ledger import Ledger
 from domain import ids
 from domain import policy as policies
-from domain.account import AccountFacts, AccountView, PlanReason, Reason, Standing
+from domain.account.account import AccountFacts, AccountView, PlanReason, Reason, Standing
+from domain.account.get_well import GetWellInput
+from domain.account.lifecycle import AccountInput, AccountStatus
+from domain.account.red import MarkRed, RedInput, Source
 from domain.base import Message
 from domain.calendar import hours_of
 from domain.decision import Decision
-from domain.get_well import GetWellInput
-from domain.lifecycle import AccountInput, AccountStatus
 from domain.policy import AccountPolicy
-from domain.red import MarkRed, RedInput, Source
+from store.account_tables import health
+from store.accounts import Accounts
+from store.ledger import Ledger
 from tests.workflows.play import NOW, Play, eventually
-from workflows.attributes import ACCOUNT
+from workflows.frame.search_attributes import ACCOUNT
 
 TA, AE = "ta-paz@tenure.example", "ae-mira@tenure.example"
 TA_MANAGER, TS, SALES = "ta-manager@tenure.example", "ts-lead@tenure.example", "sales-lead@tenure.example"

@@ -22,8 +22,8 @@ from temporalio.worker import (
 )
 
 from workflows.all import ALL
-from workflows.inbound import Inbound
-from workflows.runner import runner
+from workflows.frame.inbound import Inbound
+from workflows.frame.runner import runner
 
 #: Workflows that a worker remembers between two tasks. With 0 every task replays the whole history, which `make cacheless` does.
 CACHE = int(os.environ.get("WORKFLOW_CACHE", "1000"))

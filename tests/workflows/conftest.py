@@ -19,18 +19,18 @@ from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.all import activities
-from activities.codec import data_converter
-from activities.direct import DirectDecisions
-from activities.ledger import Ledger
-from activities.settings import Settings
+from activities.provenance import DirectDecisions
 from sandbox.server import SandboxServer
-from starter.way_in import WayIn
+from starter.service.provenance import WayIn
+from store.crypto.codec import data_converter
+from store.ledger import Ledger
+from store.settings import Settings
 from tests.workflows.cacheless import CACHE, NothingLocal
 from tests.workflows.play import Play
 from workflows.all import ALL
-from workflows.attributes import ACCOUNT, ARR, DOMAIN, DUE_AT, FORECAST, OWNER, RATING, RENEWAL_QUARTER, STAGE
-from workflows.inbound import Inbound
-from workflows.runner import all_at_once, runner
+from workflows.frame.inbound import Inbound
+from workflows.frame.runner import all_at_once, runner
+from workflows.frame.search_attributes import ACCOUNT, ARR, DOMAIN, DUE_AT, FORECAST, OWNER, RATING, RENEWAL_QUARTER, STAGE
 
 #: What our programs' messages are marked with: one for all tests, whose server and whose client are the same.
 KEY = b"the key of this run's own programs"

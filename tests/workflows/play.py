@@ -20,19 +20,14 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
-from activities.fleet import Tell
-from activities.ledger import Ledger
+from activities.health.hourly_run import Tell
 from activities.licensing import Licensing
-from activities.pool import Pool
-from activities.registry import LIVE, Registry
-from activities.salesforce import Salesforce
-from activities.settings import Settings
+from activities.salesforce.effects import Salesforce
 from activities.signup import SignUp
-from activities.vault import Vault
-from domain import ids, keys, policy
-from domain.account import AccountFacts
-from domain.acts import AskOwners, Claim, IssueKey, LicenseBatch, RegistryChange
+from domain import ids, licence_keys, policy
+from domain.account.account import AccountFacts
 from domain.decision import Decision
+from domain.effects.models import AskOwners, Claim, IssueKey, LicenseBatch, RegistryChange
 from domain.messages import SignupAgain, SignupAnswer
 from domain.people import Owners, Person
 from domain.policy import Policy
@@ -42,11 +37,16 @@ from sandbox.core import Fault
 from sandbox.mail import Mail
 from sandbox.server import SandboxServer
 from starter.errors import TenureError
-from starter.forms import SignupForm, TrialRequestForm
-from starter.gate import LINK
-from starter.histories import decrypt
-from starter.skip import at_rest
-from starter.tenure import Tenure
+from starter.local.skip import at_rest
+from starter.service.authorization import LINK
+from starter.service.forms import SignupForm, TrialRequestForm
+from starter.service.histories import decrypt
+from starter.service.tenure import Tenure
+from store.instance_pool import Pool
+from store.ledger import Ledger
+from store.registry import LIVE, Registry
+from store.settings import Settings
+from store.vault import Vault
 from worker import way_in, way_to_accounts
 
 T = TypeVar("T")
@@ -146,7 +146,7 @@ class Play:
             purpose="generic",
             tags=terms.tags,
             seats=terms.seats,
-            expires_at=keys.of_cohort(self.policy, NOW),
+            expires_at=licence_keys.of_cohort(self.policy, NOW),
         )
         vault = Vault(self.ledger, self.settings.key())
         licensing = Licensing(self.settings, self.ledger, vault)

@@ -9,21 +9,21 @@ from sqlalchemy import insert
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 
-from activities.account_tables import health
-from activities.accounts import Accounts
 from activities.licensing import Licensing
-from activities.vault import Vault
 from domain import ids
 from domain import policy as policies
-from domain.account import RenewalRow, Standing
-from domain.acts import IssueKey, LicenseBatch
+from domain.account.account import RenewalRow, Standing
 from domain.calendar import hours_of
 from domain.decision import Decision
-from domain.health_types import Band
+from domain.effects.models import IssueKey, LicenseBatch
+from domain.health.types import Band
 from domain.policy import AccountPolicy
-from domain.renewal import RenewalInput, RenewalStatus
+from domain.renewal.state import RenewalInput, RenewalStatus
+from store.account_tables import health
+from store.accounts import Accounts
+from store.vault import Vault
 from tests.workflows.play import NOW, Play, eventually
-from workflows.renewal_process import started_as
+from workflows.renewal.process import started_as
 
 TA, AE = "ta-paz@tenure.example", "ae-mira@tenure.example"
 TA_MANAGER, AE_MANAGER = "ta-manager@tenure.example", "ae-manager@tenure.example"

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from activities.accounts import Accounts
 from domain import ladder
-from domain.account import RenewalRow
-from domain.forecast import Forecast, quarter_of
-from domain.forecast_week import ForecastInput, Taken
+from domain.account.account import RenewalRow
+from domain.forecast.rollup import Forecast, quarter_of
+from domain.forecast.weekly_round import ForecastInput, Taken
 from domain.policy import default_accounts
+from store.accounts import Accounts
 from tests.workflows.play import NOW, Play, eventually
 from tests.workflows.renewals import Course
 

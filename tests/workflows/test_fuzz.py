@@ -20,13 +20,13 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain import ids
-from domain.trial import OPEN_TO_TERMINATE, Stage
+from domain.trial.state import OPEN_TO_TERMINATE, Stage
 from tests.workflows.accounts import Life
 from tests.workflows.play import Play
 from tests.workflows.renewals import Course
-from tests.workflows.test_join import ticket
-from tests.workflows.test_rescue import failed
-from tests.workflows.test_trial import opened, prequalified, unknown
+from tests.workflows.trial.test_join import ticket
+from tests.workflows.trial.test_rescue import failed
+from tests.workflows.trial.test_trial import opened, prequalified, unknown
 from workflows.all import ALL
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))

@@ -27,12 +27,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from activities.service_tokens import ServiceTokens
 from domain.rights import Group
-from starter.web import create_app
+from starter.web.app import create_app
+from store.service_tokens import ServiceTokens
 from tests.workflows.play import Play
 from tests.workflows.test_fuzz import brought_to_its_end, well
-from tests.workflows.test_trial import prequalified, unknown
+from tests.workflows.trial.test_trial import prequalified, unknown
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance, ignored_auth]

@@ -17,12 +17,12 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
-from activities.accounts import Accounts
 from domain import ids
-from domain.fleet import HealthInput, HealthRun
+from domain.health.hourly_run import HealthInput, HealthRun
 from domain.upkeep import UpkeepInput
 from sandbox import fleet, warehouse
 from sandbox.fleet import FleetAccount
+from store.accounts import Accounts
 from tests.workflows.play import Play, eventually
 
 TODAY = datetime.now(UTC).date()

@@ -11,24 +11,24 @@ from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.workflowservice.v1 import QueryWorkflowRequest
 
-from activities.audit import Audit
-from activities.codec import ENCODING
 from domain import ids
 from sandbox.core import Fault
-from starter import personal
 from starter.errors import Refused
-from starter.forms import SignupForm
-from starter.gate import LINK
-from starter.histories import _within, decrypt
-from starter.links import keep_feedback
-from tests.activities.test_forget import scanned
+from starter.service import erasure
+from starter.service.authorization import LINK
+from starter.service.forms import SignupForm
+from starter.service.histories import _within, decrypt
+from starter.web.links import keep_feedback
+from store.audit import Audit
+from store.crypto.codec import ENCODING
+from tests.activities.test_erasure import scanned
 from tests.workflows.cacheless import replayer
 from tests.workflows.play import Play, eventually
-from tests.workflows.test_trial import opened
+from tests.workflows.trial.test_trial import opened
 
 #: What the engine itself writes into a local activity's marker: its number and its type.
 OF_THE_ENGINE = b'{"seq":'
-#: What a message that came by a way in of ours has in its header (``workflows/direct.py``).
+#: What a message that came by a way in of ours has in its header (``workflows/frame/provenance.py``).
 OUR_MARK = re.compile(rb"[0-9a-f]{64}")
 
 
@@ -97,7 +97,7 @@ async def test_a_trial_goes_on_and_decides_the_same_when_its_person_is_erased(pl
     mails = len(play.box(email))
     assert mails > 2
     for gone in (email, f"robin@{domain}"):
-        done = await personal.forget(play.tenure, gone)
+        done = await erasure.forget(play.tenure, gone)
         assert done.anything
         assert any("contact of the open trial" in note for note in done.notes) is (gone == email)
     history = await as_text(play, ids.trial(domain))
@@ -114,7 +114,7 @@ async def test_a_trial_goes_on_and_decides_the_same_when_its_person_is_erased(pl
     await play.ended(domain)
     await replays(play, ids.trial(domain))
     assert email not in await as_text(play, ids.trial(domain))
-    assert not (await personal.forget(play.tenure, email)).anything
+    assert not (await erasure.forget(play.tenure, email)).anything
     audit = Audit(play.ledger, ["tenure.example"])
     assert audit.verify().ok  # what it says of them is a hash, and stays
     assert f"erase {ids.digest(email)}" in {row.what for row in audit.rows()}
@@ -150,13 +150,13 @@ async def test_a_second_look_after_a_whole_trial_finds_nothing_of_the_person(pla
     forms = {local, "zelda-quimby", "Zelda", "Quimby", f"{local}%40{domain}", f"Z…@{domain}", email}
     keyed = {"people", "roster"}
     assert {form for form in forms if form.lower() in scanned(play.ledger, keyed).lower()} >= {local, "Zelda", "Quimby", email}
-    await personal.forget(play.tenure, email)
+    await erasure.forget(play.tenure, email)
     left = scanned(play.ledger, keyed).lower()
     assert {form for form in forms if form.lower() in left} == set()
     assert domain in left  # the rows stay
-    assert not (await personal.forget(play.tenure, email)).anything
+    assert not (await erasure.forget(play.tenure, email)).anything
 
 
 async def test_nobody_erases_our_own_staff(play: Play) -> None:
     with pytest.raises(Refused, match="our own staff"):
-        await personal.forget(play.tenure, "ce-ada@tenure.example")
+        await erasure.forget(play.tenure, "ce-ada@tenure.example")

@@ -11,12 +11,12 @@ from temporalio.client import WorkflowUpdateFailedError
 
 from domain import ids
 from domain.task import Answer
-from starter.accounts import Accounts
 from starter.errors import Refused
+from starter.service.accounts import Accounts
 from tests.workflows.accounts import TA, TA_MANAGER, Life
 from tests.workflows.play import Play
 from tests.workflows.renewals import AE, Course
-from tests.workflows.test_trial import gone, opened
+from tests.workflows.trial.test_trial import gone, opened
 
 ADA, BORIS = "ce-ada@tenure.example", "ce-boris@tenure.example"
 AT = r"at \d{4}-\d\d-\d\d \d\d:\d\d UTC"

@@ -14,9 +14,9 @@ from temporalio.client import Client, ScheduleDescription
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-from activities.settings import Settings
 from domain import ids, policy
-from starter.schedules import ensure
+from starter.service.schedules import ensure
+from store.settings import Settings
 
 ALL = (ids.ACCOUNT_SYNC, ids.GENERIC_LICENSE, ids.POOL, ids.HEALTH, ids.FORECAST)
 JITTER = timedelta(seconds=60)

@@ -16,7 +16,7 @@ from temporalio.client import (
     WorkflowExecutionStatus,
 )
 
-from domain.acts import Claim
+from domain.effects.models import Claim
 from domain.upkeep import AccountSync, PoolChange, PoolLevel, UpkeepInput
 from tests.workflows.play import NOW, Play, eventually
 

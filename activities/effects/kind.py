@@ -1,0 +1,87 @@
+"""What the register says of one kind of effect, and what a row of the ledger claims of the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from domain.effects.effect import Act
+from domain.effects.reconcile import Claim
+from store.ledger import EffectId, EffectRow
+
+Claims = Callable[[EffectRow], tuple[Claim, ...]]
+Marks = Callable[[EffectId], tuple[tuple[str, str], ...]]
+
+
+def nothing(_row: EffectRow) -> tuple[Claim, ...]:
+    """Nothing that could be looked up."""
+    return ()
+
+
+def no_mark(_effect: EffectId) -> tuple[tuple[str, str], ...]:
+    """No mark that is known before the effect is done."""
+    return ()
+
+
+@dataclass(frozen=True)
+class EffectKind:
+    """One kind of effect.
+
+    ``act`` is the ledger's word, ``asked_by`` the act that asks for it (None: an activity of its own does it). ``probe`` says how the
+    remote side is asked whether it happened and ``code`` is the function that asks; ``means`` makes a repetition no second effect;
+    ``window`` is what can go wrong all the same. ``told``: what a verification compares, or why it cannot. ``marks`` (kind, mark) are left on what it makes, as far as they are known beforehand. ``first``: what is there already while only its first part is done.
+    """
+
+    system: str
+    act: str
+    asked_by: type[Act] | None
+    probe: str
+    code: Callable[..., Any]
+    means: str
+    window: str
+    told: str
+    claims: Claims = nothing
+    marks: Marks = no_mark
+    kinds: tuple[str, ...] = ()
+    first: Claims = nothing
+
+    @property
+    def untold(self) -> str:
+        """Why a verification cannot tell; empty when it can."""
+        return self.told if self.claims is nothing else ""
+
+
+def named(effect: EffectId | EffectRow) -> EffectId:
+    """The name of the effect of a row."""
+    return EffectId(effect.subject, effect.key)
+
+
+def claim(row: EffectRow, kind: str, ref: str, *, mark: str = "", **state: str) -> Claim:
+    """What a row says of one thing."""
+    return Claim(number=row.number, effect=str(named(row)), act=row.act, kind=kind, ref=ref, mark=mark, state=state)
+
+
+def of(kind: str, mark: Callable[[EffectId], str] | None = None, **state: str) -> Claims:
+    """A claim on the thing that the receipt names; none when the receipt names none, since then there was nothing to act on."""
+
+    def claims(row: EffectRow) -> tuple[Claim, ...]:
+        ref = row.receipt.ref if row.receipt is not None else ""
+        return (claim(row, kind, ref, mark=mark(named(row)) if mark else "", **state),) if ref else ()
+
+    return claims
+
+
+def marked(kind: str, mark: Callable[[EffectId], str]) -> Marks:
+    """The mark on the one thing that the effect makes."""
+    return lambda effect: ((kind, mark(effect)),)
+
+
+def data(row: EffectRow, name: str) -> str:
+    """A value of the receipt; empty when it has none."""
+    return row.receipt.data.get(name, "") if row.receipt is not None else ""
+
+
+def subject(effect: EffectId) -> str:
+    """The subject, as Salesforce's records carry it."""
+    return effect.subject

@@ -1,0 +1,292 @@
+"""Scoring every customer at once (D12): some thousand accounts at a time, of which only those are written that differ from before.
+
+This module brings NumPy along; only the hourly run's own activity imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from math import isnan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, bindparam, func, select, update
+
+from activities.warehouse import Usage
+from domain.account.account import Standing
+from domain.health import arrays, hourly_run
+from domain.health.hourly_run import FleetScored
+from domain.health.score import SOURCES, score
+from domain.health.types import Band, Score, Traits
+from domain.policy import AccountPolicy
+from store.account_tables import customers, hand_traits, health, health_changes, health_news
+from store.ledger import Ledger
+from store.tables import roster
+
+#: How many accounts are in hand at once: what a run needs of memory, and how long it keeps others from writing.
+CHUNK = 2_000
+#: The letters of a colour's code in ``health_news.scored``; the last one is code -1.
+LETTERS = "ryg-"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run finds of one account: plain values, so that of a hundred thousand that did not change none becomes a model."""
+
+    row: Row[Any]
+    total: float | None
+    band: Band
+    colours: str
+    traits: dict[str, Any]
+    was_at_target: bool
+    declining_months: int
+    reds: tuple[str, ...]
+    hand_red: bool
+
+    @property
+    def seen(self) -> str:
+        """Another one when anything that is known of the account is."""
+        return hourly_run.digest_of(*self.traits.values(), self.was_at_target, self.declining_months, self.reds, self.hand_red)
+
+    @property
+    def scored(self) -> str:
+        """Another one when the total, the band, or the colour of any trait is."""
+        return f"{self.total!r} {self.band} {self.colours}"
+
+
+class Scoring:
+    """One run over the fleet as of ``as_of``, with what the warehouse said."""
+
+    def __init__(self, ledger: Ledger, policy: AccountPolicy, as_of: datetime, usage: Usage) -> None:
+        self._ledger, self._policy, self._as_of, self._usage = ledger, policy, as_of, usage
+        self._today = as_of.astimezone(UTC).date()
+        self._month_end = _end_of(usage.month) if usage.month else as_of
+
+    def run(self, beat: Callable[[int], None]) -> FleetScored:
+        """Score all; ``beat`` hears how many are done. Safe to repeat: what an earlier attempt wrote is as before, and is not written again."""
+        with self._ledger.reading() as db:
+            active = {row.id for row in db.execute(select(roster.c.id).where(roster.c.active))}
+        accounts = unknown = changed = 0
+        bands: dict[Band, int] = dict.fromkeys(reversed(arrays.BANDS[:-1]), 0) | {"unknown": 0}
+        for rows in self._chunks():
+            found = self._find([row for row in rows if row.status == "customer"])
+            changed += self._keep(found, [row for row in rows if row.status != "customer"], active)
+            accounts += len(found)
+            unknown += sum(each.row.domain not in self._usage.accounts for each in found)
+            for each in found:
+                bands[each.band] += 1
+            beat(accounts)
+        with self._ledger.reading() as db:
+            waiting = select(func.count(health_news.c.facts_at).label("facts"), func.count(health_news.c.score_at).label("scores"))
+            left = db.execute(waiting).one()
+        return FleetScored(
+            accounts=accounts,
+            bands={band: number for band, number in bands.items() if number},
+            changed=changed,
+            to_tell=left.facts,
+            to_write=left.scores,
+            unknown=unknown,
+            snapshot=self._usage.month,
+            odd=self._usage.odd,
+        )
+
+    def _chunks(self) -> Iterator[Sequence[Row[Any]]]:
+        """All accounts by domain, with what people said of them and what the last run saw."""
+        hand, news = hand_traits.c, health_news.c
+        everything = (
+            select(customers, hand.pulse, hand.champion, hand.buyer_access, hand.red.label("hand_red"), hand.as_of.label("hand_as_of"))
+            .add_columns(news.seen, news.scored, news.told)
+            .select_from(
+                customers.outerjoin(hand_traits, hand.domain == customers.c.domain).outerjoin(
+                    health_news, news.domain == customers.c.domain
+                )
+            )
+            .order_by(customers.c.domain)
+            .limit(CHUNK)
+        )
+        after = ""
+        while True:
+            with self._ledger.reading() as db:
+                rows = db.execute(everything.where(customers.c.domain > after)).all()
+            if not rows:
+                return
+            yield rows
+            after = rows[-1].domain
+
+    # --- What is known now --------------------------------------------------------------------------------------------------
+
+    def _find(self, rows: Sequence[Row[Any]]) -> list[Found]:
+        usage, places = self._usage, np.array([self._usage.accounts.get(row.domain, -1) for row in rows], dtype=np.int64)
+        use = {
+            name: _pick(getattr(usage, name), places)
+            for name in ("versions_behind", "precise_intel", "defect_tickets", "help_tickets", "usage_score", "mau_seats")
+        }
+        known: dict[str, list[Any]] = {
+            "pulse": [row.pulse for row in rows],
+            "versions_behind": _whole(use["versions_behind"]),
+            "precise_intel": [None if isnan(value) else value > 0 for value in use["precise_intel"].tolist()],
+            "defect_tickets": _whole(use["defect_tickets"]),
+            "help_tickets": _whole(use["help_tickets"]),
+            "champion": [row.champion for row in rows],
+            "buyer_access": [row.buyer_access for row in rows],
+            "last_activity_on": [row.last_activity_on for row in rows],
+            "usage_score": _plain(use["usage_score"]),
+            "mau_seats": _plain(use["mau_seats"]),
+        }
+        scored = arrays.score(self._policy.health, arrays.columns(self._as_of, **known))
+        colours = np.stack([scored.levels[trait] for trait in SOURCES], axis=1).tolist()
+        totals, bands = _plain(scored.total), [arrays.BANDS[code] for code in scored.band.tolist()]
+        reached, declining = (_pick(array, places) for array in (usage.was_at_target, usage.declining_months))
+        found = []
+        for at, row in enumerate(rows):
+            months = 0 if isnan(declining[at]) else int(declining[at])
+            reds = hourly_run.reds(
+                self._policy,
+                self._today,
+                total=totals[at],
+                contract_start=row.contract_start,
+                deployed_on=row.deployed_on,
+                last_activity_on=row.last_activity_on,
+                declining_months=months,
+                data_errors=row.data_errors or {},
+            )
+            traits = {name: values[at] for name, values in known.items()}
+            letters = "".join(LETTERS[code] for code in colours[at])
+            found.append(Found(row, totals[at], bands[at], letters, traits, reached[at] > 0, months, reds, bool(row.hand_red)))
+        return found
+
+    def _traits(self, found: Found) -> Traits:
+        """The traits as a model, each with the moment that it is of."""
+        row, as_of = found.row, dict.fromkeys(("versions_behind", "precise_intel", "mau_seats"), self._month_end)
+        as_of["last_activity"] = row.as_of
+        if row.hand_as_of is not None:
+            as_of |= dict.fromkeys(("pulse", "champion", "buyer_access"), row.hand_as_of)
+        return Traits(at=self._as_of, as_of=as_of, **found.traits)
+
+    def _standing(self, found: Found) -> Standing:
+        return Standing(
+            as_of=self._as_of,
+            score=found.total,
+            band=found.band,
+            mau_seats=found.traits["mau_seats"],
+            usage_score=found.traits["usage_score"],
+            champion=found.traits["champion"],
+            was_at_target=found.was_at_target,
+            declining_months=found.declining_months,
+            reds=found.reds,
+            hand_red=found.hand_red,
+        )
+
+    # --- What differs -------------------------------------------------------------------------------------------------------
+
+    def _keep(self, found: Sequence[Found], gone: Sequence[Row[Any]], active: set[str]) -> int:
+        """Write what differs from the last run, in one transaction; returns how many have another score."""
+        scored = [each for each in found if each.scored != each.row.scored]
+        seen = [each for each in found if each.scored == each.row.scored and each.seen != each.row.seen]
+        news: dict[str, dict[str, Any]] = {each.row.domain: {"seen": each.seen, "scored": each.scored} for each in (*scored, *seen)}
+        for each in scored:
+            news[each.row.domain]["score_at"] = self._as_of
+        for row, of in [*((each.row, each) for each in found), *((row, None) for row in gone)]:
+            if (told := self._told(row, active, of)) != row.told:
+                news.setdefault(row.domain, {})["told"] = told
+                # Nobody's process waits for news of an account that was none of ours before, and is none now.
+                if row.told or of is not None:
+                    news[row.domain]["facts_at"] = self._as_of
+        if news:
+            before = self._before(scored)
+            scores = {each.row.domain: score(self._policy, self._traits(each), before.get(each.row.domain)) for each in scored}
+            with self._ledger.writing() as db:
+                self._write(db, scored, seen, scores, before)
+                _put(db, health_news, [{"domain": domain, **new} for domain, new in news.items()])
+        return len(scored)
+
+    def _told(self, row: Row[Any], active: set[str], found: Found | None = None) -> str:
+        """Another one when anything is that the account's processes act on. Who has left is nobody."""
+        team = [id_ if (id_ := getattr(row, role)) in active else None for role in ("ta", "ae", "ce")]
+        parts = hourly_run.customer_parts(row._asdict())
+        if found is None:
+            return hourly_run.digest_of(parts, team)
+        traits = found.traits
+        point = hourly_run.standpoint(
+            self._policy,
+            band=found.band,
+            reds=found.reds,
+            health=row.health or "",
+            hand_red=found.hand_red,
+            champion=traits["champion"],
+            was_at_target=found.was_at_target,
+            mau_seats=traits["mau_seats"],
+            usage_score=traits["usage_score"],
+        )
+        return hourly_run.digest_of(parts, team, point)
+
+    def _before(self, scored: Sequence[Found]) -> dict[str, Score]:
+        """The scores on record of the accounts that have another one now."""
+        query = select(health.c.domain, health.c.score).where(health.c.domain.in_([each.row.domain for each in scored if each.row.scored]))
+        with self._ledger.reading() as db:
+            return {row.domain: Score.model_validate(row.score) for row in db.execute(query)}
+
+    def _write(
+        self, db: Connection, scored: Sequence[Found], seen: Sequence[Found], scores: Mapping[str, Score], before: Mapping[str, Score]
+    ) -> None:
+        written = {domain: new.model_dump(mode="json") for domain, new in scores.items()}
+        changes = []
+        for each in scored:
+            old = before.get(each.row.domain)
+            if old is None or (each.total, each.band) != (old.total, old.band):
+                change = {"domain": each.row.domain, "at": self._as_of, "total": each.total, "band": each.band}
+                changes.append({**change, "band_before": old.band if old else "unknown", "score": written[each.row.domain]})
+        _put(db, health, [{**self._row(each), "score": written[each.row.domain]} for each in scored])
+        if seen:
+            rows = [{f"new_{name}": value for name, value in self._row(each).items()} for each in seen]
+            values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in ("at", "total", "band", "traits", "standing")}
+            db.execute(update(health).where(health.c.domain == bindparam("new_domain")).values(values), rows)
+        if changes:
+            db.execute(Ledger.upserting(db, health_changes).on_conflict_do_nothing(index_elements=["domain", "at"]), changes)
+
+    def _row(self, each: Found) -> dict[str, Any]:
+        """What a row of ``health`` says besides the score."""
+        return {
+            "domain": each.row.domain,
+            "at": self._as_of,
+            "total": each.total,
+            "band": each.band,
+            "traits": self._traits(each).model_dump(mode="json"),
+            "standing": self._standing(each).model_dump(mode="json"),
+        }
+
+
+def _put(db: Connection, table: Any, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert the rows by domain, or set those of their columns that are given."""
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        alike.setdefault(tuple(sorted(row)), []).append(row)
+    for names, group in alike.items():
+        put = Ledger.upserting(db, table)
+        given = {name: put.excluded[name] for name in names if name != "domain"}
+        db.execute(put.on_conflict_do_update(index_elements=["domain"], set_=given), group)
+
+
+def _pick(array: NDArray[Any], places: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The entries at those places; not a number where there is none."""
+    if not len(array):
+        return np.full(len(places), np.nan)
+    picked: NDArray[np.float64] = np.where(places >= 0, array[places], np.nan)
+    return picked
+
+
+def _plain(array: NDArray[np.float64]) -> list[float | None]:
+    return [None if isnan(value) else value for value in array.tolist()]
+
+
+def _whole(array: NDArray[np.float64]) -> list[int | None]:
+    return [None if isnan(value) else int(value) for value in array.tolist()]
+
+
+def _end_of(month: date) -> datetime:
+    """The midnight that ends a month, given as one of its days."""
+    first = date(month.year + month.month // 12, month.month % 12 + 1, 1)
+    return datetime.combine(first, time(), UTC)

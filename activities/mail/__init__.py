@@ -1,0 +1,1 @@
+"""E-mail: the effect, and the templates of every mail."""

@@ -1,0 +1,1 @@
+"""Slack: the effects on it, and what is there."""

@@ -1,0 +1,1 @@
+"""Vitally: its client, and the effects on it."""

@@ -1,0 +1,213 @@
+"""Vitally: a customer's traits, documents and projects (D9–D17, D26, D27), and the hourly health scores.
+
+An account's external id is its registrable domain. A document is a note that carries our name as its external id, so that it is found
+and brought up to date. A project comes from a template and has no external id: it carries our name as a trait, and where the workspace
+does not keep that trait, the one of its name that was made since the attempt began is it. The workspace's administrator sets up the
+templates and the two project traits (``MARK``, ``ENDED``).
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import select
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import Step, asking, once, refused, run_batch, translating
+from activities.remote_listing import Ask, Scope, since
+from activities.vitally.client import SYSTEM, Json, VitallyApi, translated
+from domain.effects.accounts import CloseProject, KeepDoc, OpenProject, SetTraits, VitallyAct
+from domain.effects.models import Receipt, Receipts, VitallyBatch
+from domain.effects.reconcile import Thing
+from domain.health.writes import ScoresWritten, ScoreWrite, ScoreWrites
+from store.account_tables import customers
+from store.ledger import EffectId, Ledger
+from store.settings import Settings
+
+MARK = "vitally.custom.tenureKey"
+ENDED = "vitally.custom.tenureEnded"
+_OURS = re.compile(r".+/\w{1,8}\.\d+/doc\..+")
+
+
+class Vitally:
+    """The Vitally activities on one workspace."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self._api = VitallyApi(settings.vitally_url, settings.vitally_key.get_secret_value())
+        self._completed = settings.vitally_completed_status
+        self._ledger = ledger
+        self._templates: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._api.close()
+
+    # --- Activities ---------------------------------------------------------------------------------------------------------
+
+    @activity.defn(name="vitally", no_thread_cancel_exception=True)
+    def vitally(self, batch: VitallyBatch) -> Receipts:
+        """Set traits, keep documents, open and complete projects; in the order of the batch, each at most once.
+
+        Safe to repeat: done acts are answered from the ledger; traits and documents are set to what they should be, however often; a
+        project that may have been opened is looked for first. Receipts: the id of the account, note or project.
+        """
+        return run_batch(self._ledger, "vitally", batch, lambda act, effect: self._step(act, effect, batch.as_of), translated)
+
+    def write_scores(self, writes: ScoreWrites) -> ScoresWritten:
+        """Write the health scores of some hundred accounts. An account that Vitally refuses is named, and does not stop the others.
+
+        Safe to repeat: each is once in the ledger (``score.<domain>``), so a repetition does only what is left. It heartbeats at every
+        account, and waits up to a minute at a time while the rate limit is nearly used up.
+        """
+        written, no = 0, {}
+        for score in writes.scores:
+            self._api.pace()
+            if activity.in_activity():
+                activity.heartbeat(written)
+            try:
+                self._write_score(writes, score)
+            except ApplicationError as error:
+                if not error.non_retryable:
+                    raise
+                no[score.domain] = error.message
+            else:
+                written += 1
+        return ScoresWritten(written=written, refused=no)
+
+    def accounts(self) -> Iterator[Json]:
+        """Every account, churned ones too, as the API gives it; for an activity of the hourly run, which it keeps within the rate limit.
+
+        Raises what ``httpx`` raises and the errors of ``activities/errors.py``, both in Temporal's terms.
+        """
+        with asking(self._ledger, "vitally"), translating(translated):
+            yield from self._api.pages("accounts", paced=True, status="activeOrChurned")
+
+    def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing]:
+        """The accounts, documents and projects; of the whole workspace page by page, as its rate allows, else each by its id.
+
+        What was deleted is not listed. A note of another integration carries another name than ours and is left out.
+        """
+        for account in self._listed(ask, scope, "accounts", "account"):
+            yield Thing(kind="account", ref=str(account["id"]), where=f"account {account['externalId']}")
+        documents = scope.refs("document")
+        for note in self._listed(ask, scope, "notes", "document"):
+            name = str(note.get("externalId") or "")
+            if _OURS.fullmatch(name) or str(note["id"]) in documents:
+                yield Thing(kind="document", ref=str(note["id"]), mark=name, where=f"note {note.get('subject') or name}")
+        projects = scope.refs("project")
+        for project in self._listed(ask, scope, "projects", "project"):
+            if (left := str((project.get("traits") or {}).get(MARK) or "")) or str(project["id"]) in projects:
+                state = {"completed": "yes" if project.get("projectStatusId") == self._completed else "no"}
+                yield Thing(kind="project", ref=str(project["id"]), mark=left, state=state, where=f"project {project['name']}")
+
+    def _listed(self, ask: Ask, scope: Scope, path: str, kind: str) -> Iterator[Json]:
+        if scope.whole:
+            query = {"status": "activeOrChurned"} if path == "accounts" else {}
+            yield from self._api.pages(path, paced=True, ask=ask, **query)
+            return
+        for ref in sorted(scope.refs(kind)):
+            found = ask(partial(self._api.find, path, ref))
+            if found is not None and not found.get("archivedAt"):
+                yield found
+
+    def _write_score(self, writes: ScoreWrites, score: ScoreWrite) -> None:
+        def write() -> Receipt:
+            with translating(translated):
+                return Receipt(ref=self._set_traits(score.domain, score.traits, score.name))
+
+        step = Step("score.written", f"health score of {score.domain}", write)
+        once(self._ledger, EffectId(writes.subject, f"score.{score.domain}"), "vitally", step, writes.as_of)
+
+    def _step(self, act: VitallyAct, effect: EffectId, as_of: datetime) -> Step:
+        match act:
+            case SetTraits():
+                summary = f"set {', '.join(act.traits)} of {act.account}"
+                return Step("traits.set", summary, lambda: Receipt(ref=self._set_traits(act.account, act.traits)))
+            case KeepDoc():
+                # It looks for the note itself, so there is nothing more to ask beforehand.
+                return Step("doc.kept", f"{act.title} of {act.account}", lambda: self._keep_doc(act, effect, as_of))
+            case OpenProject():
+                summary = f"project {act.name} of {act.account}"
+                return Step("project.opened", summary, lambda: self._open(act, effect), lambda: self._opened(act, effect))
+            case CloseProject():
+                return Step("project.completed", f"complete the project of {act.account}: {act.why}", lambda: self._close(act, effect))
+
+    # --- Accounts -----------------------------------------------------------------------------------------------------------
+
+    def _set_traits(self, account: str, traits: Json, name: str = "") -> str:
+        """Merge traits into the account's, which is made when Vitally has none; returns its id."""
+        found = self._api.put("accounts", account, body={"traits": traits})
+        return str(found["id"]) if found is not None else self._make_account(account, name, traits)
+
+    def _account(self, account: str, effect: EffectId) -> str:
+        """Vitally's own id of an account, which a note and a project need. One that is made for them is on record, whatever becomes of them."""
+        if (found := self._api.find("accounts", account)) is not None:
+            return str(found["id"])
+        made = self._make_account(account, "", {})
+        self._ledger.part(effect, Receipt(data={"account": made}))
+        return made
+
+    def _make_account(self, account: str, name: str, traits: Json) -> str:
+        """Making one whose external id is known changes that one, so two attempts at once make one account."""
+        given = {title: value for title, value in traits.items() if value is not None}
+        body = {"externalId": account, "name": name or self._name(account) or account, "traits": given}
+        return str(self._api.post("accounts", body)["id"])
+
+    def _name(self, account: str) -> str:
+        """The customer's name, by the copy of the CRM; empty when it has none."""
+        with self._ledger.reading() as db:
+            return db.execute(select(customers.c.name).where(customers.c.domain == account)).scalar() or ""
+
+    # --- Documents ------------------------------------------------------------------------------------------------------------
+
+    def _keep_doc(self, act: KeepDoc, effect: EffectId, as_of: datetime) -> Receipt:
+        """Only what the API may change is sent of a note that is there: a person may have given it tags and an author."""
+        account, ours = self._account(act.account, effect), f"{effect.subject}/doc.{act.doc}"
+        shown = {"subject": act.title, "note": "".join(f"<p>{html.escape(line, quote=False)}</p>" for line in act.lines)}
+        found = next((note for note in self._api.pages("accounts", account, "notes") if note.get("externalId") == ours), None)
+        kept = self._api.put("notes", found["id"], body=shown) if found is not None else None
+        if kept is None:
+            made = {"externalId": ours, "accountId": account, "noteDate": as_of.isoformat(), **shown}
+            kept = self._api.post("notes", made)
+        gone = {"note": "somebody deleted it in Vitally; it is kept up to date all the same"} if kept.get("archivedAt") else {}
+        return Receipt(ref=str(kept["id"]), data=gone)
+
+    # --- Projects -------------------------------------------------------------------------------------------------------------
+
+    def _open(self, act: OpenProject, effect: EffectId) -> Receipt:
+        template = self._template(act.template)
+        body = {"templateId": template, "accountId": self._account(act.account, effect), "name": act.name, "traits": {MARK: str(effect)}}
+        return Receipt(ref=str(self._api.post("projects", body)["id"]))
+
+    def _opened(self, act: OpenProject, effect: EffectId) -> Receipt | None:
+        """The project of an earlier attempt, among those of the account that were made since it began."""
+        earliest = since(self._ledger, effect)
+        for project in self._api.pages("accounts", self._account(act.account, effect), "projects"):
+            if datetime.fromisoformat(project["createdAt"]) < earliest:
+                return None
+            mark = (project.get("traits") or {}).get(MARK)
+            if mark == str(effect) or (mark is None and project["name"] == act.name):
+                return Receipt(ref=str(project["id"]))
+        return None
+
+    def _close(self, act: CloseProject, effect: EffectId) -> Receipt:
+        opened = self._ledger.receipt(EffectId(effect.subject, act.project))
+        if opened is None:
+            return Receipt(data={"note": "no project was opened"})
+        if not self._completed:
+            raise refused(SYSTEM, "which status completes a project is not set; set TENURE_VITALLY_COMPLETED_STATUS to that status's id")
+        shown = self._api.put("projects", opened.ref, body={"projectStatusId": self._completed, "traits": {ENDED: act.why}})
+        return Receipt(ref=opened.ref) if shown is not None else Receipt(data={"note": "there is no such project any more"})
+
+    def _template(self, name: str) -> str:
+        """The id of a template. Ids are remembered; a name that is not known is looked up again, since somebody may have made it."""
+        if name not in self._templates:
+            self._templates = {str(one["name"]): str(one["id"]) for one in self._api.pages("projectTemplates")}
+        if name not in self._templates:
+            raise refused(SYSTEM, f"there is no project template {name!r}; create it in Vitally under exactly that name", kind="NoTemplate")
+        return self._templates[name]

@@ -1,0 +1,188 @@
+"""A customer's account after the sale: who it is, who looks after it, how it does, and what its processes tell each other.
+
+The key of an account is its registrable domain, as for a trial: people can guess the workflow ids.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+
+from domain.base import Message, Value
+from domain.health.types import Band
+from domain.people import Person, Role
+
+Rating = Literal["green", "yellow", "red"]
+Outcome = Literal["full_churn", "partial_churn", "flat", "incremental"]
+Reason = Literal["low_utilization", "decreased_usage", "renewal", "red_account"]
+
+
+class Customer(Message):
+    """What the CRM says of one customer, as the ledger's copy has it (``as_of``). ``arr`` is in whole dollars a year.
+
+    ``contract_end`` is the renewal date. ``subscription`` is the licence server's, on which keys are re-issued. ``health`` is the colour that
+    people gave it in the CRM (*Customer Health*, B17): Green, Yellow, Red, or nothing. ``data_errors`` say, by field, what the CRM holds that
+    cannot be so: there the value of before stays, or nothing is known (:mod:`domain.plausibility`).
+    """
+
+    domain: str
+    id: str = ""
+    name: str
+    segment: str = ""
+    arr: int = 0
+    seats: int = 0
+    contract_start: date | None = None
+    contract_end: date | None = None
+    deployed_on: date | None = None
+    last_activity_on: date | None = None
+    subscription: str = ""
+    status: Literal["customer", "churned", "merged"] = "customer"
+    merged_into: str = ""
+    health: str = ""
+    data_errors: dict[str, str] = {}
+    as_of: datetime
+
+
+class AccountTeam(Value):
+    """Who looks after an account (roles: handbook 1). ``ts_leader`` settles what the two managers do not agree on."""
+
+    ta: Person | None = None
+    ae: Person | None = None
+    ce: Person | None = None
+    ta_manager: Person | None = None
+    ae_manager: Person | None = None
+    ts_leader: Person | None = None
+    sales_leader: Person | None = None
+
+    def of(self, role: Role) -> Person | None:
+        """Who plays that role for this account, if anybody does."""
+        return {
+            Role.TA: self.ta,
+            Role.AE: self.ae,
+            Role.CE: self.ce,
+            Role.TA_MANAGER: self.ta_manager,
+            Role.AE_MANAGER: self.ae_manager,
+            Role.TS_LEADERSHIP: self.ts_leader,
+            Role.SALES_LEADERSHIP: self.sales_leader,
+        }.get(role)
+
+    def email(self, role: Role) -> str:
+        """That person's address; empty when there is none."""
+        person = self.of(role)
+        return person.email if person else ""
+
+
+class Standing(Message):
+    """How an account does, as the last hourly run found it. Shares are 0 to 1; None is not known, and never read as good or bad.
+
+    ``was_at_target``: an earlier month reached the target of MAU/seats (C06). ``declining_months``: how many of the last consecutive months
+    each lost at least ``red.decline_share`` of searches and code intelligence (B17). ``hand_red``: it is marked red in Vitally (D31).
+    """
+
+    as_of: datetime
+    score: float | None = None
+    band: Band = "unknown"
+    mau_seats: float | None = None
+    usage_score: float | None = None
+    champion: bool | None = None
+    was_at_target: bool = False
+    declining_months: int = 0
+    reds: tuple[str, ...] = ()
+    hand_red: bool = False
+
+
+class AccountFacts(Message):
+    """The signal ``facts``: what changed about an account that its processes must know."""
+
+    customer: Customer
+    team: AccountTeam = AccountTeam()
+    standing: Standing | None = None
+
+
+class AskAccount(Message):
+    """Ask the ledger's copy for an account."""
+
+    domain: str
+
+
+class AccountView(Message):
+    """The ledger's copy of an account; ``customer`` is None for a domain that is no customer's."""
+
+    customer: Customer | None = None
+    team: AccountTeam = AccountTeam()
+    standing: Standing | None = None
+
+
+class RenewalRow(Message):
+    """A renewal as the forecast and the lists read it: the read model's row, replaced whole at each change.
+
+    ``outcome`` is the AE's projection, ``ta_outcome`` the TA's, ``system_outcome`` what the rating alone would say;
+    ``amount`` is the ARR that the AE expects after the renewal. ``status`` is ``open`` until the renewal has ended.
+    """
+
+    workflow: str
+    domain: str
+    name: str
+    renewal_on: date
+    arr: int
+    phase: str
+    rating: Rating | None = None
+    outcome: Outcome | None = None
+    ta_outcome: Outcome | None = None
+    system_outcome: Outcome | None = None
+    amount: int | None = None
+    ae: str = ""
+    ta: str = ""
+    status: Literal["open", "renewed", "churned", "cancelled"] = "open"
+    actual_outcome: Outcome | None = None
+    actual_arr: int | None = None
+    forecast_at: datetime | None = None
+    updated_at: datetime
+
+
+class RenewalRuns(Message):
+    """The signal ``renewal_runs`` to the account: a renewal has begun, or was moved by a person, and is on that day."""
+
+    workflow: str
+    renewal_on: date
+
+
+class RenewalEnded(Message):
+    """The signal ``renewal_ended`` to the account: what became of a renewal, and until when the next term runs."""
+
+    workflow: str
+    outcome: Outcome | None = None
+    cancelled: str = ""
+    contract_end: date | None = None
+    arr: int | None = None
+
+
+class PlanReason(Message):
+    """The signal ``reason`` to a get-well plan: a reason came (``on``) or is gone. ``from_workflow`` is told of each leadership review."""
+
+    reason: Reason
+    on: bool
+    why: str = ""
+    from_workflow: str = ""
+
+
+class PlanReviewed(Message):
+    """The signal ``plan_reviewed`` to a renewal: what the leadership's review of the plan said."""
+
+    criteria_met: bool
+    note: str = ""
+    by: str = ""
+
+
+class PlanEnded(Message):
+    """The signal ``plan_ended`` to the account."""
+
+    workflow: str
+    why: str = ""
+
+
+class RedEnded(Message):
+    """The signal ``red_ended`` to the account: promoted to ``to``, or the account is gone."""
+
+    workflow: str
+    to: Literal["yellow", "green", "churned"]

@@ -1,0 +1,303 @@
+"""Get-well plans (D15–D17, C06, gap 11): one plan for an account, whatever its reasons; what starts one, what it asks, and when."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from domain.account.account import AccountTeam, Customer, PlanReason, Reason, Standing
+from domain.base import Message, State, Value
+from domain.calendar import day_of
+from domain.decision import Decision, Fact
+from domain.effects.words import counted
+from domain.policy import AccountPolicy, CarriedAccountPolicy
+from domain.task import Answer, Choice, FieldSpec, Task
+
+Track = Literal["on_track", "at_risk", "off_track"]
+
+#: The six questions of a plan (handbook 4.4).
+QUESTIONS = (
+    FieldSpec(name="state", asks="the current state, and the relationship"),
+    FieldSpec(name="onboarding_flow", asks="are we in their developers' onboarding flow?"),
+    FieldSpec(name="docs", asks="are our docs in their own content system?"),
+    FieldSpec(name="syncs", asks="which recurring syncs with business stakeholders are there?"),
+    FieldSpec(name="drive", asks="the plan to drive utilization"),
+    FieldSpec(name="help", asks="where it is stuck, and which help is needed"),
+)
+#: What a low utilization needs besides: "Account - Context on Low Utilization" (D17).
+CONTEXT = FieldSpec(name="context", asks="why the utilization is below the target, and what is in progress")
+
+UPDATES = tuple(
+    Choice(
+        name=name,
+        label=label,
+        fields=(
+            FieldSpec(name="progress", asks="what was done since the last update"),
+            FieldSpec(name="blockers", asks="what is in the way", required=False),
+            FieldSpec(name="next", asks="what comes next"),
+        ),
+    )
+    for name, label in (("on_track", "On track"), ("at_risk", "At risk"), ("off_track", "Off track"))
+)
+REVIEWS = (
+    Choice(name="continue", label="Go on as planned"),
+    Choice(name="escalate", label="Escalate: say in the note what is needed"),
+    Choice(name="criteria_met", label="The criteria are met"),
+)
+
+#: A plan's project, and the project of its reason in Vitally; of the latter one is open at a time (C06).
+PLAN_PROJECT = "Get Well Plan"
+REASON_PROJECTS: dict[Reason, str] = {"low_utilization": "Low Utilization", "decreased_usage": "Decreased Usage"}
+
+WORDS: dict[Reason, str] = {
+    "low_utilization": "low utilization",
+    "decreased_usage": "decreased usage",
+    "renewal": "a renewal at risk",
+    "red_account": "a red account",
+}
+
+
+class PlanUpdate(Value):
+    """The TA's weekly word."""
+
+    at: datetime
+    by: str
+    status: Track
+    progress: str
+    blockers: str = ""
+    next: str = ""
+
+
+class PlanReview(Value):
+    """The leadership's word, every other week."""
+
+    at: datetime
+    by: str
+    outcome: str
+    note: str = ""
+
+
+class PlanText(Message):
+    """The update ``plan``: the TA writes the plan, or rewrites the parts that are given, at any time."""
+
+    by: str = ""
+    state: str | None = Field(default=None, max_length=2_000)
+    onboarding_flow: str | None = Field(default=None, max_length=2_000)
+    docs: str | None = Field(default=None, max_length=2_000)
+    syncs: str | None = Field(default=None, max_length=2_000)
+    drive: str | None = Field(default=None, max_length=2_000)
+    help: str | None = Field(default=None, max_length=2_000)
+    context: str | None = Field(default=None, max_length=2_000)
+
+    def parts(self) -> dict[str, str]:
+        """What is given, by the question's name."""
+        return {name: text.strip() for name, text in self.model_dump(exclude={"by"}, exclude_none=True).items() if text.strip()}
+
+
+class GetWellState(State):
+    """Everything that a plan remembers. ``projects`` are the open ones: the key of their act by template."""
+
+    reasons: dict[Reason, PlanReason] = {}
+    standing: Standing | None = None
+    fields: dict[str, str] = {}
+    planned_at: datetime | None = None
+    update_at: datetime | None = None
+    review_at: datetime | None = None
+    updates: list[PlanUpdate] = []
+    reviews: list[PlanReview] = []
+    projects: dict[str, str] = {}
+    writes: int = 0
+    decisions: list[Decision] = []
+    tasks: list[Task] = []
+    notes: list[str] = []
+
+
+class GetWellInput(Message):
+    """How a plan starts; ``state`` is the one of the run before, when it is continued. ``channel`` is where it is talked about."""
+
+    customer: Customer
+    team: AccountTeam = AccountTeam()
+    policy: CarriedAccountPolicy
+    channel: str = "renewals"
+    reasons: tuple[PlanReason, ...] = ()
+    state: GetWellState | None = None
+    cycle: int = 1
+
+
+class PlanStatus(Message):
+    """Where a plan stands, in data and in words."""
+
+    account: str
+    name: str
+    stage: str
+    in_words: str
+    reasons: dict[Reason, str] = {}
+    planned_at: datetime | None = None
+    fields: dict[str, str] = {}
+    updates: tuple[PlanUpdate, ...] = ()
+    reviews: tuple[PlanReview, ...] = ()
+    notes: tuple[str, ...] = ()
+    policy: str = ""
+
+
+class PlanMoment(Value):
+    """Something that a plan does at ``at``."""
+
+    at: datetime
+    kind: Literal["update", "review"]
+    what: str
+
+
+# --- what starts and ends one ------------------------------------------------------------------------------------------------------
+
+
+def utilization(policy: AccountPolicy, since: date | None, standing: Standing | None, now: datetime) -> Decision:
+    """Whether MAU/seats asks for a plan (C05, C06): ``low_utilization``, ``decreased_usage``, ``at_target``, ``onboarding`` or ``unknown``.
+
+    ``since`` is the day on which they became a customer. Low utilization never reached the target and is a customer for so many days;
+    decreased usage was there in an earlier month. An unknown changes nothing.
+    """
+    target, days = policy.get_well.target_mau_seats, policy.get_well.low_utilization_tenure_days
+    share = standing.mau_seats if standing else None
+    tenure = (day_of(policy.office, now) - since).days if since else None
+    at = standing.as_of if standing else now
+    facts = (
+        Fact(name="MAU/seats", value=share, source="warehouse", as_of=at),
+        Fact(name="target reached before", value=standing.was_at_target if standing else None, source="warehouse", as_of=at),
+        Fact(name="customer since", value=since.isoformat() if since else None, source="Salesforce", as_of=now),
+    )
+
+    def decided(outcome: str, rule: str, handbook: str, nearest: str) -> Decision:
+        return Decision(
+            what="utilization", outcome=outcome, rule=rule, handbook=handbook, at=now, policy=policy.hash, facts=facts, nearest=nearest
+        )
+
+    if standing is None or share is None:
+        return decided("unknown", "MAU/seats is not known: an unknown starts no plan and ends none.", "C06", "a month of MAU/seats")
+    shown = f"{share:.0%} of the seats are used monthly, the target is {target:.0%}"
+    missing = f"{target - share:.0%} more of the seats in use"
+    if share >= target:
+        return decided("at_target", f"At the target: {shown}.", "D15, D17", f"fewer than {target:.0%} of the seats in use")
+    if standing.was_at_target:
+        return decided("decreased_usage", f"It was at the target in an earlier month, and fell below: {shown}.", "D15, C06", missing)
+    if tenure is None or tenure < days:
+        rest = f"a customer for {counted(days - tenure, 'more day')}" if tenure is not None else "the day on which they became a customer"
+        return decided("onboarding", f"Below the target, and still onboarding: no project before day {days}. {shown}.", "C06", rest)
+    return decided("low_utilization", f"Day {tenure} as a customer, and the target was never reached: {shown}.", "D17, C05", missing)
+
+
+def opened(policy: AccountPolicy, reasons: dict[Reason, PlanReason], now: datetime) -> Decision:
+    """A plan begins, or gets another reason."""
+    return Decision(
+        what="plan",
+        outcome="open",
+        rule=f"One plan for all reasons: {said(reasons)}.",
+        handbook="D16",
+        at=now,
+        policy=policy.hash,
+        facts=tuple(
+            Fact(name=WORDS[name], value=each.why, source=each.from_workflow or "account", as_of=now) for name, each in reasons.items()
+        ),
+        nearest="every reason gone",
+    )
+
+
+def ended(policy: AccountPolicy, gone: str, now: datetime) -> Decision:
+    """Every reason is gone; ``gone`` says why the last one is."""
+    return Decision(
+        what="plan",
+        outcome="ended",
+        rule=f"Every reason is gone, the last one because: {gone}.",
+        handbook="D16",
+        at=now,
+        policy=policy.hash,
+        nearest="one reason that still holds",
+    )
+
+
+def reviewed(policy: AccountPolicy, answer: Answer, state: GetWellState, now: datetime) -> Decision:
+    """The leadership's review, with the update that it stands on (D16, D17)."""
+    last = state.updates[-1] if state.updates else None
+    return Decision(
+        what="leadership review",
+        outcome=answer.choice,
+        rule=f"{answer.by} decided{': ' + answer.note if answer.note else ''}.",
+        handbook="D16, D17",
+        at=now,
+        policy=policy.hash,
+        facts=(
+            Fact(
+                name="last update",
+                value=last.status if last else None,
+                source=last.by if last else "TA (none yet)",
+                as_of=last.at if last else now,
+            ),
+        ),
+        nearest="the person's choice",
+        by=answer.by,
+    )
+
+
+def said(reasons: dict[Reason, PlanReason]) -> str:
+    """The reasons in words."""
+    return "; ".join(f"{WORDS[name]}{f' ({each.why})' if each.why else ''}" for name, each in reasons.items()) or "none"
+
+
+# --- what it asks, and when ----------------------------------------------------------------------------------------------------------
+
+
+def questions(state: GetWellState) -> tuple[FieldSpec, ...]:
+    """What the plan must answer: the six questions, and why when the utilization is low (D17)."""
+    return (*QUESTIONS, CONTEXT) if "low_utilization" in state.reasons else QUESTIONS
+
+
+def unanswered(state: GetWellState) -> tuple[FieldSpec, ...]:
+    """Which of them have no answer yet."""
+    return tuple(question for question in questions(state) if not state.fields.get(question.name))
+
+
+def projects(reasons: dict[Reason, PlanReason]) -> tuple[str, ...]:
+    """The templates of the projects that must be open: the plan's, and one for the utilization (C06)."""
+    of_reason = [REASON_PROJECTS[reason] for reason in reasons if reason in REASON_PROJECTS]
+    return (PLAN_PROJECT, *of_reason[:1]) if reasons else ()
+
+
+def agenda(policy: AccountPolicy, state: GetWellState) -> list[PlanMoment]:
+    """What comes, in order: the TA's update each week, and the leadership's review every other week, which waits for that week's update."""
+    moments: list[PlanMoment] = []
+    if state.update_at:
+        moments.append(PlanMoment(at=state.update_at, kind="update", what="ask the TA for the weekly update"))
+    if state.review_at:
+        update = next((task for task in state.tasks if task.is_open and task.spec.kind == "update"), None)
+        at = max(state.review_at, update.spec.due_at) if update else state.review_at
+        moments.append(PlanMoment(at=at, kind="review", what="ask the TA's manager for the review"))
+    return sorted(moments, key=lambda moment: (moment.at, moment.kind == "review"))
+
+
+def next_round(start: datetime, days: int, now: datetime) -> datetime:
+    """The next moment of a cadence of so many days that is still ahead; rounds that were missed are not made up for."""
+    return start + timedelta(days=days) * max((now - start) // timedelta(days=days) + 1, 1)
+
+
+def document(customer: Customer, state: GetWellState, shown: int) -> tuple[str, ...]:
+    """The plan as the document of the account: reasons, answers, and the newest updates and reviews (``shown`` of each)."""
+    asked = {question.name: question.asks for question in (*QUESTIONS, CONTEXT)}
+    share = state.standing.mau_seats if state.standing else None
+    used = f"MAU/seats {share:.0%}" if share is not None else "MAU/seats not known"
+    lines = [
+        f"{customer.name}: {said(state.reasons)}",
+        f"{used}; {customer.seats} seats; renewal on {customer.contract_end or 'a date not known'}",
+    ]
+    lines += [
+        f"{asked[question.name].capitalize()}: {state.fields.get(question.name, 'not answered yet')}" for question in (*questions(state),)
+    ]
+    for update in reversed(state.updates[-shown:]):
+        blocked = f" Blocked: {update.blockers}." if update.blockers else ""
+        lines.append(
+            f"{update.at:%Y-%m-%d} {update.status.replace('_', ' ')} ({update.by}): {update.progress}.{blocked} Next: {update.next}"
+        )
+    for review in reversed(state.reviews[-shown:]):
+        lines.append(f"{review.at:%Y-%m-%d} review, {review.outcome.replace('_', ' ')} ({review.by}) {review.note}".rstrip())
+    return tuple(lines)

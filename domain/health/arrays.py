@@ -1,0 +1,141 @@
+"""The health score of all accounts at once, for the hourly run (D12): arrays in, arrays out, the same totals as :mod:`domain.health.score`.
+
+It is for activities: a workflow must not import NumPy. Codes are -1 for not known, then 0, 1, 2 from poor to healthy; :data:`BANDS` by code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.health.score import LIMITS, PARTS, enough
+from domain.health.types import CATEGORIES, Band, TraitName
+from domain.policy_sections_accounts import Health
+
+Codes = NDArray[np.int8]
+Numbers = NDArray[np.float64]
+
+#: By code; the last one is code -1.
+BANDS: tuple[Band, ...] = ("poor", "concerning", "healthy", "unknown")
+
+_PULSES = {None: -1, "Poor": 0, "Concerning": 1, "Healthy": 2}
+_ANSWERS = {None: -1, False: 0, True: 1}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is known of every account, an array a trait, all of one length.
+
+    ``pulse`` is -1, 0 (Poor), 1 (Concerning), 2 (Healthy); the yes-or-no traits are -1, 0, 1; numbers are NaN where they are not known, and
+    the last activity is its age in whole days.
+    """
+
+    pulse: Codes
+    versions_behind: Numbers
+    precise_intel: Codes
+    defect_tickets: Numbers
+    help_tickets: Numbers
+    champion: Codes
+    buyer_access: Codes
+    last_activity: Numbers
+    usage_score: Numbers
+    mau_seats: Numbers
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where the arrays are of several lengths: a shifted column would score every account by its neighbour."""
+        lengths = {name: len(array) for name, array in vars(self).items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"the columns must have one entry an account each, but have {lengths}")
+
+    def __len__(self) -> int:
+        return len(self.pulse)
+
+
+@dataclass(frozen=True)
+class FleetScore:
+    """``total`` is NaN where too little is known; ``band`` and ``levels`` are codes."""
+
+    total: Numbers
+    band: Codes
+    levels: dict[TraitName, Codes]
+
+
+def columns(
+    at: datetime,
+    *,
+    pulse: Sequence[str | None],
+    versions_behind: Sequence[float | None],
+    precise_intel: Sequence[bool | None],
+    defect_tickets: Sequence[float | None],
+    help_tickets: Sequence[float | None],
+    champion: Sequence[bool | None],
+    buyer_access: Sequence[bool | None],
+    last_activity_on: Sequence[date | None],
+    usage_score: Sequence[float | None],
+    mau_seats: Sequence[float | None],
+) -> Columns:
+    """Columns from plain lists as a database gives them, None for not known, in one order of accounts.
+
+    Raises ValueError for a pulse that is none of the three words and for lists of several lengths.
+    """
+    if wrong := set(pulse) - _PULSES.keys():
+        raise ValueError(
+            f"pulse must be Healthy, Concerning, Poor or nothing, not {', '.join(sorted(map(repr, wrong)))}: put it right in Vitally"
+        )
+    return Columns(
+        pulse=np.array([_PULSES[word] for word in pulse], dtype=np.int8),
+        versions_behind=np.array(versions_behind, dtype=np.float64),
+        precise_intel=_answers(precise_intel),
+        defect_tickets=np.array(defect_tickets, dtype=np.float64),
+        help_tickets=np.array(help_tickets, dtype=np.float64),
+        champion=_answers(champion),
+        buyer_access=_answers(buyer_access),
+        last_activity=_ages(at, last_activity_on),
+        usage_score=np.array(usage_score, dtype=np.float64),
+        mau_seats=np.array(mau_seats, dtype=np.float64),
+    )
+
+
+def score(health: Health, fleet: Columns) -> FleetScore:
+    """The total, the band and every trait's level of each account."""
+    levels = {trait: _levels(health, trait, getattr(fleet, trait)) for members in CATEGORIES.values() for trait in members}
+    worth = np.array([health.points.red, health.points.yellow, health.points.green, 0.0])
+    weighted, whole = np.zeros(len(fleet)), np.zeros(len(fleet))
+    for name, members in CATEGORIES.items():  # added in the same order as one account's, so that the last bit is the same
+        added, known = np.zeros(len(fleet)), np.zeros(len(fleet))
+        for trait in members:
+            added += worth[levels[trait]]
+            known += levels[trait] >= 0
+        weight: float = getattr(health.weights, name)
+        weighted += weight * (added / np.maximum(known, 1))
+        whole += np.where(known > 0, weight, 0.0)
+    total = np.full(len(fleet), np.nan)
+    np.divide(weighted, whole, out=total, where=enough(health, whole))
+    total = np.floor(total * PARTS + 0.5) / PARTS
+    band = np.where(np.isnan(total), -1, 0 + (total > health.poor_at_most) + (total >= health.healthy_at_least)).astype(np.int8)
+    return FleetScore(total=total, band=band, levels=levels)
+
+
+def _levels(health: Health, trait: TraitName, values: Codes | Numbers) -> Codes:
+    if trait == "pulse":
+        return values.astype(np.int8)
+    if trait not in LIMITS:  # yes or no: -1, 0, 2
+        return np.where(values > 0, 2, values).astype(np.int8)
+    healthy, poor = LIMITS[trait](health.traits, values)
+    level = np.where(healthy, 2, np.where(poor, 0, 1))
+    return np.where((values >= 0) & np.isfinite(values), level, -1).astype(np.int8)
+
+
+def _answers(said: Sequence[bool | None]) -> Codes:
+    return np.array([_ANSWERS[each] for each in said], dtype=np.int8)
+
+
+def _ages(at: datetime, on: Sequence[date | None]) -> Numbers:
+    """Whole days since each date, none of them negative."""
+    days = np.array(on, dtype="datetime64[D]")
+    age = (np.datetime64(at.astimezone(UTC).date(), "D") - days).astype(np.float64)
+    return np.where(np.isnat(days), np.nan, np.maximum(age, 0.0))

@@ -1,0 +1,273 @@
+"""The health score (D12, 4.3, C29): what is known of an account in, a score that explains itself out.
+
+Each trait is green, yellow or red by the policy's limits, and worth the policy's points; a category is the mean of its known traits, the
+total the weighted mean of the known categories (gap 4). What is not known is left out and named: its weight goes to what is known, so
+that a gap reads neither as healthy nor as poor. Where less than the policy's part of the weight is known there is no total at all: the
+account is unknown, what is known stays as evidence, and nothing is proposed. :mod:`domain.health.arrays` does the same for a hundred thousand accounts at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC
+from typing import Any
+
+from domain.health.guidance import CATEGORY_NAMES, NAMES, guidance, listed, signed, words
+from domain.health.types import (
+    CATEGORIES,
+    Band,
+    Category,
+    CategoryName,
+    Contribution,
+    Delta,
+    Level,
+    Score,
+    TraitName,
+    Traits,
+)
+from domain.policy import AccountPolicy
+from domain.policy_sections_accounts import Health, HealthTraits
+
+#: Where each trait comes from (4.3), in the handbook's order.
+SOURCES: dict[TraitName, str] = {
+    "pulse": "TA by hand (Vitally)",
+    "versions_behind": "warehouse",
+    "precise_intel": "warehouse",
+    "defect_tickets": "warehouse",
+    "help_tickets": "warehouse",
+    "champion": "TA by hand (Vitally)",
+    "buyer_access": "TA by hand (Vitally)",
+    "last_activity": "Salesforce",
+    "usage_score": "warehouse",
+    "mau_seats": "warehouse",
+}
+
+#: (healthy?, poor?) of each trait that is a number, or of an array of them; in between it is yellow. Last activity counts in days.
+LIMITS: dict[TraitName, Callable[[HealthTraits, Any], tuple[Any, Any]]] = {
+    "versions_behind": lambda at, n: (n <= at.versions_behind_healthy_at_most, n >= at.versions_behind_poor_at_least),
+    "defect_tickets": lambda at, n: (n < at.defect_tickets_healthy_below, n >= at.defect_tickets_poor_at_least),
+    "help_tickets": lambda at, n: (n < at.help_tickets_healthy_below, n >= at.help_tickets_poor_at_least),
+    "last_activity": lambda at, n: (n <= at.last_activity_healthy_at_most_days, n >= at.last_activity_poor_at_least_days),
+    "usage_score": lambda at, n: (n >= at.usage_score_healthy_at_least, n <= at.usage_score_poor_at_most),
+    "mau_seats": lambda at, n: (n >= at.mau_seats_healthy_at_least, n < at.mau_seats_poor_below),
+}
+
+#: A total is kept to so many parts of a point: in which order floats are added must not decide on which side of a band's limit it falls.
+PARTS = 1e10
+
+_PULSES: dict[str, Level] = {"Healthy": "green", "Concerning": "yellow", "Poor": "red"}
+_SHIFT = "shift of weight because "
+#: Weights are added as floats: so little less than enough is enough.
+_SPARE = 1e-9
+#: A smaller change is none: it comes of how floats are added.
+_NOISE = 1e-12
+
+
+def score(policy: AccountPolicy, traits: Traits, before: Score | None = None) -> Score:
+    """The score of one account at ``traits.at`` and, with the score ``before``, what changed it.
+
+    A number that cannot be one (negative, infinite, not a number) is not known; an activity later than ``traits.at`` (UTC) is of today.
+    Where too little is known, or only what weighs nothing, there is no total.
+    """
+    health, values = policy.health, _values(traits)
+    levels = {trait: _level(health.traits, trait, value) for trait, value in values.items()}
+    points: dict[TraitName, float] = {trait: getattr(health.points, level) for trait, level in levels.items()}
+    total, categories, known = _weigh(health, points)
+    shares = _shares(categories, points)
+    contributions = tuple(
+        Contribution(
+            trait=trait,
+            category=category,
+            value=values[trait],
+            level=levels[trait],
+            points=points[trait],
+            adds=points[trait] * shares[trait],
+            source=SOURCES[trait],
+            as_of=traits.as_of.get(trait, traits.at),
+        )
+        for category, members in CATEGORIES.items()
+        for trait in members
+        if trait in values
+    )
+    scored = Score(
+        at=traits.at,
+        total=total,
+        band=_band(health, total),
+        categories=categories,
+        contributions=contributions,
+        missing=tuple(trait for trait in SOURCES if trait not in values),
+        guidance=() if total is None else guidance(policy, contributions, shares),
+        known=known,
+        needed=health.known_at_least,
+        policy=policy.hash,
+    )
+    return scored if before is None else scored.model_copy(update={"deltas": _deltas(health, before, scored)})
+
+
+def explain(score: Score) -> list[str]:
+    """The score for people, a line each: total and band, every category and trait, what is not known, what changed, and what to do."""
+    head = f"Health {score.total:.2f} of 10: {score.band}" if score.total is not None else f"Health unknown: {_too_little(score)}"
+    lines = [f"{head} ({score.at.astimezone(UTC):%d %b %Y %H:%M} UTC, policy {score.policy})."]
+    for category in score.categories:
+        if category.score is None:
+            continue
+        counts = f", counts {category.weight:.4g} %" if score.total is not None else ""
+        lines.append(f"{CATEGORY_NAMES[category.name]}: {category.score:.2f} of 10{counts}.")
+        lines += [
+            f"  {NAMES[each.trait]} {words(each.trait, each.value)}: {each.level}{f', adds {each.adds:.2f}' if counts else ''}"
+            f" ({each.source}, {each.as_of.astimezone(UTC):%d %b %Y})"
+            for each in score.contributions
+            if each.category == category.name
+        ]
+    if score.missing:
+        lines.append(f"Not known, so left out: {listed(score.missing)}.")
+    if score.total is None and score.contributions:
+        lines.append("Nothing is proposed on so little: find out what is not known, the utilization first.")
+    if score.deltas:
+        lines.append(f"Since the last score {signed(sum(each.change for each in score.deltas))}:")
+        reasons: dict[str, list[Delta]] = {}
+        for delta in score.deltas:
+            reasons.setdefault(delta.why, []).append(delta)
+        for why, of in reasons.items():
+            shifted = f" ({listed([each.trait for each in of])})" if why.startswith(_SHIFT) else ""
+            lines.append(f"  {signed(sum(each.change for each in of))} {why}{shifted}")
+    if score.guidance:
+        lines.append("What to do, what costs most first:")
+        lines += [f"  {NAMES[each.trait]} ({each.level}; {each.handbook}): {each.says}" for each in score.guidance]
+    return lines
+
+
+def _too_little(score: Score) -> str:
+    if not score.known:
+        return "no trait that counts is known"
+    return f"only {score.known:.4g} % of the weight is known, and a score needs {score.needed:.4g} %"
+
+
+# --- from traits to a total ----------------------------------------------------------------------------------------------------------
+
+
+def _values(traits: Traits) -> dict[TraitName, Any]:
+    """What is known, by trait; the last activity as its age in whole days."""
+    held = {trait: getattr(traits, trait, None) for trait in SOURCES}
+    if traits.last_activity_on is not None:
+        held["last_activity"] = max(0, (traits.at.astimezone(UTC).date() - traits.last_activity_on).days)
+    return {
+        trait: value
+        for trait, value in held.items()
+        if value is not None and (isinstance(value, str | bool) or 0 <= value < math.inf)  # no comparison holds for "not a number"
+    }
+
+
+def _level(limits: HealthTraits, trait: TraitName, value: Any) -> Level:
+    if isinstance(value, str):
+        return _PULSES[value]
+    healthy, poor = (value, not value) if isinstance(value, bool) else LIMITS[trait](limits, value)
+    return "green" if healthy else "red" if poor else "yellow"
+
+
+def enough(health: Health, whole: Any) -> Any:
+    """Whether so much of the weight, in percent, is known that there is a score; a number, or an array of them."""
+    return (whole > 0) & (whole + _SPARE >= health.known_at_least)
+
+
+def _weigh(health: Health, points: Mapping[TraitName, float]) -> tuple[float | None, tuple[Category, ...], float]:
+    """The total, each category with what it counts in percent, and how much of the weight is known.
+
+    Added one by one in the handbook's order, as the fleet's are. A category counts whole when one of its traits is known.
+    """
+    means: dict[CategoryName, tuple[float, float]] = {}
+    weighted = whole = 0.0
+    for name, members in CATEGORIES.items():
+        added, known = 0.0, 0
+        for trait in members:
+            if trait in points:
+                added, known = added + points[trait], known + 1
+        if known:
+            mean, weight = added / known, getattr(health.weights, name)
+            means[name] = mean, weight
+            weighted, whole = weighted + weight * mean, whole + weight
+    scored = bool(enough(health, whole))
+    categories = tuple(
+        Category(name=name, score=means[name][0], weight=100 * means[name][1] / whole if scored else 0.0)
+        if name in means
+        else Category(name=name, score=None, weight=0.0)
+        for name in CATEGORIES
+    )
+    return (math.floor(weighted / whole * PARTS + 0.5) / PARTS if scored else None), categories, whole
+
+
+def _band(health: Health, total: float | None) -> Band:
+    if total is None:
+        return "unknown"
+    return "poor" if total <= health.poor_at_most else "healthy" if total >= health.healthy_at_least else "concerning"
+
+
+def _shares(categories: Collection[Category], known: Collection[TraitName]) -> dict[TraitName, float]:
+    """How much of the total a known trait decides, 0 to 1: an equal part of its category's weight."""
+    shares: dict[TraitName, float] = {}
+    for category in categories:
+        members = [trait for trait in CATEGORIES[category.name] if trait in known]
+        shares |= {trait: category.weight / 100 / len(members) for trait in members}
+    return shares
+
+
+# --- what changed --------------------------------------------------------------------------------------------------------------------
+
+
+def _deltas(health: Health, before: Score, after: Score) -> tuple[Delta, ...]:
+    """What each trait adds now, less what it added before: so they sum to the change, shifts of weight included (no total adds nothing)."""
+    was, now = ({each.trait: each for each in score.contributions} for score in (before, after))
+    share_was, share_now = _shares(before.categories, was), _shares(after.categories, now)
+    reweighted = _reweighted(health, before, was)
+    deltas = []
+    for trait in SOURCES:
+        old, new = was.get(trait), now.get(trait)
+        change = (new.adds if new else 0.0) - (old.adds if old else 0.0)
+        if old and new:
+            shifted = abs(share_now[trait] - share_was[trait]) > _NOISE
+            why = [_moved(health.traits, old, new)] if old.level != new.level or old.points != new.points else []
+            why += [_SHIFT + _cause(trait, was, now, reweighted)] if shifted else []
+        elif new:
+            why = [f"{NAMES[trait]} is known now: {words(trait, new.value)}, {new.level}"]
+        elif old:
+            rest = ": its weight went to what is known" if now else ""
+            why = [f"{NAMES[trait]} became unknown (it was {words(trait, old.value)}, {old.level}){rest}"]
+        else:
+            continue
+        if why:
+            deltas.append(Delta(trait=trait, change=change, why="; ".join(why)))
+    return tuple(sorted(deltas, key=lambda delta: -abs(delta.change)))
+
+
+def _reweighted(health: Health, before: Score, was: Collection[TraitName]) -> bool:
+    """Whether the policy's weights of what was known are other ones now."""
+    _, categories, _ = _weigh(health, dict.fromkeys(was, 0.0))
+    return any(abs(old.weight - new.weight) > 1e-9 for old, new in zip(before.categories, categories, strict=False))
+
+
+def _cause(trait: TraitName, was: Collection[TraitName], now: Collection[TraitName], reweighted: bool) -> str:
+    """Why a trait weighs other than it did: a neighbour in its category or another whole category came or went, or the policy changed."""
+    causes = [
+        f"{NAMES[each]} {'is known now' if each in now else 'became unknown'}"
+        for members in CATEGORIES.values()
+        if trait in members or any(each in was for each in members) != any(each in now for each in members)
+        for each in members
+        if (each in was) != (each in now)
+    ]
+    return " and ".join([*causes, "the policy weighs the categories anew"] if reweighted or not causes else causes)
+
+
+def _moved(limits: HealthTraits, old: Contribution, new: Contribution) -> str:
+    """What a trait did whose colour, or whose colour's worth, is another than before."""
+    name, a, b = NAMES[new.trait], words(new.trait, old.value), words(new.trait, new.value)
+    if old.level == new.level:
+        return f"{name} is {new.level} as before, which the policy counts {new.points:g} points now, not {old.points:g}"
+    colours = f"{old.level} to {new.level}"
+    if _level(limits, new.trait, old.value) != old.level:
+        colours += " by the policy's new limits"
+    if old.value == new.value:
+        return f"{name} is {b} as before: {colours}"
+    if new.trait in LIMITS and new.trait != "last_activity":
+        return f"{name} {'rose' if float(new.value or 0) > float(old.value or 0) else 'fell'} from {a} to {b}: {colours}"
+    return f"{name} was {a}, is {b}: {colours}"

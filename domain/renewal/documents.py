@@ -1,0 +1,105 @@
+"""What a renewal writes into Vitally and says in words: the health assessment, the account save plan (4.5, 4.6), and where it stands.
+
+The handbook's own templates are private; these are its fields.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from domain.account.account import Customer, Rating, Standing
+from domain.calendar import day_of
+from domain.forecast.rollup import words
+from domain.markup import bold
+from domain.policy import AccountPolicy
+from domain.renewal.state import Assessment, Phase, Projection, RenewalState, SavePlan, milestone
+from domain.views import NextStep
+
+PHASES = {
+    Phase.UPCOMING: "is ahead; the assessment begins on {assessment:%d %B}",
+    Phase.EARLY_REVIEW: "is flagged early; the TA completes the health assessment",
+    Phase.ASSESSMENT: "is being assessed by TA and AE, then by their managers",
+    Phase.PLAN: "is planned; the AE projects the outcome",
+    Phase.FORECAST: "is forecast week by week until {processing:%d %B}",
+    Phase.PROCESSING: "is to be processed by the AE until {due:%d %B}",
+    Phase.CLOSING: "is being closed",
+    Phase.RENEWED: "is renewed",
+    Phase.CHURNED: "is lost",
+    Phase.CANCELLED: "is cancelled",
+}
+
+
+def assessment(customer: Customer, state: RenewalState, early: Assessment | None) -> tuple[str, ...]:
+    """The renewal health assessment, as far as it is filled in; ``early`` is what an early one said."""
+    lines = [
+        f"Renewal date: {state.renewal_on}",
+        f"ARR: ${customer.arr:,}; seats: {customer.seats:,}",
+        f"Health: {health(state.standing)}",
+    ]
+    if early:
+        lines += [f"Early assessment of {early.at:%Y-%m-%d} (pre-filled): {_opinion(early)}"]
+    lines += [f"{who}: {_opinion(each)}" for who, each in (("TA", state.ta), ("AE", state.ae)) if each]
+    if state.ae:
+        lines += [
+            f"Champion: {_yes(state.ae.champion)}; access to the buyer: {_yes(state.ae.buyer_access)}",
+            f"Projected outcome: {words(state.ae.outcome or 'none')}",
+        ]
+    return (*lines, f"Agreed rating: {state.rating or 'not yet'}")
+
+
+def save_plan(plan: SavePlan, sponsor: str) -> tuple[str, ...]:
+    """The account save plan."""
+    return (
+        f"Problem and goal: {plan.problem}",
+        f"Success criteria: {plan.criteria}",
+        f"Steps and owners: {plan.steps}",
+        f"Asks: {plan.asks or 'none'}",
+        f"Executive sponsor: {sponsor or 'to be named'}",
+    )
+
+
+def health(standing: Standing | None) -> str:
+    """The last health score in words."""
+    if standing is None or standing.score is None:
+        return "not known"
+    reds = f"; poor: {', '.join(name.replace('_', ' ') for name in standing.reds)}" if standing.reds else ""
+    return f"{standing.score:.1f} of 10, {standing.band}{reds}"
+
+
+def in_words(policy: AccountPolicy, name: str, state: RenewalState, steps: list[NextStep], waits: list[str], now: datetime) -> str:
+    """Where a renewal stands and what comes next."""
+    moments = {key: milestone(policy, state, key).at for key in ("assessment", "processing")}
+    phase = PHASES[state.phase].format(**moments, due=state.due_on)
+    left = (state.due_on - day_of(policy.office, now)).days
+    days = f"{abs(left)} day{'' if abs(left) == 1 else 's'}"
+    when = f"{state.renewal_on}, {days} {'ahead' if left >= 0 else 'ago'}"
+    lines = [f"{bold(name)}: the renewal of {when} {phase}.", ""]
+    lines += [f"- rated {state.rating}" + (", in Lighthouse" if state.in_lighthouse else "")] if state.rating else []
+    lines += [f"- the AE projects {_projection(state.projection)}"] if state.projection else []
+    lines += [f"- odd: {state.odd}"] if state.odd else []
+    if state.end is None:
+        lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in steps[:4]]
+        lines += [f"- waits for {each}" for each in waits]
+    if state.decisions:
+        last = state.decisions[-1]
+        lines.append(f"- decided last ({last.what}): {last.outcome}. {last.rule}")
+    return "\n".join(lines)
+
+
+def colour(rating: Rating) -> str:
+    """A rating as Slack shows it."""
+    return {"green": "🟢", "yellow": "🟡", "red": "🔴"}[rating] + f" {rating}"
+
+
+def _projection(projection: Projection) -> str:
+    amount = "" if projection.amount is None else f" (${projection.amount:,})"
+    return f"{words(projection.outcome)}{amount}, says {projection.by} on {projection.at:%Y-%m-%d}"
+
+
+def _opinion(given: Assessment) -> str:
+    parts = [given.rating, given.risk and f"risk: {given.risk}", given.utilization and f"utilization: {given.utilization}", given.by]
+    return "; ".join(part for part in parts if part)
+
+
+def _yes(known: bool | None) -> str:
+    return "not known" if known is None else "yes" if known else "no"

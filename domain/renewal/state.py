@@ -1,0 +1,261 @@
+"""What a renewal is (D25–D30): its phases, its moments, the messages that it takes, and everything it remembers in one model.
+
+Dates are days; a moment is the opening of the office on its day. Amounts are whole dollars a year.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from domain.account.account import AccountTeam, Customer, Outcome, PlanReviewed, Rating, Standing
+from domain.amounts import MOST_DOLLARS, Typed
+from domain.base import Message, State, Value
+from domain.calendar import days_after, hours_of
+from domain.decision import Decision
+from domain.policy import AccountPolicy, CarriedAccountPolicy
+from domain.task import Task
+
+End = Literal["renewed", "churned", "cancelled"]
+Key = Literal["early_review", "assessment", "value_engineering", "processing", "term_end"]
+
+
+class Phase(StrEnum):
+    """Where a renewal stands. Lighthouse (D27) runs beside plan and forecast, so it is no phase of its own."""
+
+    UPCOMING = "upcoming"
+    EARLY_REVIEW = "early_review"
+    ASSESSMENT = "assessment"
+    PLAN = "plan"
+    FORECAST = "forecast"
+    PROCESSING = "processing"
+    CLOSING = "closing"
+    RENEWED = "renewed"
+    CHURNED = "churned"
+    CANCELLED = "cancelled"
+
+
+#: Phases in which an outcome may be projected, and those in which nothing may be changed any more.
+PROJECTED = frozenset({Phase.PLAN, Phase.FORECAST, Phase.PROCESSING})
+SETTLED = frozenset({Phase.CLOSING, Phase.RENEWED, Phase.CHURNED, Phase.CANCELLED})
+
+
+class RenewalInput(Message):
+    """How a renewal starts: what is known of the account, and the day its term ends. ``channel`` is where its tasks are posted."""
+
+    customer: Customer
+    team: AccountTeam = AccountTeam()
+    renewal_on: date
+    standing: Standing | None = None
+    policy: CarriedAccountPolicy
+    channel: str = "renewals"
+
+
+class RenewalResult(Message):
+    """What became of a renewal."""
+
+    domain: str
+    rating: Rating | None
+    outcome: Outcome | None
+    end: End
+
+
+# --- messages ------------------------------------------------------------------------------------------------------------------------
+
+
+class ProjectOutcome(Message):
+    """The update ``forecast``: what the AE, or the TA (``as``), expects; ``amount`` is the ARR after the renewal. The AE's word counts."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    by: str = Field(max_length=254)
+    outcome: Outcome
+    amount: Typed | None = Field(default=None, ge=0, le=MOST_DOLLARS)
+    note: str = Field(default="", max_length=2_000)
+    role: Literal["ae", "ta"] = Field(default="ae", alias="as")
+
+
+class AssessRenewal(Message):
+    """The update ``assess``: a manager rates by hand, which may bring the account into Lighthouse at any time (D27)."""
+
+    by: str = Field(max_length=254)
+    rating: Rating
+    why: str = Field(max_length=2_000)
+
+
+class MoveRenewal(Message):
+    """The update ``move``: the term ends on another day."""
+
+    by: str = Field(max_length=254)
+    renewal_on: date
+    reason: str = Field(default="", max_length=2_000)
+
+
+class CancelRenewal(Message):
+    """The signal ``cancel``: there is nothing to renew any more. ``note`` says why, or into which account it was merged."""
+
+    why: Literal["churned_early", "merged"]
+    note: str = Field(default="", max_length=2_000)
+    by: str = Field(default="", max_length=254)
+
+
+# --- what it remembers -----------------------------------------------------------------------------------------------------------------
+
+
+class Assessment(Value):
+    """What the TA or the AE says of a renewal's health (4.5). ``risk``: technical the TA's, business and relationship the AE's."""
+
+    by: str
+    at: datetime
+    rating: Rating
+    risk: str = ""
+    utilization: str = ""
+    champion: bool | None = None
+    buyer_access: bool | None = None
+    outcome: Outcome | None = None
+
+
+class Projection(Value):
+    """What somebody expects, and since when."""
+
+    by: str
+    at: datetime
+    outcome: Outcome
+    amount: int | None = None
+    note: str = ""
+
+
+class SavePlan(Value):
+    """The account save plan (4.6): the problem, how success is counted, who does what, and what is asked of others.
+
+    ``agreed_by`` is the AE who reviewed it; empty until then.
+    """
+
+    by: str
+    at: datetime
+    problem: str
+    criteria: str
+    steps: str
+    asks: str = ""
+    agreed_by: str = ""
+
+
+class RenewalState(State):
+    """Everything a renewal remembers. ``done`` are the moments that are over; ``anew``: the date moved so far that all begins again.
+
+    ``entering``: a rating has just brought it into Lighthouse. ``extension_days`` were granted beyond the term by the deal desk.
+    ``project`` is the key of the open Vitally project, ``counts`` how many acts of each kind there were.
+    """
+
+    renewal_on: date
+    phase: Phase = Phase.UPCOMING
+    standing: Standing | None = None
+    done: list[Key] = []
+    anew: bool = False
+    extension_days: int = 0
+    project: str = ""
+    early: Assessment | None = None
+    ta: Assessment | None = None
+    ae: Assessment | None = None
+    assessed_at: datetime | None = None
+    rating: Rating | None = None
+    planned: bool = False
+    entering: bool = False
+    in_lighthouse: bool = False
+    save_plan: SavePlan | None = None
+    sponsor: str = ""
+    reviewed: PlanReviewed | None = None
+    told_value_engineering: bool = False
+    projection: Projection | None = None
+    ta_projection: Projection | None = None
+    odd: str = ""
+    actual_outcome: Outcome | None = None
+    actual_arr: int | None = None
+    contract_end: date | None = None
+    cancel: CancelRenewal | None = None
+    counts: dict[str, int] = {}
+    decisions: list[Decision] = []
+    tasks: list[Task] = []
+    notes: list[str] = []
+    end: End | None = None
+
+    @property
+    def due_on(self) -> date:
+        """The day by which it must be processed: the term's end, or that of a granted extension."""
+        return days_after(self.renewal_on, self.extension_days)
+
+    @property
+    def system_outcome(self) -> Outcome | None:
+        """What the rating alone would say (C13)."""
+        by_rating: dict[Rating, Outcome] = {"green": "flat", "yellow": "partial_churn", "red": "full_churn"}
+        return by_rating[self.rating] if self.rating else None
+
+    def next(self, what: str) -> str:
+        """A key that no other act of this renewal has: ``what.1``, ``what.2`` …"""
+        self.counts = {**self.counts, what: self.counts.get(what, 0) + 1}
+        return f"{what}.{self.counts[what]}"
+
+
+# --- its moments -------------------------------------------------------------------------------------------------------------------------
+
+
+class Milestone(Value):
+    """Something that falls due by itself."""
+
+    key: Key
+    at: datetime
+    what: str
+
+
+def milestone(policy: AccountPolicy, state: RenewalState, key: Key) -> Milestone:
+    """When that moment of a renewal is, by its date as it stands."""
+    days, what = {
+        "early_review": (policy.renewal.early_review_days, "early review: is it yellow or red?"),
+        "assessment": (policy.renewal.process_days, "the health assessment is asked of TA and AE"),
+        "value_engineering": (policy.renewal.value_engineering_days, "value engineering is told, if the rating is yellow or red"),
+        "processing": (policy.renewal.processing_days, "the AE is asked to process the renewal"),
+        "term_end": (0, "the term ends; who has not answered is told"),
+    }[key]
+    day = days_after(state.due_on if key in ("processing", "term_end") else state.renewal_on, -days)
+    return Milestone(key=key, at=hours_of(policy.office, day)[0], what=what)
+
+
+def agenda(policy: AccountPolicy, state: RenewalState) -> list[Milestone]:
+    """Every moment that is not over, in the order of time."""
+    keys: tuple[Key, ...] = ("early_review", "assessment", "value_engineering", "processing", "term_end")
+    return sorted((milestone(policy, state, key) for key in keys if key not in state.done), key=lambda each: each.at)
+
+
+class RenewalStatus(Message):
+    """Where a renewal stands, in data and in words. ``end`` is empty while it is open; ``odd`` is what C13 would not expect."""
+
+    domain: str
+    name: str
+    renewal_on: date
+    due_on: date
+    arr: int
+    phase: str
+    in_words: str
+    rating: Rating | None = None
+    in_lighthouse: bool = False
+    success_criteria: str = ""
+    sponsor: str = ""
+    outcome: Outcome | None = None
+    amount: int | None = None
+    forecast_by: str = ""
+    forecast_at: datetime | None = None
+    ta_outcome: Outcome | None = None
+    system_outcome: Outcome | None = None
+    odd: str = ""
+    actual_outcome: Outcome | None = None
+    actual_arr: int | None = None
+    contract_end: date | None = None
+    end: str = ""
+    ta: str = ""
+    ae: str = ""
+    open_tasks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    policy: str = ""

@@ -1,0 +1,1 @@
+"""A cloud trial (A3–A20, A28): its state, its moments, and every decision about it."""

@@ -1,0 +1,132 @@
+"""The commands about personal data: erasing one person, the keys, and who owns what."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from starter.cli.base import By, Json, ask, console, emit
+
+keys = typer.Typer(help="The keys that everything is encrypted with on its way to Temporal.", no_args_is_help=True)
+
+PANEL = "Personal data"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command("forget", rich_help_panel=PANEL)(forget)
+    app.command("whois", rich_help_panel=PANEL)(whois)
+    app.add_typer(keys, name="keys", rich_help_panel=PANEL)
+
+
+def forget(
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="Whose data is to be erased.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
+    by: By = "",
+    as_json: Json = False,
+) -> None:
+    """Erase one person for good: their key, and their texts in the ledger. Nobody can bring them back."""
+    from starter.errors import BadInput
+    from starter.service import erasure
+
+    if not yes:
+        if not sys.stdin.isatty():
+            raise BadInput("nobody is here to say that it is meant", "Add --yes")
+        typer.confirm(f"Erase {email} for good?", abort=True, err=True)
+    done = ask(lambda tenure: erasure.forget(tenure, email, by))
+    emit(done, as_json, lambda: _forgotten(done))
+
+
+def _forgotten(done: object) -> None:
+    from starter.service.erasure import Erasure
+
+    assert isinstance(done, Erasure)
+    page = console()
+    if not done.anything:
+        page.print(f"Nothing is left of {done.email}.", markup=False)
+        return
+    page.print(f"Erased: {done.email}, whose key is gone; {done.placeholder} stands where they stood.", markup=False)
+    for table, number in sorted(done.rows.items()):
+        page.print(f"  {number} row{'s' if number > 1 else ''} of {table.replace('_', ' ')} overwritten", style="dim", markup=False)
+    for note in done.notes:
+        page.print(f"→ {note}", markup=False)
+
+
+def whois(
+    who: Annotated[str, typer.Argument(metavar="WHO", help="A colleague's address, or a handle like p-3f9a1c.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Tell the handle under which a colleague owns workflows in Temporal, or whose a handle is."""
+    from domain import ids
+    from starter.errors import NotFound
+
+    staff = ask(lambda tenure: tenure.staff())
+    named = who.strip().lower()
+    found = {handle: email for handle, email in staff.items() if named in (handle, email.lower())}
+    if not found:
+        raise NotFound(
+            f"nobody of our staff is {who[:80]}", "The hourly copy of the CRM knows our people; `tenure trial list` shows owners"
+        )
+    [(handle, email)] = found.items()
+    answer = {"email": email, "handle": ids.handle(email), "query": f'Owner = "{handle}"'}
+    emit(answer, as_json, lambda: console().print(f"{email} owns workflows as {handle}: {answer['query']}", markup=False))
+
+
+@keys.command("list")
+def keys_list(as_json: Json = False) -> None:
+    """List the keys on the ring, newest first; never what they are."""
+    from starter.service.bootstrap import find
+
+    ring = find().settings.payload_ring()
+    rows = [{"id": key.id, "use": "encrypts" if number == 0 else "opens"} for number, key in enumerate(ring.keys)]
+    where = str(ring.path) if ring.kept else "TENURE_PAYLOAD_KEYS"
+    lines = [f"{row['id']}  {row['use']}" for row in rows]
+    emit({"kept_in": where, "keys": rows}, as_json, lambda: console().print("\n".join([*lines, f"kept in {where}"]), markup=False))
+
+
+@keys.command("rotate")
+def keys_rotate(as_json: Json = False) -> None:
+    """Put a new key in front of the ring that is kept in the data directory; the old ones go on opening what they encrypted."""
+    from starter import startup
+    from starter.errors import Refused
+    from starter.service.bootstrap import find
+    from store.crypto.key_ring import LOOK_AGAIN, VARIABLE, NotKept
+    from store.crypto.person_keys import People
+    from store.ledger import Ledger
+
+    settings = find().settings
+    startup.check(settings)
+    ring = settings.payload_ring()
+    try:
+        new = ring.rotate()
+    except NotKept:
+        do = f"Put a key of `tenure keys new` in front of {VARIABLE} of every process, and start them again: those that only read first"
+        raise Refused(f"the ring comes from {VARIABLE}, which no command can change", do) from None
+    ledger = Ledger(settings.ledger_url)
+    ledger.create()
+    wrapped = People(ledger, ring, settings.key).rewrap()
+    ledger.close()
+    seen = f"running processes use it within {LOOK_AGAIN:.0f} seconds, without a restart"
+    answer = {"id": new.id, "keys": len(ring.keys), "people": wrapped, "message": f"{new.id} encrypts from now on; {seen}"}
+    words = f"{answer['message']}. {wrapped} people's keys were wrapped anew; {len(ring.keys)} keys are on the ring."
+    emit(answer, as_json, lambda: console().print(words, markup=False))
+
+
+@keys.command("new")
+def keys_new(as_json: Json = False) -> None:
+    """Print a new key for TENURE_PAYLOAD_KEYS; it is kept nowhere."""
+    from store.crypto.key_ring import new_key
+
+    made = new_key().text()
+    emit({"key": made}, as_json, lambda: console().print(made, markup=False, soft_wrap=True))
+
+
+@keys.command("token")
+def keys_token(as_json: Json = False) -> None:
+    """Print the token that opens the codec endpoint, for TEMPORAL_CODEC_AUTH="Bearer …"."""
+    from starter.service.bootstrap import find
+
+    token = find().settings.codec_secret()
+    emit({"token": token}, as_json, lambda: console().print(token, markup=False, soft_wrap=True))

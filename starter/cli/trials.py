@@ -1,0 +1,308 @@
+"""The commands about trials and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from starter.cli.base import By, Domain, Json, ask, emit, say, whole
+from starter.errors import BadInput, Refused
+
+trial = typer.Typer(help="Look at trials and decide about them.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Option("--name", help="The person's full name.", show_default=False)]
+Company = Annotated[str, typer.Option("--company", help="The company's name.", show_default=False)]
+Event = Annotated[
+    str, typer.Option("--event-id", help="An id of your own for this event; sent twice, it has effect once.", show_default=False)
+]
+Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The prospect's work e-mail address.", show_default=False)]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.", show_default=False)]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command("signup", rich_help_panel="Trials")(signup)
+    app.add_typer(trial, name="trial", rich_help_panel="Trials")
+    app.command("tasks", rich_help_panel="Trials")(tasks)
+    app.command("answer", rich_help_panel="Trials")(answer)
+    app.command("skip", rich_help_panel="The local stack")(skip)
+
+
+def signup(email: Email, company: Company = "", name: Name = "", event_id: Event = "", as_json: Json = False) -> None:
+    """Sign a company up, as the signup page does."""
+    from starter.cli import show_trials
+    from starter.service.forms import SignupForm
+
+    form = _form(SignupForm, email=email, company=company, via="cli", **_name(name), **_event(event_id))
+    said = ask(lambda tenure: tenure.signup(form))
+    emit(said, as_json, lambda: show_trials.signup(said))
+
+
+@trial.command("list")
+def trial_list(
+    stage: Annotated[str, typer.Option("--stage", help="Only this stage.", show_default=False)] = "",
+    owner: Annotated[str, typer.Option("--owner", help="Only a colleague's: address or handle.", show_default=False)] = "",
+    closed: Annotated[bool, typer.Option("--all", help="The ended ones too.")] = False,
+    limit: Annotated[int, typer.Option("--limit", help="Rows to a page.")] = 20,
+    page: Annotated[str, typer.Option("--page", help="The page that the page before named.", show_default=False)] = "",
+    as_json: Json = False,
+) -> None:
+    """List trials, the newest first."""
+    from starter.cli import show_trials
+
+    found = ask(lambda tenure: tenure.trials(limit, page, stage=stage, owner=owner, closed=closed))
+    emit(found, as_json, lambda: show_trials.trials(found, stage))
+
+
+@trial.command("show")
+def trial_show(domain: Domain, as_json: Json = False) -> None:
+    """Show one trial: where it stands, what comes next, why it was decided so, what is asked of whom, what was done."""
+    import asyncio
+
+    from starter.cli import show_trials
+    from starter.service.tenure import Tenure
+
+    async def look(tenure: Tenure) -> tuple[Any, Any]:
+        view, done = await asyncio.gather(tenure.trial(domain), tenure.effects(domain), return_exceptions=True)
+        for result in (view, done):
+            if isinstance(result, BaseException):
+                raise result
+        return view, done
+
+    view, done = ask(look)
+    emit({**view.model_dump(), "effects": done}, as_json, lambda: show_trials.trial(view, done))
+
+
+@trial.command("request")
+def trial_request(
+    email: Email,
+    company: Annotated[str, typer.Option("--company", help="The company's name.", show_default=False)],
+    ce: Annotated[str, typer.Option("--ce", help="The e-mail address of the CE who asks.", show_default=False)],
+    name: Name = "",
+    size: Annotated[str, typer.Option("--size", help="small, medium or large.")] = "small",
+    seats: Annotated[int, typer.Option("--seats", metavar="NUMBER", parser=whole, help="Seats of the trial's own licence key.")] = 100,
+    criteria: Annotated[str, typer.Option("--criteria", help="What makes the trial a success.", show_default=False)] = "",
+    non_standard: Annotated[bool, typer.Option("--non-standard", help="The trial needs a technical review first.")] = False,
+    event_id: Event = "",
+    as_json: Json = False,
+) -> None:
+    """Request a trial as a CE, sized to need; the CE's manager is asked to approve it."""
+    from starter.cli import show_trials
+    from starter.service.forms import TrialRequestForm
+
+    form = _form(
+        TrialRequestForm,
+        email=email,
+        company=company,
+        ce=ce,
+        size=size,
+        seats=seats,
+        success_criteria=criteria,
+        standard=not non_standard,
+        **_name(name),
+        **_event(event_id),
+    )
+    said = ask(lambda tenure: tenure.request_trial(form))
+    emit(said, as_json, lambda: show_trials.signup(said))
+
+
+@trial.command("extend")
+def trial_extend(
+    domain: Domain,
+    days: Annotated[
+        int | None,
+        typer.Option(
+            "--days", metavar="NUMBER", parser=whole, help="How many days; the policy's length when not given.", show_default=False
+        ),
+    ] = None,
+    by: By = "",
+    reason: Reason = "",
+    again: Annotated[bool, typer.Option("--again", help="Although somebody has extended it in this period already.")] = False,
+    event_id: Event = "",
+    as_json: Json = False,
+) -> None:
+    """Extend a trial."""
+    _act(domain, "extend", {"days": days, "by": by, "reason": reason, "again": again}, event_id, as_json)
+
+
+@trial.command("convert")
+def trial_convert(
+    domain: Domain,
+    seats: Annotated[int | None, typer.Option("--seats", metavar="NUMBER", parser=whole, help="Seats bought.", show_default=False)] = None,
+    contract_end: Annotated[
+        str, typer.Option("--contract-end", metavar="YYYY-MM-DD", help="When the contract ends.", show_default=False)
+    ] = "",
+    note: Annotated[str, typer.Option("--note", help="For the record.", show_default=False)] = "",
+    by: By = "",
+    event_id: Event = "",
+    as_json: Json = False,
+) -> None:
+    """Convert a trial to a paid instance."""
+    _act(domain, "convert", {"seats": seats, "contract_end": contract_end or None, "note": note, "by": by}, event_id, as_json)
+
+
+@trial.command("terminate")
+def trial_terminate(
+    domain: Domain,
+    reason: Reason = "",
+    feedback: Annotated[bool, typer.Option("--feedback", help="Ask for the prospect's feedback.")] = False,
+    by: By = "",
+    event_id: Event = "",
+    as_json: Json = False,
+) -> None:
+    """End a trial now."""
+    _act(domain, "terminate", {"reason": reason, "feedback": feedback, "by": by}, event_id, as_json)
+
+
+@trial.command("feedback")
+def trial_feedback(domain: Domain, by: By = "", event_id: Event = "", as_json: Json = False) -> None:
+    """Ask the prospect of an unsuccessful trial for feedback."""
+    _act(domain, "request_feedback", {"by": by}, event_id, as_json)
+
+
+@trial.command("change-domain")
+def trial_change_domain(
+    domain: Domain,
+    new_host: Annotated[str, typer.Argument(metavar="HOST", help="The instance's new host.", show_default=False)],
+    by: By = "",
+    event_id: Event = "",
+    as_json: Json = False,
+) -> None:
+    """Move a trial's instance to another host."""
+    _act(domain, "change_domain", {"new_host": new_host, "by": by}, event_id, as_json)
+
+
+@trial.command("correct-admin")
+def trial_correct_admin(
+    domain: Domain,
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="The right address, at the same company.", show_default=False)],
+    by: By = "",
+    event_id: Event = "",
+    as_json: Json = False,
+) -> None:
+    """Correct the address of the instance's admin: mails and instance follow."""
+    _act(domain, "correct_admin", {"email": email, "by": by}, event_id, as_json)
+
+
+@trial.command("new-link")
+def trial_new_link(domain: Domain, by: By = "", event_id: Event = "", as_json: Json = False) -> None:
+    """Send the instance's admin a fresh link to set the password."""
+    _act(domain, "new_link", {"by": by}, event_id, as_json)
+
+
+def tasks(
+    role: Annotated[str, typer.Option("--role", help="Only what is asked of this role.", show_default=False)] = "",
+    assignee: Annotated[str, typer.Option("--for", help="Only what is asked of this person, by e-mail address.", show_default=False)] = "",
+    workflow: Annotated[str, typer.Option("--workflow", help="Only what this process asks, by its id.", show_default=False)] = "",
+    limit: Annotated[int, typer.Option("--limit", help="How many at most.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List the open tasks, the earliest due first."""
+    from starter.cli import show_trials
+    from starter.cli.parts import words
+
+    found = ask(lambda tenure: tenure.tasks(limit, role=role, assignee=assignee, workflow=workflow))
+    emit(found, as_json, lambda: show_trials.tasks(found, " and ".join(asked for asked in (words(role), assignee) if asked)))
+
+
+def answer(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's id, as `tenure tasks` shows it.", show_default=False)],
+    choice: Annotated[str, typer.Argument(metavar="CHOICE", help="One of the task's choices.", show_default=False)],
+    by: By = "",
+    note: Annotated[str, typer.Option("--note", help="For the record.", show_default=False)] = "",
+    check: Annotated[
+        list[str] | None, typer.Option("--check", metavar="NAME=yes|no", help="A criterion, repeatable.", show_default=False)
+    ] = None,
+    field: Annotated[
+        list[str] | None, typer.Option("--field", metavar="NAME=VALUE", help="A value, repeatable.", show_default=False)
+    ] = None,
+    event_id: Event = "",
+    as_json: Json = False,
+) -> None:
+    """Answer a task; the first answer wins."""
+    from domain.task import Answer
+
+    checks = {name: _yes(name, value) for name, value in pairs("--check", check).items()}
+    given = _form(Answer, task=task, choice=choice, by=by, note=note, checks=checks, fields=pairs("--field", field))
+    say(ask(lambda tenure: tenure.answer(task, given, event_id)), as_json)
+
+
+def skip(
+    domain: Domain,
+    length: Annotated[str, typer.Argument(metavar="LENGTH", help="How far: 10d, 36h, 2w, 1d12h.", show_default=False)],
+    workflow: Annotated[bool, typer.Option("--workflow", help="DOMAIN is the id of any workflow, such as a join request's.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Move one trial's clock on. Only the local stack's server can."""
+    from starter.cli import show_trials
+    from starter.local import skip
+    from starter.service.bootstrap import find
+    from starter.service.tenure import Tenure
+
+    duration = skip.parse_duration(length)
+    place = find()
+    if place.cluster is None:
+        raise Refused(
+            "time can be skipped on the local stack only, and none runs here",
+            "Start it with `tenure up`, or name its directory with --data",
+        )
+
+    async def moved(tenure: Tenure) -> dict[str, Any]:
+        await skip.require_local(tenure.client, place.cluster)
+        workflow_id = domain if workflow else tenure.workflow_of(domain)
+        before = {row.number for row in tenure.ledger.effects(workflow=workflow_id)}
+        clock = await skip.skip(tenure.client, workflow_id, duration)
+        status = None if workflow else (await tenure.trial(domain)).status
+        done = [row for row in tenure.ledger.effects(workflow=workflow_id) if row.number not in before]
+        return {"workflow": workflow_id, "before": clock.before, "now": clock.now, "open": clock.open, "status": status, "effects": done}
+
+    result = ask(moved)
+    emit(result, as_json, lambda: show_trials.skipped(result))
+
+
+def _act(domain: str, name: str, message: Mapping[str, Any], event_id: str, as_json: bool) -> None:
+    say(ask(lambda tenure: tenure.act(domain, name, message, event_id)), as_json)
+
+
+def _form(model: Any, **values: Any) -> Any:
+    """The model of what was typed; a fault is the user's."""
+    from pydantic import ValidationError
+
+    from starter.service.tenure import bad_fields
+
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise bad_fields(error) from None
+
+
+def _name(full: str) -> dict[str, str]:
+    first, _, last = full.strip().partition(" ")
+    return {"first_name": first, "last_name": last}
+
+
+def _event(event_id: str) -> dict[str, str]:
+    return {"event_id": event_id} if event_id else {}
+
+
+def pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    """What a repeatable ``NAME=VALUE`` option was given. Raises :class:`BadInput`."""
+    found: dict[str, str] = {}
+    for pair in given or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise BadInput(f"{option} {pair[:60]!r} is not NAME=VALUE", f"Write it like {option} name=value")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _yes(name: str, value: str) -> bool:
+    match value.lower():
+        case "yes" | "y" | "true" | "1":
+            return True
+        case "no" | "n" | "false" | "0":
+            return False
+        case _:
+            raise BadInput(f"--check {name}={value[:20]} is neither yes nor no", f"Write --check {name}=yes or --check {name}=no")

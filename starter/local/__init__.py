@@ -1,0 +1,1 @@
+"""Tenure on a laptop: the local stack, its clock, and the demo."""

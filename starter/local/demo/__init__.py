@@ -1,0 +1,76 @@
+"""``tenure demo``: a dozen companies, every case (or, with ``--renewals``, a quarter's renewals), on a running local stack or on one that starts and stops with it.
+
+Time is skipped, people answer on cue (``sandbox/actors.py``), and nothing else is special: the stories go in by the same doors as anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+from starter.cli.base import console, emit
+from starter.local.demo import renewals, report
+from starter.local.demo.board import Board, shown_on
+from starter.local.demo.director import open_director
+from starter.local.demo.home import Home, at_home
+from starter.local.demo.stories import STORIES
+from starter.run import run_cli
+from starter.service.bootstrap import Place
+
+#: The exit code of a command that was interrupted.
+INTERRUPTED = 130
+
+
+def main(place: Place, as_json: bool, *, of_renewals: bool = False) -> int:
+    """Play, print what became of everybody, and return the exit code. Raises a :class:`~starter.errors.TenureError` when it cannot begin."""
+    return run_cli(_unless_interrupted(_demo(place, as_json, of_renewals)))
+
+
+async def _demo(place: Place, as_json: bool, of_renewals: bool) -> int:
+    board = Board(() if of_renewals else STORIES)
+    with shown_on(board, console(stderr=True)):
+        board.say("starting a stack of its own" if place.stack is None else "on the stack that runs")
+        async with at_home(place, renewals.FLEET if of_renewals else 0) as home:
+            found = await (_play_renewals if of_renewals else _play)(home, board)
+            home.keep = not found.good
+    emit(found.as_json(), as_json, lambda: console().print(found.page()))
+    for fault in found.faults:
+        console(stderr=True).print(fault, style="red", markup=False, soft_wrap=True)
+    if home.keep and home.own:
+        console(stderr=True).print(f"→ its logs: {home.data / 'logs'}", style="dim", markup=False, soft_wrap=True)
+    return 0 if found.good else 1
+
+
+async def _play(home: Home, board: Board) -> report.Report:
+    async with open_director(home.place, board) as director:
+        companies = await director.play(STORIES)
+        board.say("looking through every history")
+        return await report.of(director, companies)
+
+
+async def _play_renewals(home: Home, board: Board) -> renewals.RenewalsReport:
+    async with open_director(home.place, board) as director:
+        return await renewals.play(director, board)
+
+
+async def _unless_interrupted(work: Coroutine[Any, Any, int]) -> int:
+    """Run ``work``; SIGINT or SIGTERM ends it, once, so that a second one does not cut its cleaning up short."""
+    task = asyncio.ensure_future(work)
+    loop, heard = asyncio.get_running_loop(), asyncio.Event()
+
+    def on_signal() -> None:
+        if not heard.is_set():
+            heard.set()
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not heard.is_set():
+            raise
+        console(stderr=True).print("Interrupted; everything that it started has stopped.", style="dim")
+        return INTERRUPTED

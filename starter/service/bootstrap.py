@@ -1,0 +1,149 @@
+"""Where a command works: the running stack of its data directory, or whatever the environment names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starter import startup
+from starter.errors import BadInput, Unavailable
+from starter.local import stackfile
+
+if TYPE_CHECKING:
+    from domain.policy import AccountPolicy, Policy
+    from starter.service.tenure import Tenure
+    from store.ledger import Ledger
+    from store.settings import Settings
+
+
+@dataclass(frozen=True)
+class Place:
+    """The settings in force, and the stack that runs there, if one does."""
+
+    settings: Settings
+    stack: stackfile.StackFile | None
+
+    @property
+    def cluster(self) -> str | None:
+        """The id of the local stack's own server."""
+        return self.stack.cluster if self.stack else None
+
+
+def options_to_environment(data: Path | None, port_offset: int | None) -> None:
+    """Let ``--data`` and ``--port-offset`` win over the environment, for this process and for those that it starts."""
+    if data is not None:
+        os.environ["TENURE_DATA_DIR"] = str(data)
+    if port_offset is not None:
+        os.environ["TENURE_PORT_OFFSET"] = str(port_offset)
+
+
+def find(environment: Mapping[str, str] = os.environ) -> Place:
+    """Read the settings; a stack that runs on the data directory says itself how its ports are moved. Raises :class:`BadInput`."""
+    settings = read_settings()
+    stack = stackfile.running(settings.data_dir)
+    if stack is not None and "TENURE_PORT_OFFSET" not in environment and stack.port_offset != settings.port_offset:
+        settings = read_settings(port_offset=stack.port_offset)
+    return Place(settings=settings, stack=stack)
+
+
+def read_settings(**fixed: int) -> Settings:
+    """The settings from the environment. Raises :class:`BadInput` naming the variable that is wrong."""
+    from pydantic import ValidationError
+
+    from store.settings import PREFIX, Settings
+
+    try:
+        return Settings(**fixed)
+    except ValidationError as error:
+        fault = error.errors(include_input=False)[0]
+        name = f"{PREFIX}{str(fault['loc'][0]).upper()}" if fault["loc"] else "the settings"
+        raise BadInput(f"{name}: {fault['msg']}", f"Correct {name} in the environment or in .env; `tenure config` lists all") from None
+
+
+def read_policy(settings: Settings) -> Policy:
+    """The policy of trials in force. Raises :class:`BadInput` naming each wrong entry with its line."""
+    return read_policies(settings)[0]
+
+
+def read_policies(settings: Settings) -> tuple[Policy, AccountPolicy]:
+    """The policies of trials and of accounts in force, which stand in one file. Raises as :func:`read_policy`."""
+    from domain import policy
+
+    path = settings.policy_file or policy.DEFAULT
+    try:
+        return policy.load(path), policy.load_accounts(path)
+    except policy.PolicyError as error:
+        raise BadInput(f"the policy is wrong:\n{error}", f"Correct {path}; `tenure policy check` tells when it is right") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"the policy file {path} cannot be read ({error})", "Check TENURE_POLICY_FILE") from None
+
+
+@contextmanager
+def open_ledger(place: Place) -> Iterator[Ledger]:
+    """The ledger alone, to read in; Temporal need not be there. Raises :class:`Unavailable` when there is none, or it does not answer."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from store.ledger import Ledger
+
+    startup.check(place.settings)
+    _require_ledger(place.settings)
+    ledger = Ledger(place.settings.ledger_url)
+    try:
+        yield ledger
+    except SQLAlchemyError as error:
+        raise startup.in_words(error, place.settings) or error from error
+    finally:
+        ledger.close()
+
+
+def _require_ledger(settings: Settings) -> None:
+    from store import ledger_file
+
+    path = ledger_file.path_of(settings.ledger_url)
+    if path is not None and ledger_file.is_missing(path):
+        raise Unavailable(f"there is no ledger at {path}", "Name the directory of the stack with --data, or set TENURE_LEDGER_URL")
+
+
+@asynccontextmanager
+async def open_tenure(place: Place, *, offline: bool = False, existing: bool = False) -> AsyncIterator[Tenure]:
+    """The service, connected; ``offline``: to the ledger alone, the server at the first use; ``existing``: which must be there already.
+
+    Raises :class:`Unavailable` when the server or the ledger cannot be reached, or cannot be used.
+    """
+    import asyncio
+
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from starter.service.connect import connect, named_by_environment
+    from starter.service.tenure import Tenure
+    from store.crypto.codec import data_converter
+    from store.ledger import Ledger
+    from store.ledger_file import LedgerFault
+
+    startup.check(place.settings)
+    if existing:
+        _require_ledger(place.settings)
+    own = place.stack.temporal if place.stack and not named_by_environment(os.environ) else ""
+    policy = read_policy(place.settings)
+    # The server first: without one there is nothing to look up, and no empty ledger is left behind in a wrong directory.
+    ledger = Ledger(place.settings.ledger_url)
+    converter = data_converter(place.settings, ledger)
+    client = await connect(
+        converter,
+        key=place.settings.way_in_key,
+        address=own,
+        fallback=f"127.0.0.1:{place.settings.temporal_port}",
+        patience=1.0,
+        lazy=offline,
+    )
+    try:
+        await asyncio.to_thread(ledger.create)
+        yield Tenure(client, ledger, place.settings, policy)
+    except (SQLAlchemyError, LedgerFault) as error:
+        raise startup.in_words(error, place.settings) or error from error
+    finally:
+        await asyncio.to_thread(ledger.close)

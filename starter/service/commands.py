@@ -1,0 +1,150 @@
+"""What people decide about a trial, and their answers to tasks: judged at the gate, then sent to the workflow as an update."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import ValidationError
+
+from domain import provenance
+from domain.base import Message
+from domain.messages import ChangeDomain, Convert, CorrectAdmin, Extend, NewLink, OpenLink, OptOut, RequestFeedback, Terminate
+from domain.people import Person, Role
+from domain.rights import Action, Asked
+from domain.task import Answer
+from starter.errors import BadInput, NotFound, TenureError, Unavailable
+from starter.service.authorization import Caller, Gate, on_owned, on_task
+from starter.service.events import event_id as derived
+from starter.service.queries import Looking
+from starter.service.temporal_errors import Over
+
+if TYPE_CHECKING:
+    from domain.addresses import Address
+    from store.settings import Settings
+
+#: What may be asked of a running trial, and the message of each.
+ACTS: Mapping[str, type[Message]] = {
+    "extend": Extend,
+    "convert": Convert,
+    "terminate": Terminate,
+    "request_feedback": RequestFeedback,
+    "change_domain": ChangeDomain,
+    "correct_admin": CorrectAdmin,
+    "new_link": NewLink,
+    "opt_out": OptOut,
+}
+
+
+class Deciding(Looking, ABC):
+    """What may be decided. The connection and the rest are those of :class:`starter.service.tenure.Tenure`."""
+
+    caller: Caller
+    gate: Gate
+    settings: Settings
+
+    @abstractmethod
+    async def update(self, workflow_id: str, name: str, message: Message, event_id: str, missing: TenureError | None = None) -> str:
+        """Send an update to a running workflow and return what it says."""
+
+    @abstractmethod
+    def outsider(self, email: str) -> Address:
+        """The address of somebody outside who may be given a trial. Raises :class:`BadInput`."""
+
+    @abstractmethod
+    async def _moved(self, domain: str, message: ChangeDomain, event_id: str) -> str:
+        """Move the instance of a customer whose trial is over."""
+
+    def called_by(self, caller: Caller) -> Self:
+        """The same service for somebody else; without this it is the operator's who runs the process."""
+        theirs = copy.copy(self)
+        theirs.caller = caller
+        return theirs
+
+    def event(self, workflow_id: str, name: str, given: str, *space: str) -> str:
+        """The id of a request of this caller to a workflow; ``given`` is the one that they gave it, which means something to them alone."""
+        caller = self.caller
+        return derived(self.settings.way_in_key(), given, caller.via, caller.through, caller.email, workflow_id, name, *space)
+
+    async def act(self, domain: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
+        """Ask a running trial to do one of :data:`ACTS`; returns what was done, in words. ``domain`` may be any host of the company."""
+        try:
+            return await self.act_on(self.workflow_of(domain), name, message, event_id)
+        except (NotFound, Over):
+            if name != "change_domain":
+                raise
+            # The trial is over: a customer's instance may still move.
+            return await self._moved(domain, ChangeDomain.model_validate(message or {}), event_id)
+
+    async def act_on(self, workflow_id: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
+        """The same by workflow id, for a link that carries one."""
+        model = ACTS.get(name)
+        if model is None:
+            raise BadInput(f"{name[:40]!r} cannot be asked of a trial", f"Ask one of: {', '.join(ACTS)}")
+        try:
+            checked = message if isinstance(message, model) else model.model_validate(message or {})
+        except ValidationError as error:
+            raise bad_fields(error) from None
+        judge = on_owned(Action(name), lambda roster: self._owners(workflow_id, roster))
+        event, given = self.event(workflow_id, name, event_id), str(getattr(checked, "by", ""))
+        async with self.gate.decision(self.caller, judge, by=given, what=described(name, checked), subject=workflow_id, event=event) as by:
+            if isinstance(checked, CorrectAdmin):
+                checked = checked.model_copy(update={"email": self.outsider(checked.email).email})
+            return await self._act_on(workflow_id, name, checked.model_copy(update={"by": by}), event)
+
+    async def open_link(self, workflow_id: str, email: str) -> str:
+        """The reader of a mail opens the link in it, which confirms their claim: the vault's reference of the reset link that was made."""
+        event, judge = self.event(workflow_id, "open_link", ""), on_owned(Action.NEW_LINK, lambda roster: self._owners(workflow_id, roster))
+        async with self.gate.decision(self.caller, judge, by=email, what="open_link", subject=workflow_id, event=event) as by:
+            return await self._open_link(workflow_id, OpenLink(by=by), event)
+
+    async def _open_link(self, workflow_id: str, message: OpenLink, event_id: str) -> str:
+        return await self.update(workflow_id, "open_link", message, event_id)
+
+    async def _act_on(self, workflow_id: str, name: str, message: Message, event_id: str) -> str:
+        return await self.update(workflow_id, name, message, event_id)
+
+    def _owners(self, workflow_id: str, roster: Iterable[Person]) -> Iterable[Person]:
+        from store.roster import Colleagues
+
+        return Colleagues(self.ledger).owners(workflow_id, roster)
+
+    async def answer(self, task_id: str, answer: Answer, event_id: str = "") -> str:
+        """Answer a task, ``WORKFLOW:TASK``; one answer wins, a later one is refused with who answered and when."""
+        workflow_id, _, task = task_id.strip().rpartition(":")
+        if not workflow_id or not task or len(task_id) > 600:
+            raise BadInput(
+                f"{task_id[:60]!r} is not the id of a task", "Write it as WORKFLOW:TASK; `tenure tasks` lists them", field="task"
+            )
+        asked = await self._asked(workflow_id, task)
+        event, what = self.event(workflow_id, f"answer {task}", event_id), described("answer", answer.model_copy(update={"task": task}))
+        async with self.gate.decision(self.caller, on_task(asked), by=answer.by, what=what, subject=workflow_id, event=event) as by:
+            judged: dict[str, Any] = {"task": task, "by": by, "unjudged": asked is None}
+            if answer.choice == "qualify" and (named := answer.fields.get("domain")):
+                judged["fields"] = {**answer.fields, "domain": self.company_of(str(named))}
+            return await self._answer(task_id, answer.model_copy(update=judged), event)
+
+    async def _answer(self, task_id: str, answer: Answer, event_id: str) -> str:
+        return await self.update(task_id.strip().rpartition(":")[0], "answer", answer, event_id)
+
+    async def _asked(self, workflow_id: str, task: str) -> Asked | None:
+        """An open task as the rights see it, by its id or its kind; None when no such task is open: the workflow then says why."""
+        found = await self._open_tasks(workflow_id)
+        if isinstance(found, Unavailable):
+            raise found
+        view = next((view for view in found if task in (view.task, view.kind)), None)
+        return None if view is None else Asked(id=view.id, role=Role(view.role), assignee=view.assignee, also=view.asked)
+
+
+def described(name: str, message: Message) -> str:
+    """What was asked for, for the audit: the act and its figures."""
+    return provenance.described(name, message.model_dump(mode="json", exclude_defaults=True, exclude={"by"}))
+
+
+def bad_fields(error: ValidationError) -> BadInput:
+    """The first fault of a model, in words."""
+    fault = error.errors()[0]
+    field = ".".join(str(part) for part in fault["loc"])
+    return BadInput(f"{field or 'the message'}: {fault['msg'].removeprefix('Value error, ')}", "Correct it and send it again", field=field)

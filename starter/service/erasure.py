@@ -1,0 +1,84 @@
+"""What people may have done about their data: erased by `tenure forget`, and taken in again when they come back by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain import ids
+from domain.base import Value
+from domain.rights import Action
+from starter.errors import BadInput, NotFound, Refused, Unavailable
+from starter.service.spool import Spool
+
+if TYPE_CHECKING:
+    from starter.service.queries import Looking
+    from starter.service.tenure import Tenure
+    from store.crypto.person_keys import People
+
+
+class Erasure(Value):
+    """What `tenure forget` did. ``rows``: rows of the ledger that were overwritten, by table. ``notes`` say in words what follows from it."""
+
+    email: str
+    placeholder: str
+    anything: bool
+    rows: dict[str, int]
+    notes: tuple[str, ...]
+
+
+def people(tenure: Looking) -> People | None:
+    """The keys of people that this process's codec uses; None for a client that encrypts nothing."""
+    from store.crypto.codec import Codec
+
+    codec = tenure.client.data_converter.payload_codec
+    return codec.people if isinstance(codec, Codec) else None
+
+
+async def comes(tenure: Tenure, email: str) -> None:
+    """Somebody comes to us by themselves. Were they erased before, they are no more: from now on they have a key again, and get mail."""
+    known = people(tenure)
+    if known is None:
+        return
+    found = known.cached([email])
+    if found is None:
+        found = await tenure.read(lambda: known.load([email]))
+    if found[email.lower()].key is None:
+        await tenure.read(lambda: known.admit(email))
+
+
+async def forget(tenure: Tenure, email: str, by: str = "") -> Erasure:
+    """Erase one person; who has it done is on the audit. Raises :class:`Refused` for one of our own staff, :class:`BadInput` for what is no address."""
+    from activities.erasure import forget as erase
+    from store.crypto.tokenize import is_outsider
+
+    address = email.strip()
+    if ids.is_erased(address):
+        raise BadInput("this address stands for somebody who was erased already", "Nothing is left to do", field="email")
+    key = tenure.key_of(address)
+    if not is_outsider(address, tenure.settings.vendor_domain):
+        raise Refused(f"{address} is one of our own staff", "Staff stand in the CRM: remove them there, the hourly copy follows")
+    everybody = people(tenure)
+    if everybody is None:
+        raise Unavailable("this client encrypts nothing", "Run it as `tenure forget`")
+    contact, is_open = await _contact_of(tenure, key)
+    mine = None if contact is None else contact.lower() in (address.lower(), ids.erased(address))
+    async with tenure.gate.operating(tenure.caller, Action.FORGET, by=by, what=f"erase {address}", subject=ids.trial(key)):
+        done = await tenure.read(lambda: erase(tenure.ledger, everybody, address, key=key, contact=mine))
+    Spool(tenure.settings.data_dir).erase(address)
+    notes = ["no mail goes to them any more, unless they sign up again themselves"]
+    if mine and is_open:
+        notes += [
+            f"they are the contact of the open trial {ids.trial(key)}: it goes on by its days and decides as before, in silence towards them",
+            f"a colleague who signs up is sent to its instance; a CE ends it with `tenure trial terminate {ids.trial(key) if '@' in key else key}`",
+        ]
+    notes.append("workers that run see it within half a minute; run this again then, and nothing is left that was under way")
+    return Erasure(email=address, placeholder=ids.erased(address), anything=done.anything, rows=done.rows, notes=tuple(notes))
+
+
+async def _contact_of(tenure: Tenure, key: str) -> tuple[str | None, bool]:
+    """Who the contact of the company's newest trial is, and whether it is open; None when nobody can tell."""
+    try:
+        view = await tenure.trial(key)
+    except (TimeoutError, NotFound, Unavailable):
+        return None, False
+    return view.status.contact, view.open

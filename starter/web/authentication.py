@@ -1,0 +1,135 @@
+"""Who is at the door: everything under ``/api`` and ``/console`` needs a session or a token, but for the prospects' own ways in.
+
+A person is looked up in the roster at each request, so that whoever has left is out at once, whatever their cookie or token says.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from domain.rights import Action
+from starter.errors import NotAllowed, NotSignedIn, TenureError
+from starter.service.authorization import Caller
+from starter.service.tenure import Tenure
+from starter.web.problem_details import Problem, problem_of
+
+#: What prospects and programs of theirs may send without signing in.
+PUBLIC = frozenset({("POST", "/api/signups"), ("POST", "/api/signups/failed"), ("POST", "/api/joins")})
+GUARDED = ("/api", "/console")
+SIGN_IN = "/sign-in"
+
+Answer = Callable[[Request, Problem], Response]
+
+
+def is_guarded(method: str, path: str) -> bool:
+    """Whether a request needs somebody."""
+    return any(path == root or path.startswith(f"{root}/") for root in GUARDED) and (method, path) not in PUBLIC
+
+
+@dataclass(frozen=True)
+class Door:
+    """Stands inside the session's layer. ``answer`` turns a problem into a response; ``hours`` is how long a session lasts."""
+
+    app: ASGIApp
+    tenure: Tenure
+    answer: Answer
+    hours: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not is_guarded(scope["method"], scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        try:
+            caller = await self._caller(request)
+            await self.tenure.gate.admit(caller, Action.READ)
+        except TenureError as error:
+            await self._refusal(request, error)(scope, receive, send)
+            return
+        scope.setdefault("state", {})["caller"] = caller
+        await self.app(scope, receive, send)
+
+    async def _caller(self, request: Request) -> Caller:
+        via = "web" if request.url.path.startswith("/console") else "api"
+        header = request.headers.get("authorization", "")
+        if header:
+            return await self._of_token(header, via)
+        return await session_caller(self.tenure, request, self.hours, via)
+
+    async def _of_token(self, header: str, via: str) -> Caller:
+        from store.service_tokens import ServiceTokens
+
+        scheme, _, secret = header.partition(" ")
+        tokens = ServiceTokens(self.tenure.ledger)
+        found = await self.tenure.read(lambda: tokens.find(secret.strip())) if scheme.lower() == "bearer" else None
+        if found is None:
+            raise NotSignedIn(
+                "the token is none of ours, or was revoked", "`tenure token create` makes one; send Authorization: Bearer TOKEN"
+            )
+        return Caller(via=via, email=found.person, token=found.name, group=found.role)  # type: ignore[arg-type]
+
+    def _refusal(self, request: Request, error: TenureError) -> Response:
+        at_browser = (
+            request.method in ("GET", "HEAD") and request.url.path.startswith("/console") and "authorization" not in request.headers
+        )
+        if isinstance(error, NotSignedIn) and at_browser:
+            back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': back})}", 303)
+        response = self.answer(request, problem_of(error))
+        if isinstance(error, NotSignedIn):
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+
+async def session_caller(tenure: Tenure, request: Request, hours: int, via: str = "web") -> Caller:
+    """Who has signed in, in the browser that asks. Raises :class:`NotSignedIn`."""
+    session = request.session
+    if not session.get("email"):
+        raise NotSignedIn("nobody is signed in", f"Sign in at {SIGN_IN}, or send Authorization: Bearer TOKEN")
+    if time.time() - float(session.get("at", 0)) > hours * 3600:
+        session.clear()
+        raise NotSignedIn(f"you signed in more than {hours} hours ago", f"Sign in again at {SIGN_IN}")
+    if await has_ended(tenure, session):
+        session.clear()
+        raise NotSignedIn("this session was signed out", f"Sign in again at {SIGN_IN}")
+    return Caller(via=via, email=str(session["email"]))  # type: ignore[arg-type]
+
+
+async def has_ended(tenure: Tenure, session: Mapping[str, Any]) -> bool:
+    """Whether a session was signed out, in this browser or in another that has a copy of its cookie."""
+    from store.sessions import Sessions
+
+    return await tenure.read(lambda: Sessions(tenure.ledger).has_ended(str(session.get("id") or "")))
+
+
+def caller_of(request: Request) -> Caller:
+    """Whom the door let in."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+def csrf_of(request: Request) -> str:
+    """The session's secret that each form of ours carries; another site cannot know it."""
+    found: str = request.session.get("csrf") or ""
+    if not found:
+        found = request.session["csrf"] = secrets.token_urlsafe(24)
+    return found
+
+
+def check_csrf(request: Request, values: Mapping[str, str]) -> None:
+    """Refuse a form that was not made for this session. A token in a header is no cookie: nobody else's page sends it. Raises :class:`NotAllowed`."""
+    if request.headers.get("authorization"):
+        return
+    kept = str(request.session.get("csrf") or "")
+    if not kept or not hmac.compare_digest(kept.encode(), values.get("csrf", "").encode()):
+        raise NotAllowed("this form was not made for your session", "Open the page again and send it from there")

@@ -1,0 +1,98 @@
+"""The console: open trials and open tasks on one page, with a form for each answer; and one page for each trial.
+
+It asks the same service as the API and the command line, so an answer means the same here and there. Whoever answers is whoever is signed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+from pydantic import ValidationError
+
+from domain.task import Answer
+from starter.errors import NotFound, Refused, TenureError
+from starter.service.events import new_event
+from starter.service.tenure import Tenure, bad_fields
+from starter.web.authentication import caller_of, check_csrf, csrf_of
+from starter.web.render import Pages, sentence, typed
+
+TRIALS_SHOWN = 25
+TASKS_SHOWN = 30
+CHECK = "check."
+FIELD = "field."
+
+
+def answer_of(values: dict[str, str]) -> Answer:
+    """The answer that a posted form is: its checks and fields carry their names behind a prefix, and what was left empty is not given."""
+    try:
+        return Answer(
+            task=values.get("task", "").rpartition(":")[2],
+            choice=values.get("choice", ""),
+            by=values.get("by", ""),
+            note=values.get("note", ""),
+            checks={name.removeprefix(CHECK): value == "yes" for name, value in values.items() if name.startswith(CHECK) and value},
+            fields={name.removeprefix(FIELD): value for name, value in values.items() if name.startswith(FIELD) and value},
+        )
+    except ValidationError as error:
+        raise bad_fields(error) from None
+
+
+def signed(request: Request) -> dict[str, str]:
+    """What a page shows of whoever is signed in, and the secret of its forms."""
+    caller = caller_of(request)
+    return {"who": caller.email or f"token {caller.token}", "csrf": csrf_of(request) if not caller.token else ""}
+
+
+def router(tenure: Tenure, pages: Pages) -> APIRouter:
+    """The routes, for :func:`starter.web.app.create_app`."""
+    routes = APIRouter(include_in_schema=False)
+
+    async def desk(
+        request: Request, page: str = "", *, said: str = "", refused: str = "", values: dict[str, str] | None = None, status: int = 200
+    ) -> HTMLResponse:
+        listed, tasks = await asyncio.gather(tenure.trials(TRIALS_SHOWN, page), tenure.tasks(TASKS_SHOWN))
+        return pages.page(
+            "console.html",
+            status,
+            trials=listed.rows,
+            counts=listed.counts,
+            more=f"/console?{urlencode({'page': listed.next_page})}" if listed.next_page else "",
+            first=not page,
+            tasks=tasks,
+            tasks_shown=TASKS_SHOWN,
+            events={task.id: new_event() for task in tasks},
+            now=datetime.now(UTC),
+            said=sentence(said),
+            refused=sentence(refused),
+            values=values or {},
+            signed=signed(request),
+        )
+
+    @routes.get("/console")
+    async def show(request: Request, page: Annotated[str, Query(max_length=4_000)] = "") -> HTMLResponse:
+        return await desk(request, page)
+
+    @routes.post("/console")
+    async def answer(request: Request) -> HTMLResponse:
+        values = await typed(request)
+        check_csrf(request, values)
+        service = tenure.called_by(caller_of(request))
+        try:
+            done = await service.answer(values.get("task", ""), answer_of(values), values.get("event", "")[:200] or new_event())
+        except TenureError as error:
+            if not isinstance(error, Refused | NotFound) and error.status != 422:
+                raise
+            return await desk(request, refused=str(error), values=values, status=error.status)
+        return await desk(request, said=done)
+
+    @routes.get("/console/trials/{domain}")
+    async def show_trial(request: Request, domain: str) -> HTMLResponse:
+        view, effects = await asyncio.gather(tenure.trial(domain), tenure.effects(domain))
+        return pages.page("trial.html", view=view, effects=effects[-200:], left_out=max(0, len(effects) - 200), signed=signed(request))
+
+    return routes

@@ -1,0 +1,141 @@
+"""How a page is made: Jinja2 templates, and static files whose addresses change with their content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parseaddr
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import JsonValue
+from starlette.types import Scope
+
+from domain.policy import Policy
+from starter.errors import TenureError
+from starter.web.problem_details import problem_of
+from store.settings import Settings
+
+HERE = Path(__file__).parent
+MOST_FIELDS = 100
+
+
+class Pages:
+    """Renders the templates. What every page says is given once: the brand, the support address and the policy's figures."""
+
+    def __init__(self, settings: Settings, policy: Policy) -> None:
+        self.support = settings.support_email
+        # The vendor's name is the one that its mails come from.
+        self.brand = (parseaddr(settings.mail_from)[0] or "Tenure").removesuffix(" trials")
+        self._env = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+        self._env.globals.update(
+            static=static_url,
+            brand=self.brand,
+            support=self.support,
+            days=policy.trial.self_serve.base_days,
+            extension=policy.trial.self_serve.extension_days,
+            triage_time=working_time(policy.triage.sla_hours),
+            link_hours=policy.handoff.share_link_ttl_hours,
+        )
+        self._env.filters.update(moment=moment, words=words, headline=headline, plain=plain)
+
+    def page(self, name: str, status: int = 200, *, headers: Mapping[str, str] | None = None, **values: Any) -> HTMLResponse:
+        """The page of that template; a value that it misses is an error here and not a gap on the page."""
+        return HTMLResponse(self._env.get_template(name).render(**values), status, dict(headers or {}))
+
+    def said(
+        self, title: str, detail: str, *, status: int = 200, button: str = "", action: str = "", small: tuple[str, ...] = (), **options: Any
+    ) -> HTMLResponse:
+        """A page that says one thing, and may offer one button that posts to ``action`` (empty: to the page itself)."""
+        return self.page("said.html", status, title=title, detail=sentence(detail), button=button, action=action, small=small, **options)
+
+    def trouble(
+        self, status: int, title: str, detail: str, do: str = "", *, event: str = "", kept: bool = False, **options: Any
+    ) -> HTMLResponse:
+        """A page that says what went wrong and what to do. ``kept``: what was typed is not lost."""
+        said = {"title": title, "detail": sentence(detail), "do": sentence(do), "event": event, "kept": kept}
+        return self.page("trouble.html", status, **{"actions": [], **options, **said})
+
+    def error(self, error: TenureError, **options: Any) -> HTMLResponse:
+        """The page of an error of ours."""
+        problem = problem_of(error)
+        return self.trouble(problem.status, problem.title, problem.detail, problem.do, event=problem.event, **options)
+
+
+class Static(StaticFiles):
+    """Static files that a browser may keep for ever: their address holds a digest of their content."""
+
+    def file_response(self, full_path: Any, stat_result: Any, scope: Scope, status_code: int = 200) -> Response:
+        """The file, with a header that lets it be kept."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+@cache
+def static_url(name: str) -> str:
+    """The address of a static file; it changes when the file does."""
+    digest = hashlib.sha256((HERE / "static" / name).read_bytes()).hexdigest()[:10]
+    return f"/static/{name}?v={digest}"
+
+
+async def typed(request: Request) -> dict[str, str]:
+    """The fields of a posted form: one line each, without control characters. A file, or a field too many, is an error of the client."""
+    async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
+        return {name: one_line(value) for name, value in form.items() if isinstance(value, str)}
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks or control characters, which no name or address has and some databases refuse."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def sentence(text: str) -> str:
+    """A message as a sentence: it begins with a capital and ends with a full stop."""
+    text = text.strip()
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+
+
+def working_time(hours: int) -> str:
+    """A time by which people of ours act, as they would say it: a whole number of days counts working days."""
+    days, rest = divmod(hours, 24)
+    if rest or not days:
+        return f"{hours} hours" if hours != 1 else "an hour"
+    return "a working day" if days == 1 else f"{days} working days"
+
+
+def moment(at: datetime) -> str:
+    """A moment as people write it, in UTC: ``22 Nov 2026, 14:05 UTC``."""
+    utc = at.astimezone(UTC)
+    return f"{utc.day} {utc:%b %Y, %H:%M} UTC"
+
+
+def words(name: str) -> str:
+    """A name of the program as words: ``hand_off`` becomes ``hand off``."""
+    return name.replace("_", " ")
+
+
+def plain(value: JsonValue) -> str:
+    """A fact's value as words: yes, no, none, or what it is."""
+    match value:
+        case None | "" | []:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(plain(one) for one in value)
+        case _:
+            return str(value)
+
+
+def headline(markdown: str) -> str:
+    """The first line of the words that a workflow shows in the Web UI, which takes Markdown, as plain text."""
+    return markdown.partition("\n")[0].replace("**", "").replace("`", "")

@@ -1,0 +1,183 @@
+"""Signing in with OpenID Connect: the code flow with PKCE, by Authlib; state, nonce, issuer, audience and signature are checked there.
+
+What counts is the address, which the provider must call verified, and the CRM, which must know it. The session holds who it is and since
+when; what they may is looked up at each request.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from typing import Any
+
+import httpx2
+from authlib.integrations.starlette_client import OAuth, OAuthError
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from joserfc.errors import JoseError
+
+from starter.errors import TenureError, Unavailable
+from starter.service.tenure import Tenure
+from starter.web.authentication import SIGN_IN, check_csrf, csrf_of, has_ended
+from starter.web.render import Pages, typed
+from store.sessions import Sessions
+from store.settings import Settings
+
+log = logging.getLogger(__name__)
+
+START, CALLBACK, SIGN_OUT = "/auth/start", "/auth/callback", "/sign-out"
+SECONDS = 10.0
+#: The errors of OAuth 2.0 and OpenID Connect that a person can do something about, in our own words.
+REFUSALS = {
+    "access_denied": "you turned it down, or the provider does not let you in here",
+    "login_required": "the provider wants you to sign in there first",
+    "consent_required": "the provider wants your consent first",
+    "interaction_required": "the provider wants to ask you something first",
+    "account_selection_required": "the provider wants you to choose an account first",
+    "temporarily_unavailable": "the provider is too busy at the moment",
+    "server_error": "something went wrong at the provider",
+    "invalid_scope": "the provider does not know what we ask for: its client needs the scopes openid, email and profile",
+    "unauthorized_client": "the provider does not know us as a client of this kind",
+    "invalid_client": "the provider does not take our client secret",
+    "invalid_grant": "the provider does not know this sign-in any more",
+}
+#: What is shown of an address that the provider tells.
+_ADDRESS = re.compile(r"[\w.+'-]{1,64}@[\w.-]{1,190}")
+HOME = "/console"
+
+
+class SignInFailed(TenureError):
+    """The provider and we did not come to an end; nobody is signed in."""
+
+    title = "The sign-in did not finish"
+    code = "sign_in"
+    status = 400
+
+
+class Provider:
+    """The OpenID Connect provider at ``TENURE_OIDC_URL``; what it says of itself is read at the first sign-in."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.issuer = settings.oidc_url.rstrip("/")
+        self.redirect_uri = f"{settings.web_url.rstrip('/')}{CALLBACK}"
+        self._client_id = settings.oidc_client_id
+        self._client = OAuth().register(
+            "oidc",
+            client_id=settings.oidc_client_id,
+            client_secret=settings.oidc_client_secret.get_secret_value(),
+            server_metadata_url=f"{self.issuer}/.well-known/openid-configuration",
+            client_kwargs={"scope": "openid email profile", "code_challenge_method": "S256", "timeout": SECONDS},
+        )
+
+    async def start(self, request: Request) -> Response:
+        """Send the browser to the provider; state, nonce and verifier wait in the session."""
+        try:
+            said = await self._client.load_server_metadata()
+            if said.get("issuer") != self.issuer:
+                raise Unavailable(
+                    f"the provider calls itself {str(said.get('issuer'))[:200]!r}", f"Set TENURE_OIDC_URL to that: it is {self.issuer}"
+                )
+            answer: Response = await self._client.authorize_redirect(request, self.redirect_uri)
+        except (httpx2.HTTPError, ValueError) as error:
+            raise _down(error) from error
+        return answer
+
+    async def finish(self, request: Request) -> dict[str, Any]:
+        """What the provider says of whoever came back. Raises :class:`SignInFailed`, :class:`Unavailable`."""
+        again = f"Start again at {SIGN_IN}"
+        expected = {"iss": {"values": [self.issuer], "essential": True}, "aud": {"values": [self._client_id], "essential": True}}
+        try:
+            token = await self._client.authorize_access_token(request, claims_options=expected)
+        except OAuthError as error:
+            if error.error == "mismatching_state":
+                raise SignInFailed(
+                    "it was not begun in this browser, or was finished before", f"{again}, at {self.redirect_uri[: -len(CALLBACK)]}"
+                ) from error
+            # Whoever makes a link to this page writes what "the provider says": only what we know is shown, in our words.
+            log.warning("the provider did not sign somebody in: %s", error.error if error.error in REFUSALS else "an unknown error")
+            raise SignInFailed(REFUSALS.get(error.error, "the provider did not sign you in"), again) from error
+        except JoseError as error:
+            log.warning("an id token was not taken: %s", error)
+            raise SignInFailed("what the provider says of you does not stand the test", again) from error
+        except (httpx2.HTTPError, ValueError) as error:
+            raise _down(error) from error
+        claims = token.get("userinfo")
+        if not claims:
+            raise SignInFailed("the provider sent no id token", "Its client must be one of OpenID Connect, with the scope openid")
+        if not claims.get("email"):  # some providers keep the id token short
+            more = await self._asked(token)
+            claims = {**claims, **more} if more.get("sub") == claims.get("sub") else claims
+        return dict(claims)
+
+    async def _asked(self, token: dict[str, Any]) -> dict[str, Any]:
+        """What the provider's userinfo endpoint tells besides; nothing when there is none, or it does not answer."""
+        try:
+            return dict(await self._client.userinfo(token=token))
+        except (httpx2.HTTPError, OAuthError, KeyError, ValueError) as error:
+            log.warning("the provider's userinfo: %s", error)
+            return {}
+
+
+def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
+    """The routes, for :func:`starter.web.app.create_app`."""
+    routes = APIRouter(include_in_schema=False)
+    provider = Provider(settings)
+
+    @routes.get(SIGN_IN)
+    async def show(request: Request, next: str = HOME) -> HTMLResponse:
+        who = str(request.session.get("email") or "")
+        if who and await has_ended(tenure, request.session):
+            who = ""
+        return pages.page("signin.html", start=START, next=inside(next), who=who)
+
+    @routes.get(START)
+    async def start(request: Request, next: str = HOME) -> Response:
+        request.session["next"] = inside(next)
+        return await provider.start(request)
+
+    @routes.get(CALLBACK)
+    async def finish(request: Request) -> Response:
+        claims = await provider.finish(request)
+        email, back = str(claims.get("email") or "").strip().lower(), inside(str(request.session.get("next") or HOME))
+        await end(request)  # what the browser brought along is nobody's
+        why = await not_ours(email, claims)
+        if why:
+            await tenure.gate.refused("web", "sign in", why, who=email or "nobody")
+            return pages.trouble(403, "You are not signed in", why, "Ask whoever keeps the CRM's people, or sign in as somebody else")
+        request.session.update(id=secrets.token_urlsafe(24), email=email, name=str(claims.get("name") or email)[:100], at=int(time.time()))
+        csrf_of(request)
+        return RedirectResponse(back, 303)
+
+    async def end(request: Request) -> None:
+        """End the session, here and in every copy. What cannot be written down is not claimed: the browser keeps the session to try again."""
+        if session := str(request.session.get("id") or ""):
+            await tenure.read(lambda: Sessions(tenure.ledger).end(session, settings.session_hours))
+        request.session.clear()
+
+    async def not_ours(email: str, claims: dict[str, Any]) -> str:
+        if not _ADDRESS.fullmatch(email):
+            return "the provider tells no address of yours"
+        if claims.get("email_verified") is not True:
+            return f"nobody has verified that {email} is yours"
+        return "" if await tenure.gate.person(email) else f"{email} is not among our people, or has left"
+
+    @routes.post(SIGN_OUT)
+    async def sign_out(request: Request) -> Response:
+        check_csrf(request, await typed(request))
+        await end(request)
+        return RedirectResponse(SIGN_IN, 303)
+
+    return routes
+
+
+def inside(path: str) -> str:
+    """A path of this site to go on to; the console for any other address."""
+    plain = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and len(path) < 2_000
+    return path if plain and "\\" not in path else HOME
+
+
+def _down(error: Exception) -> Unavailable:
+    log.warning("the sign-in provider: %s", error)
+    return Unavailable("the sign-in provider does not answer", "Try again in a minute; tokens go on working")

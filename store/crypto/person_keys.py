@@ -1,0 +1,215 @@
+"""The keys of people outside our own staff, one each, in the ledger's table ``people``: whoever's key is gone cannot be read any more.
+
+A person's key is made when something about them is encrypted for the first time; it is kept wrapped by the ring. :meth:`People.erase`
+deletes it, with the names that were learnt of them. Until they come to us again by themselves (:meth:`People.admit`), whatever a running
+workflow still remembers of them is written as erased.
+
+A process keeps keys for :data:`FRESH` seconds, so that it asks the database seldom and still sees an erasure soon. Methods of this class
+block, but for those named ``cached``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Row, select, update
+
+from domain import ids, mailbox
+from store.crypto import tokenize
+from store.crypto.key_ring import Key, KeyRing
+from store.ledger import Ledger
+from store.tables import people
+
+#: Seconds for which a process trusts a key that it has read: the longest time until it sees that a person was erased.
+FRESH = 30.0
+#: People that one process keeps in memory.
+MOST_CACHED = 20_000
+
+
+@dataclass(frozen=True)
+class Someone:
+    """A person as the codec needs them. ``key`` is None for one who was erased; ``names`` may still be known to this process then."""
+
+    ref: str
+    who: str
+    key: Key | None
+    names: tuple[str, ...]
+    until: float
+
+
+class People:
+    """The table of people, and what one process remembers of it. ``secret`` gives what keys the hash that stands for an address."""
+
+    def __init__(self, ledger: Ledger, ring: KeyRing, secret: Callable[[], str], fresh: float = FRESH) -> None:
+        self._ledger = ledger
+        self._ring = ring
+        self._given = secret
+        self._fresh = fresh
+        self._lock = threading.Lock()
+        self._by_who: OrderedDict[str, Someone] = OrderedDict()
+        self._by_ref: OrderedDict[str, Someone] = OrderedDict()
+
+    @cached_property
+    def _secret(self) -> bytes:
+        return hmac.digest(self._given().encode(), b"tenure people", hashlib.sha256)
+
+    def who(self, email: str) -> str:
+        """The keyed hash that stands for a person, in any spelling of their mailbox: whoever erases one has erased all."""
+        return hmac.digest(self._secret, mailbox.canonical(email).encode(), hashlib.sha256).hex()[:40]
+
+    # --- For the codec ------------------------------------------------------------------------------------------------------
+
+    def cached(self, emails: Iterable[str]) -> dict[str, Someone] | None:
+        """These people by address in lower case, from memory; None when one of them must be looked up."""
+        now = time.monotonic()
+        found = {email: self._by_who.get(self.who(email)) for email in {email.lower() for email in emails}}
+        known = {email: person for email, person in found.items() if person is not None and person.until > now}
+        return known if len(known) == len(found) else None
+
+    def load(self, emails: Iterable[str]) -> dict[str, Someone]:
+        """These people by address in lower case; who is not known yet gets a key."""
+        wanted = {email: self.who(email) for email in {email.lower() for email in emails}}
+        rows = self._newest(wanted.values())
+        if absent := set(wanted.values()) - rows.keys():
+            self._add(absent, generation=1)
+            rows = self._newest(wanted.values())
+        return {email: self._remembered(rows[who]) for email, who in wanted.items()}
+
+    def cached_refs(self, refs: Collection[str]) -> dict[str, Someone] | None:
+        """People by the reference that a payload carries, from memory; None when one of them must be looked up."""
+        now = time.monotonic()
+        known = {ref: person for ref in refs if (person := self._by_ref.get(ref)) is not None and person.until > now}
+        return known if len(known) == len(set(refs)) else None
+
+    def load_refs(self, refs: Collection[str]) -> dict[str, Someone]:
+        """People by reference; one that the ledger does not know is left out."""
+        with self._ledger.reading() as db:
+            rows = db.execute(select(people).where(people.c.ref.in_(set(refs)))).all()
+        return {row.ref: self._remembered(row) for row in rows}
+
+    def learn(self, learnt: Mapping[str, Iterable[str]]) -> dict[str, Someone]:
+        """Keep what people are called, by address in lower case; returns those whose names changed."""
+        changed = {}
+        for email, names in learnt.items():
+            with self._ledger.writing() as db:
+                query = select(people).where(people.c.who == self.who(email)).order_by(people.c.generation.desc()).limit(1)
+                row = db.execute(query.with_for_update()).one_or_none()
+                if row is None or row.erased_at is not None:
+                    continue
+                person = self._read(row)
+                assert person.key is not None
+                all_names = tokenize.merged(person.names, names)
+                sealed = person.key.seal(json.dumps(all_names).encode(), f"names {row.ref}")
+                db.execute(update(people).where(people.c.ref == row.ref).values(names=sealed))
+            changed[email] = self._keep(replace(person, names=all_names))
+        return changed
+
+    # --- For those who erase ------------------------------------------------------------------------------------------------
+
+    def find(self, email: str) -> Someone | None:
+        """A person as the ledger has them now; None when nothing was ever encrypted for them. None gets a key by this."""
+        row = self._newest([self.who(email)]).get(self.who(email))
+        return None if row is None else self._read(row)
+
+    def erase(self, email: str) -> tuple[str, ...] | None:
+        """Delete a person's keys and names for good; returns the names, or None when they were erased before.
+
+        A person of whom nothing was ever encrypted is on record as erased afterwards, so that no mail goes to them.
+        """
+        self.load([email])
+        with self._ledger.writing() as db:
+            query = select(people).where(people.c.who == self.who(email), people.c.erased_at.is_(None))
+            rows = db.execute(query.with_for_update()).all()
+            names = tuple(dict.fromkeys(name for row in rows for name in self._read(row).names))
+            gone = {"wrapped": None, "ring_key": None, "names": None, "erased_at": _now()}
+            db.execute(update(people).where(people.c.ref.in_([row.ref for row in rows])).values(**gone))
+        self._forget(self.who(email), {row.ref for row in rows})
+        return names if rows else None
+
+    def admit(self, email: str) -> None:
+        """A person comes to us by themselves, perhaps again: from now on they have a key. What was erased stays erased."""
+        row = self._newest([self.who(email)]).get(self.who(email))
+        if row is not None and row.erased_at is not None:
+            self._add({row.who}, generation=row.generation + 1)
+            self._forget(row.who, set())
+
+    def erased(self, email: str) -> bool:
+        """Whether a person was erased and has not come back, as the ledger says now; an address that stands for an erased one always is."""
+        if ids.is_erased(email):
+            return True
+        person = self.find(email)
+        return person is not None and person.key is None
+
+    def rewrap(self) -> int:
+        """Wrap every key with the newest of the ring; returns how many were wrapped by an older one."""
+        newest = self._ring.newest
+        with self._ledger.writing() as db:
+            rows = db.execute(select(people).where(people.c.wrapped.is_not(None), people.c.ring_key != newest.id)).all()
+            for row in rows:
+                values = {"wrapped": newest.seal(self._key(row).secret, row.ref), "ring_key": newest.id}
+                db.execute(update(people).where(people.c.ref == row.ref).values(**values))
+        return len(rows)
+
+    # --- How ----------------------------------------------------------------------------------------------------------------
+
+    def _newest(self, whos: Iterable[str]) -> dict[str, Row[Any]]:
+        with self._ledger.reading() as db:
+            query = select(people).where(people.c.who.in_(set(whos))).order_by(people.c.generation)
+            return {row.who: row for row in db.execute(query)}
+
+    def _add(self, whos: Iterable[str], generation: int) -> None:
+        newest = self._ring.newest
+        rows = []
+        for who in sorted(whos):
+            ref = secrets.token_hex(8)
+            wrapped = newest.seal(secrets.token_bytes(32), ref)
+            rows.append(
+                {"ref": ref, "who": who, "generation": generation, "wrapped": wrapped, "ring_key": newest.id, "made_at": _now()},
+            )
+        with self._ledger.writing() as db:
+            db.execute(self._ledger.upserting(db, people).on_conflict_do_nothing(index_elements=["who", "generation"]), rows)
+
+    def _key(self, row: Row[Any]) -> Key:
+        return Key(f"person {row.ref}", self._ring.find(row.ring_key).open(row.wrapped, row.ref))
+
+    def _read(self, row: Row[Any]) -> Someone:
+        until = time.monotonic() + self._fresh
+        if row.erased_at is not None or row.wrapped is None:
+            before = self._by_who.get(row.who)
+            return Someone(row.ref, row.who, None, before.names if before else (), until)
+        key = self._key(row)
+        names = tuple(json.loads(key.open(row.names, f"names {row.ref}"))) if row.names else ()
+        return Someone(row.ref, row.who, key, names, until)
+
+    def _remembered(self, row: Row[Any]) -> Someone:
+        return self._keep(self._read(row))
+
+    def _keep(self, person: Someone) -> Someone:
+        with self._lock:
+            for cache, name in ((self._by_who, person.who), (self._by_ref, person.ref)):
+                cache[name] = person
+                cache.move_to_end(name)
+                while len(cache) > MOST_CACHED:
+                    cache.popitem(last=False)
+        return person
+
+    def _forget(self, who: str, refs: Collection[str]) -> None:
+        with self._lock:
+            self._by_who.pop(who, None)
+            for ref in refs:
+                self._by_ref.pop(ref, None)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

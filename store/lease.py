@@ -1,0 +1,55 @@
+"""One at a time, over all workers: a lease in the ledger's database for what an outside system cannot keep apart by itself."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Column, String, Table, delete, or_, select
+
+from store.ledger import BUSY_RETRY, HOLD, Ledger, NotDone, has_died, this_process
+from store.tables import Utc, metadata
+
+# Who may do what now, by name. A row that was left by a process that died is good until then.
+turns = Table(
+    "turns",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("until", Utc, nullable=False),
+)
+
+
+@contextmanager
+def turn(ledger: Ledger, name: str, hold: timedelta = HOLD) -> Iterator[None]:
+    """Hold the turn called ``name``. Raises :class:`NotDone`, which Temporal tries again, while another holds it.
+
+    ``hold`` is how long the turn is kept from others when this process dies and nobody on its machine sees it; what is done in a turn must
+    take less.
+    """
+    holder, now = f"{uuid.uuid4().hex[:8]}:{this_process()}"[:64], datetime.now(UTC)
+    mine = {"holder": holder, "until": now + hold}
+    with ledger.writing() as db:
+        before = db.execute(select(turns.c.holder).where(turns.c.name == name)).scalar()
+        free = turns.c.until <= now
+        if before is not None and _left_behind(before):
+            free = or_(free, turns.c.holder == before)
+        taking = ledger.upserting(db, turns).values(name=name, **mine)
+        taking = taking.on_conflict_do_update(index_elements=["name"], set_=mine, where=free)
+        taken = db.execute(taking.returning(turns.c.name)).scalar() is not None
+    if not taken:
+        message = f"another worker has the turn of {name}; this one did nothing and is tried again"
+        raise NotDone(message, type="TurnTaken", next_retry_delay=BUSY_RETRY)
+    try:
+        yield
+    finally:
+        with ledger.writing() as db:
+            db.execute(delete(turns).where(turns.c.name == name, turns.c.holder == holder))
+
+
+def _left_behind(holder: str) -> bool:
+    """Whether whoever holds a turn is certainly gone; a name that was cut off, or is of an earlier version, is nobody's to judge."""
+    process = holder.partition(":")[2]
+    return len(process.rsplit(":", 2)) == 3 and has_died(process)

@@ -1,0 +1,445 @@
+"""The registry: whose instance is whose, who waits for one, and whose turn it is to look after a new trial (A3, A5, A6, A10, A26).
+
+It is the ledger's own database, so each change and its effect are one transaction: these are local activities. They change nothing the
+second time, so a retry gets the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from domain.base import Value
+from domain.effects.models import AskHost, AskOwners, Claim, Claimed, Receipt, RegistryAnswer, RegistryChange
+from domain.messages import Account
+from domain.people import Owners, Person, Role, appointed, choose_owners
+from store.ledger import EffectId, Ledger
+from store.tables import accounts, assignments, effects, instances, roster, suppressions, waiting
+
+SYSTEM = "registry"
+LIVE = ("reserved", "trial", "production")
+"""The kinds that a customer has, or was promised: these count against the cap (A26)."""
+
+
+class Instance(Value):
+    """A row of the registry. ``domain`` is empty while the instance is nobody's; ``kind`` is pending, warm, reserved, trial or production.
+
+    ``internal`` is the name of ours that an instance kept when it moved to a host of the customer's.
+    """
+
+    host: str
+    internal: str | None = None
+    domain: str | None
+    subject: str
+    kind: str
+    admin: str
+    created_at: datetime
+    claimed_at: datetime | None
+    confirmed_at: datetime | None = None
+
+
+class Known(NamedTuple):
+    """An account, and when the CRM said so."""
+
+    account: Account
+    as_of: datetime
+
+
+class Registry:
+    """The registry in the ledger's database."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    # --- Activities ---------------------------------------------------------------------------------------------------------
+
+    @activity.defn(name="claim")
+    def claim(self, ask: Claim) -> Claimed:
+        """Claim, and choose the owners with it when ``ask.owners`` says so: one transaction, one step of the history."""
+        with self._ledger.writing(alone=True) as db:
+            claimed = self._claim(db, ask)
+            if claimed.outcome != "claimed" or ask.owners is None:
+                return claimed
+            return claimed.model_copy(update={"owners": self._choose(db, ask.owners)})
+
+    def _claim(self, db: Connection, ask: Claim) -> Claimed:
+        """Give the domain a warm instance (the oldest), or reserve room for one that will be made at ``host``.
+
+        A host that another domain already has becomes ``NAME-2.…``: two companies may share a short name.
+        Only a claim that succeeded is on record, so a domain that met ``full`` or ``empty`` may ask again.
+        """
+        now = counts(db)
+        owned = db.execute(_of_domain(ask.domain)).one_or_none()
+        if owned is not None:
+            outcome = "claimed" if owned.subject == ask.subject else "owned"
+            return Claimed.model_validate({"outcome": outcome, "host": owned.host, "subject": owned.subject, "kind": owned.kind, **now})
+        taken = now["live"] if ask.warm else sum(now.values())  # a warm one is counted already; a new one is not
+        if taken >= ask.cap:
+            return Claimed.model_validate({"outcome": "full", **now})
+        owner = {"domain": ask.domain, "subject": ask.subject, "admin": ask.admin, "claimed_at": ask.as_of}
+        if ask.warm:
+            host = db.execute(_warm().limit(1)).scalar()
+            if host is None:
+                return Claimed.model_validate({"outcome": "empty", **now})
+            kind = "trial"
+            db.execute(update(instances).where(instances.c.host == host).values(kind=kind, **owner))
+        else:
+            host, kind = _free_host(db, ask.host), "reserved"
+            db.execute(insert(instances).values(host=host, kind=kind, created_at=ask.as_of, **owner))
+        db.execute(delete(waiting).where(waiting.c.domain == ask.domain))
+        self._ledger.record(
+            db,
+            EffectId(ask.subject, f"claim:{host}"),
+            system=SYSTEM,
+            act="instance.claimed" if ask.warm else "instance.reserved",
+            summary=f"{host} is {ask.domain}'s" if ask.warm else f"room for {host} is kept for {ask.domain}",
+            as_of=ask.as_of,
+            receipt=Receipt(ref=host, data={"kind": kind, "domain": ask.domain}),
+        )
+        return Claimed.model_validate({"outcome": "claimed", "host": host, "subject": ask.subject, "kind": kind, **counts(db)})
+
+    @activity.defn(name="owners")
+    def owners(self, ask: AskOwners) -> Owners:
+        """Choose the owners of a subject; see :meth:`_choose`."""
+        if ask.peek:
+            return _choose(self.roster(), ask, Owners())
+        with self._ledger.writing(alone=True) as db:
+            return self._choose(db, ask)
+
+    def _choose(self, db: Connection, ask: AskOwners) -> Owners:
+        """Choose SDR, AE, CE and their manager for a subject, and put the chosen at the end of the round robin.
+
+        Asked again, a subject keeps its owners, and so does a later subject of a domain that has an instance. Only a role that nobody
+        plays, since ``ce_email`` came later or somebody has left since, is given anew.
+        """
+        people = [_person(row) for row in db.execute(select(roster))]
+        of_instance = select(instances.c.subject).where(instances.c.domain == ask.domain)
+        before = _owners_of(db, ask.subject) or _owners_of(db, db.execute(of_instance).scalar() or "")
+        chosen = _choose(people, ask, before or Owners())
+        if chosen == before:
+            return chosen
+        new = {role: person for role, person in _roles(chosen).items() if before is None or person != _roles(before).get(role)}
+        at = _later_than(people)
+        for person in {person.id: person for person in new.values()}:
+            db.execute(update(roster).where(roster.c.id == person).values(last_assigned_at=at))
+        row = {"subject": ask.subject, "owners": chosen.model_dump(mode="json"), "as_of": ask.as_of}
+        db.execute(self._ledger.upserting(db, assignments).values(row).on_conflict_do_update(index_elements=["subject"], set_=row))
+        earlier = select(func.count()).where(effects.c.subject == ask.subject, effects.c.act == "owners.assigned")
+        times = db.execute(earlier).scalar_one()
+        self._ledger.record(
+            db,
+            EffectId(ask.subject, f"owners-{times + 1}" if times else "owners"),
+            system=SYSTEM,
+            act="owners.assigned",
+            summary=", ".join(f"{role} {person.name}" for role, person in new.items()) or "nobody is eligible",
+            as_of=ask.as_of,
+            receipt=Receipt(data={role.lower(): person.id for role, person in new.items()}),
+        )
+        return chosen
+
+    @activity.defn(name="registry")
+    def registry(self, change: RegistryChange) -> RegistryAnswer:
+        """Record what became of a domain's instance; see :class:`domain.effects.models.RegistryChange` for the changes."""
+        effect = EffectId(change.subject, ":".join(filter(None, (change.change, change.host, str(change.number or "")))))
+        with self._ledger.writing(alone=True) as db:
+            did = _carry_out(db, change)
+            if did is None:  # nothing to change: it was done before, or never stood
+                before = self._ledger.receipt(effect, db)
+                return RegistryAnswer(waiting=before.data.get("waiting", "") if before else "")
+            data = {"domain": change.domain, **({"waiting": did.waiting} if did.waiting else {})}
+            receipt = Receipt(ref=did.host, data=data)
+            self._ledger.record(db, effect, system=SYSTEM, act=did.act, summary=did.summary, as_of=change.as_of, receipt=receipt)
+            return RegistryAnswer(waiting=did.waiting)
+
+    @activity.defn(name="instance_host")
+    def instance_host(self, ask: AskHost) -> str:
+        """Where the instance of a domain is; empty when it has none."""
+        owned = self.instance_of(ask.domain)
+        return owned.host if owned else ""
+
+    # --- Reading ------------------------------------------------------------------------------------------------------------
+
+    def internal_of(self, host: str) -> str:
+        """The name of ours of the instance at a customer's own host; empty when the registry knows none."""
+        with self._ledger.reading() as db:
+            return db.execute(select(instances.c.internal).where(instances.c.host == host)).scalar() or ""
+
+    def account_of(self, domain: str) -> Known | None:
+        """What the CRM knew of a registrable domain at the last sync."""
+        with self._ledger.reading() as db:
+            row = db.execute(select(accounts).where(accounts.c.domain == domain)).one_or_none()
+        if row is None:
+            return None
+        return Known(Account.model_validate({name: row._mapping[name] for name in Account.model_fields}), row.as_of)
+
+    def instance_of(self, domain: str) -> Instance | None:
+        """The instance that a domain has, or that is being made for it."""
+        with self._ledger.reading() as db:
+            row = db.execute(_of_domain(domain)).one_or_none()
+        return None if row is None else _instance(row)
+
+    def owners_of(self, domain: str) -> Owners:
+        """Who looked after the trial in which a domain got its instance."""
+        with self._ledger.reading() as db:
+            row = db.execute(_of_domain(domain)).one_or_none()
+            return (None if row is None else _owners_of(db, row.subject)) or Owners()
+
+    def instances(self) -> list[Instance]:
+        """Every instance, oldest first."""
+        with self._ledger.reading() as db:
+            return [_instance(row) for row in db.execute(select(instances).order_by(instances.c.created_at, instances.c.host))]
+
+    def warm_hosts(self) -> list[str]:
+        """The instances that are nobody's yet, in the order in which they will be given away."""
+        with self._ledger.reading() as db:
+            return list(db.execute(_warm()).scalars())
+
+    def waiting(self) -> list[str]:
+        """The domains that wait for capacity, longest first."""
+        with self._ledger.reading() as db:
+            return list(db.execute(select(waiting.c.domain).order_by(waiting.c.since, waiting.c.domain)).scalars())
+
+    def roster(self) -> list[Person]:
+        """Our own people at the last sync."""
+        with self._ledger.reading() as db:
+            return [_person(row) for row in db.execute(select(roster).order_by(roster.c.role, roster.c.name))]
+
+
+# --- The changes ------------------------------------------------------------------------------------------------------------
+
+
+class _Did(NamedTuple):
+    act: str
+    summary: str
+    host: str = ""
+    waiting: str = ""
+
+
+def _carry_out(db: Connection, change: RegistryChange) -> _Did | None:
+    """Make the change; None when there is nothing to change. Raises when it cannot be made."""
+    match change.change:
+        case "release":
+            return _release(db, change)
+        case "convert":
+            return _convert(db, change)
+        case "rehost" | "ready":
+            return _settle(db, change)
+        case "admin":
+            return _correct_admin(db, change)
+        case "wait":
+            return _wait(db, change)
+        case "leave_queue":
+            return _leave_queue(db, change)
+        case "stop_mail":
+            return _stop_mail(db, change)
+        case "confirm":
+            return _confirm(db, change)
+        case "pass_on":
+            return _pass_on(db, change)
+
+
+def _release(db: Connection, change: RegistryChange) -> _Did | None:
+    left = _leave_queue(db, change)
+    owned = db.execute(_of_domain(change.domain)).one_or_none()
+    if owned is None:
+        return left
+    db.execute(delete(instances).where(instances.c.host == owned.host))
+    return _Did("instance.released", f"{owned.host} is {change.domain}'s no longer", owned.host, _name_next(db, change.as_of))
+
+
+def _convert(db: Connection, change: RegistryChange) -> _Did | None:
+    owned = db.execute(_of_domain(change.domain)).one_or_none()
+    if owned is None:
+        raise _none_owned(change)
+    if owned.kind == "production":
+        return None
+    db.execute(update(instances).where(instances.c.host == owned.host).values(kind="production"))
+    _stop_mail(db, change)
+    return _Did("instance.converted", f"{owned.host} is {change.domain}'s paid instance", owned.host)
+
+
+def _settle(db: Connection, change: RegistryChange) -> _Did | None:
+    """``ready``: the host that the Cloud team made, for which room was kept. ``rehost``: another host for the same instance."""
+    owned = db.execute(_of_domain(change.domain)).one_or_none()
+    if owned is None:
+        raise _none_owned(change)
+    host = change.host or owned.host
+    new: dict[str, Any] = {"host": host} | ({"admin": change.admin} if change.admin else {})
+    if change.change == "ready" and owned.kind == "reserved":
+        new["kind"] = "trial"
+    if change.change == "rehost":
+        first = owned.internal or owned.host
+        new["internal"] = None if first == host else first
+    if all(getattr(owned, name) == value for name, value in new.items()):
+        return None
+    taken = db.execute(select(instances.c.domain).where(instances.c.host == host, instances.c.host != owned.host)).one_or_none()
+    if taken is not None:
+        raise ApplicationError(
+            f"{host} is already {taken.domain or 'a warm instance'}: {change.domain} keeps {owned.host}; choose another host",
+            type="HostTaken",
+            non_retryable=True,
+        )
+    db.execute(update(instances).where(instances.c.host == owned.host).values(new))
+    if change.change == "ready":
+        return _Did("instance.ready", f"{host} is ready for {change.domain}", host)
+    return _Did("instance.rehosted", f"{change.domain} moved from {owned.host} to {host}", host)
+
+
+def _correct_admin(db: Connection, change: RegistryChange) -> _Did | None:
+    owned = db.execute(_of_domain(change.domain)).one_or_none()
+    if owned is None or owned.admin == change.admin:
+        return None  # whoever has no instance yet gets it under the new address
+    db.execute(update(instances).where(instances.c.host == owned.host).values(admin=change.admin, confirmed_at=None))
+    return _Did("instance.admin_corrected", f"the admin of {owned.host} has another address", owned.host)
+
+
+def _confirm(db: Connection, change: RegistryChange) -> _Did | None:
+    owned = db.execute(_of_domain(change.domain)).one_or_none()
+    if owned is None or owned.confirmed_at is not None:
+        return None
+    db.execute(update(instances).where(instances.c.host == owned.host).values(confirmed_at=change.as_of))
+    return _Did("claim.confirmed", f"the admin of {owned.host} opened the link in their mail", owned.host)
+
+
+def _pass_on(db: Connection, change: RegistryChange) -> _Did | None:
+    owned = db.execute(_of_domain(change.domain)).one_or_none()
+    if owned is None or owned.confirmed_at is not None or owned.admin == change.admin:
+        return None
+    db.execute(update(instances).where(instances.c.host == owned.host).values(admin=change.admin, claimed_at=change.as_of))
+    db.execute(delete(suppressions).where(suppressions.c.subject == change.subject))  # that was the other one's wish
+    return _Did("claim.passed_on", f"{owned.host} has another admin: nobody confirmed the claim", owned.host)
+
+
+def _wait(db: Connection, change: RegistryChange) -> _Did | None:
+    if db.execute(select(waiting).where(waiting.c.domain == change.domain)).one_or_none() is not None:
+        return None  # it keeps its place
+    db.execute(insert(waiting).values(domain=change.domain, subject=change.subject, since=change.as_of))
+    return _Did("domain.queued", f"{change.domain} waits for capacity")
+
+
+def _leave_queue(db: Connection, change: RegistryChange) -> _Did | None:
+    left = db.execute(delete(waiting).where(waiting.c.domain == change.domain).returning(waiting.c.named_at)).one_or_none()
+    if left is None:
+        return None
+    # Whoever was told that there is room and goes away leaves that room to the next.
+    next_one = _name_next(db, change.as_of) if left.named_at is not None else ""
+    return _Did("domain.left_queue", f"{change.domain} waits for capacity no longer", waiting=next_one)
+
+
+def _stop_mail(db: Connection, change: RegistryChange) -> _Did | None:
+    if db.execute(select(suppressions).where(suppressions.c.subject == change.subject)).one_or_none() is not None:
+        return None
+    why = change.why or "stopped"
+    db.execute(insert(suppressions).values(subject=change.subject, why=why, at=change.as_of))
+    return _Did("mail.stopped", f"no more campaign mail to {change.domain}: {why}")
+
+
+def _name_next(db: Connection, at: datetime) -> str:
+    """The domain that waits longest; one that was told before, and has not come yet, is told again only when all were told."""
+    query = select(waiting.c.domain).order_by(waiting.c.named_at.is_not(None), waiting.c.since, waiting.c.domain).limit(1)
+    domain: str | None = db.execute(query).scalar()
+    if domain is None:
+        return ""
+    db.execute(update(waiting).where(waiting.c.domain == domain).values(named_at=at))
+    return domain
+
+
+def _none_owned(change: RegistryChange) -> ApplicationError:
+    message = f"{change.domain} has no instance in the registry, so there is none to {change.change}; claim one first"
+    return ApplicationError(message, type="NoInstance", non_retryable=True)
+
+
+# --- Whose turn it is -------------------------------------------------------------------------------------------------------
+
+
+def _owners_of(db: Connection, subject: str) -> Owners | None:
+    given = db.execute(select(assignments.c.owners).where(assignments.c.subject == subject)).scalar()
+    return None if given is None else Owners.model_validate(given)
+
+
+def _roles(owners: Owners) -> dict[str, Person]:
+    named = (("SDR", owners.sdr), ("AE", owners.ae), ("CE", owners.ce))
+    return {role: person for role, person in named if person is not None}
+
+
+def _choose(people: list[Person], ask: AskOwners, before: Owners) -> Owners:
+    """Those of before who have not left, and for every other role the one whom the process names or whose turn it is.
+
+    A CE whom nobody in the roster is called by is taken at the word of whoever gave the address: the roster is a copy.
+    """
+    by_hand = appointed(people, ask.appointed)
+    email = ask.ce_email.strip().lower()
+    ce = next((person for person in people if email and person.email.lower() == email), None)
+    stranger = Person(id=email, name=email.partition("@")[0], email=email, role=Role.CE) if email and ce is None else None
+    gone = {person.id for person in people if not person.active}
+    kept = {name: getattr(before, name) for name in ("sdr", "ae", "ce") if getattr(before, name) and getattr(before, name).id not in gone}
+    if kept.keys() >= {"sdr", "ae", "ce"}:
+        return before
+    on = ask.as_of.date()
+    known = [*people, stranger] if stranger else people
+    ae = kept["ae"].id if "ae" in kept else ask.ae
+    chosen = choose_owners(known, on, named_sdr=ask.named_sdr, account_ae=ae, account_ce=email if stranger else ce.id if ce else ask.ce)
+    if stranger and chosen.ce == stranger:
+        chosen = chosen.model_copy(update={"ce": stranger.model_copy(update={"id": ""})})  # the CRM knows no such user
+    if by_hand:
+        chosen = chosen.model_copy(update=by_hand)
+    if not kept:
+        return chosen
+    for_good = {name: getattr(chosen, name) for name in ("sdr", "ae", "ce") if name not in kept}
+    if all(getattr(before, name) == person for name, person in for_good.items()):
+        return before
+    notes = tuple(f"{name.upper()} from now on: {person.name}" for name, person in for_good.items() if person)
+    manager = chosen.manager if "ce" in for_good else before.manager
+    return Owners(**{**kept, **for_good}, manager=manager, ops=chosen.ops, leader=chosen.leader, notes=(*before.notes, *notes))
+
+
+# --- Small queries ----------------------------------------------------------------------------------------------------------
+
+
+def _of_domain(domain: str) -> Select[Any]:
+    return select(instances).where(instances.c.domain == domain)
+
+
+def _warm() -> Select[Any]:
+    return select(instances.c.host).where(instances.c.kind == "warm").order_by(instances.c.created_at, instances.c.host)
+
+
+def counts(db: Connection) -> dict[str, int]:
+    """How many instances are ``live`` (customers' own), ``warm`` and ``pending``."""
+    query = select(instances.c.kind, func.count().label("number")).group_by(instances.c.kind)
+    by_kind: dict[str, int] = {row.kind: row.number for row in db.execute(query)}
+    return {"live": sum(by_kind.get(kind, 0) for kind in LIVE), "warm": by_kind.get("warm", 0), "pending": by_kind.get("pending", 0)}
+
+
+def _free_host(db: Connection, wanted: str) -> str:
+    if not wanted:
+        raise ApplicationError("a reservation needs the host that will be made", type="HostMissing", non_retryable=True)
+    name, dot, rest = wanted.partition(".")
+    host, number = wanted, 1
+    while db.execute(select(instances.c.host).where(instances.c.host == host)).one_or_none() is not None:
+        number += 1
+        host = f"{name}-{number}{dot}{rest}"
+    return host
+
+
+def _instance(row: Row[Any]) -> Instance:
+    return Instance.model_validate(dict(row._mapping))
+
+
+def _person(row: Row[Any]) -> Person:
+    return Person.model_validate(dict(row._mapping))
+
+
+def _later_than(people: Iterable[Person]) -> datetime:
+    """Now, and later than every assignment so far.
+
+    By the real clock: a workflow whose time runs ahead would put its people at the end of the round robin for months.
+    """
+    last = max((person.last_assigned_at for person in people if person.last_assigned_at), default=None)
+    now = datetime.now(UTC)
+    return now if last is None or now > last else last + timedelta(microseconds=1)

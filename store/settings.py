@@ -1,0 +1,329 @@
+"""Where the outside systems are and how to reach them: from the environment (``TENURE_…``), from ``.env``, or a default for a laptop.
+
+Where Temporal is stands elsewhere: ``temporalio.envconfig`` reads ``TEMPORAL_ADDRESS`` and its companions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from cryptography.fernet import Fernet
+from pydantic import Field, PrivateAttr, SecretStr, field_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
+
+from domain import policy as policies
+from store import url_masks
+from store.crypto import key_ring
+
+PREFIX = "TENURE_"
+WEB_PORT = 8080
+SANDBOX_PORT = 8900
+SMTP_PORT = 8925
+TEMPORAL_PORT = 7233
+TEMPORAL_UI_PORT = 8233
+
+_HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE | re.ASCII)
+
+Promotes = Literal["always", "first", "never"]
+
+
+class Origin(NamedTuple):
+    """One setting for ``tenure config``: its name, its value (a secret is masked), and where it is from (``environment TENURE_X``)."""
+
+    name: str
+    value: str
+    source: str
+
+
+def _local(scheme: str, port: int, path: str = "") -> Any:
+    """A default address on this machine whose port follows ``port_offset``."""
+    return Field(default_factory=lambda known: f"{scheme}://127.0.0.1:{port + known['port_offset']}{path}")
+
+
+def _sandbox(path: str) -> Any:
+    return _local("http", SANDBOX_PORT, path)
+
+
+class Settings(BaseSettings):
+    """Every setting that is not policy. An unknown ``TENURE_`` variable is not an error: other programs of ours may read it.
+
+    ``port_offset`` moves the ports of all the defaults, so that two checkouts run side by side on one machine.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        frozen=True,
+        extra="ignore",
+        validate_default=True,
+        hide_input_in_errors=True,
+    )
+
+    port_offset: int = Field(default=0, ge=0, le=50_000)
+    data_dir: Path = Path(".tenure")
+    ledger_url: str = Field(default_factory=lambda known: f"sqlite:///{known['data_dir'] / 'ledger.db'}", repr=False)
+    secret_key: SecretStr = SecretStr("")
+    payload_keys: SecretStr = SecretStr("")
+    codec_token: SecretStr = SecretStr("")
+    policy_file: Path | None = None
+    web_url: str = _local("http", WEB_PORT)
+    #: Further names that the web process answers to, with commas between: a probe's, or its own in a container's network.
+    allowed_hosts: str = ""
+    #: Connections that the web process holds at once; one address has at most a fifth of them, our own proxies excepted.
+    web_connections: int = Field(default=1_000, ge=10, le=50_000)
+    temporal_ui_url: str = _local("http", TEMPORAL_UI_PORT)
+    #: Where the stand-ins are: their secrets, which everybody knows, count there and on this machine only.
+    sandbox_url: str = _local("http", SANDBOX_PORT)
+    vendor_domain: str = "tenure.example"
+    #: Whether a worker that starts makes its build the current one: always, only as the first of all, or never (`tenure workers promote`).
+    worker_promotes: Promotes = "first"
+    #: Activities at once of one worker; 0: four for each core, and eight at the least.
+    worker_slots: int = Field(default=0, ge=0, le=1_000)
+
+    oidc_url: str = _sandbox("/oidc")
+    oidc_client_id: str = "tenure"
+    oidc_client_secret: SecretStr = SecretStr("sandbox-oidc-secret")
+    #: Hours until a session ends and one signs in anew.
+    session_hours: int = Field(default=12, ge=1, le=168)
+    #: Addresses or networks of our own proxies, with commas between; only theirs is the X-Forwarded-For that is believed.
+    trusted_proxies: str = ""
+    #: How often anything that needs no sign-in may be asked by one address.
+    requests_per_address: str = "1200/minute"
+    #: How often the public forms may be sent: by one address, and by one company (by one person where the domain is free mail's).
+    signups_per_address: str = "120/minute"
+    signups_per_domain: str = "30/minute"
+    #: How often forms may be sent that bring a mail to one mailbox, whoever sends them.
+    forms_per_mailbox: str = "10/hour"
+    #: How many signups are taken from everybody together; the rest is kept for support, and is told so.
+    signups_together: str = "600/minute"
+    rate_limit_storage: str = Field(default="memory://", repr=False)
+
+    slack_url: str = _sandbox("/slack/api/")
+    slack_token: SecretStr = SecretStr("xoxb-sandbox")
+    slack_alerts_channel: str = "cloud-trial-alerts"
+    slack_red_channel: str = "red-accounts"
+    slack_forecast_channel: str = "renewals"
+
+    github_url: str = _sandbox("/github/api/v3")
+    github_token: SecretStr = SecretStr("sandbox-github-token")
+    github_repo: str = Field(default="acme-vendor/customer", pattern=r"^[\w.-]+/[\w.-]+$")
+    github_webhook_secret: SecretStr = SecretStr("sandbox-webhook-secret")
+    github_ref: str = "main"
+    #: Logins, with commas between, whose comments name an instance's host although GitHub does not count them among the repository's people:
+    #: the Cloud team's own automation, as `github-actions[bot]`.
+    github_cloud_logins: str = ""
+
+    salesforce_url: str = _sandbox("/salesforce")
+    salesforce_session_id: SecretStr = SecretStr("")
+    salesforce_username: str = "tenure@tenure.example"
+    salesforce_password: SecretStr = SecretStr("sandbox-password")
+    salesforce_security_token: SecretStr = SecretStr("sandbox-security-token")
+    salesforce_campaign: str = "Cloud trial signup"
+
+    instance_url: str = _sandbox("/instances/{host}")
+    instance_token: SecretStr = SecretStr("sandbox-operator-token")
+    #: Domains, with commas between, below which hosts are ours besides the policy's `cloud.domain_suffix`; the operators' token goes nowhere else.
+    instance_domains: str = ""
+
+    licensing_url: str = _sandbox("/licensing")
+    licensing_token: SecretStr = SecretStr("sandbox-licensing-token")
+
+    pagerduty_url: str = _sandbox("/pagerduty")
+    pagerduty_routing_key: SecretStr = SecretStr("sandbox0routing0key0000000000000")
+
+    vitally_url: str = _sandbox("/vitally")
+    vitally_key: SecretStr = SecretStr("sandbox-vitally-key")
+    vitally_completed_status: str = "96d365ab-29b6-5b49-825b-992675d289d1"  # the API lists no project statuses: its id is read in the app
+
+    sheets_url: str = _sandbox("/sheets")
+    sheets_token: SecretStr = SecretStr("sandbox-sheets-token")
+    sheets_credentials: Path | None = None
+    sheets_tracker: str = "red-accounts-tracker"
+    sheets_worksheet: str = "Red accounts"
+
+    #: Accounts whose lives begin in a second at the most, when many customers are seen for the first time: others work meanwhile.
+    account_beginnings_per_second: float = Field(default=3.0, gt=0, le=1_000)
+
+    #: Seconds by which a schedule's round may begin later than it falls due, so that not all begin in one second.
+    schedule_jitter_seconds: int = Field(default=60, ge=0, le=600)
+
+    #: Seconds between two probes of an outside system that does not answer; everybody else waits for what they find.
+    outage_probe_seconds: float = Field(default=30.0, gt=0, le=3_600)
+
+    warehouse_url: str = Field(default_factory=lambda known: f"duckdb:///{known['data_dir'] / 'warehouse.duckdb'}", repr=False)
+
+    smtp_url: str = Field(default_factory=lambda known: f"smtp://127.0.0.1:{SMTP_PORT + known['port_offset']}", repr=False)
+    mail_from: str = "Tenure trials <trials@tenure.example>"
+    support_email: str = "support@tenure.example"
+
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self._sources.update(self._where_from(values))
+
+    @field_validator("policy_file", "sheets_credentials", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("instance_url")
+    @classmethod
+    def _names_the_host(cls, value: str) -> str:
+        if "{host}" not in value:
+            raise ValueError("must contain {host}, which stands for the instance's host, as in https://{host}")
+        return value
+
+    @field_validator("requests_per_address", "signups_per_address", "signups_per_domain", "forms_per_mailbox", "signups_together")
+    @classmethod
+    def _is_rate(cls, value: str) -> str:
+        from limits import parse
+
+        try:
+            parse(value)
+        except ValueError:
+            raise ValueError("must be a rate such as 30/minute or 5 per 10 seconds") from None
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for each in filter(None, value.replace(" ", "").split(",")):
+            try:
+                ip_network(each, strict=False)
+            except ValueError:
+                raise ValueError(f"{each!r} is neither an address nor a network, as 10.0.0.5 or 10.0.0.0/8") from None
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_fernet_key(cls, value: SecretStr) -> SecretStr:
+        if key := value.get_secret_value():
+            try:
+                Fernet(key)
+            except ValueError:
+                raise ValueError("must be a Fernet key: 32 bytes in URL-safe base64") from None
+        return value
+
+    @field_validator("payload_keys")
+    @classmethod
+    def _is_a_ring(cls, value: SecretStr) -> SecretStr:
+        key_ring.parse(value.get_secret_value())
+        return value
+
+    @field_validator("codec_token")
+    @classmethod
+    def _is_long(cls, value: SecretStr) -> SecretStr:
+        token = value.get_secret_value()
+        if token and (len(token) < 32 or not token.isascii() or not token.replace("-", "").replace("_", "").isalnum()):
+            raise ValueError("must have at least 32 characters, letters, digits, - and _ only; `openssl rand -hex 32` makes one")
+        return value
+
+    @property
+    def temporal_port(self) -> int:
+        """The local Temporal server's port; only the local stack uses it."""
+        return TEMPORAL_PORT + self.port_offset
+
+    @property
+    def temporal_ui_port(self) -> int:
+        """The port of the local Temporal server's web pages."""
+        return TEMPORAL_UI_PORT + self.port_offset
+
+    @property
+    def temporal_ui_behind_port(self) -> int:
+        """The port of the development server's own web pages, which the web process stands in front of."""
+        return TEMPORAL_UI_PORT + 1 + self.port_offset
+
+    @property
+    def sandbox_port(self) -> int:
+        """The local sandbox's port."""
+        return SANDBOX_PORT + self.port_offset
+
+    @property
+    def smtp_port(self) -> int:
+        """The local sandbox's port for mail."""
+        return SMTP_PORT + self.port_offset
+
+    @property
+    def web_port(self) -> int:
+        """The local web process's port."""
+        return WEB_PORT + self.port_offset
+
+    def instance(self, host: str) -> str:
+        """The base address of one customer's instance. Raises ``ValueError`` for what is no host name, since it becomes part of a URL."""
+        if len(host) > 253 or not _HOST.fullmatch(host):
+            raise ValueError(f"{host!r} is not a host name")
+        return self.instance_url.replace("{host}", host).rstrip("/")
+
+    def own_domains(self) -> tuple[str, ...]:
+        """The domains below which instances are ours: the policy's and those of ``instance_domains``."""
+        policy = policies.load(self.policy_file) if self.policy_file else policies.default()
+        return (policy.cloud.domain_suffix, *_listed(self.instance_domains))
+
+    def cloud_team(self) -> tuple[str, ...]:
+        """The logins of ``github_cloud_logins``."""
+        return _listed(self.github_cloud_logins)
+
+    def key(self) -> str:
+        """The Fernet key that encrypts secrets at rest; made once and kept in ``data_dir`` when ``secret_key`` is not set.
+
+        Processes that share the ledger must share the key, so on more than one machine set ``TENURE_SECRET_KEY``.
+        """
+        return self.secret_key.get_secret_value() or key_ring.kept(self.data_dir / "secret.key", lambda: Fernet.generate_key().decode())
+
+    def way_in_key(self) -> bytes:
+        """What our own programs mark their messages to workflows with, and form their event ids by: a key of its own, made of :meth:`key`."""
+        return hmac.digest(self.key().encode(), b"tenure way in", hashlib.sha256)
+
+    def payload_ring(self) -> key_ring.KeyRing:
+        """The keys that everything is encrypted with before it goes to Temporal; made once and kept when ``payload_keys`` is not set.
+
+        Every process that talks to the same Temporal must share them, so on more than one machine set ``TENURE_PAYLOAD_KEYS``.
+        """
+        return key_ring.KeyRing(self.payload_keys.get_secret_value(), self.data_dir / key_ring.FILE)
+
+    def codec_secret(self) -> str:
+        """What opens the codec endpoint to the Web UI and the ``temporal`` CLI; made once and kept when ``codec_token`` is not set."""
+        return self.codec_token.get_secret_value() or key_ring.kept(self.data_dir / "codec.token", lambda: secrets.token_urlsafe(32))
+
+    def origins(self) -> list[Origin]:
+        """Each setting with its value, secrets masked, and where it is from; for ``tenure config``."""
+        return [Origin(name, _shown(name, getattr(self, name)), self._sources[name]) for name in type(self).model_fields]
+
+    def __repr_args__(self) -> Any:
+        """What is printed of the settings, by accident or not: no secret."""
+        return [(name, _shown(name, getattr(self, name))) for name, field in type(self).model_fields.items() if field.repr]
+
+    def _where_from(self, arguments: dict[str, Any]) -> dict[str, str]:
+        fields = type(self).model_fields
+        environment = EnvSettingsSource(type(self))()
+        env_file = arguments.get("_env_file", self.model_config.get("env_file"))
+        dotenv = DotEnvSettingsSource(type(self), env_file=env_file)() if env_file else {}
+
+        def source(name: str) -> str:
+            if name in arguments:
+                return "argument"
+            if name in environment:
+                return f"environment {PREFIX}{name.upper()}"
+            return ".env" if name in dotenv else "default"
+
+        return {name: source(name) for name in fields}
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """What stands between the commas."""
+    return tuple(part for part in (each.strip() for each in text.split(",")) if part)
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, SecretStr):
+        return url_masks.STARS if value.get_secret_value() else ""
+    text = "" if value is None else str(value)
+    return url_masks.masked_url(text) if name.endswith(("_url", "_storage")) else text

@@ -1,0 +1,382 @@
+"""An effect happens once: whatever attempt dies where, and however many are at it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import update
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import Step, from_status, limited, refused, retry_after, run_batch, unsure
+from domain.effects.models import Batch, Page, Receipt
+from store import ledger as ledger_module
+from store.account_tables import customers
+from store.accounts import Accounts
+from store.ledger import EffectBusy, EffectId, Ledger, NotDone
+from store.tables import effects, metadata
+
+AS_OF = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+EFFECT = EffectId("trial-acme.com/0a1b2c3d.1", "page-cloud")
+
+
+@pytest.fixture
+def ledger(either_ledger: Ledger) -> Ledger:
+    return either_ledger
+
+
+class Remote:
+    """A system outside that does what it is asked, each time; ``fail`` makes the next act fail before or after."""
+
+    def __init__(self) -> None:
+        self.acts: list[str] = []
+        self.probes = 0
+        self.before: Exception | None = None
+        self.after: Exception | None = None
+        self.probing: Exception | None = None
+
+    def do(self) -> Receipt:
+        before, self.before = self.before, None
+        if before:
+            raise before
+        self.acts.append("acted")
+        after, self.after = self.after, None
+        if after:
+            raise after
+        return Receipt(ref=f"id-{len(self.acts)}", data={"by": "do"})
+
+    def probe(self) -> Receipt | None:
+        self.probes += 1
+        probing, self.probing = self.probing, None
+        if probing:
+            raise probing
+        return Receipt(ref=f"id-{len(self.acts)}", data={"by": "probe"}) if self.acts else None
+
+
+def once(
+    ledger: Ledger, remote: Remote, effect: EffectId = EFFECT, as_of: datetime = AS_OF, do: Callable[[], Receipt] | None = None
+) -> Receipt:
+    return ledger.once(effect, system="slack", act="message.posted", summary="hello", as_of=as_of, do=do or remote.do, probe=remote.probe)
+
+
+def test_done_is_done(ledger: Ledger) -> None:
+    remote = Remote()
+    first = once(ledger, remote)
+    assert once(ledger, remote) == first == Receipt(ref="id-1", data={"by": "do"})
+    assert (len(remote.acts), remote.probes) == (1, 0)
+    [row] = ledger.effects()
+    assert (row.subject, row.key, row.system, row.act, row.summary, row.as_of, row.attempts) == (
+        *EFFECT,
+        "slack",
+        "message.posted",
+        "hello",
+        AS_OF,
+        1,
+    )
+    assert row.receipt == first
+    assert row.done_at is not None
+    assert row.begun_at <= row.done_at <= datetime.now(UTC)
+
+
+def test_a_lost_answer_is_asked_for_not_repeated(ledger: Ledger) -> None:
+    remote = Remote()
+    remote.after = unsure("Slack", "connection lost")
+    with pytest.raises(ApplicationError, match="may or may not have acted"):
+        once(ledger, remote)
+    assert ledger.receipt(EFFECT) is None
+    assert ledger.effects()[0].done_at is None
+    assert once(ledger, remote).data == {"by": "probe"}
+    assert (len(remote.acts), remote.probes) == (1, 1)
+    assert ledger.effects()[0].attempts == 2
+
+
+def test_when_the_remote_side_says_no_it_is_done_then(ledger: Ledger) -> None:
+    remote = Remote()
+    remote.before = RuntimeError("who knows")
+    with pytest.raises(RuntimeError, match="who knows"):
+        once(ledger, remote)
+    assert once(ledger, remote).data == {"by": "do"}
+    assert (len(remote.acts), remote.probes) == (1, 1)
+
+
+def test_what_certainly_did_not_happen_needs_no_question(ledger: Ledger) -> None:
+    remote = Remote()
+    remote.before = limited("Slack", "slow down", timedelta(seconds=7))
+    with pytest.raises(NotDone):
+        once(ledger, remote)
+    assert ledger.effects() == []
+    assert once(ledger, remote).data == {"by": "do"}
+    assert remote.probes == 0
+
+
+def test_a_refusal_does_not_hide_an_earlier_attempt_that_may_have_acted(ledger: Ledger) -> None:
+    remote = Remote()
+    remote.after = unsure("Slack", "connection lost")
+    with pytest.raises(ApplicationError):
+        once(ledger, remote)
+    hidden, remote.acts = remote.acts, []  # the remote side's search lags: the probe does not see it yet
+    remote.before = limited("Slack", "slow down")
+    with pytest.raises(NotDone):
+        once(ledger, remote)
+    remote.acts = hidden
+    assert once(ledger, remote).data == {"by": "probe"}
+    assert len(remote.acts) == 1
+
+
+def test_a_probe_that_fails_acts_on_nothing(ledger: Ledger) -> None:
+    remote = Remote()
+    remote.after = unsure("Slack", "connection lost")
+    with pytest.raises(ApplicationError):
+        once(ledger, remote)
+    remote.probing = limited("Slack", "slow down")
+    with pytest.raises(NotDone):
+        once(ledger, remote)
+    assert once(ledger, remote).data == {"by": "probe"}
+    assert len(remote.acts) == 1
+
+
+def test_two_attempts_at_once_act_once(ledger: Ledger) -> None:
+    remote = Remote()
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow() -> Receipt:
+        inside.set()
+        assert go_on.wait(60)
+        return remote.do()
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(lambda: once(ledger, remote, do=slow))
+        assert inside.wait(60)
+        with pytest.raises(EffectBusy, match="under way") as busy:
+            once(ledger, remote)
+        assert busy.value.next_retry_delay is not None
+        assert busy.value.next_retry_delay <= ledger_module.BUSY_RETRY
+        assert not busy.value.non_retryable
+        go_on.set()
+        receipt = first.result()
+    assert once(ledger, remote) == receipt
+    assert (len(remote.acts), remote.probes) == (1, 0)
+
+
+def test_many_threads_many_effects(ledger: Ledger) -> None:
+    remote = Remote()
+
+    def attempt(number: int) -> str:
+        try:
+            return once(ledger, remote, EffectId("trial-x/1.1", f"k{number % 25}")).data["by"]
+        except EffectBusy:
+            return "busy"
+
+    with ThreadPoolExecutor(16) as pool:
+        said = list(pool.map(attempt, range(200)))
+    assert len(remote.acts) == 25
+    assert "do" in said
+    assert remote.probes == 0
+    assert all(row.done_at for row in ledger.effects())
+
+
+def die_holding(url: str) -> None:
+    """Begin the effect and end without a word, as a killed worker does."""
+    Ledger(url)._begin(EFFECT, "slack", "message.posted", "hello", AS_OF)
+
+
+def test_a_dead_worker_holds_nothing(ledger: Ledger) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=die_holding, args=(ledger.url,))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+    remote = Remote()
+    assert once(ledger, remote).data == {"by": "do"}
+    assert remote.probes == 1  # it may have acted
+
+
+def test_a_hung_attempt_holds_for_a_time(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "_hold", timedelta(0))
+    remote = Remote()
+
+    def takes_too_long() -> Receipt:
+        assert once(ledger, remote).data == {"by": "do"}  # another attempt, once the hold has run out
+        raise limited("Slack", "too late")
+
+    with pytest.raises(NotDone):
+        once(ledger, remote, do=takes_too_long)
+    assert once(ledger, remote).ref == "id-1"  # what the other recorded stands
+
+
+def test_a_restarted_container_is_not_its_predecessor(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger._begin(EFFECT, "slack", "message.posted", "hello", AS_OF)
+    with pytest.raises(EffectBusy):
+        once(ledger, Remote())
+    monkeypatch.setattr(ledger_module, "_LIFE", "another0")  # the same host and process number, another life
+    assert once(ledger, Remote()).data == {"by": "do"}
+
+
+def test_a_holder_on_another_machine_is_believed(ledger: Ledger) -> None:
+    ledger._begin(EFFECT, "slack", "message.posted", "hello", AS_OF)
+    with ledger.writing() as db:
+        db.execute(update(effects).values(holder="elsewhere:1:abcdefgh"))
+    with pytest.raises(EffectBusy):
+        once(ledger, Remote())
+
+
+def test_effects_are_listed_in_the_workflows_time(ledger: Ledger) -> None:
+    remote = Remote()
+    for workflow, key, hours in (("trial-b_c.com", "late", 5), ("trial-b_c.com", "early", 1), ("trial-bxc.com", "other", 3)):
+        once(ledger, remote, EffectId(f"{workflow}/12345678.1", key), AS_OF + timedelta(hours=hours))
+    assert [row.key for row in ledger.effects()] == ["early", "other", "late"]
+    assert [row.key for row in ledger.effects(workflow="trial-b_c.com")] == ["early", "late"]  # _ is no wildcard
+    assert [row.key for row in ledger.effects(subject_prefix="trial-bxc.com/1234")] == ["other"]
+    assert ledger.effects(workflow="trial-b") == []
+
+
+def test_times_come_back_as_they_were(ledger: Ledger) -> None:
+    once(ledger, Remote(), as_of=datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=ZoneInfo("Europe/Berlin")))
+    assert ledger.effects()[0].as_of == datetime(2026, 7, 1, 10, 0, 0, 123456, tzinfo=UTC)
+    with pytest.raises(Exception, match="no time zone"):
+        once(ledger, Remote(), EffectId("a", "b"), as_of=datetime(2026, 7, 1))
+
+
+def create(url: str) -> None:
+    ledger = Ledger(url)
+    ledger.create()
+    ledger.create()
+    ledger.close()
+
+
+def test_many_processes_may_create_it_at_once(ledger: Ledger, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new' / 'ledger.db'}"
+    if ledger.engine.dialect.name == "postgresql":
+        url = ledger.url
+        with ledger.writing() as db:
+            metadata.drop_all(db)
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=create, args=(url,)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+    made = Ledger(url)
+    assert made.effects() == []
+    made.close()
+
+
+def test_a_database_of_an_earlier_version_gets_the_columns_that_it_lacks(ledger: Ledger) -> None:
+    """Its rows stay, with nothing in the new column; and the CRM's copy goes on."""
+    row = {"domain": "acme.com", "id": "001", "name": "Acme", "as_of": AS_OF}
+    with ledger.writing() as db:
+        db.execute(customers.insert().values(**row))
+        db.exec_driver_sql("ALTER TABLE customers DROP COLUMN health")
+    ledger.create()
+    ledger.create()
+    known = Accounts(ledger).view("acme.com").customer
+    assert known is not None
+    assert (known.name, known.health) == ("Acme", "")
+
+
+def test_a_file_lets_readers_read_beside_the_writer(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.create()
+    with ledger.reading() as db, ledger.writing() as writer:
+        writer.execute(effects.delete())
+        assert ledger.effects() == []
+        assert db.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+        assert db.exec_driver_sql("PRAGMA busy_timeout").scalar() == 5000
+    ledger.close()
+
+
+# --- Batches ------------------------------------------------------------------------------------------------------------------
+
+
+def pages(*keys: str) -> Batch[Page]:
+    return Batch[Page](subject="trial-acme.com/0a1b2c3d.1", as_of=AS_OF, acts=tuple(Page(key=key, summary=key) for key in keys))
+
+
+def test_a_batch_goes_on_where_it_stopped(ledger: Ledger) -> None:
+    broken = {"b"}
+    did: list[str] = []
+
+    def step(act: Page, effect: EffectId) -> Step:
+        def do() -> Receipt:
+            if act.key in broken:
+                raise OSError("cable")
+            did.append(act.key)
+            return Receipt(ref=str(effect))
+
+        return Step("page.sent", act.summary, do)
+
+    def translate(error: Exception) -> ApplicationError | None:
+        return refused("PagerDuty", str(error)) if isinstance(error, OSError) else None
+
+    with pytest.raises(NotDone, match=r"PagerDuty refused: cable \[1 of 3 done; waiting: b, c\]") as stopped:
+        run_batch(ledger, "pagerduty", pages("a", "b", "c"), step, translate)
+    assert (stopped.value.type, stopped.value.non_retryable) == ("PagerDutyRefused", True)
+    broken.clear()
+    receipts = run_batch(ledger, "pagerduty", pages("a", "b", "c"), step, translate)
+    assert did == ["a", "b", "c"]
+    assert receipts.of("c").ref == "trial-acme.com/0a1b2c3d.1/c"
+    assert [row.system for row in ledger.effects()] == ["pagerduty"] * 3
+
+
+def test_a_fault_of_ours_is_raised_as_it_is(ledger: Ledger) -> None:
+    def step(act: Page, _effect: EffectId) -> Step:
+        nothing: dict[str, str] = {}
+        return Step("page.sent", act.summary, lambda: Receipt(ref=nothing["missing"]))
+
+    with pytest.raises(KeyError, match="missing"):
+        run_batch(ledger, "pagerduty", pages("a"), step, lambda _error: None)
+
+
+def test_an_act_that_needs_no_effect_leaves_none(ledger: Ledger) -> None:
+    receipts = run_batch(ledger, "mail", pages("a"), lambda act, _effect: Receipt(data={"held": "opted out"}), lambda _error: None)
+    assert receipts.of("a").data == {"held": "opted out"}
+    assert ledger.effects() == []
+
+
+# --- Errors -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind", "nothing_happened", "final", "delay"),
+    [
+        (400, {}, "XRefused", True, True, None),
+        (422, {}, "XRefused", True, True, None),
+        (401, {}, "XForbidden", True, False, timedelta(minutes=5)),
+        (403, {}, "XForbidden", True, False, timedelta(minutes=5)),
+        (403, {"Retry-After": "60"}, "XRateLimited", True, False, timedelta(seconds=60)),
+        (429, {"retry-after": "7"}, "XRateLimited", True, False, timedelta(seconds=7)),
+        (429, {}, "XRateLimited", True, False, timedelta(seconds=30)),
+        (429, {"retry-after": "7200"}, "XRateLimited", True, False, timedelta(hours=2)),
+        (429, {"retry-after": "86400"}, "XRateLimited", True, False, timedelta(days=1)),
+        (429, {"retry-after": "999999"}, "XRateLimited", True, False, timedelta(days=1)),
+        (429, {"retry-after": "99999999999999"}, "XRateLimited", True, False, timedelta(days=1)),
+        (503, {"retry-after": "14400"}, "XUnsure", False, False, timedelta(hours=4)),
+        (408, {}, "XUnsure", False, False, None),
+        (500, {}, "XUnsure", False, False, None),
+        (503, {"Retry-After": "3"}, "XUnsure", False, False, timedelta(seconds=3)),
+    ],
+)
+def test_what_a_status_means(
+    status: int, headers: dict[str, str], kind: str, nothing_happened: bool, final: bool, delay: timedelta | None
+) -> None:
+    error = from_status("X", status, "its words", headers)
+    assert (error.type, isinstance(error, NotDone), error.non_retryable, error.next_retry_delay) == (kind, nothing_happened, final, delay)
+    assert f"HTTP {status}: its words" in error.message
+
+
+def test_retry_after_may_be_a_date() -> None:
+    at = datetime.now(UTC) + timedelta(seconds=90)
+    wait = retry_after({"Retry-After": f"{at:%a, %d %b %Y %H:%M:%S GMT}"})
+    assert wait is not None
+    assert timedelta(seconds=30) < wait <= timedelta(seconds=90)
+    assert retry_after({"Retry-After": "Mon, 02 Mar 2020 09:00:00 GMT"}) == timedelta()
+    assert retry_after({"Retry-After": "soon"}) is None
+    assert retry_after({"Retry-After": "nan"}) is None
+    assert retry_after({}) is None

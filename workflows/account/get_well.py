@@ -1,0 +1,332 @@
+"""A get-well plan (D15–D17, C06, gap 11): one for each account, whatever its reasons.
+
+The TA answers the six questions; from then on the TA says every week how it goes, and the TA's manager reviews it every other week. The
+document, and the projects, are kept in Vitally. Reasons come and go by signal; when the last one is gone the plan is over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from domain import ids
+    from domain.account import get_well
+    from domain.account.account import PlanEnded, PlanReason, PlanReviewed
+    from domain.account.get_well import GetWellInput, GetWellState, PlanReview, PlanStatus, PlanText, PlanUpdate
+    from domain.decision import Decision
+    from domain.effects.accounts import CloseProject, KeepDoc, OpenProject, VitallyAct
+    from domain.markup import bold, plain
+    from domain.people import Role
+    from domain.task import Choice, Task, TaskSpec
+    from domain.views import NextStep
+    from workflows.account.process import AccountProcess
+    from workflows.frame import messages
+    from workflows.frame.search_attributes import ACCOUNT
+    from workflows.frame.tasks import card
+    from workflows.frame.workflow_with_tasks import Asked
+
+#: Under this message everything is said.
+THREAD = "slack.plan"
+#: How many updates, reviews and decisions go on into the next run; the earlier ones stand in the histories.
+KEPT = 30
+#: How many updates and reviews the document shows.
+SHOWN = 12
+
+
+@workflow.defn
+class GetWell(Asked):
+    """See the module."""
+
+    @workflow.init
+    def __init__(self, input: GetWellInput) -> None:
+        """State only; no commands."""
+        s = self.s = input.state or GetWellState(reasons={given.reason: given for given in input.reasons if given.on})
+        self.input = input
+        p = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, input.channel, input.cycle)
+        self._begin(p)
+        self.a = p
+        self.notes = s.notes
+        self.turn = 0
+        p.stage = "execution" if s.planned_at else "planning"
+        p.in_words = self._in_words
+        p.attributes = lambda: {ACCOUNT: input.customer.domain}
+        p.started_with()
+
+    @workflow.run
+    async def run(self, input: GetWellInput) -> str:
+        """Plan, keep at it, and end when every reason is gone."""
+        p, s = self.a, self.s
+        if self.turn and not s.reasons and workflow.patched("gone-before-it-began"):
+            return "every reason was gone before the plan began"
+        if not await p.wait(lambda: bool(s.reasons), until=messages.soon(), summary="the first reason"):
+            return "no reason came"
+        if not s.decisions:
+            await self._open()
+        while s.reasons:
+            turn, ahead = self.turn, get_well.agenda(p.policy, s)
+            until, what = (ahead[0].at, ahead[0].what) if ahead else (None, "the TA's plan")
+            if not await p.wait(lambda turn=turn: self.turn != turn or p.may_continue(), until=until, summary=what):  # type: ignore[misc]
+                await self._round()
+            elif s.reasons and p.may_continue():
+                await self._continue()
+        self._close()
+        await p.settle()
+        if s.reasons:  # one came while the plan ended: a new plan
+            workflow.continue_as_new(self._input(GetWellState(reasons=s.reasons), input.cycle + 1))
+        return s.decisions[-1].rule
+
+    # --- messages ----------------------------------------------------------------------------------------------------------------------
+
+    @workflow.signal
+    def reason(self, raw: Any = None) -> None:
+        """A reason came, or is gone."""
+        with messages.noting(self.notes, "reason", raw):
+            given = messages.parsed(PlanReason, raw)
+            if given.on:
+                self._add(given)
+            elif given.reason in self.s.reasons:
+                self._drop(given)
+            self.turn += 1
+
+    @workflow.update
+    async def plan(self, raw: Any = None) -> str:
+        """The TA writes the plan, or rewrites parts of it."""
+        message = messages.parsed(PlanText, raw)
+        parts = message.parts()
+        self._write(parts, message.by)
+        left = ", ".join(question.name for question in get_well.unanswered(self.s))
+        return f"taken: {', '.join(parts)}; {f'still to be answered: {left}' if left else 'the plan is complete'}"
+
+    @plan.validator
+    def _may_plan(self, raw: Any = None) -> None:
+        message = messages.parsed(PlanText, raw)
+        messages.refuse(None if message.by.strip() else 'say who writes: "by" must be your e-mail address')
+        names = ", ".join(question.name for question in (*get_well.QUESTIONS, get_well.CONTEXT))
+        messages.refuse(None if message.parts() else f"there is nothing to write; give at least one of: {names}")
+        messages.refuse(None if self.s.reasons else "the plan is over: every reason is gone")
+
+    @workflow.signal(name="plan")
+    async def _plan(self, raw: Any = None) -> None:
+        with messages.noting(self.notes, "plan", raw):
+            self._may_plan(raw)
+            await self.plan(raw)
+
+    @workflow.query
+    def status(self) -> PlanStatus:  # type: ignore[override]
+        """Where the plan stands."""
+        s, customer = self.s, self.a.customer
+        return PlanStatus(
+            account=customer.domain,
+            name=customer.name,
+            stage=self.a.stage,
+            in_words=plain(self._in_words()),
+            reasons={name: each.why for name, each in s.reasons.items()},
+            planned_at=s.planned_at,
+            fields=s.fields,
+            updates=tuple(s.updates),
+            reviews=tuple(s.reviews),
+            notes=tuple(s.notes),
+            policy=self.a.policy.hash,
+        )
+
+    @workflow.query
+    def next_steps(self) -> list[NextStep]:
+        """What comes next, each with its time."""
+        return self.a.steps((moment.at, moment.what) for moment in get_well.agenda(self.a.policy, self.s))
+
+    @workflow.query
+    def dossier(self) -> list[Decision]:
+        """Every decision of this run, with its evidence."""
+        return self.s.decisions
+
+    # --- the steps, in the order in which they come --------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        p, s = self.a, self.s
+        s.standing = (await p.look()).standing
+        p.record(get_well.opened(p.policy, s.reasons, workflow.now()))
+        text = f"{bold(f'{p.customer.name} gets a get-well plan')}: {get_well.said(s.reasons)}. It is talked about in this thread."
+        task = p.desk.open(self._planning(), p.alerts_channel)
+        p.spawn(p.effects.slack(p.said(THREAD, text, Role.TA, Role.AE), card(task, THREAD)))
+        self._keep()
+
+    def _add(self, given: PlanReason) -> None:
+        """Another reason: the same plan (gap 11). It is said in the thread, and may need another project, or another answer."""
+        p, s = self.a, self.s
+        known = given.reason in s.reasons
+        s.reasons = {**s.reasons, given.reason: given}
+        if known or not s.decisions or p.stage == "ended":  # the same again; or the plan opens with it this moment
+            return
+        p.record(get_well.opened(p.policy, s.reasons, workflow.now()))
+        self._say("reason", f"Another reason for the plan of {p.customer.name}: {get_well.said({given.reason: given})}.", Role.TA, Role.AE)
+        if s.planned_at and get_well.unanswered(s):
+            self._ask(self._planning())
+        self._keep()
+
+    def _drop(self, given: PlanReason) -> None:
+        """A reason is gone; the last one ends the plan."""
+        p, s = self.a, self.s
+        s.reasons = {name: each for name, each in s.reasons.items() if name != given.reason}
+        why = f"{get_well.WORDS[given.reason]}{f' ({given.why})' if given.why else ''}"
+        if s.reasons:
+            self._say("reason", f"No reason any more for the plan of {p.customer.name}: {why}.")
+            self._keep()
+        else:
+            p.record(get_well.ended(p.policy, why, workflow.now()))
+
+    async def _round(self) -> None:
+        """A week, or two, have passed. Who looks after the account now is asked; a task that is still open is not asked a second time."""
+        p, s, now, figures = self.a, self.s, workflow.now(), self.a.policy.get_well
+        s.standing = (await p.look()).standing or s.standing
+        p.owner = p.team.email(Role.TA) or p.owner
+        if s.planned_at is None or not s.reasons:
+            return
+        tasks: list[Task] = []
+        if self._is_due("update"):
+            s.update_at = get_well.next_round(s.planned_at, figures.update_days, now)
+            if p.desk.find_open("update") is None:
+                tasks.append(p.desk.open(self._updating(), p.alerts_channel))
+        if self._is_due("review"):  # not in the moment in which the update is asked for: it waits for that
+            s.review_at = get_well.next_round(s.planned_at, figures.leadership_days, now)
+            if p.desk.find_open("review") is None:
+                tasks.append(p.desk.open(self._reviewing(), p.alerts_channel))
+        if tasks:
+            p.spawn(p.effects.slack(*(card(task, THREAD) for task in tasks)))
+
+    def _is_due(self, kind: str) -> bool:
+        return any(moment.kind == kind and moment.at <= workflow.now() for moment in get_well.agenda(self.a.policy, self.s))
+
+    def _answered(self, task: Task) -> None:
+        """What an answer brings, at once."""
+        p, s, answer, now = self.a, self.s, task.answer, workflow.now()
+        if answer is None or not s.reasons:
+            return
+        given = {name: str(value).strip() for name, value in answer.fields.items() if value not in (None, "")}
+        match task.spec.kind:
+            case "plan":
+                known = {question.name for question in get_well.questions(s)}
+                self._write({name: text for name, text in given.items() if name in known}, answer.by)
+                return
+            case "update":
+                s.updates = [*s.updates, PlanUpdate.model_validate({**given, "status": answer.choice, "at": now, "by": answer.by})]
+            case "review":
+                p.record(get_well.reviewed(p.policy, answer, s, now))
+                s.reviews = [*s.reviews, PlanReview(at=now, by=answer.by, outcome=answer.choice, note=answer.note)]
+                self._reviewed(answer.choice, answer.note, answer.by)
+            case _:
+                return
+        self._keep()
+        self.turn += 1
+
+    def _write(self, parts: dict[str, str], by: str) -> None:
+        """The plan is written, or rewritten. Once every question has its answer the cadence begins."""
+        p, s, now, figures = self.a, self.s, workflow.now(), self.a.policy.get_well
+        s.fields = {**s.fields, **parts}
+        if not get_well.unanswered(s):
+            p.desk.withdraw("plan", f"the plan was written by {by}")
+            if s.planned_at is None:
+                s.planned_at, p.stage = now, "execution"
+                s.update_at = get_well.next_round(now, figures.update_days, now)
+                s.review_at = get_well.next_round(now, figures.leadership_days, now)
+        elif p.desk.find_open("plan") is None:
+            self._ask(self._planning())
+        self._keep()
+        self.turn += 1
+
+    def _reviewed(self, outcome: str, note: str, by: str) -> None:
+        """Whoever asked for the plan hears of the review; an escalation is said to the leaderships of both sides."""
+        p, name = self.a, self.a.customer.name
+        told = PlanReviewed(criteria_met=outcome == "criteria_met", note=note, by=by)
+        for asker in sorted({each.from_workflow for each in self.s.reasons.values() if each.from_workflow}):
+            p.spawn(p.effects.tell(asker, "plan_reviewed", told))
+        if outcome == "escalate":
+            text = f"The get-well plan of {name} is escalated by {by}: {note or 'say in this thread what is needed'}"
+            self._say("escalated", text, Role.TS_LEADERSHIP, Role.SALES_LEADERSHIP)
+
+    def _close(self) -> None:
+        p, why = self.a, self.s.decisions[-1].rule
+        p.stage = "ended"
+        p.desk.withdraw("*", "the plan is over")
+        self._say("ended", f"The get-well plan of {p.customer.name} is over. {why}", Role.TA, Role.TA_MANAGER)
+        self._keep()
+        told = PlanEnded(workflow=workflow.info().workflow_id, why=why)
+        p.spawn(p.effects.tell(ids.account(p.customer.domain), "plan_ended", told))
+
+    async def _continue(self) -> None:
+        """The next run has everything but what only the histories need."""
+        s = self.s
+        await self.a.settle()
+        self.a.desk.forget()
+        del s.decisions[:-KEPT]
+        s.updates, s.reviews = s.updates[-KEPT:], s.reviews[-KEPT:]
+        workflow.continue_as_new(self._input(s, self.input.cycle))
+
+    # --- tasks, acts and words -------------------------------------------------------------------------------------------------------------
+
+    def _planning(self) -> TaskSpec:
+        left = get_well.unanswered(self.s)
+        asks = f"Why: {get_well.said(self.s.reasons)}. Answer together with the AE; what you write can be rewritten at any time."
+        planned = Choice(name="planned", label="The plan is written", fields=left)
+        return self.a.spec("plan", "get-well plan", asks, Role.TA, (planned,), self.a.policy.get_well.planning_hours)
+
+    def _updating(self) -> TaskSpec:
+        asks = f"How does it go with the plan ({get_well.said(self.s.reasons)})?"
+        return self.a.spec(
+            "update", "weekly update of the get-well plan", asks, Role.TA, get_well.UPDATES, self.a.policy.get_well.update_hours
+        )
+
+    def _reviewing(self) -> TaskSpec:
+        last = self.s.updates[-1] if self.s.updates else None
+        says = f"{last.by} says {last.status.replace('_', ' ')}: {last.progress}. Next: {last.next}" if last else "No update came yet."
+        title = "leadership review of the get-well plan"
+        return self.a.spec("review", title, says, Role.TA_MANAGER, get_well.REVIEWS, self.a.policy.get_well.leadership_hours)
+
+    def _ask(self, spec: TaskSpec) -> None:
+        p = self.a
+        p.spawn(p.effects.slack(card(p.desk.open(spec, p.alerts_channel), THREAD)))
+
+    def _say(self, key: str, text: str, *mention: Role) -> None:
+        p = self.a
+        p.spawn(p.effects.slack(p.said(f"slack.{key}-{self._number()}", text, *mention, under=THREAD)))
+
+    def _keep(self) -> None:
+        """Vitally as it must be now: the projects that the reasons need, and the document."""
+        p, s, number = self.a, self.s, self._number()
+        account, wanted = p.customer.domain, get_well.projects(s.reasons)
+        acts: list[VitallyAct] = []
+        for template, key in s.projects.items():
+            if template not in wanted:
+                why = s.decisions[-1].rule if not s.reasons else "the reason is gone"
+                acts.append(CloseProject(key=f"{key}.closed", account=account, project=key, why=why))
+        for template in wanted:
+            if template not in s.projects:
+                key = f"vitally.{template.lower().replace(' ', '-')}-{number}"
+                acts.append(OpenProject(key=key, account=account, template=template, name=f"{template}: {p.customer.name}"))
+                s.projects = {**s.projects, template: key}
+        s.projects = {template: key for template, key in s.projects.items() if template in wanted}
+        lines = get_well.document(p.customer, s, SHOWN)
+        acts.append(
+            KeepDoc(
+                key=f"vitally.plan-{number}", account=account, doc="get-well-plan", title=f"Get-well plan: {p.customer.name}", lines=lines
+            )
+        )
+        p.spawn(p.effects.vitally(*acts))
+
+    def _number(self) -> int:
+        """Keys of this plan's effects are counted, through all its runs."""
+        self.s.writes += 1
+        return self.s.writes
+
+    def _input(self, state: GetWellState, cycle: int) -> GetWellInput:
+        p = self.a
+        return self.input.model_copy(update={"customer": p.customer, "team": p.team, "state": state, "reasons": (), "cycle": cycle})
+
+    def _in_words(self) -> str:
+        s, p = self.s, self.a
+        lines = [f"{bold(p.customer.name)}: {p.stage} of its get-well plan; {get_well.said(s.reasons)}", ""]
+        lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.next_steps()[:4]]
+        if s.updates:
+            lines.append(f"- last update: {s.updates[-1].status.replace('_', ' ')}, {s.updates[-1].progress}")
+        return "\n".join(lines)

@@ -1,0 +1,367 @@
+"""A red account (B17, B18, D20, D31, C20): marked in every system at once, followed every week, promoted by people.
+
+One command writes the CRM's field, Vitally's trait, the thread in the red channel and the tracker's row. The TA fills in state, needs and
+actions with the AE (C19), and says every week how it goes. When the facts are better the TA's manager is asked whether it is promoted.
+Where Lighthouse is the program, only the fields are written, and the open renewal is rated red: its save plan takes over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from domain import ids
+    from domain.account import get_well, red
+    from domain.account.account import AccountFacts, AccountTeam, Customer, PlanReason, RedEnded, Standing
+    from domain.account.red import Mark, MarkRed, RedInput, RedState, RedStatus, RedUpdate, Resolve
+    from domain.decision import Decision
+    from domain.effects.accounts import KeepRow, Scalar, SetAccount, SetTraits
+    from domain.effects.models import SlackAct
+    from domain.markup import bold, plain
+    from domain.people import Role
+    from domain.renewal.state import AssessRenewal
+    from domain.task import Task, TaskSpec
+    from domain.views import NextStep
+    from workflows.account import account_links
+    from workflows.account.process import AccountProcess
+    from workflows.frame import messages
+    from workflows.frame.search_attributes import ACCOUNT
+    from workflows.frame.tasks import card
+    from workflows.frame.workflow_with_tasks import Asked
+
+#: Under this message everything is said.
+THREAD = "slack.red"
+#: How many updates and decisions go on into the next run; the earlier ones stand in the histories.
+KEPT = 30
+
+
+@workflow.defn
+class RedAccount(Asked):
+    """See the module."""
+
+    @workflow.init
+    def __init__(self, input: RedInput) -> None:
+        """State only, and on which code the run began."""
+        s = self.s = input.state or RedState(standing=input.standing, at_mark=input.standing, waiting=list(input.marks))
+        self.input = input
+        self.tracked = input.policy.red.program == "red_accounts"
+        channel = input.channel if self.tracked else input.plan_channel
+        in_turn = workflow.patched("reasons-in-turn")
+        p = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, channel, input.cycle, in_turn=in_turn)
+        self._begin(p)
+        self.a = p
+        self.notes = s.notes
+        self.turn = 0
+        p.stage = "red"
+        p.in_words = self._in_words
+        p.attributes = lambda: {ACCOUNT: input.customer.domain}
+        p.started_with()
+
+    @workflow.run
+    async def run(self, input: RedInput) -> str:
+        """Mark it, follow it, and write back what it is promoted to."""
+        p, s = self.a, self.s
+        if not s.marks:
+            if not await p.wait(lambda: bool(s.waiting), until=messages.soon(), summary="the first reason"):
+                return "nobody said why"
+            await self._open()
+        while not s.end:
+            turn = self.turn
+            if not await p.wait(lambda turn=turn: self.turn != turn or p.may_continue(), until=s.update_at, summary=WEEKLY):  # type: ignore[misc]
+                await self._round()
+            elif not s.end and p.may_continue():
+                await self._continue()
+        self._close()
+        await p.settle()
+        if s.waiting:  # marked again while it was promoted: red anew
+            fresh = RedState(standing=s.standing, at_mark=s.standing, waiting=s.waiting)
+            workflow.continue_as_new(self._input(fresh, input.cycle + 1))
+        return s.end
+
+    # --- messages ----------------------------------------------------------------------------------------------------------------------
+
+    @workflow.update
+    async def mark_red(self, raw: Any = None) -> str:
+        """Mark it red, or add a reason for which it is."""
+        given = messages.parsed(MarkRed, raw)
+        return self._mark(given)
+
+    @mark_red.validator
+    def _may_mark(self, raw: Any = None) -> None:
+        messages.parsed(MarkRed, raw)
+
+    @workflow.update
+    async def resolve(self, raw: Any = None) -> str:
+        """Promote it to yellow or green."""
+        given = messages.parsed(Resolve, raw)
+        self._resolve(given)
+        return f"red no more: {given.to}, and written back"
+
+    @resolve.validator
+    def _may_resolve(self, raw: Any = None) -> None:
+        given = messages.parsed(Resolve, raw)
+        messages.refuse(None if given.by.strip() else 'say who promotes it: "by" must be your e-mail address')
+        messages.refuse(None if self.s.marks else "it is being marked red this moment: ask again in a minute")
+        messages.refuse(f"it is {self.s.end} already; nothing was changed" if self.s.end else None)
+
+    @workflow.signal(name="mark_red")
+    async def _mark_red(self, raw: Any = None) -> None:
+        with messages.noting(self.notes, "mark_red", raw):
+            self._may_mark(raw)
+            await self.mark_red(raw)
+
+    @workflow.signal(name="resolve")
+    async def _resolved(self, raw: Any = None) -> None:
+        with messages.noting(self.notes, "resolve", raw):
+            self._may_resolve(raw)
+            await self.resolve(raw)
+
+    @workflow.signal
+    def facts(self, raw: Any = None) -> None:
+        """How the account does now, and who looks after it."""
+        with messages.noting(self.notes, "facts", raw):
+            given = messages.parsed(AccountFacts, raw)
+            self._facts(given.customer, given.team, given.standing)
+
+    @workflow.query
+    def status(self) -> RedStatus:  # type: ignore[override]
+        """Where it stands."""
+        s, p = self.s, self.a
+        return RedStatus(
+            account=p.customer.domain,
+            name=p.customer.name,
+            stage=s.end or p.stage,
+            in_words=plain(self._in_words()),
+            marks=tuple(s.marks),
+            fields=s.fields,
+            updates=tuple(s.updates),
+            notes=tuple(s.notes),
+            policy=p.policy.hash,
+        )
+
+    @workflow.query
+    def next_steps(self) -> list[NextStep]:
+        """What comes next, each with its time."""
+        return self.a.steps([(self.s.update_at, WEEKLY)] if self.s.update_at and not self.s.end else [])
+
+    @workflow.query
+    def dossier(self) -> list[Decision]:
+        """Every decision, with its evidence."""
+        return self.s.decisions
+
+    # --- the steps, in the order in which they come --------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        """C20: every system in one moment."""
+        p, s = self.a, self.s
+        view = await p.look()
+        s.standing = s.standing or view.standing
+        s.at_mark, s.shown = s.standing, p.customer.health == "Red"
+        for given in s.waiting:
+            self._record(given)
+        s.waiting = []
+        s.row = p.effects.subject  # an account that is red again has another row
+        acts: tuple[SlackAct, ...] = ()
+        if self.tracked:
+            text = f"🔴 {bold(f'{p.customer.name} is red')}: {red.reasons(s)}. State, needs and actions follow in this thread; ask here for help."
+            acts = (p.said(THREAD, text, Role.TA, Role.AE, Role.TA_MANAGER), card(p.desk.open(self._filling(), p.alerts_channel), THREAD))
+        self._write("Red", True, *acts)
+        self._lighthouse()
+        self._plan(True, red.reasons(s))
+
+    def _mark(self, given: MarkRed) -> str:
+        """The first reason, or another one: the same thread and the same row."""
+        p, s = self.a, self.s
+        if not s.marks or s.end:  # it is being marked, or promoted, this moment
+            s.waiting = [*s.waiting, given]
+            return f"marked red: {given.reason}"
+        if given.source in red.HANDS:
+            return f"red already, and shown so in every system: {given.reason}"
+        if given.reason in {mark.reason for mark in s.marks}:
+            return f"red already, for this very reason: {given.reason}"
+        self._record(given)
+        if self.tracked:
+            who = f" ({given.by})" if given.by else ""
+            self._say("reason", f"Another reason why {p.customer.name} is red: {given.reason}{who}.", Role.TA, Role.AE)
+            self._row()
+        self._plan(True, red.reasons(s))
+        return f"red already; the reason is added: {given.reason}"
+
+    def _record(self, given: MarkRed) -> None:
+        p, s, now = self.a, self.s, workflow.now()
+        s.marks = [*s.marks, Mark(at=now, reason=given.reason, source=given.source, by=given.by)]
+        p.record(red.marked(p.policy, given, p.customer, s.standing, now))
+
+    def _facts(self, customer: Customer, team: AccountTeam, standing: Standing | None) -> None:
+        """B17: what promotes it is proposed; people decide."""
+        p, s, now = self.a, self.s, workflow.now()
+        p.customer, p.team, s.standing = customer, team, standing or s.standing
+        p.owner = p.team.email(Role.TA) or p.owner
+        if s.end or not s.marks:
+            return
+        if p.customer.status != "customer":
+            s.end = "churned"
+            p.record(red.gone(p.policy, p.customer, now))
+            self.turn += 1
+            return
+        if s.standing and s.standing.band != s.declined:
+            s.declined = ""  # what did not convince once may do so after another band
+        if p.customer.health != s.declined_health:
+            s.declined_health = ""
+        s.shown = s.shown or p.customer.health == "Red"
+        decision = red.promotion(p.policy, s, p.customer, s.standing, now)
+        to: Any = "" if decision.outcome == "red" else decision.outcome
+        if to == s.proposed:
+            return
+        s.proposed = to
+        p.record(decision)
+        p.desk.withdraw("promote", f"the facts have changed: {decision.rule}")
+        if to:
+            self._ask(self._promoting(decision))
+
+    def _answered(self, task: Task) -> None:
+        """What an answer brings, at once."""
+        p, s, answer, now = self.a, self.s, task.answer, workflow.now()
+        if answer is None or s.end:
+            return
+        given = {name: str(value).strip() for name, value in answer.fields.items() if value not in (None, "")}
+        match task.spec.kind:
+            case "fill" | "update":
+                update = RedUpdate.model_validate({**given, "status": answer.choice, "at": now, "by": answer.by})
+                s.updates = [*s.updates, update]
+                s.fields = {**s.fields, **{name: text for name, text in given.items() if name in FIELDS}}
+                if s.filled_at is None:
+                    s.filled_at = now
+                    s.update_at = get_well.next_round(now, p.policy.red.update_days, now)
+                self._say(task.spec.kind, _told(update))
+                self._row()
+                self.turn += 1
+            case "promote" if answer.choice == "yes" and s.proposed:
+                self._resolve(Resolve(by=answer.by, to=s.proposed, note=answer.note))
+            case "promote":
+                s.declined, s.declined_health = s.standing.band if s.standing else "", p.customer.health
+                s.proposed = ""
+            case _:
+                return
+
+    async def _round(self) -> None:
+        """A week has passed. Who looks after the account now is asked; a task that is still open is not asked a second time."""
+        p, s, now = self.a, self.s, workflow.now()
+        view = await p.look()
+        self._facts(p.customer, p.team, view.standing)
+        if s.end or s.filled_at is None:
+            return
+        s.update_at = get_well.next_round(s.filled_at, p.policy.red.update_days, now)
+        if p.desk.find_open("update") is None:
+            self._ask(self._updating())
+
+    def _resolve(self, given: Resolve) -> None:
+        p, s = self.a, self.s
+        s.end, s.note = given.to, given.note
+        p.record(red.resolved(p.policy, given.to, given.by, given.note, p.customer, s.standing, workflow.now()))
+        self.turn += 1
+
+    def _close(self) -> None:
+        p, s, why = self.a, self.s, self.s.decisions[-1].rule
+        p.stage = s.end
+        p.desk.withdraw("*", f"it is red no more: {s.end}")
+        post = p.said(f"slack.ended-{self._number()}", f"{bold(f'{p.customer.name} is {s.end}.')} {why}", Role.TA, Role.AE, under=THREAD)
+        self._write("" if s.end == "churned" else s.end.capitalize(), False, *((post,) if self.tracked else ()))
+        self._plan(False, "the customer is gone" if s.end == "churned" else f"promoted to {s.end}")
+        if s.end:
+            told = RedEnded(workflow=workflow.info().workflow_id, to=s.end)
+            p.spawn(p.effects.tell(ids.account(p.customer.domain), "red_ended", told))
+
+    async def _continue(self) -> None:
+        """The next run has everything but what only the histories need."""
+        s = self.s
+        await self.a.settle()
+        self.a.desk.forget()
+        del s.decisions[:-KEPT]
+        s.updates = s.updates[-KEPT:]
+        workflow.continue_as_new(self._input(s, self.input.cycle))
+
+    # --- tasks, acts and words -------------------------------------------------------------------------------------------------------------
+
+    def _filling(self) -> TaskSpec:
+        asks = f"Why: {red.reasons(self.s)}. Say with the AE what the state is, what is needed, and who does what."
+        return self.a.spec("fill", "state, needs and actions of a red account", asks, Role.TA, (red.FILL,), self.a.policy.red.fill_hours)
+
+    def _updating(self) -> TaskSpec:
+        asks = f"What changed since the last update? Needed: {self.s.fields.get('needs', '')}. Actions: {self.s.fields.get('actions', '')}."
+        return self.a.spec("update", "weekly update of a red account", asks, Role.TA, red.UPDATES, self.a.policy.red.update_hours)
+
+    def _promoting(self, decision: Decision) -> TaskSpec:
+        title = f"promote it to {decision.outcome}?"
+        asks = f"{decision.rule} It was marked red because: {red.reasons(self.s)}."
+        return self.a.spec("promote", title, asks, Role.TA_MANAGER, red.PROMOTE, self.a.policy.red.update_hours)
+
+    def _write(self, health: str, is_red: bool, *posts: SlackAct) -> None:
+        """One moment: field, trait, row and thread."""
+        p, s, number = self.a, self.s, self._number()
+        p.spawn(p.effects.vitally(SetTraits(key=f"vitally.red-{number}", account=p.customer.domain, traits={red.TRAIT: is_red})))
+        if health:
+            fields: dict[str, Scalar] = {red.CRM_FIELD: health}
+            p.spawn(p.effects.salesforce(SetAccount(key=f"crm.red-{number}", account=p.customer.id, fields=fields)))
+        if self.tracked:
+            cells = red.row(p.customer, p.team, s)
+            p.spawn(p.effects.sheets(KeepRow(key=f"sheet.row-{number}", row=s.row, cells=cells)))
+        if posts:
+            p.spawn(p.effects.slack(*posts))
+
+    def _row(self) -> None:
+        p = self.a
+        cells = red.row(p.customer, p.team, self.s)
+        p.spawn(p.effects.sheets(KeepRow(key=f"sheet.row-{self._number()}", row=self.s.row, cells=cells)))
+
+    def _plan(self, on: bool, why: str) -> None:
+        """The account's get-well plan has a reason more, or less (gap 11)."""
+        given = PlanReason(reason="red_account", on=on, why=why)
+        self.a.spawn(account_links.in_turn(self.a, self.input.plan_channel, given))
+
+    def _lighthouse(self) -> None:
+        """C20: where Lighthouse is the program, the open renewal is rated red; one that is not looked at yet refuses, and rates it in time."""
+        p, renewal = self.a, self.input.renewal
+        if not self.tracked and renewal:
+            by = self.s.marks[0].by or p.team.email(Role.TA) or workflow.info().workflow_id
+            p.spawn(
+                p.effects.tell(renewal, "assess", AssessRenewal(by=by, rating="red", why=f"red account: {red.reasons(self.s)}"[:2_000]))
+            )
+
+    def _ask(self, spec: TaskSpec) -> None:
+        p = self.a
+        p.spawn(p.effects.slack(card(p.desk.open(spec, p.alerts_channel), THREAD if self.tracked else "")))
+
+    def _say(self, key: str, text: str, *mention: Role) -> None:
+        p = self.a
+        p.spawn(p.effects.slack(p.said(f"slack.{key}-{self._number()}", text, *mention, under=THREAD)))
+
+    def _number(self) -> int:
+        """Keys of its effects are counted, through all its runs."""
+        self.s.writes += 1
+        return self.s.writes
+
+    def _input(self, state: RedState, cycle: int) -> RedInput:
+        p = self.a
+        return self.input.model_copy(update={"customer": p.customer, "team": p.team, "state": state, "marks": (), "cycle": cycle})
+
+    def _in_words(self) -> str:
+        s, p = self.s, self.a
+        lines = [f"{bold(p.customer.name)} is {s.end or 'red'}: {red.reasons(s) or 'it is being marked'}", ""]
+        lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.next_steps()[:4]]
+        if s.fields:
+            lines.append(f"- state: {s.fields.get('state', '')}; needed: {s.fields.get('needs', '')}")
+        return "\n".join(lines)
+
+
+WEEKLY = "ask the TA for the weekly update"
+FIELDS = ("state", "needs", "actions")
+
+
+def _told(update: RedUpdate) -> str:
+    parts = [f"{bold(update.status.replace('_', ' ').capitalize())} ({update.by}): {update.state}"]
+    parts += [f"Needs: {update.needs}"] if update.needs else []
+    parts += [f"Actions: {update.actions}"] if update.actions else []
+    return "\n".join(parts)

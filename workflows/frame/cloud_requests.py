@@ -1,0 +1,259 @@
+"""What is asked of the Cloud team by an issue, followed until it is done or a person has said what becomes of it.
+
+A webhook is but a reason to look: the issue itself is read, when the wait begins, at every event, and now and then. So nothing is forgotten that
+came before the issue's number was known, and nothing is believed that GitHub does not say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+
+from domain import ladder
+from domain.cloud.issues import is_ready
+from domain.cloud.requests import HOLDS, Word, word
+from domain.effects.models import IssueState, Post
+from domain.messages import IssueEvent
+from domain.people import Owners, Role
+from domain.policy import Policy
+from domain.task import Answer, Choice, Task, TaskSpec
+from workflows.frame.process import Process
+from workflows.frame.tasks import card
+
+#: GitHub's answer may be a moment older than the webhook that made us ask.
+A_MOMENT = timedelta(minutes=1)
+
+
+def _nothing(_number: int) -> None:
+    """For a request of whose overdue nobody is told."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request. ``raised`` raises its issue, for the so-manieth time, and returns the number; ``what`` completes "The Cloud team was asked to …".
+
+    ``task`` is what the Cloud team is asked beside the issue, ``opened`` is told of it. ``choices`` are what a person may decide when the issue does not
+    say "done"; ``undo`` those that remain when it had said so before. ``failed_asks``: a ``failed`` of the Cloud team is a refusal like any other.
+    """
+
+    name: str
+    what: str
+    raised: Callable[[int], Awaitable[int]]
+    choices: tuple[Choice, ...]
+    every: timedelta
+    channel: tuple[str, str]
+    owners: Callable[[], Owners]
+    reads: Callable[[IssueState], Word] = word
+    task: Callable[[int], TaskSpec] | None = None
+    opened: Callable[[Task], object] | None = None
+    moot: Callable[[], bool] = lambda: False
+    failed_asks: bool = False
+    due: datetime | None = None
+    overdue: Callable[[int], None] = _nothing
+    undo: tuple[Choice, ...] = ()
+    undone: Callable[[Answer], None] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a request ended: ``done`` (at ``host``), ``moot``, or what a person chose."""
+
+    choice: str
+    number: int
+    host: str = ""
+    answer: Answer | None = None
+
+
+class Requests:
+    """The requests of one process."""
+
+    def __init__(self, p: Process[Policy]) -> None:
+        """None yet."""
+        self.p = p
+        self._heard: dict[int, list[IssueEvent]] = {}
+        self._done: dict[int, Request] = {}
+        self._times: dict[str, int] = {}
+
+    def times(self, key: str) -> str:
+        """The key of an issue that is raised for the so-manieth time: ``convert``, ``convert.2``, …"""
+        self._times[key] = self._times.get(key, 0) + 1
+        return key if self._times[key] == 1 else f"{key}.{self._times[key]}"
+
+    def stir(self, event: IssueEvent) -> None:
+        """Something happened to an issue: whoever follows it looks. One that nobody follows yet is looked at when its wait begins."""
+        if event.issue in self._heard:
+            self._heard[event.issue].append(event)
+        elif event.issue in self._done and event.action == "reopened":
+            self._heard[event.issue] = [event]
+            self.p.spawn(self._reopened(self._done[event.issue], event.issue))
+
+    async def carried_out(self, request: Request, number: int | None = None) -> Outcome:
+        """Until it is done, or a person has chosen something else than to raise it again. ``number`` is that of an issue that is raised already."""
+        attempt = 1
+        while True:
+            if number is None:
+                number = await request.raised(attempt)
+            self._heard[number] = []
+            try:
+                outcome = await _Following(self.p, request, number, self._heard[number]).until_settled()
+            finally:
+                del self._heard[number]
+            if outcome.choice != "again":
+                if outcome.choice == "done" and number:
+                    self._done[number] = request
+                return outcome
+            attempt, number = attempt + 1, None
+
+    async def _reopened(self, request: Request, number: int) -> None:
+        """What had been done is being worked on again: a person says whether it stands, unless the Cloud team closes it as done again."""
+        try:
+            again = _Following(self.p, request, number, self._heard[number], late=True)
+            outcome = await again.until_settled()
+        finally:
+            del self._heard[number]
+        if outcome.answer and outcome.choice != "holds" and request.undone:
+            del self._done[number]
+            request.undone(outcome.answer)
+
+
+class _Following:
+    """One issue, followed. ``late``: it had been done once, and was reopened."""
+
+    def __init__(self, p: Process[Policy], request: Request, number: int, heard: list[IssueEvent], late: bool = False) -> None:
+        self.p, self.request, self.number, self.heard, self.late = p, request, number, heard, late
+        self.word = Word(says="open")
+        self.task: Task | None = None
+        self.question: Task | None = None
+        self.looking: asyncio.Task[IssueState | None] | None = None
+        self.seen = 0
+        self.doubted: IssueEvent | None = None
+        self.look_at: datetime | None = workflow.now() if number else None
+        self.told_overdue = request.due is None
+
+    async def until_settled(self) -> Outcome:
+        """Look, ask, wait, until one says how it ends."""
+        request = self.request
+        if request.task and not self.late:
+            self._ask_the_team()
+        while (outcome := self._settled()) is None:
+            self._look()
+            wakes = [at for at in (None if self.looking else self.look_at, None if self.told_overdue else request.due) if at]
+            await self.p.wait(self._stirred, until=min(wakes, default=None), summary=f"#{self.number}: {request.what}")
+            self._tell_overdue()
+            self._take_look()
+        for task in (self.task, self.question):
+            if task and task.is_open:
+                self.p.desk.withdraw(task.spec.kind, "settled" if outcome.choice == "done" else f"settled: {outcome.choice}")
+        return outcome
+
+    def _stirred(self) -> bool:
+        answered = any(task is not None and not task.is_open for task in (self.task, self.question))
+        looked = self.looking.done() if self.looking else len(self.heard) > self.seen
+        return answered or looked or self.request.moot()
+
+    def _settled(self) -> Outcome | None:
+        """How it ended, if it has."""
+        if self.request.moot():
+            return Outcome("moot", self.number)
+        if self.task and not self.task.is_open:
+            answer, self.task = self.task.answer, None
+            if answer is None:
+                return None  # withdrawn, by whoever ends the process
+            if answer.choice != "failed":
+                return Outcome("done", self.number, str(answer.fields.get("host") or ""), answer)
+            if not self.request.failed_asks:
+                return Outcome("failed", self.number, answer=answer)
+            self._ask(f"cannot be done, says {answer.by}: {answer.note or 'without a reason'}")
+        if self.question and not self.question.is_open:
+            answer, self.question = self.question.answer, None
+            if answer:
+                return Outcome(answer.choice, self.number, str(answer.fields.get("host") or ""), answer)
+        if self.word.says == "done":
+            return Outcome("done", self.number, self.word.host)
+        return None
+
+    def _look(self) -> None:
+        """Ask GitHub, without waiting: whoever answers meanwhile is heard."""
+        due = self.look_at is not None and workflow.now() >= self.look_at
+        if self.number and self.looking is None and (due or len(self.heard) > self.seen):
+            self.seen = len(self.heard)
+            # One that nobody waits for any more is left to end: to cancel it would be another command, beside what else is decided then.
+            self.looking = self.p.spawn(self.p.effects.issue(self.number))
+
+    def _take_look(self) -> None:
+        """What GitHub said: a change is told."""
+        if self.looking is None or not self.looking.done():
+            return
+        issue, self.looking = self.looking.result(), None
+        self.look_at = workflow.now() + self.request.every
+        if issue is None:
+            return
+        if self.heard and self.heard[-1] is not self.doubted and not _agree(self.heard[-1], issue):
+            self.doubted = self.heard[-1]
+            self.look_at = workflow.now() + A_MOMENT
+        # What is open again is being worked on, whatever label it still carries.
+        now = Word(says="open") if self.late and issue.state == "open" else self.request.reads(issue)
+        before, self.word = self.word, now
+        if self.word == before and not (self.late and self.question is None):
+            return
+        if self.question and self.question.is_open:
+            became = {"done": "is done", "open": "is open again", "wrong": self.word.why}[self.word.says]
+            self.p.desk.withdraw(self.question.spec.kind, f"#{self.number} {became}")
+            self.question = None
+        if self.word.says == "wrong":
+            self._ask(self.word.why)
+        elif self.late and self.word.says == "open":
+            self._ask("was reopened after it had been done")
+        elif before.says == "wrong" and self.word.says == "open":
+            self._tell(f"#{self.number} is open again: the Cloud team is asked to {self.request.what}.")
+
+    def _tell_overdue(self) -> None:
+        if self.request.due and not self.told_overdue and workflow.now() >= self.request.due:
+            self.told_overdue = True
+            self.request.overdue(self.number)
+
+    # --- people ------------------------------------------------------------------------------------------------------------------
+
+    def _ask_the_team(self) -> None:
+        if self.request.task:
+            spec = self.request.task(self.number)
+            self.task = self.p.desk.find_open(spec.kind) or self.p.desk.open(spec, self.request.channel[0])
+            if self.request.opened:
+                self.request.opened(self.task)
+
+    def _ask(self, why: str) -> None:
+        """The CE is told what happened, and asked what becomes of it."""
+        request, policy = self.request, self.p.policy
+        owners = request.owners()
+        ce, ae, manager = (ladder.email(owners, role) for role in (Role.CE, Role.AE, Role.CE_MANAGER))
+        due = ladder.due_in(policy, workflow.now(), policy.tasks.declined_hours)
+        told = f"The Cloud team was asked to {request.what}. #{self.number} {why}."
+        spec = TaskSpec(
+            kind=f"{request.name}-reopened" if self.late else f"{request.name}-declined",
+            title=f"#{self.number} {why}"[:150],
+            asks=f"{told} What now?",
+            role=Role.CE,
+            assignee=ce,
+            choices=(HOLDS, *request.undo) if self.late else request.choices,
+            due_at=due,
+            ladder=ladder.ordinary(policy, due, ce, ae, manager or ae),
+        )
+        channel, under = request.channel
+        self.question = self.p.desk.open(spec, channel)
+        self.p.spawn(self.p.effects.slack(card(self.question, under)))
+
+    def _tell(self, text: str) -> None:
+        channel, under = self.request.channel
+        ce = ladder.email(self.request.owners(), Role.CE)
+        n = sum(task.spec.kind == f"{self.request.name}-declined" for task in self.p.desk.tasks)
+        key = f"slack.{self.request.name}.reopened-{n}"
+        self.p.spawn(self.p.effects.slack(Post(key=key, channel=channel, under=under, text=text, mention=(ce,) if ce else ())))
+
+
+def _agree(event: IssueEvent, issue: IssueState) -> bool:
+    """Whether an issue shows what the webhook told of it."""
+    return event.state == issue.state and (not is_ready(event.labels) or is_ready(issue.labels) or issue.state not in ("open", "closed"))

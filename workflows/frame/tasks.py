@@ -1,0 +1,130 @@
+"""The desk: the tasks that a workflow asks of people, their ladders, and the one answer that wins (idea 3)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from domain.effects.models import Post
+from domain.markup import bold
+from domain.task import Answer, Rung, Task, TaskSpec, find, refusal
+from domain.views import TaskView
+
+
+def refused(why: str) -> ApplicationError:
+    """The error of a refused message: the caller reads ``why``."""
+    return ApplicationError(why, type="Refused", non_retryable=True)
+
+
+class Desk:
+    """Tasks live in the workflow's state (``tasks``); the desk opens, reminds, answers and withdraws them."""
+
+    def __init__(self, tasks: list[Task]) -> None:
+        """``tasks`` is the state's own list."""
+        self.tasks = tasks
+        self.version = 0
+
+    def open(self, spec: TaskSpec, channel: str) -> Task:
+        """Ask. The caller posts its card; :meth:`next_at` says when somebody else is asked."""
+        number = max((int(task.id.rpartition("-")[2]) for task in self.tasks if task.spec.kind == spec.kind), default=0) + 1
+        first = spec.ladder[0].at if spec.ladder else spec.due_at
+        task = Task(id=f"{spec.kind}-{number}", spec=spec, channel=channel, opened_at=workflow.now(), next_at=first)
+        self.tasks.append(task)
+        self.version += 1
+        return task
+
+    def check(self, answer: Answer) -> None:
+        """Refuse an answer that cannot be taken (an update's validator)."""
+        if why := refusal(self._own(answer), self.tasks):
+            raise refused(why)
+
+    def answer(self, answer: Answer) -> Task:
+        """Take an answer that :meth:`check` let through; it wins."""
+        task = self.named(answer)
+        task.status, task.answer, task.closed_at = "answered", answer, workflow.now()
+        self.version += 1
+        return task
+
+    def named(self, answer: Answer) -> Task:
+        """The task that an answer means; :meth:`check` has let it through."""
+        task = find(self._own(answer).task, self.tasks)
+        if task is None:
+            raise refused(f"there is no task {answer.task!r}")
+        return task
+
+    def withdraw(self, kind: str, why: str) -> None:
+        """Close the open tasks of a kind, because what they asked was settled elsewhere (``*``: all)."""
+        for task in self.tasks:
+            if task.is_open and kind in ("*", task.spec.kind):
+                task.status, task.closed_at, task.closed_because = "withdrawn", workflow.now(), why
+                self.version += 1
+
+    def forget(self) -> None:
+        """Let go of what is closed, before a run is continued as new; the newest of each kind stays, and the numbers go on from it."""
+        newest = {task.spec.kind: task for task in self.tasks}
+        self.tasks[:] = [task for task in self.tasks if task.is_open or newest[task.spec.kind] is task]
+
+    def find_open(self, kind: str) -> Task | None:
+        """The open task of a kind."""
+        return next((task for task in self.tasks if task.is_open and task.spec.kind == kind), None)
+
+    def next_at(self) -> datetime | None:
+        """When the next rung of any open task is climbed."""
+        return min((task.next_at for task in self.tasks if task.is_open and task.spec.ladder), default=None)
+
+    def due_at(self) -> datetime | None:
+        """The earliest due time of the open tasks: the search attribute ``DueAt``."""
+        return min((task.spec.due_at for task in self.tasks if task.is_open), default=None)
+
+    def climb(self) -> list[tuple[Task, Rung, int]]:
+        """Climb every rung that is due: (task, the rung whose person is asked now, how often this task was chased).
+
+        A task without a ladder is chased by nobody: its process acts by itself when it is due.
+        """
+        now, climbed = workflow.now(), []
+        for task in self.tasks:
+            ladder = task.spec.ladder
+            if not task.is_open or not ladder or task.next_at > now:
+                continue
+            rung = ladder[min(task.rung, len(ladder) - 1)]
+            task.rung += 1
+            task.next_at = ladder[task.rung].at if task.rung < len(ladder) else now + timedelta(days=task.spec.repeat_days)
+            task.next_at = max(task.next_at, now + timedelta(minutes=1))
+            climbed.append((task, rung, task.rung))
+        return climbed
+
+    def views(self) -> list[TaskView]:
+        """The open tasks, for the query."""
+        return [TaskView.of(workflow.info().workflow_id, task) for task in self.tasks if task.is_open]
+
+    def _own(self, answer: Answer) -> Answer:
+        """The same answer with the workflow's own name taken off the task's id."""
+        own = f"{workflow.info().workflow_id}:"
+        return answer.model_copy(update={"task": answer.task.removeprefix(own)})
+
+
+def card(task: Task, under: str = "") -> Post:
+    """The Slack card of a task: what is asked, the choices, and how to answer."""
+    spec = task.spec
+    return Post(
+        key=f"task.{task.id}",
+        channel=task.channel,
+        under=under,
+        text=f"{bold(spec.title)}\n{spec.asks}",
+        mention=(spec.assignee,) if spec.assignee else (),
+        task=f"{workflow.info().workflow_id}:{task.id}",
+        choices=tuple((choice.name, choice.label) for choice in spec.choices),
+    )
+
+
+def reminder(task: Task, rung: Rung, number: int) -> Post:
+    """The reminder under a task's card, to whoever the rung asks."""
+    return Post(
+        key=f"task.{task.id}.reminder-{number}",
+        channel=task.channel,
+        under=f"task.{task.id}",
+        text=f"Still open: {bold(task.spec.title)} (due {task.spec.due_at:%a %d %b %H:%M} UTC).",
+        mention=(rung.who,) if rung.who else (),
+    )

@@ -1,0 +1,345 @@
+"""A renewal's frame: its state, its waits that follow a moving date, what operators and the forecast read of it, and where it is said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+from domain import ids
+from domain.account.account import AccountView, PlanReason, Rating, RenewalRow, RenewalRuns
+from domain.calendar import day_of
+from domain.decision import Decision
+from domain.effects.accounts import CloseProject, KeepDoc, SetTraits, VitallyAct
+from domain.effects.models import Post, Receipts, SalesforceAct, UpdateOpportunity
+from domain.forecast.rollup import expectation, quarter_of
+from domain.markup import bold, plain
+from domain.people import Role
+from domain.renewal import decisions, documents
+from domain.renewal.state import Key, Phase, RenewalInput, RenewalState, RenewalStatus, agenda, milestone
+from domain.task import Answer, Task, TaskSpec
+from domain.views import NextStep
+from workflows.account import account_links
+from workflows.account.process import AccountProcess
+from workflows.frame.search_attributes import ACCOUNT, ARR, FORECAST, OWNER, RATING, RENEWAL_QUARTER, STAGE
+from workflows.frame.tasks import card
+
+System = Literal["slack", "salesforce", "vitally", "licensing"]
+#: The message under which everything about a renewal is said.
+THREAD = "slack.renewal"
+#: The trait that carries the rating in Vitally, and the document of the assessment.
+RATING_TRAIT = "Renewal - Rating"
+ASSESSMENT_DOC = "renewal-health-assessment"
+
+
+class Cancelled(Exception):
+    """There is nothing to renew any more; why stands in the state."""
+
+
+class BeginsAnew(Exception):
+    """The date moved so far that what was found is stale."""
+
+
+def started_as(input: RenewalInput) -> TypedSearchAttributes:
+    """The search attributes that whoever starts a renewal gives it: they cost nothing at the start."""
+    customer, owner = input.customer, input.team.email(Role.TA) or input.team.email(Role.AE)
+    pairs: list[SearchAttributePair[Any]] = [
+        SearchAttributePair(STAGE, Phase.UPCOMING.value),
+        SearchAttributePair(ACCOUNT, customer.domain),
+        SearchAttributePair(ARR, customer.arr),
+        SearchAttributePair(RENEWAL_QUARTER, quarter_of(input.policy, input.renewal_on)),
+    ]
+    return TypedSearchAttributes([*pairs, SearchAttributePair(OWNER, ids.handle(owner))] if owner else pairs)
+
+
+class RenewalProcess(AccountProcess):
+    """One renewal. ``state`` is everything that it remembers."""
+
+    def __init__(self, input: RenewalInput) -> None:
+        """``input`` never changes; ``state`` is the workflow's own."""
+        s = self.state = RenewalState(renewal_on=input.renewal_on, standing=input.standing)
+        super().__init__(input.policy, input.customer, input.team, s.tasks, s.decisions, input.channel)
+        self.stage = s.phase.value
+        self.attributes = self._attributes
+        self.in_words = self._in_words
+        self.started_with()
+        self._row: RenewalRow | None = None
+        self._outbox: dict[System, list[Any]] = {}
+        self._begun = self._turn = False
+        self._delivering = 0
+        self._writing = asyncio.Lock()
+
+    # --- where it stands -----------------------------------------------------------------------------------------------------------
+
+    def enter(self, phase: Phase) -> None:
+        """Change the phase. What operators and the forecast see follows at the next wait, with every other change of the same moment."""
+        self.state.phase = phase
+        self.stage = phase.value
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing may be asked any more: it is closed, or about to be."""
+        return self.state.end is not None or self.state.cancel is not None or self.state.phase is Phase.CLOSING
+
+    async def look(self) -> AccountView:
+        """What the ledger knows of customer, team and health by now."""
+        view = await super().look()
+        self.state.standing = view.standing or self.state.standing
+        self.owner = self.team.email(Role.TA) or self.team.email(Role.AE)
+        return view
+
+    def publish(self) -> None:
+        """As every process does; and the forecast's row is written anew when something of it has changed."""
+        super().publish()
+        now = self.row()
+        same = {"updated_at": now.updated_at, "forecast_at": now.forecast_at}  # who only confirms what they said before changes nothing
+        if self._row is None or now != self._row.model_copy(update=same):
+            self._row = now
+            self.spawn(self._keep(now))
+
+    async def _keep(self, row: RenewalRow) -> None:
+        async with self._writing:
+            if row is self._row:  # else a newer one waits already
+                await self.effects.local(
+                    "keep_renewal_row", row, type(None), f"the forecast's row: {row.phase}, {row.rating or 'not rated'}"
+                )
+
+    # --- waiting -------------------------------------------------------------------------------------------------------------------
+
+    async def wait_for(self, ready: Callable[[], bool], *, until: Key | None, summary: str) -> bool:
+        """Wait for ``ready``, at most until that moment, wherever the date moves meanwhile; False when the moment has come.
+
+        Raises :class:`Cancelled` or :class:`BeginsAnew` when that is what happened instead.
+        """
+        s = self.state
+        while True:
+            due = s.renewal_on, s.extension_days
+            at = milestone(self.policy, s, until).at if until and until not in s.done else None
+            came = await self.wait(
+                lambda due=due: ready() or s.anew or s.cancel is not None or (s.renewal_on, s.extension_days) != due,  # type: ignore[misc]
+                until=at,
+                summary=summary,
+            )
+            if s.cancel is not None:
+                raise Cancelled
+            if s.anew:
+                s.anew = False
+                raise BeginsAnew
+            if not came:
+                return False
+            if ready():
+                return True
+
+    async def beside(self, ready: Callable[[], bool]) -> bool:
+        """Wait beside the course, which has the timers and chases the tasks; False when the renewal is over."""
+        await workflow.wait_condition(lambda: ready() or self.over)
+        return not self.over
+
+    async def answer_beside(self, task: Task) -> Answer | None:
+        """Wait for an answer beside the course; None when the renewal is over, or the task was withdrawn."""
+        return task.answer if await self.beside(lambda: not task.is_open) else None
+
+    def over_with(self, key: Key) -> None:
+        """That moment has been."""
+        if key not in self.state.done:
+            self.state.done = [*self.state.done, key]
+
+    # --- acting, asking and telling ------------------------------------------------------------------------------------------------
+
+    def do(self, system: System, *acts: Any) -> None:
+        """Act on a system. What is asked for at one moment travels together, whichever part of the renewal asks for it."""
+        self._outbox.setdefault(system, []).extend(acts)
+        self.changed()
+
+    def changed(self) -> None:
+        """Something changed: once every part of the renewal has had its turn at this moment, that is shown, and what was asked for is done."""
+        if not self._turn:
+            self._turn = True
+            self.spawn(self._end_of_turn())
+
+    def begin(self, *first: SalesforceAct) -> None:
+        """The first acts of all: what a message asked for before has waited for them."""
+        self._outbox["salesforce"] = [*first, *self._outbox.get("salesforce", [])]
+        self._begun = True
+        self.changed()
+
+    async def delivered(self) -> None:
+        """Wait until everything that was asked for is done."""
+        await self.wait(lambda: not self._turn and not self._delivering, summary="what is under way")
+
+    async def _end_of_turn(self) -> None:
+        await workflow.wait_condition(lambda: self._begun)
+        self._turn, outbox, self._outbox = False, self._outbox, {}
+        self.publish()
+        effects = self.effects
+        systems: dict[System, Callable[..., Awaitable[Receipts]]] = {
+            "slack": effects.slack,
+            "salesforce": effects.salesforce,
+            "vitally": effects.vitally,
+            "licensing": effects.licensing,
+        }
+        self._delivering += 1
+        try:
+            await asyncio.gather(*(systems[system](*acts) for system, acts in outbox.items()))
+        finally:
+            self._delivering -= 1
+
+    def ask_of(self, *specs: TaskSpec, first: tuple[Post, ...] = ()) -> list[Task]:
+        """Ask people, all at one moment."""
+        tasks = [self.desk.open(spec, self.alerts_channel) for spec in specs]
+        self.tell(*first, *(card(task, THREAD) for task in tasks))
+        return tasks
+
+    def nothing_more(self, why: str) -> None:
+        """Withdraw what is asked of the account's people; an act that waits to be mended is still to be done."""
+        for task in self.desk.tasks:
+            if not task.spec.kind.startswith("mend-"):
+                self.desk.withdraw(task.spec.kind, why)
+
+    def say(self, what: str, text: str, *mention: Role) -> None:
+        """Say something in the renewal's thread."""
+        self.tell(self.said(self.state.next(f"slack.{what}"), text, *mention, under=THREAD))
+
+    def tell(self, *posts: Post) -> None:
+        """Post; the thread is opened by the first."""
+        s, opening = self.state, tuple[Post, ...]()
+        if THREAD not in s.counts:
+            s.next(THREAD)
+            text = (
+                f"{bold(f'The renewal of {self.customer.name}')} on {s.renewal_on}: ${self.customer.arr:,}, {self.customer.seats:,} seats."
+            )
+            opening = (self.said(THREAD, text, Role.AE, Role.TA),)
+        self.do("slack", *opening, *posts)
+
+    def crm(self, what: str, fields: dict[str, str | bool | int | None], *more: SalesforceAct) -> None:
+        """Set fields of the renewal's opportunity."""
+        self.do("salesforce", UpdateOpportunity(key=self.state.next(f"crm.{what}"), fields=fields), *more)
+
+    def assessment(self, early: bool = False) -> KeepDoc:
+        """The health assessment as it stands; what an early one said is filled in while it is fresh."""
+        s = self.state
+        before = None if early else decisions.fresh(self.policy, s.early, workflow.now())
+        return KeepDoc(
+            key=s.next("doc.assessment"),
+            account=self.customer.domain,
+            doc=ASSESSMENT_DOC,
+            title=f"Renewal health assessment: {self.customer.name}, {s.renewal_on}",
+            lines=documents.assessment(self.customer, s, before),
+        )
+
+    def project_done(self, why: str) -> tuple[VitallyAct, ...]:
+        """Complete the early assessment's project, if it is open."""
+        s, project = self.state, self.state.project
+        s.project = ""
+        return (CloseProject(key=f"{project}.done", account=self.customer.domain, project=project, why=why),) if project else ()
+
+    def rated(self, rating: Rating, decision: Decision, *acts: VitallyAct, enters: bool = True) -> None:
+        """A rating, wherever it is from: everybody who reads one has it, and it may bring the account into Lighthouse."""
+        s = self.state
+        s.rating = rating
+        if enters and not s.in_lighthouse:
+            s.entering = self.record(decisions.enters(self.policy, rating, workflow.now())).outcome == "enters"
+        self.crm("rating", {"Renewal_Rating__c": rating})
+        self.do("vitally", SetTraits(key=s.next("trait.rating"), account=self.customer.domain, traits={RATING_TRAIT: rating}), *acts)
+        self.say("rating", f"{documents.colour(rating)}: {decision.rule}", Role.AE, Role.TA)
+        self.check_expectation()
+        if "value_engineering" in s.done:
+            self.tell_value_engineering()
+
+    def check_expectation(self) -> None:
+        """C13: what the AE projects should fit the rating; when it does not, that is said once, and nothing is refused."""
+        s = self.state
+        odd = expectation(s.rating, s.projection.outcome if s.projection else None)
+        if odd and odd != s.odd:
+            self.say("odd", f"⚠️ {self.customer.name}: {odd}", Role.AE)
+        s.odd = odd
+
+    def tell_value_engineering(self) -> None:
+        """D38: value engineering hears of a renewal at risk, once."""
+        s = self.state
+        if s.rating in ("yellow", "red") and not s.told_value_engineering:
+            s.told_value_engineering = True
+            days = (s.due_on - day_of(self.policy.office, workflow.now())).days
+            self.say(
+                "value_engineering", f"Value engineering: {self.customer.name} renews in {days} days and is {s.rating}; please engage."
+            )
+
+    async def reason(self, on: bool, why: str) -> None:
+        """The account's get-well plan is told that this renewal is a reason for it, or is one no more (gap 11)."""
+        given = PlanReason(reason="renewal", on=on, why=why, from_workflow=workflow.info().workflow_id)
+        async with self.reasons:
+            await account_links.reason(self, given, self.alerts_channel)
+
+    async def runs(self) -> None:
+        """The account hears on which day its renewal is, whoever began or moved it: the two never disagree."""
+        told = RenewalRuns(workflow=workflow.info().workflow_id, renewal_on=self.state.renewal_on)
+        await self.effects.tell(ids.account(self.customer.domain), "renewal_runs", told)
+
+    # --- what is read of it --------------------------------------------------------------------------------------------------------
+
+    def row(self) -> RenewalRow:
+        """The renewal as the forecast reads it. One that churned early is lost like any other; one that was merged is none any more."""
+        s = self.state
+        lost_early = s.end == "cancelled" and s.cancel is not None and s.cancel.why == "churned_early"
+        return RenewalRow(
+            workflow=workflow.info().workflow_id,
+            domain=self.customer.domain,
+            name=self.customer.name,
+            renewal_on=s.renewal_on,
+            arr=self.customer.arr,
+            phase=s.phase.value,
+            rating=s.rating,
+            outcome=s.projection.outcome if s.projection else None,
+            ta_outcome=s.ta_projection.outcome if s.ta_projection else None,
+            system_outcome=s.system_outcome,
+            amount=s.projection.amount if s.projection else None,
+            ae=self.team.email(Role.AE),
+            ta=self.team.email(Role.TA),
+            status="churned" if lost_early else s.end or "open",
+            actual_outcome=s.actual_outcome,
+            actual_arr=s.actual_arr,
+            forecast_at=s.projection.at if s.projection else None,
+            updated_at=workflow.now(),
+        )
+
+    def status(self) -> RenewalStatus:
+        """Where the renewal stands."""
+        s, row = self.state, self.row()
+        return RenewalStatus(
+            **{name: getattr(row, name) for name in RenewalRow.model_fields if name in RenewalStatus.model_fields},
+            due_on=s.due_on,
+            in_words=plain(self._in_words()),
+            in_lighthouse=s.in_lighthouse,
+            success_criteria=s.save_plan.criteria if s.save_plan else "",
+            sponsor=s.sponsor,
+            forecast_by=s.projection.by if s.projection else "",
+            odd=s.odd,
+            contract_end=s.contract_end,
+            end=s.end or "",
+            open_tasks=tuple(view.id for view in self.desk.views()),
+            notes=tuple(s.notes),
+            policy=self.policy.hash,
+        )
+
+    def next_steps(self) -> list[NextStep]:
+        """Everything ahead, each with its time. What is past due and not over is under way, or waits for what is: its phase says so."""
+        now = workflow.now()
+        ahead = () if self.over else agenda(self.policy, self.state)
+        return self.steps((each.at, each.what) for each in ahead if each.at > now)
+
+    def _attributes(self) -> dict[SearchAttributeKey[Any], Any]:
+        s = self.state
+        return {
+            ACCOUNT: self.customer.domain,
+            RATING: s.rating,
+            FORECAST: s.projection.outcome if s.projection else None,
+            RENEWAL_QUARTER: quarter_of(self.policy, s.renewal_on),
+            ARR: self.customer.arr,
+        }
+
+    def _in_words(self) -> str:
+        waits = [f"{task.spec.role.value}: {task.spec.title}" for task in self.desk.tasks if task.is_open]
+        return documents.in_words(self.policy, self.customer.name, self.state, self.next_steps(), waits, workflow.now())

@@ -1,1 +1,0 @@
-"""The phases of a renewal, each in a file of its own (D25–D30)."""

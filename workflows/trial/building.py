@@ -1,0 +1,213 @@
+"""A9 (5)-(9): the instance request, its ``TODO``, and the wait until the Cloud team has built it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError, is_cancelled_exception
+
+from domain import ladder
+from domain.cloud.issues import host_of, is_ours
+from domain.cloud.requests import AGAIN, word_on_instance
+from domain.effects.models import (
+    FillField,
+    Page,
+    RaiseIssue,
+    RegistryAnswer,
+    RegistryChange,
+    ResolvePage,
+)
+from domain.messages import Terminate
+from domain.people import Role
+from domain.task import Answer, Choice, FieldSpec, TaskSpec
+from domain.trial import decisions
+from domain.trial.state import Verdict
+from workflows.frame.cloud_requests import Request
+from workflows.trial import owning
+from workflows.trial.process import EndedEarly, TrialProcess
+
+READY = Choice(name="ready", label="Ready", fields=(FieldSpec(name="host", asks="the host of the instance"),))
+
+
+async def request_issue(t: TrialProcess, attempt: int = 1) -> int:
+    """The instance request: raised by itself (C04), or by hand when the policy says so. It may be raised again when it came to nothing."""
+    s = t.state
+    ce = ladder.email(s.owners, Role.CE)
+    request = RaiseIssue(
+        key=t.requests.times("request"),
+        title=f"Cloud trial instance for {s.company}",
+        intro=f"Please build a trial instance for {s.company}.",
+        fields={
+            "customer": t.name,
+            "ce_email": ce or "TODO",
+            "customer_email": t.contact.email,
+            "email_domain": t.input.domain.rpartition("@")[2],
+            "instance_type": "trial",
+            "instance_size": s.request.size if s.request else "small",
+            "host": s.host,
+        },
+        labels=("team/cloud", "mi", "mi/instance-request", "cloud-trial"),
+    )
+    if t.policy.provisioning.issue == "by_hand":
+        number = await _raised_by_hand(t, request)
+    else:
+        number = int((await t.effects.github(request)).of(request.key).ref or 0)
+    s.request_issue = number
+    s.issues = {**s.issues, "request": number}
+    if attempt == 1:  # the page of the first stands until an instance is there
+        page = Page(key="page.request", summary=f"Cloud trial instance for {s.company}: issue #{number}", severity="warning")
+        t.spawn(t.effects.pagerduty(page))
+    return number
+
+
+async def _raised_by_hand(t: TrialProcess, request: RaiseIssue) -> int:
+    due = ladder.due_in(t.policy, workflow.now(), t.policy.tasks.raise_request_hours)
+    ae, manager = ladder.email(t.state.owners, Role.AE), ladder.email(t.state.owners, Role.CE_MANAGER)
+    fields = ", ".join(f"{name}: {value}" for name, value in request.fields.items())
+    answer = await t.ask_or_end(
+        TaskSpec(
+            kind="raise_request",
+            title=f"Raise the instance request of {t.state.company}",
+            asks=f"Raise the issue with {fields}; then give its number.",
+            role=Role.AE,
+            assignee=ae,
+            choices=(Choice(name="raised", label="Raised", fields=(FieldSpec(name="issue", asks="the issue's number", kind="integer"),)),),
+            due_at=due,
+            ladder=ladder.ordinary(t.policy, due, ae, manager, manager),
+        )
+    )
+    return int(str(answer.fields["issue"]))
+
+
+async def provisioned(t: TrialProcess, number: int) -> None:
+    """Until the instance is ready: by the issue's label, found by polling when no webhook came, or by the Cloud team's own word."""
+    s = t.state
+    ce_known = ladder.email(s.owners, Role.CE) != ""
+    if not ce_known:
+        t.spawn(_ask_for_ce(t))
+    taken: list[str] = []
+    request = _request(t, taken)
+    said = await t.requests.carried_out(request, number)
+    while True:
+        if said.choice == "moot":
+            raise EndedEarly
+        if said.choice == "end" and said.answer:
+            ended = Terminate(by=said.answer.by, reason=said.answer.note or "the Cloud team builds no instance")
+            t.take(Verdict(decision=decisions.by_person(t.policy, "terminate", ended.by, ended.reason, workflow.now()), terminate=ended))
+            raise EndedEarly
+        if said.choice == "failed" and said.answer:
+            _failed(t, said.answer.note or "no reason given")
+        else:
+            s.ready_host = host_of(said.host) or s.host
+            if not (why := await _not_registered(t)):
+                break
+            _failed(t, why)
+            taken.append(s.ready_host)
+        said = await t.requests.carried_out(request, said.number)
+    s.host, s.instance_live = s.ready_host, True
+    t.spawn(t.effects.pagerduty(ResolvePage(key="page.ready", page="page.request")))
+    if not ce_known:
+        await t.wait_unless_ended(lambda: ladder.email(s.owners, Role.CE) != "", summary="until the CE is known")
+
+
+def _request(t: TrialProcess, taken: list[str]) -> Request:
+    """What is asked of the Cloud team; ``taken`` are hosts that turned out to be other companies'."""
+    s = t.state
+    due = ladder.provisioning_due(t.policy, workflow.now(), t.input.origin == "ce_requested")
+
+    def overdue(number: int) -> None:
+        late = f"The provisioning SLA of {s.company} is missed: issue #{number}"
+        t.spawn(t.effects.pagerduty(Page(key="page.sla", summary=late, severity="error")))
+
+    return Request(
+        name="provision",
+        what=f"build {s.host}",
+        raised=lambda attempt: request_issue(t, attempt),
+        choices=(READY, AGAIN, Choice(name="end", label="Give up: the trial ends")),
+        every=timedelta(hours=t.policy.provisioning.poll_hours),
+        channel=(t.alerts_channel, s.alert) if not s.channel else (s.channel, ""),
+        owners=lambda: s.owners,
+        reads=lambda issue: word_on_instance(issue, (t.policy.cloud.domain_suffix,), taken),
+        task=lambda number: _provision_spec(t, number, due),
+        moot=lambda: t.over() if s.instance_live else s.verdict is not None,
+        due=due,
+        overdue=overdue,
+    )
+
+
+async def _not_registered(t: TrialProcess) -> str:
+    """Put the host on record as the company's; returns why the registry would not have it: the host is another company's."""
+    host = t.state.ready_host
+    ready = RegistryChange(
+        subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="ready", host=host, admin=t.contact.email
+    )
+    try:
+        await t.effects.local("registry", ready, RegistryAnswer, f"{host} is ready")
+    except FailureError as error:  # of a local activity it comes unwrapped
+        if is_cancelled_exception(error):
+            raise
+        return str(error.cause or error)
+    return ""
+
+
+def _failed(t: TrialProcess, why: str) -> None:
+    """The automated way broke: it goes on by hand, and everybody knows (A9)."""
+    s = t.state
+    n = sum(task.spec.kind == "provision" for task in s.tasks)
+    said = t.said(f"slack.provision-{n}.failed", f"Building {s.host} failed: {why}. It goes on by hand.", s.owners.ce)
+    t.spawn(t.effects.slack(said))
+    t.spawn(
+        t.effects.pagerduty(Page(key=f"page.provision-{n}.failed", summary=f"Provisioning of {s.host} failed: {why}", severity="error"))
+    )
+
+
+def _provision_spec(t: TrialProcess, number: int, due: datetime) -> TaskSpec:
+    return TaskSpec(
+        kind="provision",
+        title=f"Build {t.state.host} (issue #{number})",
+        asks="Label the issue when the instance is ready; or say here what became of it.",
+        role=Role.CLOUD,
+        choices=(
+            READY.model_copy(update={"fields": (FieldSpec(name="host", asks="the host, when it is another", required=False),)}),
+            Choice(name="failed", label="Failed: say why in the note"),
+        ),
+        due_at=due,
+        ladder=ladder.ordinary(t.policy, due, "", ladder.email(t.state.owners, Role.CE), ladder.email(t.state.owners, Role.CE_MANAGER)),
+    )
+
+
+async def _ask_for_ce(t: TrialProcess) -> None:
+    """The ``TODO`` of the issue: without the CE's address nobody can hand the instance over."""
+    due = ladder.due_in(t.policy, workflow.now(), t.policy.tasks.ce_email_hours)
+    sdr, manager = ladder.email(t.state.owners, Role.INBOUND_SDR), ladder.email(t.state.owners, Role.CE_MANAGER)
+    channel, under = t.talk()
+    answer = await t.ask(
+        TaskSpec(
+            kind="ce_email",
+            title=f"Who is the CE of {t.state.company}?",
+            asks=f"The request #{t.state.request_issue} has no CE yet: without the CE's address the instance cannot be handed over.",
+            role=Role.INBOUND_SDR,
+            assignee=sdr,
+            choices=(Choice(name="assign", label="Assign", fields=(FieldSpec(name="ce_email", asks="the CE's address", kind="email"),)),),
+            due_at=due,
+            ladder=ladder.ordinary(t.policy, due, sdr, manager, manager),
+        ),
+        channel,
+        under=under,
+    )
+    if answer is None:
+        return
+    email = str(answer.fields["ce_email"])
+    await owning.owners(t, email)
+    owning.find_owners(t)
+    if number := t.state.request_issue:
+        await t.effects.github(FillField(key="request.ce_email", issue=number, field="ce_email", value=email))
+
+
+def refuse_host(t: TrialProcess, answer: Answer) -> str | None:
+    """Why the host that an answer names cannot be the instance's: our operators' token is sent there."""
+    named = str(answer.fields.get("host") or "").strip()
+    if not named or is_ours(host_of(named), (t.policy.cloud.domain_suffix,)):
+        return None
+    return f"{named!r} is no host below {t.policy.cloud.domain_suffix}, as {t.slug}.{t.policy.cloud.domain_suffix}"

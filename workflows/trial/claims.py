@@ -1,0 +1,96 @@
+"""A5, A6: a claim is made at once, confirmed by the first click in the mail, and passes on when nobody confirms it (decision 0017)."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+from domain import mailbox
+from domain.effects.models import RegistryAnswer, RegistryChange, RemoveUser, ResetLink
+from domain.messages import JoinAsk, OpenLink, Signup, SignupAnswer
+from domain.trial import claim
+from domain.trial.state import OPEN_TO_DECIDE, Stage
+from workflows.frame import messages
+from workflows.trial import delivery, intake
+from workflows.trial.process import TrialProcess
+
+#: Stages in which the instance is its admin's to get into.
+STANDING = OPEN_TO_DECIDE | {Stage.DECIDING, Stage.CONVERTING}
+
+
+def refuse_opening(t: TrialProcess, message: OpenLink) -> str | None:
+    """Why the link of a mail opens nothing."""
+    if t.state.stage not in STANDING:
+        return "the trial of this instance is over, and its links with it: sign up again, or write to us"
+    if not mailbox.same(message.by, t.contact.email):
+        return (
+            "this link is no longer good: nobody opened it in time, and a colleague of yours who signed up after that, or whose address was "
+            "corrected, is the instance's administrator now; ask at your company for an invitation, or at /join"
+        )
+    return None
+
+
+async def confirm(t: TrialProcess, message: OpenLink) -> None:
+    """The first click: from now on the instance is its admin's. Nothing else of the claim may happen meanwhile (the caller sees to it)."""
+    s, now = t.state, workflow.now()
+    messages.refuse(refuse_opening(t, message))
+    if s.confirmed_at is not None:
+        return
+    told = RegistryChange(subject=t.effects.subject, domain=t.input.domain, as_of=now, change="confirm", host=s.host)
+    await t.effects.local("registry", told, RegistryAnswer, "the claim is confirmed")
+    s.confirmed_at = now
+    t.record(claim.confirmed(t.policy, s, now))
+    t.desk.version += 1
+
+
+async def reset_link(t: TrialProcess) -> str:
+    """A reset link for whoever waits at the page: the vault's reference. What an earlier click began and lost is gone on with."""
+    s = t.state
+    act = ResetLink(
+        key=f"instance.link-{s.openings + 1}", host=s.host, email=t.contact.email, ttl_hours=t.policy.handoff.reset_link_ttl_hours
+    )
+    receipt = await t.effects.reset_link(act)
+    if receipt is None:
+        messages.refuse(f"{s.host} does not answer at this moment: the link is still good, open it again in a few minutes")
+    s.openings += 1
+    return receipt.data.get("vault", "") if receipt else ""
+
+
+async def another(t: TrialProcess, signup: Signup) -> SignupAnswer:
+    """Somebody else of the company signs up before the claim is confirmed: it is theirs now, or they are asked to come again."""
+    s = t.state
+    decision = claim.of_another(t.policy, t.input.origin, s, t.input.domain, signup.contact.email, workflow.now())
+    if decision.outcome == "passes" and s.stage in OPEN_TO_DECIDE and s.verdict is None:
+        t.record(decision)
+        await _pass_on(t, signup)
+        return intake.answered(t, "instant")
+    if s.decisions[-1].outcome != "holds":
+        t.record(decision)
+    t.spawn(intake.join(t, JoinAsk(contact=signup.contact, via="signup")))
+    return intake.unconfirmed(t)
+
+
+async def _pass_on(t: TrialProcess, signup: Signup) -> None:
+    """The instance is the next one's: their account and their link. Whoever never opened theirs has neither from now on."""
+    s, before, now = t.state, t.contact, workflow.now()
+    told = RegistryChange(
+        subject=t.effects.subject,
+        domain=t.input.domain,
+        as_of=now,
+        change="pass_on",
+        host=s.host,
+        admin=signup.contact.email,
+        number=s.claims + 1,
+    )
+    await t.effects.local("registry", told, RegistryAnswer, "the claim passes to the next of the company")
+    s.claims += 1
+    s.contact, s.signed_up_at, s.opted_out = signup.contact, signup.at, False
+    if s.period == 0:
+        t.desk.withdraw("deadline", "the trial begins anew, with another admin")
+        s.done = []
+        delivery.start(t, now)
+    s.claimed_at = now
+    t.desk.version += 1
+    gone = RemoveUser(key=t.keyed("instance.removed"), host=s.host, email=before.email)
+    t.spawn(delivery.open_instance(t, "instant_access", gone))
+    text = f"Nobody confirmed the claim of {s.host}: it is {t.contact.email}'s now, who signed up after that."
+    t.spawn(t.effects.slack(t.said(t.keyed("slack.passed_on"), text, s.owners.ce, s.owners.ae)))

@@ -1,0 +1,175 @@
+"""A20: an instance moves from its random host to one of the customer's own.
+
+The admin is warned of what breaks (sign-in by SSO, permission syncing, webhooks, links; a short downtime) and must consent before
+anything is asked of the Cloud team; afterwards somebody verifies with the admin that the three configurations were redone.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from domain import ladder
+    from domain.cloud.requests import AGAIN, DONE
+    from domain.effects.models import Mail, Post, RaiseIssue, RegistryAnswer, RegistryChange
+    from domain.messages import DomainChangeInput, IssueEvent
+    from domain.people import Owners, Role
+    from domain.task import Choice, TaskSpec
+    from workflows.frame import messages
+    from workflows.frame.cloud_requests import Request, Requests
+    from workflows.frame.process import Process
+    from workflows.frame.tasks import card
+    from workflows.frame.workflow_with_tasks import Asked
+
+MOVES = (Choice(name="done", label="Moved"), Choice(name="failed", label="It cannot be moved: say why in the note"))
+
+
+@workflow.defn
+class DomainChange(Asked):
+    """See the module."""
+
+    @workflow.init
+    def __init__(self, input: DomainChangeInput) -> None:
+        """State only; no commands."""
+        self.input = input
+        self._begin(Process(input.policy, [], input.alerts_channel), host=input.host, new_host=input.new_host)
+        self.requests = Requests(self.p)
+        self.owners = Owners(ce=input.ce, ae=input.ae)
+        self.p.owner = ladder.email(self.owners, Role.CE)
+        self.p.stage = "consent"
+        self.p.in_words = lambda: f"{input.host} → {input.new_host}: {self.p.stage}"
+
+    @workflow.run
+    async def run(self, input: DomainChangeInput) -> str:
+        """Warn, get consent, have it moved, verify."""
+        p = self.p
+        p.spawn(p.effects.mail(self._warning()))
+        p.spawn(p.effects.slack(self._good_sign()))
+        consent = await p.ask(self._consent(), input.channel)
+        if consent is None or consent.choice == "deferred":
+            await p.settle()
+            return "deferred"
+        if why := await self._not_moved():
+            p.spawn(p.effects.slack(self._said("slack.not_moved", f"{input.host} keeps its name: {why}")))
+            await p.settle()
+            return "failed"
+        p.stage = "verify"
+        await p.ask(self._verify(), input.channel)
+        await p.settle()
+        return "moved"
+
+    @workflow.signal
+    def issue_event(self, raw: Any = None) -> None:
+        """The issue changed, says the webhook."""
+        with messages.noting(self.notes, "issue_event", raw):
+            self.requests.stir(messages.parsed(IssueEvent, raw))
+
+    # --- the steps ---------------------------------------------------------------------------------------------------------------------
+
+    def _warning(self) -> Mail:
+        i = self.input
+        values = {
+            "old_host": i.host,
+            "new_host": i.new_host,
+            "host": i.host,
+            "first_name": i.contact.first_name or i.contact.name,
+            "company": i.company or i.domain,
+            "ce_name": i.ce.name if i.ce else "",
+        }
+        sender = (i.ce.name, i.ce.email) if i.ce else None
+        to = i.contact
+        return Mail(key="mail.domain_change", template="domain_change", to=to.email, to_name=to.name, sender=sender, values=values)
+
+    def _said(self, key: str, text: str) -> Post:
+        i = self.input
+        return Post(key=key, channel=i.channel, text=text, mention=tuple(person.email for person in (i.ce, i.ae) if person))
+
+    def _good_sign(self) -> Post:
+        i = self.input
+        text = f"{i.company or i.domain} wants {i.new_host} instead of {i.host}: a good moment to talk about what comes after the trial."
+        return self._said("slack.domain_change", text)
+
+    async def _not_moved(self) -> str:
+        """Raise the issue and wait until the Cloud team has closed it as done, or says here what became of it; returns why it was not moved."""
+        i, p = self.input, self.p
+        p.stage = "moving"
+        request = Request(
+            name="move",
+            what=f"move {i.host} to {i.new_host}",
+            raised=self._raised,
+            choices=(AGAIN, DONE.model_copy(update={"label": "Moved"}), Choice(name="failed", label="It keeps its name")),
+            every=timedelta(hours=i.policy.provisioning.poll_hours),
+            channel=(i.channel, ""),
+            owners=lambda: self.owners,
+            task=self._move,
+            opened=lambda task: p.spawn(p.effects.slack(card(task))),
+        )
+        said = await self.requests.carried_out(request)
+        if said.choice == "failed":
+            return (said.answer.note if said.answer else "") or "the Cloud team could not move it"
+        return await self._recorded()
+
+    async def _raised(self, _attempt: int) -> int:
+        i, key = self.input, self.requests.times("domain_change")
+        raised = await self.p.effects.github(
+            RaiseIssue(
+                key=key,
+                title=f"Change the host of {i.company or i.domain} to {i.new_host}",
+                intro="The admin has been warned and consents. Keep the internal host answering: our programs call the instance by no other name.",
+                fields={
+                    "customer": i.company or i.domain,
+                    "host": i.host,
+                    "new_host": i.new_host,
+                    "internal_host": i.internal_host or i.host,
+                },
+                labels=("team/cloud", "mi", "mi/domain-change-request"),
+            )
+        )
+        return int(raised.of(key).ref or 0)
+
+    async def _recorded(self) -> str:
+        """Let the registry and the trial know; returns why the registry would not have it."""
+        i, p = self.input, self.p
+        moved = RegistryChange(subject=p.effects.subject, domain=i.domain, as_of=workflow.now(), change="rehost", host=i.new_host)
+        try:
+            await p.effects.local("registry", moved, RegistryAnswer, f"the instance is at {i.new_host} now")
+        except FailureError as error:  # of a local activity it comes unwrapped
+            if is_cancelled_exception(error):
+                raise
+            return str(error.cause or error)  # the trial was ended meanwhile, or the host is another customer's
+        await p.effects.tell(i.trial, "rehosted", i.new_host)
+        return ""
+
+    def _consent(self) -> TaskSpec:
+        i = self.input
+        asks = "Their sign-in by SSO, permission syncing and webhooks stop working until they redo them, and old links break. They know by mail: do they want it?"
+        return self._task(
+            "consent",
+            f"Does the admin of {i.host} agree to the move?",
+            asks,
+            i.policy.tasks.consent_hours,
+            Choice(name="agreed", label="They agree"),
+            Choice(name="deferred", label="Not now"),
+        )
+
+    def _verify(self) -> TaskSpec:
+        i = self.input
+        asks = "Check with the admin: sign-in by SSO, permission syncing and webhooks redone?"
+        done = Choice(name="verified", label="All three work")
+        return self._task("verify", f"Verify {i.new_host} with the admin", asks, i.policy.tasks.verify_hours, done)
+
+    def _move(self, number: int) -> TaskSpec:
+        i = self.input
+        asks = "Close the issue when it is done, or say here what became of it."
+        spec = self._task("move", f"Move {i.host} to {i.new_host} (#{number})", asks, i.policy.tasks.verify_hours, *MOVES)
+        return spec.model_copy(update={"role": Role.CLOUD, "assignee": ""})
+
+    def _task(self, kind: str, title: str, asks: str, hours: int, *choices: Choice) -> TaskSpec:
+        due = ladder.due_in(self.input.policy, workflow.now(), hours)
+        ce, ae = ladder.email(self.owners, Role.CE), ladder.email(self.owners, Role.AE)
+        rungs = ladder.ordinary(self.input.policy, due, ce, ae, ae)
+        return TaskSpec(kind=kind, title=title, asks=asks, role=Role.CE, assignee=ce, choices=choices, due_at=due, ladder=rungs)

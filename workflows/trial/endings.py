@@ -1,0 +1,342 @@
+"""A15–A18: what a verdict does. Extension goes on; conversion and termination end the trial."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from temporalio import workflow
+
+from domain import ladder, licence_keys
+from domain.calendar import add_working_days, months_after
+from domain.cloud.requests import AGAIN, DONE
+from domain.effects.models import (
+    ArchiveChannel,
+    IssueKey,
+    RaiseIssue,
+    RegistryAnswer,
+    RegistryChange,
+    SetKey,
+    UpdateOpportunity,
+)
+from domain.markup import bold, code
+from domain.messages import Convert, Extend
+from domain.people import Role
+from domain.task import Answer, Choice, Task, TaskSpec
+from domain.trial import decisions
+from domain.trial.agenda import agenda
+from domain.trial.state import End, Extension, Stage, Verdict
+from workflows.frame.cloud_requests import Request
+from workflows.frame.tasks import card
+from workflows.trial import capacity, changes, intake
+from workflows.trial.process import TrialProcess
+
+TAKE_BACK = Choice(name="take_back", label="Take the extension back: the trial ends as before it")
+
+
+def extend(t: TrialProcess, message: Extend, by: str) -> None:
+    """A15: the deadline moves at once, and the extension is asked of the Cloud team; a longer life needs a key of its own."""
+    s = t.state
+    if s.ends_at is None or s.started_at is None:
+        raise ValueError("only a started trial is extended")
+    days = decisions.extension_days(t.policy, t.input.origin, message.days)
+    longer = timedelta(days=days)
+    s.period += 1
+    before, s.ends_at = s.ends_at, s.ends_at + longer if s.ends_at + longer > workflow.now() else workflow.now() + longer
+    s.extended = Extension(by=by, at=workflow.now(), before=before, until=s.ends_at)
+    s.total_days = (s.ends_at - s.started_at).days
+    t.enter(Stage.EXTENDED)
+    t.spawn(_extended(t, s.period, days, message.reason))
+
+
+async def _extended(t: TrialProcess, n: int, days: int, reason: str) -> None:
+    s = t.state
+    ends = f"{s.ends_at:%Y-%m-%d}"
+    longest = s.ends_at or workflow.now()
+    own_key = decisions.needs_own_key(t.policy, s.total_days) or not licence_keys.covers(t.policy, s.key_until, longest)
+    t.spawn(t.effects.salesforce(changes.extended_until(t)))
+    if own_key:
+        t.spawn(changes.own_key(t, f"key.extend.{n}", licence_keys.of_trial(t.policy, longest)))
+
+    async def raised(_attempt: int) -> int:
+        key = t.requests.times(f"extend.{n}")
+        made = await t.effects.github(
+            RaiseIssue(
+                key=key,
+                title=f"Extend the trial of {s.company} by {days} days",
+                intro=f"Please extend the trial on {s.host}.",
+                fields={"customer": t.name, "host": s.host, "additional_days": str(days), "trial_ends_on": ends},
+                labels=("team/cloud", "mi", "mi/extend-trial-request"),
+            )
+        )
+        number = int(made.of(key).ref or 0)
+        s.issues = {**s.issues, f"extend-{n}": number}
+        return number
+
+    number = await raised(1)
+    key = ", with a licence key of its own" if own_key else ""
+    text = f"Extended by {days} days to {ends}{key}: #{number}. {reason}".strip()
+    await t.effects.slack(t.said(f"slack.extend.{n}", text, s.owners.ce))
+    request = Request(
+        name=f"extension-{n}",
+        what=f"extend the trial on {s.host} by {days} days",
+        raised=raised,
+        choices=(AGAIN, DONE, TAKE_BACK),
+        every=timedelta(days=t.policy.termination.poll_days),
+        channel=t.talk(),
+        owners=lambda: s.owners,
+        moot=t.over,
+        undo=(TAKE_BACK,),
+        undone=lambda answer: _taken_back(t, n, days, answer),
+    )
+    said = await t.requests.carried_out(request, number)
+    if said.choice == TAKE_BACK.name and said.answer:
+        _taken_back(t, n, days, said.answer)
+
+
+def _taken_back(t: TrialProcess, n: int, days: int, answer: Answer) -> None:
+    """The Cloud team does not extend it: the trial ends when it would have ended without, and whoever owns it decides what then."""
+    s = t.state
+    if s.ends_at is None or s.started_at is None or t.over():
+        return
+    t.record(decisions.by_person(t.policy, "take back", answer.by, answer.note or f"extension {n} is not made", workflow.now(), s.usage))
+    s.period += 1
+    s.ends_at, s.extended = max(s.ends_at - timedelta(days=days), workflow.now()), None
+    s.total_days = (s.ends_at - s.started_at).days
+    t.desk.withdraw("deadline", f"extension {n} was taken back")
+    t.spawn(t.effects.salesforce(changes.extended_until(t)))
+    text = f"Extension {n} is taken back: the trial ends on {s.ends_at:%Y-%m-%d}."
+    t.spawn(t.effects.slack(t.said(f"slack.extend.{n}.back", text, s.owners.ce)))
+
+
+async def convert(t: TrialProcess, message: Convert) -> End | None:
+    """A17: a new production subscription and key, never the trial's; the domain stays theirs.
+
+    Nobody is told that it is a customer's, and no key of a customer is made, before the Cloud team has made the instance a production one, which
+    is not torn down. Taken back, the trial goes on as it was: None.
+    """
+    s, terms, before = t.state, t.policy.license.production, t.state.stage
+    t.enter(Stage.CONVERTING)
+    t.publish()
+    end = message.contract_end or months_after(workflow.now().date(), terms.term_months)
+    t.spawn(_keep_key(t))
+    said = await t.requests.carried_out(_conversion(t, message, end))
+    if said.choice == TAKE_BACK.name and said.answer:
+        why = said.answer.note or "the conversion is not made"
+        t.record(decisions.by_person(t.policy, "take back", said.answer.by, why, workflow.now(), s.usage))
+        back = t.said(f"slack.convert.back-{s.issues['convert']}", f"{s.host} stays on trial: {why}.", s.owners.ce, s.owners.ae)
+        t.spawn(t.effects.slack(back))
+        t.enter(before)
+        return None
+    kept = RegistryChange(
+        subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="convert", host=s.host, why="converted"
+    )
+    await t.effects.local("registry", kept, RegistryAnswer, "the domain keeps its instance as a paid one; no more campaign mail")
+    fields: dict[str, str | bool | int | None] = {"Trial_Outcome__c": "converted", "Trial_Stage__c": "converted"}
+    t.spawn(t.effects.salesforce(UpdateOpportunity(key="crm.outcome", fields=fields)))
+    t.spawn(t.effects.mail(t.mail("converted", sender=Role.CE)))
+    t.spawn(_production_key(t, message.seats or 1, end))
+    text = (
+        f"{bold(s.company)} is a customer: {message.seats} seats until {end:%Y-%m-%d} (#{said.number}). A host of their own can be offered:"
+    )
+    text += f" {code(f'tenure trial change-domain {t.input.domain} HOST')}."
+    t.spawn(t.effects.slack(t.said("slack.converted", text, s.owners.ce, s.owners.ae)))
+    t.enter(Stage.CONVERTED)
+    return "converted"
+
+
+async def _keep_key(t: TrialProcess) -> None:
+    """The trial's key stays good while the Cloud team makes the instance a production one."""
+    s = t.state
+
+    def converting() -> bool:
+        return s.stage is Stage.CONVERTING
+
+    while converting():
+        key = next((moment for moment in agenda(t.policy, t.input.origin, s) if moment.kind == "key"), None)
+        until, known = key.at if key else None, s.key_until
+        due = not await t.wait(
+            lambda known=known: not converting() or s.key_until != known,  # type: ignore[misc]
+            until=until,
+            summary="a new key for the trial, if it is no customer's by then",
+        )
+        if due and key and converting():
+            s.done = [*s.done, key.key]
+            changes.keep_key(t)
+
+
+def _conversion(t: TrialProcess, message: Convert, end: date) -> Request:
+    s = t.state
+
+    async def raised(_attempt: int) -> int:
+        key = t.requests.times("convert")
+        made = await t.effects.github(
+            RaiseIssue(
+                key=key,
+                title=f"Convert the trial of {s.company} to paid",
+                intro=f"Please make {s.host} a production instance: it must not be torn down.",
+                fields={
+                    "customer": t.name,
+                    "host": s.host,
+                    "instance_type": "production",
+                    "seats": str(message.seats),
+                    "contract_end": f"{end:%Y-%m-%d}",
+                },
+                labels=("team/cloud", "mi", "mi/convert-request"),
+            )
+        )
+        number = int(made.of(key).ref or 0)
+        s.issues = {**s.issues, "convert": number}
+        return number
+
+    def asks(number: int) -> TaskSpec:
+        due = ladder.due_in(t.policy, workflow.now(), t.policy.tasks.conversion_hours)
+        return TaskSpec(
+            kind="conversion",
+            title=f"Make {s.host} a production instance (#{number})",
+            asks="Close the issue when it is one, or say here what became of it.",
+            role=Role.CLOUD,
+            choices=(
+                Choice(name="done", label="It is a production instance"),
+                Choice(name="failed", label="It cannot be: say why in the note"),
+            ),
+            due_at=due,
+            ladder=ladder.ordinary(t.policy, due, "", ladder.email(s.owners, Role.CE), ladder.email(s.owners, Role.CE_MANAGER)),
+        )
+
+    return Request(
+        name="conversion",
+        what=f"make {s.host} a production instance",
+        raised=raised,
+        choices=(AGAIN, DONE, TAKE_BACK.model_copy(update={"label": "Take the conversion back: the trial goes on"})),
+        every=timedelta(hours=t.policy.provisioning.poll_hours),
+        channel=t.talk(),
+        owners=lambda: s.owners,
+        task=asks,
+        opened=lambda task: t.spawn(t.effects.slack(card(task, t.talk()[1]))),
+        failed_asks=True,
+    )
+
+
+async def _production_key(t: TrialProcess, seats: int, last_day: date) -> None:
+    terms = t.policy.license.production
+    issued = await t.effects.licensing(
+        IssueKey(
+            key="key.production",
+            account=t.name,
+            purpose="production",
+            tags=(*terms.tags, f"customer:{t.name}"),
+            seats=seats + terms.seat_buffer,
+            expires_at=licence_keys.through(t.policy.license, last_day),
+        )
+    )
+    vault = issued.of("key.production").data.get("vault", "")
+    await t.effects.instance(SetKey(key="instance.key.production", host=t.state.host, vault=vault))
+
+
+async def terminate(t: TrialProcess, verdict: Verdict) -> End:
+    """A16: notices, the teardown request, and when the Cloud team has done it, domain and capacity are free."""
+    s = t.state
+    why = verdict.decision.rule
+    t.enter(Stage.TEARDOWN)
+    t.publish()
+    if verdict.terminate and verdict.terminate.feedback:
+        s.feedback = s.feedback or "wanted"
+    await _stop_mail(t, "terminated")
+    fields: dict[str, str | bool | int | None] = {
+        "Trial_Outcome__c": "terminated",
+        "Trial_Stage__c": "terminated",
+        "StageName": "Closed Lost",
+    }
+    t.spawn(t.effects.salesforce(UpdateOpportunity(key="crm.outcome", fields=fields)))
+    t.spawn(t.effects.mail(t.mail("terminated", reason=why)))
+    await t.requests.carried_out(_teardown(t, why))
+    await capacity.release(t)
+    feedback(t)
+    closing = t.said("slack.terminated", f"{s.host} is gone; domain and capacity are free.")
+    t.spawn(t.effects.slack(closing, *((ArchiveChannel(key="slack.archive", name=s.channel),) if s.channel else ())))
+    t.enter(Stage.TERMINATED)
+    return "terminated"
+
+
+def _teardown(t: TrialProcess, why: str) -> Request:
+    """The instance stands, and domain and capacity are taken, until the issue is closed as done or somebody says that it is gone."""
+    s = t.state
+
+    async def raised(_attempt: int) -> int:
+        key, hours = t.requests.times("teardown"), t.policy.termination.notice_hours
+        made = await t.effects.github(
+            RaiseIssue(
+                key=key,
+                title=f"Tear down the trial of {s.company}",
+                intro=f"Please tear {s.host} down; give {hours} hour's notice in the channel first. The data cannot be recovered.",
+                fields={"customer": t.name, "host": s.host, "reason": why},
+                labels=("team/cloud", "mi", "mi/teardown-request"),
+            )
+        )
+        number = int(made.of(key).ref or 0)
+        s.issues = {**s.issues, "teardown": number}
+        return number
+
+    def asks(number: int) -> TaskSpec:
+        due = add_working_days(t.policy.office, workflow.now(), t.policy.termination.teardown_working_days)
+        return TaskSpec(
+            kind="teardown",
+            title=f"Tear down {s.host} (#{number})",
+            asks="Close the issue when the instance is gone, or say so here.",
+            role=Role.CLOUD,
+            choices=(Choice(name="done", label="The instance is gone"),),
+            due_at=due,
+            ladder=ladder.ordinary(t.policy, due, "", ladder.email(s.owners, Role.CE), ladder.email(s.owners, Role.CE_MANAGER)),
+        )
+
+    def opened(task: Task) -> None:
+        text = f"The trial ends: {why} Teardown: #{s.issues['teardown']}."
+        first = task.id == "teardown-1"
+        said = (t.said("slack.terminating", text, s.owners.ce),) if first else ()
+        t.spawn(t.effects.slack(*said, card(task, t.talk()[1])))
+
+    return Request(
+        name="teardown",
+        what=f"tear {s.host} down",
+        raised=raised,
+        choices=(AGAIN, DONE.model_copy(update={"label": "The instance is gone"})),
+        every=timedelta(days=t.policy.termination.poll_days),
+        channel=t.talk(),
+        owners=lambda: s.owners,
+        task=asks,
+        opened=opened,
+    )
+
+
+async def before_the_start(t: TrialProcess) -> End:
+    """A person ended it before it had started: the pending request is cancelled, or an instance already built is torn down."""
+    s = t.state
+    verdict = s.verdict
+    if verdict is None:
+        raise ValueError("ended early without a verdict")
+    s.verdict = None
+    if s.instance_live:
+        return await terminate(t, verdict)
+    await capacity.cancel(t, verdict.decision.rule)
+    return await intake.disqualify(t, verdict.decision.rule)
+
+
+async def opt_out(t: TrialProcess) -> None:
+    """The prospect wants no more onboarding mail: none is sent from now on, not even one that waits for a retry."""
+    t.state.opted_out = True
+    t.desk.version += 1
+    await _stop_mail(t, "the prospect opted out")
+
+
+async def _stop_mail(t: TrialProcess, why: str) -> None:
+    """No campaign mail from this moment on (A11)."""
+    stop = RegistryChange(subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="stop_mail", why=why)
+    await t.effects.local("registry", stop, RegistryAnswer, "no more campaign mail")
+
+
+def feedback(t: TrialProcess) -> None:
+    """A18: the growth role's mail, when the CE asked for it and the trial did not succeed."""
+    s = t.state
+    if s.feedback == "wanted":
+        s.feedback = "sent"
+        t.spawn(t.effects.mail(t.mail("feedback")))

@@ -1,0 +1,145 @@
+"""A22, C15: a person cannot join the instance of their company. One request per domain and person, whoever hears of it first.
+
+The instance's admin is told by mail, in one a day that lists who asks, by address alone: nobody's words reach an admin by it, and nobody's
+haste. The AE (support, when it came as a ticket) makes sure that the person gets in, and is chased until they say how it ended: invited,
+refused by the admin, or signed in by SSO.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from domain import ids, ladder
+    from domain.effects.models import Mail, Post
+    from domain.messages import JoinDigestInput, JoinInput, JoinNotice
+    from domain.people import Role
+    from domain.task import Choice, TaskSpec
+    from workflows.frame import detached, messages
+    from workflows.frame.process import Process
+    from workflows.frame.workflow_with_tasks import Asked
+
+
+@workflow.defn
+class JoinRequest(Asked):
+    """See the module."""
+
+    @workflow.init
+    def __init__(self, input: JoinInput) -> None:
+        """State only; no commands."""
+        self.input = input
+        self._begin(Process(input.policy, [], input.alerts_channel), host=input.host)
+        self.p.stage = "join"
+        self.p.owner = input.ae.email if input.ae else ""
+        self.p.in_words = lambda: f"somebody wants to join {input.host}; {'the AE' if input.via == 'signup' else 'support'} follows up"
+
+    @workflow.run
+    async def run(self, input: JoinInput) -> str:
+        """Tell the person and the admin, then follow up."""
+        p, who = self.p, input.contact
+        values = {"host": input.host, "first_name": who.first_name or who.name, "company": input.domain}
+        told = Mail(key="mail.existing_instance", template="existing_instance", to=who.email, to_name=who.name, values=values)
+        p.spawn(p.effects.mail(told))
+        if input.admin:
+            p.spawn(self._tell_admin(JoinNotice(email=who.email, host=input.host, admin=input.admin)))
+        alert = f"{who.name} ({input.domain}) {'signed up' if input.via == 'signup' else 'is blocked'}, and {input.host} is theirs already."
+        answer = await p.ask(self._spec(), first=(Post(key="slack.alert", channel=input.alerts_channel, text=alert),))
+        await p.settle()
+        return answer.choice if answer else "withdrawn"
+
+    async def _tell_admin(self, notice: JoinNotice) -> None:
+        i, digest = self.input, ids.join_digest(self.input.domain)
+        start = JoinDigestInput(
+            domain=i.domain, host=i.host, admin=i.admin, who=(notice.email,), policy=i.policy, alerts_channel=i.alerts_channel
+        )
+        while not await detached.begin("JoinDigest", start, id=digest, summary=f"who wants to join {i.host}"):
+            if await self.p.effects.tell(digest, "asks", notice):
+                return
+            workflow.logger.info("%s has just ended: it is begun anew", digest)
+
+    def _spec(self) -> TaskSpec:
+        i, from_signup = self.input, self.input.via == "signup"
+        due = ladder.due_in(i.policy, workflow.now(), i.policy.tasks.join_hours)
+        owner = i.ae.email if i.ae and from_signup else ""
+        backup = i.backup if from_signup else i.ae.email if i.ae else i.backup
+        return TaskSpec(
+            kind="join",
+            title=f"Get {i.contact.name} into {i.host}",
+            asks="Reach out to the instance's admin: without SSO nobody can join uninvited.",
+            role=Role.AE if from_signup else Role.SUPPORT,
+            assignee=owner,
+            choices=(
+                Choice(name="invited", label="Invited"),
+                Choice(name="refused", label="The admin refused"),
+                Choice(name="sso", label="Signed in by SSO"),
+            ),
+            due_at=due,
+            ladder=ladder.ordinary(i.policy, due, owner, backup, i.manager),
+        )
+
+
+@workflow.defn
+class JoinDigest(Asked):
+    """What the admin of one instance is told: at once who asked first, and then once a day who asked since, for as long as anybody does."""
+
+    @workflow.init
+    def __init__(self, input: JoinDigestInput) -> None:
+        """State only; no commands."""
+        self.input = input
+        self.host, self.admin = input.host, input.admin
+        self.who, self.more = list(dict.fromkeys(input.who)), input.more
+        self.sent, self.not_before = input.sent, input.not_before
+        self._begin(Process(input.policy, [], input.alerts_channel), host=input.host)
+        self.p.stage = "join"
+        self.p.in_words = lambda: (
+            f"tells the admin of {self.host} once a day who wants to join: {len(self.who) + self.more} since the last mail"
+        )
+
+    @workflow.run
+    async def run(self, input: JoinDigestInput) -> int:
+        """One mail a day while anybody asks; returns how many went. However many ask, no run has more of them than it can hold."""
+        p, tasks = self.p, input.policy.tasks
+        while True:
+            if self.not_before is not None:
+                await p.wait(p.may_continue, until=self.not_before, summary="who else wants to join")
+            if not self.who:
+                await p.settle()
+                if not self.who:  # somebody may have asked meanwhile
+                    return self.sent
+            if p.may_continue():
+                workflow.continue_as_new(
+                    input.model_copy(
+                        update={
+                            "host": self.host,
+                            "admin": self.admin,
+                            "who": tuple(self.who),
+                            "more": self.more,
+                            "not_before": self.not_before,
+                            "sent": self.sent,
+                        }
+                    )
+                )
+            self.not_before = workflow.now() + timedelta(hours=tasks.join_mail_hours)
+            await p.effects.mail(self._mail())
+
+    def _mail(self) -> Mail:
+        more = (f"and {self.more} more",) if self.more else ()
+        values = {"host": self.host, "joiner": "\n".join((*self.who, *more))}
+        self.who, self.more = [], 0
+        self.sent += 1
+        return Mail(key=f"mail.join_request-{self.sent}", template="join_request", to=self.admin, values=values)
+
+    @workflow.signal(name="asks")
+    async def _asks(self, raw: Any = None) -> None:
+        with messages.noting(self.notes, "asks", raw):
+            notice = messages.parsed(JoinNotice, raw)
+            self.host, self.admin = notice.host, notice.admin
+            if notice.email in self.who:
+                return
+            if len(self.who) < self.input.policy.tasks.join_mail_people:
+                self.who.append(notice.email)
+            else:
+                self.more += 1

@@ -1,0 +1,265 @@
+"""A trial's frame: its state, its owners, where its Slack messages go, and what its mails say. The phases do the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from temporalio import workflow
+
+from domain import ids
+from domain.calendar import day_of
+from domain.decision import Decision
+from domain.effects.models import Mail, Post, Template
+from domain.markup import bold, plain
+from domain.messages import Contact
+from domain.people import Person, Role
+from domain.policy import Policy
+from domain.task import Answer, TaskSpec
+from domain.trial.agenda import agenda
+from domain.trial.state import OPEN_TO_DECIDE, Stage, TrialInput, TrialState, Verdict
+from domain.views import NextStep, TrialStatus
+from workflows.frame.cloud_requests import Requests
+from workflows.frame.process import Process
+
+#: Stages after which nothing that the trial has asked for matters any more.
+OVER = frozenset({Stage.TEARDOWN, Stage.TERMINATED, Stage.CONVERTED, Stage.DISQUALIFIED, Stage.ABANDONED})
+
+
+class EndedEarly(Exception):
+    """A person ended the trial before it had started; the verdict stands in the state."""
+
+
+class TrialProcess(Process[Policy]):
+    """One trial. ``state`` is everything that it remembers."""
+
+    def __init__(self, input: TrialInput, state: TrialState) -> None:
+        """``input`` never changes; ``state`` is the workflow's own."""
+        super().__init__(input.policy, state.tasks, input.alerts_channel, input.cycle)
+        self.input = input
+        self.state = state
+        #: Who waits to join until the claim is confirmed, by the digests of their addresses.
+        self.joining: set[str] = set()
+        self.stage = state.stage.value
+        if input.cycle == 1:
+            self._published = (self.stage, "", None)  # the start brought it along
+        self.in_words = self._in_words
+        self.requests = Requests(self)
+
+    def over(self) -> bool:
+        """Whether the trial has ended, or its instance is being torn down."""
+        return self.state.end is not None or self.state.stage in OVER
+
+    def enter(self, stage: Stage) -> None:
+        """Change the stage. What operators see follows at the next wait, with every other change of the same moment."""
+        self.state.stage = stage
+        self.stage = stage.value
+        self.owner = self.state.owners.ce.email if self.state.owners.ce else self.owner
+
+    def record(self, decision: Decision) -> Decision:
+        """Add a decision to the dossier."""
+        self.state.decisions.append(decision)
+        return decision
+
+    def take(self, verdict: Verdict) -> str:
+        """Take a decision that the validator let through: the run carries it out, a second one is refused."""
+        self.state.verdict = verdict
+        self.record(verdict.decision)
+        for kind in PRE_START if verdict.terminate else ("deadline",):
+            made = verdict.decision
+            self.desk.withdraw(kind, f"{made.outcome}, decided by {made.by or 'the policy'} at {made.at:%Y-%m-%d %H:%M} UTC")
+        return f"{verdict.decision.outcome}: taken, and carried out now"
+
+    async def wait_unless_ended(self, ready: Callable[[], bool], *, until: datetime | None = None, summary: str) -> bool:
+        """Wait, before the trial has started; raises :class:`EndedEarly` when a person ends it meanwhile."""
+        got = await self.wait(lambda: ready() or self.state.verdict is not None, until=until, summary=summary)
+        if self.state.verdict is not None:
+            raise EndedEarly
+        return got
+
+    def waits_for_room(self) -> bool:
+        """Whether the last claim found the cap reached (A26)."""
+        claims = [decision for decision in self.state.decisions if decision.what == "claim"]
+        return bool(claims) and claims[-1].outcome == "full"
+
+    async def ask_or_end(self, spec: TaskSpec) -> Answer:
+        """Ask a person, before the trial has started; raises :class:`EndedEarly` when somebody ends it instead."""
+        channel, under = self.talk() if self.state.alert != f"task.{spec.kind}-1" else (self.alerts_channel, "")
+        answer = await self.ask(spec, channel, under=under)
+        if self.state.verdict is not None or answer is None:
+            raise EndedEarly
+        return answer
+
+    # --- words and addresses ------------------------------------------------------------------------------------------------------
+
+    @property
+    def contact(self) -> Contact:
+        """The prospect: the initial admin."""
+        return self.state.contact or Contact(email="")
+
+    @property
+    def name(self) -> str:
+        """The company's name in channels, licence accounts and tags."""
+        return ids.company(self.input.domain)
+
+    @property
+    def slug(self) -> str:
+        """The company's short name, for its host."""
+        return ids.slug(self.input.domain, self.policy.provisioning.slug_length)
+
+    def said(self, key: str, text: str, *mention: Person | None) -> Post:
+        """A message where this trial is talked about: its channel, or the thread of its alert (C11)."""
+        people = tuple(person.email for person in mention if person)
+        if self.state.channel:
+            return Post(key=key, channel=self.state.channel, text=text, mention=people)
+        return Post(key=key, channel=self.alerts_channel, under=self.state.alert, text=text, mention=people)
+
+    def talk(self) -> tuple[str, str]:
+        """Channel and parent message for task cards."""
+        return (self.state.channel, "") if self.state.channel else (self.alerts_channel, self.state.alert)
+
+    def mail(
+        self, template: Template, *, sender: Role | None = None, key: str = "", link: bool = False, thread: str = "", reason: str = ""
+    ) -> Mail:
+        """A mail to the prospect; an owner who writes has the AE in copy. One with a ``link`` to set the password goes to the admin alone."""
+        s, owners = self.state, self.state.owners
+        person = owners.of(sender) if sender else None
+        cc = (owners.ae.email,) if not link and person and owners.ae and owners.ae.email != person.email else ()
+        ends_on = day_of(self.policy.office, s.ends_at) if s.ends_at else None  # the reader counts days, not hours
+        days_left = max((ends_on - day_of(self.policy.office, workflow.now())).days, 0) if ends_on else 0
+        values = {
+            "company": s.company,
+            "first_name": self.contact.first_name or self.contact.name,
+            "host": s.host,
+            "ce_name": owners.ce.name if owners.ce else "",
+            "ae_name": owners.ae.name if owners.ae else "",
+            "sdr_name": owners.sdr.name if owners.sdr else "",
+            "trial_ends_on": f"{ends_on:%d %B %Y}" if ends_on else "",
+            "days_left": str(days_left),
+            "reason": reason,
+            "new_host": "",
+            "old_host": "",
+            "joiner": "",
+            "event_id": "",
+        }
+        return Mail(
+            key=key or self.keyed(f"mail.{template}"),
+            template=template,
+            to=self.contact.email,
+            to_name=self.contact.name,
+            cc=cc,
+            sender=(person.name, person.email) if person else None,
+            thread=thread,
+            link=workflow.info().workflow_id if link else "",
+            link_hours=self.policy.handoff.share_link_ttl_hours if link else 0,
+            campaign=template in CAMPAIGN,
+            values=values,
+        )
+
+    def copy(self, mail: Mail, to: Person | None) -> tuple[Mail, ...]:
+        """The mail for one of ours besides: the same, without the link in it (decision 0001)."""
+        if to is None or (mail.sender and to.email == mail.sender[1]):
+            return ()
+        told = {
+            "key": f"{mail.key}.copy",
+            "to": to.email,
+            "to_name": to.name,
+            "link": "",
+            "link_hours": 0,
+            "copy_of": mail.to,
+            "thread": "",
+        }
+        return (mail.model_copy(update=told),)
+
+    def keyed(self, key: str) -> str:
+        """The key of an effect that happens once for each claim of the instance: the second admin gets their own."""
+        return key if self.state.claims < 2 else f"{key}.{self.state.claims}"
+
+    # --- what the queries say -----------------------------------------------------------------------------------------------------
+
+    def status(self) -> TrialStatus:
+        """Where the trial stands."""
+        s = self.state
+        return TrialStatus(
+            domain=self.input.domain,
+            company=s.company,
+            stage=s.stage.value,
+            in_words=plain(self._in_words()),
+            case=s.case or "",
+            origin=self.input.origin,
+            host=s.host,
+            end=s.end or "",
+            signed_up_at=s.signed_up_at,
+            started_at=s.started_at,
+            ends_at=s.ends_at,
+            total_days=s.total_days,
+            ce=s.owners.ce.email if s.owners.ce else "",
+            ae=s.owners.ae.email if s.owners.ae else "",
+            sdr=s.owners.sdr.email if s.owners.sdr else "",
+            active=_last_activity(s),
+            opted_out=s.opted_out,
+            issues=s.issues,
+            open_tasks=tuple(view.id for view in self.desk.views()),
+            notes=tuple(s.notes),
+            policy=self.policy.hash,
+            contact=self.contact.email,
+            confirmed_at=s.confirmed_at,
+        )
+
+    def next_steps(self) -> list[NextStep]:
+        """Everything ahead, each with its time."""
+        open_now = self.state.stage in OPEN_TO_DECIDE or self.state.stage is Stage.DECIDING
+        ahead = agenda(self.policy, self.input.origin, self.state) if open_now else []
+        steps = [NextStep(at=moment.at, what=moment.what) for moment in ahead]
+        for task in self.desk.tasks:
+            if task.is_open:
+                rung = task.spec.ladder[task.rung].who if task.rung < len(task.spec.ladder) else task.spec.assignee
+                steps.append(NextStep(at=task.next_at, what=f"remind {rung or task.spec.role.value}: {task.spec.title}"))
+        return sorted(steps, key=lambda step: step.at)
+
+    def _in_words(self) -> str:
+        s = self.state
+        words = STAGES[s.stage].format(host=s.host or "the instance", ends=f"{s.ends_at:%a %d %b %Y}" if s.ends_at else "")
+        lines = [f"{bold(s.company or self.input.domain)}: {words}", ""]
+        if s.started_at and not s.confirmed_at and not s.end:
+            lines.append("- nobody has opened the link in the admin's mail yet")
+        if not s.end:
+            lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.next_steps()[:4]]
+            lines += [f"- waits for {task.spec.role.value}: {task.spec.title}" for task in self.desk.tasks if task.is_open]
+        if s.decisions:
+            last = s.decisions[-1]
+            lines.append(f"- decided last ({last.what}): {last.outcome}. {last.rule}")
+        return "\n".join(lines)
+
+
+def _last_activity(state: TrialState) -> bool | None:
+    outcomes = [d for d in state.decisions if d.what == "day-15"]
+    return None if state.usage is None else (outcomes[-1].outcome == "extend" if outcomes else None)
+
+
+#: Tasks that are settled when a person ends the trial.
+PRE_START = ("triage", "approval", "raise_request", "ce_email", "provision", "provision-declined", "hand_over", "deadline", "owners")
+
+#: Mails that stop when the prospect opts out or the trial ends (A11).
+CAMPAIGN = {"ce_welcome", "connect_code_host", "invite_team", "learn", "usage_check", "community", "next_steps"}
+
+STAGES = {
+    Stage.SIGNUP: "a signup is being routed",
+    Stage.TRIAGE: "an SDR decides whether the lead qualifies",
+    Stage.APPROVAL: "the CE manager checks the request",
+    Stage.WAITLISTED: "waits for room: the cap of instances is reached",
+    Stage.PROVISIONING: "the Cloud team builds {host}",
+    Stage.HAND_OFF: "{host} is ready; the CE hands it over",
+    Stage.ONBOARDING: "{host} is on trial until {ends}",
+    Stage.EXTENDED: "{host} is on trial, extended until {ends}",
+    Stage.DECIDING: "its deadline is being decided",
+    Stage.TEARDOWN: "{host} is being torn down by the Cloud team",
+    Stage.CONVERTING: "{host} becomes a paid instance",
+    Stage.REDIRECTED: "has an instance already; the person was sent there",
+    Stage.DISQUALIFIED: "did not qualify; self-hosting was recommended",
+    Stage.DENIED: "the request was denied",
+    Stage.MOVED: "signed up again under the company's own domain",
+    Stage.TERMINATED: "the trial ended without a sale",
+    Stage.CONVERTED: "is a customer; {host} is theirs",
+    Stage.ABANDONED: "no signup came",
+}

@@ -1,0 +1,97 @@
+"""An issue is worked on again after the process that raised it has ended: nobody listens there any more, so the CE is told and asked here.
+
+The instance of a customer whose conversion is reopened may be torn down; one that was torn down may stand again. What follows is theirs to do.
+
+GitHub sends a webhook once. So the issues that are open again are looked for as well, and whoever raised one, running or not, hears of it.
+"""
+
+from __future__ import annotations
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from domain import ids, ladder
+    from domain.cloud.requests import HOLDS
+    from domain.messages import IssueEvent, LateWordInput
+    from domain.people import Owners, Role
+    from domain.task import Choice, TaskSpec
+    from domain.upkeep import ReopenedIssues, UpkeepInput
+    from workflows.frame.detached import begin
+    from workflows.frame.effects import ONE_TRY, PATIENT
+    from workflows.frame.process import Process
+    from workflows.frame.workflow_with_tasks import Asked
+    from workflows.upkeep import Upkeep
+
+
+@workflow.defn
+class LateWord(Asked):
+    """See the module."""
+
+    @workflow.init
+    def __init__(self, input: LateWordInput) -> None:
+        """State only; no commands."""
+        self.input = input
+        self._begin(Process(input.policy, [], input.alerts_channel), issue=str(input.issue), raised_by=input.workflow)
+        self.owners = Owners(ce=input.ce, ae=input.ae)
+        self.p.stage = "late_word"
+        self.p.owner = ladder.email(self.owners, Role.CE)
+        self.p.in_words = lambda: f"#{input.issue} was reopened after {input.workflow}, which raised it, had ended"
+
+    @workflow.run
+    async def run(self, input: LateWordInput) -> str:
+        """Tell, and ask until somebody says what becomes of it."""
+        ce, ae = ladder.email(self.owners, Role.CE), ladder.email(self.owners, Role.AE)
+        due = ladder.due_in(input.policy, workflow.now(), input.policy.tasks.declined_hours)
+        spec = TaskSpec(
+            kind="late-word",
+            title=f"#{input.issue} was reopened after {input.workflow} had ended",
+            asks="What the Cloud team had done is being worked on again, and no process listens to the issue any more. Ask them what holds.",
+            role=Role.CE,
+            assignee=ce,
+            choices=(HOLDS, Choice(name="mine", label="It does not: I look after it")),
+            due_at=due,
+            ladder=ladder.ordinary(input.policy, due, ce, ae, ae),
+        )
+        answer = await self.p.ask(spec)
+        await self.p.settle()
+        return answer.choice if answer else "withdrawn"
+
+
+@workflow.defn
+class FindReopened(Upkeep):
+    """What the Cloud team took up again while no webhook reached us is told as by one: once, until it is closed."""
+
+    @workflow.run
+    async def run(self, input: UpkeepInput) -> ReopenedIssues | None:
+        """Look, and tell of those that were not open again the last time."""
+        before = workflow.get_last_completion_result(ReopenedIssues)
+        try:
+            found: ReopenedIssues = await workflow.execute_activity(
+                "github_reopened",
+                result_type=ReopenedIssues,
+                start_to_close_timeout=ONE_TRY,
+                retry_policy=PATIENT,
+                summary="which issues are open again",
+            )
+        except ActivityError:
+            return before  # what was told stays told
+        known = {told.issue for told in before.issues} if before else set()
+        for again in found.issues:
+            if again.issue in known:
+                continue
+            event = IssueEvent(issue=again.issue, action="reopened", reason="reopened")
+            if await self.p.effects.tell(again.workflow, "issue_event", event):
+                continue
+            late = LateWordInput(
+                workflow=again.workflow,
+                issue=again.issue,
+                ce=again.ce,
+                ae=again.ae,
+                policy=input.policy,
+                alerts_channel=input.alerts_channel,
+            )
+            summary = f"#{again.issue} was reopened after {again.workflow} had ended"
+            await begin("LateWord", late, id=ids.late_word(again.workflow, again.issue), summary=summary)
+        await self.p.settle()
+        return found

@@ -1,0 +1,79 @@
+"""A21: the signup form failed somebody. Support hears of it by mail and calls; the trial is provisioned by the same way in, once."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from domain import ladder
+    from domain.effects.models import Mail, Post
+    from domain.messages import RescueInput, SignupAgain
+    from domain.people import Role
+    from domain.task import Answer, Choice, FieldSpec, TaskSpec
+    from workflows.frame.process import Process
+    from workflows.frame.workflow_with_tasks import Asked
+
+
+@workflow.defn
+class SignupRescue(Asked):
+    """See the module."""
+
+    @workflow.init
+    def __init__(self, input: RescueInput) -> None:
+        """State only; no commands."""
+        self.input = input
+        self._begin(Process(input.policy, [], input.alerts_channel))
+        self.p.stage = "rescue"
+        self.p.in_words = lambda: f"the form failed {input.company or 'somebody'}; support calls back"
+
+    @workflow.run
+    async def run(self, input: RescueInput) -> str:
+        """Mail support, ask what became of it, and sign the person up if they still want to."""
+        p, who = self.p, input.contact
+        values = {
+            "joiner": who.email,
+            "reason": input.error or "unknown",
+            "event_id": workflow.info().workflow_id,
+        }
+        p.spawn(p.effects.mail(Mail(key="mail.signup_failed", template="signup_failed", to=input.support_email, values=values)))
+        alert = Post(key="slack.growth", channel="growth", text=f"The signup form failed {input.company or who.name}; support has a task.")
+        why = input.error or "unknown"
+        first: tuple[Post, ...] = (alert,)
+        while True:
+            answer = await p.ask(self._spec(why), first=first)
+            if answer is None or answer.choice == "drop":
+                outcome = "dropped"
+                break
+            signed, why = await p.effects.sign_up(self._again(answer))
+            if signed is not None:
+                outcome = signed.outcome
+                break
+            first = ()  # the form would refuse that address as well: support is asked again, and told why
+        await p.settle()
+        return outcome
+
+    def _again(self, answer: Answer) -> SignupAgain:
+        i = self.input
+        email = str(answer.fields.get("email") or i.contact.email).strip()
+        contact = i.contact.model_copy(update={"email": email})
+        return SignupAgain(domain="", contact=contact, company=i.company, event=self.p.effects.subject, via="rescue")
+
+    def _spec(self, why: str) -> TaskSpec:
+        i = self.input
+        due = ladder.due_in(i.policy, workflow.now(), i.policy.tasks.rescue_hours)
+        return TaskSpec(
+            kind="rescue",
+            title=f"The signup of {i.company or i.contact.name} failed",
+            asks=f"Call or write to them, with #growth. What went wrong: {why}",
+            role=Role.SUPPORT,
+            choices=(
+                Choice(
+                    name="provision",
+                    label="They still want it: sign them up",
+                    fields=(FieldSpec(name="email", asks="their address, when the form had it wrong", kind="email", required=False),),
+                ),
+                Choice(name="drop", label="They do not want it any more"),
+            ),
+            due_at=due,
+            ladder=ladder.ordinary(i.policy, due, "", "", ""),
+        )

@@ -1,0 +1,414 @@
+"""A company's cloud trial, from its signup to its end (handbook A3–A20, A26, A28).
+
+One workflow for each registrable domain: the id is the lock. A signup is routed in one round trip (case 1, 2.1, 2.2 or 3). What may
+not be instant is triaged by an SDR, or approved by the CE manager; then the instance is delivered and handed over. From that moment
+the trial wakes at each moment of its agenda (mails, the day-10 warning, the day-12 notice, day 15, day 30 and every later deadline)
+or when a person decides to extend, convert or terminate, whichever comes first: the loser never acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+with workflow.unsafe.imports_passed_through():
+    from domain.decision import Decision
+    from domain.messages import (
+        CeRequest,
+        ChangeDomain,
+        Convert,
+        CorrectAdmin,
+        Extend,
+        IssueEvent,
+        JoinAsk,
+        NewLink,
+        OpenLink,
+        OptOut,
+        RequestFeedback,
+        Signup,
+        SignupAnswer,
+        Terminate,
+    )
+    from domain.policy import Policy
+    from domain.task import Answer
+    from domain.trial import adoption, decisions
+    from domain.trial.adoption import AdoptPolicy, Preview, WhatIf
+    from domain.trial.state import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, End, Stage, TrialInput, TrialResult, TrialState, Verdict
+    from domain.views import NextStep, TaskView, TrialStatus
+    from workflows.frame import messages
+    from workflows.frame.workflow_with_tasks import what_became
+    from workflows.trial import building, capacity, changes, claims, delivery, endings, intake, open_trial, owning, routing
+    from workflows.trial.process import EndedEarly, TrialProcess
+
+
+#: What people may signal.
+SIGNALS = ("answer", "change_domain", "convert", "correct_admin", "extend", "new_link", "opt_out", "request_feedback", "terminate")
+
+#: The decisions that end a trial.
+ENDS = ("convert", "terminate")
+
+
+@workflow.defn
+class Trial:
+    """See the module."""
+
+    @workflow.init
+    def __init__(self, input: TrialInput) -> None:
+        """State only; no commands."""
+        self.t = TrialProcess(input, TrialState())
+        self.routing = messages.OneAtATime()
+
+    @property
+    def notes(self) -> list[str]:
+        """The messages that were refused and had nobody to read why."""
+        return self.t.state.notes
+
+    @workflow.run
+    async def run(self, input: TrialInput) -> TrialResult:
+        """Route, deliver, keep, end."""
+        t, s = self.t, self.t.state
+        for waited in input.waiting:
+            await self.routing.run(partial(routing.route, t, waited))
+        if not await t.wait(lambda: s.case is not None or self.routing.busy, until=messages.soon(), summary="the signup"):
+            s.end = "abandoned"
+            t.enter(Stage.ABANDONED)
+        else:
+            await workflow.wait_condition(lambda: s.case is not None and not self.routing.busy)
+            s.end = await self._course()
+        t.desk.withdraw("owners", "the trial is over")
+        await t.settle()
+        if s.waiting_signups:
+            waiting = tuple(s.waiting_signups)
+            workflow.continue_as_new(input.model_copy(update={"policy": t.policy, "waiting": waiting, "cycle": input.cycle + 1}))
+        return TrialResult(domain=input.domain, case=s.case or "", end=s.end, host=s.host)
+
+    async def _course(self) -> End:
+        t, s = self.t, self.t.state
+        try:
+            if s.case == "1":
+                return await intake.redirect(t)
+            if s.case == "ce_requested" and s.request:
+                await owning.owners(t, s.request.ce)
+                approval = await intake.approval(t, s.request)
+                if approval.outcome == "denied":
+                    return await intake.deny(t, approval.rule)
+            if s.case in ("3", "free_mail"):
+                qualification = await intake.triage(t)
+                if qualification.outcome == "disqualified":
+                    return await intake.disqualify(t, qualification.rule)
+                if s.case == "free_mail":
+                    return await intake.move(t)
+            if s.case in ("2.1", "2.2") and not s.instance_live and t.waits_for_room():
+                await capacity.wait_for_room(t, warm=True)
+            if not s.instance_live and not await capacity.reserve(t):
+                return await intake.redirect(t)
+            await (delivery.instant(t) if s.instance_live else delivery.build(t))
+        except EndedEarly:
+            return await endings.before_the_start(t)
+        return await open_trial.until_its_end(t)
+
+    # --- a signup, a request: the answer is the routing decision ---------------------------------------------------------------------
+
+    @workflow.update
+    async def signup(self, raw: Any = None) -> SignupAnswer:
+        """Route a signup (A3). The second of one domain meets the first one here."""
+        signup = messages.parsed(Signup, raw)
+        return await self.routing.run(lambda: routing.route(self.t, signup))
+
+    @signup.validator
+    def _may_sign_up(self, raw: Any = None) -> None:
+        messages.parsed(Signup, raw)
+
+    @workflow.update
+    async def request(self, raw: Any = None) -> SignupAnswer:
+        """A CE requests a trial (A28)."""
+        return intake.request(self.t, messages.parsed(CeRequest, raw))
+
+    @request.validator
+    def _may_request(self, raw: Any = None) -> None:
+        messages.parsed(CeRequest, raw)
+        messages.refuse(intake.refuse_request(self.t))
+
+    @workflow.update
+    async def join(self, raw: Any = None) -> str:
+        """A person of the domain is blocked and wants in (A22)."""
+        self.t.spawn(intake.join(self.t, messages.parsed(JoinAsk, raw)))
+        if self.t.state.started_at and self.t.state.confirmed_at is None:
+            return "noted: it is followed up as soon as the instance's administrator has confirmed their address"
+        when = "" if self.t.state.started_at else " as soon as the instance is ready"
+        return f"the admin is told{when}, and the request is followed up"
+
+    @join.validator
+    def _may_join(self, raw: Any = None) -> None:
+        messages.parsed(JoinAsk, raw)
+        closing = self.t.state.stage is Stage.TEARDOWN or self.t.state.end is not None
+        messages.refuse("the instance is being torn down: sign up again, and a new trial starts after it" if closing else None)
+
+    # --- a person decides: updates, each followed by its validator -------------------------------------------------------------------
+
+    @workflow.update
+    async def extend(self, raw: Any = None) -> str:
+        """Extend the trial (A15)."""
+        message = messages.parsed(Extend, raw)
+        decision = decisions.by_person(self.t.policy, "extend", message.by, message.reason, workflow.now(), self.t.state.usage)
+        return self.t.take(Verdict(decision=decision, extend=message))
+
+    @extend.validator
+    def _may_extend(self, raw: Any = None) -> None:
+        self._undecided()
+        message, s = messages.parsed(Extend, raw), self.t.state
+        messages.refuse(
+            decisions.refuse_extend(self.t.policy, s.stage, message, s.extended, workflow.now(), self.t.input.origin, s.ends_at)
+        )
+
+    @workflow.update
+    async def convert(self, raw: Any = None) -> str:
+        """Convert the trial to a paid instance (A17)."""
+        message = messages.parsed(Convert, raw)
+        decision = decisions.by_person(self.t.policy, "convert", message.by, message.note, workflow.now(), self.t.state.usage)
+        return self.t.take(Verdict(decision=decision, convert=message))
+
+    @convert.validator
+    def _may_convert(self, raw: Any = None) -> None:
+        self._undecided()
+        messages.refuse(decisions.refuse_convert(self.t.policy, self.t.state.stage, messages.parsed(Convert, raw), workflow.now()))
+
+    @workflow.update
+    async def terminate(self, raw: Any = None) -> str:
+        """End the trial (A16), or cancel it before it started."""
+        message = messages.parsed(Terminate, raw)
+        decision = decisions.by_person(self.t.policy, "terminate", message.by, message.reason, workflow.now(), self.t.state.usage)
+        return self.t.take(Verdict(decision=decision, terminate=message))
+
+    @terminate.validator
+    def _may_terminate(self, raw: Any = None) -> None:
+        messages.parsed(Terminate, raw)
+        self._undecided()
+        messages.refuse(decisions.refuse_terminate(self.t.state.stage))
+
+    @workflow.update
+    async def answer(self, raw: Any = None) -> str:
+        """Answer an open task; one answer wins."""
+        task = self.t.desk.answer(messages.parsed(Answer, raw))
+        if task.spec.kind == "deadline" and task.answer:
+            open_trial.take_answer(self.t, task.answer)
+        return f"{task.id}: {task.answer.choice if task.answer else ''}, taken"
+
+    @answer.validator
+    def _may_answer(self, raw: Any = None) -> None:
+        message = messages.parsed(Answer, raw)
+        self.t.desk.check(message)
+        task = self.t.desk.named(message)
+        if task.spec.kind == "triage":
+            messages.refuse(intake.refuse_company(self.t, message))
+        if message.choice == "ready":
+            messages.refuse(building.refuse_host(self.t, message))
+        if task.spec.kind == "deadline" and message.choice != "agree":
+            self._undecided()
+            messages.refuse(open_trial.refuse_answer(self.t, message))
+
+    @workflow.update
+    async def request_feedback(self, raw: Any = None) -> str:
+        """Ask the growth role for the feedback mail (A18)."""
+        self.t.state.feedback = "wanted"
+        if self.t.state.stage is Stage.TEARDOWN:
+            endings.feedback(self.t)
+            return "the feedback mail is on its way"
+        return "noted: the feedback mail goes out when the trial ends without a sale"
+
+    @request_feedback.validator
+    def _may_request_feedback(self, raw: Any = None) -> None:
+        messages.parsed(RequestFeedback, raw)
+        messages.refuse("the feedback mail was asked for already" if self.t.state.feedback else None)
+
+    @workflow.update
+    async def change_domain(self, raw: Any = None) -> str:
+        """Move the instance to a host of the customer's own (A20)."""
+        return await changes.change_domain(self.t, messages.parsed(ChangeDomain, raw))
+
+    @change_domain.validator
+    def _may_change_domain(self, raw: Any = None) -> None:
+        message = messages.parsed(ChangeDomain, raw)
+        open_now = self.t.state.stage in OPEN_TO_DECIDE
+        messages.refuse(decisions.refuse_host(message.new_host, self.t.state.host) if open_now else "there is no running instance to move")
+
+    @workflow.update
+    async def correct_admin(self, raw: Any = None) -> str:
+        """Correct the address of the initial admin (C17): the mails, the registry and the instance follow."""
+        return await changes.correct_admin(self.t, messages.parsed(CorrectAdmin, raw))
+
+    @correct_admin.validator
+    def _may_correct_admin(self, raw: Any = None) -> None:
+        messages.refuse(changes.refuse_admin(self.t, messages.parsed(CorrectAdmin, raw)))
+
+    @workflow.update
+    async def new_link(self, raw: Any = None) -> str:
+        """Mail a new link to set the password to the admin (C17)."""
+        self.t.spawn(changes.new_link(self.t))
+        return "a new link is on its way to the admin's mailbox"
+
+    @new_link.validator
+    def _may_make_a_new_link(self, raw: Any = None) -> None:
+        to = messages.parsed(NewLink, raw).to
+        running = self.t.state.stage in OPEN_TO_DECIDE | {Stage.CONVERTING}
+        messages.refuse(None if running else "there is no running instance to make a link for")
+        messages.refuse(claims.refuse_opening(self.t, OpenLink(by=to)) if to else None)
+
+    @workflow.update
+    async def open_link(self, raw: Any = None) -> str:
+        """The link in the admin's mail was opened: the claim is confirmed (A5, A6), and a reset link made, by the vault's reference."""
+        message = messages.parsed(OpenLink, raw)
+        await self.routing.run(partial(claims.confirm, self.t, message))
+        return await claims.reset_link(self.t)
+
+    @open_link.validator
+    def _may_open_link(self, raw: Any = None) -> None:
+        messages.refuse(claims.refuse_opening(self.t, messages.parsed(OpenLink, raw)))
+
+    @workflow.update
+    async def opt_out(self, raw: Any = None) -> str:
+        """No more onboarding mail (A11)."""
+        messages.parsed(OptOut, raw)
+        await endings.opt_out(self.t)
+        return "no more onboarding mail"
+
+    @opt_out.validator
+    def _may_opt_out(self, raw: Any = None) -> None:
+        messages.parsed(OptOut, raw)
+
+    @workflow.update
+    async def adopt_policy(self, raw: Any = None) -> str:
+        """Go on by another policy (idea 2): what is ahead follows its figures, what was promised stays."""
+        t, message = self.t, messages.parsed(AdoptPolicy, raw)
+        moved = self._moves(message.policy)
+        t.record(adoption.adopted(t.policy, message, moved, workflow.now()))
+        t.policy = message.policy
+        return f"goes on by policy {t.policy.hash}; moments that change: {len(moved)}"
+
+    @adopt_policy.validator
+    def _may_adopt(self, raw: Any = None) -> None:
+        message = messages.parsed(AdoptPolicy, raw)
+        messages.refuse(None if message.by.strip() else 'say who decides: "by" must be your e-mail address')
+        messages.refuse(adoption.refuse(self.t.policy, message.policy, self.t.state))
+
+    # --- the same as signals, from `temporal workflow signal` and the Web UI: what is refused is noted on the trial --------------------
+
+    @workflow.signal(name="extend")
+    async def _extend(self, raw: Any = None) -> None:
+        await self._signalled("extend", raw, self._may_extend, self.extend)
+
+    @workflow.signal(name="convert")
+    async def _convert(self, raw: Any = None) -> None:
+        await self._signalled("convert", raw, self._may_convert, self.convert)
+
+    @workflow.signal(name="terminate")
+    async def _terminate(self, raw: Any = None) -> None:
+        await self._signalled("terminate", raw, self._may_terminate, self.terminate)
+
+    @workflow.signal(name="answer")
+    async def _answer(self, raw: Any = None) -> None:
+        await self._signalled("answer", raw, self._may_answer, self.answer)
+
+    @workflow.signal(name="request_feedback")
+    async def _request_feedback(self, raw: Any = None) -> None:
+        await self._signalled("request_feedback", raw, self._may_request_feedback, self.request_feedback)
+
+    @workflow.signal(name="change_domain")
+    async def _change_domain(self, raw: Any = None) -> None:
+        await self._signalled("change_domain", raw, self._may_change_domain, self.change_domain)
+
+    @workflow.signal(name="correct_admin")
+    async def _correct_admin(self, raw: Any = None) -> None:
+        await self._signalled("correct_admin", raw, self._may_correct_admin, self.correct_admin)
+
+    @workflow.signal(name="new_link")
+    async def _new_link(self, raw: Any = None) -> None:
+        await self._signalled("new_link", raw, self._may_make_a_new_link, self.new_link)
+
+    @workflow.signal(name="opt_out")
+    async def _opt_out(self, raw: Any = None) -> None:
+        await self._signalled("opt_out", raw, self._may_opt_out, self.opt_out)
+
+    @workflow.signal(dynamic=True)
+    def _unheard_of(self, name: str, _values: Sequence[RawValue]) -> None:
+        with messages.noting(self.t.state.notes, name, None):
+            messages.refuse(f"there is no such signal; send one of: {', '.join(SIGNALS)}")
+
+    @workflow.signal
+    def issue_event(self, raw: Any = None) -> None:
+        """An issue of ours changed, says the webhook: whoever follows it looks."""
+        with messages.noting(self.t.state.notes, "issue_event", raw):
+            self.t.requests.stir(messages.parsed(IssueEvent, raw))
+
+    @workflow.signal
+    def rehosted(self, raw: Any = None) -> None:
+        """The instance is at another host now (A20): the registry is asked which, whoever says so."""
+        with messages.noting(self.t.state.notes, "rehosted", raw):
+            messages.refuse(decisions.refuse_host(str(raw), self.t.state.host))
+            self.t.spawn(changes.rehosted(self.t))
+
+    @workflow.signal
+    def capacity_freed(self, raw: Any = None) -> None:
+        """An instance was released and this company waits longest (A26)."""
+        self.t.state.capacity_freed = True
+
+    # --- look only -------------------------------------------------------------------------------------------------------------------
+
+    @workflow.query
+    def status(self) -> TrialStatus:
+        """Where the trial stands."""
+        return self.t.status()
+
+    @workflow.query
+    def next_steps(self) -> list[NextStep]:
+        """What comes next, each with its time."""
+        return self.t.next_steps()
+
+    @workflow.query
+    def dossier(self) -> list[Decision]:
+        """Every decision so far, with its evidence."""
+        return self.t.state.decisions
+
+    @workflow.query
+    def what_became(self, task: Any = "") -> str:
+        """Who decided what and when, for whoever comes after it has ended; ``task`` is the one that they meant to answer."""
+        return what_became(self.t.desk.tasks, self.t.state.decisions, task)
+
+    @workflow.query
+    def open_tasks(self) -> list[TaskView]:
+        """What is asked of whom."""
+        return self.t.desk.views()
+
+    @workflow.query
+    def what_if(self, raw: Any = None) -> Preview:
+        """What another policy would change for this trial."""
+        t, policy = self.t, messages.parsed(WhatIf, raw).policy
+        return Preview(
+            domain=t.input.domain,
+            stage=t.state.stage.value,
+            policy=t.policy.hash,
+            would_be=policy.hash,
+            moves=self._moves(policy),
+            refused=adoption.refuse(t.policy, policy, t.state) or "",
+        )
+
+    # --- private -----------------------------------------------------------------------------------------------------------------------
+
+    def _undecided(self) -> None:
+        s = self.t.state
+        closing = s.stage not in OPEN_TO_TERMINATE | {Stage.SIGNUP, Stage.DECIDING}
+        ended = next((made for made in reversed(s.decisions) if made.outcome in ENDS), None) if closing else None
+        decided = s.verdict.decision if s.verdict else ended
+        messages.refuse(("too late: " if ended else "") + decisions.already(decided) if decided else None)
+
+    def _moves(self, policy: Policy) -> tuple[adoption.Move, ...]:
+        return adoption.moves(self.t.policy, policy, self.t.input.origin, self.t.state, workflow.now())
+
+    async def _signalled(self, name: str, raw: Any, check: Any, act: Any) -> None:
+        with messages.noting(self.t.state.notes, name, raw):
+            check(raw)
+            await act(raw)
