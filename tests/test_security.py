@@ -636,6 +636,14 @@ async def test_every_public_route_is_limited_by_who_asks(tmp_path: Path, allowed
             assert (answers[-1].status_code, int(answers[-1].headers["Retry-After"]) > 0) == (429, True), (method, path)
 
 
+async def test_a_flood_never_hides_whether_we_are_ready(tmp_path: Path) -> None:
+    """An orchestrator may come by the address of the proxy in front, as everybody does: it is counted apart."""
+    async with site_in(tmp_path, requests_per_address="3/minute") as site:
+        assert [(await site.plain.get("/")).status_code for _ in range(5)][-1] == 429
+        for path in ("/livez", "/readyz", "/healthz"):
+            assert (await site.plain.get(path)).status_code in (200, 503), path
+
+
 async def test_whoever_nobody_knows_is_heard_no_more_for_a_while_and_who_is_known_goes_on(tmp_path: Path) -> None:
     """Every guarded route, and the codec, by whatever is tried as a token; an address that never was mistaken is let in."""
     async with site_in(tmp_path, requests_per_address="3/minute", trusted_proxies="127.0.0.0/8") as site:

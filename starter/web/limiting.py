@@ -1,6 +1,6 @@
 """How often what is public may be asked: within moving windows, by one client, about one company, to one mailbox, and by all together.
 
-every request that needs nobody     by one client address           :class:`RequestLimit`, in front of every route
+every request that needs nobody     by one client address           :class:`RequestLimit`, in front of every route; whether we are ready, apart
 a request whose token is none       by one client address           :class:`RefusedLimit`, in front of what needs somebody
 a form                              by one client, of one company, to one mailbox that would get a mail
 signups                             by everybody together: the rest is kept (:mod:`starter.web.signups`)
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 Network = IPv4Network | IPv6Network
 FORWARDED = "x-forwarded-for"
+#: What an orchestrator asks, perhaps by the very address through which everybody comes: it is counted by itself.
+READINESS = frozenset({"/readyz", "/healthz"})
 #: What one customer of a provider has of IPv6 addresses.
 IPV6_PREFIX = 64
 
@@ -70,7 +72,8 @@ class Limits:
 
     async def request(self, request: Request) -> None:
         """Count any request that needs nobody. Raises :class:`TooMany`."""
-        await self._hit(self._requests, "request", client_of(request, self._proxies), "your address")
+        kind = "readiness" if request.url.path in READINESS else "request"
+        await self._hit(self._requests, kind, client_of(request, self._proxies), "your address")
 
     async def refused(self, request: Request) -> None:
         """Count a request whose sender nobody knows. Raises :class:`TooMany`."""
