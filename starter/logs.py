@@ -36,6 +36,9 @@ _MASKS = (
     (re.compile(r"(password-reset\?)[^\s\"'<>]+"), r"\1***"),
     (re.compile(r"((?:code|token|secret|password|api_key|access_token)=)[^\s&\"'<>]+", re.IGNORECASE), r"\1***"),
     (re.compile(r"(\b(?:bearer|basic|token)\s+)[\w.~+/=-]{16,}", re.IGNORECASE), r"\1***"),
+    # What pydantic could not read, and what a validator of ours says of it.
+    (re.compile(r"(\binput_value=).{0,400}(, input_type=)"), r"\1***\2"),
+    (re.compile(r"(\bValue error, ).{0,600}( \[type=value_error)"), r"\1***\2"),
     # Licence keys: the signed text of one, and the sandbox's.
     (re.compile(r"\beyJ[\w-]{10,}(?:\.[\w-]+)*={0,2}"), "***"),
 )

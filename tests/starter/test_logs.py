@@ -6,10 +6,12 @@ import io
 import logging
 import re
 from collections.abc import Iterator
+from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from starter.logs import LONGEST, LONGEST_TRACE, Flood, Masking, indented, masked, one_line
 
@@ -46,6 +48,22 @@ def test_what_is_masked(said: str, written: str) -> None:
 
 
 ATEXT = "abcxyzABC0189!#$%&'*+-/=?^_`{|}~"
+
+
+class Form(BaseModel):
+    """Holds what somebody typed."""
+
+    seats: int
+    note: Annotated[str, AfterValidator(lambda text: (_ for _ in ()).throw(ValueError(f"{text!r} says nothing")))]
+
+
+@pytest.mark.parametrize("typed", ["zq1name", "a\nzq1name", "zq1, input_type=zq1", "zq1 [type=value_error, zq1", "'zq1'" * 40])
+def test_what_pydantic_could_not_read_is_not_repeated(typed: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Form.model_validate({"seats": typed, "note": typed})
+    said = masked(f"a fault: {caught.value}")
+    assert "zq1" not in said
+    assert said.count("***") == 3
 
 
 @given(

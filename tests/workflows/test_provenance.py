@@ -73,6 +73,31 @@ async def test_so_is_a_signal_whether_it_could_be_taken_or_not(play: Play) -> No
     assert "days" in found[0].reason
 
 
+async def test_a_log_repeats_nothing_of_a_signal_that_is_refused(play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither what it says nor, where we do not know it, its name: both are on the process, which is encrypted."""
+    domain, _ = await prequalified(play)
+    sent: list[tuple[str, Any]] = [
+        ("extend", {"days": "zq1days", "by": "zq1by"}),
+        ("convert", {"seats": "zq1seats"}),
+        ("answer", {"task": "zq1task", "choice": "zq1choice"}),
+        ("change_domain", {"new_host": "zq1 host"}),
+        ("issue_event", {"issue": "zq1issue"}),
+        ("rehosted", "zq1rehosted"),
+        ("zq1name", "zq1value"),
+    ]
+    for handle in (play.trial(domain), play.straight.get_workflow_handle(ids.trial(domain))):
+        for name, value in sent:
+            await handle.signal(name, value)
+
+    async def refused() -> bool:
+        return len((await play.status(domain)).notes) >= 2 * len(sent)
+
+    await eventually(refused)
+    assert sum("was refused" in record.getMessage() for record in caplog.records) >= 2 * len(sent)
+    assert "zq1" not in caplog.text.lower()
+    assert any("zq1days" in note for note in (await play.status(domain)).notes)
+
+
 #: Each decision of a trial, as somebody might send it who knows how.
 FORGED: list[tuple[str, dict[str, Any]]] = [
     ("extend", {"days": 15}),

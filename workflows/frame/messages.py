@@ -54,7 +54,9 @@ def noting(notes: list[str], name: str, raw: object, kind: str = "signal") -> It
     except ApplicationError as error:
         if error.type != "Refused":
             raise
-        workflow.logger.warning("%s %s was refused: %s", kind, name, error.message)
+        # A reason repeats what somebody sent, and a name that we do not know is their text too: neither is for a log.
+        known = kind != "signal" or workflow.get_signal_handler(name) is not None
+        workflow.logger.warning("%s %s was refused; why stands in the notes of the process", kind, name if known else "of an unknown name")
         refused_signal(error.message)
         if len(notes) < NOTES:
             notes.append(f"{workflow.now():%Y-%m-%d %H:%M} {kind} {name[:100]} refused: {error.message[:500]}")
