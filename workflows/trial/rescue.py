@@ -64,7 +64,8 @@ class SignupRescue(Asked):
         return TaskSpec(
             kind="rescue",
             title=f"The signup of {i.company or i.contact.name} failed",
-            asks=f"Call or write to them, with #growth. What went wrong: {why}",
+            asks=f"Call or write to them, with #growth. Look first: what failed may have come through after all, and to sign them up again changes nothing then. "
+            f"What went wrong: {why}",
             role=Role.SUPPORT,
             choices=(
                 Choice(
