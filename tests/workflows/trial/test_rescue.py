@@ -52,6 +52,20 @@ async def test_support_signs_them_up_once(play: Play) -> None:
     assert play.effects(domain) == {0: day_0(host)}
 
 
+async def test_what_came_through_after_all_is_not_done_again(play: Play) -> None:
+    """The form was told to wait while the ledger was locked, and the trial took the signup all the same: support hears of it, and nothing is done twice."""
+    domain, host = known(play)
+    assert (await play.signup(f"bo@{domain}")).outcome == "instant"
+    await play.did(domain, *day_0(host))
+    rescue = await failed(play, f"bo@{domain}")
+    assert "may have come through after all" in (await play.task(rescue, "rescue")).asks
+    await play.answer(rescue, "rescue", "provision", by=SUPPORT)
+    assert await play.ended(rescue) == "instant"
+    await play.quiet(domain)
+    assert play.effects(domain) == {0: day_0(host)}
+    assert play.live() == 1
+
+
 async def test_answered_twice_at_once_is_one_signup(play: Play) -> None:
     """Two people of support click at the same moment: one answer wins, the other is told who was first, and one trial starts."""
     domain, host = known(play)
