@@ -15,7 +15,7 @@ import pytest_asyncio
 from starter.local.demo.renewals import FLEET
 from starter.local.demo.stories import STORIES
 from tests.chaos.check import differences, failed_tasks, of_some, recorded, run_of
-from tests.chaos.everything import Played, play
+from tests.chaos.everything import Played, digests_end, play
 from tests.chaos.house import house
 from tests.chaos.kinds import EVERYTHING, KINDS
 from tests.chaos.script import directing, nothing_runs
@@ -92,6 +92,7 @@ async def test_the_ledgers_server_is_gone_for_a_while(quiet: Played, postgres: P
         companies = await director.play_all(stories)
         await outages
         assert [company.problem for company in companies] == [""] * len(stories)
+        await digests_end(director, [company.domain for company in companies])
         run = run_of(companies, await asyncio.to_thread(director.tenure.ledger.effects), await home.log(), {})
         run.running, run.failed_tasks = (
             await nothing_runs(director, [each.domain for each in companies]),
