@@ -52,5 +52,9 @@ COPY --from=build /opt/tenure /opt/tenure
 COPY worker.py ./
 ARG COMMIT=
 ENV TENURE_COMMIT=$COMMIT
+# Worker and web have their control port here: health, metrics, drain. For probes from outside the container: TENURE_CONTROL=0.0.0.0:9464
+ENV TENURE_CONTROL=127.0.0.1:9464
+# Alive, not ready: nobody restarts a process because another is away.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['TENURE_CONTROL'].rpartition(':')[2] + '/livez', timeout=4)"]
 EXPOSE 8080
 CMD ["python", "worker.py"]

@@ -6,6 +6,7 @@ the local stack, any cluster, or Temporal Cloud. SIGTERM and SIGINT let it finis
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 import os
@@ -36,6 +37,8 @@ from starter.service.bootstrap import read_policies, read_settings
 from starter.service.connect import connect
 from starter.service.deployments import DEPLOYMENT, register
 from starter.service.tenure import Tenure
+from starter.web import health
+from starter.web.control import Control, control_option
 from store.crypto.codec import data_converter
 from store.ledger import Ledger
 from store.settings import Settings
@@ -148,13 +151,19 @@ def way_to_accounts(tenure: Tenure, policy: AccountPolicy) -> Callable[[AccountF
     return tell
 
 
-async def serve() -> None:
-    """Work until SIGTERM or SIGINT. Raises a :class:`TenureError` when the settings or the server are wrong."""
+async def serve(settings: Settings, address: str = "") -> None:
+    """Work until SIGTERM or SIGINT; ``address`` is the control port's. Raises a :class:`TenureError` when the settings or the server are wrong."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    settings = read_settings()
     startup.check(settings)
+    control = Control(settings)
+    async with control.listening(address):
+        await _work(settings, control, stop)
+    log.info("stopped")
+
+
+async def _work(settings: Settings, control: Control, stop: asyncio.Event) -> None:
     ledger = Ledger(settings.ledger_url, probe=timedelta(seconds=settings.outage_probe_seconds))
     converter = data_converter(settings, ledger)
     client = await connect(converter, key=settings.way_in_key, fallback=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
@@ -171,21 +180,25 @@ async def serve() -> None:
         build = await asyncio.to_thread(build_id)
         both = workers(client, made, threads, slots, build, direct.later, settings.way_in_key())
         registering = asyncio.create_task(register(client, build, settings.worker_promotes))
+        parts = {name: probe for name, probe in health.probes(tenure, settings).items() if name != "worker"}
+        control.begin(tenure, parts, build, stop.is_set)
         log.info("at work for %s as build %s, %d activities at once", client.service_client.config.target_host, build, slots)
         try:
             await run_until(stop, both)
         finally:
             registering.cancel()
     ledger.close()
-    log.info("stopped")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the worker; exits with 0 after a signal."""
     startup.keep_private()
     logs.set_up()
     try:
-        run_cli(serve())
+        settings = read_settings()
+        parser = argparse.ArgumentParser(prog="python worker.py", description=(__doc__ or "").splitlines()[0])
+        control_option(parser, settings)
+        run_cli(serve(settings, parser.parse_args(arguments).control))
     except Exception as error:
         known = error if isinstance(error, TenureError) else startup.in_words(error)
         if known is None:

@@ -33,7 +33,7 @@ from temporalio.exceptions import ApplicationError
 
 from domain.base import Value
 from domain.effects.models import Receipt
-from store import ledger_file
+from store import ledger_file, metrics
 from store.holds import PROBE, Holds
 from store.tables import add_columns, cohorts, effects, metadata, suppressions
 
@@ -179,16 +179,22 @@ class Ledger:
         begun = self._begin(effect, system, act, summary, as_of)
         if isinstance(begun, Receipt):
             return begun
+        outcome = "unsure"
         try:
             receipt = None if begun.first else probe()
+            outcome = "found"
             if receipt is None:
-                receipt = do()
-        except NotDone:
+                outcome, receipt = "unsure", do()
+                outcome = "done"
+        except NotDone as error:
+            outcome = "refused" if error.non_retryable else "put_off"
             self._forget(begun)
             raise
         except BaseException:
             self._let_go(begun)
             raise
+        finally:
+            metrics.count("tenure_effects", system=system, outcome=outcome)
         with self.writing() as db:
             db.execute(
                 update(effects)

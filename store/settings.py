@@ -87,6 +87,11 @@ class Settings(BaseSettings):
     #: Activities at once of one worker; 0: four for each core, and eight at the least.
     worker_slots: int = Field(default=0, ge=0, le=1_000)
 
+    #: Where a process has its control port, HOST:PORT; empty: nowhere. `--control` of a process goes before it.
+    control: str = ""
+    #: Who drains a process over its control port from another machine sends it; without one only its own machine may.
+    control_token: SecretStr = SecretStr("")
+
     oidc_url: str = _sandbox("/oidc")
     oidc_client_id: str = "tenure"
     oidc_client_secret: SecretStr = SecretStr("sandbox-oidc-secret")
@@ -218,7 +223,7 @@ class Settings(BaseSettings):
         key_ring.parse(value.get_secret_value())
         return value
 
-    @field_validator("codec_token")
+    @field_validator("codec_token", "control_token")
     @classmethod
     def _is_long(cls, value: SecretStr) -> SecretStr:
         token = value.get_secret_value()

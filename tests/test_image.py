@@ -16,6 +16,10 @@ import yaml  # type: ignore[import-untyped]
 from packaging.requirements import Requirement
 
 from deploy.lock_subset import entries, plain, subset
+from starter.web.app import DRAIN_SECONDS
+from store.metrics import SERIES
+from store.settings import PREFIX, Settings
+from worker import GRACE
 
 ROOT = Path(__file__).parents[1]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -199,3 +203,36 @@ def test_no_address_in_the_compose_file_holds_a_token() -> None:
     commands = " ".join(str(service.get("command", "")) for service in COMPOSE["services"].values())
     assert "TOKEN" not in commands
     assert "/codec/" not in commands
+
+
+def test_kubernetes_asks_each_part_what_it_should() -> None:
+    """Alive is never a matter of others; the web stays in its Service while it can keep signups; nobody is killed before they have drained."""
+    items = yaml.safe_load((ROOT / "deploy" / "kubernetes.yaml").read_text(encoding="utf-8"))["items"]
+    pods = {item["metadata"]["name"]: item["spec"]["template"]["spec"] for item in items if "template" in item.get("spec", {})}
+    assert pods.keys() == {"tenure-worker", "tenure-web", "tenure-schedules"}
+    for name, pod in pods.items():
+        (container,) = pod["containers"]
+        assert pod["terminationGracePeriodSeconds"] > max(GRACE.total_seconds(), DRAIN_SECONDS)
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        asked = {kind: container[kind]["httpGet"] for kind in ("livenessProbe", "startupProbe", "readinessProbe") if container.get(kind)}
+        if name == "tenure-schedules":
+            assert asked == {}
+            continue
+        assert {probe["port"] for probe in asked.values()} == {"control"}
+        assert {"name": "control", "containerPort": 9464} in container["ports"]
+        left_out = "?exclude=worker&exclude=temporal&exclude=ledger" if name == "tenure-web" else ""
+        assert {kind: probe["path"] for kind, probe in asked.items()} == {
+            "livenessProbe": "/livez",
+            "startupProbe": "/livez",
+            "readinessProbe": "/readyz" + left_out,
+        }
+    (settings,) = (item["data"] for item in items if item["kind"] == "ConfigMap")
+    known = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
+    assert {name for name in settings if name.startswith(PREFIX)} <= known
+    assert settings["TENURE_CONTROL"] == "0.0.0.0:9464"
+
+
+def test_operators_read_of_every_series() -> None:
+    text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    shown = {found[1] for found in re.finditer(r"(?m)^\| `(tenure_\w+?)(?:_total|_seconds)?` \|", text)}
+    assert shown == set(SERIES)

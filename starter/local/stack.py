@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from store.settings import Settings
 
 METRICS_PORT = 9833
+WORKER_CONTROL_PORT = 9834
+WEB_CONTROL_PORT = 9835
 #: Seconds until the stack must be healthy; it takes about a tenth of this on a small machine.
 START = 60.0
 #: Seconds that the scripted Cloud team lets a request wait.
@@ -145,9 +147,15 @@ def parts(settings: Settings, data: Path, with_sandbox: bool, fleet: int = 0) ->
         children.append(Part("sandbox", sandbox, layer=1))
     web: tuple[str, ...] = (python, "-m", "starter.web", "--port", str(settings.web_port))
     web += ("--temporal-ui", f"http://127.0.0.1:{settings.temporal_ui_behind_port}", "--temporal-ui-port", str(settings.temporal_ui_port))
-    children.append(Part("web", web, layer=2, grace=GRACE))
-    children.append(Part("worker", (python, str(_ROOT / "worker.py")), layer=2, grace=GRACE))
+    children.append(Part("web", (*web, "--control", control(settings, WEB_CONTROL_PORT)), layer=2, grace=GRACE))
+    worker = (python, str(_ROOT / "worker.py"), "--control", control(settings, WORKER_CONTROL_PORT))
+    children.append(Part("worker", worker, layer=2, grace=GRACE))
     return children
+
+
+def control(settings: Settings, port: int) -> str:
+    """Where a child has its control port."""
+    return f"127.0.0.1:{port + settings.port_offset}"
 
 
 def environment(settings: Settings, data: Path, ours: Mapping[str, str]) -> dict[str, str]:
@@ -198,6 +206,8 @@ class Stack:
             sandbox=f"http://127.0.0.1:{self._settings.sandbox_port}",
             cluster=await cluster_of(client),
             metrics=f"http://127.0.0.1:{METRICS_PORT + self._settings.port_offset}/metrics",
+            worker=f"http://{control(self._settings, WORKER_CONTROL_PORT)}",
+            web_control=f"http://{control(self._settings, WEB_CONTROL_PORT)}",
         )
         await self._healthy()
         await asyncio.to_thread(kept_token, self._settings, self._data)
@@ -291,6 +301,8 @@ def _ports(settings: Settings, with_sandbox: bool) -> dict[str, int]:
         "Temporal's Web UI": settings.temporal_ui_port,
         "the Web UI behind it": settings.temporal_ui_behind_port,
         "the server's metrics": METRICS_PORT + settings.port_offset,
+        "the worker's control": WORKER_CONTROL_PORT + settings.port_offset,
+        "the web's control": WEB_CONTROL_PORT + settings.port_offset,
         "the web": settings.web_port,
     }
     return ports | ({"the sandbox": settings.sandbox_port, "the sandbox's mail": settings.smtp_port} if with_sandbox else {})
@@ -323,6 +335,7 @@ def _announce(found: stackfile.StackFile, data: Path, with_sandbox: bool, as_jso
     rows = [("Signup page", f"{found.web}/"), ("Console", f"{found.web}/console"), ("API", f"{found.web}/docs")]
     rows += [("Temporal Web UI", found.temporal_ui), ("Temporal", found.temporal)]
     rows += [("Sandbox", found.sandbox)] if with_sandbox else []
+    rows += [("Metrics", f"{found.worker}/metrics of the worker, {found.web_control}/metrics of the web")]
     rows += [("Sign in", "on the console, as anybody: the sandbox asks whom you want to be")] if with_sandbox else []
     rows += [("API token", f"{data / OPS_FILE}, for Authorization: Bearer …"), ("State and logs", str(data))]
     for name, where in rows:

@@ -16,7 +16,7 @@ _LOCK = "stack.lock"
 
 @dataclass(frozen=True)
 class StackFile:
-    """A running stack: its supervisor, where its parts are, and which server is its own (``cluster`` is the server's id)."""
+    """A running stack: its supervisor, where its parts are, and which server is its own (``cluster`` is the server's id, ``metrics`` its series; ``worker`` and ``web_control`` are control ports)."""
 
     pid: int
     port_offset: int
@@ -26,6 +26,8 @@ class StackFile:
     sandbox: str
     cluster: str
     metrics: str = ""
+    worker: str = ""
+    web_control: str = ""
 
 
 class AlreadyUp(Exception):

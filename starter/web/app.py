@@ -11,9 +11,8 @@ import contextlib
 import hashlib
 import hmac
 import logging
-import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -28,6 +27,7 @@ from starlette.types import ASGIApp
 
 from domain import policy as policies
 from starter import logs, startup
+from starter.build import build_id
 from starter.errors import BadInput, TenureError, Unavailable
 from starter.run import run_cli
 from starter.service.bootstrap import read_settings
@@ -38,6 +38,7 @@ from starter.web import api, api_docs, console, health, links, operations, pages
 from starter.web.authentication import Door, is_guarded
 from starter.web.codec_endpoint import CodecEndpoint
 from starter.web.connections import HEADER_BYTES, bounded
+from starter.web.control import Control, control_option
 from starter.web.hosts import OwnHosts, own_hosts
 from starter.web.limiting import Limits, RefusedLimit, RequestLimit
 from starter.web.problem_details import (
@@ -53,6 +54,7 @@ from starter.web.problem_details import (
 )
 from starter.web.render import HERE, Pages, Static
 from starter.web.security_headers import BODY_LIMIT, Guard
+from starter.web.serving import Server, beside
 from store import ledger_file
 from store.crypto.codec import data_converter
 from store.ledger import Ledger
@@ -164,6 +166,7 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
         https_only=https,
     )
     app.add_middleware(OwnHosts, hosts=own_hosts(settings))
+    app.add_middleware(operations.Timed)
     app.add_middleware(operations.Livez)
     return app
 
@@ -238,66 +241,38 @@ def _describe_problem(app: FastAPI) -> None:
     app.openapi = document  # type: ignore[method-assign]  # the documented way to extend the document
 
 
-class Server(uvicorn.Server):
-    """Ends in order on SIGTERM and SIGINT, and then returns; uvicorn's own would raise the signal again, and exit with its code."""
-
-    def __init__(self, config: uvicorn.Config, *, with_signals: bool = True) -> None:
-        super().__init__(config)
-        self._with_signals = with_signals
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop on a signal, for as long as the server runs."""
-        if not self._with_signals:
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
-
-    def _stop(self) -> None:
-        self.should_exit = True
-
-
-async def serve(settings: Settings, host: str, port: int, ui: tuple[str, int] | None = None) -> None:
+async def serve(settings: Settings, host: str, port: int, ui: tuple[str, int] | None = None, address: str = "") -> None:
     """Connect to everything and serve until a signal comes. Temporal need not be up yet: ``/readyz`` says when it is.
 
-    ``ui`` is the address of a development server's Web UI and the port on which it is shown.
+    ``ui`` is the address of a development server's Web UI and the port on which it is shown; ``address`` is the control port's.
     """
-    policy = policies.load(settings.policy_file) if settings.policy_file else policies.default()
-    ledger = Ledger(settings.ledger_url)
-    await asyncio.to_thread(ledger.create)
-    try:
-        client = await connect(
-            data_converter(settings, ledger), key=settings.way_in_key, fallback=f"127.0.0.1:{settings.temporal_port}", lazy=True
-        )
-        app = create_app(Tenure(client, ledger, settings, policy), settings)
-        async with _beside(settings, host, ui):
-            await Server(_config(settings, app, host, port)).serve()
-    finally:
-        ledger.close()
+    control = Control(settings)
+    async with control.listening(address):
+        policy = policies.load(settings.policy_file) if settings.policy_file else policies.default()
+        ledger = Ledger(settings.ledger_url)
+        await asyncio.to_thread(ledger.create)
+        try:
+            client = await connect(
+                data_converter(settings, ledger), key=settings.way_in_key, fallback=f"127.0.0.1:{settings.temporal_port}", lazy=True
+            )
+            tenure = Tenure(client, ledger, settings, policy)
+            server = Server(_config(settings, create_app(tenure, settings), host, port))
+            control.begin(tenure, health.probes(tenure, settings), await asyncio.to_thread(build_id), lambda: server.should_exit)
+            async with _shown(settings, host, ui):
+                await server.serve()
+        finally:
+            ledger.close()
 
 
 @contextlib.asynccontextmanager
-async def _beside(settings: Settings, host: str, ui: tuple[str, int] | None) -> AsyncIterator[None]:
+async def _shown(settings: Settings, host: str, ui: tuple[str, int] | None) -> AsyncIterator[None]:
     """Show a development server's Web UI meanwhile."""
     if ui is None:
         yield
         return
     behind, port = ui
-    async with temporal_ui.client() as http:
-        server = Server(_config(settings, temporal_ui.front(settings, behind, http), host, port, grace=1), with_signals=False)
-        serving = asyncio.create_task(server.serve(), name="Temporal's Web UI")
-        try:
-            yield
-        finally:
-            server.should_exit = True
-            await serving
+    async with temporal_ui.client() as http, beside(_config(settings, temporal_ui.front(settings, behind, http), host, port, grace=1)):
+        yield
 
 
 def _config(settings: Settings, app: ASGIApp, host: str, port: int, grace: int = DRAIN_SECONDS) -> uvicorn.Config:
@@ -340,7 +315,9 @@ def _run(settings: Settings, arguments: Sequence[str] | None) -> int:
     parser.add_argument(
         "--temporal-ui-port", type=int, default=settings.temporal_ui_port, help="the port to show it on (default: %(default)s)"
     )
+    control_option(parser, settings)
     given = parser.parse_args(arguments)
     startup.check(settings)
-    run_cli(serve(settings, given.host, given.port, (given.temporal_ui, given.temporal_ui_port) if given.temporal_ui else None))
+    ui = (given.temporal_ui, given.temporal_ui_port) if given.temporal_ui else None
+    run_cli(serve(settings, given.host, given.port, ui, given.control))
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from fastapi.responses import JSONResponse
+from starlette.responses import JSONResponse
 
 from domain.base import Value
 from starter.errors import BadInput, NotAllowed, NotFound, NotSignedIn, Refused, TenureError, Unavailable

@@ -10,6 +10,7 @@ from starter.service.forms import SignupForm
 from starter.service.tenure import Tenure
 from starter.web.limiting import Limits
 from starter.web.problem_details import Kept, TooMany
+from store import metrics
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +26,16 @@ async def take(tenure: Tenure, limits: Limits, form: SignupForm) -> SignupAnswer
     tenure.check_address(form.email)  # a wrong address is said at once: nobody could write to it later
     try:
         await limits.together()
-        return await tenure.signup(form)
+        answer = await tenure.signup(form)
     except (BadInput, NotFound, Refused):
+        metrics.count("tenure_signups", outcome="refused")
         raise
     except Exception as error:
-        raise await _kept(tenure, form, error) from error
+        kept = await _kept(tenure, form, error)
+        metrics.count("tenure_signups", outcome="lost" if isinstance(kept, Lost) else "kept")
+        raise kept from error
+    metrics.count("tenure_signups", outcome=answer.outcome)
+    return answer
 
 
 async def _kept(tenure: Tenure, form: SignupForm, error: Exception) -> TenureError:

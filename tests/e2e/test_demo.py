@@ -183,7 +183,7 @@ async def test_on_a_running_stack_it_plays_there(tmp_path: Path) -> None:
 
 def test_a_free_offset_is_free() -> None:
     offset = free_offset()
-    assert all(port_is_free(port + offset) for port in (7233, 8233, 8234, 8080, 8900, 8925, 9833))
+    assert all(port_is_free(port + offset) for port in (7233, 8233, 8234, 8080, 8900, 8925, 9833, 9834, 9835))
 
 
 async def test_a_story_that_goes_another_way_is_told_and_stops_no_other(sandbox: SandboxServer, ledger: Ledger, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ class Desk:
         task = Task(id=f"{spec.kind}-{number}", spec=spec, channel=channel, opened_at=workflow.now(), next_at=first)
         self.tasks.append(task)
         self.version += 1
+        _count("opened", task)
         return task
 
     def check(self, answer: Answer) -> None:
@@ -45,6 +46,7 @@ class Desk:
         task = self.named(answer)
         task.status, task.answer, task.closed_at = "answered", answer, workflow.now()
         self.version += 1
+        _count("answered", task)
         return task
 
     def named(self, answer: Answer) -> Task:
@@ -93,6 +95,7 @@ class Desk:
             task.next_at = ladder[task.rung].at if task.rung < len(ladder) else now + timedelta(days=task.spec.repeat_days)
             task.next_at = max(task.next_at, now + timedelta(minutes=1))
             climbed.append((task, rung, task.rung))
+            _count("chased", task)
         return climbed
 
     def views(self) -> list[TaskView]:
@@ -103,6 +106,11 @@ class Desk:
         """The same answer with the workflow's own name taken off the task's id."""
         own = f"{workflow.info().workflow_id}:"
         return answer.model_copy(update={"task": answer.task.removeprefix(own)})
+
+
+def _count(event: str, task: Task) -> None:
+    """One more in the metrics; not while a history is replayed."""
+    workflow.metric_meter().create_counter("tenure_tasks", "Tasks of people").add(1, {"event": event, "kind": task.spec.kind})
 
 
 def card(task: Task, under: str = "") -> Post:

@@ -18,7 +18,7 @@ from pathlib import Path
 from domain import policy
 from starter.errors import Refused, Unavailable
 from starter.local import stackfile
-from starter.local.stack import METRICS_PORT, OUTSIDE, START
+from starter.local.stack import METRICS_PORT, OUTSIDE, START, WEB_CONTROL_PORT, WORKER_CONTROL_PORT
 from starter.local.supervise import Part, Supervisor, port_is_free
 from starter.service.bootstrap import Place, read_policies, read_settings
 from starter.web.health import sandbox_of
@@ -68,7 +68,7 @@ def free_offset() -> int:
         offset = OFFSETS[secrets.randbelow(len(OFFSETS))]
         settings = Settings(_env_file=None, port_offset=offset)
         ports = (settings.temporal_port, settings.temporal_ui_port, settings.web_port, settings.sandbox_port, settings.smtp_port)
-        if all(port_is_free(port) for port in (*ports, METRICS_PORT + offset)):
+        if all(port_is_free(port) for port in (*ports, *(port + offset for port in (METRICS_PORT, WORKER_CONTROL_PORT, WEB_CONTROL_PORT)))):
             return offset
     raise Unavailable("no free ports were found", "Name an offset whose ports are free with --port-offset")
 

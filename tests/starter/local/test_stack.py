@@ -193,7 +193,7 @@ class TestStackFile:
 class TestSetUp:
     def test_every_port_moves(self, tmp_path: Path) -> None:
         plain, moved = (ports(tmp_path, offset) for offset in (0, 310))
-        assert plain == {7233, 8233, 8234, 8080, 8900, 8925, 9833}
+        assert plain == {7233, 8233, 8234, 8080, 8900, 8925, 9833, 9834, 9835}
         assert moved == {port + 310 for port in plain}
 
     def test_the_children_see_this_stack_s_server_and_no_other(self, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def ports(data: Path, offset: int) -> set[int]:
 def free_offset() -> int:
     """An offset at which no port of a stack is taken now: above those of the demo's stacks, below the ports that the kernel gives away."""
     for offset in range(20_000 + os.getpid() % 1_000, 22_500, 37):
-        if all(port_is_free(port + offset) for port in (7233, 8233, 8234, 8080, 8900, 8925, 9833)):
+        if all(port_is_free(port + offset) for port in (7233, 8233, 8234, 8080, 8900, 8925, 9833, 9834, 9835)):
             return offset
     raise AssertionError("no free ports")
 

@@ -1,0 +1,61 @@
+"""What operators see in numbers, beside the SDK's own: every series of ours, on the SDK's meter and so on its Prometheus endpoint.
+
+A process without an endpoint (see :mod:`starter.web.control`) counts into nothing. No label holds a name of a person, a company or a host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+
+from temporalio.common import MetricCounter, MetricGaugeFloat, MetricHistogramTimedelta, MetricMeter
+from temporalio.runtime import Runtime
+
+#: Each series, what it says, and its labels. Prometheus shows a counter with ``_total`` behind its name, and a duration with ``_seconds``.
+SERIES: Mapping[str, str] = {
+    "tenure_effects": "Attempts at effects on outside systems, by system and outcome: done, found (an earlier attempt had done it),"
+    " refused, put_off, unsure",
+    "tenure_signups": "Signups by outcome: as the trial answers it, or refused, kept, lost",
+    "tenure_tasks": "Tasks of people by kind and event: opened, answered, chased",
+    "tenure_request": "Requests to the web, by method, route and status",
+    "tenure_ready": "Whether each part that a process needs answers, 1 or 0, by part",
+    "tenure_holds": "Outside systems that are left alone for now, since they asked for it or do not answer, by system",
+    "tenure_signups_kept": "Signups and trial requests that could not be taken and wait for their rescue",
+    "tenure_waiting": "Processes that wait for a person, by overdue: yes, no",
+    "tenure_build": "Always 1, with the build",
+}
+
+
+def count(series: str, **labels: str) -> None:
+    """One more of a kind."""
+    _counter(series).add(1, labels)
+
+
+def took(series: str, seconds: float, **labels: str) -> None:
+    """Something was done, and took so long."""
+    _histogram(series).record(timedelta(seconds=seconds), labels)
+
+
+def show(series: str, value: float, **labels: str) -> None:
+    """How much there is now."""
+    _gauge(series).set(value, labels)
+
+
+def _meter() -> MetricMeter:
+    return Runtime.default().metric_meter
+
+
+@cache
+def _counter(series: str) -> MetricCounter:
+    return _meter().create_counter(series, SERIES[series])
+
+
+@cache
+def _histogram(series: str) -> MetricHistogramTimedelta:
+    return _meter().create_histogram_timedelta(series, SERIES[series], "s")
+
+
+@cache
+def _gauge(series: str) -> MetricGaugeFloat:
+    return _meter().create_gauge_float(series, SERIES[series])
