@@ -1,4 +1,4 @@
-"""The image and the compose file: no development packages, no stand-ins, no root, no capability, the base by its digest."""
+"""The image, the compose file and the other files of operators: no development packages, no stand-ins, no root, no capability, the base by its digest."""
 
 from __future__ import annotations
 
@@ -236,3 +236,14 @@ def test_operators_read_of_every_series() -> None:
     text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
     shown = {found[1] for found in re.finditer(r"(?m)^\| `(tenure_\w+?)(?:_total|_seconds)?` \|", text)}
     assert shown == set(SERIES)
+
+
+def test_ci_runs_what_anybody_runs_and_every_action_is_pinned() -> None:
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text)
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert [step["run"] for step in steps if "run" in step] == [".ci/run"]
+    assert workflow["permissions"] == {"contents": "read"}
+    pinned = re.findall(r"(?m)^ *- uses: [\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", text)
+    assert len(pinned) == len([step for step in steps if "uses" in step]) == 2
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
