@@ -42,7 +42,7 @@ from temporalio.exceptions import ApplicationError
 
 from domain.effects.effect import Act
 from domain.effects.models import Batch, Receipt, Receipts
-from store.holds import Held
+from store.holds import Free, Held
 from store.ledger import EffectBusy, EffectId, Ledger, NotDone
 
 #: Seconds that an outside system may take for one answer: longer than the half minute after which proxies and load balancers give up, for
@@ -210,17 +210,19 @@ def _lineage(error: BaseException) -> str:
 
 
 @contextmanager
-def asking(ledger: Ledger, system: str, place: str = "", *, look: bool = False) -> Iterator[None]:
+def asking(ledger: Ledger, system: str, place: str = "", *, look: bool = False, entered: Free | None = None) -> Iterator[None]:
     """Ask a remote side for something, unless it is held; what comes of it holds it, or frees it, for every worker.
 
     ``system`` is its name in the ledger; ``place`` is one of several of it, as a customer's instance. Errors pass through, with the time
     of the next try. Raises :class:`NotDone` where the system is held: nothing was asked. A ``look`` is what a decision waits for, for so
-    long and no longer: unless it is told to wait, it is tried again at the pace of its own retry policy.
+    long and no longer: unless it is told to wait, it is tried again at the pace of its own retry policy. ``entered``: it was free a moment ago.
     """
     name = f"{system} {place}".strip()
-    entered = ledger.holds.enter(name)
-    if isinstance(entered, Held):
-        raise held(name, entered) if entered.kind == "wait" or not look else again(held(name, entered), None)
+    if entered is None:
+        found = ledger.holds.enter(name)
+        if isinstance(found, Held):
+            raise held(name, found) if found.kind == "wait" or not look else again(held(name, found), None)
+        entered = found
     try:
         yield
     except (RateLimited, Unreachable, NoAnswer) as error:
@@ -336,11 +338,15 @@ def _once(
 
 def once(ledger: Ledger, effect: EffectId, system: str, step: Step, as_of: datetime) -> Receipt:
     """Carry out a step at most once, while its system is not held. What is done already is done, whatever is held."""
-    if ledger.holds.on(f"{system} {step.place}".strip()) and (done := ledger.receipt(effect)) is not None:
+    place = f"{system} {step.place}".strip()
+    begun = ledger.begin(effect, system, step.act, step.summary, as_of, place)
+    if begun is None and ledger.holds.on(place) and (done := ledger.receipt(effect)) is not None:
         return done
     try:
-        with asking(ledger, system, step.place):
-            return ledger.once(effect, system=system, act=step.act, summary=step.summary, as_of=as_of, do=step.do, probe=step.probe)
+        with asking(ledger, system, step.place, entered=Free() if begun else None):
+            return ledger.once(
+                effect, system=system, act=step.act, summary=step.summary, as_of=as_of, do=step.do, probe=step.probe, begun=begun
+            )
     except UnknownAnswer as error:
         if (tries := ledger.count_unknown(effect)) < UNKNOWN_TRIES:
             raise

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, Protocol
 
-from sqlalchemy import Column, Connection, Row, String, Table, Update, delete, select, update
+from sqlalchemy import Column, Connection, Row, String, Table, Update, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store.tables import Utc, metadata
@@ -86,7 +86,7 @@ class Holds:
     def on(self, system: str) -> bool:
         """Whether there is a hold, whoever of the deployment began it."""
         with self._database.reading() as db:
-            return db.execute(select(holds.c.system).where(holds.c.system == system)).scalar() is not None
+            return db.execute(_HELD, {"named": system}).scalar() is not None
 
     def enter(self, system: str) -> Free | Held:
         """Whether the system may be asked now."""
@@ -147,6 +147,10 @@ class Holds:
             since: timedelta = now - row.probed_at
             return min(left, max(since, timedelta(seconds=1)) * (1 + chance))
         return left + self.spread(left) * chance
+
+
+#: Made once: every effect that was tried before asks it.
+_HELD = select(holds.c.system).where(holds.c.system == bindparam("named"))
 
 
 def _named(system: str) -> Update:

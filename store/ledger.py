@@ -3,7 +3,7 @@
 An effect is named by its subject (``<workflow id>/<first 8 of the first run id>.<cycle>``) and its key. What :meth:`Ledger.once`
 finds decides:
 
-    not recorded    record it as begun, commit, act, record it as done with its receipt
+    not recorded    record it as begun, act, record it as done with its receipt: two statements, each a transaction of its own
     done            return the receipt; nothing is called
     begun           an earlier attempt may have acted: ask the remote side, act only when it says no, record it as done
     held            another attempt is at it this moment: :class:`EffectBusy`, which Temporal tries again
@@ -14,7 +14,6 @@ The same database holds the registry, the vault and the read model behind report
 from __future__ import annotations
 
 import os
-import re
 import socket
 import sqlite3
 import threading
@@ -27,14 +26,30 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, Table, create_engine, delete, event, insert, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert
 from temporalio.exceptions import ApplicationError
 
 from domain.base import Value
 from domain.effects.models import Receipt
 from store import ledger_file, metrics
-from store.holds import PROBE, Holds
+from store.engine import READS, engine_of, one_statement
+from store.holds import PROBE, Holds, holds
 from store.tables import add_columns, cohorts, effects, metadata, suppressions
 
 HOLD = timedelta(minutes=2)
@@ -97,7 +112,7 @@ class Cohort(Value):
 
 
 @dataclass(frozen=True)
-class _Begun:
+class Begun:
     """An effect that this attempt holds. The first attempt need not ask whether an earlier one acted."""
 
     number: int
@@ -105,6 +120,7 @@ class _Begun:
 
     @property
     def first(self) -> bool:
+        """Whether nobody tried before."""
         return self.attempt == 1
 
 
@@ -121,10 +137,7 @@ class Ledger:
     @cached_property
     def engine(self) -> Engine:
         """The engine, made at first use."""
-        if self.url.startswith("sqlite"):
-            return _sqlite(self.url)
-        url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", self.url)
-        return create_engine(url, pool_size=10, max_overflow=40, pool_pre_ping=True)
+        return engine_of(self.url)
 
     def create(self) -> None:
         """Make the tables, and the nullable columns, that are missing. May run in several processes at once, and again at every start.
@@ -153,9 +166,15 @@ class Ledger:
             yield db
 
     @contextmanager
+    def stating(self) -> Iterator[Connection]:
+        """A connection for one statement that writes: it is a transaction by itself, and nothing else is said to the database."""
+        with self._turn, self.engine.connect().execution_options(**one_statement(self.engine)) as db:
+            yield db
+
+    @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that only reads, beside any writer."""
-        with self.engine.connect().execution_options(tenure_reads=True) as db:
+        with self.engine.connect().execution_options(**READS) as db:
             yield db
 
     # --- Once ---------------------------------------------------------------------------------------------------------------
@@ -170,15 +189,18 @@ class Ledger:
         as_of: datetime,
         do: Callable[[], Receipt],
         probe: Callable[[], Receipt | None],
+        begun: Begun | None = None,
     ) -> Receipt:
-        """Carry out ``do`` unless it already happened, and return what it left behind.
+        """Carry out ``do`` unless it already happened, and return what it left behind. ``begun`` is what :meth:`begin` gave, if it was asked.
 
         An error of ``do`` leaves the effect begun, so that the next attempt asks ``probe`` first; :class:`NotDone` leaves no trace of a
         first attempt. Errors of ``do`` and ``probe`` pass through. Raises :class:`EffectBusy` while another attempt is under way.
         """
-        begun = self._begin(effect, system, act, summary, as_of)
-        if isinstance(begun, Receipt):
-            return begun
+        if begun is None:
+            found = self._begin(effect, system, act, summary, as_of)
+            if isinstance(found, Receipt):
+                return found
+            begun = found
         outcome = "unsure"
         try:
             receipt = None if begun.first else probe()
@@ -195,13 +217,30 @@ class Ledger:
             raise
         finally:
             metrics.count("tenure_effects", system=system, outcome=outcome)
-        with self.writing() as db:
-            db.execute(
-                update(effects)
-                .where(effects.c.number == begun.number, effects.c.done_at.is_(None))
-                .values(done_at=_now(), receipt=receipt.model_dump(mode="json"), holder=None, held_until=None)
-            )
+        with self.stating() as db:
+            db.execute(_DONE, {"of": begun.number, "at": _now(), "left": receipt.model_dump(mode="json")})
         return receipt
+
+    def begin(self, effect: EffectId, system: str, act: str, summary: str, as_of: datetime, place: str) -> Begun | None:
+        """Take hold of an effect that is new, unless ``place`` is held, as a system; None when there is more to see to."""
+        with self.stating() as db:
+            number = db.execute(self._insert_new, self._new(effect, system, act, summary, as_of, place)).scalar()
+        return None if number is None else Begun(number, attempt=1)
+
+    def _new(self, effect: EffectId, system: str, act: str, summary: str, as_of: datetime, place: str = "") -> dict[str, Any]:
+        now = _now()
+        mine = {"holder": this_process(), "held_until": now + self._hold}
+        about = {"system": system, "act": act, "summary": summary, "as_of": as_of, "begun_at": now, "attempts": 1}
+        return {**effect._asdict(), **mine, **about, "place": place}
+
+    @cached_property
+    def _insert_new(self) -> ReturningInsert[Any]:
+        """Made once, since to put a statement together takes longer than to carry it out."""
+        names = ("subject", "key", "holder", "held_until", "system", "act", "summary", "as_of", "begun_at", "attempts")
+        row = select(*(bindparam(name, type_=effects.c[name].type) for name in names))
+        free = row.where(~exists().where(holds.c.system == bindparam("place", type_=holds.c.system.type)))
+        new = self.upserting(self.engine, effects).from_select(names, free)
+        return new.on_conflict_do_nothing(index_elements=["subject", "key"]).returning(effects.c.number)
 
     def record(self, db: Connection, effect: EffectId, *, system: str, act: str, summary: str, as_of: datetime, receipt: Receipt) -> None:
         """Record an effect that is itself a change of this database, in the same transaction. Recording it again changes nothing."""
@@ -223,37 +262,30 @@ class Ledger:
         )
 
     @staticmethod
-    def upserting(db: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    def upserting(db: Connection | Engine, table: Table) -> sqlite.Insert | postgresql.Insert:
         """The dialect's own ``INSERT``, which knows ``ON CONFLICT``."""
         return postgresql.insert(table) if db.dialect.name == "postgresql" else sqlite.insert(table)
 
-    def _begin(self, effect: EffectId, system: str, act: str, summary: str, as_of: datetime) -> Receipt | _Begun:
+    def _begin(self, effect: EffectId, system: str, act: str, summary: str, as_of: datetime) -> Receipt | Begun:
         """Take hold of the effect, committed before anything is done; or the receipt, when it is done."""
-        now = _now()
-        mine = {"holder": this_process(), "held_until": now + self._hold}
-        row = {
-            **effect._asdict(),
-            **mine,
-            "system": system,
-            "act": act,
-            "summary": summary,
-            "as_of": as_of,
-            "begun_at": now,
-            "attempts": 1,
-        }
+        row = self._new(effect, system, act, summary, as_of)
         with self.writing() as db:
-            insert_new = self.upserting(db, effects).values(row).on_conflict_do_nothing(index_elements=["subject", "key"])
-            if number := db.execute(insert_new.returning(effects.c.number)).scalar():
-                return _Begun(number, attempt=1)
+            if number := db.execute(self._insert_new, row).scalar():
+                return Begun(number, attempt=1)
             found = db.execute(_named(effect).with_for_update()).one_or_none()
             if found is None:  # forgotten by another attempt between the two statements
                 raise _busy(effect, timedelta(seconds=1))
             if found.done_at is not None:
                 return Receipt.model_validate(found.receipt)
+            now = row["begun_at"]
             if found.holder is not None and found.held_until > now and not has_died(found.holder):
                 raise _busy(effect, found.held_until - now)
-            db.execute(update(effects).where(effects.c.number == found.number).values(attempts=found.attempts + 1, **mine))
-            return _Begun(found.number, attempt=found.attempts + 1)
+            db.execute(
+                update(effects)
+                .where(effects.c.number == found.number)
+                .values(attempts=found.attempts + 1, holder=row["holder"], held_until=row["held_until"])
+            )
+            return Begun(found.number, attempt=found.attempts + 1)
 
     def part(self, effect: EffectId, receipt: Receipt) -> None:
         """Record what the first part of an effect left behind, while the rest is still to be done: it stays on record if that is refused."""
@@ -271,14 +303,14 @@ class Ledger:
             db.execute(update(effects).where(effects.c.number == row.number).values(unknown=tries))
             return tries
 
-    def _forget(self, begun: _Begun) -> None:
+    def _forget(self, begun: Begun) -> None:
         """Nothing happened. When an earlier attempt, or a first part, happened all the same, the mark stays."""
         if begun.first:
             with self.writing() as db:
                 db.execute(delete(effects).where(*_still_held(begun), effects.c.receipt.is_(None)))
         self._let_go(begun)
 
-    def _let_go(self, begun: _Begun) -> None:
+    def _let_go(self, begun: Begun) -> None:
         with self.writing() as db:
             db.execute(update(effects).where(*_still_held(begun)).values(holder=None, held_until=None))
 
@@ -360,6 +392,13 @@ class Ledger:
                 time.sleep(0.02)
 
 
+_DONE = (
+    update(effects)
+    .where(effects.c.number == bindparam("of"), effects.c.done_at.is_(None))
+    .values(done_at=bindparam("at"), receipt=bindparam("left"), holder=None, held_until=None)
+)
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -368,7 +407,7 @@ def _named(effect: EffectId) -> Select[Any]:
     return select(effects).where(effects.c.subject == effect.subject, effects.c.key == effect.key)
 
 
-def _still_held(begun: _Begun) -> tuple[ColumnElement[bool], ...]:
+def _still_held(begun: Begun) -> tuple[ColumnElement[bool], ...]:
     """That no later attempt took over, which it may once the hold has run out."""
     return effects.c.number == begun.number, effects.c.attempts == begun.attempt, effects.c.done_at.is_(None)
 
@@ -381,23 +420,6 @@ def _busy(effect: EffectId, remaining: timedelta) -> EffectBusy:
 def effect_row(row: Row[Any]) -> EffectRow:
     """A row of the table."""
     return EffectRow.model_validate({name: row._mapping[name] for name in EffectRow.model_fields})
-
-
-def _sqlite(url: str) -> Engine:
-    engine = create_engine(url, pool_size=10, max_overflow=90)
-
-    @event.listens_for(engine, "connect")
-    def _open(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we begin transactions ourselves, below
-        for pragma in ("busy_timeout=5000", "synchronous=NORMAL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}").close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(db: Connection) -> None:
-        # A writer that starts as a reader cannot wait for its turn, it fails: so it says at once that it will write.
-        db.exec_driver_sql("BEGIN DEFERRED" if db.get_execution_options().get("tenure_reads") else "BEGIN IMMEDIATE")
-
-    return engine
 
 
 # --- Who is at it -----------------------------------------------------------------------------------------------------------

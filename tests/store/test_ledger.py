@@ -11,14 +11,16 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 from temporalio.exceptions import ApplicationError
 
+from activities import errors
 from activities.errors import Step, from_status, limited, refused, retry_after, run_batch, unsure
 from domain.effects.models import Batch, Page, Receipt
 from store import ledger as ledger_module
 from store.account_tables import customers
 from store.accounts import Accounts
+from store.holds import Free
 from store.ledger import EffectBusy, EffectId, Ledger, NotDone
 from store.tables import effects, metadata
 
@@ -162,6 +164,29 @@ def test_two_attempts_at_once_act_once(ledger: Ledger) -> None:
         receipt = first.result()
     assert once(ledger, remote) == receipt
     assert (len(remote.acts), remote.probes) == (1, 0)
+
+
+def test_an_effect_costs_two_statements_each_a_transaction_of_its_own(ledger: Ledger) -> None:
+    remote, said = Remote(), list[str]()
+    step = Step("message.posted", "hello", remote.do, remote.probe)
+    errors.once(ledger, EffectId("trial-x/1.1", "before"), "slack", step, AS_OF)  # what the first connection costs is not counted
+    event.listen(ledger.engine, "before_cursor_execute", lambda *about: said.append(about[2].split()[0]))
+    errors.once(ledger, EFFECT, "slack", step, AS_OF)
+    assert said == ["INSERT", "UPDATE"]
+    [_, row] = ledger.effects()
+    assert (row.attempts, row.holder, row.receipt) == (1, None, Receipt(ref="id-2", data={"by": "do"}))
+
+
+def test_a_held_system_is_not_begun_and_what_is_done_is_answered(ledger: Ledger) -> None:
+    remote = Remote()
+    step = Step("message.posted", "hello", remote.do, remote.probe)
+    done = errors.once(ledger, EFFECT, "slack", step, AS_OF)
+    ledger.holds.failed("slack", Free(), timedelta(minutes=1))
+    assert errors.once(ledger, EFFECT, "slack", step, AS_OF) == done
+    with pytest.raises(NotDone, match="nothing was done"):
+        errors.once(ledger, EffectId(EFFECT.subject, "next"), "slack", step, AS_OF)
+    assert [row.key for row in ledger.effects()] == [EFFECT.key]
+    assert len(remote.acts) == 1
 
 
 def test_many_threads_many_effects(ledger: Ledger) -> None:

@@ -1,0 +1,38 @@
+"""The engine of the ledger's database, and how a transaction begins there: a file of SQLite, or PostgreSQL."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+#: Options of a connection whose transaction only reads.
+READS = {"tenure_begin": "BEGIN DEFERRED"}
+
+
+def one_statement(engine: Engine) -> dict[str, Any]:
+    """Options of a connection for one statement, which is a transaction by itself: nothing else is said to the database."""
+    return {"tenure_begin": ""} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+
+
+def engine_of(url: str) -> Engine:
+    """The engine for the address of a ledger."""
+    if not url.startswith("sqlite"):
+        url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
+        return create_engine(url, pool_size=10, max_overflow=40, pool_pre_ping=True)
+    engine = create_engine(url, pool_size=10, max_overflow=90)
+
+    @event.listens_for(engine, "connect")
+    def _open(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we begin transactions ourselves, below
+        for pragma in ("busy_timeout=5000", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(db: Connection) -> None:
+        # A writer that starts as a reader cannot wait for its turn, it fails: so it says at once that it will write.
+        if begin := db.get_execution_options().get("tenure_begin", "BEGIN IMMEDIATE"):
+            db.exec_driver_sql(begin)
+
+    return engine
