@@ -167,7 +167,7 @@ async def _work(settings: Settings, control: Control, stop: asyncio.Event) -> No
     ledger = Ledger(settings.ledger_url, probe=timedelta(seconds=settings.outage_probe_seconds))
     converter = data_converter(settings, ledger)
     client = await connect(converter, key=settings.way_in_key, fallback=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
-    await asyncio.to_thread(ledger.create)
+    await asyncio.to_thread(ledger.check)
     policy, accounts = read_policies(settings)
     tenure = Tenure(client, ledger, settings, policy)
     ways = way_in(tenure), way_to_accounts(tenure, accounts)

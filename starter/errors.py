@@ -6,6 +6,7 @@ TenureError
  ├─ NotSignedIn   nobody is signed in, or the token is none                                         (HTTP 401, exit 1)
  ├─ Refused       understood, and the answer is no: too late, already decided                      (HTTP 409, exit 1)
  │   └─ NotAllowed    it is known who asks, and they may not                                        (HTTP 403, exit 1)
+ ├─ Outdated      the database is of an older version than this program                            (HTTP 503, exit 2)
  └─ Unavailable   Temporal, a worker or the ledger cannot be reached; asking again is safe         (HTTP 503, exit 3)
 """
 
@@ -83,3 +84,12 @@ class Unavailable(TenureError):
     code = "unavailable"
     status = 503
     exit_code = 3
+
+
+class Outdated(TenureError):
+    """The database is of an older version than this program."""
+
+    title = "The database is out of date"
+    code = "outdated"
+    status = 503
+    exit_code = 2

@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starter.errors import BadInput, TenureError, Unavailable
+from starter.errors import BadInput, Outdated, TenureError, Unavailable
 
 if TYPE_CHECKING:
     from store.settings import Settings
@@ -68,6 +68,8 @@ def in_words(error: BaseException, settings: Settings | None = None) -> TenureEr
 
     from store import ledger_file
 
+    if isinstance(error, ledger_file.Outdated):
+        return Outdated(error.detail, error.do)
     if isinstance(error, ledger_file.LedgerFault):
         return Unavailable(error.detail, error.do)
     if isinstance(error, SQLAlchemyError | sqlite3.Error):

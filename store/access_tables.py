@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import DDL, Column, Index, Integer, String, Table, Text, event
+from sqlalchemy import Column, Index, Integer, String, Table, Text
 
 from store.tables import Utc, metadata
 
 # One row per decision of a person, and per attempt that was refused; each holds the hash of the row before. store/audit.py
+# The database itself refuses to change what is on it (migrations/versions/v0001); whoever gets round that is found by the chain.
 audit = Table(
     "audit",
     metadata,
@@ -68,26 +69,4 @@ deliveries = Table(
     metadata,
     Column("id", String(120), primary_key=True),
     Column("at", Utc, nullable=False, index=True),
-)
-
-
-# The database itself refuses to change what is on the audit; whoever gets round that is found by the chain.
-def _when(dialect: str, statement: str) -> None:
-    event.listen(audit, "after_create", DDL(statement).execute_if(dialect=dialect))  # type: ignore[no-untyped-call]
-
-
-for _act in ("UPDATE", "DELETE"):
-    _when(
-        "sqlite",
-        f"CREATE TRIGGER IF NOT EXISTS audit_no_{_act.lower()} BEFORE {_act} ON audit "
-        "BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
-    )
-_when(
-    "postgresql",
-    "CREATE OR REPLACE FUNCTION audit_is_append_only() RETURNS trigger AS "
-    "$$ BEGIN RAISE EXCEPTION 'the audit is append-only'; END $$ LANGUAGE plpgsql",
-)
-_when(
-    "postgresql",
-    "CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only()",
 )

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+import time
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
+
+from store import ledger_file
 
 #: Options of a connection whose transaction only reads.
 READS = {"tenure_begin": "BEGIN DEFERRED"}
@@ -36,3 +40,20 @@ def engine_of(url: str) -> Engine:
             db.exec_driver_sql(begin)
 
     return engine
+
+
+def use_wal(engine: Engine) -> None:
+    """Let readers read beside the writer. The file keeps the mode; changing it needs the file alone, so several starts take turns."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            with engine.connect().execution_options(**READS) as db:
+                # Outside a transaction, as SQLite demands: straight on the driver's connection.
+                driver = db.connection.driver_connection
+                assert driver is not None  # it is open
+                driver.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.Error as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise ledger_file.described(error, str(engine.url)) from error
+            time.sleep(0.02)

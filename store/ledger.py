@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import os
 import socket
-import sqlite3
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -47,10 +45,10 @@ from temporalio.exceptions import ApplicationError
 
 from domain.base import Value
 from domain.effects.models import Receipt
-from store import ledger_file, metrics
-from store.engine import READS, engine_of, one_statement
+from store import ledger_file, metrics, schema
+from store.engine import READS, engine_of, one_statement, use_wal
 from store.holds import PROBE, Holds, holds
-from store.tables import add_columns, cohorts, effects, metadata, suppressions
+from store.tables import cohorts, effects, suppressions
 
 HOLD = timedelta(minutes=2)
 """How long one attempt may be at an effect; longer than any activity's attempt, since a timed-out attempt's thread may still be running."""
@@ -139,19 +137,30 @@ class Ledger:
         """The engine, made at first use."""
         return engine_of(self.url)
 
-    def create(self) -> None:
-        """Make the tables, and the nullable columns, that are missing. May run in several processes at once, and again at every start.
+    def create(self) -> str:
+        """Make the database, or bring an older one up to date (``tenure migrate``); returns the version that it had.
 
-        Raises :class:`~store.ledger_file.LedgerFault` for a file that is damaged, or that is lost and may not be made anew.
+        May run in several processes at once. Raises :class:`~store.ledger_file.LedgerFault` for a file that is damaged, or that is lost
+        and may not be made anew.
         """
-        from store import access_tables, account_tables  # noqa: F401  a table is made only when its module has been read
-
         ledger_file.prepare(self.url)
         if self.engine.dialect.name == "sqlite":
-            self._use_wal()
+            use_wal(self.engine)
         with self.writing(alone=True) as db:
-            metadata.create_all(db)
-            add_columns(db)
+            before = schema.version(db)
+            schema.upgrade(db)
+        return before
+
+    def check(self) -> None:
+        """What every process does before it works; a file that was never there is made.
+
+        Raises :class:`~store.ledger_file.Outdated` for a database that was not brought up to date, and as :meth:`create`.
+        """
+        path = ledger_file.path_of(self.url)
+        if path is not None and ledger_file.is_missing(path):
+            self.create()
+        with self.reading() as db:
+            schema.check(db)
 
     def close(self) -> None:
         """Close the connections."""
@@ -374,22 +383,6 @@ class Ledger:
         """Add a row to one of the plain tables (``failed_signups``, ``feedback``)."""
         with self.writing() as db:
             db.execute(insert(table).values(row))
-
-    def _use_wal(self) -> None:
-        """Let readers read beside the writer. The file keeps the mode; changing it needs the file alone, so several starts take turns."""
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                with self.reading() as db:
-                    # Outside a transaction, as SQLite demands: straight on the driver's connection.
-                    driver = db.connection.driver_connection
-                    assert driver is not None  # it is open
-                    driver.execute("PRAGMA journal_mode=WAL").close()
-                return
-            except sqlite3.Error as error:
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise ledger_file.described(error, self.url) from error
-                time.sleep(0.02)
 
 
 _DONE = (

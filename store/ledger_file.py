@@ -26,7 +26,7 @@ _FAULTS = (
     (
         ("no such table", "no such column"),
         "is not a ledger of this version",
-        "Check TENURE_LEDGER_URL; a process that starts makes what is missing",
+        "Check TENURE_LEDGER_URL, and run `tenure migrate`",
     ),
 )
 
@@ -38,6 +38,10 @@ class LedgerFault(RuntimeError):
         self.detail = detail
         self.do = do
         super().__init__(f"{detail}. {do}")
+
+
+class Outdated(LedgerFault):
+    """The database lacks what a later version of this program added."""
 
 
 def path_of(url: str) -> Path | None:

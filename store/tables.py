@@ -1,7 +1,6 @@
 """The tables of the ledger's database. Times are UTC; a secret stands only in ``vault``, encrypted.
 
-Every process that starts makes what is missing (:meth:`store.ledger.Ledger.create`), so a new table or a new nullable column
-is all that a later version may add without a migration.
+A changed table needs a new file in ``store/migrations/versions``; ``tests/store/test_schema.py`` compares the two.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
-    Connection,
     Date,
     DateTime,
     Dialect,
@@ -24,10 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
-    inspect,
-    text,
 )
-from sqlalchemy.schema import CreateColumn
 
 metadata = MetaData()
 
@@ -237,13 +232,3 @@ people = Table(
 
 # One row, which readiness writes: a database that only reads, or has no room, is not ready.
 readiness = Table("readiness", metadata, Column("id", Integer, primary_key=True), Column("at", Utc, nullable=False))
-
-
-def add_columns(db: Connection) -> None:
-    """What a later version has added to a table that an earlier one made; the rows that are there have nothing in it."""
-    there = inspect(db)
-    for table in metadata.sorted_tables:
-        known = {column["name"] for column in there.get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in known:
-                db.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {CreateColumn(column).compile(dialect=db.dialect)}"))

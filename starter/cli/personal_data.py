@@ -105,7 +105,7 @@ def keys_rotate(as_json: Json = False) -> None:
         do = f"Put a key of `tenure keys new` in front of {VARIABLE} of every process, and start them again: those that only read first"
         raise Refused(f"the ring comes from {VARIABLE}, which no command can change", do) from None
     ledger = Ledger(settings.ledger_url)
-    ledger.create()
+    ledger.check()
     wrapped = People(ledger, ring, settings.key).rewrap()
     ledger.close()
     seen = f"running processes use it within {LOOK_AGAIN:.0f} seconds, without a restart"

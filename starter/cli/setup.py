@@ -20,6 +20,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("demo", rich_help_panel="The local stack")(demo)
     policy.command("adopt")(adopt)
     app.add_typer(policy, name="policy", rich_help_panel="Set-up")
+    app.command("migrate", rich_help_panel="Set-up")(migrate)
     app.command("config", rich_help_panel="Set-up")(config)
     app.command("schedules", rich_help_panel="Set-up")(schedules)
 
@@ -119,6 +120,28 @@ def config(as_json: Json = False) -> None:
         address, source = f"127.0.0.1:{place.settings.temporal_port}", "default"
     rows.append({"name": "TEMPORAL_ADDRESS", "value": address, "source": source})
     emit(rows, as_json, lambda: show_trials.config(rows))
+
+
+def migrate(as_json: Json = False) -> None:
+    """Make the ledger's database, or bring an older one up to date. Run it at every deployment, before the new processes start."""
+    from starter import startup
+    from starter.service.bootstrap import find
+    from store import schema
+    from store.ledger import Ledger
+
+    settings = find().settings
+    startup.check(settings)
+    ledger = Ledger(settings.ledger_url)
+    try:
+        before = ledger.create()
+    finally:
+        ledger.close()
+    done = "was up to date" if before == schema.NEWEST else f"was made or brought up to date, from version {before or 'none'}"
+    emit(
+        {"before": before, "now": schema.NEWEST},
+        as_json,
+        lambda: console().print(f"The database is of version {schema.NEWEST}; it {done}."),
+    )
 
 
 def schedules(as_json: Json = False) -> None:

@@ -141,7 +141,7 @@ async def open_tenure(place: Place, *, offline: bool = False, existing: bool = F
         lazy=offline,
     )
     try:
-        await asyncio.to_thread(ledger.create)
+        await asyncio.to_thread(ledger.check)
         yield Tenure(client, ledger, place.settings, policy)
     except (SQLAlchemyError, LedgerFault) as error:
         raise startup.in_words(error, place.settings) or error from error

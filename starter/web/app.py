@@ -250,7 +250,7 @@ async def serve(settings: Settings, host: str, port: int, ui: tuple[str, int] | 
     async with control.listening(address):
         policy = policies.load(settings.policy_file) if settings.policy_file else policies.default()
         ledger = Ledger(settings.ledger_url)
-        await asyncio.to_thread(ledger.create)
+        await asyncio.to_thread(ledger.check)
         try:
             client = await connect(
                 data_converter(settings, ledger), key=settings.way_in_key, fallback=f"127.0.0.1:{settings.temporal_port}", lazy=True

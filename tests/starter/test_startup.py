@@ -21,6 +21,7 @@ from starter import startup
 from starter.cli import app
 from starter.errors import BadInput
 from starter.web import health
+from store import schema
 from store.ledger import Ledger
 from store.settings import Settings
 from tests.starter.conftest import Run
@@ -296,3 +297,18 @@ async def test_many_who_ask_at_once_write_once(ledger: Ledger, monkeypatch: pyte
     monkeypatch.setattr(probe, "_written", counted)
     await asyncio.gather(*(probe() for _ in range(50)))
     assert len(written) == 1
+
+
+def test_a_ledger_of_an_older_version_is_refused_with_what_to_run(run: Run, tmp_path: Path) -> None:
+    """Nobody's start changes a database: every command, the worker and the web say so and exit with 2, until `tenure migrate` was run."""
+    home = tmp_path / "data"
+    assert run("migrate").code == 0
+    with closing(sqlite3.connect(home / "ledger.db")) as db:
+        db.executescript("DROP TABLE alembic_version; ALTER TABLE customers DROP COLUMN health;")
+    for program in (("-m", "starter.cli", "token", "list"), ("-m", "starter.web")):
+        ended = subprocess.run([sys.executable, *program], env=os.environ, capture_output=True, text=True, timeout=60, check=False)
+        assert (ended.returncode, "Run `tenure migrate` once" in ended.stderr) == (2, True), ended.stderr
+    migrated = run("migrate", "--json")
+    assert (migrated.code, migrated.json) == (0, {"before": "", "now": schema.NEWEST})
+    assert run("token", "list").code == 0
+    assert "was up to date" in run("migrate").flat
