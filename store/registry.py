@@ -172,16 +172,17 @@ class Registry:
     def account_of(self, domain: str) -> Known | None:
         """What the CRM knew of a registrable domain at the last sync."""
         with self._ledger.reading() as db:
-            row = db.execute(select(accounts).where(accounts.c.domain == domain)).one_or_none()
-        if row is None:
-            return None
-        return Known(Account.model_validate({name: row._mapping[name] for name in Account.model_fields}), row.as_of)
+            return _account_of(db, domain)
 
     def instance_of(self, domain: str) -> Instance | None:
         """The instance that a domain has, or that is being made for it."""
         with self._ledger.reading() as db:
-            row = db.execute(_of_domain(domain)).one_or_none()
-        return None if row is None else _instance(row)
+            return _instance_of(db, domain)
+
+    def company_of(self, domain: str) -> tuple[Known | None, Instance | None]:
+        """Both, of one moment."""
+        with self._ledger.reading() as db:
+            return _account_of(db, domain), _instance_of(db, domain)
 
     def owners_of(self, domain: str) -> Owners:
         """Who looked after the trial in which a domain got its instance."""
@@ -399,6 +400,18 @@ def _choose(people: list[Person], ask: AskOwners, before: Owners) -> Owners:
 
 
 # --- Small queries ----------------------------------------------------------------------------------------------------------
+
+
+def _account_of(db: Connection, domain: str) -> Known | None:
+    row = db.execute(select(accounts).where(accounts.c.domain == domain)).one_or_none()
+    if row is None:
+        return None
+    return Known(Account.model_validate({name: row._mapping[name] for name in Account.model_fields}), row.as_of)
+
+
+def _instance_of(db: Connection, domain: str) -> Instance | None:
+    row = db.execute(_of_domain(domain)).one_or_none()
+    return None if row is None else _instance(row)
 
 
 def _of_domain(domain: str) -> Select[Any]:

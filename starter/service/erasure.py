@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from domain import ids
 from domain.base import Value
+from domain.messages import Contact
 from domain.rights import Action
 from starter.errors import BadInput, NotFound, Refused, Unavailable
 from starter.service.spool import Spool
@@ -34,14 +35,16 @@ def people(tenure: Looking) -> People | None:
     return codec.people if isinstance(codec, Codec) else None
 
 
-async def comes(tenure: Tenure, email: str) -> None:
+async def comes(tenure: Tenure, contact: Contact) -> None:
     """Somebody comes to us by themselves. Were they erased before, they are no more: from now on they have a key again, and get mail."""
-    known = people(tenure)
+    from store.crypto.tokenize import names_beside
+
+    known, email = people(tenure), contact.email
     if known is None:
         return
     found = known.cached([email])
     if found is None:
-        found = await tenure.read(lambda: known.load([email]))
+        found = await tenure.read(lambda: known.load([email], names_beside(contact.model_dump_json())))
     if found[email.lower()].key is None:
         await tenure.read(lambda: known.admit(email))
 

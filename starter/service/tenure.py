@@ -105,9 +105,9 @@ class Tenure(Keeping):
     async def signup(self, form: SignupForm) -> SignupAnswer:
         """Sign a company up (A3): one round trip, whose answer is the routing decision. The same ``event_id`` is the same signup."""
         address = self.outsider(form.email)
-        async with ledger_in_time():
-            await erasure.comes(self, address.email)
         contact = Contact(email=address.email, first_name=form.first_name, last_name=form.last_name)
+        async with ledger_in_time():
+            await erasure.comes(self, contact)
         return await self._signup(address, contact, form.company, form.via, form.event_id)
 
     async def sign_up_again(self, again: SignupAgain) -> SignupAnswer:
@@ -119,8 +119,7 @@ class Tenure(Keeping):
 
     async def _signup(self, address: Address, contact: Contact, company: str, via: SignupVia, event_id: str) -> SignupAnswer:
         async with ledger_in_time():
-            account, as_of = await self._account(address)
-            instance = await self._instance(address)
+            account, as_of, instance = await self._company(address)
         message = Signup(
             contact=contact.model_copy(update={"email": address.email}),
             company=company,
@@ -157,11 +156,12 @@ class Tenure(Keeping):
                 ) from error
 
     async def _request_trial(self, form: TrialRequestForm, address: Address, ce: str) -> SignupAnswer:
-        await self._may_have_one(address)
-        await erasure.comes(self, address.email)
-        account, _ = await self._account(address)
+        account, _, owned = await self._company(address)
+        await self._may_have_one(address, owned)
+        contact = Contact(email=address.email, first_name=form.first_name, last_name=form.last_name)
+        await erasure.comes(self, contact)
         message = CeRequest(
-            contact=Contact(email=address.email, first_name=form.first_name, last_name=form.last_name),
+            contact=contact,
             company=form.company,
             ce=ce,
             size=form.size,
@@ -173,11 +173,11 @@ class Tenure(Keeping):
         )
         return await self._with_start(address, "ce_requested", "request", message, form.event_id, SignupAnswer)
 
-    async def _may_have_one(self, address: Address) -> None:
+    async def _may_have_one(self, address: Address, owned: Instance | None) -> None:
         """Refuse a CE's request for who can have no trial; a trial that runs says for itself what it can take."""
         if address.free_mail:
             raise Refused(f"{address.email} is no company address", "Request the trial for an address that belongs to the company")
-        if (owned := await self._instance(address)) is None:
+        if owned is None:
             return
         with suppress(NotFound), asking(ids.trial(address.key)):
             if (await self.client.get_workflow_handle(ids.trial(address.key)).describe()).status is WorkflowExecutionStatus.RUNNING:
@@ -192,8 +192,8 @@ class Tenure(Keeping):
         address = self.outsider(form.email)
         if address.free_mail:
             raise Refused(f"{address.email} is no company address", "Ask with the address that belongs to the company of the instance")
-        await erasure.comes(self, address.email)
         contact = Contact(email=address.email, first_name=form.first_name, last_name=form.last_name)
+        await erasure.comes(self, contact)
         try:
             trial = ids.trial(address.key)
             event = self.event(trial, "join", form.event_id, form.via, address.email)
@@ -346,35 +346,21 @@ class Tenure(Keeping):
             log.info("what became of %s: %s", workflow_id, error)
             return ""
 
-    async def _account(self, address: Address) -> tuple[Account | None, datetime | None]:
-        """What the CRM knows of the company, from the ledger's copy, and when it was read."""
+    async def _company(self, address: Address) -> tuple[Account | None, datetime | None, Instance | None]:
+        """What the CRM knows of the company, from the ledger's copy, and when it was read; and the instance that it has, if any.
+
+        A customer's instance stays theirs when its trial is long over (A4).
+        """
         if address.free_mail:
-            return None, None
+            return None, None, None
         from store.registry import Registry
 
-        known = await self.read(lambda: Registry(self.ledger).account_of(address.key))
-        return known or (None, None)
-
-    async def _instance(self, address: Address) -> Instance | None:
-        """The instance that the company has, if any: a customer's stays theirs when its trial is long over (A4)."""
-        if address.free_mail:
-            return None
-        from store.registry import Registry
-
-        owned = await self.read(lambda: Registry(self.ledger).instance_of(address.key))
-        return (
-            None
-            if owned is None
-            else Instance.model_validate(
-                {
-                    "host": owned.host,
-                    "kind": owned.kind,
-                    "admin": owned.admin,
-                    "subject": owned.subject,
-                    "confirmed": owned.confirmed_at is not None,
-                }
-            )
-        )
+        known, owned = await self.read(lambda: Registry(self.ledger).company_of(address.key))
+        account, as_of = known or (None, None)
+        if owned is None:
+            return account, as_of, None
+        of = {"host": owned.host, "kind": owned.kind, "admin": owned.admin, "subject": owned.subject}
+        return account, as_of, Instance.model_validate({**of, "confirmed": owned.confirmed_at is not None})
 
 
 def _the_ce(ce: str, roster: Iterable[Person]) -> list[Person]:

@@ -113,14 +113,14 @@ class Codec(PayloadCodec, WithSerializationContext):
         wanted = set(emails)
         if not wanted:
             return {}
-        known = self.people.cached(wanted)
-        if known is None:
-            known = await asyncio.to_thread(self.people.load, wanted)
-        learnt: dict[str, tuple[str, ...]] = {}
+        called: dict[str, tuple[str, ...]] = {}
         for text in texts:
             for email, names in tokenize.names_beside(text).items() if text[0] in "{[" else ():
-                if (person := known.get(email)) is not None and _has_news(person, names):
-                    learnt[email] = tokenize.merged(learnt.get(email, ()), names)
+                called[email] = tokenize.merged(called.get(email, ()), names)
+        known = self.people.cached(wanted)
+        if known is None:
+            known = await asyncio.to_thread(self.people.load, wanted, called)
+        learnt = {email: names for email, names in called.items() if (person := known.get(email)) and _has_news(person, names)}
         return {**known, **await asyncio.to_thread(self.people.learn, learnt)} if learnt else known
 
     def _sealed(self, payload: Payload, text: str, found: Sequence[str], met: Iterable[str], known: Mapping[str, Someone]) -> Payload:

@@ -77,14 +77,13 @@ class People:
         known = {email: person for email, person in found.items() if person is not None and person.until > now}
         return known if len(known) == len(found) else None
 
-    def load(self, emails: Iterable[str]) -> dict[str, Someone]:
-        """These people by address in lower case; who is not known yet gets a key."""
+    def load(self, emails: Iterable[str], called: Mapping[str, Iterable[str]] | None = None) -> dict[str, Someone]:
+        """These people by address in lower case; who is not known yet gets a key, in one write with what they are ``called``."""
         wanted = {email: self.who(email) for email in {email.lower() for email in emails}}
-        rows = self._newest(wanted.values())
-        if absent := set(wanted.values()) - rows.keys():
-            self._add(absent, generation=1)
-            rows = self._newest(wanted.values())
-        return {email: self._remembered(rows[who]) for email, who in wanted.items()}
+        found = {who: self._remembered(row) for who, row in self._newest(wanted.values()).items()}
+        names = {who: tuple((called or {}).get(email, ())) for email, who in wanted.items() if who not in found}
+        found |= self._add(names, generation=1)
+        return {email: found[who] for email, who in wanted.items()}
 
     def cached_refs(self, refs: Collection[str]) -> dict[str, Someone] | None:
         """People by the reference that a payload carries, from memory; None when one of them must be looked up."""
@@ -108,11 +107,9 @@ class People:
                 if row is None or row.erased_at is not None:
                     continue
                 person = self._read(row)
-                assert person.key is not None
-                all_names = tokenize.merged(person.names, names)
-                sealed = person.key.seal(json.dumps(all_names).encode(), f"names {row.ref}")
-                db.execute(update(people).where(people.c.ref == row.ref).values(names=sealed))
-            changed[email] = self._keep(replace(person, names=all_names))
+                person = replace(person, names=tokenize.merged(person.names, names))
+                db.execute(update(people).where(people.c.ref == row.ref).values(names=_sealed(person)))
+            changed[email] = self._keep(person)
         return changed
 
     # --- For those who erase ------------------------------------------------------------------------------------------------
@@ -141,8 +138,7 @@ class People:
         """A person comes to us by themselves, perhaps again: from now on they have a key. What was erased stays erased."""
         row = self._newest([self.who(email)]).get(self.who(email))
         if row is not None and row.erased_at is not None:
-            self._add({row.who}, generation=row.generation + 1)
-            self._forget(row.who, set())
+            self._add({row.who: ()}, generation=row.generation + 1)
 
     def erased(self, email: str) -> bool:
         """Whether a person was erased and has not come back, as the ledger says now; an address that stands for an erased one always is."""
@@ -168,29 +164,36 @@ class People:
             query = select(people).where(people.c.who.in_(set(whos))).order_by(people.c.generation)
             return {row.who: row for row in db.execute(query)}
 
-    def _add(self, whos: Iterable[str], generation: int) -> None:
-        newest = self._ring.newest
-        rows = []
-        for who in sorted(whos):
-            ref = secrets.token_hex(8)
-            wrapped = newest.seal(secrets.token_bytes(32), ref)
-            rows.append(
-                {"ref": ref, "who": who, "generation": generation, "wrapped": wrapped, "ring_key": newest.id, "made_at": _now()},
-            )
-        with self._ledger.writing() as db:
-            db.execute(self._ledger.upserting(db, people).on_conflict_do_nothing(index_elements=["who", "generation"]), rows)
+    def _add(self, called: Mapping[str, tuple[str, ...]], generation: int) -> dict[str, Someone]:
+        """Give people a key, and keep what they are called with it. Another process may be quicker: then it is that one's key."""
+        if not called:
+            return {}
+        newest, rows, made = self._ring.newest, [], dict[str, Someone]()
+        for who, names in sorted(called.items()):
+            ref, secret = secrets.token_hex(8), secrets.token_bytes(32)
+            person = self._someone(ref, who, Key(f"person {ref}", secret), tokenize.merged((), names))
+            key = {"wrapped": newest.seal(secret, ref), "ring_key": newest.id}
+            rows.append({"ref": ref, "who": who, "generation": generation, "made_at": _now(), "names": _sealed(person), **key})
+            made[who] = person
+        with self._ledger.stating() as db:
+            put = self._ledger.upserting(db, people).values(rows).on_conflict_do_nothing(index_elements=["who", "generation"])
+            mine = set(db.execute(put.returning(people.c.who)).scalars())
+        theirs = self._newest(called.keys() - mine) if len(mine) < len(made) else {}
+        return {who: self._keep(made[who]) for who in mine} | {who: self._remembered(row) for who, row in theirs.items()}
 
     def _key(self, row: Row[Any]) -> Key:
         return Key(f"person {row.ref}", self._ring.find(row.ring_key).open(row.wrapped, row.ref))
 
     def _read(self, row: Row[Any]) -> Someone:
-        until = time.monotonic() + self._fresh
         if row.erased_at is not None or row.wrapped is None:
             before = self._by_who.get(row.who)
-            return Someone(row.ref, row.who, None, before.names if before else (), until)
+            return self._someone(row.ref, row.who, None, before.names if before else ())
         key = self._key(row)
         names = tuple(json.loads(key.open(row.names, f"names {row.ref}"))) if row.names else ()
-        return Someone(row.ref, row.who, key, names, until)
+        return self._someone(row.ref, row.who, key, names)
+
+    def _someone(self, ref: str, who: str, key: Key | None, names: tuple[str, ...]) -> Someone:
+        return Someone(ref, who, key, names, time.monotonic() + self._fresh)
 
     def _remembered(self, row: Row[Any]) -> Someone:
         return self._keep(self._read(row))
@@ -209,6 +212,11 @@ class People:
             self._by_who.pop(who, None)
             for ref in refs:
                 self._by_ref.pop(ref, None)
+
+
+def _sealed(person: Someone) -> bytes | None:
+    assert person.key is not None
+    return person.key.seal(json.dumps(person.names).encode(), f"names {person.ref}") if person.names else None
 
 
 def _now() -> datetime:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import Row, event
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -277,6 +277,28 @@ async def test_for_whom_it_knows_the_database_is_not_asked(codec: Codec, stateme
         payloads = await sent(within(codec), DANA, "a word to Dana")
         await within(codec).decode(payloads)
     assert statements == []
+
+
+async def test_a_new_persons_key_and_names_are_one_write(codec: Codec, statements: list[str]) -> None:
+    await sent(within(codec), DANA)
+    assert [said.split()[0] for said in statements if not said.startswith("BEGIN")] == ["SELECT", "INSERT"]
+    found = codec.people.find(DANA.email)
+    assert found is not None
+    assert set(found.names) == {f"{DANA.first_name} {DANA.last_name}", DANA.first_name, DANA.last_name}
+
+
+async def test_two_processes_that_meet_a_person_at_once_use_one_key(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = codec_of(ledger), codec_of(ledger)
+    read, looked_before = second.people._newest, [dict[str, Row[Any]]()]
+    payloads = await sent(within(first), DANA)
+    monkeypatch.setattr(second.people, "_newest", lambda whos: looked_before.pop() if looked_before else read(whos))
+    assert await within(second).decode(await sent(within(second), DANA), [Contact]) == [DANA]
+    ours, theirs = first.people.find(DANA.email), second.people.cached([DANA.email.lower()])
+    assert ours is not None
+    assert theirs is not None
+    assert ours.key is not None
+    assert theirs[DANA.email.lower()].ref == ours.ref
+    assert await within(second).decode(payloads, [Contact]) == [DANA]
 
 
 async def test_one_person_whose_names_never_end_costs_no_write_each_time(codec: Codec, statements: list[str]) -> None:
