@@ -12,7 +12,8 @@ from temporalio import activity
 from domain.effects.models import Receipt
 from domain.upkeep import AskPool, PoolChange, PoolLevel
 from store.ledger import EffectId, Ledger
-from store.registry import SYSTEM, counts
+from store.owners import SYSTEM
+from store.registry import counts
 from store.tables import instances
 
 

@@ -253,22 +253,13 @@ class Ledger:
 
     def record(self, db: Connection, effect: EffectId, *, system: str, act: str, summary: str, as_of: datetime, receipt: Receipt) -> None:
         """Record an effect that is itself a change of this database, in the same transaction. Recording it again changes nothing."""
-        db.execute(
-            self.upserting(db, effects)
-            .values(
-                subject=effect.subject,
-                key=effect.key,
-                system=system,
-                act=act,
-                summary=summary,
-                as_of=as_of,
-                begun_at=_now(),
-                done_at=_now(),
-                attempts=1,
-                receipt=receipt.model_dump(mode="json"),
-            )
-            .on_conflict_do_nothing(index_elements=["subject", "key"])
-        )
+        now = _now()
+        about = {"system": system, "act": act, "summary": summary, "as_of": as_of, "begun_at": now, "done_at": now, "attempts": 1}
+        db.execute(self._insert_done, {**effect._asdict(), **about, "receipt": receipt.model_dump(mode="json")})
+
+    @cached_property
+    def _insert_done(self) -> sqlite.Insert | postgresql.Insert:
+        return self.upserting(self.engine, effects).on_conflict_do_nothing(index_elements=["subject", "key"])
 
     @staticmethod
     def upserting(db: Connection | Engine, table: Table) -> sqlite.Insert | postgresql.Insert:

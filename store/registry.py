@@ -6,24 +6,21 @@ second time, so a retry gets the same answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, exists, func, insert, select, update
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from domain.base import Value
 from domain.effects.models import AskHost, AskOwners, Claim, Claimed, Receipt, RegistryAnswer, RegistryChange
 from domain.messages import Account
-from domain.people import Owners, Person, Role, appointed, choose_owners
+from domain.people import Owners, Person
+from store import owners
 from store.ledger import EffectId, Ledger
-from store.tables import accounts, assignments, effects, instances, roster, suppressions, waiting
-
-SYSTEM = "registry"
-LIVE = ("reserved", "trial", "production")
-"""The kinds that a customer has, or was promised: these count against the cap (A26)."""
+from store.owners import SYSTEM
+from store.tables import accounts, instances, roster, suppressions, waiting
 
 
 class Instance(Value):
@@ -65,7 +62,7 @@ class Registry:
             claimed = self._claim(db, ask)
             if claimed.outcome != "claimed" or ask.owners is None:
                 return claimed
-            return claimed.model_copy(update={"owners": self._choose(db, ask.owners)})
+            return claimed.model_copy(update={"owners": owners.chosen(self._ledger, db, ask.owners)})
 
     def _claim(self, db: Connection, ask: Claim) -> Claimed:
         """Give the domain a warm instance (the oldest), or reserve room for one that will be made at ``host``.
@@ -74,24 +71,16 @@ class Registry:
         Only a claim that succeeded is on record, so a domain that met ``full`` or ``empty`` may ask again.
         """
         now = counts(db)
-        owned = db.execute(_of_domain(ask.domain)).one_or_none()
-        if owned is not None:
+        taken = now["live"] if ask.warm else sum(now.values())  # a warm one is counted already; a new one is not
+        host = self._take(db, ask) if taken < ask.cap else None
+        if host is None:
+            owned = db.execute(_of_domain(ask.domain)).one_or_none()
+            if owned is None:
+                return Claimed.model_validate({"outcome": "empty" if taken < ask.cap else "full", **now})
             outcome = "claimed" if owned.subject == ask.subject else "owned"
             return Claimed.model_validate({"outcome": outcome, "host": owned.host, "subject": owned.subject, "kind": owned.kind, **now})
-        taken = now["live"] if ask.warm else sum(now.values())  # a warm one is counted already; a new one is not
-        if taken >= ask.cap:
-            return Claimed.model_validate({"outcome": "full", **now})
-        owner = {"domain": ask.domain, "subject": ask.subject, "admin": ask.admin, "claimed_at": ask.as_of}
-        if ask.warm:
-            host = db.execute(_warm().limit(1)).scalar()
-            if host is None:
-                return Claimed.model_validate({"outcome": "empty", **now})
-            kind = "trial"
-            db.execute(update(instances).where(instances.c.host == host).values(kind=kind, **owner))
-        else:
-            host, kind = _free_host(db, ask.host), "reserved"
-            db.execute(insert(instances).values(host=host, kind=kind, created_at=ask.as_of, **owner))
-        db.execute(delete(waiting).where(waiting.c.domain == ask.domain))
+        db.execute(_LEAVES_QUEUE, {"of": ask.domain})
+        kind = "trial" if ask.warm else "reserved"
         self._ledger.record(
             db,
             EffectId(ask.subject, f"claim:{host}"),
@@ -101,46 +90,28 @@ class Registry:
             as_of=ask.as_of,
             receipt=Receipt(ref=host, data={"kind": kind, "domain": ask.domain}),
         )
-        return Claimed.model_validate({"outcome": "claimed", "host": host, "subject": ask.subject, "kind": kind, **counts(db)})
+        now |= {"live": now["live"] + 1, "warm": now["warm"] - ask.warm}
+        return Claimed.model_validate({"outcome": "claimed", "host": host, "subject": ask.subject, "kind": kind, **now})
+
+    @staticmethod
+    def _take(db: Connection, ask: Claim) -> str | None:
+        """The host that is the domain's from now on; None when it has one already, or no warm one is left."""
+        owner = {"domain": ask.domain, "subject": ask.subject, "admin": ask.admin, "claimed_at": ask.as_of}
+        if ask.warm:
+            return db.execute(_TAKE_WARM, {f"new_{name}": value for name, value in owner.items()}).scalar()
+        if db.execute(_of_domain(ask.domain)).one_or_none() is not None:
+            return None
+        host = _free_host(db, ask.host)
+        db.execute(insert(instances).values(host=host, kind="reserved", created_at=ask.as_of, **owner))
+        return host
 
     @activity.defn(name="owners")
     def owners(self, ask: AskOwners) -> Owners:
-        """Choose the owners of a subject; see :meth:`_choose`."""
+        """Choose the owners of a subject; see :func:`store.owners.chosen`. A peek assigns nobody."""
         if ask.peek:
-            return _choose(self.roster(), ask, Owners())
+            return owners.choose(self.roster(), ask, Owners())
         with self._ledger.writing(alone=True) as db:
-            return self._choose(db, ask)
-
-    def _choose(self, db: Connection, ask: AskOwners) -> Owners:
-        """Choose SDR, AE, CE and their manager for a subject, and put the chosen at the end of the round robin.
-
-        Asked again, a subject keeps its owners, and so does a later subject of a domain that has an instance. Only a role that nobody
-        plays, since ``ce_email`` came later or somebody has left since, is given anew.
-        """
-        people = [_person(row) for row in db.execute(select(roster))]
-        of_instance = select(instances.c.subject).where(instances.c.domain == ask.domain)
-        before = _owners_of(db, ask.subject) or _owners_of(db, db.execute(of_instance).scalar() or "")
-        chosen = _choose(people, ask, before or Owners())
-        if chosen == before:
-            return chosen
-        new = {role: person for role, person in _roles(chosen).items() if before is None or person != _roles(before).get(role)}
-        at = _later_than(people)
-        for person in {person.id: person for person in new.values()}:
-            db.execute(update(roster).where(roster.c.id == person).values(last_assigned_at=at))
-        row = {"subject": ask.subject, "owners": chosen.model_dump(mode="json"), "as_of": ask.as_of}
-        db.execute(self._ledger.upserting(db, assignments).values(row).on_conflict_do_update(index_elements=["subject"], set_=row))
-        earlier = select(func.count()).where(effects.c.subject == ask.subject, effects.c.act == "owners.assigned")
-        times = db.execute(earlier).scalar_one()
-        self._ledger.record(
-            db,
-            EffectId(ask.subject, f"owners-{times + 1}" if times else "owners"),
-            system=SYSTEM,
-            act="owners.assigned",
-            summary=", ".join(f"{role} {person.name}" for role, person in new.items()) or "nobody is eligible",
-            as_of=ask.as_of,
-            receipt=Receipt(data={role.lower(): person.id for role, person in new.items()}),
-        )
-        return chosen
+            return owners.chosen(self._ledger, db, ask)
 
     @activity.defn(name="registry")
     def registry(self, change: RegistryChange) -> RegistryAnswer:
@@ -188,7 +159,7 @@ class Registry:
         """Who looked after the trial in which a domain got its instance."""
         with self._ledger.reading() as db:
             row = db.execute(_of_domain(domain)).one_or_none()
-            return (None if row is None else _owners_of(db, row.subject)) or Owners()
+            return (None if row is None else owners.of_subject(db, row.subject)) or Owners()
 
     def instances(self) -> list[Instance]:
         """Every instance, oldest first."""
@@ -208,7 +179,7 @@ class Registry:
     def roster(self) -> list[Person]:
         """Our own people at the last sync."""
         with self._ledger.reading() as db:
-            return [_person(row) for row in db.execute(select(roster).order_by(roster.c.role, roster.c.name))]
+            return [owners.person_of(row) for row in db.execute(select(roster).order_by(roster.c.role, roster.c.name))]
 
 
 # --- The changes ------------------------------------------------------------------------------------------------------------
@@ -355,51 +326,26 @@ def _none_owned(change: RegistryChange) -> ApplicationError:
     return ApplicationError(message, type="NoInstance", non_retryable=True)
 
 
-# --- Whose turn it is -------------------------------------------------------------------------------------------------------
-
-
-def _owners_of(db: Connection, subject: str) -> Owners | None:
-    given = db.execute(select(assignments.c.owners).where(assignments.c.subject == subject)).scalar()
-    return None if given is None else Owners.model_validate(given)
-
-
-def _roles(owners: Owners) -> dict[str, Person]:
-    named = (("SDR", owners.sdr), ("AE", owners.ae), ("CE", owners.ce))
-    return {role: person for role, person in named if person is not None}
-
-
-def _choose(people: list[Person], ask: AskOwners, before: Owners) -> Owners:
-    """Those of before who have not left, and for every other role the one whom the process names or whose turn it is.
-
-    A CE whom nobody in the roster is called by is taken at the word of whoever gave the address: the roster is a copy.
-    """
-    by_hand = appointed(people, ask.appointed)
-    email = ask.ce_email.strip().lower()
-    ce = next((person for person in people if email and person.email.lower() == email), None)
-    stranger = Person(id=email, name=email.partition("@")[0], email=email, role=Role.CE) if email and ce is None else None
-    gone = {person.id for person in people if not person.active}
-    kept = {name: getattr(before, name) for name in ("sdr", "ae", "ce") if getattr(before, name) and getattr(before, name).id not in gone}
-    if kept.keys() >= {"sdr", "ae", "ce"}:
-        return before
-    on = ask.as_of.date()
-    known = [*people, stranger] if stranger else people
-    ae = kept["ae"].id if "ae" in kept else ask.ae
-    chosen = choose_owners(known, on, named_sdr=ask.named_sdr, account_ae=ae, account_ce=email if stranger else ce.id if ce else ask.ce)
-    if stranger and chosen.ce == stranger:
-        chosen = chosen.model_copy(update={"ce": stranger.model_copy(update={"id": ""})})  # the CRM knows no such user
-    if by_hand:
-        chosen = chosen.model_copy(update=by_hand)
-    if not kept:
-        return chosen
-    for_good = {name: getattr(chosen, name) for name in ("sdr", "ae", "ce") if name not in kept}
-    if all(getattr(before, name) == person for name, person in for_good.items()):
-        return before
-    notes = tuple(f"{name.upper()} from now on: {person.name}" for name, person in for_good.items() if person)
-    manager = chosen.manager if "ce" in for_good else before.manager
-    return Owners(**{**kept, **for_good}, manager=manager, ops=chosen.ops, leader=chosen.leader, notes=(*before.notes, *notes))
-
-
 # --- Small queries ----------------------------------------------------------------------------------------------------------
+
+
+# Made once each: a claim is what a sign-up waits for.
+_COUNTS = select(
+    select(func.count()).select_from(instances).scalar_subquery().label("whole"),
+    *(select(func.count()).where(instances.c.kind == kind).scalar_subquery().label(kind) for kind in ("warm", "pending")),
+)
+_others = instances.alias()
+_TAKE_WARM = (
+    update(instances)
+    .where(
+        instances.c.host
+        == select(_others.c.host).where(_others.c.kind == "warm").order_by(_others.c.created_at, _others.c.host).limit(1).scalar_subquery(),
+        ~exists().where(_others.c.domain == bindparam("new_domain")),
+    )
+    .values(kind="trial", **{name: bindparam(f"new_{name}") for name in ("domain", "subject", "admin", "claimed_at")})
+    .returning(instances.c.host)
+)
+_LEAVES_QUEUE = delete(waiting).where(waiting.c.domain == bindparam("of"))
 
 
 def _account_of(db: Connection, domain: str) -> Known | None:
@@ -423,10 +369,9 @@ def _warm() -> Select[Any]:
 
 
 def counts(db: Connection) -> dict[str, int]:
-    """How many instances are ``live`` (customers' own), ``warm`` and ``pending``."""
-    query = select(instances.c.kind, func.count().label("number")).group_by(instances.c.kind)
-    by_kind: dict[str, int] = {row.kind: row.number for row in db.execute(query)}
-    return {"live": sum(by_kind.get(kind, 0) for kind in LIVE), "warm": by_kind.get("warm", 0), "pending": by_kind.get("pending", 0)}
+    """How many instances are ``warm``, ``pending`` and ``live``: all the rest customers have, or were promised, and count against the cap (A26)."""
+    found = db.execute(_COUNTS).one()
+    return {"live": found.whole - found.warm - found.pending, "warm": found.warm, "pending": found.pending}
 
 
 def _free_host(db: Connection, wanted: str) -> str:
@@ -442,17 +387,3 @@ def _free_host(db: Connection, wanted: str) -> str:
 
 def _instance(row: Row[Any]) -> Instance:
     return Instance.model_validate(dict(row._mapping))
-
-
-def _person(row: Row[Any]) -> Person:
-    return Person.model_validate(dict(row._mapping))
-
-
-def _later_than(people: Iterable[Person]) -> datetime:
-    """Now, and later than every assignment so far.
-
-    By the real clock: a workflow whose time runs ahead would put its people at the end of the round robin for months.
-    """
-    last = max((person.last_assigned_at for person in people if person.last_assigned_at), default=None)
-    now = datetime.now(UTC)
-    return now if last is None or now > last else last + timedelta(microseconds=1)

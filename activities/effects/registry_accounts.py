@@ -13,6 +13,7 @@ from activities.vitally.effects import Vitally
 from domain.effects.accounts import CloseProject, KeepDoc, KeepRenewal, KeepRow, OpenProject, SetAccount, SetTraits
 from domain.effects.models import AssignOwner, ConvertLead, KeepLead, SetLeadStatus, UpdateOpportunity
 from domain.effects.reconcile import Claim
+from store import owners
 from store.instance_pool import Pool
 from store.ledger import EffectRow
 from store.registry import Registry
@@ -224,7 +225,7 @@ def _own(act: str, code: Callable[..., Any]) -> EffectKind:
 _REGISTRY = (
     _own("instance.claimed", Registry._claim),
     _own("instance.reserved", Registry._claim),
-    _own("owners.assigned", Registry._choose),
+    _own("owners.assigned", owners.chosen),
     *(
         _own(act, Registry.registry)
         for act in (

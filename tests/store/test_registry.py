@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from sqlalchemy import event
 from temporalio.exceptions import ApplicationError
 
 from domain.effects.models import AskOwners, Claim, Claimed, RegistryAnswer, RegistryChange
@@ -15,7 +16,7 @@ from domain.people import Person, Role
 from domain.upkeep import AskPool, PoolChange, PoolLevel
 from store.instance_pool import Pool
 from store.ledger import Ledger
-from store.registry import LIVE, Registry
+from store.registry import Registry
 from store.tables import accounts, roster
 
 AS_OF = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -61,7 +62,7 @@ def change(domain: str, what: str, *, host: str = "", admin: str = "", why: str 
 
 def live(registry: Registry) -> int:
     """How many instances customers have or were promised."""
-    return sum(instance.kind in LIVE for instance in registry.instances())
+    return sum(bool(instance.domain) for instance in registry.instances())
 
 
 def acts(ledger: Ledger) -> list[str]:
@@ -84,6 +85,23 @@ def test_a_warm_instance_goes_to_the_domain_that_asks(registry: Registry, pool: 
     assert (instance.host, instance.kind, instance.admin, instance.claimed_at) == ("w1.example", "trial", "ada@acme.com", AS_OF)
     [row] = [row for row in ledger.effects() if row.act == "instance.claimed"]
     assert (row.subject, row.system, row.as_of, row.receipt and row.receipt.ref) == (subject("acme.com"), "registry", AS_OF, "w1.example")
+
+
+def test_a_claim_with_its_owners_is_one_transaction_of_nine_statements(staffed: Registry, pool: Pool, ledger: Ledger) -> None:
+    for number in range(2):
+        pool.pool_change(pool_change(f"w{number}.example", "ready"))
+    owners = AskOwners(subject=subject("acme.com"), domain="acme.com", as_of=AS_OF)
+    ask = claim("acme.com").model_copy(update={"owners": owners})
+    commits, said = list[int](), list[str]()
+    event.listen(ledger.engine, "commit", lambda _: commits.append(1))
+    event.listen(ledger.engine, "before_cursor_execute", lambda *about: said.append(about[2].split()[0]))
+    got = staffed.claim(ask)
+    assert got.owners is not None
+    assert (got.outcome, got.live, got.warm, got.owners.ce is not None) == ("claimed", 1, 1, True)
+    work = [word for word in said if word != "BEGIN"][ledger.engine.dialect.name == "postgresql" :]  # PostgreSQL's lock is one
+    assert work == ["SELECT", "UPDATE", "DELETE", "INSERT", "SELECT", "SELECT", "UPDATE", "INSERT", "INSERT"]
+    assert len(commits) == 1
+    assert staffed.claim(ask) == got  # a retry
 
 
 def test_a_domain_has_one_instance(registry: Registry) -> None:

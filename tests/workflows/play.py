@@ -44,7 +44,7 @@ from starter.service.histories import decrypt
 from starter.service.tenure import Tenure
 from store.instance_pool import Pool
 from store.ledger import Ledger
-from store.registry import LIVE, Registry
+from store.registry import Registry
 from store.settings import Settings
 from store.vault import Vault
 from worker import way_in, way_to_accounts
@@ -127,7 +127,7 @@ class Play:
 
     def live(self) -> int:
         """How many instances customers have or were promised."""
-        return sum(instance.kind in LIVE for instance in self.registry.instances())
+        return sum(bool(instance.domain) for instance in self.registry.instances())
 
     def warm(self, *names: str) -> list[str]:
         """Warm instances, and the current generic key."""

@@ -1,0 +1,116 @@
+"""Who looks after a new trial: the SDR, AE and CE whose turn it is, and their manager (A3, A10, gap 16).
+
+Asked again, a subject keeps its owners, and so does a later subject of a domain that has an instance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
+
+from domain.effects.models import AskOwners, Receipt
+from domain.people import Owners, Person, Role, appointed, choose_owners
+from store.ledger import EffectId, Ledger
+from store.tables import assignments, effects, instances, roster
+
+SYSTEM = "registry"
+
+
+def chosen(ledger: Ledger, db: Connection, ask: AskOwners) -> Owners:
+    """Choose the owners of a subject, and put the chosen at the end of the round robin.
+
+    Only a role that nobody plays, since ``ce_email`` came later or somebody has left since, is given anew.
+    """
+    people = [person_of(row) for row in db.execute(_ROSTER)]
+    given = {row.subject: row.owners for row in db.execute(_BEFORE, {"of": ask.subject, "domain_of": ask.domain})}
+    stands = given.get(ask.subject) or next(iter(given.values()), None)
+    before = None if stands is None else Owners.model_validate(stands)
+    found = choose(people, ask, before or Owners())
+    if found == before:
+        return found
+    new = {role: person for role, person in _roles(found).items() if before is None or person != _roles(before).get(role)}
+    db.execute(_ASSIGNED, {"ids": [person.id for person in new.values()], "at": _later_than(people)})
+    row = {"subject": ask.subject, "owners": found.model_dump(mode="json"), "as_of": ask.as_of}
+    db.execute(ledger.upserting(db, assignments).values(row).on_conflict_do_update(index_elements=["subject"], set_=row))
+    times = db.execute(_TIMES, {"of": ask.subject}).scalar_one() if ask.subject in given else 0
+    ledger.record(
+        db,
+        EffectId(ask.subject, f"owners-{times + 1}" if times else "owners"),
+        system=SYSTEM,
+        act="owners.assigned",
+        summary=", ".join(f"{role} {person.name}" for role, person in new.items()) or "nobody is eligible",
+        as_of=ask.as_of,
+        receipt=Receipt(data={role.lower(): person.id for role, person in new.items()}),
+    )
+    return found
+
+
+_ROSTER = select(roster)
+_BEFORE = select(assignments.c.subject, assignments.c.owners).where(
+    or_(
+        assignments.c.subject == bindparam("of"),
+        assignments.c.subject == select(instances.c.subject).where(instances.c.domain == bindparam("domain_of")).scalar_subquery(),
+    )
+)
+_TIMES = select(func.count()).where(effects.c.subject == bindparam("of"), effects.c.act == "owners.assigned")
+_ASSIGNED = update(roster).where(roster.c.id.in_(bindparam("ids", expanding=True))).values(last_assigned_at=bindparam("at"))
+
+
+def of_subject(db: Connection, subject: str) -> Owners | None:
+    """The owners that a subject was given."""
+    given = db.execute(select(assignments.c.owners).where(assignments.c.subject == subject)).scalar()
+    return None if given is None else Owners.model_validate(given)
+
+
+def _roles(owners: Owners) -> dict[str, Person]:
+    named = (("SDR", owners.sdr), ("AE", owners.ae), ("CE", owners.ce))
+    return {role: person for role, person in named if person is not None}
+
+
+def choose(people: list[Person], ask: AskOwners, before: Owners) -> Owners:
+    """Those of before who have not left, and for every other role the one whom the process names or whose turn it is.
+
+    A CE whom nobody in the roster is called by is taken at the word of whoever gave the address: the roster is a copy.
+    """
+    by_hand = appointed(people, ask.appointed)
+    email = ask.ce_email.strip().lower()
+    ce = next((person for person in people if email and person.email.lower() == email), None)
+    stranger = Person(id=email, name=email.partition("@")[0], email=email, role=Role.CE) if email and ce is None else None
+    gone = {person.id for person in people if not person.active}
+    kept = {name: getattr(before, name) for name in ("sdr", "ae", "ce") if getattr(before, name) and getattr(before, name).id not in gone}
+    if kept.keys() >= {"sdr", "ae", "ce"}:
+        return before
+    on = ask.as_of.date()
+    known = [*people, stranger] if stranger else people
+    ae = kept["ae"].id if "ae" in kept else ask.ae
+    chosen = choose_owners(known, on, named_sdr=ask.named_sdr, account_ae=ae, account_ce=email if stranger else ce.id if ce else ask.ce)
+    if stranger and chosen.ce == stranger:
+        chosen = chosen.model_copy(update={"ce": stranger.model_copy(update={"id": ""})})  # the CRM knows no such user
+    if by_hand:
+        chosen = chosen.model_copy(update=by_hand)
+    if not kept:
+        return chosen
+    for_good = {name: getattr(chosen, name) for name in ("sdr", "ae", "ce") if name not in kept}
+    if all(getattr(before, name) == person for name, person in for_good.items()):
+        return before
+    notes = tuple(f"{name.upper()} from now on: {person.name}" for name, person in for_good.items() if person)
+    manager = chosen.manager if "ce" in for_good else before.manager
+    return Owners(**{**kept, **for_good}, manager=manager, ops=chosen.ops, leader=chosen.leader, notes=(*before.notes, *notes))
+
+
+def person_of(row: Row[Any]) -> Person:
+    """A row of the roster."""
+    return Person.model_validate(dict(row._mapping))
+
+
+def _later_than(people: Iterable[Person]) -> datetime:
+    """Now, and later than every assignment so far.
+
+    By the real clock: a workflow whose time runs ahead would put its people at the end of the round robin for months.
+    """
+    last = max((person.last_assigned_at for person in people if person.last_assigned_at), default=None)
+    now = datetime.now(UTC)
+    return now if last is None or now > last else last + timedelta(microseconds=1)
