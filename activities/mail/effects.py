@@ -55,6 +55,7 @@ from typing import Any, NamedTuple, get_args
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
+from css_inline import CSSInliner
 from email_validator import validate_email
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from temporalio import activity
@@ -73,6 +74,8 @@ from store.vault import Vault
 SYSTEM = "Mail"
 TEMPLATES = Path(__file__).parent / "templates"
 TEXT_WIDTH = 76
+#: Puts the stylesheet into the elements, since some mail programs drop it; what it says of the dark and of small screens stays.
+INLINER = CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
 TIMEOUT_SECONDS = LONGEST_ANSWER
 QUIT_SECONDS = 5
 CLOSING = 421
@@ -276,7 +279,7 @@ class Mailer:
         template = self._templates.get_template(f"{act.template}.txt.j2")
         subject = " ".join("".join(template.blocks["subject"](template.new_context(context))).split())
         html = self._templates.get_template(f"{act.template}.html.j2").render(context, subject=subject)
-        return Rendered(subject, wrapped(template.render(context)), html)
+        return Rendered(subject, wrapped(template.render(context)), INLINER.inline(html))
 
     def _context(self, act: Mail, effect: EffectId) -> dict[str, Any]:
         named = act.values | {name: self._named(act, name) for name in NAMES & act.values.keys()}

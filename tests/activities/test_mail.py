@@ -79,10 +79,12 @@ class Page(HTMLParser):
         self.text = ""
         self.links: list[str] = []
         self.tags: list[str] = []
+        self.plain: list[str] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.plain += [] if "style" in dict(attrs) else [tag]
         self.links += [value or "" for name, value in attrs if name == "href"]
 
     def handle_data(self, data: str) -> None:
@@ -155,6 +157,10 @@ def test_each_template_in_both_forms(mailer: Mailer, settings: Settings, templat
     opt_out = [link for link in page.links if link.startswith(f"{settings.web_url}/u/")]
     assert bool(opt_out) == campaign == (f"{settings.web_url}/u/" in words.text)
     assert all(link.startswith(("http://", "https://", "mailto:")) for link in page.links)
+    # Some mail programs drop a stylesheet: what it says stands in the elements, but for the dark and for small screens.
+    assert not {"body", "h1", "p", "td", "a", "li", "ul", "ol"} & set(page.plain)
+    assert words.html.count("@media") == 2
+    assert ".card { padding" not in words.html.partition("@media")[0]
 
 
 @pytest.mark.parametrize("template", TEMPLATE_NAMES)
