@@ -40,7 +40,7 @@ async def test_every_recorded_history_replays() -> None:
     replayer = Replayer(
         workflows=ALL,
         data_converter=pydantic_data_converter,
-        workflow_runner=UnsandboxedWorkflowRunner(),
+        workflow_runner=runner(UnsandboxedWorkflowRunner()),
         interceptors=[Inbound()],
     )
     failed = {}

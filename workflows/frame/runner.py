@@ -1,18 +1,26 @@
-"""How workflows are run: sandboxed, with our own modules passed through, and with all that a task brings applied before any of it is acted on."""
+"""How workflows are run: sandboxed, with our own modules passed through, and what a task brings is handled in one order, however it comes."""
 
 from __future__ import annotations
 
-from temporalio.worker import Worker
+from collections.abc import Sequence
+
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
+from temporalio.bridge.proto.workflow_commands import WorkflowCommand
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.converter import SerializationContext, StorageDriverStoreContext
+from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+from temporalio.worker._command_aware_visitor import CommandInfo
 from temporalio.worker._workflow_instance import _WorkflowLogicFlag
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.workflow import Info, _Definition
 
 #: The SDK would import a workflow's module anew for every run. The linter keeps clocks, chance and I/O out of these (docs/decisions/0003).
 OURS = ("domain", "workflows")
 
 
-def runner() -> SandboxedWorkflowRunner:
-    """The runner of every worker and replayer."""
-    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*OURS))
+def runner(inner: WorkflowRunner | None = None) -> WorkflowRunner:
+    """The runner of every worker and replayer; ``inner`` is another than the sandboxed one."""
+    return InOrder(inner or SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*OURS)))
 
 
 def all_at_once(worker: Worker) -> Worker:
@@ -22,3 +30,78 @@ def all_at_once(worker: Worker) -> Worker:
     """
     worker._set_default_workflow_logic_flag(_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH, enabled=True)
     return worker
+
+
+class InOrder(WorkflowRunner):
+    """Runs workflows as another runner does, each update after everything else that came with it (docs/decisions/0015)."""
+
+    def __init__(self, inner: WorkflowRunner) -> None:
+        self._inner = inner
+
+    def prepare_workflow(self, defn: _Definition) -> None:
+        """As the other does."""
+        self._inner.prepare_workflow(defn)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        """As the other does; what comes is handled in order."""
+        return _UpdatesLast(self._inner.create_instance(det))
+
+    def set_worker_level_failure_exception_types(self, types: object) -> None:
+        """As the other does."""
+        self._inner.set_worker_level_failure_exception_types(types)  # type: ignore[arg-type]
+
+
+class _UpdatesLast(WorkflowInstance):
+    """The core hands an update over together with the end of an activity, or after it: for the same history now so, now so. So it is always after it."""
+
+    def __init__(self, inner: WorkflowInstance) -> None:
+        self._inner = inner
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        """Handle what came, updates last. What starts a run goes on together with the update that it was started with."""
+        updates = [job for job in act.jobs if job.HasField("do_update")]
+        others = [job for job in act.jobs if not job.HasField("do_update")]
+        if not updates or not others or any(job.HasField("initialize_workflow") for job in others):
+            return self._inner.activate(act)
+        done = WorkflowActivationCompletion()
+        done.CopyFrom(self._inner.activate(_with(act, others)))
+        if done.HasField("failed") or any(map(_ends, done.successful.commands)):
+            return done  # whoever sent the update is told by the server that the run is over
+        last = self._inner.activate(_with(act, updates))
+        if last.HasField("failed"):
+            return last
+        done.successful.MergeFrom(last.successful)
+        return done
+
+    def get_info(self) -> Info:
+        """As the other."""
+        return self._inner.get_info()
+
+    def get_serialization_context(self, command_info: CommandInfo | None) -> SerializationContext | None:
+        """As the other."""
+        return self._inner.get_serialization_context(command_info)
+
+    def get_external_store_context(self, command_info: CommandInfo | None) -> StorageDriverStoreContext:
+        """As the other."""
+        return self._inner.get_external_store_context(command_info)
+
+    def get_thread_id(self) -> int | None:
+        """As the other."""
+        return self._inner.get_thread_id()
+
+
+def _with(act: WorkflowActivation, jobs: Sequence[WorkflowActivationJob]) -> WorkflowActivation:
+    part = WorkflowActivation()
+    part.CopyFrom(act)
+    del part.jobs[:]
+    part.jobs.extend(jobs)
+    return part
+
+
+def _ends(command: WorkflowCommand) -> bool:
+    return (
+        command.HasField("complete_workflow_execution")
+        or command.HasField("continue_as_new_workflow_execution")
+        or command.HasField("fail_workflow_execution")
+        or command.HasField("cancel_workflow_execution")
+    )
