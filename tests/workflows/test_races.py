@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from datetime import timedelta
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
+from activities.instance import Instance
 from domain import ids
+from domain.messages import AskUsage, Usage
 from domain.task import Answer
 from starter.errors import Refused
 from starter.service.accounts import Accounts
 from tests.workflows.accounts import TA, TA_MANAGER, Life
-from tests.workflows.play import Play
+from tests.workflows.play import Play, eventually
 from tests.workflows.renewals import AE, Course
 from tests.workflows.trial.test_trial import gone, opened
 
@@ -74,6 +77,33 @@ async def test_the_next_period_is_extended_without_ado(play: Play) -> None:
     await play.skip(domain, days=16)
     assert "taken" in await play.update(domain, "extend", {"by": BORIS})
     await play.did(domain, "github: extend.2")
+
+
+async def test_a_mail_that_is_due_while_somebody_extends_is_sent(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The instance takes its time to say whether it is used; meanwhile the trial is extended, and goes on with all of its mails."""
+    answers = threading.Event()
+    usage = Instance._usage
+
+    def later(self: Instance, ask: AskUsage) -> Usage:
+        assert answers.wait(50)
+        return usage(self, ask)
+
+    monkeypatch.setattr(Instance, "_usage", later)
+    play.set(onboarding__usage_check_day=7)
+    domain, host = await opened(play)
+    play.use(host, code_hosts=1, users=[{"username": "robin", "searches": 1}])
+    started = (await play.status(domain)).started_at
+    assert started is not None
+    await play.skip_to(domain, started + timedelta(days=play.policy.onboarding.usage_check_day))
+
+    async def asked() -> bool:
+        pending = (await play.trial(domain).describe()).raw_description.pending_activities
+        return "instance_usage" in [each.activity_type.name for each in pending]
+
+    await eventually(asked)
+    assert "taken" in await play.update(domain, "extend", {"by": ADA})
+    answers.set()
+    await play.did(domain, "slack: slack.extend.1", "mail: mail.usage_check")
 
 
 # --- Whoever comes too late -------------------------------------------------------------------------------------------------------

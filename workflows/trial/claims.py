@@ -61,16 +61,21 @@ async def another(t: TrialProcess, signup: Signup) -> SignupAnswer:
     decision = claim.of_another(t.policy, t.input.origin, s, t.input.domain, signup.contact.email, workflow.now())
     if decision.outcome == "passes" and s.stage in OPEN_TO_DECIDE and s.verdict is None:
         t.record(decision)
-        await _pass_on(t, signup)
-        return intake.answered(t, "instant")
+        if await _pass_on(t, signup):
+            return intake.answered(t, "instant")
+        s.waiting_signups = [*s.waiting_signups, signup.model_copy(update={"instance": None})]
+        return intake.answered(t, "after_teardown")
     if s.decisions[-1].outcome != "holds":
         t.record(decision)
     t.spawn(intake.join(t, JoinAsk(contact=signup.contact, via="signup")))
     return intake.unconfirmed(t)
 
 
-async def _pass_on(t: TrialProcess, signup: Signup) -> None:
-    """The instance is the next one's: their account and their link. Whoever never opened theirs has neither from now on."""
+async def _pass_on(t: TrialProcess, signup: Signup) -> bool:
+    """The instance is the next one's: their account and their link. Whoever never opened theirs has neither from now on.
+
+    False when the trial was ended before the registry had it: then nobody is let in.
+    """
     s, before, now = t.state, t.contact, workflow.now()
     told = RegistryChange(
         subject=t.effects.subject,
@@ -82,9 +87,12 @@ async def _pass_on(t: TrialProcess, signup: Signup) -> None:
         number=s.claims + 1,
     )
     await t.effects.local("registry", told, RegistryAnswer, "the claim passes to the next of the company")
+    await workflow.wait_condition(lambda: s.stage is not Stage.DECIDING)
+    if s.stage is Stage.TEARDOWN or s.end == "terminated" or (s.verdict is not None and s.verdict.terminate is not None):
+        return False
     s.claims += 1
     s.contact, s.signed_up_at, s.opted_out = signup.contact, signup.at, False
-    if s.period == 0:
+    if s.period == 0 and s.stage in OPEN_TO_DECIDE and s.verdict is None:
         t.desk.withdraw("deadline", "the trial begins anew, with another admin")
         s.done = []
         delivery.start(t, now)
@@ -94,3 +102,4 @@ async def _pass_on(t: TrialProcess, signup: Signup) -> None:
     t.spawn(delivery.open_instance(t, "instant_access", gone))
     text = f"Nobody confirmed the claim of {s.host}: it is {t.contact.email}'s now, who signed up after that."
     t.spawn(t.effects.slack(t.said(t.keyed("slack.passed_on"), text, s.owners.ce, s.owners.ae)))
+    return True

@@ -100,9 +100,11 @@ def take_answer(t: TrialProcess, answer: Answer) -> None:
 
 
 async def _come_due(t: TrialProcess, moments: list[Moment]) -> None:
-    """Everything that falls due at once, with the instance's facts gathered once."""
-    s = t.state
-    s.done = [*s.done, *(moment.key for moment in moments)]
+    """Everything that falls due at once, with the instance's facts gathered once.
+
+    What is due is done, and counts as that, only when nothing that it stands on has changed meanwhile; else what is ahead is looked at anew.
+    """
+    s, begun = t.state, _rhythm(t)
     deciding = any(moment.kind in ("due", "grace") for moment in moments)
     before = s.stage
     if deciding:
@@ -115,8 +117,9 @@ async def _come_due(t: TrialProcess, moments: list[Moment]) -> None:
         owning.find_owners(t)
     if deciding:
         t.enter(before)
-    if s.verdict is not None:
-        return  # a person decided while the facts were on their way; their word stands
+    if s.verdict is not None or _rhythm(t) != begun:
+        return  # a person decided while the facts were on their way, and their word stands; or the trial is another's now
+    s.done = [*s.done, *(moment.key for moment in moments)]
     mails: list[Mail] = []
     for moment in moments:
         match moment.kind:

@@ -8,8 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from starter.errors import Refused
+from domain.effects.models import RegistryChange
+from starter.errors import Refused, Unavailable
 from starter.service.forms import JoinForm
+from store import registry
 from store.vault import Opened
 from tests.workflows.play import Play, eventually
 from tests.workflows.trial.test_join import TOLD
@@ -160,6 +162,35 @@ async def test_unopened_after_the_policys_hours_it_passes_to_the_next_who_signs_
         1: sorted_by_system([*again(host), f"registry: confirm:{host}", "instance: instance.link-1"]),
     }
     assert play.effects(play.join_id(domain, f"eve@{domain}")) == {}  # it is theirs: there is nothing to join
+
+
+async def test_a_trial_that_is_ended_while_the_claim_passes_on_stays_ended(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The registry cannot write for a while, so that both are under way: nobody is let into an instance that is torn down."""
+    carry_out, held = registry._carry_out, [True]
+
+    def later(db: Any, change: RegistryChange) -> Any:
+        if change.change == "pass_on" and held:
+            raise RuntimeError("the ledger is locked")
+        return carry_out(db, change)
+
+    monkeypatch.setattr(registry, "_carry_out", later)
+    domain, host = await prequalified(play)
+    await play.skip(domain, hours=play.policy.handoff.confirm_hours + 1)
+    coming = asyncio.create_task(play.signup(f"eve@{domain}", first_name="Eve"))
+
+    async def passes() -> bool:
+        return ("claim", "passes") in await outcomes(play, domain)
+
+    await eventually(passes)
+    assert "taken" in await play.update(domain, "terminate", {"by": CE, "reason": "they went"})
+    await play.stage(domain, "teardown")
+    held.clear()
+    [answer] = await asyncio.gather(coming, return_exceptions=True)  # whoever waits may be told to ask again before the registry can write
+    assert isinstance(answer, Unavailable) or getattr(answer, "outcome", answer) == "after_teardown"
+    await play.did(domain, f"registry: pass_on:{host}:2")
+    await play.quiet(domain)
+    assert (await play.status(domain)).stage == "teardown"
+    assert [mail.subject for mail in play.box(f"eve@{domain}")] == []
 
 
 async def test_the_next_ones_trial_runs_as_any_other(play: Play) -> None:
