@@ -66,7 +66,10 @@ class Extension(Message):
 
 
 class TrialState(State):
-    """Everything a trial remembers: one argument of continue-as-new. ``keys`` counts its own keys; ``key_until`` is when the one in use ends."""
+    """Everything a trial remembers: one argument of continue-as-new. ``keys`` counts its own keys; ``key_until`` is when the one in use ends.
+
+    ``taken_hosts`` were named as ready, and are other companies'.
+    """
 
     stage: Stage = Stage.SIGNUP
     case: Case | None = None
@@ -83,6 +86,8 @@ class TrialState(State):
     request_issue: int = 0
     issues: dict[str, int] = {}
     ready_host: str = ""
+    taken_hosts: list[str] = []
+    provisioning_due: datetime | None = None
     channel: str = ""
     alert: str = "slack.alert"
     started_at: datetime | None = None

@@ -16,7 +16,7 @@ from temporalio import workflow
 from domain import ladder
 from domain.cloud.issues import is_ready
 from domain.cloud.requests import HOLDS, Word, word
-from domain.effects.models import IssueState, Post
+from domain.effects.models import IssueState, Post, RaiseIssue
 from domain.messages import IssueEvent
 from domain.people import Owners, Role
 from domain.policy import Policy
@@ -28,32 +28,45 @@ from workflows.frame.tasks import card
 A_MOMENT = timedelta(minutes=1)
 
 
-def _nothing(_number: int) -> None:
-    """For a request of whose overdue nobody is told."""
+def _nothing(_number: int, _attempt: int) -> None:
+    """For a request whose number nobody keeps."""
 
 
 @dataclass(frozen=True)
-class Request:
-    """One request. ``raised`` raises its issue, for the so-manieth time, and returns the number; ``what`` completes "The Cloud team was asked to …".
+class TeamTask:
+    """What the Cloud team is asked beside the issue: to say what became of it. ``card``: on Slack too, the first time after ``announced``."""
 
-    ``task`` is what the Cloud team is asked beside the issue, ``opened`` is told of it. ``choices`` are what a person may decide when the issue does not
-    say "done"; ``undo`` those that remain when it had said so before. ``failed_asks``: a ``failed`` of the Cloud team is a refusal like any other.
+    kind: str
+    asks: str
+    choices: tuple[Choice, ...]
+    due: Callable[[], datetime]
+    card: bool = True
+    announced: Callable[[int], tuple[Post, ...]] = lambda _number: ()
+
+
+@dataclass(frozen=True)
+class CloudRequest:
+    """One request. ``what`` completes "The Cloud team was asked to …"; ``issue`` is raised, each time under a key of its own, and ``raised`` told
+    of its number and of the how manieth it is. ``by_hand`` raises it in our stead.
+
+    ``choices`` are what a person may decide when the issue does not say "done"; ``undo`` those that remain when it had said so before.
+    ``failed_asks``: a ``failed`` of the Cloud team is a refusal like any other. ``overdue`` is told once when ``team`` is late.
     """
 
     name: str
     what: str
-    raised: Callable[[int], Awaitable[int]]
+    issue: Callable[[], RaiseIssue]
     choices: tuple[Choice, ...]
     every: timedelta
-    channel: tuple[str, str]
+    channel: Callable[[], tuple[str, str]]
     owners: Callable[[], Owners]
+    raised: Callable[[int, int], object] = _nothing
+    by_hand: Callable[[RaiseIssue], Awaitable[int]] | None = None
     reads: Callable[[IssueState], Word] = word
-    task: Callable[[int], TaskSpec] | None = None
-    opened: Callable[[Task], object] | None = None
+    team: TeamTask | None = None
     moot: Callable[[], bool] = lambda: False
     failed_asks: bool = False
-    due: datetime | None = None
-    overdue: Callable[[int], None] = _nothing
+    overdue: Callable[[int], object] | None = None
     undo: tuple[Choice, ...] = ()
     undone: Callable[[Answer], None] | None = None
 
@@ -75,13 +88,8 @@ class Requests:
         """None yet."""
         self.p = p
         self._heard: dict[int, list[IssueEvent]] = {}
-        self._done: dict[int, Request] = {}
+        self._done: dict[int, CloudRequest] = {}
         self._times: dict[str, int] = {}
-
-    def times(self, key: str) -> str:
-        """The key of an issue that is raised for the so-manieth time: ``convert``, ``convert.2``, …"""
-        self._times[key] = self._times.get(key, 0) + 1
-        return key if self._times[key] == 1 else f"{key}.{self._times[key]}"
 
     def stir(self, event: IssueEvent) -> None:
         """Something happened to an issue: whoever follows it looks. One that nobody follows yet is looked at when its wait begins."""
@@ -91,12 +99,25 @@ class Requests:
             self._heard[event.issue] = [event]
             self.p.spawn(self._reopened(self._done[event.issue], event.issue))
 
-    async def carried_out(self, request: Request, number: int | None = None) -> Outcome:
+    async def raised(self, request: CloudRequest, attempt: int = 1) -> int:
+        """Raise its issue, under its key: ``convert``, ``convert.2``, …; returns the issue's number."""
+        issue = request.issue()
+        times = self._times[issue.key] = self._times.get(issue.key, 0) + 1
+        if times > 1:
+            issue = issue.model_copy(update={"key": f"{issue.key}.{times}"})
+        if request.by_hand:
+            number = await request.by_hand(issue)
+        else:
+            number = int((await self.p.effects.github(issue)).of(issue.key).ref or 0)
+        request.raised(number, attempt)
+        return number
+
+    async def carried_out(self, request: CloudRequest, number: int | None = None) -> Outcome:
         """Until it is done, or a person has chosen something else than to raise it again. ``number`` is that of an issue that is raised already."""
         attempt = 1
         while True:
             if number is None:
-                number = await request.raised(attempt)
+                number = await self.raised(request, attempt)
             self._heard[number] = []
             try:
                 outcome = await _Following(self.p, request, number, self._heard[number]).until_settled()
@@ -108,7 +129,7 @@ class Requests:
                 return outcome
             attempt, number = attempt + 1, None
 
-    async def _reopened(self, request: Request, number: int) -> None:
+    async def _reopened(self, request: CloudRequest, number: int) -> None:
         """What had been done is being worked on again: a person says whether it stands, unless the Cloud team closes it as done again."""
         try:
             again = _Following(self.p, request, number, self._heard[number], late=True)
@@ -123,7 +144,7 @@ class Requests:
 class _Following:
     """One issue, followed. ``late``: it had been done once, and was reopened."""
 
-    def __init__(self, p: Process[Policy], request: Request, number: int, heard: list[IssueEvent], late: bool = False) -> None:
+    def __init__(self, p: Process[Policy], request: CloudRequest, number: int, heard: list[IssueEvent], late: bool = False) -> None:
         self.p, self.request, self.number, self.heard, self.late = p, request, number, heard, late
         self.word = Word(says="open")
         self.task: Task | None = None
@@ -132,16 +153,18 @@ class _Following:
         self.seen = 0
         self.doubted: IssueEvent | None = None
         self.look_at: datetime | None = workflow.now() if number else None
-        self.told_overdue = request.due is None
+        self.team = None if late else request.team
+        self.due = self.team.due() if self.team else None
+        self.told_overdue = request.overdue is None
 
     async def until_settled(self) -> Outcome:
         """Look, ask, wait, until one says how it ends."""
         request = self.request
-        if request.task and not self.late:
-            self._ask_the_team()
+        if self.team and self.due:
+            self._ask_the_team(self.team, self.due)
         while (outcome := self._settled()) is None:
             self._look()
-            wakes = [at for at in (None if self.looking else self.look_at, None if self.told_overdue else request.due) if at]
+            wakes = [at for at in (None if self.looking else self.look_at, None if self.told_overdue else self.due) if at]
             await self.p.wait(self._stirred, until=min(wakes, default=None), summary=f"#{self.number}: {request.what}")
             self._tell_overdue()
             self._take_look()
@@ -212,24 +235,37 @@ class _Following:
             self._tell(f"#{self.number} is open again: the Cloud team is asked to {self.request.what}.")
 
     def _tell_overdue(self) -> None:
-        if self.request.due and not self.told_overdue and workflow.now() >= self.request.due:
+        if self.request.overdue and self.due and not self.told_overdue and workflow.now() >= self.due:
             self.told_overdue = True
             self.request.overdue(self.number)
 
     # --- people ------------------------------------------------------------------------------------------------------------------
 
-    def _ask_the_team(self) -> None:
-        if self.request.task:
-            spec = self.request.task(self.number)
-            self.task = self.p.desk.find_open(spec.kind) or self.p.desk.open(spec, self.request.channel[0])
-            if self.request.opened:
-                self.request.opened(self.task)
+    def _ask_the_team(self, team: TeamTask, due: datetime) -> None:
+        request, tasks, (channel, under) = self.request, self.p.desk, self.request.channel()
+        ce, ae, manager = self._owners()
+        spec = TaskSpec(
+            kind=team.kind,
+            title=f"{request.what[:1].upper()}{request.what[1:]} (#{self.number})",
+            asks=team.asks,
+            role=Role.CLOUD,
+            choices=team.choices,
+            due_at=due,
+            ladder=ladder.ordinary(self.p.policy, due, "", ce, manager or ae),
+        )
+        self.task = tasks.find_open(team.kind) or tasks.open(spec, channel)
+        if team.card:
+            first = team.announced(self.number) if self.task.id == f"{team.kind}-1" else ()
+            self.p.spawn(self.p.effects.slack(*first, card(self.task, under)))
+
+    def _owners(self) -> tuple[str, str, str]:
+        owners = self.request.owners()
+        return ladder.email(owners, Role.CE), ladder.email(owners, Role.AE), ladder.email(owners, Role.CE_MANAGER)
 
     def _ask(self, why: str) -> None:
         """The CE is told what happened, and asked what becomes of it."""
         request, policy = self.request, self.p.policy
-        owners = request.owners()
-        ce, ae, manager = (ladder.email(owners, role) for role in (Role.CE, Role.AE, Role.CE_MANAGER))
+        ce, ae, manager = self._owners()
         due = ladder.due_in(policy, workflow.now(), policy.tasks.declined_hours)
         told = f"The Cloud team was asked to {request.what}. #{self.number} {why}."
         spec = TaskSpec(
@@ -242,13 +278,13 @@ class _Following:
             due_at=due,
             ladder=ladder.ordinary(policy, due, ce, ae, manager or ae),
         )
-        channel, under = request.channel
+        channel, under = request.channel()
         self.question = self.p.desk.open(spec, channel)
         self.p.spawn(self.p.effects.slack(card(self.question, under)))
 
     def _tell(self, text: str) -> None:
-        channel, under = self.request.channel
-        ce = ladder.email(self.request.owners(), Role.CE)
+        channel, under = self.request.channel()
+        ce, _, _ = self._owners()
         n = sum(task.spec.kind == f"{self.request.name}-declined" for task in self.p.desk.tasks)
         key = f"slack.{self.request.name}.reopened-{n}"
         self.p.spawn(self.p.effects.slack(Post(key=key, channel=channel, under=under, text=text, mention=(ce,) if ce else ())))

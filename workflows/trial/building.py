@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import partial
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
@@ -23,24 +24,64 @@ from domain.people import Role
 from domain.task import Answer, Choice, FieldSpec, TaskSpec
 from domain.trial import decisions
 from domain.trial.state import Verdict
-from workflows.frame.cloud_requests import Request
+from workflows.frame.cloud_requests import CloudRequest, TeamTask
 from workflows.trial import owning
 from workflows.trial.process import EndedEarly, TrialProcess
 
 READY = Choice(name="ready", label="Ready", fields=(FieldSpec(name="host", asks="the host of the instance"),))
 
 
-async def request_issue(t: TrialProcess, attempt: int = 1) -> int:
+def request(t: TrialProcess) -> CloudRequest:
     """The instance request: raised by itself (C04), or by hand when the policy says so. It may be raised again when it came to nothing."""
     s = t.state
-    ce = ladder.email(s.owners, Role.CE)
-    request = RaiseIssue(
-        key=t.requests.times("request"),
+
+    def raised(number: int, attempt: int) -> None:
+        s.request_issue = number
+        t.numbered("request")(number, attempt)
+        if attempt == 1:  # the page of the first stands until an instance is there, and its SLA holds
+            s.provisioning_due = ladder.provisioning_due(t.policy, workflow.now(), t.input.origin == "ce_requested")
+            page = Page(key="page.request", summary=f"Cloud trial instance for {s.company}: issue #{number}", severity="warning")
+            t.spawn(t.effects.pagerduty(page))
+
+    def overdue(number: int) -> None:
+        late = f"The provisioning SLA of {s.company} is missed: issue #{number}"
+        t.spawn(t.effects.pagerduty(Page(key="page.sla", summary=late, severity="error")))
+
+    return CloudRequest(
+        name="provision",
+        what=f"build {s.host}",
+        issue=lambda: _issue(t),
+        raised=raised,
+        by_hand=partial(_raised_by_hand, t) if t.policy.provisioning.issue == "by_hand" else None,
+        choices=(READY, AGAIN, Choice(name="end", label="Give up: the trial ends")),
+        every=timedelta(hours=t.policy.provisioning.poll_hours),
+        channel=t.talk,
+        owners=lambda: s.owners,
+        reads=lambda issue: word_on_instance(issue, (t.policy.cloud.domain_suffix,), s.taken_hosts),
+        team=TeamTask(
+            kind="provision",
+            asks="Label the issue when the instance is ready; or say here what became of it.",
+            choices=(
+                READY.model_copy(update={"fields": (FieldSpec(name="host", asks="the host, when it is another", required=False),)}),
+                Choice(name="failed", label="Failed: say why in the note"),
+            ),
+            due=lambda: s.provisioning_due or workflow.now(),
+            card=False,
+        ),
+        moot=lambda: t.over() if s.instance_live else s.verdict is not None,
+        overdue=overdue,
+    )
+
+
+def _issue(t: TrialProcess) -> RaiseIssue:
+    s = t.state
+    return RaiseIssue(
+        key="request",
         title=f"Cloud trial instance for {s.company}",
         intro=f"Please build a trial instance for {s.company}.",
         fields={
             "customer": t.name,
-            "ce_email": ce or "TODO",
+            "ce_email": ladder.email(s.owners, Role.CE) or "TODO",
             "customer_email": t.contact.email,
             "email_domain": t.input.domain.rpartition("@")[2],
             "instance_type": "trial",
@@ -49,22 +90,12 @@ async def request_issue(t: TrialProcess, attempt: int = 1) -> int:
         },
         labels=("team/cloud", "mi", "mi/instance-request", "cloud-trial"),
     )
-    if t.policy.provisioning.issue == "by_hand":
-        number = await _raised_by_hand(t, request)
-    else:
-        number = int((await t.effects.github(request)).of(request.key).ref or 0)
-    s.request_issue = number
-    s.issues = {**s.issues, "request": number}
-    if attempt == 1:  # the page of the first stands until an instance is there
-        page = Page(key="page.request", summary=f"Cloud trial instance for {s.company}: issue #{number}", severity="warning")
-        t.spawn(t.effects.pagerduty(page))
-    return number
 
 
-async def _raised_by_hand(t: TrialProcess, request: RaiseIssue) -> int:
+async def _raised_by_hand(t: TrialProcess, issue: RaiseIssue) -> int:
     due = ladder.due_in(t.policy, workflow.now(), t.policy.tasks.raise_request_hours)
     ae, manager = ladder.email(t.state.owners, Role.AE), ladder.email(t.state.owners, Role.CE_MANAGER)
-    fields = ", ".join(f"{name}: {value}" for name, value in request.fields.items())
+    fields = ", ".join(f"{name}: {value}" for name, value in issue.fields.items())
     answer = await t.ask_or_end(
         TaskSpec(
             kind="raise_request",
@@ -80,15 +111,13 @@ async def _raised_by_hand(t: TrialProcess, request: RaiseIssue) -> int:
     return int(str(answer.fields["issue"]))
 
 
-async def provisioned(t: TrialProcess, number: int) -> None:
+async def provisioned(t: TrialProcess, asked: CloudRequest, number: int) -> None:
     """Until the instance is ready: by the issue's label, found by polling when no webhook came, or by the Cloud team's own word."""
     s = t.state
     ce_known = ladder.email(s.owners, Role.CE) != ""
     if not ce_known:
         t.spawn(_ask_for_ce(t))
-    taken: list[str] = []
-    request = _request(t, taken)
-    said = await t.requests.carried_out(request, number)
+    said = await t.requests.carried_out(asked, number)
     while True:
         if said.choice == "moot":
             raise EndedEarly
@@ -103,37 +132,12 @@ async def provisioned(t: TrialProcess, number: int) -> None:
             if not (why := await _not_registered(t)):
                 break
             _failed(t, why)
-            taken.append(s.ready_host)
-        said = await t.requests.carried_out(request, said.number)
+            s.taken_hosts = [*s.taken_hosts, s.ready_host]
+        said = await t.requests.carried_out(asked, said.number)
     s.host, s.instance_live = s.ready_host, True
     t.spawn(t.effects.pagerduty(ResolvePage(key="page.ready", page="page.request")))
     if not ce_known:
         await t.wait_unless_ended(lambda: ladder.email(s.owners, Role.CE) != "", summary="until the CE is known")
-
-
-def _request(t: TrialProcess, taken: list[str]) -> Request:
-    """What is asked of the Cloud team; ``taken`` are hosts that turned out to be other companies'."""
-    s = t.state
-    due = ladder.provisioning_due(t.policy, workflow.now(), t.input.origin == "ce_requested")
-
-    def overdue(number: int) -> None:
-        late = f"The provisioning SLA of {s.company} is missed: issue #{number}"
-        t.spawn(t.effects.pagerduty(Page(key="page.sla", summary=late, severity="error")))
-
-    return Request(
-        name="provision",
-        what=f"build {s.host}",
-        raised=lambda attempt: request_issue(t, attempt),
-        choices=(READY, AGAIN, Choice(name="end", label="Give up: the trial ends")),
-        every=timedelta(hours=t.policy.provisioning.poll_hours),
-        channel=(t.alerts_channel, s.alert) if not s.channel else (s.channel, ""),
-        owners=lambda: s.owners,
-        reads=lambda issue: word_on_instance(issue, (t.policy.cloud.domain_suffix,), taken),
-        task=lambda number: _provision_spec(t, number, due),
-        moot=lambda: t.over() if s.instance_live else s.verdict is not None,
-        due=due,
-        overdue=overdue,
-    )
 
 
 async def _not_registered(t: TrialProcess) -> str:
@@ -159,21 +163,6 @@ def _failed(t: TrialProcess, why: str) -> None:
     t.spawn(t.effects.slack(said))
     t.spawn(
         t.effects.pagerduty(Page(key=f"page.provision-{n}.failed", summary=f"Provisioning of {s.host} failed: {why}", severity="error"))
-    )
-
-
-def _provision_spec(t: TrialProcess, number: int, due: datetime) -> TaskSpec:
-    return TaskSpec(
-        kind="provision",
-        title=f"Build {t.state.host} (issue #{number})",
-        asks="Label the issue when the instance is ready; or say here what became of it.",
-        role=Role.CLOUD,
-        choices=(
-            READY.model_copy(update={"fields": (FieldSpec(name="host", asks="the host, when it is another", required=False),)}),
-            Choice(name="failed", label="Failed: say why in the note"),
-        ),
-        due_at=due,
-        ladder=ladder.ordinary(t.policy, due, "", ladder.email(t.state.owners, Role.CE), ladder.email(t.state.owners, Role.CE_MANAGER)),
     )
 
 

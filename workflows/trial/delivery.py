@@ -52,11 +52,12 @@ async def build(t: TrialProcess) -> None:
         else (intake.lead(t),)
     )
     t.spawn(t.effects.salesforce(*_crm(t, *first)))
-    number = await building.request_issue(t)
+    request = building.request(t)
+    number = await t.requests.raised(request)
     t.spawn(t.effects.slack(*_alert(t), *_channel(t), _introduction(t, number)))
     if t.input.origin == "self_serve":
         t.spawn(t.effects.mail(t.mail("sdr_welcome", sender=Role.INBOUND_SDR)))
-    await building.provisioned(t, number)
+    await building.provisioned(t, request, number)
     await _hand_over(t, number)
 
 

@@ -20,9 +20,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.people import Owners, Role
     from domain.task import Choice, TaskSpec
     from workflows.frame import messages
-    from workflows.frame.cloud_requests import Request, Requests
+    from workflows.frame.cloud_requests import CloudRequest, Requests, TeamTask
     from workflows.frame.process import Process
-    from workflows.frame.tasks import card
     from workflows.frame.workflow_with_tasks import Asked
 
 MOVES = (Choice(name="done", label="Moved"), Choice(name="failed", label="It cannot be moved: say why in the note"))
@@ -95,41 +94,42 @@ class DomainChange(Asked):
 
     async def _not_moved(self) -> str:
         """Raise the issue and wait until the Cloud team has closed it as done, or says here what became of it; returns why it was not moved."""
-        i, p = self.input, self.p
-        p.stage = "moving"
-        request = Request(
+        i = self.input
+        self.p.stage = "moving"
+        request = CloudRequest(
             name="move",
             what=f"move {i.host} to {i.new_host}",
-            raised=self._raised,
+            issue=self._issue,
             choices=(AGAIN, DONE.model_copy(update={"label": "Moved"}), Choice(name="failed", label="It keeps its name")),
             every=timedelta(hours=i.policy.provisioning.poll_hours),
-            channel=(i.channel, ""),
+            channel=lambda: (i.channel, ""),
             owners=lambda: self.owners,
-            task=self._move,
-            opened=lambda task: p.spawn(p.effects.slack(card(task))),
+            team=TeamTask(
+                kind="move",
+                asks="Close the issue when it is done, or say here what became of it.",
+                choices=MOVES,
+                due=lambda: ladder.due_in(i.policy, workflow.now(), i.policy.tasks.verify_hours),
+            ),
         )
         said = await self.requests.carried_out(request)
         if said.choice == "failed":
             return (said.answer.note if said.answer else "") or "the Cloud team could not move it"
         return await self._recorded()
 
-    async def _raised(self, _attempt: int) -> int:
-        i, key = self.input, self.requests.times("domain_change")
-        raised = await self.p.effects.github(
-            RaiseIssue(
-                key=key,
-                title=f"Change the host of {i.company or i.domain} to {i.new_host}",
-                intro="The admin has been warned and consents. Keep the internal host answering: our programs call the instance by no other name.",
-                fields={
-                    "customer": i.company or i.domain,
-                    "host": i.host,
-                    "new_host": i.new_host,
-                    "internal_host": i.internal_host or i.host,
-                },
-                labels=("team/cloud", "mi", "mi/domain-change-request"),
-            )
+    def _issue(self) -> RaiseIssue:
+        i = self.input
+        return RaiseIssue(
+            key="domain_change",
+            title=f"Change the host of {i.company or i.domain} to {i.new_host}",
+            intro="The admin has been warned and consents. Keep the internal host answering: our programs call the instance by no other name.",
+            fields={
+                "customer": i.company or i.domain,
+                "host": i.host,
+                "new_host": i.new_host,
+                "internal_host": i.internal_host or i.host,
+            },
+            labels=("team/cloud", "mi", "mi/domain-change-request"),
         )
-        return int(raised.of(key).ref or 0)
 
     async def _recorded(self) -> str:
         """Let the registry and the trial know; returns why the registry would not have it."""
@@ -161,12 +161,6 @@ class DomainChange(Asked):
         asks = "Check with the admin: sign-in by SSO, permission syncing and webhooks redone?"
         done = Choice(name="verified", label="All three work")
         return self._task("verify", f"Verify {i.new_host} with the admin", asks, i.policy.tasks.verify_hours, done)
-
-    def _move(self, number: int) -> TaskSpec:
-        i = self.input
-        asks = "Close the issue when it is done, or say here what became of it."
-        spec = self._task("move", f"Move {i.host} to {i.new_host} (#{number})", asks, i.policy.tasks.verify_hours, *MOVES)
-        return spec.model_copy(update={"role": Role.CLOUD, "assignee": ""})
 
     def _task(self, kind: str, title: str, asks: str, hours: int, *choices: Choice) -> TaskSpec:
         due = ladder.due_in(self.input.policy, workflow.now(), hours)

@@ -21,12 +21,11 @@ from domain.effects.models import (
 from domain.markup import bold, code
 from domain.messages import Convert, Extend
 from domain.people import Role
-from domain.task import Answer, Choice, Task, TaskSpec
+from domain.task import Answer, Choice
 from domain.trial import decisions
 from domain.trial.agenda import agenda
 from domain.trial.state import End, Extension, Stage, Verdict
-from workflows.frame.cloud_requests import Request
-from workflows.frame.tasks import card
+from workflows.frame.cloud_requests import CloudRequest, TeamTask
 from workflows.trial import capacity, changes, intake
 from workflows.trial.process import TrialProcess
 
@@ -57,38 +56,33 @@ async def _extended(t: TrialProcess, n: int, days: int, reason: str) -> None:
     if own_key:
         t.spawn(changes.own_key(t, f"key.extend.{n}", licence_keys.of_trial(t.policy, longest)))
 
-    async def raised(_attempt: int) -> int:
-        key = t.requests.times(f"extend.{n}")
-        made = await t.effects.github(
-            RaiseIssue(
-                key=key,
-                title=f"Extend the trial of {s.company} by {days} days",
-                intro=f"Please extend the trial on {s.host}.",
-                fields={"customer": t.name, "host": s.host, "additional_days": str(days), "trial_ends_on": ends},
-                labels=("team/cloud", "mi", "mi/extend-trial-request"),
-            )
-        )
-        number = int(made.of(key).ref or 0)
-        s.issues = {**s.issues, f"extend-{n}": number}
-        return number
+    def raised(number: int, attempt: int) -> None:
+        t.numbered(f"extend-{n}")(number, attempt)
+        if attempt == 1:
+            key = ", with a licence key of its own" if own_key else ""
+            text = f"Extended by {days} days to {ends}{key}: #{number}. {reason}".strip()
+            t.spawn(t.effects.slack(t.said(f"slack.extend.{n}", text, s.owners.ce)))
 
-    number = await raised(1)
-    key = ", with a licence key of its own" if own_key else ""
-    text = f"Extended by {days} days to {ends}{key}: #{number}. {reason}".strip()
-    await t.effects.slack(t.said(f"slack.extend.{n}", text, s.owners.ce))
-    request = Request(
+    request = CloudRequest(
         name=f"extension-{n}",
         what=f"extend the trial on {s.host} by {days} days",
+        issue=lambda: RaiseIssue(
+            key=f"extend.{n}",
+            title=f"Extend the trial of {s.company} by {days} days",
+            intro=f"Please extend the trial on {s.host}.",
+            fields={"customer": t.name, "host": s.host, "additional_days": str(days), "trial_ends_on": ends},
+            labels=("team/cloud", "mi", "mi/extend-trial-request"),
+        ),
         raised=raised,
         choices=(AGAIN, DONE, TAKE_BACK),
         every=timedelta(days=t.policy.termination.poll_days),
-        channel=t.talk(),
+        channel=t.talk,
         owners=lambda: s.owners,
         moot=t.over,
         undo=(TAKE_BACK,),
         undone=lambda answer: _taken_back(t, n, days, answer),
     )
-    said = await t.requests.carried_out(request, number)
+    said = await t.requests.carried_out(request)
     if said.choice == TAKE_BACK.name and said.answer:
         _taken_back(t, n, days, said.answer)
 
@@ -164,55 +158,38 @@ async def _keep_key(t: TrialProcess) -> None:
             changes.keep_key(t)
 
 
-def _conversion(t: TrialProcess, message: Convert, end: date) -> Request:
+def _conversion(t: TrialProcess, message: Convert, end: date) -> CloudRequest:
     s = t.state
-
-    async def raised(_attempt: int) -> int:
-        key = t.requests.times("convert")
-        made = await t.effects.github(
-            RaiseIssue(
-                key=key,
-                title=f"Convert the trial of {s.company} to paid",
-                intro=f"Please make {s.host} a production instance: it must not be torn down.",
-                fields={
-                    "customer": t.name,
-                    "host": s.host,
-                    "instance_type": "production",
-                    "seats": str(message.seats),
-                    "contract_end": f"{end:%Y-%m-%d}",
-                },
-                labels=("team/cloud", "mi", "mi/convert-request"),
-            )
-        )
-        number = int(made.of(key).ref or 0)
-        s.issues = {**s.issues, "convert": number}
-        return number
-
-    def asks(number: int) -> TaskSpec:
-        due = ladder.due_in(t.policy, workflow.now(), t.policy.tasks.conversion_hours)
-        return TaskSpec(
+    return CloudRequest(
+        name="conversion",
+        what=f"make {s.host} a production instance",
+        issue=lambda: RaiseIssue(
+            key="convert",
+            title=f"Convert the trial of {s.company} to paid",
+            intro=f"Please make {s.host} a production instance: it must not be torn down.",
+            fields={
+                "customer": t.name,
+                "host": s.host,
+                "instance_type": "production",
+                "seats": str(message.seats),
+                "contract_end": f"{end:%Y-%m-%d}",
+            },
+            labels=("team/cloud", "mi", "mi/convert-request"),
+        ),
+        raised=t.numbered("convert"),
+        choices=(AGAIN, DONE, TAKE_BACK.model_copy(update={"label": "Take the conversion back: the trial goes on"})),
+        every=timedelta(hours=t.policy.provisioning.poll_hours),
+        channel=t.talk,
+        owners=lambda: s.owners,
+        team=TeamTask(
             kind="conversion",
-            title=f"Make {s.host} a production instance (#{number})",
             asks="Close the issue when it is one, or say here what became of it.",
-            role=Role.CLOUD,
             choices=(
                 Choice(name="done", label="It is a production instance"),
                 Choice(name="failed", label="It cannot be: say why in the note"),
             ),
-            due_at=due,
-            ladder=ladder.ordinary(t.policy, due, "", ladder.email(s.owners, Role.CE), ladder.email(s.owners, Role.CE_MANAGER)),
-        )
-
-    return Request(
-        name="conversion",
-        what=f"make {s.host} a production instance",
-        raised=raised,
-        choices=(AGAIN, DONE, TAKE_BACK.model_copy(update={"label": "Take the conversion back: the trial goes on"})),
-        every=timedelta(hours=t.policy.provisioning.poll_hours),
-        channel=t.talk(),
-        owners=lambda: s.owners,
-        task=asks,
-        opened=lambda task: t.spawn(t.effects.slack(card(task, t.talk()[1]))),
+            due=lambda: ladder.due_in(t.policy, workflow.now(), t.policy.tasks.conversion_hours),
+        ),
         failed_asks=True,
     )
 
@@ -258,53 +235,32 @@ async def terminate(t: TrialProcess, verdict: Verdict) -> End:
     return "terminated"
 
 
-def _teardown(t: TrialProcess, why: str) -> Request:
+def _teardown(t: TrialProcess, why: str) -> CloudRequest:
     """The instance stands, and domain and capacity are taken, until the issue is closed as done or somebody says that it is gone."""
-    s = t.state
-
-    async def raised(_attempt: int) -> int:
-        key, hours = t.requests.times("teardown"), t.policy.termination.notice_hours
-        made = await t.effects.github(
-            RaiseIssue(
-                key=key,
-                title=f"Tear down the trial of {s.company}",
-                intro=f"Please tear {s.host} down; give {hours} hour's notice in the channel first. The data cannot be recovered.",
-                fields={"customer": t.name, "host": s.host, "reason": why},
-                labels=("team/cloud", "mi", "mi/teardown-request"),
-            )
-        )
-        number = int(made.of(key).ref or 0)
-        s.issues = {**s.issues, "teardown": number}
-        return number
-
-    def asks(number: int) -> TaskSpec:
-        due = add_working_days(t.policy.office, workflow.now(), t.policy.termination.teardown_working_days)
-        return TaskSpec(
-            kind="teardown",
-            title=f"Tear down {s.host} (#{number})",
-            asks="Close the issue when the instance is gone, or say so here.",
-            role=Role.CLOUD,
-            choices=(Choice(name="done", label="The instance is gone"),),
-            due_at=due,
-            ladder=ladder.ordinary(t.policy, due, "", ladder.email(s.owners, Role.CE), ladder.email(s.owners, Role.CE_MANAGER)),
-        )
-
-    def opened(task: Task) -> None:
-        text = f"The trial ends: {why} Teardown: #{s.issues['teardown']}."
-        first = task.id == "teardown-1"
-        said = (t.said("slack.terminating", text, s.owners.ce),) if first else ()
-        t.spawn(t.effects.slack(*said, card(task, t.talk()[1])))
-
-    return Request(
+    s, hours, days = t.state, t.policy.termination.notice_hours, t.policy.termination.teardown_working_days
+    gone = "The instance is gone"
+    return CloudRequest(
         name="teardown",
-        what=f"tear {s.host} down",
-        raised=raised,
-        choices=(AGAIN, DONE.model_copy(update={"label": "The instance is gone"})),
+        what=f"tear down {s.host}",
+        issue=lambda: RaiseIssue(
+            key="teardown",
+            title=f"Tear down the trial of {s.company}",
+            intro=f"Please tear {s.host} down; give {hours} hour's notice in the channel first. The data cannot be recovered.",
+            fields={"customer": t.name, "host": s.host, "reason": why},
+            labels=("team/cloud", "mi", "mi/teardown-request"),
+        ),
+        raised=t.numbered("teardown"),
+        choices=(AGAIN, DONE.model_copy(update={"label": gone})),
         every=timedelta(days=t.policy.termination.poll_days),
-        channel=t.talk(),
+        channel=t.talk,
         owners=lambda: s.owners,
-        task=asks,
-        opened=opened,
+        team=TeamTask(
+            kind="teardown",
+            asks="Close the issue when the instance is gone, or say so here.",
+            choices=(Choice(name="done", label=gone),),
+            due=lambda: add_working_days(t.policy.office, workflow.now(), days),
+            announced=lambda number: (t.said("slack.terminating", f"The trial ends: {why} Teardown: #{number}.", s.owners.ce),),
+        ),
     )
 
 

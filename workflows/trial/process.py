@@ -56,6 +56,14 @@ class TrialProcess(Process[Policy]):
         self.stage = stage.value
         self.owner = self.state.owners.ce.email if self.state.owners.ce else self.owner
 
+    def numbered(self, name: str) -> Callable[[int, int], None]:
+        """What keeps the number of an issue, once it is raised."""
+
+        def keep(number: int, _attempt: int) -> None:
+            self.state.issues = {**self.state.issues, name: number}
+
+        return keep
+
     def record(self, decision: Decision) -> Decision:
         """Add a decision to the dossier."""
         self.state.decisions.append(decision)
