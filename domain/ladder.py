@@ -43,8 +43,8 @@ def deadline(policy: Policy, ends_at: datetime, owners: Owners) -> tuple[Rung, .
 
     Where nobody looks after the trial it is sales ops who are asked, and the leader of sales.
     """
-    ce, ae, manager = email(owners, Role.CE), email(owners, Role.AE), email(owners, Role.CE_MANAGER)
-    ops, leader = email(owners, Role.SALES_OPS), email(owners, Role.SALES_LEADERSHIP)
+    ce, ae, manager = owners.email(Role.CE), owners.email(Role.AE), owners.email(Role.CE_MANAGER)
+    ops, leader = owners.email(Role.SALES_OPS), owners.email(Role.SALES_LEADERSHIP)
     return (
         Rung(at=ends_at, asks="backup", who=ae or ce or ops),
         Rung(
@@ -53,9 +53,3 @@ def deadline(policy: Policy, ends_at: datetime, owners: Owners) -> tuple[Rung, .
             who=manager or ae or ce or leader or ops,
         ),
     )
-
-
-def email(owners: Owners, role: Role) -> str:
-    """The address of an owner; empty when there is none."""
-    person = owners.of(role)
-    return person.email if person else ""

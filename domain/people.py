@@ -82,6 +82,11 @@ class Owners(Value):
             case _:
                 return None
 
+    def email(self, role: Role) -> str:
+        """That owner's address; empty when there is none."""
+        person = self.of(role)
+        return person.email if person else ""
+
 
 def least_recently_assigned(people: Iterable[Person], on: date) -> Person | None:
     """Round robin: the eligible person whose last assignment is the oldest; never assigned comes first, then by name.

@@ -42,9 +42,7 @@ TECHNICAL = {
 #: Functions that begin with a run, or with a message to it.
 FIRST = {"__init__", "run", "noted"}
 #: Where a change is asked for later than that, and why it does no harm.
-ASKED_LATE = {
-    ("workflows/trial/capacity.py", "reserve"): "only where the registry's answer is from before it said whose the instance is",
-}
+ASKED_LATE: dict[tuple[str, str], str] = {}
 
 #: In two halves, so that this file does not name what it looks for.
 REGISTRIES = [

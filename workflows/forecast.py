@@ -16,12 +16,13 @@ with workflow.unsafe.imports_passed_through():
     from domain.forecast import weekly_round
     from domain.forecast.weekly_round import AskForecast, AskLines, ForecastInput, ForecastOwners, Owner, OwnLines, TakeForecast, Taken
     from domain.people import Role
+    from domain.policy import AccountPolicy
     from domain.renewal.state import ProjectOutcome
-    from domain.task import Answer, Rung, Task, TaskSpec
+    from domain.task import Answer, Rung, Task
     from workflows.frame.effects import PATIENT
     from workflows.frame.process import Process
     from workflows.frame.tasks import card
-    from workflows.frame.workflow_with_tasks import Asked
+    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 #: Cards that are posted in one activity.
 CARDS = 20
@@ -29,7 +30,7 @@ TAKING = timedelta(minutes=5)
 
 
 @workflow.defn
-class WeeklyForecast(Asked):
+class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
     """What the open renewals are expected to bring, by quarter and owner: asked of the AEs, kept for ever, posted for everybody."""
 
     @workflow.init
@@ -40,13 +41,12 @@ class WeeklyForecast(Asked):
         self.lines: dict[str, OwnLines] = {}
         self.said: dict[str, ProjectOutcome] = {}
         self.confirmed: list[str] = []
-        self._begin(Process(input.policy, [], input.channel))
-        self.p.in_words = self._in_words
+        self._begin(Process(input.policy, input.channel))
 
     @workflow.run
     async def run(self, input: ForecastInput) -> Taken:
         """Ask, wait at most until it is due, roll up, post."""
-        p = self.p
+        p = self.process
         found = await p.effects.local("forecast_owners", AskForecast(), ForecastOwners, "who has renewals that are rated")
         due = ladder.due_in(input.policy, workflow.now(), input.policy.forecast.confirm_hours)
         tasks = [await self._open(owner, due) for owner in found.owners]
@@ -66,28 +66,26 @@ class WeeklyForecast(Asked):
 
     async def _open(self, owner: Owner, due: datetime) -> Task:
         """The AE's task: the manager is asked when half of the time is over, since the forecast is taken when all of it is."""
-        p, policy = self.p, self.input.policy
+        p, policy = self.process, self.input.policy
         lines = await p.effects.local("forecast_lines", AskLines(ae=owner.ae), OwnLines, f"the {owner.renewals} renewals of {owner.name}")
         half = ladder.due_in(policy, workflow.now(), policy.forecast.confirm_hours / 2)
         kind = f"forecast-{re.sub(r'[^a-z0-9]+', '-', owner.ae.partition('@')[0].lower()).strip('-') or 'nobody'}"
         kind = kind if p.desk.find_open(kind) is None else f"{kind}-of-{len(self.owners) + 1}"
         self.owners[kind], self.lines[kind] = owner, lines
-        return p.desk.open(
-            TaskSpec(
-                kind=kind,
-                title=f"Forecast of {owner.name}: {owner.renewals} renewals" if owner.renewals > 1 else f"Forecast of {owner.name}",
-                asks=weekly_round.asks(policy, lines),
-                role=Role.AE if owner.asks == owner.ae else Role.AE_MANAGER,
-                assignee=owner.asks,
-                choices=weekly_round.choices(lines.rows),
-                due_at=due,
-                ladder=(Rung(at=half, asks="manager", who=owner.manager or owner.asks),),
-            ),
-            self.input.channel,
+        spec = p.spec(
+            kind,
+            f"Forecast of {owner.name}: {owner.renewals} renewals" if owner.renewals > 1 else f"Forecast of {owner.name}",
+            weekly_round.asks(policy, lines),
+            Role.AE if owner.asks == owner.ae else Role.AE_MANAGER,
+            weekly_round.choices(lines.rows),
+            due_at=due,
+            asked=(owner.asks, "", ""),
+            rungs=(Rung(at=half, asks="manager", who=owner.manager or owner.asks),),
         )
+        return p.desk.open(spec, p.channel)
 
     async def _post(self, tasks: list[Task]) -> None:
-        await self.p.effects.slack(*(card(task) for task in tasks if task.is_open))
+        await self.process.effects.slack(*(card(task) for task in tasks if task.is_open))
 
     def _unfit(self, task: Task, answer: Answer) -> str | None:
         if answer.choice != "change":
@@ -108,21 +106,21 @@ class WeeklyForecast(Asked):
         changed = self._changes(task, answer) if answer.choice == "change" else {}
         self.said |= changed
         self.confirmed.append(self.owners[task.spec.kind].ae)
-        self.p.spawn(self._pass_on({**confirmed, **changed}))
+        self.process.spawn(self._pass_on({**confirmed, **changed}))
 
     def _changes(self, task: Task, answer: Answer) -> dict[str, ProjectOutcome]:
         return weekly_round.changes(self.input.policy, self.lines[task.spec.kind].rows, answer.fields, answer.by)
 
     async def _pass_on(self, said: dict[str, ProjectOutcome]) -> None:
         for renewal, message in said.items():
-            await self.p.effects.tell(renewal, "forecast", message)
+            await self.process.effects.tell(renewal, "forecast", message)
 
     # --- Taking -----------------------------------------------------------------------------------------------------------------
 
     async def _take(self) -> Taken:
         asked = [owner.ae for owner in self.owners.values()]
         ask = TakeForecast(
-            subject=self.p.effects.subject,
+            subject=self.process.effects.subject,
             as_of=workflow.now(),
             policy=self.input.policy,
             said=self.said,
@@ -139,6 +137,7 @@ class WeeklyForecast(Asked):
         )
         return taken
 
-    def _in_words(self) -> str:
-        waiting = [task.spec.assignee or task.spec.role.value for task in self.p.desk.tasks if task.is_open]
+    def in_words(self) -> str:
+        """Whom it waits for."""
+        waiting = [task.spec.assignee or task.spec.role.value for task in self.process.desk.tasks if task.is_open]
         return f"waits for {', '.join(waiting)}" if waiting else "rolls the quarters up"

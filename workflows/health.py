@@ -13,10 +13,11 @@ with workflow.unsafe.imports_passed_through():
     from domain.effects.models import Post
     from domain.health.hourly_run import FleetScored, HandCopied, HealthInput, HealthRun, ScoreFleet, TellAccounts, Told, WriteScores
     from domain.health.writes import ScoresWritten
+    from domain.policy import AccountPolicy
     from domain.upkeep import AccountSync, CopyAccounts
     from workflows.frame.effects import PATIENT
     from workflows.frame.process import Process
-    from workflows.frame.workflow_with_tasks import Asked
+    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 Result = TypeVar("Result")
 
@@ -33,7 +34,7 @@ BEAT = timedelta(minutes=5)
 
 
 @workflow.defn
-class ScoreHealth(Asked):
+class ScoreHealth(WorkflowWithTasks[Process[AccountPolicy]]):
     """Every account's health score, once an hour: who looks after an account hears of what changed, and of nothing else."""
 
     @workflow.init
@@ -41,14 +42,17 @@ class ScoreHealth(Asked):
         """State only; no commands."""
         self.input = input
         self.problems: list[str] = []
-        self._begin(Process(input.policy, [], input.channel))
-        self.in_words = "copies what people set in Vitally"
-        self.p.in_words = lambda: self.in_words
+        self.does = "copies what people set in Vitally"
+        self._begin(Process(input.policy, input.channel))
+
+    def in_words(self) -> str:
+        """What it is doing."""
+        return self.does
 
     @workflow.run
     async def run(self, input: HealthInput) -> HealthRun:
         """Copy, score, tell and write; what cannot be done now is said once, and done by a later run."""
-        p, as_of = self.p, workflow.now()
+        p, as_of = self.process, workflow.now()
         copied = await self._do("copy_hand_traits", None, HandCopied, COPYING, "copy the traits that people set in Vitally")
         if copied is not None:
             self.problems += copied.unreadable
@@ -116,11 +120,11 @@ class ScoreHealth(Asked):
         if new := [problem for problem in done.problems if _kind(problem) not in known]:
             more = [f"… and {len(new) - SHOWN} more"] if len(new) > SHOWN else []
             text = "\n".join(["The hourly health run has problems; what it could not do, a later one does:", *new[:SHOWN], *more])
-            await self.p.effects.slack(Post(key="slack.health", channel=self.input.channel, text=text))
+            await self.process.effects.slack(Post(key="slack.health", channel=self.input.channel, text=text))
 
     def _now(self, words: str) -> None:
-        self.in_words = words
-        self.p.publish()
+        self.does = words
+        self.process.publish()
 
 
 def _cause(error: BaseException) -> str:

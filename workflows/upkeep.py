@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.upkeep import AccountSync, AskPool, AskRuns, CopyAccounts, PoolChange, PoolLevel, RunStates, UpkeepInput
     from workflows.frame.effects import ONE_TRY, PATIENT
     from workflows.frame.process import Process
-    from workflows.frame.workflow_with_tasks import Asked
+    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 
 #: The file of the automation that makes a warm instance.
@@ -24,14 +24,17 @@ AUTOMATION = "create-instance.yml"
 SHOWN = 20
 
 
-class Upkeep(Asked):
+class Upkeep(WorkflowWithTasks[Process[Policy]]):
     """What they share: an act that was refused for good is mended, or skipped, by a person who answers."""
 
     @workflow.init
     def __init__(self, input: UpkeepInput) -> None:
         """State only; no commands."""
-        self._begin(Process(input.policy, [], input.alerts_channel))
-        self.p.in_words = lambda: (type(self).__doc__ or "").partition("\n")[0]
+        self._begin(Process(input.policy, input.alerts_channel))
+
+    def in_words(self) -> str:
+        """What it is for."""
+        return (type(self).__doc__ or "").partition("\n")[0]
 
 
 @workflow.defn
@@ -41,7 +44,7 @@ class RotateGenericKey(Upkeep):
     @workflow.run
     async def run(self, input: UpkeepInput) -> str:
         """Make the cohort's key and say so; empty when a person said to go on with the old one."""
-        p = self.p
+        p = self.process
         terms = input.policy.license.generic
         expires = licence_keys.of_cohort(input.policy, workflow.now())
         key = IssueKey(
@@ -73,7 +76,7 @@ class RefillPool(Upkeep):
         Hosts that are on record as being made are what an earlier round left behind when it was ended: they are asked for again,
         which makes no second instance.
         """
-        p, before = self.p, workflow.get_last_completion_result(PoolLevel)
+        p, before = self.process, workflow.get_last_completion_result(PoolLevel)
         self.page = before.page if before is not None else ""
         level = await self._level(input, "how many warm instances are left")
         new = upkeep.missing(input.policy, level.warm + level.pending, level.cap_left, str(workflow.uuid4()))
@@ -91,14 +94,14 @@ class RefillPool(Upkeep):
         return level.model_copy(update={"page": self.page})
 
     async def _level(self, input: UpkeepInput, summary: str) -> PoolLevel:
-        return await self.p.effects.local("pool_level", AskPool(cap=input.policy.cloud.instance_cap), PoolLevel, summary)
+        return await self.process.effects.local("pool_level", AskPool(cap=input.policy.cloud.instance_cap), PoolLevel, summary)
 
     def _alarm(self, input: UpkeepInput, level: PoolLevel, asked: int) -> None:
         """Below the floor the Cloud team is paged, whenever in a round that is seen, once until the pool has been above it again.
 
         ``page`` is the page that is open: what was told, not what was.
         """
-        p, floor = self.p, input.policy.pool.floor
+        p, floor = self.process, input.policy.pool.floor
         if level.warm >= floor or self.page:
             return
         alarm = f"Only {level.warm} warm instances are left (floor {floor}); {asked} more are asked for."
@@ -153,7 +156,7 @@ class SyncAccounts(Upkeep):
     @workflow.run
     async def run(self, input: UpkeepInput) -> AccountSync | None:
         """Copy, and say what is inconsistent."""
-        p = self.p
+        p = self.process
         try:
             copied: AccountSync = await workflow.execute_activity(
                 "salesforce_accounts",

@@ -17,6 +17,6 @@ class CommentOnIssue(Upkeep):
     @workflow.run
     async def run(self, input: UpkeepInput) -> str:
         """Returns the comment's id."""
-        made = await self.p.effects.github(Comment(key="comment", issue=1, text="The outside systems are tried today."))
-        await self.p.settle()
+        made = await self.process.effects.github(Comment(key="comment", issue=1, text="The outside systems are tried today."))
+        await self.process.settle()
         return made.of("comment").ref

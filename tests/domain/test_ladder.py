@@ -53,9 +53,9 @@ def test_the_deadline_never_asks_nobody_while_there_is_somebody() -> None:
 
 
 def test_the_address_of_an_owner() -> None:
-    assert ladder.email(Owners(ce=CE), Role.CE) == CE.email
-    assert ladder.email(Owners(ce=CE), Role.AE) == ""
-    assert ladder.email(Owners(ce=CE), Role.CLOUD) == ""
+    assert Owners(ce=CE).email(Role.CE) == CE.email
+    assert Owners(ce=CE).email(Role.AE) == ""
+    assert Owners(ce=CE).email(Role.CLOUD) == ""
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ decided differently than before is on record, and is done: by this workflow in V
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
@@ -23,41 +24,31 @@ with workflow.unsafe.imports_passed_through():
     from domain.markup import bold, code, plain
     from domain.people import Role
     from domain.renewal.state import CancelRenewal, MoveRenewal, RenewalInput
-    from domain.views import NextStep
     from workflows.account import account_links
     from workflows.account.process import AccountProcess
     from workflows.frame import messages
-    from workflows.frame.search_attributes import ACCOUNT
-    from workflows.frame.workflow_with_tasks import Asked
-
-#: How many decisions go on into the next run; the earlier ones stand in the histories.
-KEPT = 50
+    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 
 @workflow.defn
-class Account(Asked):
+class Account(WorkflowWithTasks[AccountProcess]):
     """See the module."""
 
     @workflow.init
     def __init__(self, input: AccountInput) -> None:
-        """State only, and on which code the run began."""
+        """State only; no commands."""
         s = self.s = input.state or AccountState()
         self.input = input
-        in_turn = workflow.patched("reasons-in-turn")
-        p = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, input.channel, input.cycle, in_turn=in_turn)
-        self._begin(p)
-        self.a = p
-        self.notes = s.notes
+        process = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, input.channel, input.cycle)
+        self._begin(process, notes=s.notes)
         self.moving = False
-        p.stage = s.stage.value if s.stage else ""
-        p.in_words = self._in_words
-        p.attributes = lambda: {ACCOUNT: input.customer.domain}
-        p.started_with()
+        process.stage = s.stage.value if s.stage else ""
+        process.started_with()
 
     @workflow.run
     async def run(self, input: AccountInput) -> str:
         """Look, decide, wait for the next day that matters; until the account is closed."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         if s.stage is None:
             await self._wake()
         while not self._closed():
@@ -79,7 +70,7 @@ class Account(Asked):
         """What changed, from the hourly run."""
         with messages.noting(self.notes, "facts", raw):
             given = messages.parsed(AccountFacts, raw)
-            domain = self.a.customer.domain
+            domain = self.process.customer.domain
             messages.refuse(None if given.customer.domain == domain else f"these are the facts of {given.customer.domain}, not of {domain}")
             self._take(given)
             self._decide()
@@ -106,7 +97,7 @@ class Account(Asked):
         """It is red no more. What still makes it red is known to whoever promoted it: it marks red again only once it was gone."""
         with messages.noting(self.notes, "red_ended", raw):
             messages.parsed(RedEnded, raw)
-            red_marks.ended(self.a.policy, self.a.customer, self.s, workflow.now())
+            red_marks.ended(self.process.policy, self.process.customer, self.s, workflow.now())
 
     @workflow.signal
     def plan_ended(self, raw: Any = None) -> None:
@@ -120,8 +111,8 @@ class Account(Asked):
         given, red_already = messages.parsed(MarkAccountRed, raw), self.s.red
         self._mark(MarkRed(by=given.by, reason=given.reason, source="judgement"))
         if red_already:
-            return f"{self.a.customer.name} is red already; the reason is told to whoever follows it: {given.reason}"
-        return f"{self.a.customer.name} is marked red in the CRM, in Vitally and in the tracker: {given.reason}"
+            return f"{self.process.customer.name} is red already; the reason is told to whoever follows it: {given.reason}"
+        return f"{self.process.customer.name} is marked red in the CRM, in Vitally and in the tracker: {given.reason}"
 
     @mark_red.validator
     def _may_mark_red(self, raw: Any = None) -> None:
@@ -134,7 +125,7 @@ class Account(Asked):
     async def start_renewal(self, raw: Any = None) -> str:
         """The renewal of this term begins now, by hand."""
         given = messages.parsed(StartRenewal, raw)
-        decision = lifecycle.renewal(self.a.policy, self.a.customer, self.s, workflow.now())
+        decision = lifecycle.renewal(self.process.policy, self.process.customer, self.s, workflow.now())
         self._renew(
             decision.model_copy(update={"outcome": "start", "by": given.by, "rule": f"{given.by} began it by hand. {decision.rule}"})
         )
@@ -144,7 +135,7 @@ class Account(Asked):
     def _may_start_renewal(self, raw: Any = None) -> None:
         given = messages.parsed(StartRenewal, raw)
         messages.refuse(None if given.by.strip() else 'say who starts it: "by" must be your e-mail address')
-        decision = lifecycle.renewal(self.a.policy, self.a.customer, self.s, workflow.now())
+        decision = lifecycle.renewal(self.process.policy, self.process.customer, self.s, workflow.now())
         messages.refuse(None if decision.outcome in ("wait", "start") else f"nothing was started: {decision.rule}")
 
     @workflow.signal(name="mark_red")
@@ -160,14 +151,14 @@ class Account(Asked):
             await self.start_renewal(raw)
 
     @workflow.query
-    def status(self) -> AccountStatus:  # type: ignore[override]
+    def status(self) -> AccountStatus:
         """Where the account stands."""
-        s, p = self.s, self.a
+        s, p = self.s, self.process
         return AccountStatus(
             account=p.customer.domain,
             name=p.customer.name,
             stage=s.stage.value if s.stage else "",
-            in_words=plain(self._in_words()),
+            in_words=plain(self.in_words()),
             since=s.since,
             contract_end=lifecycle.term_end(p.customer, s),
             contradiction=s.contradiction,
@@ -183,35 +174,25 @@ class Account(Asked):
             policy=p.policy.hash,
         )
 
-    @workflow.query
-    def next_steps(self) -> list[NextStep]:
-        """What comes next, each with its time."""
-        return self.a.steps((moment.at, moment.what) for moment in self._ahead())
-
-    @workflow.query
-    def dossier(self) -> list[Decision]:
-        """Every decision that changed something, with its evidence."""
-        return self.s.decisions
-
     # --- looking and deciding --------------------------------------------------------------------------------------------------------------
 
     async def _wake(self) -> None:
         """A day has come: the ledger's copy, and everything decided anew."""
-        view = await self.a.look()
+        view = await self.process.look()
         if view.standing and (self.s.standing is None or view.standing.as_of >= self.s.standing.as_of):
             self.s.standing = view.standing
         self._decide()
 
     def _take(self, given: AccountFacts) -> None:
         """Signals may overtake each other: what is older than what is known says nothing."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         if given.customer.as_of >= p.customer.as_of:
             p.customer, p.team = given.customer, given.team
         if given.standing and (s.standing is None or given.standing.as_of >= s.standing.as_of):
             s.standing = given.standing
 
     def _decide(self) -> None:
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         if self._closed():
             return
         first, s.seen_at = s.stage is None, workflow.now()
@@ -232,7 +213,7 @@ class Account(Asked):
             self._renew(decision)
 
     def _stage(self) -> list[VitallyAct]:
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         decision = lifecycle.stage(p.policy, p.customer, s, workflow.now())
         if s.stage is not None and decision.outcome == s.stage.value:
             return []
@@ -253,7 +234,7 @@ class Account(Asked):
 
     def _goal(self, first: bool) -> list[VitallyAct]:
         """The goal is decided once (C05), and ends the onboarding project. Who had it behind them before we looked is not told of it."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         if s.goal:
             return []
         decision = lifecycle.goal(p.policy, p.customer, s, workflow.now())
@@ -271,7 +252,7 @@ class Account(Asked):
 
     def _band(self) -> None:
         """D14: a band that is worse than the last known one is told to the TA."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         if s.standing is None or s.standing.band == "unknown":
             return
         before, s.band = s.band, s.standing.band
@@ -279,11 +260,11 @@ class Account(Asked):
             score = f" ({s.standing.score:.1f} of 10)" if s.standing.score is not None else ""
             todo = f"What hurts, and what to do about it: {code(f'tenure health show {p.customer.domain}')}."
             text = f"The health of {p.customer.name} was {before} and is {s.band}{score}. {todo}"
-            p.spawn(p.effects.slack(p.said(f"slack.band-{self._number()}", text, Role.TA)))
+            p.post(p.said(f"slack.band-{self._number()}", text, Role.TA))
 
     def _utilization(self) -> None:
         """D15, D17: the reasons that the utilization gives, and takes back."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         decision = get_well.utilization(p.policy, s.since, s.standing, workflow.now())
         if decision.outcome == "unknown":
             return
@@ -296,7 +277,7 @@ class Account(Asked):
 
     def _red(self) -> None:
         """B17, D31: what makes it red, by itself or by hand, each once; and how it does is told to whoever follows it while it is red."""
-        p, s, now = self.a, self.s, workflow.now()
+        p, s, now = self.process, self.s, workflow.now()
         if marks := red_marks.news(p.policy, p.customer, s, now):
             self._mark(*marks)
         held, how = red.holding(p.policy, p.customer, s.standing, now), s.standing
@@ -308,7 +289,7 @@ class Account(Asked):
 
     def _date(self) -> None:
         """Gap 9: the renewal date moved, and an open renewal moves along, whoever started it. What contradicts one is told, and moves nothing."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         end, against = lifecycle.crm_end(p.customer, s), lifecycle.contradiction(p.policy, p.customer, s, workflow.now())
         if not against and not self.moving:
             decision = lifecycle.moved(p.policy, p.customer, s, workflow.now())
@@ -326,7 +307,7 @@ class Account(Asked):
 
     def _contradicted(self, against: str) -> None:
         """The CRM contradicts the renewal date that counts: told once, and again when it does so no more."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         before, s.contradiction = s.contradiction, against
         if against == before:
             return
@@ -335,13 +316,13 @@ class Account(Asked):
             text = f":warning: {p.customer.name}: {against}, which counts until then. {todo}"
         else:
             text = f"{p.customer.name}: the CRM and the renewal date {s.term_end or ''} agree again.".replace("  ", " ")
-        p.spawn(p.effects.slack(p.said(f"slack.contradiction-{self._number()}", text, Role.AE, Role.TA)))
+        p.post(p.said(f"slack.contradiction-{self._number()}", text, Role.AE, Role.TA))
 
     # --- the processes beside it -----------------------------------------------------------------------------------------------------------
 
     def _renew(self, decision: Decision) -> None:
         """The renewal of this term begins; one that was started by hand counts, and one that has ended, too."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         end = lifecycle.to_renew(p.policy, p.customer, s)
         if end is None:
             raise ValueError("only a term with an end is renewed")
@@ -354,7 +335,7 @@ class Account(Asked):
 
     async def _move(self, before: date, to: date) -> None:
         """Tell the renewal of that term, of which we may not know: it was started by hand. One that is over counts no more."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         name = s.renewal or ids.renewal(p.customer.domain, before)
         runs = await p.effects.tell(name, "move", MoveRenewal(by="Salesforce", renewal_on=to, reason="the contract's end in the CRM"))
         self.moving = False
@@ -363,10 +344,10 @@ class Account(Asked):
 
     def _reasons(self, come: list[Reason], gone: list[Reason], why: str) -> None:
         told = [PlanReason(reason=each, on=on, why=why) for on, some in ((True, come), (False, gone)) for each in some]
-        self.a.spawn(account_links.in_turn(self.a, self.input.channel, *told))
+        self.process.spawn(account_links.in_turn(self.process, self.input.channel, *told))
 
     def _mark(self, *marks: MarkRed) -> None:
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         red_marks.marked(p.customer, s)
         start = RedInput(
             customer=p.customer,
@@ -382,7 +363,7 @@ class Account(Asked):
 
     def _leave(self) -> None:
         """It is no customer any more: nothing of it goes on."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         why = s.decisions[-1].rule
         if s.plan:
             self._reasons([], s.plan, why)
@@ -400,12 +381,16 @@ class Account(Asked):
 
     def _facts(self) -> AccountFacts:
         """What is told of it: whose renewal ended in full churn is no customer, whatever the CRM says yet."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         customer = p.customer.model_copy(update={"status": "churned"}) if s.lost and p.customer.status == "customer" else p.customer
         return AccountFacts(customer=customer, team=p.team, standing=s.standing)
 
+    def ahead(self) -> Iterable[tuple[datetime, str]]:
+        """The days on which something may change by itself."""
+        return ((moment.at, moment.what) for moment in self._ahead())
+
     def _ahead(self) -> list[lifecycle.AccountMoment]:
-        return lifecycle.agenda(self.a.policy, self.a.customer, self.s)
+        return lifecycle.agenda(self.process.policy, self.process.customer, self.s)
 
     def _closed(self) -> bool:
         return self.s.stage is Stage.CLOSED
@@ -413,27 +398,27 @@ class Account(Asked):
     def _moved_on(self, until: datetime | None) -> bool:
         """Whether the next day that matters is another one by now, or none at all."""
         ahead = self._ahead()
-        return self._closed() or self.a.may_continue() or (ahead[0].at if ahead else None) != until
+        return self._closed() or self.process.may_continue() or (ahead[0].at if ahead else None) != until
 
     async def _continue(self, state: AccountState) -> None:
-        """The next run has everything but what only the histories need."""
-        p = self.a
-        await p.settle()
-        p.desk.forget()
-        del state.decisions[:-KEPT]
         cycle = self.input.cycle + (state is not self.s)
-        workflow.continue_as_new(self.input.model_copy(update={"customer": p.customer, "team": p.team, "state": state, "cycle": cycle}))
+        await self._continue_as_new(
+            lambda: self.input.model_copy(
+                update={"customer": self.process.customer, "team": self.process.team, "state": state, "cycle": cycle}
+            )
+        )
 
     def _number(self) -> int:
         """Keys of its effects are counted, through all its runs."""
         self.s.writes += 1
         return self.s.writes
 
-    def _in_words(self) -> str:
-        s, p = self.s, self.a
+    def in_words(self) -> str:
+        """Where the account stands, for people."""
+        s, p = self.s, self.process
         end = lifecycle.term_end(p.customer, s)
         lines = [f"{bold(p.customer.name)} is {s.stage.value if s.stage else 'being looked at'}; renewal date {end or 'not known'}", ""]
-        lines += [f"- {step.at:%Y-%m-%d}: {step.what}" for step in self.next_steps()[:4]]
+        lines += [f"- {step.at:%Y-%m-%d}: {step.what}" for step in self.process.steps(self.ahead())[:4]]
         if s.renewal:
             lines.append(f"- its renewal runs: {s.renewal}")
         if s.contradiction:

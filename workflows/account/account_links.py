@@ -31,10 +31,6 @@ async def reason(p: AccountProcess, given: PlanReason, channel: str) -> None:
 
 async def in_turn(p: AccountProcess, channel: str, *given: PlanReason) -> None:
     """The same for several, after what was said before: a plan that is still being begun takes longer than a word that its reason is gone."""
-    if not p.in_turn:
-        for each in given:
-            await reason(p, each, channel)
-        return
     async with p.reasons:
         for each in given:
             await reason(p, each, channel)

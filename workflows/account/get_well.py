@@ -6,6 +6,8 @@ document, and the projects, are kept in Vitally. Reasons come and go by signal; 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
@@ -15,17 +17,13 @@ with workflow.unsafe.imports_passed_through():
     from domain.account import get_well
     from domain.account.account import PlanEnded, PlanReason, PlanReviewed
     from domain.account.get_well import GetWellInput, GetWellState, PlanReview, PlanStatus, PlanText, PlanUpdate
-    from domain.decision import Decision
     from domain.effects.accounts import CloseProject, KeepDoc, OpenProject, VitallyAct
     from domain.markup import bold, plain
     from domain.people import Role
     from domain.task import Choice, Task, TaskSpec
-    from domain.views import NextStep
     from workflows.account.process import AccountProcess
     from workflows.frame import messages
-    from workflows.frame.search_attributes import ACCOUNT
-    from workflows.frame.tasks import card
-    from workflows.frame.workflow_with_tasks import Asked
+    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 #: Under this message everything is said.
 THREAD = "slack.plan"
@@ -36,7 +34,7 @@ SHOWN = 12
 
 
 @workflow.defn
-class GetWell(Asked):
+class GetWell(WorkflowWithTasks[AccountProcess]):
     """See the module."""
 
     @workflow.init
@@ -44,21 +42,18 @@ class GetWell(Asked):
         """State only; no commands."""
         s = self.s = input.state or GetWellState(reasons={given.reason: given for given in input.reasons if given.on})
         self.input = input
-        p = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, input.channel, input.cycle)
-        self._begin(p)
-        self.a = p
-        self.notes = s.notes
+        process = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, input.channel, input.cycle)
+        self._begin(process, notes=s.notes)
         self.turn = 0
-        p.stage = "execution" if s.planned_at else "planning"
-        p.in_words = self._in_words
-        p.attributes = lambda: {ACCOUNT: input.customer.domain}
-        p.started_with()
+        process.thread = THREAD
+        process.stage = "execution" if s.planned_at else "planning"
+        process.started_with()
 
     @workflow.run
     async def run(self, input: GetWellInput) -> str:
         """Plan, keep at it, and end when every reason is gone."""
-        p, s = self.a, self.s
-        if self.turn and not s.reasons and workflow.patched("gone-before-it-began"):
+        p, s = self.process, self.s
+        if self.turn and not s.reasons:
             return "every reason was gone before the plan began"
         if not await p.wait(lambda: bool(s.reasons), until=messages.soon(), summary="the first reason"):
             return "no reason came"
@@ -114,47 +109,40 @@ class GetWell(Asked):
             await self.plan(raw)
 
     @workflow.query
-    def status(self) -> PlanStatus:  # type: ignore[override]
+    def status(self) -> PlanStatus:
         """Where the plan stands."""
-        s, customer = self.s, self.a.customer
+        s, customer = self.s, self.process.customer
         return PlanStatus(
             account=customer.domain,
             name=customer.name,
-            stage=self.a.stage,
-            in_words=plain(self._in_words()),
+            stage=self.process.stage,
+            in_words=plain(self.in_words()),
             reasons={name: each.why for name, each in s.reasons.items()},
             planned_at=s.planned_at,
             fields=s.fields,
             updates=tuple(s.updates),
             reviews=tuple(s.reviews),
             notes=tuple(s.notes),
-            policy=self.a.policy.hash,
+            policy=self.process.policy.hash,
         )
 
-    @workflow.query
-    def next_steps(self) -> list[NextStep]:
-        """What comes next, each with its time."""
-        return self.a.steps((moment.at, moment.what) for moment in get_well.agenda(self.a.policy, self.s))
-
-    @workflow.query
-    def dossier(self) -> list[Decision]:
-        """Every decision of this run, with its evidence."""
-        return self.s.decisions
+    def ahead(self) -> Iterable[tuple[datetime, str]]:
+        """The weekly update, and the review."""
+        return ((moment.at, moment.what) for moment in get_well.agenda(self.process.policy, self.s))
 
     # --- the steps, in the order in which they come --------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         s.standing = (await p.look()).standing
         p.record(get_well.opened(p.policy, s.reasons, workflow.now()))
         text = f"{bold(f'{p.customer.name} gets a get-well plan')}: {get_well.said(s.reasons)}. It is talked about in this thread."
-        task = p.desk.open(self._planning(), p.alerts_channel)
-        p.spawn(p.effects.slack(p.said(THREAD, text, Role.TA, Role.AE), card(task, THREAD)))
+        p.open(self._planning(), first=(p.said(THREAD, text, Role.TA, Role.AE, under=""),))
         self._keep()
 
     def _add(self, given: PlanReason) -> None:
         """Another reason: the same plan (gap 11). It is said in the thread, and may need another project, or another answer."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         known = given.reason in s.reasons
         s.reasons = {**s.reasons, given.reason: given}
         if known or not s.decisions or p.stage == "ended":  # the same again; or the plan opens with it this moment
@@ -162,12 +150,12 @@ class GetWell(Asked):
         p.record(get_well.opened(p.policy, s.reasons, workflow.now()))
         self._say("reason", f"Another reason for the plan of {p.customer.name}: {get_well.said({given.reason: given})}.", Role.TA, Role.AE)
         if s.planned_at and get_well.unanswered(s):
-            self._ask(self._planning())
+            p.open(self._planning())
         self._keep()
 
     def _drop(self, given: PlanReason) -> None:
         """A reason is gone; the last one ends the plan."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         s.reasons = {name: each for name, each in s.reasons.items() if name != given.reason}
         why = f"{get_well.WORDS[given.reason]}{f' ({given.why})' if given.why else ''}"
         if s.reasons:
@@ -178,29 +166,29 @@ class GetWell(Asked):
 
     async def _round(self) -> None:
         """A week, or two, have passed. Who looks after the account now is asked; a task that is still open is not asked a second time."""
-        p, s, now, figures = self.a, self.s, workflow.now(), self.a.policy.get_well
+        p, s, now, figures = self.process, self.s, workflow.now(), self.process.policy.get_well
         s.standing = (await p.look()).standing or s.standing
         p.owner = p.team.email(Role.TA) or p.owner
         if s.planned_at is None or not s.reasons:
             return
-        tasks: list[Task] = []
+        asked: list[TaskSpec] = []
         if self._is_due("update"):
             s.update_at = get_well.next_round(s.planned_at, figures.update_days, now)
             if p.desk.find_open("update") is None:
-                tasks.append(p.desk.open(self._updating(), p.alerts_channel))
+                asked.append(self._updating())
         if self._is_due("review"):  # not in the moment in which the update is asked for: it waits for that
             s.review_at = get_well.next_round(s.planned_at, figures.leadership_days, now)
             if p.desk.find_open("review") is None:
-                tasks.append(p.desk.open(self._reviewing(), p.alerts_channel))
-        if tasks:
-            p.spawn(p.effects.slack(*(card(task, THREAD) for task in tasks)))
+                asked.append(self._reviewing())
+        if asked:
+            p.open(*asked)
 
     def _is_due(self, kind: str) -> bool:
-        return any(moment.kind == kind and moment.at <= workflow.now() for moment in get_well.agenda(self.a.policy, self.s))
+        return any(moment.kind == kind and moment.at <= workflow.now() for moment in get_well.agenda(self.process.policy, self.s))
 
     def _answered(self, task: Task) -> None:
         """What an answer brings, at once."""
-        p, s, answer, now = self.a, self.s, task.answer, workflow.now()
+        p, s, answer, now = self.process, self.s, task.answer, workflow.now()
         if answer is None or not s.reasons:
             return
         given = {name: str(value).strip() for name, value in answer.fields.items() if value not in (None, "")}
@@ -222,7 +210,7 @@ class GetWell(Asked):
 
     def _write(self, parts: dict[str, str], by: str) -> None:
         """The plan is written, or rewritten. Once every question has its answer the cadence begins."""
-        p, s, now, figures = self.a, self.s, workflow.now(), self.a.policy.get_well
+        p, s, now, figures = self.process, self.s, workflow.now(), self.process.policy.get_well
         s.fields = {**s.fields, **parts}
         if not get_well.unanswered(s):
             p.desk.withdraw("plan", f"the plan was written by {by}")
@@ -231,13 +219,13 @@ class GetWell(Asked):
                 s.update_at = get_well.next_round(now, figures.update_days, now)
                 s.review_at = get_well.next_round(now, figures.leadership_days, now)
         elif p.desk.find_open("plan") is None:
-            self._ask(self._planning())
+            p.open(self._planning())
         self._keep()
         self.turn += 1
 
     def _reviewed(self, outcome: str, note: str, by: str) -> None:
         """Whoever asked for the plan hears of the review; an escalation is said to the leaderships of both sides."""
-        p, name = self.a, self.a.customer.name
+        p, name = self.process, self.process.customer.name
         told = PlanReviewed(criteria_met=outcome == "criteria_met", note=note, by=by)
         for asker in sorted({each.from_workflow for each in self.s.reasons.values() if each.from_workflow}):
             p.spawn(p.effects.tell(asker, "plan_reviewed", told))
@@ -246,7 +234,7 @@ class GetWell(Asked):
             self._say("escalated", text, Role.TS_LEADERSHIP, Role.SALES_LEADERSHIP)
 
     def _close(self) -> None:
-        p, why = self.a, self.s.decisions[-1].rule
+        p, why = self.process, self.s.decisions[-1].rule
         p.stage = "ended"
         p.desk.withdraw("*", "the plan is over")
         self._say("ended", f"The get-well plan of {p.customer.name} is over. {why}", Role.TA, Role.TA_MANAGER)
@@ -255,13 +243,9 @@ class GetWell(Asked):
         p.spawn(p.effects.tell(ids.account(p.customer.domain), "plan_ended", told))
 
     async def _continue(self) -> None:
-        """The next run has everything but what only the histories need."""
         s = self.s
-        await self.a.settle()
-        self.a.desk.forget()
-        del s.decisions[:-KEPT]
         s.updates, s.reviews = s.updates[-KEPT:], s.reviews[-KEPT:]
-        workflow.continue_as_new(self._input(s, self.input.cycle))
+        await self._continue_as_new(lambda: self._input(s, self.input.cycle), KEPT)
 
     # --- tasks, acts and words -------------------------------------------------------------------------------------------------------------
 
@@ -269,31 +253,26 @@ class GetWell(Asked):
         left = get_well.unanswered(self.s)
         asks = f"Why: {get_well.said(self.s.reasons)}. Answer together with the AE; what you write can be rewritten at any time."
         planned = Choice(name="planned", label="The plan is written", fields=left)
-        return self.a.spec("plan", "get-well plan", asks, Role.TA, (planned,), self.a.policy.get_well.planning_hours)
+        return self.process.spec("plan", "get-well plan", asks, Role.TA, (planned,), self.process.policy.get_well.planning_hours)
 
     def _updating(self) -> TaskSpec:
         asks = f"How does it go with the plan ({get_well.said(self.s.reasons)})?"
-        return self.a.spec(
-            "update", "weekly update of the get-well plan", asks, Role.TA, get_well.UPDATES, self.a.policy.get_well.update_hours
+        return self.process.spec(
+            "update", "weekly update of the get-well plan", asks, Role.TA, get_well.UPDATES, self.process.policy.get_well.update_hours
         )
 
     def _reviewing(self) -> TaskSpec:
         last = self.s.updates[-1] if self.s.updates else None
         says = f"{last.by} says {last.status.replace('_', ' ')}: {last.progress}. Next: {last.next}" if last else "No update came yet."
         title = "leadership review of the get-well plan"
-        return self.a.spec("review", title, says, Role.TA_MANAGER, get_well.REVIEWS, self.a.policy.get_well.leadership_hours)
-
-    def _ask(self, spec: TaskSpec) -> None:
-        p = self.a
-        p.spawn(p.effects.slack(card(p.desk.open(spec, p.alerts_channel), THREAD)))
+        return self.process.spec("review", title, says, Role.TA_MANAGER, get_well.REVIEWS, self.process.policy.get_well.leadership_hours)
 
     def _say(self, key: str, text: str, *mention: Role) -> None:
-        p = self.a
-        p.spawn(p.effects.slack(p.said(f"slack.{key}-{self._number()}", text, *mention, under=THREAD)))
+        self.process.post(self.process.said(f"slack.{key}-{self._number()}", text, *mention))
 
     def _keep(self) -> None:
         """Vitally as it must be now: the projects that the reasons need, and the document."""
-        p, s, number = self.a, self.s, self._number()
+        p, s, number = self.process, self.s, self._number()
         account, wanted = p.customer.domain, get_well.projects(s.reasons)
         acts: list[VitallyAct] = []
         for template, key in s.projects.items():
@@ -320,13 +299,14 @@ class GetWell(Asked):
         return self.s.writes
 
     def _input(self, state: GetWellState, cycle: int) -> GetWellInput:
-        p = self.a
+        p = self.process
         return self.input.model_copy(update={"customer": p.customer, "team": p.team, "state": state, "reasons": (), "cycle": cycle})
 
-    def _in_words(self) -> str:
-        s, p = self.s, self.a
+    def in_words(self) -> str:
+        """Where the plan stands, for people."""
+        s, p = self.s, self.process
         lines = [f"{bold(p.customer.name)}: {p.stage} of its get-well plan; {get_well.said(s.reasons)}", ""]
-        lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.next_steps()[:4]]
+        lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in p.steps(self.ahead())[:4]]
         if s.updates:
             lines.append(f"- last update: {s.updates[-1].status.replace('_', ' ')}, {s.updates[-1].progress}")
         return "\n".join(lines)

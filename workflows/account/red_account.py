@@ -7,6 +7,8 @@ Where Lighthouse is the program, only the fields are written, and the open renew
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
@@ -23,13 +25,11 @@ with workflow.unsafe.imports_passed_through():
     from domain.people import Role
     from domain.renewal.state import AssessRenewal
     from domain.task import Task, TaskSpec
-    from domain.views import NextStep
     from workflows.account import account_links
     from workflows.account.process import AccountProcess
     from workflows.frame import messages
-    from workflows.frame.search_attributes import ACCOUNT
     from workflows.frame.tasks import card
-    from workflows.frame.workflow_with_tasks import Asked
+    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 #: Under this message everything is said.
 THREAD = "slack.red"
@@ -38,31 +38,27 @@ KEPT = 30
 
 
 @workflow.defn
-class RedAccount(Asked):
+class RedAccount(WorkflowWithTasks[AccountProcess]):
     """See the module."""
 
     @workflow.init
     def __init__(self, input: RedInput) -> None:
-        """State only, and on which code the run began."""
+        """State only; no commands."""
         s = self.s = input.state or RedState(standing=input.standing, at_mark=input.standing, waiting=list(input.marks))
         self.input = input
         self.tracked = input.policy.red.program == "red_accounts"
         channel = input.channel if self.tracked else input.plan_channel
-        in_turn = workflow.patched("reasons-in-turn")
-        p = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, channel, input.cycle, in_turn=in_turn)
-        self._begin(p)
-        self.a = p
-        self.notes = s.notes
+        process = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, channel, input.cycle)
+        self._begin(process, notes=s.notes)
         self.turn = 0
-        p.stage = "red"
-        p.in_words = self._in_words
-        p.attributes = lambda: {ACCOUNT: input.customer.domain}
-        p.started_with()
+        process.thread = THREAD if self.tracked else ""
+        process.stage = "red"
+        process.started_with()
 
     @workflow.run
     async def run(self, input: RedInput) -> str:
         """Mark it, follow it, and write back what it is promoted to."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         if not s.marks:
             if not await p.wait(lambda: bool(s.waiting), until=messages.soon(), summary="the first reason"):
                 return "nobody said why"
@@ -126,14 +122,14 @@ class RedAccount(Asked):
             self._facts(given.customer, given.team, given.standing)
 
     @workflow.query
-    def status(self) -> RedStatus:  # type: ignore[override]
+    def status(self) -> RedStatus:
         """Where it stands."""
-        s, p = self.s, self.a
+        s, p = self.s, self.process
         return RedStatus(
             account=p.customer.domain,
             name=p.customer.name,
             stage=s.end or p.stage,
-            in_words=plain(self._in_words()),
+            in_words=plain(self.in_words()),
             marks=tuple(s.marks),
             fields=s.fields,
             updates=tuple(s.updates),
@@ -141,21 +137,15 @@ class RedAccount(Asked):
             policy=p.policy.hash,
         )
 
-    @workflow.query
-    def next_steps(self) -> list[NextStep]:
-        """What comes next, each with its time."""
-        return self.a.steps([(self.s.update_at, WEEKLY)] if self.s.update_at and not self.s.end else [])
-
-    @workflow.query
-    def dossier(self) -> list[Decision]:
-        """Every decision, with its evidence."""
-        return self.s.decisions
+    def ahead(self) -> Iterable[tuple[datetime, str]]:
+        """The next weekly update."""
+        return [(self.s.update_at, WEEKLY)] if self.s.update_at and not self.s.end else []
 
     # --- the steps, in the order in which they come --------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
         """C20: every system in one moment."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         view = await p.look()
         s.standing = s.standing or view.standing
         s.at_mark, s.shown = s.standing, p.customer.health == "Red"
@@ -166,14 +156,17 @@ class RedAccount(Asked):
         acts: tuple[SlackAct, ...] = ()
         if self.tracked:
             text = f"🔴 {bold(f'{p.customer.name} is red')}: {red.reasons(s)}. State, needs and actions follow in this thread; ask here for help."
-            acts = (p.said(THREAD, text, Role.TA, Role.AE, Role.TA_MANAGER), card(p.desk.open(self._filling(), p.alerts_channel), THREAD))
+            acts = (
+                p.said(THREAD, text, Role.TA, Role.AE, Role.TA_MANAGER, under=""),
+                card(p.desk.open(self._filling(), p.channel), THREAD),
+            )
         self._write("Red", True, *acts)
         self._lighthouse()
         self._plan(True, red.reasons(s))
 
     def _mark(self, given: MarkRed) -> str:
         """The first reason, or another one: the same thread and the same row."""
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         if not s.marks or s.end:  # it is being marked, or promoted, this moment
             s.waiting = [*s.waiting, given]
             return f"marked red: {given.reason}"
@@ -190,13 +183,13 @@ class RedAccount(Asked):
         return f"red already; the reason is added: {given.reason}"
 
     def _record(self, given: MarkRed) -> None:
-        p, s, now = self.a, self.s, workflow.now()
+        p, s, now = self.process, self.s, workflow.now()
         s.marks = [*s.marks, Mark(at=now, reason=given.reason, source=given.source, by=given.by)]
         p.record(red.marked(p.policy, given, p.customer, s.standing, now))
 
     def _facts(self, customer: Customer, team: AccountTeam, standing: Standing | None) -> None:
         """B17: what promotes it is proposed; people decide."""
-        p, s, now = self.a, self.s, workflow.now()
+        p, s, now = self.process, self.s, workflow.now()
         p.customer, p.team, s.standing = customer, team, standing or s.standing
         p.owner = p.team.email(Role.TA) or p.owner
         if s.end or not s.marks:
@@ -219,11 +212,11 @@ class RedAccount(Asked):
         p.record(decision)
         p.desk.withdraw("promote", f"the facts have changed: {decision.rule}")
         if to:
-            self._ask(self._promoting(decision))
+            p.open(self._promoting(decision))
 
     def _answered(self, task: Task) -> None:
         """What an answer brings, at once."""
-        p, s, answer, now = self.a, self.s, task.answer, workflow.now()
+        p, s, answer, now = self.process, self.s, task.answer, workflow.now()
         if answer is None or s.end:
             return
         given = {name: str(value).strip() for name, value in answer.fields.items() if value not in (None, "")}
@@ -248,23 +241,23 @@ class RedAccount(Asked):
 
     async def _round(self) -> None:
         """A week has passed. Who looks after the account now is asked; a task that is still open is not asked a second time."""
-        p, s, now = self.a, self.s, workflow.now()
+        p, s, now = self.process, self.s, workflow.now()
         view = await p.look()
         self._facts(p.customer, p.team, view.standing)
         if s.end or s.filled_at is None:
             return
         s.update_at = get_well.next_round(s.filled_at, p.policy.red.update_days, now)
         if p.desk.find_open("update") is None:
-            self._ask(self._updating())
+            p.open(self._updating())
 
     def _resolve(self, given: Resolve) -> None:
-        p, s = self.a, self.s
+        p, s = self.process, self.s
         s.end, s.note = given.to, given.note
         p.record(red.resolved(p.policy, given.to, given.by, given.note, p.customer, s.standing, workflow.now()))
         self.turn += 1
 
     def _close(self) -> None:
-        p, s, why = self.a, self.s, self.s.decisions[-1].rule
+        p, s, why = self.process, self.s, self.s.decisions[-1].rule
         p.stage = s.end
         p.desk.withdraw("*", f"it is red no more: {s.end}")
         post = p.said(f"slack.ended-{self._number()}", f"{bold(f'{p.customer.name} is {s.end}.')} {why}", Role.TA, Role.AE, under=THREAD)
@@ -275,32 +268,32 @@ class RedAccount(Asked):
             p.spawn(p.effects.tell(ids.account(p.customer.domain), "red_ended", told))
 
     async def _continue(self) -> None:
-        """The next run has everything but what only the histories need."""
         s = self.s
-        await self.a.settle()
-        self.a.desk.forget()
-        del s.decisions[:-KEPT]
         s.updates = s.updates[-KEPT:]
-        workflow.continue_as_new(self._input(s, self.input.cycle))
+        await self._continue_as_new(lambda: self._input(s, self.input.cycle), KEPT)
 
     # --- tasks, acts and words -------------------------------------------------------------------------------------------------------------
 
     def _filling(self) -> TaskSpec:
         asks = f"Why: {red.reasons(self.s)}. Say with the AE what the state is, what is needed, and who does what."
-        return self.a.spec("fill", "state, needs and actions of a red account", asks, Role.TA, (red.FILL,), self.a.policy.red.fill_hours)
+        return self.process.spec(
+            "fill", "state, needs and actions of a red account", asks, Role.TA, (red.FILL,), self.process.policy.red.fill_hours
+        )
 
     def _updating(self) -> TaskSpec:
         asks = f"What changed since the last update? Needed: {self.s.fields.get('needs', '')}. Actions: {self.s.fields.get('actions', '')}."
-        return self.a.spec("update", "weekly update of a red account", asks, Role.TA, red.UPDATES, self.a.policy.red.update_hours)
+        return self.process.spec(
+            "update", "weekly update of a red account", asks, Role.TA, red.UPDATES, self.process.policy.red.update_hours
+        )
 
     def _promoting(self, decision: Decision) -> TaskSpec:
         title = f"promote it to {decision.outcome}?"
         asks = f"{decision.rule} It was marked red because: {red.reasons(self.s)}."
-        return self.a.spec("promote", title, asks, Role.TA_MANAGER, red.PROMOTE, self.a.policy.red.update_hours)
+        return self.process.spec("promote", title, asks, Role.TA_MANAGER, red.PROMOTE, self.process.policy.red.update_hours)
 
     def _write(self, health: str, is_red: bool, *posts: SlackAct) -> None:
         """One moment: field, trait, row and thread."""
-        p, s, number = self.a, self.s, self._number()
+        p, s, number = self.process, self.s, self._number()
         p.spawn(p.effects.vitally(SetTraits(key=f"vitally.red-{number}", account=p.customer.domain, traits={red.TRAIT: is_red})))
         if health:
             fields: dict[str, Scalar] = {red.CRM_FIELD: health}
@@ -312,31 +305,26 @@ class RedAccount(Asked):
             p.spawn(p.effects.slack(*posts))
 
     def _row(self) -> None:
-        p = self.a
+        p = self.process
         cells = red.row(p.customer, p.team, self.s)
         p.spawn(p.effects.sheets(KeepRow(key=f"sheet.row-{self._number()}", row=self.s.row, cells=cells)))
 
     def _plan(self, on: bool, why: str) -> None:
         """The account's get-well plan has a reason more, or less (gap 11)."""
         given = PlanReason(reason="red_account", on=on, why=why)
-        self.a.spawn(account_links.in_turn(self.a, self.input.plan_channel, given))
+        self.process.spawn(account_links.in_turn(self.process, self.input.plan_channel, given))
 
     def _lighthouse(self) -> None:
         """C20: where Lighthouse is the program, the open renewal is rated red; one that is not looked at yet refuses, and rates it in time."""
-        p, renewal = self.a, self.input.renewal
+        p, renewal = self.process, self.input.renewal
         if not self.tracked and renewal:
             by = self.s.marks[0].by or p.team.email(Role.TA) or workflow.info().workflow_id
             p.spawn(
                 p.effects.tell(renewal, "assess", AssessRenewal(by=by, rating="red", why=f"red account: {red.reasons(self.s)}"[:2_000]))
             )
 
-    def _ask(self, spec: TaskSpec) -> None:
-        p = self.a
-        p.spawn(p.effects.slack(card(p.desk.open(spec, p.alerts_channel), THREAD if self.tracked else "")))
-
     def _say(self, key: str, text: str, *mention: Role) -> None:
-        p = self.a
-        p.spawn(p.effects.slack(p.said(f"slack.{key}-{self._number()}", text, *mention, under=THREAD)))
+        self.process.post(self.process.said(f"slack.{key}-{self._number()}", text, *mention))
 
     def _number(self) -> int:
         """Keys of its effects are counted, through all its runs."""
@@ -344,13 +332,14 @@ class RedAccount(Asked):
         return self.s.writes
 
     def _input(self, state: RedState, cycle: int) -> RedInput:
-        p = self.a
+        p = self.process
         return self.input.model_copy(update={"customer": p.customer, "team": p.team, "state": state, "marks": (), "cycle": cycle})
 
-    def _in_words(self) -> str:
-        s, p = self.s, self.a
+    def in_words(self) -> str:
+        """Where the red account stands, for people."""
+        s, p = self.s, self.process
         lines = [f"{bold(p.customer.name)} is {s.end or 'red'}: {red.reasons(s) or 'it is being marked'}", ""]
-        lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.next_steps()[:4]]
+        lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in p.steps(self.ahead())[:4]]
         if s.fields:
             lines.append(f"- state: {s.fields.get('state', '')}; needed: {s.fields.get('needs', '')}")
         return "\n".join(lines)

@@ -13,14 +13,13 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 
-from domain import ladder
 from domain.cloud.issues import is_ready
 from domain.cloud.requests import HOLDS, Word, word
 from domain.effects.models import IssueState, Post, RaiseIssue
 from domain.messages import IssueEvent
-from domain.people import Owners, Role
+from domain.people import Role
 from domain.policy import Policy
-from domain.task import Answer, Choice, Task, TaskSpec
+from domain.task import Answer, Choice, Task
 from workflows.frame.process import Process
 from workflows.frame.tasks import card
 
@@ -58,8 +57,6 @@ class CloudRequest:
     issue: Callable[[], RaiseIssue]
     choices: tuple[Choice, ...]
     every: timedelta
-    channel: Callable[[], tuple[str, str]]
-    owners: Callable[[], Owners]
     raised: Callable[[int, int], object] = _nothing
     by_hand: Callable[[RaiseIssue], Awaitable[int]] | None = None
     reads: Callable[[IssueState], Word] = word
@@ -242,52 +239,32 @@ class _Following:
     # --- people ------------------------------------------------------------------------------------------------------------------
 
     def _ask_the_team(self, team: TeamTask, due: datetime) -> None:
-        request, tasks, (channel, under) = self.request, self.p.desk, self.request.channel()
-        ce, ae, manager = self._owners()
-        spec = TaskSpec(
-            kind=team.kind,
-            title=f"{request.what[:1].upper()}{request.what[1:]} (#{self.number})",
-            asks=team.asks,
-            role=Role.CLOUD,
-            choices=team.choices,
-            due_at=due,
-            ladder=ladder.ordinary(self.p.policy, due, "", ce, manager or ae),
-        )
-        self.task = tasks.find_open(team.kind) or tasks.open(spec, channel)
+        process, what = self.p, self.request.what
+        title = f"{what[:1].upper()}{what[1:]} (#{self.number})"
+        spec = process.spec(team.kind, title, team.asks, Role.CLOUD, team.choices, due_at=due)
+        channel, under = process.talk()
+        self.task = process.desk.find_open(team.kind) or process.desk.open(spec, channel)
         if team.card:
             first = team.announced(self.number) if self.task.id == f"{team.kind}-1" else ()
-            self.p.spawn(self.p.effects.slack(*first, card(self.task, under)))
-
-    def _owners(self) -> tuple[str, str, str]:
-        owners = self.request.owners()
-        return ladder.email(owners, Role.CE), ladder.email(owners, Role.AE), ladder.email(owners, Role.CE_MANAGER)
+            process.post(*first, card(self.task, under))
 
     def _ask(self, why: str) -> None:
         """The CE is told what happened, and asked what becomes of it."""
-        request, policy = self.request, self.p.policy
-        ce, ae, manager = self._owners()
-        due = ladder.due_in(policy, workflow.now(), policy.tasks.declined_hours)
-        told = f"The Cloud team was asked to {request.what}. #{self.number} {why}."
-        spec = TaskSpec(
-            kind=f"{request.name}-reopened" if self.late else f"{request.name}-declined",
-            title=f"#{self.number} {why}"[:150],
-            asks=f"{told} What now?",
-            role=Role.CE,
-            assignee=ce,
-            choices=(HOLDS, *request.undo) if self.late else request.choices,
-            due_at=due,
-            ladder=ladder.ordinary(policy, due, ce, ae, manager or ae),
+        request = self.request
+        [self.question] = self.p.open(
+            self.p.spec(
+                f"{request.name}-reopened" if self.late else f"{request.name}-declined",
+                f"#{self.number} {why}"[:150],
+                f"The Cloud team was asked to {request.what}. #{self.number} {why}. What now?",
+                Role.CE,
+                (HOLDS, *request.undo) if self.late else request.choices,
+                self.p.policy.tasks.declined_hours,
+            )
         )
-        channel, under = request.channel()
-        self.question = self.p.desk.open(spec, channel)
-        self.p.spawn(self.p.effects.slack(card(self.question, under)))
 
     def _tell(self, text: str) -> None:
-        channel, under = self.request.channel()
-        ce, _, _ = self._owners()
         n = sum(task.spec.kind == f"{self.request.name}-declined" for task in self.p.desk.tasks)
-        key = f"slack.{self.request.name}.reopened-{n}"
-        self.p.spawn(self.p.effects.slack(Post(key=key, channel=channel, under=under, text=text, mention=(ce,) if ce else ())))
+        self.p.post(self.p.said(f"slack.{self.request.name}.reopened-{n}", text, Role.CE))
 
 
 def _agree(event: IssueEvent, issue: IssueState) -> bool:

@@ -1,21 +1,23 @@
-"""What every process of ours has: effects, a desk of tasks, waiting that never forgets a task, and what the Web UI shows of it."""
+"""What every process of ours has: a team, effects, tasks with their ladders, a thread, a dossier, waiting that never forgets a task, and what the Web UI shows."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
 from domain import ids, ladder, markup
 from domain.calendar import LONGEST_TIMER, moment_after
-from domain.effects.models import SlackAct
-from domain.people import Role
+from domain.decision import Decision
+from domain.effects.models import Post
+from domain.people import Owners, Role
 from domain.policy import Officed
-from domain.task import Answer, Choice, Task, TaskSpec
+from domain.task import Answer, Check, Choice, Rung, Task, TaskSpec
+from domain.views import NextStep
 from workflows.frame.effects import Effects
 from workflows.frame.search_attributes import DUE_AT, OWNER, STAGE
 from workflows.frame.tasks import Desk, card, reminder
@@ -42,23 +44,70 @@ class ShownTooEarly(RuntimeError):
     """
 
 
-class Process(Generic[Figures]):
-    """The frame of one running workflow. ``stage`` and ``owner`` (an address, shown as its handle) are what operators filter by; ``in_words`` says where it stands."""
+class Team(Protocol):
+    """Who looks after what a process is about."""
 
-    def __init__(self, policy: Figures, tasks: list[Task], alerts_channel: str, cycle: int = 1) -> None:
-        """``tasks`` is the list in the workflow's state; ``alerts_channel`` is where a task without a channel of its own is posted."""
+    def email(self, role: Role) -> str:
+        """The address of whoever plays that role; empty when nobody does."""
+        ...
+
+
+class Process(Generic[Figures]):
+    """The frame of one running workflow. ``stage`` and ``owner`` (an address, shown as its handle) are what operators filter by.
+
+    It talks in ``channel``, under the message ``thread``; what is said of the machinery goes to ``alerts_channel``. ``decisions`` is its dossier.
+    """
+
+    #: Who is asked when the owner of a task does not answer: the backup, then the manager.
+    ladders: ClassVar[Mapping[Role, tuple[Role, Role]]] = {
+        Role.CE: (Role.AE, Role.CE_MANAGER),
+        Role.AE: (Role.CE_MANAGER, Role.CE_MANAGER),
+        Role.INBOUND_SDR: (Role.CE_MANAGER, Role.CE_MANAGER),
+        Role.CLOUD: (Role.CE, Role.CE_MANAGER),
+    }
+
+    def __init__(
+        self,
+        policy: Figures,
+        alerts_channel: str,
+        *,
+        tasks: list[Task] | None = None,
+        decisions: list[Decision] | None = None,
+        team: Team | None = None,
+        channel: str = "",
+        cycle: int = 1,
+    ) -> None:
+        """``tasks`` and ``decisions`` are the lists in the workflow's state, if it has one."""
         self.policy = policy
         self.alerts_channel = alerts_channel
-        self.desk = Desk(tasks)
+        self.channel, self.thread = channel or alerts_channel, ""
+        self.team: Team = team or Owners()
+        self.desk = Desk([] if tasks is None else tasks)
+        self.decisions: list[Decision] = [] if decisions is None else decisions
         self.effects = Effects(cycle, self._mend)
         self.stage = ""
         self.owner = ""
-        self.in_words: Callable[[], str] = lambda: self.stage
-        #: What an heir shows operators besides; None is not shown.
-        self.attributes: Callable[[], dict[SearchAttributeKey[Any], Any]] = dict
+        self._words: Callable[[], str] = lambda: self.stage
         self._published: tuple[str, str, datetime | None] | None = None
         self._shown: dict[SearchAttributeKey[Any], Any] = {}
         self._work: list[asyncio.Task[Any]] = []
+
+    def described_by(self, words: Callable[[], str]) -> None:
+        """Where it stands, in words: the workflow says it."""
+        self._words = words
+
+    def in_words(self) -> str:
+        """Where it stands, in words."""
+        return self._words()
+
+    def attributes(self) -> dict[SearchAttributeKey[Any], Any]:
+        """What an heir shows operators besides stage, owner and due time; None is not shown."""
+        return {}
+
+    def record(self, decision: Decision) -> Decision:
+        """Add a decision to the dossier."""
+        self.decisions.append(decision)
+        return decision
 
     def spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Let work go on beside the process; :meth:`settle` waits for it."""
@@ -86,7 +135,7 @@ class Process(Generic[Figures]):
             self.publish()
             now, seen = workflow.now(), self.desk.version
             for task, rung, number in self.desk.climb():
-                self.spawn(self.effects.slack(reminder(task, rung, number)))
+                self.post(reminder(task, rung, number))
             if until is not None and until <= now:
                 return False
             wakes = [min(at, moment_after(now, LONGEST_TIMER)) for at in (until, self.desk.next_at()) if at is not None]
@@ -105,12 +154,86 @@ class Process(Generic[Figures]):
                     ) from None
         return True
 
-    async def ask(self, spec: TaskSpec, channel: str = "", *, under: str = "", first: tuple[SlackAct, ...] = ()) -> Answer | None:
-        """Ask a person and wait for the answer; None when the task was withdrawn. ``first`` are Slack acts of the same moment."""
-        task = self.desk.open(spec, channel or self.alerts_channel)
-        self.spawn(self.effects.slack(*first, card(task, under)))
-        await self.wait(lambda: not task.is_open, summary=spec.title)
+    # --- asking and saying -------------------------------------------------------------------------------------------------------------
+
+    def spec(
+        self,
+        kind: str,
+        title: str,
+        asks: str,
+        role: Role,
+        choices: tuple[Choice, ...],
+        hours: float = 0,
+        *,
+        checks: tuple[Check, ...] = (),
+        due_at: datetime | None = None,
+        asked: tuple[str, str, str] | None = None,
+        rungs: tuple[Rung, ...] | None = None,
+    ) -> TaskSpec:
+        """A task of a role of the team, due after so many office hours (or at ``due_at``), with its ladder.
+
+        ``asked`` are the owner, the backup and the manager where the team does not say; ``rungs`` where it is no ordinary ladder.
+        """
+        backup, manager = self.ladders.get(role, (role, role))
+        owner, *others = asked or (self.email(role), self.email(backup), self.email(manager))
+        due = due_at or ladder.due_in(self.policy, workflow.now(), hours)
+        return TaskSpec(
+            kind=kind,
+            title=title,
+            asks=asks,
+            role=role,
+            assignee=owner,
+            choices=choices,
+            checks=checks,
+            due_at=due,
+            ladder=ladder.ordinary(self.policy, due, owner, *others) if rungs is None else rungs,
+            repeat_days=self.policy.tasks.remind_manager_days,
+        )
+
+    def email(self, role: Role) -> str:
+        """The address of whoever plays that role in the team; empty when nobody does."""
+        return self.team.email(role)
+
+    def talk(self) -> tuple[str, str]:
+        """The channel in which this process is talked about, and the message under which; empty: under none."""
+        return self.channel, self.thread
+
+    def said(self, key: str, text: str, *mention: Role, under: str | None = None) -> Post:
+        """A message where this process is talked about; ``under`` another message than its thread's, or none."""
+        channel, thread = self.talk()
+        people = tuple(email for role in mention if (email := self.email(role)))
+        return Post(key=key, channel=channel, under=thread if under is None else under, text=text, mention=people)
+
+    def post(self, *posts: Post) -> None:
+        """Post, beside whatever goes on."""
+        self.spawn(self.effects.slack(*posts))
+
+    def open(self, *specs: TaskSpec, first: tuple[Post, ...] = (), channel: str = "") -> list[Task]:
+        """Ask people, all at one moment, and go on; ``first`` is said before. ``channel``: there rather than where it is talked about."""
+        channel, under = (channel, "") if channel else self.talk()
+        tasks = [self.desk.open(spec, channel) for spec in specs]
+        self.post(*first, *(card(task, under) for task in tasks))
+        return tasks
+
+    async def ask(self, spec: TaskSpec, *, first: tuple[Post, ...] = (), channel: str = "") -> Answer | None:
+        """Ask a person and wait for the answer; None when the task was withdrawn."""
+        return await self.answer_to(self.open(spec, first=first, channel=channel)[0])
+
+    async def answer_to(self, task: Task) -> Answer | None:
+        """Wait for the answer to a task; None when it was withdrawn."""
+        await self.wait(lambda: not task.is_open, summary=task.spec.title)
         return task.answer if task.status == "answered" else None
+
+    def steps(self, ahead: Iterable[tuple[datetime, str]] = ()) -> list[NextStep]:
+        """What comes next: these moments, and whom each open task reminds when."""
+        steps = [NextStep(at=at, what=what) for at, what in ahead]
+        for task in self.desk.tasks:
+            if task.is_open:
+                rung = task.spec.ladder[task.rung].who if task.rung < len(task.spec.ladder) else task.spec.assignee
+                steps.append(NextStep(at=task.next_at, what=f"remind {rung or task.spec.role.value}: {task.spec.title}"))
+        return sorted(steps, key=lambda step: step.at)
+
+    # --- what operators see ------------------------------------------------------------------------------------------------------------
 
     def publish(self) -> None:
         """Show where the process stands: one upsert for all search attributes, and only when one changed; and the details in words."""
@@ -155,5 +278,5 @@ class Process(Generic[Figures]):
         task = self.desk.open(spec, self.alerts_channel)
         if system != "slack":
             self.spawn(self.effects.slack(card(task)))
-        await self.wait(lambda: not task.is_open, summary=spec.title)
-        return task.answer is not None and task.answer.choice == "retry"
+        answer = await self.answer_to(task)
+        return answer is not None and answer.choice == "retry"

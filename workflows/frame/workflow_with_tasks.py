@@ -1,37 +1,44 @@
-"""The messages that every workflow with tasks takes: an answer, as an update or as a signal, and the list of what it asks."""
+"""What every workflow with tasks takes and shows: an answer, as an update or as a signal, what it asks, what comes next, and where it stands."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Generic, NoReturn, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
+    from domain.base import Message
     from domain.decision import Decision, last_word
     from domain.markup import plain
     from domain.task import Answer, Task, late
-    from domain.views import TaskView
+    from domain.views import NextStep, TaskView
     from workflows.frame import messages
     from workflows.frame.process import Process
 
-
-def what_became(tasks: list[Task], dossier: list[Decision], task: object) -> str:
-    """The answer to the task that was meant, and the last decision, in words."""
-    meant = task.removeprefix(f"{workflow.info().workflow_id}:") if isinstance(task, str) else ""
-    words = (late(meant, tasks) if meant else "", last_word(dossier), late("", tasks))
-    return next((each for each in words if each), "")
+ProcessType = TypeVar("ProcessType", bound=Process[Any])
 
 
-class Asked:
+class WorkflowWithTasks(ABC, Generic[ProcessType]):
     """A base of workflows; the heir's ``__init__`` calls :meth:`_begin`."""
 
-    def _begin(self, p: Process[Any], **about: str) -> None:
-        """``about`` are facts that ``status`` shows beside the words; ``notes`` will hold the signals that were refused."""
-        self.p = p
+    def _begin(self, process: ProcessType, *, notes: list[str] | None = None, **about: str) -> None:
+        """``about`` are facts that ``status`` shows beside the words; ``notes``, if the state has them, will hold the signals that were refused."""
+        self.process = process
         self.about = about
-        self.notes: list[str] = []
+        self.notes: list[str] = [] if notes is None else notes
+        process.described_by(self.in_words)
+
+    @abstractmethod
+    def in_words(self) -> str:
+        """Where it stands, for people; a first line, and lines about what is ahead."""
+
+    def ahead(self) -> Iterable[tuple[datetime, str]]:
+        """What will happen by itself, and when."""
+        return ()
 
     def _answered(self, task: Task) -> None:
         """What an heir does with an answer at once, rather than waiting for it; without a wait of its own it costs no timer."""
@@ -40,18 +47,25 @@ class Asked:
         """Why an heir cannot take an answer whose form is right."""
         return None
 
+    async def _continue_as_new(self, anew: Callable[[], Message], kept: int = 50) -> NoReturn:
+        """The next run has what ``anew`` says once all is done, and so many decisions; the earlier ones stand in the histories."""
+        await self.process.settle()
+        self.process.desk.forget()
+        del self.process.decisions[:-kept]
+        workflow.continue_as_new(anew())
+
     @workflow.update
     async def answer(self, raw: Any = None) -> str:
         """Answer an open task; one answer wins."""
-        task = self.p.desk.answer(messages.parsed(Answer, raw))
+        task = self.process.desk.answer(messages.parsed(Answer, raw))
         self._answered(task)
         return f"{task.id}: {task.answer.choice if task.answer else ''}, taken"
 
     @answer.validator
     def _may_answer(self, raw: Any = None) -> None:
         message = messages.parsed(Answer, raw)
-        self.p.desk.check(message)
-        messages.refuse(self._unfit(self.p.desk.named(message), message))
+        self.process.desk.check(message)
+        messages.refuse(self._unfit(self.process.desk.named(message), message))
 
     @workflow.signal(name="answer")
     async def _answer(self, raw: Any = None) -> None:
@@ -67,14 +81,27 @@ class Asked:
     @workflow.query
     def open_tasks(self) -> list[TaskView]:
         """What is asked of whom."""
-        return self.p.desk.views()
+        return self.process.desk.views()
+
+    @workflow.query
+    def next_steps(self) -> list[NextStep]:
+        """What comes next, each with its time."""
+        return self.process.steps(self.ahead())
+
+    @workflow.query
+    def dossier(self) -> list[Decision]:
+        """Every decision so far, with its evidence."""
+        return self.process.decisions
 
     @workflow.query
     def what_became(self, task: Any = "") -> str:
         """Who decided what and when, for whoever comes after it has ended; ``task`` is the one that they meant to answer."""
-        return what_became(self.p.desk.tasks, self.dossier() if hasattr(self, "dossier") else [], task)
+        tasks = self.process.desk.tasks
+        meant = task.removeprefix(f"{workflow.info().workflow_id}:") if isinstance(task, str) else ""
+        words = (late(meant, tasks) if meant else "", last_word(self.process.decisions), late("", tasks))
+        return next((each for each in words if each), "")
 
     @workflow.query
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Message | dict[str, Any]:
         """Where it stands."""
-        return {**self.about, "in_words": plain(self.p.in_words()), "notes": self.notes}
+        return {**self.about, "in_words": plain(self.in_words()), "notes": self.notes}

@@ -56,7 +56,7 @@ async def _filled_in(r: RenewalProcess) -> str:
     """TA and AE side by side; returns whoever did not answer in time."""
     s = r.state
     r.do("vitally", r.assessment())
-    ta, ae = r.ask_of(_ta(r), _ae(r))
+    ta, ae = r.open(_ta(r), _ae(r))
     answered = await r.wait_for(lambda: not (ta.is_open or ae.is_open), until="processing", summary="the assessment by TA and AE")
     s.ta = said_by_ta(ta.answer) if ta.answer else None
     s.ae = _said_by_ae(ae.answer) if ae.answer else None
@@ -69,14 +69,14 @@ async def _reviewed(r: RenewalProcess) -> str:
     if s.assessed_at is not None:
         return ""  # rated by hand meanwhile
     r.do("vitally", r.assessment())
-    ta, ae = r.ask_of(_review(r, "review_ta", Role.TA_MANAGER), _review(r, "review_ae", Role.AE_MANAGER))
+    ta, ae = r.open(_review(r, "review_ta", Role.TA_MANAGER), _review(r, "review_ae", Role.AE_MANAGER))
     if not await r.wait_for(lambda: not (ta.is_open or ae.is_open), until="processing", summary="the review by both managers"):
         return _silent(ta, ae)
     if ta.answer is None or ae.answer is None:
         return ""
     decision = r.record(decisions.agreed(r.policy, s, ta.answer, ae.answer, workflow.now()))
     if decision.outcome == "disagreement":
-        [task] = r.ask_of(_settle(r, ta.answer, ae.answer))
+        [task] = r.open(_settle(r, ta.answer, ae.answer))
         if not await r.wait_for(lambda: not task.is_open, until="processing", summary=task.spec.title):
             return _silent(task)
         if task.answer is None:

@@ -64,7 +64,7 @@ async def _completed(r: RenewalProcess) -> None:
     r.enter(Phase.EARLY_REVIEW)
     s.project = s.next("project.early")
     r.do("vitally", OpenProject(key=s.project, account=r.customer.domain, template=TEMPLATE, name=f"{TEMPLATE} {s.renewal_on}"))
-    [task] = r.ask_of(_spec(r))
+    [task] = r.open(_spec(r))
     if await r.wait_for(lambda: not task.is_open, until="assessment", summary=task.spec.title) and task.answer:
         s.early = said_by_ta(task.answer)
         r.do("vitally", r.assessment(early=True), *r.project_done("the early assessment is complete"))

@@ -111,9 +111,8 @@ async def _subscription(r: RenewalProcess) -> str:
     choice = Choice(name="known", label="This one", fields=(FieldSpec(name="subscription", asks="the subscription's id"),))
     asks = "The renewal is won, but the account has no subscription on record. On which one shall the key be re-issued?"
     spec = r.spec("subscription", "name the subscription", asks, Role.TA, (choice,), r.policy.renewal.processing_hours)
-    [task] = r.ask_of(spec)
-    await r.wait(lambda: not task.is_open, summary=spec.title)
-    return str(task.answer.fields["subscription"]).strip() if task.answer else ""
+    answer = await r.ask(spec)
+    return str(answer.fields["subscription"]).strip() if answer else ""
 
 
 def _midnight(day: date) -> datetime:

@@ -62,7 +62,7 @@ async def _program(r: RenewalProcess) -> None:
     s.entering, s.in_lighthouse = False, True
     s.save_plan, s.sponsor, s.reviewed = None, "", None
     r.spawn(r.reason(True, f"the renewal of {s.renewal_on} is {s.rating}"))
-    plan, sponsor = r.ask_of(_plan(r), _sponsor(r))
+    plan, sponsor = r.open(_plan(r), _sponsor(r))
     r.spawn(_sponsored(r, sponsor))
     if await _agreed(r, plan):
         while await r.beside(lambda: s.reviewed is not None and s.reviewed.criteria_met):
@@ -77,14 +77,14 @@ async def _agreed(r: RenewalProcess, task: Task) -> bool:
         fields = {name: str(value).strip() for name, value in answer.fields.items() if value is not None}
         s.save_plan = SavePlan.model_validate({**fields, "by": answer.by, "at": workflow.now()})
         r.do("vitally", _document(r, s.save_plan))
-        [review] = r.ask_of(_review(r, s.save_plan))
+        [review] = r.open(_review(r, s.save_plan))
         verdict = await r.answer_beside(review)
         if verdict is None:
             return False
         if verdict.choice == "agreed":
             s.save_plan = s.save_plan.model_copy(update={"agreed_by": verdict.by})
             return True
-        [task] = r.ask_of(_plan(r, verdict.note))
+        [task] = r.open(_plan(r, verdict.note))
     return False
 
 
@@ -102,7 +102,7 @@ async def _left(r: RenewalProcess) -> bool:
     s = r.state
     if s.save_plan is None or s.reviewed is None:
         return False
-    sales, ts = r.ask_of(_vote(r, "exit_sales", Role.SALES_LEADERSHIP, s.reviewed), _vote(r, "exit_ts", Role.TS_LEADERSHIP, s.reviewed))
+    sales, ts = r.open(_vote(r, "exit_sales", Role.SALES_LEADERSHIP, s.reviewed), _vote(r, "exit_ts", Role.TS_LEADERSHIP, s.reviewed))
     if not await r.beside(lambda: not (sales.is_open or ts.is_open) or _stays(sales) or _stays(ts)):
         return True
     for kind in VOTES:

@@ -28,7 +28,7 @@ async def project(r: RenewalProcess) -> None:
 
 
 async def _asked(r: RenewalProcess) -> None:
-    [task] = r.ask_of(_spec(r))
+    [task] = r.open(_spec(r))
     if not await forecast.until_processing(r, lambda: not task.is_open, "the AE's plan"):
         r.desk.withdraw("plan", "the renewal must be processed")
         r.say("unplanned", r.record(decisions.unplanned(r.policy, workflow.now())).rule, Role.AE_MANAGER)

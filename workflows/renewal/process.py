@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
 from typing import Any, Literal
 
 from temporalio import workflow
@@ -20,12 +21,10 @@ from domain.markup import bold, plain
 from domain.people import Role
 from domain.renewal import decisions, documents
 from domain.renewal.state import Key, Phase, RenewalInput, RenewalState, RenewalStatus, agenda, milestone
-from domain.task import Answer, Task, TaskSpec
-from domain.views import NextStep
+from domain.task import Answer, Task
 from workflows.account import account_links
 from workflows.account.process import AccountProcess
 from workflows.frame.search_attributes import ACCOUNT, ARR, FORECAST, OWNER, RATING, RENEWAL_QUARTER, STAGE
-from workflows.frame.tasks import card
 
 System = Literal["slack", "salesforce", "vitally", "licensing"]
 #: The message under which everything about a renewal is said.
@@ -62,9 +61,8 @@ class RenewalProcess(AccountProcess):
         """``input`` never changes; ``state`` is the workflow's own."""
         s = self.state = RenewalState(renewal_on=input.renewal_on, standing=input.standing)
         super().__init__(input.policy, input.customer, input.team, s.tasks, s.decisions, input.channel)
+        self.thread = THREAD
         self.stage = s.phase.value
-        self.attributes = self._attributes
-        self.in_words = self._in_words
         self.started_with()
         self._row: RenewalRow | None = None
         self._outbox: dict[System, list[Any]] = {}
@@ -187,12 +185,6 @@ class RenewalProcess(AccountProcess):
         finally:
             self._delivering -= 1
 
-    def ask_of(self, *specs: TaskSpec, first: tuple[Post, ...] = ()) -> list[Task]:
-        """Ask people, all at one moment."""
-        tasks = [self.desk.open(spec, self.alerts_channel) for spec in specs]
-        self.tell(*first, *(card(task, THREAD) for task in tasks))
-        return tasks
-
     def nothing_more(self, why: str) -> None:
         """Withdraw what is asked of the account's people; an act that waits to be mended is still to be done."""
         for task in self.desk.tasks:
@@ -201,9 +193,9 @@ class RenewalProcess(AccountProcess):
 
     def say(self, what: str, text: str, *mention: Role) -> None:
         """Say something in the renewal's thread."""
-        self.tell(self.said(self.state.next(f"slack.{what}"), text, *mention, under=THREAD))
+        self.post(self.said(self.state.next(f"slack.{what}"), text, *mention))
 
-    def tell(self, *posts: Post) -> None:
+    def post(self, *posts: Post) -> None:
         """Post; the thread is opened by the first."""
         s, opening = self.state, tuple[Post, ...]()
         if THREAD not in s.counts:
@@ -211,7 +203,7 @@ class RenewalProcess(AccountProcess):
             text = (
                 f"{bold(f'The renewal of {self.customer.name}')} on {s.renewal_on}: ${self.customer.arr:,}, {self.customer.seats:,} seats."
             )
-            opening = (self.said(THREAD, text, Role.AE, Role.TA),)
+            opening = (self.said(THREAD, text, Role.AE, Role.TA, under=""),)
         self.do("slack", *opening, *posts)
 
     def crm(self, what: str, fields: dict[str, str | bool | int | None], *more: SalesforceAct) -> None:
@@ -311,7 +303,7 @@ class RenewalProcess(AccountProcess):
         return RenewalStatus(
             **{name: getattr(row, name) for name in RenewalRow.model_fields if name in RenewalStatus.model_fields},
             due_on=s.due_on,
-            in_words=plain(self._in_words()),
+            in_words=plain(self.in_words()),
             in_lighthouse=s.in_lighthouse,
             success_criteria=s.save_plan.criteria if s.save_plan else "",
             sponsor=s.sponsor,
@@ -324,22 +316,23 @@ class RenewalProcess(AccountProcess):
             policy=self.policy.hash,
         )
 
-    def next_steps(self) -> list[NextStep]:
-        """Everything ahead, each with its time. What is past due and not over is under way, or waits for what is: its phase says so."""
+    def ahead(self) -> Iterable[tuple[datetime, str]]:
+        """Everything ahead. What is past due and not over is under way, or waits for what is: its phase says so."""
         now = workflow.now()
-        ahead = () if self.over else agenda(self.policy, self.state)
-        return self.steps((each.at, each.what) for each in ahead if each.at > now)
+        return () if self.over else ((each.at, each.what) for each in agenda(self.policy, self.state) if each.at > now)
 
-    def _attributes(self) -> dict[SearchAttributeKey[Any], Any]:
+    def attributes(self) -> dict[SearchAttributeKey[Any], Any]:
+        """What the forecast, and whoever looks after renewals, filters by."""
         s = self.state
         return {
-            ACCOUNT: self.customer.domain,
+            **super().attributes(),
             RATING: s.rating,
             FORECAST: s.projection.outcome if s.projection else None,
             RENEWAL_QUARTER: quarter_of(self.policy, s.renewal_on),
             ARR: self.customer.arr,
         }
 
-    def _in_words(self) -> str:
+    def in_words(self) -> str:
+        """Where it stands, in words."""
         waits = [f"{task.spec.role.value}: {task.spec.title}" for task in self.desk.tasks if task.is_open]
-        return documents.in_words(self.policy, self.customer.name, self.state, self.next_steps(), waits, workflow.now())
+        return documents.in_words(self.policy, self.customer.name, self.state, self.steps(self.ahead()), waits, workflow.now())

@@ -43,7 +43,7 @@ async def process(r: RenewalProcess) -> End | None:
     r.over_with("processing")
     await r.look()
     while True:
-        [task] = r.ask_of(_spec(r))
+        [task] = r.open(_spec(r))
         answer = await _answer(r, task, s.renewal_on)
         if answer is None:
             r.desk.withdraw("process", f"the renewal has moved to {s.renewal_on}")

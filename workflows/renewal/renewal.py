@@ -8,38 +8,37 @@ subscription, or lost. The date may move at any time, and the account may be gon
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from domain.account.account import PlanReviewed
-    from domain.decision import Decision
     from domain.renewal import decisions
     from domain.renewal.state import AssessRenewal, CancelRenewal, MoveRenewal, ProjectOutcome, RenewalInput, RenewalResult, RenewalStatus
     from domain.task import Answer, Task
-    from domain.views import NextStep
     from workflows.frame import messages
-    from workflows.frame.workflow_with_tasks import Asked
+    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
     from workflows.renewal import assessment, changes, early_review, endings, forecast, lighthouse, plan, processing
     from workflows.renewal.process import BeginsAnew, Cancelled, RenewalProcess
 
 
 @workflow.defn
-class Renewal(Asked):
+class Renewal(WorkflowWithTasks[RenewalProcess]):
     """See the module."""
 
     @workflow.init
     def __init__(self, input: RenewalInput) -> None:
         """State only; no commands."""
-        self.r = RenewalProcess(input)
-        self._begin(self.r)
-        self.notes = self.r.state.notes
+        process = RenewalProcess(input)
+        self._begin(process, notes=process.state.notes)
 
     @workflow.run
     async def run(self, input: RenewalInput) -> RenewalResult:
         """Review early, assess, plan, forecast, process; again from the start when the date moves that far."""
-        r, s = self.r, self.r.state
+        r, s = self.process, self.process.state
         await early_review.begin(r)
         r.spawn(lighthouse.watch(r))
         while s.end is None:
@@ -62,47 +61,49 @@ class Renewal(Asked):
     @workflow.update
     async def forecast(self, raw: Any = None) -> str:
         """The AE, or the TA, says what they expect (D29)."""
-        return forecast.project(self.r, messages.parsed(ProjectOutcome, raw))
+        return forecast.project(self.process, messages.parsed(ProjectOutcome, raw))
 
     @forecast.validator
     def _may_forecast(self, raw: Any = None) -> None:
-        r, message = self.r, messages.parsed(ProjectOutcome, raw)
+        r, message = self.process, messages.parsed(ProjectOutcome, raw)
         messages.refuse(decisions.refuse_forecast(r.policy, r.state, r.customer.arr, message))
 
     @workflow.update
     async def assess(self, raw: Any = None) -> str:
         """A manager rates by hand (D27)."""
-        return assessment.by_hand(self.r, messages.parsed(AssessRenewal, raw))
+        return assessment.by_hand(self.process, messages.parsed(AssessRenewal, raw))
 
     @assess.validator
     def _may_assess(self, raw: Any = None) -> None:
-        messages.refuse(decisions.refuse_assess(self.r.policy, self.r.state, messages.parsed(AssessRenewal, raw), workflow.now()))
+        messages.refuse(
+            decisions.refuse_assess(self.process.policy, self.process.state, messages.parsed(AssessRenewal, raw), workflow.now())
+        )
 
     @workflow.update
     async def move(self, raw: Any = None) -> str:
         """The term ends on another day (gap 9)."""
-        return changes.move(self.r, messages.parsed(MoveRenewal, raw))
+        return changes.move(self.process, messages.parsed(MoveRenewal, raw))
 
     @move.validator
     def _may_move(self, raw: Any = None) -> None:
-        messages.refuse(decisions.refuse_move(self.r.policy, self.r.state, messages.parsed(MoveRenewal, raw), workflow.now()))
+        messages.refuse(decisions.refuse_move(self.process.policy, self.process.state, messages.parsed(MoveRenewal, raw), workflow.now()))
 
     @workflow.update
     async def cancel(self, raw: Any = None) -> str:
         """The account churned early or was merged: there is nothing to renew."""
-        return endings.take(self.r, messages.parsed(CancelRenewal, raw))
+        return endings.take(self.process, messages.parsed(CancelRenewal, raw))
 
     @cancel.validator
     def _may_cancel(self, raw: Any = None) -> None:
         messages.parsed(CancelRenewal, raw)
-        messages.refuse(decisions.refuse_cancel(self.r.state))
+        messages.refuse(decisions.refuse_cancel(self.process.state))
 
     def _unfit(self, task: Task, answer: Answer) -> str | None:
-        return decisions.refuse_answer(self.r.policy, self.r.state, self.r.customer.arr, task.spec.kind, answer)
+        return decisions.refuse_answer(self.process.policy, self.process.state, self.process.customer.arr, task.spec.kind, answer)
 
     def _answered(self, task: Task) -> None:
         if task.spec.kind == "process" and task.answer:
-            processing.take(self.r, task.answer)
+            processing.take(self.process, task.answer)
 
     # --- the same as signals, from other workflows, `temporal workflow signal` and the Web UI: what is refused is noted ----------------
 
@@ -126,24 +127,22 @@ class Renewal(Asked):
     def plan_reviewed(self, raw: Any = None) -> None:
         """The leadership inspected the get-well plan (D27, C34)."""
         with messages.noting(self.notes, "plan_reviewed", raw):
-            messages.refuse(lighthouse.inspected(self.r, messages.parsed(PlanReviewed, raw)))
+            messages.refuse(lighthouse.inspected(self.process, messages.parsed(PlanReviewed, raw)))
 
     # --- look only -------------------------------------------------------------------------------------------------------------------
 
     @workflow.query
-    def status(self) -> RenewalStatus:  # type: ignore[override]
+    def status(self) -> RenewalStatus:
         """Where the renewal stands."""
-        return self.r.status()
+        return self.process.status()
 
-    @workflow.query
-    def next_steps(self) -> list[NextStep]:
-        """What comes next, each with its time."""
-        return self.r.next_steps()
+    def in_words(self) -> str:
+        """Where it stands."""
+        return self.process.in_words()
 
-    @workflow.query
-    def dossier(self) -> list[Decision]:
-        """Every decision so far, with its evidence."""
-        return self.r.state.decisions
+    def ahead(self) -> Iterable[tuple[datetime, str]]:
+        """What comes next."""
+        return self.process.ahead()
 
     # --- private -----------------------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from domain.effects.models import (
 )
 from domain.messages import Terminate
 from domain.people import Role
-from domain.task import Answer, Choice, FieldSpec, TaskSpec
+from domain.task import Answer, Choice, FieldSpec
 from domain.trial import decisions
 from domain.trial.state import Verdict
 from workflows.frame.cloud_requests import CloudRequest, TeamTask
@@ -55,8 +55,6 @@ def request(t: TrialProcess) -> CloudRequest:
         by_hand=partial(_raised_by_hand, t) if t.policy.provisioning.issue == "by_hand" else None,
         choices=(READY, AGAIN, Choice(name="end", label="Give up: the trial ends")),
         every=timedelta(hours=t.policy.provisioning.poll_hours),
-        channel=t.talk,
-        owners=lambda: s.owners,
         reads=lambda issue: word_on_instance(issue, (t.policy.cloud.domain_suffix,), s.taken_hosts),
         team=TeamTask(
             kind="provision",
@@ -81,7 +79,7 @@ def _issue(t: TrialProcess) -> RaiseIssue:
         intro=f"Please build a trial instance for {s.company}.",
         fields={
             "customer": t.name,
-            "ce_email": ladder.email(s.owners, Role.CE) or "TODO",
+            "ce_email": t.email(Role.CE) or "TODO",
             "customer_email": t.contact.email,
             "email_domain": t.input.domain.rpartition("@")[2],
             "instance_type": "trial",
@@ -93,28 +91,17 @@ def _issue(t: TrialProcess) -> RaiseIssue:
 
 
 async def _raised_by_hand(t: TrialProcess, issue: RaiseIssue) -> int:
-    due = ladder.due_in(t.policy, workflow.now(), t.policy.tasks.raise_request_hours)
-    ae, manager = ladder.email(t.state.owners, Role.AE), ladder.email(t.state.owners, Role.CE_MANAGER)
     fields = ", ".join(f"{name}: {value}" for name, value in issue.fields.items())
-    answer = await t.ask_or_end(
-        TaskSpec(
-            kind="raise_request",
-            title=f"Raise the instance request of {t.state.company}",
-            asks=f"Raise the issue with {fields}; then give its number.",
-            role=Role.AE,
-            assignee=ae,
-            choices=(Choice(name="raised", label="Raised", fields=(FieldSpec(name="issue", asks="the issue's number", kind="integer"),)),),
-            due_at=due,
-            ladder=ladder.ordinary(t.policy, due, ae, manager, manager),
-        )
-    )
+    raised = Choice(name="raised", label="Raised", fields=(FieldSpec(name="issue", asks="the issue's number", kind="integer"),))
+    title, asks = f"Raise the instance request of {t.state.company}", f"Raise the issue with {fields}; then give its number."
+    answer = await t.ask_or_end(t.spec("raise_request", title, asks, Role.AE, (raised,), t.policy.tasks.raise_request_hours))
     return int(str(answer.fields["issue"]))
 
 
 async def provisioned(t: TrialProcess, asked: CloudRequest, number: int) -> None:
     """Until the instance is ready: by the issue's label, found by polling when no webhook came, or by the Cloud team's own word."""
     s = t.state
-    ce_known = ladder.email(s.owners, Role.CE) != ""
+    ce_known = t.email(Role.CE) != ""
     if not ce_known:
         t.spawn(_ask_for_ce(t))
     said = await t.requests.carried_out(asked, number)
@@ -137,7 +124,7 @@ async def provisioned(t: TrialProcess, asked: CloudRequest, number: int) -> None
     s.host, s.instance_live = s.ready_host, True
     t.spawn(t.effects.pagerduty(ResolvePage(key="page.ready", page="page.request")))
     if not ce_known:
-        await t.wait_unless_ended(lambda: ladder.email(s.owners, Role.CE) != "", summary="until the CE is known")
+        await t.wait_unless_ended(lambda: t.email(Role.CE) != "", summary="until the CE is known")
 
 
 async def _not_registered(t: TrialProcess) -> str:
@@ -159,8 +146,8 @@ def _failed(t: TrialProcess, why: str) -> None:
     """The automated way broke: it goes on by hand, and everybody knows (A9)."""
     s = t.state
     n = sum(task.spec.kind == "provision" for task in s.tasks)
-    said = t.said(f"slack.provision-{n}.failed", f"Building {s.host} failed: {why}. It goes on by hand.", s.owners.ce)
-    t.spawn(t.effects.slack(said))
+    said = t.said(f"slack.provision-{n}.failed", f"Building {s.host} failed: {why}. It goes on by hand.", Role.CE)
+    t.post(said)
     t.spawn(
         t.effects.pagerduty(Page(key=f"page.provision-{n}.failed", summary=f"Provisioning of {s.host} failed: {why}", severity="error"))
     )
@@ -168,23 +155,10 @@ def _failed(t: TrialProcess, why: str) -> None:
 
 async def _ask_for_ce(t: TrialProcess) -> None:
     """The ``TODO`` of the issue: without the CE's address nobody can hand the instance over."""
-    due = ladder.due_in(t.policy, workflow.now(), t.policy.tasks.ce_email_hours)
-    sdr, manager = ladder.email(t.state.owners, Role.INBOUND_SDR), ladder.email(t.state.owners, Role.CE_MANAGER)
-    channel, under = t.talk()
-    answer = await t.ask(
-        TaskSpec(
-            kind="ce_email",
-            title=f"Who is the CE of {t.state.company}?",
-            asks=f"The request #{t.state.request_issue} has no CE yet: without the CE's address the instance cannot be handed over.",
-            role=Role.INBOUND_SDR,
-            assignee=sdr,
-            choices=(Choice(name="assign", label="Assign", fields=(FieldSpec(name="ce_email", asks="the CE's address", kind="email"),)),),
-            due_at=due,
-            ladder=ladder.ordinary(t.policy, due, sdr, manager, manager),
-        ),
-        channel,
-        under=under,
-    )
+    choice = Choice(name="assign", label="Assign", fields=(FieldSpec(name="ce_email", asks="the CE's address", kind="email"),))
+    title = f"Who is the CE of {t.state.company}?"
+    asks = f"The request #{t.state.request_issue} has no CE yet: without the CE's address the instance cannot be handed over."
+    answer = await t.ask(t.spec("ce_email", title, asks, Role.INBOUND_SDR, (choice,), t.policy.tasks.ce_email_hours))
     if answer is None:
         return
     email = str(answer.fields["ce_email"])

@@ -49,8 +49,8 @@ async def reserve(t: TrialProcess) -> bool:
     claimed = await claim(t, warm=False)
     if claimed.outcome == "full":
         claimed = await wait_for_room(t, warm=False)
-    if claimed.outcome != "owned" or not (claimed.subject or workflow.patched("no-second-instance")):
-        return True  # an answer without a subject is from before this was asked: docs/changing-workflows.md
+    if claimed.outcome != "owned":
+        return True
     t.state.case, t.state.host = "1", claimed.host
     return False
 
@@ -60,11 +60,7 @@ async def wait_for_room(t: TrialProcess, *, warm: bool) -> Claimed:
     s = t.state
     t.enter(Stage.WAITLISTED)
     full = f"{bold(s.company)} waits for room: the cap of {t.policy.cloud.instance_cap} instances is reached."
-    t.spawn(
-        t.effects.slack(
-            Post(key="slack.waitlisted", channel=t.alerts_channel, under="" if s.alert == "slack.alert" else s.alert, text=full)
-        )
-    )
+    t.post(Post(key="slack.waitlisted", channel=t.alerts_channel, under="" if s.alert == "slack.alert" else s.alert, text=full))
     s.alert = "slack.waitlisted" if s.alert == "slack.alert" else s.alert
     t.spawn(t.effects.mail(t.mail("waitlisted")))
     queue = RegistryChange(subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="wait")

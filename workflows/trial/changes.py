@@ -18,6 +18,7 @@ from domain.effects.models import (
     UpdateOpportunity,
 )
 from domain.messages import ChangeDomain, CorrectAdmin, DomainChangeInput
+from domain.people import Role
 from domain.task import FieldSpec, field_fault
 from domain.trial import decisions
 from domain.trial.state import OPEN_TO_CORRECT, Stage
@@ -59,7 +60,7 @@ async def _admin_follows(t: TrialProcess, number: int) -> None:
         said = (
             "The admin's address was corrected; whoever had the wrong one is no admin any more. Please correct the contact in the CRM too."
         )
-        t.spawn(t.effects.slack(t.said(f"slack.{key}", said, s.owners.ce)))
+        t.post(t.said(f"slack.{key}", said, Role.CE))
     if s.started_at is None:
         return  # the instance is handed over to the right address
     await workflow.wait_condition(lambda: s.admin != "" or s.end is not None)

@@ -7,6 +7,7 @@ from temporalio import workflow
 from domain import mailbox
 from domain.effects.models import RegistryAnswer, RegistryChange, RemoveUser, ResetLink
 from domain.messages import JoinAsk, OpenLink, Signup, SignupAnswer
+from domain.people import Role
 from domain.trial import claim
 from domain.trial.state import OPEN_TO_DECIDE, Stage
 from workflows.frame import messages
@@ -101,5 +102,5 @@ async def _pass_on(t: TrialProcess, signup: Signup) -> bool:
     gone = RemoveUser(key=t.keyed("instance.removed"), host=s.host, email=before.email)
     t.spawn(delivery.open_instance(t, "instant_access", gone))
     text = f"Nobody confirmed the claim of {s.host}: it is {t.contact.email}'s now, who signed up after that."
-    t.spawn(t.effects.slack(t.said(t.keyed("slack.passed_on"), text, s.owners.ce, s.owners.ae)))
+    t.post(t.said(t.keyed("slack.passed_on"), text, Role.CE, Role.AE))
     return True

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 
-from domain import ladder, licence_keys
+from domain import licence_keys
 from domain.effects.models import (
     AssignOwner,
     ConvertLead,
@@ -21,7 +21,7 @@ from domain.effects.models import (
 )
 from domain.markup import bold
 from domain.people import Role
-from domain.task import Choice, TaskSpec
+from domain.task import Choice
 from domain.trial.state import Stage
 from workflows.trial import building, changes, intake, owning
 from workflows.trial.process import TrialProcess
@@ -109,7 +109,7 @@ def _introduction(t: TrialProcess, issue: int = 0) -> Post:
     ]
     lines += [f"Instance request: #{issue}"] if issue else [f"Instance: {t.state.host}"]
     lines += [f"_{note}_" for note in o.notes]
-    return t.said("slack.introduction", "\n".join(lines), o.ce, o.ae)
+    return t.said("slack.introduction", "\n".join(lines), Role.CE, Role.AE)
 
 
 async def open_instance(t: TrialProcess, template: str, *before: InstanceAct) -> None:
@@ -133,34 +133,15 @@ async def open_instance(t: TrialProcess, template: str, *before: InstanceAct) ->
 
 async def _hand_over(t: TrialProcess, number: int) -> None:
     """A9 (9)-(12): the CE makes the link and answers the welcome mail; or it goes by itself (C16). The trial starts with that mail."""
-    s, o = t.state, t.state.owners
+    s = t.state
     t.enter(Stage.HAND_OFF)
-    t.spawn(
-        t.effects.slack(
-            Post(
-                key="slack.ready",
-                channel=t.alerts_channel,
-                under=s.alert,
-                text=f"{s.host} is ready" + (f" (#{number})." if number else "."),
-            )
-        )
-    )
+    text = f"{s.host} is ready" + (f" (#{number})." if number else ".")
+    t.post(Post(key="slack.ready", channel=t.alerts_channel, under=s.alert, text=text))
     prequalified = s.case in ("2.1", "2.2")
     if (t.policy.handoff.prequalified if prequalified else t.policy.handoff.qualified) == "ce":
-        ce, ae, manager = (ladder.email(o, role) for role in (Role.CE, Role.AE, Role.CE_MANAGER))
-        due = ladder.due_in(t.policy, workflow.now(), t.policy.tasks.ce_hand_off_hours)
-        await t.ask_or_end(
-            TaskSpec(
-                kind="hand_over",
-                title=f"Hand {s.host} over to {s.company}",
-                asks="Check the instance, then hand over: your answer to the welcome mail is sent, with the link to get in to the admin alone.",
-                role=Role.CE,
-                assignee=ce,
-                choices=(Choice(name="hand_over", label="Hand over"),),
-                due_at=due,
-                ladder=ladder.ordinary(t.policy, due, ce, ae, manager),
-            )
-        )
+        asks = "Check the instance, then hand over: your answer to the welcome mail is sent, with the link to get in to the admin alone."
+        title, choice = f"Hand {s.host} over to {s.company}", Choice(name="hand_over", label="Hand over")
+        await t.ask_or_end(t.spec("hand_over", title, asks, Role.CE, (choice,), t.policy.tasks.ce_hand_off_hours))
     if t.input.origin == "ce_requested":
         ends_at = workflow.now() + timedelta(days=t.policy.trial.ce_requested.base_days)
         await changes.own_key(t, "key.trial", licence_keys.of_trial(t.policy, ends_at))

@@ -18,46 +18,51 @@ with workflow.unsafe.imports_passed_through():
     from domain.effects.models import Mail, Post, RaiseIssue, RegistryAnswer, RegistryChange
     from domain.messages import DomainChangeInput, IssueEvent
     from domain.people import Owners, Role
+    from domain.policy import Policy
     from domain.task import Choice, TaskSpec
     from workflows.frame import messages
     from workflows.frame.cloud_requests import CloudRequest, Requests, TeamTask
     from workflows.frame.process import Process
-    from workflows.frame.workflow_with_tasks import Asked
+    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 MOVES = (Choice(name="done", label="Moved"), Choice(name="failed", label="It cannot be moved: say why in the note"))
 
 
 @workflow.defn
-class DomainChange(Asked):
+class DomainChange(WorkflowWithTasks[Process[Policy]]):
     """See the module."""
 
     @workflow.init
     def __init__(self, input: DomainChangeInput) -> None:
         """State only; no commands."""
         self.input = input
-        self._begin(Process(input.policy, [], input.alerts_channel), host=input.host, new_host=input.new_host)
-        self.requests = Requests(self.p)
-        self.owners = Owners(ce=input.ce, ae=input.ae)
-        self.p.owner = ladder.email(self.owners, Role.CE)
-        self.p.stage = "consent"
-        self.p.in_words = lambda: f"{input.host} → {input.new_host}: {self.p.stage}"
+        owners = Owners(ce=input.ce, ae=input.ae)
+        process = Process(input.policy, input.alerts_channel, team=owners, channel=input.channel)
+        self._begin(process, host=input.host, new_host=input.new_host)
+        self.requests = Requests(process)
+        process.owner = owners.email(Role.CE)
+        process.stage = "consent"
+
+    def in_words(self) -> str:
+        """Where it stands."""
+        return f"{self.input.host} → {self.input.new_host}: {self.process.stage}"
 
     @workflow.run
     async def run(self, input: DomainChangeInput) -> str:
         """Warn, get consent, have it moved, verify."""
-        p = self.p
+        p = self.process
         p.spawn(p.effects.mail(self._warning()))
-        p.spawn(p.effects.slack(self._good_sign()))
-        consent = await p.ask(self._consent(), input.channel)
+        p.post(self._good_sign())
+        consent = await p.ask(self._consent())
         if consent is None or consent.choice == "deferred":
             await p.settle()
             return "deferred"
         if why := await self._not_moved():
-            p.spawn(p.effects.slack(self._said("slack.not_moved", f"{input.host} keeps its name: {why}")))
+            p.post(p.said("slack.not_moved", f"{input.host} keeps its name: {why}", Role.CE, Role.AE))
             await p.settle()
             return "failed"
         p.stage = "verify"
-        await p.ask(self._verify(), input.channel)
+        await p.ask(self._verify())
         await p.settle()
         return "moved"
 
@@ -83,27 +88,21 @@ class DomainChange(Asked):
         to = i.contact
         return Mail(key="mail.domain_change", template="domain_change", to=to.email, to_name=to.name, sender=sender, values=values)
 
-    def _said(self, key: str, text: str) -> Post:
-        i = self.input
-        return Post(key=key, channel=i.channel, text=text, mention=tuple(person.email for person in (i.ce, i.ae) if person))
-
     def _good_sign(self) -> Post:
         i = self.input
         text = f"{i.company or i.domain} wants {i.new_host} instead of {i.host}: a good moment to talk about what comes after the trial."
-        return self._said("slack.domain_change", text)
+        return self.process.said("slack.domain_change", text, Role.CE, Role.AE)
 
     async def _not_moved(self) -> str:
         """Raise the issue and wait until the Cloud team has closed it as done, or says here what became of it; returns why it was not moved."""
         i = self.input
-        self.p.stage = "moving"
+        self.process.stage = "moving"
         request = CloudRequest(
             name="move",
             what=f"move {i.host} to {i.new_host}",
             issue=self._issue,
             choices=(AGAIN, DONE.model_copy(update={"label": "Moved"}), Choice(name="failed", label="It keeps its name")),
             every=timedelta(hours=i.policy.provisioning.poll_hours),
-            channel=lambda: (i.channel, ""),
-            owners=lambda: self.owners,
             team=TeamTask(
                 kind="move",
                 asks="Close the issue when it is done, or say here what became of it.",
@@ -133,7 +132,7 @@ class DomainChange(Asked):
 
     async def _recorded(self) -> str:
         """Let the registry and the trial know; returns why the registry would not have it."""
-        i, p = self.input, self.p
+        i, p = self.input, self.process
         moved = RegistryChange(subject=p.effects.subject, domain=i.domain, as_of=workflow.now(), change="rehost", host=i.new_host)
         try:
             await p.effects.local("registry", moved, RegistryAnswer, f"the instance is at {i.new_host} now")
@@ -147,23 +146,14 @@ class DomainChange(Asked):
     def _consent(self) -> TaskSpec:
         i = self.input
         asks = "Their sign-in by SSO, permission syncing and webhooks stop working until they redo them, and old links break. They know by mail: do they want it?"
-        return self._task(
-            "consent",
+        title, choices = (
             f"Does the admin of {i.host} agree to the move?",
-            asks,
-            i.policy.tasks.consent_hours,
-            Choice(name="agreed", label="They agree"),
-            Choice(name="deferred", label="Not now"),
+            (Choice(name="agreed", label="They agree"), Choice(name="deferred", label="Not now")),
         )
+        return self.process.spec("consent", title, asks, Role.CE, choices, i.policy.tasks.consent_hours)
 
     def _verify(self) -> TaskSpec:
         i = self.input
         asks = "Check with the admin: sign-in by SSO, permission syncing and webhooks redone?"
         done = Choice(name="verified", label="All three work")
-        return self._task("verify", f"Verify {i.new_host} with the admin", asks, i.policy.tasks.verify_hours, done)
-
-    def _task(self, kind: str, title: str, asks: str, hours: int, *choices: Choice) -> TaskSpec:
-        due = ladder.due_in(self.input.policy, workflow.now(), hours)
-        ce, ae = ladder.email(self.owners, Role.CE), ladder.email(self.owners, Role.AE)
-        rungs = ladder.ordinary(self.input.policy, due, ce, ae, ae)
-        return TaskSpec(kind=kind, title=title, asks=asks, role=Role.CE, assignee=ce, choices=choices, due_at=due, ladder=rungs)
+        return self.process.spec("verify", f"Verify {i.new_host} with the admin", asks, Role.CE, (done,), i.policy.tasks.verify_hours)

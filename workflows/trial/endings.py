@@ -61,7 +61,7 @@ async def _extended(t: TrialProcess, n: int, days: int, reason: str) -> None:
         if attempt == 1:
             key = ", with a licence key of its own" if own_key else ""
             text = f"Extended by {days} days to {ends}{key}: #{number}. {reason}".strip()
-            t.spawn(t.effects.slack(t.said(f"slack.extend.{n}", text, s.owners.ce)))
+            t.post(t.said(f"slack.extend.{n}", text, Role.CE))
 
     request = CloudRequest(
         name=f"extension-{n}",
@@ -76,8 +76,6 @@ async def _extended(t: TrialProcess, n: int, days: int, reason: str) -> None:
         raised=raised,
         choices=(AGAIN, DONE, TAKE_BACK),
         every=timedelta(days=t.policy.termination.poll_days),
-        channel=t.talk,
-        owners=lambda: s.owners,
         moot=t.over,
         undo=(TAKE_BACK,),
         undone=lambda answer: _taken_back(t, n, days, answer),
@@ -99,7 +97,7 @@ def _taken_back(t: TrialProcess, n: int, days: int, answer: Answer) -> None:
     t.desk.withdraw("deadline", f"extension {n} was taken back")
     t.spawn(t.effects.salesforce(changes.extended_until(t)))
     text = f"Extension {n} is taken back: the trial ends on {s.ends_at:%Y-%m-%d}."
-    t.spawn(t.effects.slack(t.said(f"slack.extend.{n}.back", text, s.owners.ce)))
+    t.post(t.said(f"slack.extend.{n}.back", text, Role.CE))
 
 
 async def convert(t: TrialProcess, message: Convert) -> End | None:
@@ -117,8 +115,8 @@ async def convert(t: TrialProcess, message: Convert) -> End | None:
     if said.choice == TAKE_BACK.name and said.answer:
         why = said.answer.note or "the conversion is not made"
         t.record(decisions.by_person(t.policy, "take back", said.answer.by, why, workflow.now(), s.usage))
-        back = t.said(f"slack.convert.back-{s.issues['convert']}", f"{s.host} stays on trial: {why}.", s.owners.ce, s.owners.ae)
-        t.spawn(t.effects.slack(back))
+        back = t.said(f"slack.convert.back-{s.issues['convert']}", f"{s.host} stays on trial: {why}.", Role.CE, Role.AE)
+        t.post(back)
         t.enter(before)
         return None
     kept = RegistryChange(
@@ -133,7 +131,7 @@ async def convert(t: TrialProcess, message: Convert) -> End | None:
         f"{bold(s.company)} is a customer: {message.seats} seats until {end:%Y-%m-%d} (#{said.number}). A host of their own can be offered:"
     )
     text += f" {code(f'tenure trial change-domain {t.input.domain} HOST')}."
-    t.spawn(t.effects.slack(t.said("slack.converted", text, s.owners.ce, s.owners.ae)))
+    t.post(t.said("slack.converted", text, Role.CE, Role.AE))
     t.enter(Stage.CONVERTED)
     return "converted"
 
@@ -179,8 +177,6 @@ def _conversion(t: TrialProcess, message: Convert, end: date) -> CloudRequest:
         raised=t.numbered("convert"),
         choices=(AGAIN, DONE, TAKE_BACK.model_copy(update={"label": "Take the conversion back: the trial goes on"})),
         every=timedelta(hours=t.policy.provisioning.poll_hours),
-        channel=t.talk,
-        owners=lambda: s.owners,
         team=TeamTask(
             kind="conversion",
             asks="Close the issue when it is one, or say here what became of it.",
@@ -252,14 +248,12 @@ def _teardown(t: TrialProcess, why: str) -> CloudRequest:
         raised=t.numbered("teardown"),
         choices=(AGAIN, DONE.model_copy(update={"label": gone})),
         every=timedelta(days=t.policy.termination.poll_days),
-        channel=t.talk,
-        owners=lambda: s.owners,
         team=TeamTask(
             kind="teardown",
             asks="Close the issue when the instance is gone, or say so here.",
             choices=(Choice(name="done", label=gone),),
             due=lambda: add_working_days(t.policy.office, workflow.now(), days),
-            announced=lambda number: (t.said("slack.terminating", f"The trial ends: {why} Teardown: #{number}.", s.owners.ce),),
+            announced=lambda number: (t.said("slack.terminating", f"The trial ends: {why} Teardown: #{number}.", Role.CE),),
         ),
     )
 

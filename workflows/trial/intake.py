@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from temporalio import workflow
 
-from domain import ids, ladder, mailbox
+from domain import ids, mailbox
 from domain.decision import Decision
 from domain.effects.models import KeepLead, SetLeadStatus
 from domain.messages import CeRequest, JoinAsk, JoinInput, SignupAgain, SignupAnswer
 from domain.people import Role
-from domain.task import Answer, Choice, FieldSpec, TaskSpec
+from domain.task import Answer, Choice, FieldSpec
 from domain.trial import claim, decisions
 from domain.trial.qualification import CE_REQUEST_CHECKS, checks
 from domain.trial.state import End, Stage
@@ -83,8 +83,8 @@ async def join(t: TrialProcess, ask: JoinAsk) -> None:
         admin=_admin(t),
         via=ask.via,
         ae=s.owners.ae,
-        backup=ladder.email(s.owners, Role.CE),
-        manager=ladder.email(s.owners, Role.CE_MANAGER),
+        backup=t.email(Role.CE),
+        manager=t.email(Role.CE_MANAGER),
         policy=t.policy,
         alerts_channel=t.alerts_channel,
     )
@@ -133,26 +133,20 @@ async def triage(t: TrialProcess, why: str = "") -> Decision:
     s, free = t.state, t.state.case == "free_mail"
     t.spawn(t.effects.salesforce(lead(t)))
     company = (FieldSpec(name="domain", asks="the company's own domain, as acme.com", kind="domain"),) if free else ()
-    due = ladder.due_in(t.policy, workflow.now(), t.policy.triage.first_touch_minutes / 60)
-    spec = TaskSpec(
-        kind="triage",
-        title=f"Triage the lead of {s.company}",
-        asks=f"{_who(t)} signed up for a cloud trial"
+    choices = (
+        Choice(name="qualify", label="Qualifies", fields=company, every_check=True),
+        Choice(name="disqualify", label="Does not qualify: recommend self-hosting"),
+    )
+    asks = (
+        f"{_who(t)} signed up for a cloud trial"
         + (" with a free-mail address: which company is it?" if free else " and is not prequalified.")
         + " Does the lead qualify?"
-        + (f"\nIt was tried before: {why}" if why else ""),
-        role=Role.INBOUND_SDR,
-        choices=(
-            Choice(name="qualify", label="Qualifies", fields=company, every_check=True),
-            Choice(name="disqualify", label="Does not qualify: recommend self-hosting"),
-        ),
-        checks=checks(t.policy),
-        due_at=due,
-        ladder=ladder.ordinary(t.policy, due, "", "", ""),
+        + (f"\nIt was tried before: {why}" if why else "")
     )
-    s.alert = "task.triage-1"
+    title, hours = f"Triage the lead of {s.company}", t.policy.triage.first_touch_minutes / 60
+    spec = t.spec("triage", title, asks, Role.INBOUND_SDR, choices, hours, checks=checks(t.policy))
     t.spawn(owning.somebody_triages(t))
-    answer = await t.ask_or_end(spec)
+    answer = await t.ask_or_end(spec, alert=True)
     t.desk.withdraw("owners", "the lead was triaged")
     return t.record(decisions.qualify(t.policy, answer, workflow.now()))
 
@@ -161,28 +155,18 @@ async def approval(t: TrialProcess, request: CeRequest) -> Decision:
     """A28: the regional CE manager's three checks before anything is built."""
     t.enter(Stage.APPROVAL)
     s = t.state
-    manager, due = (
-        ladder.email(s.owners, Role.CE_MANAGER),
-        ladder.due_in(t.policy, workflow.now(), t.policy.office.closes - t.policy.office.opens),
-    )
-    spec = TaskSpec(
-        kind="approval",
-        title=f"Approve a cloud trial for {s.company}",
-        asks=f"{request.ce} asks for a {request.size} instance with {request.seats} seats."
+    asks = (
+        f"{request.ce} asks for a {request.size} instance with {request.seats} seats."
         + (f" Success criteria: {request.success_criteria}" if request.success_criteria else " No success criteria were given.")
-        + ("" if request.standard else " The set-up is not standard: a tech review must have passed."),
-        role=Role.CE_MANAGER,
-        assignee=manager,
-        choices=(
-            Choice(name="approve", label="Approve", every_check=True),
-            Choice(name="deny", label="Deny (it can be appealed through CE and AE leadership)"),
-        ),
-        checks=CE_REQUEST_CHECKS,
-        due_at=due,
-        ladder=ladder.ordinary(t.policy, due, manager, manager, manager),
+        + ("" if request.standard else " The set-up is not standard: a tech review must have passed.")
     )
-    s.alert = "task.approval-1"
-    return t.record(decisions.approve(t.policy, request, await t.ask_or_end(spec), workflow.now()))
+    choices = (
+        Choice(name="approve", label="Approve", every_check=True),
+        Choice(name="deny", label="Deny (it can be appealed through CE and AE leadership)"),
+    )
+    title, hours = f"Approve a cloud trial for {s.company}", t.policy.office.closes - t.policy.office.opens
+    spec = t.spec("approval", title, asks, Role.CE_MANAGER, choices, hours, checks=CE_REQUEST_CHECKS)
+    return t.record(decisions.approve(t.policy, request, await t.ask_or_end(spec, alert=True), workflow.now()))
 
 
 def refuse_request(t: TrialProcess) -> str | None:
@@ -211,14 +195,14 @@ async def disqualify(t: TrialProcess, reason: str, sub_status: str = "Does not m
     closed = SetLeadStatus(key="crm.disqualified", status="Disqualified", sub_status=sub_status, reason=reason)
     t.spawn(t.effects.salesforce(lead(t), closed))  # whoever only waited for room has no lead yet
     t.spawn(t.effects.mail(t.mail("disqualified")))
-    t.spawn(t.effects.slack(t.said("slack.disqualified", f"{s.company} did not qualify: {reason} They were told how to self-host.")))
+    t.post(t.said("slack.disqualified", f"{s.company} did not qualify: {reason} They were told how to self-host."))
     t.enter(Stage.DISQUALIFIED)
     return "disqualified"
 
 
 async def deny(t: TrialProcess, reason: str) -> End:
     """A CE's request was denied (A28)."""
-    t.spawn(t.effects.slack(t.said("slack.denied", f"The trial of {t.state.company} was denied: {reason}", t.state.owners.ce)))
+    t.post(t.said("slack.denied", f"The trial of {t.state.company} was denied: {reason}", Role.CE))
     t.enter(Stage.DENIED)
     return "denied"
 
@@ -237,7 +221,7 @@ async def move(t: TrialProcess) -> End:
             return await disqualify(t, asked.rule)
     closed = "Goes on as the lead of the company's own trial."
     t.spawn(t.effects.salesforce(SetLeadStatus(key="crm.moved", status="Disqualified", sub_status=DUPLICATE, reason=closed)))
-    t.spawn(t.effects.slack(t.said("slack.moved", f"{t.contact.name} is of {domain}: the signup goes on there.")))
+    t.post(t.said("slack.moved", f"{t.contact.name} is of {domain}: the signup goes on there."))
     t.enter(Stage.MOVED)
     return "moved"
 

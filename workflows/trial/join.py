@@ -13,33 +13,37 @@ from typing import Any
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from domain import ids, ladder
+    from domain import ids
     from domain.effects.models import Mail, Post
     from domain.messages import JoinDigestInput, JoinInput, JoinNotice
     from domain.people import Role
+    from domain.policy import Policy
     from domain.task import Choice, TaskSpec
     from workflows.frame import detached, messages
     from workflows.frame.process import Process
-    from workflows.frame.workflow_with_tasks import Asked
+    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 
 @workflow.defn
-class JoinRequest(Asked):
+class JoinRequest(WorkflowWithTasks[Process[Policy]]):
     """See the module."""
 
     @workflow.init
     def __init__(self, input: JoinInput) -> None:
         """State only; no commands."""
         self.input = input
-        self._begin(Process(input.policy, [], input.alerts_channel), host=input.host)
-        self.p.stage = "join"
-        self.p.owner = input.ae.email if input.ae else ""
-        self.p.in_words = lambda: f"somebody wants to join {input.host}; {'the AE' if input.via == 'signup' else 'support'} follows up"
+        self._begin(Process(input.policy, input.alerts_channel), host=input.host)
+        self.process.stage = "join"
+        self.process.owner = input.ae.email if input.ae else ""
+
+    def in_words(self) -> str:
+        """Where it stands."""
+        return f"somebody wants to join {self.input.host}; {'the AE' if self.input.via == 'signup' else 'support'} follows up"
 
     @workflow.run
     async def run(self, input: JoinInput) -> str:
         """Tell the person and the admin, then follow up."""
-        p, who = self.p, input.contact
+        p, who = self.process, input.contact
         values = {"host": input.host, "first_name": who.first_name or who.name, "company": input.domain}
         told = Mail(key="mail.existing_instance", template="existing_instance", to=who.email, to_name=who.name, values=values)
         p.spawn(p.effects.mail(told))
@@ -56,33 +60,26 @@ class JoinRequest(Asked):
             domain=i.domain, host=i.host, admin=i.admin, who=(notice.email,), policy=i.policy, alerts_channel=i.alerts_channel
         )
         while not await detached.begin("JoinDigest", start, id=digest, summary=f"who wants to join {i.host}"):
-            if await self.p.effects.tell(digest, "asks", notice):
+            if await self.process.effects.tell(digest, "asks", notice):
                 return
             workflow.logger.info("%s has just ended: it is begun anew", digest)
 
     def _spec(self) -> TaskSpec:
         i, from_signup = self.input, self.input.via == "signup"
-        due = ladder.due_in(i.policy, workflow.now(), i.policy.tasks.join_hours)
         owner = i.ae.email if i.ae and from_signup else ""
         backup = i.backup if from_signup else i.ae.email if i.ae else i.backup
-        return TaskSpec(
-            kind="join",
-            title=f"Get {i.contact.name} into {i.host}",
-            asks="Reach out to the instance's admin: without SSO nobody can join uninvited.",
-            role=Role.AE if from_signup else Role.SUPPORT,
-            assignee=owner,
-            choices=(
-                Choice(name="invited", label="Invited"),
-                Choice(name="refused", label="The admin refused"),
-                Choice(name="sso", label="Signed in by SSO"),
-            ),
-            due_at=due,
-            ladder=ladder.ordinary(i.policy, due, owner, backup, i.manager),
+        choices = (
+            Choice(name="invited", label="Invited"),
+            Choice(name="refused", label="The admin refused"),
+            Choice(name="sso", label="Signed in by SSO"),
         )
+        title, asks = f"Get {i.contact.name} into {i.host}", "Reach out to the instance's admin: without SSO nobody can join uninvited."
+        role, hours = Role.AE if from_signup else Role.SUPPORT, i.policy.tasks.join_hours
+        return self.process.spec("join", title, asks, role, choices, hours, asked=(owner, backup, i.manager))
 
 
 @workflow.defn
-class JoinDigest(Asked):
+class JoinDigest(WorkflowWithTasks[Process[Policy]]):
     """What the admin of one instance is told: at once who asked first, and then once a day who asked since, for as long as anybody does."""
 
     @workflow.init
@@ -92,16 +89,17 @@ class JoinDigest(Asked):
         self.host, self.admin = input.host, input.admin
         self.who, self.more = list(dict.fromkeys(input.who)), input.more
         self.sent, self.not_before = input.sent, input.not_before
-        self._begin(Process(input.policy, [], input.alerts_channel), host=input.host)
-        self.p.stage = "join"
-        self.p.in_words = lambda: (
-            f"tells the admin of {self.host} once a day who wants to join: {len(self.who) + self.more} since the last mail"
-        )
+        self._begin(Process(input.policy, input.alerts_channel), host=input.host)
+        self.process.stage = "join"
+
+    def in_words(self) -> str:
+        """Where it stands."""
+        return f"tells the admin of {self.host} once a day who wants to join: {len(self.who) + self.more} since the last mail"
 
     @workflow.run
     async def run(self, input: JoinDigestInput) -> int:
         """One mail a day while anybody asks; returns how many went. However many ask, no run has more of them than it can hold."""
-        p, tasks = self.p, input.policy.tasks
+        p, tasks = self.process, input.policy.tasks
         while True:
             if self.not_before is not None:
                 await p.wait(p.may_continue, until=self.not_before, summary="who else wants to join")
@@ -110,20 +108,13 @@ class JoinDigest(Asked):
                 if not self.who:  # somebody may have asked meanwhile
                     return self.sent
             if p.may_continue():
-                workflow.continue_as_new(
-                    input.model_copy(
-                        update={
-                            "host": self.host,
-                            "admin": self.admin,
-                            "who": tuple(self.who),
-                            "more": self.more,
-                            "not_before": self.not_before,
-                            "sent": self.sent,
-                        }
-                    )
-                )
+                await self._continue_as_new(self._rest)
             self.not_before = workflow.now() + timedelta(hours=tasks.join_mail_hours)
             await p.effects.mail(self._mail())
+
+    def _rest(self) -> JoinDigestInput:
+        left = {"host": self.host, "admin": self.admin, "who": tuple(self.who), "more": self.more}
+        return self.input.model_copy(update={**left, "not_before": self.not_before, "sent": self.sent})
 
     def _mail(self) -> Mail:
         more = (f"and {self.more} more",) if self.more else ()

@@ -6,14 +6,13 @@ from temporalio import workflow
 
 from domain import ladder
 from domain.decision import Decision
-from domain.effects.models import Mail, SalesforceAct, SlackAct, UpdateOpportunity
+from domain.effects.models import Mail, SalesforceAct, UpdateOpportunity
 from domain.messages import Convert, Extend, Terminate
 from domain.people import Role
-from domain.task import Answer, Choice, FieldSpec, TaskSpec
+from domain.task import Answer, Choice, FieldSpec
 from domain.trial import decisions
 from domain.trial.agenda import Moment, agenda, automatic_deadline
 from domain.trial.state import End, Stage, Verdict
-from workflows.frame.tasks import card
 from workflows.trial import changes, endings, owning
 from workflows.trial.process import TrialProcess
 
@@ -170,22 +169,8 @@ def _ask(t: TrialProcess) -> None:
     else:
         asks = f"The trial ends on {s.ends_at:%a %d %b}: {facts}. Extend, convert or terminate?"
     grace = () if automatic else ladder.deadline(t.policy, s.ends_at, s.owners)
-    task = t.desk.open(
-        TaskSpec(
-            kind="deadline",
-            title=f"Day {s.total_days} of {s.company}: {forecast.outcome if automatic else 'decide'}",
-            asks=asks,
-            role=Role.CE,
-            assignee=ladder.email(s.owners, Role.CE),
-            choices=(*DECIDES, AGREE) if automatic else DECIDES,
-            due_at=s.ends_at,
-            ladder=grace,
-            repeat_days=t.policy.tasks.remind_manager_days,
-        ),
-        *t.talk()[:1],
-    )
-    acts: tuple[SlackAct, ...] = (card(task, t.talk()[1]),)
-    t.spawn(t.effects.slack(*acts))
+    title = f"Day {s.total_days} of {s.company}: {forecast.outcome if automatic else 'decide'}"
+    t.open(t.spec("deadline", title, asks, Role.CE, (*DECIDES, AGREE) if automatic else DECIDES, due_at=s.ends_at, rungs=grace))
 
 
 def _mid_trial(t: TrialProcess) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from temporalio import workflow
 
-from domain import ladder
 from domain.effects.models import AskOwners, AssignOwner, FillField, OpenChannel
 from domain.markup import bold
 from domain.people import Owners, Role
@@ -14,6 +13,7 @@ from workflows.trial.process import TrialProcess
 
 #: The parts of a trial that somebody must have, and what they are called.
 PARTS = {"sdr": "SDR", "ae": "AE", "ce": "CE"}
+ROLES = {"sdr": Role.INBOUND_SDR, "ae": Role.AE, "ce": Role.CE}
 
 
 def ask_owners(t: TrialProcess, ce_email: str = "") -> AskOwners:
@@ -36,7 +36,7 @@ def ask_owners(t: TrialProcess, ce_email: str = "") -> AskOwners:
 async def owners(t: TrialProcess, ce_email: str = "") -> None:
     """Choose SDR, AE and CE, or replace whoever has left."""
     t.state.owners = await t.effects.local("owners", ask_owners(t, ce_email), Owners, "choose the owners")
-    t.owner = ladder.email(t.state.owners, Role.CE)
+    t.owner = t.email(Role.CE)
 
 
 def unowned(t: TrialProcess) -> list[str]:
@@ -62,7 +62,7 @@ async def _find_owners(t: TrialProcess) -> None:
     why = ""
     while t.state.end is None and (missing := unowned(t)):
         before = t.state.owners
-        answer = await t.ask(_owners_spec(t, before, missing, why), t.alerts_channel)
+        answer = await t.ask(_owners_spec(t, before, missing, why), channel=t.alerts_channel)
         if answer is None:
             return  # settled elsewhere, or the trial is over
         why = await _appoint(t, answer)
@@ -80,30 +80,16 @@ async def _appoint(t: TrialProcess, answer: Answer) -> str:
 
 def _owners_spec(t: TrialProcess, o: Owners, missing: list[str], why: str) -> TaskSpec:
     named = " and no ".join(PARTS[part] for part in missing)
-    ops, manager, leader = (ladder.email(o, role) for role in (Role.SALES_OPS, Role.CE_MANAGER, Role.SALES_LEADERSHIP))
-    due = ladder.due_in(t.policy, workflow.now(), t.policy.tasks.owners_hours)
+    ops, manager, leader = (o.email(role) for role in (Role.SALES_OPS, Role.CE_MANAGER, Role.SALES_LEADERSHIP))
     asks = f"Nobody is eligible: {t.state.company} ({t.input.domain.rpartition('@')[2]}) has no {named}. Until somebody looks after it, it is not ended by itself."
-    return TaskSpec(
-        kind="owners",
-        title=f"Assign somebody to {t.state.company}: it has no {named}",
-        asks=asks + (f"\nIt was tried before: {why}." if why else ""),
-        role=Role.SALES_OPS,
-        assignee=ops,
-        choices=(
-            Choice(
-                name="assign",
-                label="Assign, or look in the CRM again",
-                fields=tuple(
-                    FieldSpec(
-                        name=part, asks=f"the {PARTS[part]}'s address; empty: whoever the CRM has by now", kind="email", required=False
-                    )
-                    for part in missing
-                ),
-            ),
-        ),
-        due_at=due,
-        ladder=ladder.ordinary(t.policy, due, ops, manager or leader, leader or manager),
+    asks += f"\nIt was tried before: {why}." if why else ""
+    fields = tuple(
+        FieldSpec(name=part, asks=f"the {PARTS[part]}'s address; empty: whoever the CRM has by now", kind="email", required=False)
+        for part in missing
     )
+    choice = Choice(name="assign", label="Assign, or look in the CRM again", fields=fields)
+    title, hours = f"Assign somebody to {t.state.company}: it has no {named}", t.policy.tasks.owners_hours
+    return t.spec("owners", title, asks, Role.SALES_OPS, (choice,), hours, asked=(ops, manager or leader, leader or manager))
 
 
 def appointed(t: TrialProcess, before: Owners) -> None:
@@ -117,7 +103,7 @@ def appointed(t: TrialProcess, before: Owners) -> None:
         invite = tuple(person.email for person in new.values())
         t.spawn(t.effects.slack(OpenChannel(key=f"slack.channel.{n}", name=s.channel, topic=f"Cloud trial of {s.company}", invite=invite)))
     who = ", ".join(f"{PARTS[part]} {person.name}" for part, person in new.items())
-    t.spawn(t.effects.slack(t.said(f"slack.owners.{n}", f"{bold(s.company)} has from now on: {who}.", *new.values())))
+    t.post(t.said(f"slack.owners.{n}", f"{bold(s.company)} has from now on: {who}.", *(ROLES[part] for part in new)))
     if o.ae and ("ae" in new or "ce" in new):
         t.spawn(t.effects.salesforce(AssignOwner(key=f"crm.assign.{n}", owner=o.ae.id, owner_name=o.ae.name, ce=o.ce.id if o.ce else "")))
     if "ce" in new:
@@ -126,7 +112,7 @@ def appointed(t: TrialProcess, before: Owners) -> None:
             email = new["ce"].email
             t.spawn(t.effects.github(FillField(key="request.ce_email", issue=s.request_issue, field="ce_email", value=email)))
     for task in s.tasks:
-        given = ladder.email(o, task.spec.role)
+        given = o.email(task.spec.role)
         if task.is_open and not task.spec.assignee and given and task.spec.kind in ("deadline", "hand_over", "triage"):
             task.spec = task.spec.model_copy(update={"assignee": given})
 
@@ -143,7 +129,7 @@ async def somebody_triages(t: TrialProcess) -> None:
             if "sdr" in s.appointed:
                 lead.spec = lead.spec.model_copy(update={"assignee": seen.sdr.email})
             return
-        answer = await t.ask(_owners_spec(t, seen, ["sdr"], why), t.alerts_channel)
+        answer = await t.ask(_owners_spec(t, seen, ["sdr"], why), channel=t.alerts_channel)
         if answer is None:
             return
         if email := str(answer.fields.get("sdr") or "").strip().lower():

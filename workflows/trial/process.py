@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from temporalio import workflow
 
 from domain import ids
 from domain.calendar import day_of
-from domain.decision import Decision
-from domain.effects.models import Mail, Post, Template
+from domain.effects.models import Mail, Template
 from domain.markup import bold, plain
 from domain.messages import Contact
 from domain.people import Person, Role
@@ -18,7 +17,7 @@ from domain.policy import Policy
 from domain.task import Answer, TaskSpec
 from domain.trial.agenda import agenda
 from domain.trial.state import OPEN_TO_DECIDE, Stage, TrialInput, TrialState, Verdict
-from domain.views import NextStep, TrialStatus
+from domain.views import TrialStatus
 from workflows.frame.cloud_requests import Requests
 from workflows.frame.process import Process
 
@@ -35,7 +34,7 @@ class TrialProcess(Process[Policy]):
 
     def __init__(self, input: TrialInput, state: TrialState) -> None:
         """``input`` never changes; ``state`` is the workflow's own."""
-        super().__init__(input.policy, state.tasks, input.alerts_channel, input.cycle)
+        super().__init__(input.policy, input.alerts_channel, tasks=state.tasks, decisions=state.decisions, cycle=input.cycle)
         self.input = input
         self.state = state
         #: Who waits to join until the claim is confirmed, by the digests of their addresses.
@@ -43,7 +42,6 @@ class TrialProcess(Process[Policy]):
         self.stage = state.stage.value
         if input.cycle == 1:
             self._published = (self.stage, "", None)  # the start brought it along
-        self.in_words = self._in_words
         self.requests = Requests(self)
 
     def over(self) -> bool:
@@ -63,11 +61,6 @@ class TrialProcess(Process[Policy]):
             self.state.issues = {**self.state.issues, name: number}
 
         return keep
-
-    def record(self, decision: Decision) -> Decision:
-        """Add a decision to the dossier."""
-        self.state.decisions.append(decision)
-        return decision
 
     def take(self, verdict: Verdict) -> str:
         """Take a decision that the validator let through: the run carries it out, a second one is refused."""
@@ -90,10 +83,17 @@ class TrialProcess(Process[Policy]):
         claims = [decision for decision in self.state.decisions if decision.what == "claim"]
         return bool(claims) and claims[-1].outcome == "full"
 
-    async def ask_or_end(self, spec: TaskSpec) -> Answer:
-        """Ask a person, before the trial has started; raises :class:`EndedEarly` when somebody ends it instead."""
-        channel, under = self.talk() if self.state.alert != f"task.{spec.kind}-1" else (self.alerts_channel, "")
-        answer = await self.ask(spec, channel, under=under)
+    async def ask_or_end(self, spec: TaskSpec, *, alert: bool = False) -> Answer:
+        """Ask a person, before the trial has started; raises :class:`EndedEarly` when somebody ends it instead.
+
+        ``alert``: its card opens the thread in which the trial is talked about.
+        """
+        if alert:
+            self.state.alert = ""
+        [task] = self.open(spec)
+        if alert:
+            self.state.alert = f"task.{spec.kind}-1"
+        answer = await self.answer_to(task)
         if self.state.verdict is not None or answer is None:
             raise EndedEarly
         return answer
@@ -115,15 +115,12 @@ class TrialProcess(Process[Policy]):
         """The company's short name, for its host."""
         return ids.slug(self.input.domain, self.policy.provisioning.slug_length)
 
-    def said(self, key: str, text: str, *mention: Person | None) -> Post:
-        """A message where this trial is talked about: its channel, or the thread of its alert (C11)."""
-        people = tuple(person.email for person in mention if person)
-        if self.state.channel:
-            return Post(key=key, channel=self.state.channel, text=text, mention=people)
-        return Post(key=key, channel=self.alerts_channel, under=self.state.alert, text=text, mention=people)
+    def email(self, role: Role) -> str:
+        """The address of that owner; empty when there is none."""
+        return self.state.owners.email(role)
 
     def talk(self) -> tuple[str, str]:
-        """Channel and parent message for task cards."""
+        """Its channel, or the thread of its alert (C11)."""
         return (self.state.channel, "") if self.state.channel else (self.alerts_channel, self.state.alert)
 
     def mail(
@@ -192,7 +189,7 @@ class TrialProcess(Process[Policy]):
             domain=self.input.domain,
             company=s.company,
             stage=s.stage.value,
-            in_words=plain(self._in_words()),
+            in_words=plain(self.in_words()),
             case=s.case or "",
             origin=self.input.origin,
             host=s.host,
@@ -214,25 +211,21 @@ class TrialProcess(Process[Policy]):
             confirmed_at=s.confirmed_at,
         )
 
-    def next_steps(self) -> list[NextStep]:
-        """Everything ahead, each with its time."""
+    def ahead(self) -> Iterable[tuple[datetime, str]]:
+        """The moments of an open trial."""
         open_now = self.state.stage in OPEN_TO_DECIDE or self.state.stage is Stage.DECIDING
         ahead = agenda(self.policy, self.input.origin, self.state) if open_now else []
-        steps = [NextStep(at=moment.at, what=moment.what) for moment in ahead]
-        for task in self.desk.tasks:
-            if task.is_open:
-                rung = task.spec.ladder[task.rung].who if task.rung < len(task.spec.ladder) else task.spec.assignee
-                steps.append(NextStep(at=task.next_at, what=f"remind {rung or task.spec.role.value}: {task.spec.title}"))
-        return sorted(steps, key=lambda step: step.at)
+        return ((moment.at, moment.what) for moment in ahead)
 
-    def _in_words(self) -> str:
+    def in_words(self) -> str:
+        """Where it stands, for people."""
         s = self.state
         words = STAGES[s.stage].format(host=s.host or "the instance", ends=f"{s.ends_at:%a %d %b %Y}" if s.ends_at else "")
         lines = [f"{bold(s.company or self.input.domain)}: {words}", ""]
         if s.started_at and not s.confirmed_at and not s.end:
             lines.append("- nobody has opened the link in the admin's mail yet")
         if not s.end:
-            lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.next_steps()[:4]]
+            lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.steps(self.ahead())[:4]]
             lines += [f"- waits for {task.spec.role.value}: {task.spec.title}" for task in self.desk.tasks if task.is_open]
         if s.decisions:
             last = s.decisions[-1]

@@ -11,50 +11,46 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from domain import ids, ladder
+    from domain import ids
     from domain.cloud.requests import HOLDS
     from domain.messages import IssueEvent, LateWordInput
     from domain.people import Owners, Role
-    from domain.task import Choice, TaskSpec
+    from domain.policy import Policy
+    from domain.task import Choice
     from domain.upkeep import ReopenedIssues, UpkeepInput
     from workflows.frame.detached import begin
     from workflows.frame.effects import ONE_TRY, PATIENT
     from workflows.frame.process import Process
-    from workflows.frame.workflow_with_tasks import Asked
+    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
     from workflows.upkeep import Upkeep
 
 
 @workflow.defn
-class LateWord(Asked):
+class LateWord(WorkflowWithTasks[Process[Policy]]):
     """See the module."""
 
     @workflow.init
     def __init__(self, input: LateWordInput) -> None:
         """State only; no commands."""
         self.input = input
-        self._begin(Process(input.policy, [], input.alerts_channel), issue=str(input.issue), raised_by=input.workflow)
-        self.owners = Owners(ce=input.ce, ae=input.ae)
-        self.p.stage = "late_word"
-        self.p.owner = ladder.email(self.owners, Role.CE)
-        self.p.in_words = lambda: f"#{input.issue} was reopened after {input.workflow}, which raised it, had ended"
+        process = Process(input.policy, input.alerts_channel, team=Owners(ce=input.ce, ae=input.ae))
+        self._begin(process, issue=str(input.issue), raised_by=input.workflow)
+        process.stage = "late_word"
+        process.owner = process.team.email(Role.CE)
+
+    def in_words(self) -> str:
+        """Where it stands."""
+        return f"#{self.input.issue} was reopened after {self.input.workflow}, which raised it, had ended"
 
     @workflow.run
     async def run(self, input: LateWordInput) -> str:
         """Tell, and ask until somebody says what becomes of it."""
-        ce, ae = ladder.email(self.owners, Role.CE), ladder.email(self.owners, Role.AE)
-        due = ladder.due_in(input.policy, workflow.now(), input.policy.tasks.declined_hours)
-        spec = TaskSpec(
-            kind="late-word",
-            title=f"#{input.issue} was reopened after {input.workflow} had ended",
-            asks="What the Cloud team had done is being worked on again, and no process listens to the issue any more. Ask them what holds.",
-            role=Role.CE,
-            assignee=ce,
-            choices=(HOLDS, Choice(name="mine", label="It does not: I look after it")),
-            due_at=due,
-            ladder=ladder.ordinary(input.policy, due, ce, ae, ae),
-        )
-        answer = await self.p.ask(spec)
-        await self.p.settle()
+        title = f"#{input.issue} was reopened after {input.workflow} had ended"
+        asks = "What the Cloud team had done is being worked on again, and no process listens to the issue any more. Ask them what holds."
+        choices = (HOLDS, Choice(name="mine", label="It does not: I look after it"))
+        spec = self.process.spec("late-word", title, asks, Role.CE, choices, input.policy.tasks.declined_hours)
+        answer = await self.process.ask(spec)
+        await self.process.settle()
         return answer.choice if answer else "withdrawn"
 
 
@@ -81,7 +77,7 @@ class FindReopened(Upkeep):
             if again.issue in known:
                 continue
             event = IssueEvent(issue=again.issue, action="reopened", reason="reopened")
-            if await self.p.effects.tell(again.workflow, "issue_event", event):
+            if await self.process.effects.tell(again.workflow, "issue_event", event):
                 continue
             late = LateWordInput(
                 workflow=again.workflow,
@@ -93,5 +89,5 @@ class FindReopened(Upkeep):
             )
             summary = f"#{again.issue} was reopened after {again.workflow} had ended"
             await begin("LateWord", late, id=ids.late_word(again.workflow, again.issue), summary=summary)
-        await self.p.settle()
+        await self.process.settle()
         return found

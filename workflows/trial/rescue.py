@@ -5,31 +5,34 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from domain import ladder
     from domain.effects.models import Mail, Post
     from domain.messages import RescueInput, SignupAgain
     from domain.people import Role
+    from domain.policy import Policy
     from domain.task import Answer, Choice, FieldSpec, TaskSpec
     from workflows.frame.process import Process
-    from workflows.frame.workflow_with_tasks import Asked
+    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 
 @workflow.defn
-class SignupRescue(Asked):
+class SignupRescue(WorkflowWithTasks[Process[Policy]]):
     """See the module."""
 
     @workflow.init
     def __init__(self, input: RescueInput) -> None:
         """State only; no commands."""
         self.input = input
-        self._begin(Process(input.policy, [], input.alerts_channel))
-        self.p.stage = "rescue"
-        self.p.in_words = lambda: f"the form failed {input.company or 'somebody'}; support calls back"
+        self._begin(Process(input.policy, input.alerts_channel))
+        self.process.stage = "rescue"
+
+    def in_words(self) -> str:
+        """Where it stands."""
+        return f"the form failed {self.input.company or 'somebody'}; support calls back"
 
     @workflow.run
     async def run(self, input: RescueInput) -> str:
         """Mail support, ask what became of it, and sign the person up if they still want to."""
-        p, who = self.p, input.contact
+        p, who = self.process, input.contact
         values = {
             "joiner": who.email,
             "reason": input.error or "unknown",
@@ -56,25 +59,16 @@ class SignupRescue(Asked):
         i = self.input
         email = str(answer.fields.get("email") or i.contact.email).strip()
         contact = i.contact.model_copy(update={"email": email})
-        return SignupAgain(domain="", contact=contact, company=i.company, event=self.p.effects.subject, via="rescue")
+        return SignupAgain(domain="", contact=contact, company=i.company, event=self.process.effects.subject, via="rescue")
 
     def _spec(self, why: str) -> TaskSpec:
         i = self.input
-        due = ladder.due_in(i.policy, workflow.now(), i.policy.tasks.rescue_hours)
-        return TaskSpec(
-            kind="rescue",
-            title=f"The signup of {i.company or i.contact.name} failed",
-            asks=f"Call or write to them, with #growth. Look first: what failed may have come through after all, and to sign them up again changes nothing then. "
-            f"What went wrong: {why}",
-            role=Role.SUPPORT,
-            choices=(
-                Choice(
-                    name="provision",
-                    label="They still want it: sign them up",
-                    fields=(FieldSpec(name="email", asks="their address, when the form had it wrong", kind="email", required=False),),
-                ),
-                Choice(name="drop", label="They do not want it any more"),
-            ),
-            due_at=due,
-            ladder=ladder.ordinary(i.policy, due, "", "", ""),
+        email = FieldSpec(name="email", asks="their address, when the form had it wrong", kind="email", required=False)
+        choices = (
+            Choice(name="provision", label="They still want it: sign them up", fields=(email,)),
+            Choice(name="drop", label="They do not want it any more"),
         )
+        title = f"The signup of {i.company or i.contact.name} failed"
+        look = "Look first: what failed may have come through after all, and to sign them up again changes nothing then."
+        asks = f"Call or write to them, with #growth. {look} What went wrong: {why}"
+        return self.process.spec("rescue", title, asks, Role.SUPPORT, choices, i.policy.tasks.rescue_hours)

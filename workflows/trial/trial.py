@@ -8,7 +8,8 @@ or when a person decides to extend, convert or terminate, whichever comes first:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,6 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
-    from domain.decision import Decision
     from domain.messages import (
         CeRequest,
         ChangeDomain,
@@ -34,13 +34,13 @@ with workflow.unsafe.imports_passed_through():
         Terminate,
     )
     from domain.policy import Policy
-    from domain.task import Answer
+    from domain.task import Answer, Task
     from domain.trial import adoption, decisions
     from domain.trial.adoption import AdoptPolicy, Preview, WhatIf
     from domain.trial.state import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, End, Stage, TrialInput, TrialResult, TrialState, Verdict
-    from domain.views import NextStep, TaskView, TrialStatus
+    from domain.views import TrialStatus
     from workflows.frame import messages
-    from workflows.frame.workflow_with_tasks import what_became
+    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
     from workflows.trial import building, capacity, changes, claims, delivery, endings, intake, open_trial, owning, routing
     from workflows.trial.process import EndedEarly, TrialProcess
 
@@ -53,24 +53,20 @@ ENDS = ("convert", "terminate")
 
 
 @workflow.defn
-class Trial:
+class Trial(WorkflowWithTasks[TrialProcess]):
     """See the module."""
 
     @workflow.init
     def __init__(self, input: TrialInput) -> None:
         """State only; no commands."""
-        self.t = TrialProcess(input, TrialState())
+        process = TrialProcess(input, TrialState())
+        self._begin(process, notes=process.state.notes)
         self.routing = messages.OneAtATime()
-
-    @property
-    def notes(self) -> list[str]:
-        """The messages that were refused and had nobody to read why."""
-        return self.t.state.notes
 
     @workflow.run
     async def run(self, input: TrialInput) -> TrialResult:
         """Route, deliver, keep, end."""
-        t, s = self.t, self.t.state
+        t, s = self.process, self.process.state
         for waited in input.waiting:
             await self.routing.run(partial(routing.route, t, waited))
         if not await t.wait(lambda: s.case is not None or self.routing.busy, until=messages.soon(), summary="the signup"):
@@ -87,7 +83,7 @@ class Trial:
         return TrialResult(domain=input.domain, case=s.case or "", end=s.end, host=s.host)
 
     async def _course(self) -> End:
-        t, s = self.t, self.t.state
+        t, s = self.process, self.process.state
         try:
             if s.case == "1":
                 return await intake.redirect(t)
@@ -117,7 +113,7 @@ class Trial:
     async def signup(self, raw: Any = None) -> SignupAnswer:
         """Route a signup (A3). The second of one domain meets the first one here."""
         signup = messages.parsed(Signup, raw)
-        return await self.routing.run(lambda: routing.route(self.t, signup))
+        return await self.routing.run(lambda: routing.route(self.process, signup))
 
     @signup.validator
     def _may_sign_up(self, raw: Any = None) -> None:
@@ -126,26 +122,26 @@ class Trial:
     @workflow.update
     async def request(self, raw: Any = None) -> SignupAnswer:
         """A CE requests a trial (A28)."""
-        return intake.request(self.t, messages.parsed(CeRequest, raw))
+        return intake.request(self.process, messages.parsed(CeRequest, raw))
 
     @request.validator
     def _may_request(self, raw: Any = None) -> None:
         messages.parsed(CeRequest, raw)
-        messages.refuse(intake.refuse_request(self.t))
+        messages.refuse(intake.refuse_request(self.process))
 
     @workflow.update
     async def join(self, raw: Any = None) -> str:
         """A person of the domain is blocked and wants in (A22)."""
-        self.t.spawn(intake.join(self.t, messages.parsed(JoinAsk, raw)))
-        if self.t.state.started_at and self.t.state.confirmed_at is None:
+        self.process.spawn(intake.join(self.process, messages.parsed(JoinAsk, raw)))
+        if self.process.state.started_at and self.process.state.confirmed_at is None:
             return "noted: it is followed up as soon as the instance's administrator has confirmed their address"
-        when = "" if self.t.state.started_at else " as soon as the instance is ready"
+        when = "" if self.process.state.started_at else " as soon as the instance is ready"
         return f"the admin is told{when}, and the request is followed up"
 
     @join.validator
     def _may_join(self, raw: Any = None) -> None:
         messages.parsed(JoinAsk, raw)
-        closing = self.t.state.stage is Stage.TEARDOWN or self.t.state.end is not None
+        closing = self.process.state.stage is Stage.TEARDOWN or self.process.state.end is not None
         messages.refuse("the instance is being torn down: sign up again, and a new trial starts after it" if closing else None)
 
     # --- a person decides: updates, each followed by its validator -------------------------------------------------------------------
@@ -154,126 +150,125 @@ class Trial:
     async def extend(self, raw: Any = None) -> str:
         """Extend the trial (A15)."""
         message = messages.parsed(Extend, raw)
-        decision = decisions.by_person(self.t.policy, "extend", message.by, message.reason, workflow.now(), self.t.state.usage)
-        return self.t.take(Verdict(decision=decision, extend=message))
+        decision = decisions.by_person(self.process.policy, "extend", message.by, message.reason, workflow.now(), self.process.state.usage)
+        return self.process.take(Verdict(decision=decision, extend=message))
 
     @extend.validator
     def _may_extend(self, raw: Any = None) -> None:
         self._undecided()
-        message, s = messages.parsed(Extend, raw), self.t.state
+        message, s = messages.parsed(Extend, raw), self.process.state
         messages.refuse(
-            decisions.refuse_extend(self.t.policy, s.stage, message, s.extended, workflow.now(), self.t.input.origin, s.ends_at)
+            decisions.refuse_extend(self.process.policy, s.stage, message, s.extended, workflow.now(), self.process.input.origin, s.ends_at)
         )
 
     @workflow.update
     async def convert(self, raw: Any = None) -> str:
         """Convert the trial to a paid instance (A17)."""
         message = messages.parsed(Convert, raw)
-        decision = decisions.by_person(self.t.policy, "convert", message.by, message.note, workflow.now(), self.t.state.usage)
-        return self.t.take(Verdict(decision=decision, convert=message))
+        decision = decisions.by_person(self.process.policy, "convert", message.by, message.note, workflow.now(), self.process.state.usage)
+        return self.process.take(Verdict(decision=decision, convert=message))
 
     @convert.validator
     def _may_convert(self, raw: Any = None) -> None:
         self._undecided()
-        messages.refuse(decisions.refuse_convert(self.t.policy, self.t.state.stage, messages.parsed(Convert, raw), workflow.now()))
+        messages.refuse(
+            decisions.refuse_convert(self.process.policy, self.process.state.stage, messages.parsed(Convert, raw), workflow.now())
+        )
 
     @workflow.update
     async def terminate(self, raw: Any = None) -> str:
         """End the trial (A16), or cancel it before it started."""
         message = messages.parsed(Terminate, raw)
-        decision = decisions.by_person(self.t.policy, "terminate", message.by, message.reason, workflow.now(), self.t.state.usage)
-        return self.t.take(Verdict(decision=decision, terminate=message))
+        decision = decisions.by_person(
+            self.process.policy, "terminate", message.by, message.reason, workflow.now(), self.process.state.usage
+        )
+        return self.process.take(Verdict(decision=decision, terminate=message))
 
     @terminate.validator
     def _may_terminate(self, raw: Any = None) -> None:
         messages.parsed(Terminate, raw)
         self._undecided()
-        messages.refuse(decisions.refuse_terminate(self.t.state.stage))
+        messages.refuse(decisions.refuse_terminate(self.process.state.stage))
 
-    @workflow.update
-    async def answer(self, raw: Any = None) -> str:
-        """Answer an open task; one answer wins."""
-        task = self.t.desk.answer(messages.parsed(Answer, raw))
-        if task.spec.kind == "deadline" and task.answer:
-            open_trial.take_answer(self.t, task.answer)
-        return f"{task.id}: {task.answer.choice if task.answer else ''}, taken"
-
-    @answer.validator
-    def _may_answer(self, raw: Any = None) -> None:
-        message = messages.parsed(Answer, raw)
-        self.t.desk.check(message)
-        task = self.t.desk.named(message)
-        if task.spec.kind == "triage":
-            messages.refuse(intake.refuse_company(self.t, message))
-        if message.choice == "ready":
-            messages.refuse(building.refuse_host(self.t, message))
-        if task.spec.kind == "deadline" and message.choice != "agree":
+    def _unfit(self, task: Task, answer: Answer) -> str | None:
+        if task.spec.kind == "triage" and (why := intake.refuse_company(self.process, answer)):
+            return why
+        if answer.choice == "ready" and (why := building.refuse_host(self.process, answer)):
+            return why
+        if task.spec.kind == "deadline" and answer.choice != "agree":
             self._undecided()
-            messages.refuse(open_trial.refuse_answer(self.t, message))
+            return open_trial.refuse_answer(self.process, answer)
+        return None
+
+    def _answered(self, task: Task) -> None:
+        if task.spec.kind == "deadline" and task.answer:
+            open_trial.take_answer(self.process, task.answer)
 
     @workflow.update
     async def request_feedback(self, raw: Any = None) -> str:
         """Ask the growth role for the feedback mail (A18)."""
-        self.t.state.feedback = "wanted"
-        if self.t.state.stage is Stage.TEARDOWN:
-            endings.feedback(self.t)
+        self.process.state.feedback = "wanted"
+        if self.process.state.stage is Stage.TEARDOWN:
+            endings.feedback(self.process)
             return "the feedback mail is on its way"
         return "noted: the feedback mail goes out when the trial ends without a sale"
 
     @request_feedback.validator
     def _may_request_feedback(self, raw: Any = None) -> None:
         messages.parsed(RequestFeedback, raw)
-        messages.refuse("the feedback mail was asked for already" if self.t.state.feedback else None)
+        messages.refuse("the feedback mail was asked for already" if self.process.state.feedback else None)
 
     @workflow.update
     async def change_domain(self, raw: Any = None) -> str:
         """Move the instance to a host of the customer's own (A20)."""
-        return await changes.change_domain(self.t, messages.parsed(ChangeDomain, raw))
+        return await changes.change_domain(self.process, messages.parsed(ChangeDomain, raw))
 
     @change_domain.validator
     def _may_change_domain(self, raw: Any = None) -> None:
         message = messages.parsed(ChangeDomain, raw)
-        open_now = self.t.state.stage in OPEN_TO_DECIDE
-        messages.refuse(decisions.refuse_host(message.new_host, self.t.state.host) if open_now else "there is no running instance to move")
+        open_now = self.process.state.stage in OPEN_TO_DECIDE
+        messages.refuse(
+            decisions.refuse_host(message.new_host, self.process.state.host) if open_now else "there is no running instance to move"
+        )
 
     @workflow.update
     async def correct_admin(self, raw: Any = None) -> str:
         """Correct the address of the initial admin (C17): the mails, the registry and the instance follow."""
-        return await changes.correct_admin(self.t, messages.parsed(CorrectAdmin, raw))
+        return await changes.correct_admin(self.process, messages.parsed(CorrectAdmin, raw))
 
     @correct_admin.validator
     def _may_correct_admin(self, raw: Any = None) -> None:
-        messages.refuse(changes.refuse_admin(self.t, messages.parsed(CorrectAdmin, raw)))
+        messages.refuse(changes.refuse_admin(self.process, messages.parsed(CorrectAdmin, raw)))
 
     @workflow.update
     async def new_link(self, raw: Any = None) -> str:
         """Mail a new link to set the password to the admin (C17)."""
-        self.t.spawn(changes.new_link(self.t))
+        self.process.spawn(changes.new_link(self.process))
         return "a new link is on its way to the admin's mailbox"
 
     @new_link.validator
     def _may_make_a_new_link(self, raw: Any = None) -> None:
         to = messages.parsed(NewLink, raw).to
-        running = self.t.state.stage in OPEN_TO_DECIDE | {Stage.CONVERTING}
+        running = self.process.state.stage in OPEN_TO_DECIDE | {Stage.CONVERTING}
         messages.refuse(None if running else "there is no running instance to make a link for")
-        messages.refuse(claims.refuse_opening(self.t, OpenLink(by=to)) if to else None)
+        messages.refuse(claims.refuse_opening(self.process, OpenLink(by=to)) if to else None)
 
     @workflow.update
     async def open_link(self, raw: Any = None) -> str:
         """The link in the admin's mail was opened: the claim is confirmed (A5, A6), and a reset link made, by the vault's reference."""
         message = messages.parsed(OpenLink, raw)
-        await self.routing.run(partial(claims.confirm, self.t, message))
-        return await claims.reset_link(self.t)
+        await self.routing.run(partial(claims.confirm, self.process, message))
+        return await claims.reset_link(self.process)
 
     @open_link.validator
     def _may_open_link(self, raw: Any = None) -> None:
-        messages.refuse(claims.refuse_opening(self.t, messages.parsed(OpenLink, raw)))
+        messages.refuse(claims.refuse_opening(self.process, messages.parsed(OpenLink, raw)))
 
     @workflow.update
     async def opt_out(self, raw: Any = None) -> str:
         """No more onboarding mail (A11)."""
         messages.parsed(OptOut, raw)
-        await endings.opt_out(self.t)
+        await endings.opt_out(self.process)
         return "no more onboarding mail"
 
     @opt_out.validator
@@ -283,7 +278,7 @@ class Trial:
     @workflow.update
     async def adopt_policy(self, raw: Any = None) -> str:
         """Go on by another policy (idea 2): what is ahead follows its figures, what was promised stays."""
-        t, message = self.t, messages.parsed(AdoptPolicy, raw)
+        t, message = self.process, messages.parsed(AdoptPolicy, raw)
         moved = self._moves(message.policy)
         t.record(adoption.adopted(t.policy, message, moved, workflow.now()))
         t.policy = message.policy
@@ -293,7 +288,7 @@ class Trial:
     def _may_adopt(self, raw: Any = None) -> None:
         message = messages.parsed(AdoptPolicy, raw)
         messages.refuse(None if message.by.strip() else 'say who decides: "by" must be your e-mail address')
-        messages.refuse(adoption.refuse(self.t.policy, message.policy, self.t.state))
+        messages.refuse(adoption.refuse(self.process.policy, message.policy, self.process.state))
 
     # --- the same as signals, from `temporal workflow signal` and the Web UI: what is refused is noted on the trial --------------------
 
@@ -308,10 +303,6 @@ class Trial:
     @workflow.signal(name="terminate")
     async def _terminate(self, raw: Any = None) -> None:
         await self._signalled("terminate", raw, self._may_terminate, self.terminate)
-
-    @workflow.signal(name="answer")
-    async def _answer(self, raw: Any = None) -> None:
-        await self._signalled("answer", raw, self._may_answer, self.answer)
 
     @workflow.signal(name="request_feedback")
     async def _request_feedback(self, raw: Any = None) -> None:
@@ -335,58 +326,46 @@ class Trial:
 
     @workflow.signal(dynamic=True)
     def _unheard_of(self, name: str, _values: Sequence[RawValue]) -> None:
-        with messages.noting(self.t.state.notes, name, None):
+        with messages.noting(self.notes, name, None):
             messages.refuse(f"there is no such signal; send one of: {', '.join(SIGNALS)}")
 
     @workflow.signal
     def issue_event(self, raw: Any = None) -> None:
         """An issue of ours changed, says the webhook: whoever follows it looks."""
-        with messages.noting(self.t.state.notes, "issue_event", raw):
-            self.t.requests.stir(messages.parsed(IssueEvent, raw))
+        with messages.noting(self.notes, "issue_event", raw):
+            self.process.requests.stir(messages.parsed(IssueEvent, raw))
 
     @workflow.signal
     def rehosted(self, raw: Any = None) -> None:
         """The instance is at another host now (A20): the registry is asked which, whoever says so."""
-        with messages.noting(self.t.state.notes, "rehosted", raw):
-            messages.refuse(decisions.refuse_host(str(raw), self.t.state.host))
-            self.t.spawn(changes.rehosted(self.t))
+        with messages.noting(self.notes, "rehosted", raw):
+            messages.refuse(decisions.refuse_host(str(raw), self.process.state.host))
+            self.process.spawn(changes.rehosted(self.process))
 
     @workflow.signal
     def capacity_freed(self, raw: Any = None) -> None:
         """An instance was released and this company waits longest (A26)."""
-        self.t.state.capacity_freed = True
+        self.process.state.capacity_freed = True
 
     # --- look only -------------------------------------------------------------------------------------------------------------------
 
     @workflow.query
     def status(self) -> TrialStatus:
         """Where the trial stands."""
-        return self.t.status()
+        return self.process.status()
 
-    @workflow.query
-    def next_steps(self) -> list[NextStep]:
-        """What comes next, each with its time."""
-        return self.t.next_steps()
+    def in_words(self) -> str:
+        """Where the trial stands."""
+        return self.process.in_words()
 
-    @workflow.query
-    def dossier(self) -> list[Decision]:
-        """Every decision so far, with its evidence."""
-        return self.t.state.decisions
-
-    @workflow.query
-    def what_became(self, task: Any = "") -> str:
-        """Who decided what and when, for whoever comes after it has ended; ``task`` is the one that they meant to answer."""
-        return what_became(self.t.desk.tasks, self.t.state.decisions, task)
-
-    @workflow.query
-    def open_tasks(self) -> list[TaskView]:
-        """What is asked of whom."""
-        return self.t.desk.views()
+    def ahead(self) -> Iterable[tuple[datetime, str]]:
+        """What comes next."""
+        return self.process.ahead()
 
     @workflow.query
     def what_if(self, raw: Any = None) -> Preview:
         """What another policy would change for this trial."""
-        t, policy = self.t, messages.parsed(WhatIf, raw).policy
+        t, policy = self.process, messages.parsed(WhatIf, raw).policy
         return Preview(
             domain=t.input.domain,
             stage=t.state.stage.value,
@@ -399,16 +378,16 @@ class Trial:
     # --- private -----------------------------------------------------------------------------------------------------------------------
 
     def _undecided(self) -> None:
-        s = self.t.state
+        s = self.process.state
         closing = s.stage not in OPEN_TO_TERMINATE | {Stage.SIGNUP, Stage.DECIDING}
         ended = next((made for made in reversed(s.decisions) if made.outcome in ENDS), None) if closing else None
         decided = s.verdict.decision if s.verdict else ended
         messages.refuse(("too late: " if ended else "") + decisions.already(decided) if decided else None)
 
     def _moves(self, policy: Policy) -> tuple[adoption.Move, ...]:
-        return adoption.moves(self.t.policy, policy, self.t.input.origin, self.t.state, workflow.now())
+        return adoption.moves(self.process.policy, policy, self.process.input.origin, self.process.state, workflow.now())
 
     async def _signalled(self, name: str, raw: Any, check: Any, act: Any) -> None:
-        with messages.noting(self.t.state.notes, name, raw):
+        with messages.noting(self.notes, name, raw):
             check(raw)
             await act(raw)
