@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import JsonValue
 
@@ -19,8 +20,14 @@ class Fact(Value):
     as_of: datetime
 
 
+class Flag(StrEnum):
+    """What a decision found besides, and somebody should put right."""
+
+    NAMED_NOT_PREQUALIFIED = "a named account is missing on the prequalified list."
+
+
 class Decision(Value):
-    """A decision that explains itself.
+    """A decision that explains itself. Nobody reads its sentences but people: what follows from it stands in ``outcome`` and ``flags``.
 
     ``outcome`` is a word of the process (``extend``), ``rule`` one sentence, ``handbook`` the ids that it follows,
     ``nearest`` the nearest fact that would have changed the outcome, ``by`` the person if one decided.
@@ -35,6 +42,7 @@ class Decision(Value):
     facts: tuple[Fact, ...] = ()
     nearest: str = ""
     by: str = ""
+    flags: tuple[Flag, ...] = ()
 
 
 def last_word(decisions: Iterable[Decision]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field, JsonValue, field_validator
@@ -14,7 +15,21 @@ from domain.people import Person
 from domain.policy import CarriedPolicy
 
 Origin = Literal["self_serve", "ce_requested"]
-Case = Literal["1", "2.1", "2.2", "3", "free_mail", "ce_requested"]
+
+
+class Case(StrEnum):
+    """What a signup is (A3), by the handbook's numbers."""
+
+    HAS_INSTANCE = "1"
+    NAMED = "2.1"
+    PREQUALIFIED = "2.2"
+    NOT_PREQUALIFIED = "3"
+    FREE_MAIL = "free_mail"
+    CE_REQUESTED = "ce_requested"
+
+
+#: Cases that get an instance at once, and those that an SDR triages.
+INSTANT, TRIAGED = (Case.NAMED, Case.PREQUALIFIED), (Case.NOT_PREQUALIFIED, Case.FREE_MAIL)
 
 
 class Contact(Message):

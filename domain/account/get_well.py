@@ -108,6 +108,7 @@ class GetWellState(State):
     updates: list[PlanUpdate] = []
     reviews: list[PlanReview] = []
     projects: dict[str, str] = {}
+    why_ended: str = ""
     writes: int = 0
     decisions: list[Decision] = []
     tasks: list[Task] = []

@@ -95,6 +95,7 @@ class AccountState(State):
     red_unseen: list[Hand] = []
     red_over_at: datetime | None = None
     red_told: str = ""
+    why_closed: str = ""
     writes: int = 0
     decisions: list[Decision] = []
     tasks: list[Task] = []

@@ -86,6 +86,9 @@ class RedUpdate(Value):
     actions: str = ""
 
 
+End = Literal["", "yellow", "green", "churned"]
+
+
 class RedState(State):
     """Everything a red account remembers. ``at_mark`` is how it did when it was marked; ``declined`` the band that did not convince.
 
@@ -105,8 +108,10 @@ class RedState(State):
     declined: str = ""
     shown: bool = False
     declined_health: str = ""
-    end: Literal["", "yellow", "green", "churned"] = ""
+    end: End = ""
     note: str = ""
+    ended_at: datetime | None = None
+    why_ended: str = ""
     writes: int = 0
     decisions: list[Decision] = []
     tasks: list[Task] = []
@@ -400,5 +405,5 @@ def row(customer: Customer, team: AccountTeam, state: RedState) -> dict[str, str
         "Actions": state.fields.get("actions", ""),
         "Owner": owner.name if owner else "",
         "Status": state.end.capitalize() if state.end else tracked,
-        "Resolved": f"{state.decisions[-1].at:%Y-%m-%d}" if state.end else "",
+        "Resolved": f"{state.ended_at:%Y-%m-%d}" if state.ended_at else "",
     }

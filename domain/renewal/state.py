@@ -176,6 +176,7 @@ class RenewalState(State):
     actual_arr: int | None = None
     contract_end: date | None = None
     cancel: CancelRenewal | None = None
+    why_cancelled: str = ""
     counts: dict[str, int] = {}
     decisions: list[Decision] = []
     tasks: list[Task] = []

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from domain import licence_keys
 from domain import plausibility as facts
 from domain.calendar import months_after
-from domain.decision import Decision, Fact
+from domain.decision import Decision, Fact, Flag
 from domain.effects.models import Claimed
-from domain.messages import CeRequest, Convert, Extend, Origin, Signup, Usage
+from domain.messages import Case, CeRequest, Convert, Extend, Origin, Signup, Usage
 from domain.policy import Policy
 from domain.task import Answer
 from domain.trial.qualification import CE_REQUEST_CHECKS
@@ -28,21 +28,36 @@ def route(policy: Policy, signup: Signup, domain: str) -> Decision:
         Fact(name="prequalified", value=prequalified, source="Salesforce", as_of=signup.account_as_of or at),
     )
 
-    def routed(outcome: str, rule: str, handbook: str, nearest: str) -> Decision:
+    def routed(outcome: Case, rule: str, handbook: str, nearest: str, *flags: Flag) -> Decision:
         return Decision(
-            what="route", outcome=outcome, rule=rule, handbook=handbook, nearest=nearest, at=at, policy=policy.hash, facts=facts
+            what="route",
+            outcome=outcome,
+            rule=" ".join((rule, *(f"Data error: {flag}" for flag in flags))),
+            handbook=handbook,
+            nearest=nearest,
+            at=at,
+            policy=policy.hash,
+            facts=facts,
+            flags=flags,
         )
 
     if "@" in domain:
-        return routed("free_mail", "A free-mail address names no company: an SDR finds out which it is.", "A3", "a company address")
+        return routed(Case.FREE_MAIL, "A free-mail address names no company: an SDR finds out which it is.", "A3", "a company address")
     if signup.instance:
-        return routed("1", "The company has an instance: its initial admin's address is of this domain.", "A4", "no instance on the domain")
+        return routed(
+            Case.HAS_INSTANCE,
+            "The company has an instance: its initial admin's address is of this domain.",
+            "A4",
+            "no instance on the domain",
+        )
     if named:
-        data_error = "" if prequalified else " Data error: a named account is missing on the prequalified list."
-        return routed("2.1", "Named accounts are prequalified: an instance at once." + data_error, "A5", "the account not being named")
+        flags = () if prequalified else (Flag.NAMED_NOT_PREQUALIFIED,)
+        return routed(Case.NAMED, "Named accounts are prequalified: an instance at once.", "A5", "the account not being named", *flags)
     if prequalified:
-        return routed("2.2", "The domain is prequalified: an instance at once.", "A6", "the domain not being on the list")
-    return routed("3", "Not prequalified: an inbound SDR triages the lead.", "A7", "the domain being on the prequalified list")
+        return routed(Case.PREQUALIFIED, "The domain is prequalified: an instance at once.", "A6", "the domain not being on the list")
+    return routed(
+        Case.NOT_PREQUALIFIED, "Not prequalified: an inbound SDR triages the lead.", "A7", "the domain being on the prequalified list"
+    )
 
 
 def claim(policy: Policy, claimed: Claimed, now: datetime) -> Decision:

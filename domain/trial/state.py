@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from domain.base import Message, State
-from domain.decision import Decision
+from domain.decision import Decision, Flag
 from domain.messages import Case, CeRequest, Contact, Convert, Extend, Origin, Signup, Terminate, Usage
 from domain.people import Owners
 from domain.policy import CarriedPolicy
@@ -68,11 +68,16 @@ class Extension(Message):
 class TrialState(State):
     """Everything a trial remembers: one argument of continue-as-new. ``keys`` counts its own keys; ``key_until`` is when the one in use ends.
 
-    ``taken_hosts`` were named as ready, and are other companies'.
+    ``full``: the last claim found the cap reached (A26). ``named_domain`` is the company that an SDR found behind a free-mail address.
+    ``active``: what day 15 made of the usage. ``claim_held``: somebody else has asked for an instance whose claim is not confirmed.
+    ``taken_hosts`` were named as ready, and are other companies'. ``ended_by`` is the decision that ended it.
     """
 
     stage: Stage = Stage.SIGNUP
     case: Case | None = None
+    flags: tuple[Flag, ...] = ()
+    full: bool = False
+    named_domain: str = ""
     contact: Contact | None = None
     company: str = ""
     signed_up_at: datetime | None = None
@@ -99,6 +104,7 @@ class TrialState(State):
     keys: int = 0
     done: list[str] = []
     usage: Usage | None = None
+    active: bool | None = None
     activated_at: datetime | None = None
     opted_out: bool = False
     feedback: Literal["", "wanted", "sent"] = ""
@@ -109,9 +115,11 @@ class TrialState(State):
     openings: int = 0
     claims: int = 1
     claimed_at: datetime | None = None
+    claim_held: bool = False
     confirmed_at: datetime | None = None
     waiting_signups: list[Signup] = []
     verdict: Verdict | None = None
+    ended_by: Decision | None = None
     decisions: list[Decision] = []
     tasks: list[Task] = []
     notes: list[str] = []

@@ -61,7 +61,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
         await p.settle()
         if p.customer.status == "customer" and not s.lost:  # it came back meanwhile
             await self._continue(AccountState(since=s.since, standing=s.standing, settled=s.settled, next_end=s.next_end))
-        return s.decisions[-1].rule
+        return s.why_closed
 
     # --- messages ------------------------------------------------------------------------------------------------------------------------
 
@@ -219,6 +219,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
             return []
         p.record(decision)
         s.stage = Stage(decision.outcome)
+        s.why_closed = decision.rule if s.stage is Stage.CLOSED else ""
         p.stage = s.stage.value
         if s.stage in (Stage.ADOPTING, Stage.NURTURING):
             s.rests_in = "nurturing" if s.stage is Stage.NURTURING else "adopting"
@@ -364,7 +365,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
     def _leave(self) -> None:
         """It is no customer any more: nothing of it goes on."""
         p, s = self.process, self.s
-        why = s.decisions[-1].rule
+        why = s.why_closed
         if s.plan:
             self._reasons([], s.plan, why)
         if s.red:

@@ -70,7 +70,7 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         await p.settle()
         if s.reasons:  # one came while the plan ended: a new plan
             workflow.continue_as_new(self._input(GetWellState(reasons=s.reasons), input.cycle + 1))
-        return s.decisions[-1].rule
+        return s.why_ended
 
     # --- messages ----------------------------------------------------------------------------------------------------------------------
 
@@ -162,7 +162,7 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
             self._say("reason", f"No reason any more for the plan of {p.customer.name}: {why}.")
             self._keep()
         else:
-            p.record(get_well.ended(p.policy, why, workflow.now()))
+            s.why_ended = p.record(get_well.ended(p.policy, why, workflow.now())).rule
 
     async def _round(self) -> None:
         """A week, or two, have passed. Who looks after the account now is asked; a task that is still open is not asked a second time."""
@@ -234,7 +234,7 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
             self._say("escalated", text, Role.TS_LEADERSHIP, Role.SALES_LEADERSHIP)
 
     def _close(self) -> None:
-        p, why = self.process, self.s.decisions[-1].rule
+        p, why = self.process, self.s.why_ended
         p.stage = "ended"
         p.desk.withdraw("*", "the plan is over")
         self._say("ended", f"The get-well plan of {p.customer.name} is over. {why}", Role.TA, Role.TA_MANAGER)
@@ -277,7 +277,7 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         acts: list[VitallyAct] = []
         for template, key in s.projects.items():
             if template not in wanted:
-                why = s.decisions[-1].rule if not s.reasons else "the reason is gone"
+                why = s.why_ended if not s.reasons else "the reason is gone"
                 acts.append(CloseProject(key=f"{key}.closed", account=account, project=key, why=why))
         for template in wanted:
             if template not in s.projects:

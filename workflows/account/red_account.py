@@ -195,9 +195,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         if s.end or not s.marks:
             return
         if p.customer.status != "customer":
-            s.end = "churned"
-            p.record(red.gone(p.policy, p.customer, now))
-            self.turn += 1
+            self._ended("churned", red.gone(p.policy, p.customer, now))
             return
         if s.standing and s.standing.band != s.declined:
             s.declined = ""  # what did not convince once may do so after another band
@@ -252,12 +250,15 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
 
     def _resolve(self, given: Resolve) -> None:
         p, s = self.process, self.s
-        s.end, s.note = given.to, given.note
-        p.record(red.resolved(p.policy, given.to, given.by, given.note, p.customer, s.standing, workflow.now()))
+        s.note = given.note
+        self._ended(given.to, red.resolved(p.policy, given.to, given.by, given.note, p.customer, s.standing, workflow.now()))
+
+    def _ended(self, end: red.End, decision: Decision) -> None:
+        self.s.end, self.s.ended_at, self.s.why_ended = end, decision.at, self.process.record(decision).rule
         self.turn += 1
 
     def _close(self) -> None:
-        p, s, why = self.process, self.s, self.s.decisions[-1].rule
+        p, s, why = self.process, self.s, self.s.why_ended
         p.stage = s.end
         p.desk.withdraw("*", f"it is red no more: {s.end}")
         post = p.said(f"slack.ended-{self._number()}", f"{bold(f'{p.customer.name} is {s.end}.')} {why}", Role.TA, Role.AE, under=THREAD)

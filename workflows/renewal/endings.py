@@ -57,20 +57,20 @@ def churn(r: RenewalProcess, answer: Answer) -> End:
 def take(r: RenewalProcess, message: CancelRenewal) -> str:
     """Nothing is left to renew: from this moment on nothing is asked any more."""
     decision = r.record(decisions.cancelled(r.policy, message, workflow.now()))
-    r.state.cancel = message
+    r.state.cancel, r.state.why_cancelled = message, decision.rule
     r.nothing_more(decision.rule)
     return f"cancelled: {message.why}"
 
 
 def cancel(r: RenewalProcess) -> End:
     """A churn before the term's end closes the opportunity as lost; of a merger it keeps a note, since the other account goes on with it."""
-    s, decision = r.state, next(each for each in reversed(r.decisions) if each.what == "cancel")
+    s = r.state
     lost = s.cancel is not None and s.cancel.why == "churned_early"
     if lost:
         s.actual_outcome, s.actual_arr = "full_churn", 0
     closed = {"StageName": "Closed Lost", "Renewal_Outcome__c": "full_churn"} if lost else {}
-    r.crm("cancelled", {**closed, "Description": decision.rule})
-    r.say("cancelled", f"Cancelled. {decision.rule}", Role.AE, Role.TA)
+    r.crm("cancelled", {**closed, "Description": s.why_cancelled})
+    r.say("cancelled", f"Cancelled. {s.why_cancelled}", Role.AE, Role.TA)
     if done := r.project_done("the renewal is cancelled"):
         r.do("vitally", *done)
     r.enter(Phase.CANCELLED)

@@ -18,6 +18,7 @@ from domain.effects.models import (
     ResolvePage,
 )
 from domain.markup import bold
+from domain.messages import Case
 from domain.trial import decisions
 from domain.trial.state import Stage
 from workflows.trial.process import TrialProcess
@@ -37,6 +38,7 @@ async def claim(t: TrialProcess, *, warm: bool, owners: AskOwners | None = None)
         owners=owners,
     )
     claimed = await t.effects.local("claim", ask, Claimed, "claim a warm instance" if warm else "reserve room for an instance")
+    s.full = claimed.outcome == "full"
     if claimed.outcome != "claimed" or warm:
         t.record(decisions.claim(t.policy, claimed, workflow.now()))
     if claimed.outcome == "claimed":
@@ -51,7 +53,7 @@ async def reserve(t: TrialProcess) -> bool:
         claimed = await wait_for_room(t, warm=False)
     if claimed.outcome != "owned":
         return True
-    t.state.case, t.state.host = "1", claimed.host
+    t.state.case, t.state.host = Case.HAS_INSTANCE, claimed.host
     return False
 
 

@@ -17,7 +17,7 @@ from domain.effects.models import (
     SetKey,
     UpdateOpportunity,
 )
-from domain.messages import ChangeDomain, CorrectAdmin, DomainChangeInput
+from domain.messages import Case, ChangeDomain, CorrectAdmin, DomainChangeInput
 from domain.people import Role
 from domain.task import FieldSpec, field_fault
 from domain.trial import decisions
@@ -81,7 +81,7 @@ async def _admin_follows(t: TrialProcess, number: int) -> None:
 def refuse_admin(t: TrialProcess, message: CorrectAdmin) -> str | None:
     """Why the admin's address cannot become this one now; None when it can."""
     s, email = t.state, message.email.strip()
-    if s.contact is None or s.case == "1" or s.end is not None or s.stage not in OPEN_TO_CORRECT:
+    if s.contact is None or s.case is Case.HAS_INSTANCE or s.end is not None or s.stage not in OPEN_TO_CORRECT:
         return "there is no admin of an open trial to correct: sign them up instead"
     if "@" in t.input.domain:
         return "the signup is a person's of no company yet: they sign up again with the right address"

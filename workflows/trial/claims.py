@@ -66,7 +66,8 @@ async def another(t: TrialProcess, signup: Signup) -> SignupAnswer:
             return intake.answered(t, "instant")
         s.waiting_signups = [*s.waiting_signups, signup.model_copy(update={"instance": None})]
         return intake.answered(t, "after_teardown")
-    if s.decisions[-1].outcome != "holds":
+    if not s.claim_held:
+        s.claim_held = True
         t.record(decision)
     t.spawn(intake.join(t, JoinAsk(contact=signup.contact, via="signup")))
     return intake.unconfirmed(t)
@@ -91,7 +92,7 @@ async def _pass_on(t: TrialProcess, signup: Signup) -> bool:
     await workflow.wait_condition(lambda: s.stage is not Stage.DECIDING)
     if s.stage is Stage.TEARDOWN or s.end == "terminated" or (s.verdict is not None and s.verdict.terminate is not None):
         return False
-    s.claims += 1
+    s.claims, s.claim_held = s.claims + 1, False
     s.contact, s.signed_up_at, s.opted_out = signup.contact, signup.at, False
     if s.period == 0 and s.stage in OPEN_TO_DECIDE and s.verdict is None:
         t.desk.withdraw("deadline", "the trial begins anew, with another admin")

@@ -20,6 +20,7 @@ from domain.effects.models import (
     SlackAct,
 )
 from domain.markup import bold
+from domain.messages import INSTANT, TRIAGED, Case
 from domain.people import Role
 from domain.task import Choice
 from domain.trial.state import Stage
@@ -48,7 +49,7 @@ async def build(t: TrialProcess) -> None:
     t.enter(Stage.PROVISIONING)
     first: tuple[SalesforceAct, ...] = (
         (SetLeadStatus(key="crm.qualified", status="Working", sub_status="Approved trial"),)
-        if t.state.case in ("3", "free_mail")
+        if t.state.case in TRIAGED
         else (intake.lead(t),)
     )
     t.spawn(t.effects.salesforce(*_crm(t, *first)))
@@ -73,7 +74,7 @@ def start(t: TrialProcess, at: datetime) -> None:
 def _crm(t: TrialProcess, *first: SalesforceAct) -> tuple[SalesforceAct, ...]:
     """Assignment and conversion in the policy's order (C14); the opportunity stays in stage 1 (A19)."""
     s = t.state
-    o, named = s.owners, s.case == "2.1"
+    o, named = s.owners, s.case is Case.NAMED
     account = s.signup.account if s.signup else s.request.account if s.request else None
     assign = AssignOwner(key="crm.assign", owner=o.ae.id, owner_name=o.ae.name, ce=o.ce.id if o.ce else "") if o.ae else None
     convert = ConvertLead(key="crm.convert", account=account.id if account else "", opportunity=f"{s.company} - cloud trial")
@@ -88,8 +89,7 @@ def _alert(t: TrialProcess) -> tuple[Post, ...]:
     if s.alert != "slack.alert":
         return ()
     said = f"{bold(s.company)} ({t.input.domain.rpartition('@')[2]}) starts a cloud trial: case {s.case}, {s.host}."
-    errors = [d.rule.partition("Data error: ")[2] for d in s.decisions if "Data error" in d.rule]
-    return (Post(key="slack.alert", channel=t.alerts_channel, text=said + "".join(f"\n⚠️ {error}" for error in errors)),)
+    return (Post(key="slack.alert", channel=t.alerts_channel, text=said + "".join(f"\n⚠️ {flag}" for flag in s.flags)),)
 
 
 def _channel(t: TrialProcess) -> tuple[SlackAct, ...]:
@@ -137,7 +137,7 @@ async def _hand_over(t: TrialProcess, number: int) -> None:
     t.enter(Stage.HAND_OFF)
     text = f"{s.host} is ready" + (f" (#{number})." if number else ".")
     t.post(Post(key="slack.ready", channel=t.alerts_channel, under=s.alert, text=text))
-    prequalified = s.case in ("2.1", "2.2")
+    prequalified = s.case in INSTANT
     if (t.policy.handoff.prequalified if prequalified else t.policy.handoff.qualified) == "ce":
         asks = "Check the instance, then hand over: your answer to the welcome mail is sent, with the link to get in to the admin alone."
         title, choice = f"Hand {s.host} over to {s.company}", Choice(name="hand_over", label="Hand over")

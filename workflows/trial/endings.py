@@ -209,7 +209,7 @@ async def _production_key(t: TrialProcess, seats: int, last_day: date) -> None:
 async def terminate(t: TrialProcess, verdict: Verdict) -> End:
     """A16: notices, the teardown request, and when the Cloud team has done it, domain and capacity are free."""
     s = t.state
-    why = verdict.decision.rule
+    s.ended_by, why = verdict.decision, verdict.decision.rule
     t.enter(Stage.TEARDOWN)
     t.publish()
     if verdict.terminate and verdict.terminate.feedback:
@@ -265,6 +265,7 @@ async def before_the_start(t: TrialProcess) -> End:
     if verdict is None:
         raise ValueError("ended early without a verdict")
     s.verdict = None
+    s.ended_by = verdict.decision
     if s.instance_live:
         return await terminate(t, verdict)
     await capacity.cancel(t, verdict.decision.rule)

@@ -7,7 +7,7 @@ from temporalio import workflow
 from domain import ids, mailbox
 from domain.decision import Decision
 from domain.effects.models import KeepLead, SetLeadStatus
-from domain.messages import CeRequest, JoinAsk, JoinInput, SignupAgain, SignupAnswer
+from domain.messages import Case, CeRequest, JoinAsk, JoinInput, SignupAgain, SignupAnswer
 from domain.people import Role
 from domain.task import Answer, Choice, FieldSpec
 from domain.trial import claim, decisions
@@ -34,21 +34,21 @@ MESSAGES = {
 
 def unconfirmed(t: TrialProcess) -> SignupAnswer:
     """The answer to whoever comes while nobody knows whose the instance is: neither the host nor its admin, but when to come again."""
-    until = claim.holds_until(t.policy, t.state) if t.input.origin == "self_serve" and t.state.case != "1" else None
+    until = claim.holds_until(t.policy, t.state) if t.input.origin == "self_serve" and t.state.case is not Case.HAS_INSTANCE else None
     until = until if until and until > workflow.now() else None
     then = "Sign up again after {at}: if they have not by then, the instance is yours." if until else "We see to it, and write to you."
     at = f"{until:%H:%M} UTC on {until:%A, %d %B}" if until else ""
-    said = answered(t, "unconfirmed", case="1")
+    said = answered(t, "unconfirmed", case=Case.HAS_INSTANCE)
     return said.model_copy(update={"host": "", "message": MESSAGES["unconfirmed"].format(then=then.format(at=at))})
 
 
-def answered(t: TrialProcess, outcome: str, case: str = "") -> SignupAnswer:
+def answered(t: TrialProcess, outcome: str, case: Case | None = None) -> SignupAnswer:
     """The answer to a signup."""
     return SignupAnswer.model_validate(
         {
             "domain": t.input.domain,
             "trial": workflow.info().workflow_id,
-            "case": case or t.state.case or "1",
+            "case": case or t.state.case or Case.HAS_INSTANCE,
             "outcome": outcome,
             "host": t.state.host,
             "message": MESSAGES[outcome].format(host=t.state.host, then=""),
@@ -68,13 +68,13 @@ async def join(t: TrialProcess, ask: JoinAsk) -> None:
     vouched = t.input.origin != "self_serve"  # a CE knows the admin: the AE need not wait, though no mail about others goes there
 
     def ready() -> bool:
-        return s.confirmed_at is not None or (vouched and s.started_at is not None) or s.case == "1" or s.end is not None
+        return s.confirmed_at is not None or (vouched and s.started_at is not None) or s.case is Case.HAS_INSTANCE or s.end is not None
 
     await workflow.wait_condition(ready)
     t.joining.discard(who)
-    if (s.started_at is None or s.end == "terminated") and s.case != "1":
+    if (s.started_at is None or s.end == "terminated") and s.case is not Case.HAS_INSTANCE:
         return  # it never came to an instance, or it is gone
-    if mailbox.same(ask.contact.email, t.contact.email) and s.case != "1":
+    if mailbox.same(ask.contact.email, t.contact.email) and s.case is not Case.HAS_INSTANCE:
         return  # it became theirs
     wish = JoinInput(
         domain=t.input.domain,
@@ -99,7 +99,7 @@ def _admin(t: TrialProcess) -> str:
     s = t.state
     if s.signup and s.signup.instance:
         return s.signup.instance.admin if s.signup.instance.confirmed else ""
-    return "" if s.case == "1" or s.confirmed_at is None else t.contact.email
+    return "" if s.case is Case.HAS_INSTANCE or s.confirmed_at is None else t.contact.email
 
 
 async def redirect(t: TrialProcess) -> End:
@@ -130,7 +130,7 @@ async def triage(t: TrialProcess, why: str = "") -> Decision:
     ``why`` says what was wrong with the answer before.
     """
     t.enter(Stage.TRIAGE)
-    s, free = t.state, t.state.case == "free_mail"
+    s, free = t.state, t.state.case is Case.FREE_MAIL
     t.spawn(t.effects.salesforce(lead(t)))
     company = (FieldSpec(name="domain", asks="the company's own domain, as acme.com", kind="domain"),) if free else ()
     choices = (
@@ -147,6 +147,7 @@ async def triage(t: TrialProcess, why: str = "") -> Decision:
     spec = t.spec("triage", title, asks, Role.INBOUND_SDR, choices, hours, checks=checks(t.policy))
     t.spawn(owning.somebody_triages(t))
     answer = await t.ask_or_end(spec, alert=True)
+    s.named_domain = str(answer.fields.get("domain") or "").strip().lower()
     t.desk.withdraw("owners", "the lead was triaged")
     return t.record(decisions.qualify(t.policy, answer, workflow.now()))
 
@@ -183,9 +184,9 @@ def request(t: TrialProcess, asked: CeRequest) -> SignupAnswer:
     """A CE's request for a trial (A28) opens it, unless the company has one."""
     s = t.state
     if s.signup is not None or s.request is not None:
-        return answered(t, "redirected" if s.instance_live else "triage", case="1")
+        return answered(t, "redirected" if s.instance_live else "triage", case=Case.HAS_INSTANCE)
     s.request, s.contact, s.signed_up_at, s.company = asked, asked.contact, asked.at, asked.company
-    s.case = "ce_requested"
+    s.case = Case.CE_REQUESTED
     return answered(t, "triage")
 
 
@@ -211,8 +212,7 @@ async def move(t: TrialProcess) -> End:
     """A free-mail signup whose company is known now: it signs up again under the company's own domain (A3)."""
     s = t.state
     while True:
-        answer = next(task.answer for task in reversed(s.tasks) if task.spec.kind == "triage")
-        domain = str(answer.fields["domain"]).strip().lower() if answer else ""
+        domain = s.named_domain
         again = SignupAgain(domain=domain, contact=t.contact, company=s.company, event=t.effects.subject, via="free_mail")
         signed, why = await t.effects.sign_up(again)
         if signed is not None:
@@ -228,7 +228,7 @@ async def move(t: TrialProcess) -> End:
 
 def refuse_company(t: TrialProcess, answer: Answer) -> str | None:
     """Why the company that an SDR names for a free-mail signup cannot be one."""
-    if t.state.case != "free_mail" or answer.choice != "qualify":
+    if t.state.case is not Case.FREE_MAIL or answer.choice != "qualify":
         return None
     domain = str(answer.fields.get("domain", "")).strip().lower()
     if any(domain == provider or domain.endswith(f".{provider}") for provider in t.policy.routing.free_mail):

@@ -52,6 +52,7 @@ async def until_its_end(t: TrialProcess) -> End:
         if verdict.extend is not None:
             endings.extend(t, verdict.extend, verdict.decision.by)
         elif verdict.convert is not None:
+            s.ended_by = verdict.decision
             if (end := await endings.convert(t, verdict.convert)) is not None:
                 return end
         else:
@@ -175,7 +176,9 @@ def _ask(t: TrialProcess) -> None:
 
 def _mid_trial(t: TrialProcess) -> None:
     """Day 15 of a self-serve trial acts by itself, unless the policy or the facts ask a person (C02)."""
-    _act_or_ask(t, t.record(decisions.mid_trial(t.policy, t.state.usage, workflow.now(), owned=owning.is_owned(t))))
+    decision = t.record(decisions.mid_trial(t.policy, t.state.usage, workflow.now(), owned=owning.is_owned(t)))
+    t.state.active = decision.outcome == "extend"
+    _act_or_ask(t, decision)
 
 
 def _after_grace(t: TrialProcess) -> None:

@@ -78,11 +78,6 @@ class TrialProcess(Process[Policy]):
             raise EndedEarly
         return got
 
-    def waits_for_room(self) -> bool:
-        """Whether the last claim found the cap reached (A26)."""
-        claims = [decision for decision in self.state.decisions if decision.what == "claim"]
-        return bool(claims) and claims[-1].outcome == "full"
-
     async def ask_or_end(self, spec: TaskSpec, *, alert: bool = False) -> Answer:
         """Ask a person, before the trial has started; raises :class:`EndedEarly` when somebody ends it instead.
 
@@ -201,7 +196,7 @@ class TrialProcess(Process[Policy]):
             ce=s.owners.ce.email if s.owners.ce else "",
             ae=s.owners.ae.email if s.owners.ae else "",
             sdr=s.owners.sdr.email if s.owners.sdr else "",
-            active=_last_activity(s),
+            active=s.active if s.usage else None,
             opted_out=s.opted_out,
             issues=s.issues,
             open_tasks=tuple(view.id for view in self.desk.views()),
@@ -231,11 +226,6 @@ class TrialProcess(Process[Policy]):
             last = s.decisions[-1]
             lines.append(f"- decided last ({last.what}): {last.outcome}. {last.rule}")
         return "\n".join(lines)
-
-
-def _last_activity(state: TrialState) -> bool | None:
-    outcomes = [d for d in state.decisions if d.what == "day-15"]
-    return None if state.usage is None else (outcomes[-1].outcome == "extend" if outcomes else None)
 
 
 #: Tasks that are settled when a person ends the trial.

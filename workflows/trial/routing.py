@@ -5,7 +5,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 from domain import mailbox
-from domain.messages import JoinAsk, Signup, SignupAnswer
+from domain.messages import TRIAGED, Case, JoinAsk, Signup, SignupAnswer
 from domain.trial import decisions
 from domain.trial.state import Stage
 from workflows.trial import capacity, claims, intake, owning
@@ -26,15 +26,15 @@ async def route(t: TrialProcess, signup: Signup) -> SignupAnswer:
     s.signup, s.contact, s.signed_up_at = signup, signup.contact, signup.at
     s.company = signup.company or (signup.account.name if signup.account else "") or t.input.domain.rpartition("@")[2]
     routed = t.record(decisions.route(t.policy, signup, t.input.domain))
-    s.case = routed.outcome  # type: ignore[assignment]
-    if routed.outcome == "1" and signup.instance:
+    s.case, s.flags = Case(routed.outcome), routed.flags
+    if s.case is Case.HAS_INSTANCE and signup.instance:
         s.host = signup.instance.host
         return intake.answered(t, "redirected") if signup.instance.confirmed else intake.unconfirmed(t)
-    if routed.outcome in ("3", "free_mail"):
+    if s.case in TRIAGED:
         return intake.answered(t, "triage")
     claimed = await capacity.claim(t, warm=True, owners=owning.ask_owners(t))
     if claimed.outcome == "owned":
-        s.case, s.host = "1", claimed.host
+        s.case, s.host = Case.HAS_INSTANCE, claimed.host
         return intake.answered(t, "redirected")
     if claimed.outcome == "full":
         return intake.answered(t, "waitlisted")
@@ -56,7 +56,7 @@ async def again(t: TrialProcess, signup: Signup) -> SignupAnswer:
             return intake.answered(t, "building")
         outcome = "instant" if s.host and s.instance_live else "triage"
         return intake.answered(t, "waitlisted" if s.stage is Stage.WAITLISTED else outcome)
-    if s.instance_live and s.case != "1" and s.confirmed_at is None:
+    if s.instance_live and s.case is not Case.HAS_INSTANCE and s.confirmed_at is None:
         return await claims.another(t, signup)
     t.spawn(intake.join(t, JoinAsk(contact=signup.contact, via="signup")))
-    return intake.answered(t, "redirected" if s.instance_live else "triage", case="1")
+    return intake.answered(t, "redirected" if s.instance_live else "triage", case=Case.HAS_INSTANCE)

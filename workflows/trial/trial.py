@@ -18,6 +18,9 @@ from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
     from domain.messages import (
+        INSTANT,
+        TRIAGED,
+        Case,
         CeRequest,
         ChangeDomain,
         Convert,
@@ -47,9 +50,6 @@ with workflow.unsafe.imports_passed_through():
 
 #: What people may signal.
 SIGNALS = ("answer", "change_domain", "convert", "correct_admin", "extend", "new_link", "opt_out", "request_feedback", "terminate")
-
-#: The decisions that end a trial.
-ENDS = ("convert", "terminate")
 
 
 @workflow.defn
@@ -85,20 +85,20 @@ class Trial(WorkflowWithTasks[TrialProcess]):
     async def _course(self) -> End:
         t, s = self.process, self.process.state
         try:
-            if s.case == "1":
+            if s.case is Case.HAS_INSTANCE:
                 return await intake.redirect(t)
-            if s.case == "ce_requested" and s.request:
+            if s.case is Case.CE_REQUESTED and s.request:
                 await owning.owners(t, s.request.ce)
                 approval = await intake.approval(t, s.request)
                 if approval.outcome == "denied":
                     return await intake.deny(t, approval.rule)
-            if s.case in ("3", "free_mail"):
+            if s.case in TRIAGED:
                 qualification = await intake.triage(t)
                 if qualification.outcome == "disqualified":
                     return await intake.disqualify(t, qualification.rule)
-                if s.case == "free_mail":
+                if s.case is Case.FREE_MAIL:
                     return await intake.move(t)
-            if s.case in ("2.1", "2.2") and not s.instance_live and t.waits_for_room():
+            if s.case in INSTANT and not s.instance_live and s.full:
                 await capacity.wait_for_room(t, warm=True)
             if not s.instance_live and not await capacity.reserve(t):
                 return await intake.redirect(t)
@@ -380,7 +380,7 @@ class Trial(WorkflowWithTasks[TrialProcess]):
     def _undecided(self) -> None:
         s = self.process.state
         closing = s.stage not in OPEN_TO_TERMINATE | {Stage.SIGNUP, Stage.DECIDING}
-        ended = next((made for made in reversed(s.decisions) if made.outcome in ENDS), None) if closing else None
+        ended = s.ended_by if closing else None
         decided = s.verdict.decision if s.verdict else ended
         messages.refuse(("too late: " if ended else "") + decisions.already(decided) if decided else None)
 

@@ -222,7 +222,7 @@ def test_the_row_of_the_tracker() -> None:
     assert (tracked["State"], tracked["Needs"], tracked["Actions"]) == ("silent", "an exec call", "AE asks")
     assert tracked["Status"] == "Red, at risk"
     state.end = "yellow"
-    state.decisions = [red.resolved(POLICY, "yellow", "tim", "", customer(), CONCERNING, day(9))]
+    state.ended_at = red.resolved(POLICY, "yellow", "tim", "", customer(), CONCERNING, day(9)).at
     assert [red.row(customer(), team(), state)[name] for name in ("Status", "Resolved")] == ["Yellow", "2026-03-11"]
 
 
