@@ -1,6 +1,6 @@
 """Hundreds of marked names, addresses and notes go through the whole of a running stack, and none is found in what is not encrypted:
 
-Temporal's database file, its raw histories, the logs of server, worker and web, and the server's metrics. The same search finds what is
+Temporal's database file, its raw histories, the logs of server, worker and web, and the metrics of all three. The same search finds what is
 sent without the codec, so that it is not blind.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -146,11 +146,13 @@ async def opened(web: httpx.AsyncClient, sandbox: str, people: Sequence[Marked],
                 keys |= {token.encode(), answer.headers.get("Location", token).encode()}
 
 
-async def places(data: Path, client: Client, metrics: str, web: httpx.AsyncClient) -> dict[str, bytes]:
+async def places(data: Path, client: Client, ready: Mapping[str, str], web: httpx.AsyncClient) -> dict[str, bytes]:
     """What is searched, by name."""
+    asked = {"server": ready["metrics"], "worker": f"{ready['worker']}/metrics", "web": f"{ready['web_control']}/metrics"}
+    metrics = {f"metrics {name}": (await web.get(url)).content for name, url in asked.items()}
     told = {f"log {name}": (data / "logs" / f"{name}.log").read_bytes() for name in ("temporal", "worker", "web")}
     files = {path.name: path.read_bytes() for path in data.glob("temporal.db*")}
-    return told | files | {"histories": await raw_histories(client), "metrics": (await web.get(metrics)).content}
+    return told | files | metrics | {"histories": await raw_histories(client)}
 
 
 @pytest.mark.long
@@ -185,7 +187,7 @@ async def test_no_mark_is_found_where_it_could_be_read(tmp_path: Path) -> None:
             await eventually(made)
             assert any(b"password-reset" in key for key in keys)
             await asyncio.sleep(2)  # what they were made for is on its way
-            searched = await places(tmp_path, blind, ready["metrics"], web)
+            searched = await places(tmp_path, blind, ready, web)
             assert {name: found(data) for name, data in searched.items() if found(data)} == {}
             assert {name for name, data in searched.items() for key in keys if key in data} == set()
             keys |= set(secrets_of(ledger, settings))
@@ -196,10 +198,12 @@ async def test_no_mark_is_found_where_it_could_be_read(tmp_path: Path) -> None:
             assert status.contact.lower() == people[0].email.lower()
             assert len({mark for person in people for mark in found(f"{person.email} {person.who}".encode())}) > 120
             assert b"trial-borealis.example" in searched["histories"]
-            assert b"StartWorkflowExecution" in searched["metrics"]
+            assert b"StartWorkflowExecution" in searched["metrics server"]
+            assert b'tenure_effects_total{outcome="done",system="slack"}' in searched["metrics worker"]
+            assert b'tenure_request_seconds_count{method="POST",route="/api/signups"' in searched["metrics web"]
             await blind.get_workflow_handle(ids.trial(people[0].domain)).signal("nonsense", {"about": CONTROL})
             await asyncio.sleep(1)
-            seen = {name for name, data in (await places(tmp_path, blind, ready["metrics"], web)).items() if found(data) == {CONTROL}}
+            seen = {name for name, data in (await places(tmp_path, blind, ready, web)).items() if found(data) == {CONTROL}}
             assert "histories" in seen
             assert any(name.startswith("temporal.db") for name in seen)
         ledger.close()
