@@ -204,7 +204,7 @@ async def run(where: Path, accounts: int, hour: int, port_offset: int | None) ->
         return done
 
     ask = ScoreFleet(as_of=as_of, policy=policy.default_accounts())
-    show = WriteScores(subject=f"health-scores/bench.{hour}", as_of=as_of)
+    show = WriteScores(subject=f"health-scores/bench.{hour}", as_of=as_of, policy=ask.policy)
     await measured("copy", asyncio.to_thread(lambda: worker.run(fleet.copy_hand_traits)))
     scored = await measured("score", asyncio.to_thread(lambda: worker.run(fleet.score_fleet, ask)))
     await measured("tell", worker.run(fleet.tell_accounts, TellAccounts()))

@@ -44,7 +44,7 @@ hand_traits = Table(
     Column("as_of", Utc, nullable=False),
 )
 
-# The current health of every account: the last score, what it stood on, and what the account's processes read of it.
+# The current health of every account: the last score, the traits that were seen since, and what the account's processes read of it.
 health = Table(
     "health",
     metadata,

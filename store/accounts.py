@@ -17,7 +17,7 @@ from temporalio import activity
 from domain.account.account import AccountTeam, AccountView, AskAccount, Customer, RenewalRow, Standing
 from domain.base import Value
 from domain.forecast.rollup import Forecast
-from domain.health.score import score
+from domain.health.score import score, traits_of
 from domain.health.types import Band, Score, Traits
 from domain.people import Person, Role
 from domain.policy import AccountPolicy
@@ -151,7 +151,11 @@ class Accounts:
         """The health of one account; None before its first score."""
         with self._ledger.reading() as db:
             row = db.execute(select(health).where(health.c.domain == domain.strip().lower())).one_or_none()
-        return None if row is None else Health.model_validate({name: row._mapping[name] for name in Health.model_fields})
+        if row is None:
+            return None
+        last = Score.model_validate(row.score)
+        found = {"score": last, "traits": row.traits or traits_of(last), "standing": row.standing}
+        return Health.model_validate({"domain": row.domain, "at": row.at, **found})
 
     def bands(self) -> dict[str, int]:
         """How many customers are in each band."""

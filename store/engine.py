@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import time
@@ -15,6 +16,14 @@ from store import ledger_file
 READS = {"tenure_begin": "BEGIN DEFERRED"}
 
 
+class AsJson(str):
+    """A text that is JSON already: a column of JSON takes it as it stands."""
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, AsJson) else json.dumps(value)
+
+
 def one_statement(engine: Engine) -> dict[str, Any]:
     """Options of a connection for one statement, which is a transaction by itself: nothing else is said to the database."""
     return {"tenure_begin": ""} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
@@ -24,8 +33,8 @@ def engine_of(url: str) -> Engine:
     """The engine for the address of a ledger."""
     if not url.startswith("sqlite"):
         url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
-        return create_engine(url, pool_size=10, max_overflow=40, pool_pre_ping=True)
-    engine = create_engine(url, pool_size=10, max_overflow=90)
+        return create_engine(url, pool_size=10, max_overflow=40, pool_pre_ping=True, json_serializer=_json)
+    engine = create_engine(url, pool_size=10, max_overflow=90, json_serializer=_json)
 
     @event.listens_for(engine, "connect")
     def _open(connection: Any, _record: Any) -> None:

@@ -71,7 +71,7 @@ class ScoreHealth(WorkflowWithTasks[Process[AccountPolicy]]):
             scored = await self._score(as_of)
         self.problems += scored.odd if scored else ()
         self._now("tells who must know")
-        write = WriteScores(subject=p.effects.subject, as_of=as_of)
+        write = WriteScores(subject=p.effects.subject, as_of=as_of, policy=self.input.policy)
         told, written = await asyncio.gather(
             self._do("tell_accounts", TellAccounts(), Told, TELLING, "signal the accounts to which a change matters"),
             self._do("write_scores", write, ScoresWritten, TELLING, "show the new scores in Vitally"),

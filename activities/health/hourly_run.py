@@ -22,6 +22,7 @@ from domain.health.hourly_run import FleetScored, HandCopied, ScoreFleet, TellAc
 from domain.health.score import explain
 from domain.health.types import Score
 from domain.health.writes import ScoresWritten, ScoreWrite, ScoreWrites
+from domain.policy import AccountPolicy
 from store.account_tables import customers, hand_traits, health, health_news
 from store.accounts import People, customer_of
 from store.ledger import Ledger
@@ -127,7 +128,7 @@ class Fleet:
     def write_scores(self, ask: WriteScores) -> ScoresWritten:
         """Write the scores to Vitally that it does not show yet. Safe to repeat: what is written is struck off; traits are set, not added to."""
         written, refused = 0, dict[str, str]()
-        while page := self._next_scores():
+        while page := self._next_scores(ask.policy):
             writes = ScoreWrites(subject=ask.subject, as_of=ask.as_of, scores=tuple(write for _, write in page))
             did = self._write(writes)
             # One that Vitally refuses is refused again: it is tried again when its score is another.
@@ -156,7 +157,7 @@ class Fleet:
             rows = db.execute(query).all()
         return [News(row.facts_at, _facts(row, people), met=bool(row.met)) for row in rows]
 
-    def _next_scores(self) -> list[tuple[datetime, ScoreWrite]]:
+    def _next_scores(self, policy: AccountPolicy) -> list[tuple[datetime, ScoreWrite]]:
         query = (
             select(customers.c.domain, customers.c.name, health.c.score, health_news.c.score_at)
             .join_from(health_news, health, health.c.domain == health_news.c.domain)
@@ -167,7 +168,7 @@ class Fleet:
         )
         with self._ledger.reading() as db:
             rows = db.execute(query).all()
-        return [(row.score_at, _written(row)) for row in rows]
+        return [(row.score_at, _written(policy, row)) for row in rows]
 
     def _done(self, what: str, of: Sequence[tuple[str, datetime]]) -> None:
         """Strike off what was outstanding since then, and not what came to be outstanding meanwhile."""
@@ -184,9 +185,9 @@ def _facts(row: Any, people: People) -> AccountFacts:
     return AccountFacts(customer=customer_of(row), team=people.team(row._asdict()), standing=standing)
 
 
-def _written(row: Any) -> ScoreWrite:
+def _written(policy: AccountPolicy, row: Any) -> ScoreWrite:
     score = Score.model_validate(row.score)
-    evidence = "\n".join(explain(score))
+    evidence = "\n".join(explain(policy, score))
     return ScoreWrite(
         domain=row.domain,
         name=row.name,

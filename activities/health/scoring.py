@@ -19,15 +19,18 @@ from activities.warehouse import Usage
 from domain.account.account import Standing
 from domain.health import arrays, hourly_run
 from domain.health.hourly_run import FleetScored
-from domain.health.score import SOURCES, score
-from domain.health.types import Band, Score, Traits
+from domain.health.score import kept, score
+from domain.health.types import SOURCES, Band, Score, Traits
 from domain.policy import AccountPolicy
 from store.account_tables import customers, hand_traits, health, health_changes, health_news
+from store.engine import AsJson
 from store.ledger import Ledger
 from store.tables import roster
 
 #: How many accounts are in hand at once: what a run needs of memory, and how long it keeps others from writing.
 CHUNK = 2_000
+#: What the history of changes keeps of a score: the last one itself is in ``health``.
+CHANGE = {"at", "total", "band", "deltas", "policy"}
 #: The letters of a colour's code in ``health_news.scored``; the last one is code -1.
 LETTERS = "ryg-"
 
@@ -62,6 +65,7 @@ class Scoring:
 
     def __init__(self, ledger: Ledger, policy: AccountPolicy, as_of: datetime, usage: Usage) -> None:
         self._ledger, self._policy, self._as_of, self._usage = ledger, policy, as_of, usage
+        self._named = policy.hash
         self._today = as_of.astimezone(UTC).date()
         self._month_end = _end_of(usage.month) if usage.month else as_of
 
@@ -197,9 +201,11 @@ class Scoring:
                     news[row.domain]["facts_at"] = self._as_of
         if news:
             before = self._before(scored)
-            scores = {each.row.domain: score(self._policy, self._traits(each), before.get(each.row.domain)) for each in scored}
+            now = {
+                each.row.domain: score(self._policy, self._traits(each), before.get(each.row.domain), named=self._named) for each in scored
+            }
             with self._ledger.writing() as db:
-                self._write(db, scored, seen, scores, before)
+                self._write(db, scored, seen, now, before)
                 _put(db, health_news, [{"domain": domain, **new} for domain, new in news.items()])
         return len(scored)
 
@@ -230,33 +236,40 @@ class Scoring:
             return {row.domain: Score.model_validate(row.score) for row in db.execute(query)}
 
     def _write(
-        self, db: Connection, scored: Sequence[Found], seen: Sequence[Found], scores: Mapping[str, Score], before: Mapping[str, Score]
+        self,
+        db: Connection,
+        scored: Sequence[Found],
+        seen: Sequence[Found],
+        now: Mapping[str, Score],
+        before: Mapping[str, Score],
     ) -> None:
-        written = {domain: new.model_dump(mode="json") for domain, new in scores.items()}
         changes = []
         for each in scored:
-            old = before.get(each.row.domain)
+            old, new = before.get(each.row.domain), now[each.row.domain]
             if old is None or (each.total, each.band) != (old.total, old.band):
-                change = {"domain": each.row.domain, "at": self._as_of, "total": each.total, "band": each.band}
-                changes.append({**change, "band_before": old.band if old else "unknown", "score": written[each.row.domain]})
-        _put(db, health, [{**self._row(each), "score": written[each.row.domain]} for each in scored])
+                moved = AsJson(new.model_dump_json(include=CHANGE, exclude_defaults=True))
+                change = {"domain": each.row.domain, "at": self._as_of, "total": each.total, "band": each.band, "score": moved}
+                changes.append({**change, "band_before": old.band if old else "unknown"})
+        _put(db, health, [{**self._row(each), "score": AsJson(kept(now[each.row.domain])), "traits": {}} for each in scored])
         if seen:
-            rows = [{f"new_{name}": value for name, value in self._row(each).items()} for each in seen]
+            rows = [{f"new_{name}": value for name, value in (self._row(each) | self._seen(each)).items()} for each in seen]
             values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in ("at", "total", "band", "traits", "standing")}
             db.execute(update(health).where(health.c.domain == bindparam("new_domain")).values(values), rows)
         if changes:
             db.execute(Ledger.upserting(db, health_changes).on_conflict_do_nothing(index_elements=["domain", "at"]), changes)
 
     def _row(self, each: Found) -> dict[str, Any]:
-        """What a row of ``health`` says besides the score."""
+        """What a row of ``health`` says besides the score and the traits, which are the score's evidence until others are seen."""
         return {
             "domain": each.row.domain,
             "at": self._as_of,
             "total": each.total,
             "band": each.band,
-            "traits": self._traits(each).model_dump(mode="json"),
-            "standing": self._standing(each).model_dump(mode="json"),
+            "standing": AsJson(self._standing(each).model_dump_json(exclude_defaults=True)),
         }
+
+    def _seen(self, each: Found) -> dict[str, Any]:
+        return {"traits": AsJson(self._traits(each).model_dump_json(exclude_none=True))}
 
 
 def _put(db: Connection, table: Any, rows: Sequence[dict[str, Any]]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from domain.health.types import CategoryName, Contribution, Guidance, Level, TraitName
+from domain.health.types import CategoryName, Contribution, Guidance, Level, Score, TraitName
 from domain.policy import AccountPolicy
 
 #: Traits and categories in people's words.
@@ -60,12 +61,18 @@ def listed(traits: Collection[TraitName]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def guidance(policy: AccountPolicy, contributions: Collection[Contribution], shares: Mapping[TraitName, float]) -> tuple[Guidance, ...]:
-    """What to do about each trait that is not green, the one that costs the total most first."""
-    levels = {each.trait: each.level for each in contributions}
+def guidance(policy: AccountPolicy, score: Score) -> tuple[Guidance, ...]:
+    """What to do about each trait that is not green, the one that costs the total most first; nothing where there is no total.
+
+    It follows from the score and the policy: whoever shows a score asks for it, and no score carries it.
+    """
+    if score.total is None:
+        return ()
+    levels = {each.trait: each.level for each in score.contributions}
+    known, weights = Counter(each.category for each in score.contributions), {each.name: each.weight for each in score.categories}
     hurting = sorted(
-        (each for each in contributions if each.level != "green"),
-        key=lambda each: (each.points - policy.health.points.green) * shares[each.trait],
+        (each for each in score.contributions if each.level != "green"),
+        key=lambda each: (each.points - policy.health.points.green) * weights[each.category] / known[each.category],
     )
     made = []
     for each in hurting:

@@ -65,6 +65,7 @@ class WriteScores(Message):
 
     subject: str
     as_of: datetime
+    policy: CarriedAccountPolicy
 
 
 class HealthRun(Message):

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 from domain.health.guidance import CATEGORY_NAMES, NAMES, guidance, listed, signed, words
 from domain.health.types import (
     CATEGORIES,
+    SOURCES,
     Band,
     Category,
     CategoryName,
@@ -28,20 +29,6 @@ from domain.health.types import (
 )
 from domain.policy import AccountPolicy
 from domain.policy_sections_accounts import Health, HealthTraits
-
-#: Where each trait comes from (4.3), in the handbook's order.
-SOURCES: dict[TraitName, str] = {
-    "pulse": "TA by hand (Vitally)",
-    "versions_behind": "warehouse",
-    "precise_intel": "warehouse",
-    "defect_tickets": "warehouse",
-    "help_tickets": "warehouse",
-    "champion": "TA by hand (Vitally)",
-    "buyer_access": "TA by hand (Vitally)",
-    "last_activity": "Salesforce",
-    "usage_score": "warehouse",
-    "mau_seats": "warehouse",
-}
 
 #: (healthy?, poor?) of each trait that is a number, or of an array of them; in between it is yellow. Last activity counts in days.
 LIMITS: dict[TraitName, Callable[[HealthTraits, Any], tuple[Any, Any]]] = {
@@ -64,8 +51,8 @@ _SPARE = 1e-9
 _NOISE = 1e-12
 
 
-def score(policy: AccountPolicy, traits: Traits, before: Score | None = None) -> Score:
-    """The score of one account at ``traits.at`` and, with the score ``before``, what changed it.
+def score(policy: AccountPolicy, traits: Traits, before: Score | None = None, *, named: str = "") -> Score:
+    """The score of one account at ``traits.at`` and, with the score ``before``, what changed it. ``named`` is the policy's hash, if it is known.
 
     A number that cannot be one (negative, infinite, not a number) is not known; an activity later than ``traits.at`` (UTC) is of today.
     Where too little is known, or only what weighs nothing, there is no total.
@@ -78,16 +65,13 @@ def score(policy: AccountPolicy, traits: Traits, before: Score | None = None) ->
     contributions = tuple(
         Contribution(
             trait=trait,
-            category=category,
             value=values[trait],
             level=levels[trait],
             points=points[trait],
             adds=points[trait] * shares[trait],
-            source=SOURCES[trait],
             as_of=traits.as_of.get(trait, traits.at),
         )
-        for category, members in CATEGORIES.items()
-        for trait in members
+        for trait in SOURCES
         if trait in values
     )
     scored = Score(
@@ -97,15 +81,28 @@ def score(policy: AccountPolicy, traits: Traits, before: Score | None = None) ->
         categories=categories,
         contributions=contributions,
         missing=tuple(trait for trait in SOURCES if trait not in values),
-        guidance=() if total is None else guidance(policy, contributions, shares),
         known=known,
         needed=health.known_at_least,
-        policy=policy.hash,
+        policy=named or policy.hash,
     )
     return scored if before is None else scored.model_copy(update={"deltas": _deltas(health, before, scored)})
 
 
-def explain(score: Score) -> list[str]:
+def kept(score: Score) -> str:
+    """A score as JSON for the ledger: without what its traits' names say."""
+    return score.model_dump_json(exclude={"contributions": {"__all__": {"category", "source"}}}, exclude_defaults=True)
+
+
+def traits_of(score: Score) -> Traits:
+    """The traits that a score was made of, out of its evidence. What cannot be a number was not known to it, and is not here."""
+    known: dict[str, Any] = {each.trait: each.value for each in score.contributions}
+    if (days := known.pop("last_activity", None)) is not None:
+        known["last_activity_on"] = score.at.astimezone(UTC).date() - timedelta(days=int(days))
+    as_of = {each.trait: each.as_of for each in score.contributions if each.as_of != score.at}
+    return Traits.model_validate({"at": score.at, "as_of": as_of, **known})
+
+
+def explain(policy: AccountPolicy, score: Score) -> list[str]:
     """The score for people, a line each: total and band, every category and trait, what is not known, what changed, and what to do."""
     head = f"Health {score.total:.2f} of 10: {score.band}" if score.total is not None else f"Health unknown: {_too_little(score)}"
     lines = [f"{head} ({score.at.astimezone(UTC):%d %b %Y %H:%M} UTC, policy {score.policy})."]
@@ -132,9 +129,9 @@ def explain(score: Score) -> list[str]:
         for why, of in reasons.items():
             shifted = f" ({listed([each.trait for each in of])})" if why.startswith(_SHIFT) else ""
             lines.append(f"  {signed(sum(each.change for each in of))} {why}{shifted}")
-    if score.guidance:
+    if advice := guidance(policy, score):
         lines.append("What to do, what costs most first:")
-        lines += [f"  {NAMES[each.trait]} ({each.level}; {each.handbook}): {each.says}" for each in score.guidance]
+        lines += [f"  {NAMES[each.trait]} ({each.level}; {each.handbook}): {each.says}" for each in advice]
     return lines
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
+from pydantic import computed_field
+
 from domain.base import Message, Value
 
 Level = Literal["green", "yellow", "red"]
@@ -32,6 +34,22 @@ CATEGORIES: dict[CategoryName, tuple[TraitName, ...]] = {
 }
 
 
+#: Where each trait comes from (4.3), in the handbook's order.
+SOURCES: dict[TraitName, str] = {
+    "pulse": "TA by hand (Vitally)",
+    "versions_behind": "warehouse",
+    "precise_intel": "warehouse",
+    "defect_tickets": "warehouse",
+    "help_tickets": "warehouse",
+    "champion": "TA by hand (Vitally)",
+    "buyer_access": "TA by hand (Vitally)",
+    "last_activity": "Salesforce",
+    "usage_score": "warehouse",
+    "mau_seats": "warehouse",
+}
+CATEGORY_OF: dict[TraitName, CategoryName] = {trait: name for name, members in CATEGORIES.items() for trait in members}
+
+
 class Traits(Message):
     """What is known of one account; None is not known. ``as_of`` and ``source`` are by trait name (missing: the whole's ``at``)."""
 
@@ -53,13 +71,23 @@ class Contribution(Value):
     """What one trait gives: its colour, its points (0 to 10), and ``adds``, its part of the total. The ``adds`` of a score sum to it."""
 
     trait: TraitName
-    category: CategoryName
     value: str | int | float | bool | None
     level: Level
     points: float
     adds: float
-    source: str
     as_of: datetime
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def category(self) -> CategoryName:
+        """Which category it is of."""
+        return CATEGORY_OF[self.trait]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def source(self) -> str:
+        """Where its value comes from."""
+        return SOURCES[self.trait]
 
 
 class Category(Value):
@@ -99,7 +127,6 @@ class Score(Message):
     categories: tuple[Category, ...] = ()
     contributions: tuple[Contribution, ...] = ()
     missing: tuple[TraitName, ...] = ()
-    guidance: tuple[Guidance, ...] = ()
     deltas: tuple[Delta, ...] = ()
     known: float = 0.0
     needed: float = 0.0

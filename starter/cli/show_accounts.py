@@ -74,9 +74,9 @@ def health(found: HealthView) -> None:
     if score.missing:
         names = ", ".join(guidance.NAMES[name] for name in score.missing)
         page.print(Padding(Text(f"not known, and counted neither way: {names}", style="dim italic"), (0, 0, 0, 2)))
-    if score.guidance:
+    if found.guidance:
         advice = Table.grid(padding=(0, 2))
-        for each in score.guidance:
+        for each in found.guidance:
             says = Text.assemble(each.says, (f"  [{each.handbook}]", "dim"))
             advice.add_row(Text(guidance.NAMES[each.trait], style=STYLES[each.level]), says)
         parts.section("What to do, what costs most first", advice)

@@ -9,7 +9,7 @@ from domain.account.account import AccountTeam, Customer, RenewalRow, Standing
 from domain.base import Value
 from domain.decision import Decision
 from domain.forecast.rollup import Actual, Forecast, Moved
-from domain.health.types import Band, Score
+from domain.health.types import Band, Guidance, Score
 from domain.views import NextStep, TaskView
 
 
@@ -33,6 +33,7 @@ class HealthView(Value):
     team: AccountTeam
     score: Score | None
     standing: Standing | None
+    guidance: tuple[Guidance, ...] = ()
     changes: tuple[tuple[datetime, Band, Score], ...] = ()
 
 

@@ -25,6 +25,7 @@ from domain.calendar import days_after
 from domain.decision import Decision
 from domain.forecast import rollup as forecasting
 from domain.forecast.rollup import Forecast
+from domain.health.guidance import guidance
 from domain.policy import AccountPolicy
 from domain.renewal.state import AssessRenewal, MoveRenewal, ProjectOutcome, RenewalInput
 from domain.rights import Action
@@ -98,6 +99,7 @@ class Accounts:
             team=team,
             standing=standing,
             score=score,
+            guidance=guidance(self.policy, score) if score else (),
             changes=tuple((change.at, change.band_before, change.score) for change in changes),
         )
 

@@ -11,16 +11,17 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event, insert, select, update
 from temporalio.exceptions import ApplicationError
 
 from activities import errors
 from activities.errors import Step, from_status, limited, refused, retry_after, run_batch, unsure
 from domain.effects.models import Batch, Page, Receipt
 from store import ledger as ledger_module
+from store.engine import AsJson
 from store.holds import Free
 from store.ledger import EffectBusy, EffectId, Ledger, NotDone
-from store.tables import effects
+from store.tables import assignments, effects
 
 AS_OF = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EFFECT = EffectId("trial-acme.com/0a1b2c3d.1", "page-cloud")
@@ -185,6 +186,14 @@ def test_a_held_system_is_not_begun_and_what_is_done_is_answered(ledger: Ledger)
         errors.once(ledger, EffectId(EFFECT.subject, "next"), "slack", step, AS_OF)
     assert [row.key for row in ledger.effects()] == [EFFECT.key]
     assert len(remote.acts) == 1
+
+
+def test_a_text_that_is_json_already_is_not_made_json_again(ledger: Ledger) -> None:
+    given = {"text": AsJson('{"a": ["ä", 1]}'), "plain": {"a": ["ä", 1]}}
+    with ledger.writing() as db:
+        db.execute(insert(assignments), [{"subject": name, "owners": value, "as_of": AS_OF} for name, value in given.items()])
+    with ledger.reading() as db:
+        assert [row.owners for row in db.execute(select(assignments))] == [{"a": ["ä", 1]}] * 2
 
 
 def test_many_threads_many_effects(ledger: Ledger) -> None:

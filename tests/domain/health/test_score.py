@@ -15,9 +15,9 @@ from domain.account import red, red_marks
 from domain.account.account import Standing
 from domain.account.lifecycle import AccountState
 from domain.account.red import RedState
-from domain.health.guidance import NAMES
-from domain.health.score import SOURCES, explain, score
-from domain.health.types import CATEGORIES, Band, Level, Score, TraitName, Traits
+from domain.health.guidance import NAMES, guidance
+from domain.health.score import explain, kept, score, traits_of
+from domain.health.types import CATEGORIES, SOURCES, Band, Level, Score, TraitName, Traits
 from domain.policy import AccountPolicy
 from tests.domain.make import MONDAY, day
 from tests.domain.make_accounts import customer
@@ -268,7 +268,7 @@ def test_nothing_known_is_neither_healthy_nor_poor() -> None:
     found = score(POLICY, Traits(at=MONDAY))
     assert (found.total, found.band) == (None, "unknown")
     assert found.missing == TRAITS
-    assert (found.contributions, found.guidance, found.deltas) == ((), (), ())
+    assert (found.contributions, guidance(POLICY, found), found.deltas) == ((), (), ())
     assert [(each.score, each.weight) for each in found.categories] == [(None, 0.0)] * 4
 
 
@@ -294,7 +294,7 @@ def test_what_is_not_known_is_left_out_and_named(known: Traits, gone: set[TraitN
     }
     points = [each.points for each in rest.contributions]
     assert rest.total is None if not points else min(points) <= (rest.total or 0) <= max(points)
-    assert {each.trait for each in rest.guidance}.isdisjoint(rest.missing)
+    assert {each.trait for each in guidance(POLICY, rest)}.isdisjoint(rest.missing)
 
 
 @often
@@ -331,12 +331,12 @@ def test_a_score_needs_half_of_the_weight(known: dict[str, Any], band: Band) -> 
     found = score(SHIPPED, traits(**known))
     assert (found.band, found.total is None) == (band, band == "unknown")
     if band == "unknown":
-        assert found.guidance == ()
+        assert guidance(SHIPPED, found) == ()
         assert "health" not in red.holding(SHIPPED, customer(), standing(found), day(10))
         assert red.automatic(SHIPPED, customer(), standing(found), day(10)).outcome == "not red"
         assert found.contributions  # the evidence stays
-        assert "a score needs 50 %" in explain(found)[0]
-        assert "Nothing is proposed on so little: find out what is not known, the utilization first." in explain(found)
+        assert "a score needs 50 %" in explain(SHIPPED, found)[0]
+        assert "Nothing is proposed on so little: find out what is not known, the utilization first." in explain(SHIPPED, found)
 
 
 @often
@@ -351,7 +351,7 @@ def test_a_score_needs_the_policys_part_of_the_weight(weights: list[float], know
     if abs(whole - least) > 1e-6:
         assert (found.total is not None) == (whole > 0 and whole >= least)
     if found.total is None:
-        assert (found.band, found.guidance, sum(each.adds for each in found.contributions)) == ("unknown", (), 0)
+        assert (found.band, guidance(policy, found), sum(each.adds for each in found.contributions)) == ("unknown", (), 0)
 
 
 def test_a_known_account_that_becomes_unknown_is_not_better() -> None:
@@ -524,8 +524,8 @@ def test_a_policy_that_differs_elsewhere_changes_no_score() -> None:
 )
 def test_each_trait_that_hurts_has_its_guidance(trait: TraitName, handbook: str, says: str) -> None:
     green = {each: values[-1] for each, values in FROM_BAD_TO_GOOD.items()}
-    assert score(POLICY, traits(**green)).guidance == ()
-    [found] = score(POLICY, traits(**{**green, trait: FROM_BAD_TO_GOOD[trait][0]})).guidance
+    assert guidance(POLICY, score(POLICY, traits(**green))) == ()
+    [found] = guidance(POLICY, score(POLICY, traits(**{**green, trait: FROM_BAD_TO_GOOD[trait][0]})))
     assert (found.trait, found.level, found.handbook) == (trait, "red", handbook)
     assert says in found.says
     assert found.says.endswith(".")
@@ -536,13 +536,13 @@ def test_each_trait_that_hurts_has_its_guidance(trait: TraitName, handbook: str,
 def test_guidance_is_for_what_is_yellow_or_red_the_dearest_first(policy: AccountPolicy, known: Traits) -> None:
     found = score(policy, known)
     if found.total is None:
-        assert found.guidance == ()
+        assert guidance(policy, found) == ()
         return
-    assert {(each.trait, each.level) for each in found.guidance} == {
+    assert {(each.trait, each.level) for each in guidance(policy, found)} == {
         (each.trait, each.level) for each in found.contributions if each.level != "green"
     }
     gains = []
-    for hint in found.guidance:
+    for hint in guidance(policy, found):
         better: dict[str, Any] = (
             {"last_activity_on": known.at.date()} if hint.trait == "last_activity" else {str(hint.trait): FROM_BAD_TO_GOOD[hint.trait][-1]}
         )
@@ -554,13 +554,15 @@ def test_guidance_speaks_the_policys_figures_and_names_what_else_hurts() -> None
     changed = figures(
         red__program="lighthouse", red__no_contact_days=50, get_well__target_mau_seats=0.7, get_well__low_utilization_tenure_days=60
     )
-    says = {each.trait: each.says for each in score(changed, traits(**{**MIXED, "champion": False, "versions_behind": None})).guidance}
+    says = {
+        each.trait: each.says for each in guidance(changed, score(changed, traits(**{**MIXED, "champion": False, "versions_behind": None})))
+    }
     assert "Bring the account into Lighthouse" in says["champion"]
     assert "After 50 days" in says["last_activity"]
     assert "versions behind (not known), champion (red)." in says["mau_seats"]
     assert "Below 0.70 a get-well plan" in says["mau_seats"]
     assert "for 60 days" in says["mau_seats"]
-    [alone] = [each.says for each in score(POLICY, traits(**MIXED)).guidance if each.trait == "mau_seats"]
+    [alone] = [each.says for each in guidance(POLICY, score(POLICY, traits(**MIXED))) if each.trait == "mau_seats"]
     assert alone.startswith("Versions behind, precise code intelligence, champion and usage score are green: look for the cause in how")
 
 
@@ -571,7 +573,7 @@ def test_a_score_is_explained_line_by_line() -> None:
     before = score(POLICY, traits(pulse="Healthy", precise_intel=True, champion=True, last_activity=14, mau_seats=0.82))
     known = traits(pulse="Healthy", champion=True, last_activity=15, mau_seats=0.7412, as_of={"mau_seats": day(-2)})
     found = score(POLICY, known, before)
-    lines = explain(found)
+    lines = explain(POLICY, found)
     assert lines[:11] == [
         f"Health 5.66 of 10: concerning (02 Mar 2026 09:00 UTC, policy {POLICY.hash}).",
         "Pulse: 10.00 of 10, counts 5.263 %.",
@@ -587,11 +589,11 @@ def test_a_score_is_explained_line_by_line() -> None:
     ]
     assert "  +0.07 shift of weight because precise code intelligence became unknown (champion and TA pulse)" in lines
     assert lines[-3] == "What to do, what costs most first:"
-    assert lines[-2:] == [f"  {NAMES[each.trait]} ({each.level}; {each.handbook}): {each.says}" for each in found.guidance]
+    assert lines[-2:] == [f"  {NAMES[each.trait]} ({each.level}; {each.handbook}): {each.says}" for each in guidance(POLICY, found)]
 
 
 def test_no_score_is_explained_too() -> None:
-    lines = explain(score(POLICY, traits()))
+    lines = explain(POLICY, score(POLICY, traits()))
     assert lines[0] == f"Health unknown: no trait that counts is known (02 Mar 2026 09:00 UTC, policy {POLICY.hash})."
     assert lines[1].startswith("Not known, so left out: TA pulse, versions behind,")
     assert len(lines) == 2
@@ -599,9 +601,20 @@ def test_no_score_is_explained_too() -> None:
 
 @often
 @given(any_policy(), any_traits, any_traits)
+def test_what_the_ledger_keeps_is_the_whole_score_and_its_traits(policy: AccountPolicy, first: Traits, then: Traits) -> None:
+    """It keeps what cannot be told from the rest: no colour's source, no advice, no traits beside their own score."""
+    found = score(policy, then, score(policy, first))
+    text = kept(found)
+    assert Score.model_validate_json(text) == found
+    assert not any(word in text for word in ('"source"', '"category"', "guidance"))
+    assert score(policy, traits_of(found), score(policy, first)) == found
+
+
+@often
+@given(any_policy(), any_traits, any_traits)
 def test_every_score_can_be_explained(policy: AccountPolicy, first: Traits, then: Traits) -> None:
     found = score(policy, then, score(policy, first))
-    text = "\n".join(explain(found))
-    assert all(f"{NAMES[each.trait]} ({each.level}; {each.handbook})" in text for each in found.guidance)
+    text = "\n".join(explain(policy, found))
+    assert all(f"{NAMES[each.trait]} ({each.level}; {each.handbook})" in text for each in guidance(policy, found))
     assert all(each.why in text for each in found.deltas)
     assert all(f"  {NAMES[each.trait]} " in text for each in found.contributions)

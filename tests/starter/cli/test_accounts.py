@@ -17,6 +17,7 @@ from domain.account.lifecycle import AccountStatus
 from domain.account.red import Mark, RedStatus, RedUpdate
 from domain.decision import Decision, Fact
 from domain.forecast import rollup as forecasting
+from domain.health.guidance import guidance
 from domain.health.score import score
 from domain.renewal.state import RenewalStatus
 from domain.task import Choice, FieldSpec
@@ -160,7 +161,14 @@ class FakeAccounts:
         acme = customer(name=NASTY, arr=120_000, contract_end=date(2026, 12, 14))
         self.answers: dict[str, Any] = {
             "accounts": [(acme, STANDING), (customer(domain="b.example", name="Bolt"), None)],
-            "health": HealthView(customer=acme, team=team(), score=SCORE, standing=STANDING, changes=((NOON, "healthy", SCORE),)),
+            "health": HealthView(
+                customer=acme,
+                team=team(),
+                score=SCORE,
+                standing=STANDING,
+                guidance=guidance(POLICY, SCORE),
+                changes=((NOON, "healthy", SCORE),),
+            ),
             "overview": AccountOverview(
                 customer=acme, team=team(), standing=STANDING, processes=(LIFE, RENEWAL, PLAN, RED), renewals=(a_row(),)
             ),
