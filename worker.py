@@ -28,7 +28,7 @@ from domain.account.account import AccountFacts
 from domain.ids import BATCH_QUEUE, TASK_QUEUE
 from domain.messages import SignupAgain, SignupAnswer
 from domain.policy import AccountPolicy
-from starter import logs, startup
+from starter import logs, private_files, startup
 from starter.build import build_id
 from starter.errors import TenureError, Unavailable
 from starter.run import run_cli
@@ -192,7 +192,7 @@ async def _work(settings: Settings, control: Control, stop: asyncio.Event) -> No
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the worker; exits with 0 after a signal."""
-    startup.keep_private()
+    private_files.keep_private()
     logs.set_up()
     try:
         settings = read_settings()

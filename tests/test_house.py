@@ -44,6 +44,16 @@ FIRST = {"__init__", "run", "noted"}
 #: Where a change is asked for later than that, and why it does no harm.
 ASKED_LATE: dict[tuple[str, str], str] = {}
 
+#: Functions that import what they use; and why. Everywhere else an import stands at the top of its file.
+IMPORTS = {
+    ("activities/health/hourly_run.py", "score_fleet"): "NumPy (84 ms), which only the workers of the hourly run need",
+    ("activities/warehouse.py", "usage"): "NumPy, as above",
+    ("domain/addresses.py", "_suffixes"): "tldextract loads requests (101 ms); most commands read no address",
+    ("starter/cli/app.py", "_report"): "an error is put into words by what `tenure --help` does without",
+    ("store/schema.py", "upgrade"): "Alembic, which only a migration needs",
+    ("store/settings.py", "_is_rate"): "limits (72 ms), which is asked only where a rate is set",
+}
+
 #: In two halves, so that this file does not name what it looks for.
 REGISTRIES = [
     host + end
@@ -110,6 +120,16 @@ def test_everything_public_has_a_docstring(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_no_file_is_too_long_to_read(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+def inner_imports(module: ast.Module) -> set[str]:
+    """The functions that import something when they are called."""
+    functions = (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return {node.name for node in functions if any(isinstance(each, ast.Import | ast.ImportFrom) for each in ast.walk(node))}
+
+
+def test_imports_stand_at_the_top() -> None:
+    assert {(name(path), function) for path in FILES for function in inner_imports(tree(path))} == set(IMPORTS)
 
 
 def units(module: ast.Module) -> set[str]:

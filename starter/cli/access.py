@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from starter.cli.base import By, Json, ask, console, emit
+from domain import rights as table
+from domain.rights import Action, Group
+from starter.cli import show_access
+from starter.cli.base import By, Json, ask, console, emit, say
 from starter.errors import BadInput, NotFound, Refused
-
-if TYPE_CHECKING:
-    from starter.service.tenure import Tenure
+from starter.service.tenure import Tenure
+from store.audit import Audit
+from store.service_tokens import ServiceTokens, Taken
 
 PANEL = "Who may do what"
 audit = typer.Typer(help="Look at who decided what and what was refused, and check that nobody touched it.", no_args_is_help=True)
@@ -28,8 +31,6 @@ def add_to(app: typer.Typer) -> None:
 
 def rights(as_json: Json = False) -> None:
     """Print the table of rights, as Markdown."""
-    from domain import rights as table
-
     cells = {action.value: {group.value: reach.value for group, reach in row.items()} for action, row in table.RIGHTS.items()}
     answers = {role.value: [over.value for over in table.OVER[role]] for role in table.OVER}
 
@@ -48,8 +49,6 @@ def audit_list(
     as_json: Json = False,
 ) -> None:
     """List the newest decisions and refused attempts, the newest last."""
-    from starter.cli import show_access
-
     if outcome not in ("", "accepted", "refused", "unknown"):
         raise BadInput(f"{outcome[:40]!r} is no outcome", "Choose accepted, refused or unknown", field="outcome")
 
@@ -68,8 +67,6 @@ def audit_verify(
     as_json: Json = False,
 ) -> None:
     """Walk the chain: a changed, missing, reordered or cut-off row is named, and the command exits with 1."""
-    from starter.cli import show_access
-
     earlier = _head(head)
 
     async def look(tenure: Tenure) -> Any:
@@ -93,9 +90,6 @@ def token_create(
     as_json: Json = False,
 ) -> None:
     """Make a token. Its secret is printed once, and kept nowhere."""
-    from domain.rights import Action, Group
-    from store.service_tokens import ServiceTokens, Taken
-
     if bool(role) == bool(person):
         raise BadInput("a token is a machine's or a person's", "Say either --role ROLE or --for EMAIL")
     groups = {group.value: group for group in Group}
@@ -121,8 +115,6 @@ def token_create(
 @token.command("list")
 def token_list(as_json: Json = False) -> None:
     """List the tokens, without their secrets."""
-    from starter.cli import show_access
-    from store.service_tokens import ServiceTokens
 
     async def look(tenure: Tenure) -> Any:
         return await tenure.read(ServiceTokens(tenure.ledger).all)
@@ -138,9 +130,6 @@ def token_revoke(
     as_json: Json = False,
 ) -> None:
     """End a token, at once."""
-    from domain.rights import Action
-    from starter.cli.base import say
-    from store.service_tokens import ServiceTokens
 
     async def end(tenure: Tenure) -> str:
         async with tenure.gate.operating(tenure.caller, Action.TOKENS, by=by, what=f"token revoke {name[:80]}"):
@@ -152,8 +141,6 @@ def token_revoke(
 
 
 def _audit(tenure: Tenure) -> Any:
-    from store.audit import Audit
-
     return Audit(tenure.ledger, (tenure.settings.vendor_domain,))
 
 

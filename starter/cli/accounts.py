@@ -6,16 +6,17 @@ import csv
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+from domain.account.get_well import PlanText
+from starter.cli import show_accounts, show_processes
 from starter.cli.base import By, Json, ask, emit, say, whole
+from starter.cli.trials import pairs
 from starter.errors import BadInput
-
-if TYPE_CHECKING:
-    from starter.service.accounts import Accounts
-    from starter.service.tenure import Tenure
+from starter.service.accounts import Accounts, csv_rows
+from starter.service.tenure import Tenure
 
 T = TypeVar("T")
 
@@ -57,8 +58,6 @@ def account_list(
     as_json: Json = False,
 ) -> None:
     """List customers by name, with their health."""
-    from starter.cli import show_accounts
-
     found = _ask(lambda accounts: accounts.accounts(band))
     rows = [{"customer": customer, "standing": standing} for customer, standing in found[:limit]]
     emit(rows, as_json, lambda: show_accounts.accounts(found, limit, band))
@@ -67,8 +66,6 @@ def account_list(
 @account.command("show")
 def account_show(account: Account, as_json: Json = False) -> None:
     """Show one account: its stage, health, renewals, plans, and what is asked of whom."""
-    from starter.cli import show_processes
-
     found = _ask(lambda accounts: accounts.overview(account))
     emit(found, as_json, lambda: show_processes.overview(found))
 
@@ -80,8 +77,6 @@ def health_show(
     as_json: Json = False,
 ) -> None:
     """Show an account's health score: every trait's part in it, what changed and why, and what to do about what hurts."""
-    from starter.cli import show_accounts
-
     found = _ask(lambda accounts: accounts.health(account, history))
     emit(found, as_json, lambda: show_accounts.health(found))
 
@@ -98,8 +93,6 @@ def renewal_list(
     as_json: Json = False,
 ) -> None:
     """List renewals, the soonest first."""
-    from starter.cli import show_accounts
-
     found = _ask(lambda accounts: accounts.renewals(quarter=quarter, status="" if closed else "open", rating=rating, limit=limit))
     asked = " ".join(
         part for part in (rating, "renewals" if closed else "open renewals", f"in {quarter.upper()}" if quarter else "") if part
@@ -110,8 +103,6 @@ def renewal_list(
 @renewal.command("show")
 def renewal_show(account: Account, as_json: Json = False) -> None:
     """Show an account's open renewal, or its last one."""
-    from starter.cli import show_processes
-
     found = _ask(lambda accounts: accounts.renewal(account))
     emit(found, as_json, lambda: show_processes.process(found))
 
@@ -174,8 +165,6 @@ def renewal_move(
 @red.command("show")
 def red_show(account: Account, as_json: Json = False) -> None:
     """Show why an account is red and what is done about it, or how it was when it was red last."""
-    from starter.cli import show_processes
-
     found = _ask(lambda accounts: accounts.red(account))
     emit(found, as_json, lambda: show_processes.process(found))
 
@@ -208,8 +197,6 @@ def red_resolve(
 @plan.command("show")
 def plan_show(account: Account, as_json: Json = False) -> None:
     """Show an account's get-well plan."""
-    from starter.cli import show_processes
-
     found = _ask(lambda accounts: accounts.plan(account))
     emit(found, as_json, lambda: show_processes.process(found))
 
@@ -231,9 +218,6 @@ def plan_update(
     as_json: Json = False,
 ) -> None:
     """Write an account's get-well plan, or rewrite the parts that are given."""
-    from domain.account.get_well import PlanText
-    from starter.cli.trials import pairs
-
     parts = pairs("--field", field)
     known = [name for name in PlanText.model_fields if name != "by"]
     if unknown := sorted(set(parts) - set(known)):
@@ -252,9 +236,6 @@ def forecast(
     as_json: Json = False,
 ) -> None:
     """Show a quarter's forecast of the renewals: by outcome, rating and owner, where people disagree, and what came of a closed one."""
-    from starter.cli import show_accounts
-    from starter.service.accounts import csv_rows
-
     found = _ask(lambda accounts: accounts.forecast(quarter))
     if as_csv:
         csv.writer(sys.stdout).writerows(csv_rows(found.forecast))
@@ -264,8 +245,6 @@ def forecast(
 
 def _ask(question: Callable[[Accounts], Awaitable[T]]) -> T:
     async def asked(tenure: Tenure) -> T:
-        from starter.service.accounts import Accounts
-
         return await question(Accounts.of(tenure))
 
     return ask(asked)

@@ -1,10 +1,11 @@
 """The command line ``tenure``. Every command takes ``--json``; exit codes: 0 done, 1 refused or not found, 2 misuse, 3 not available.
 
-Nothing heavy is imported before a command needs it, so that ``tenure --help`` is at once there.
+A command's module is imported when the command is called, so that ``tenure --help`` is at once there.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +13,84 @@ from typing import Annotated
 
 import typer
 
-from starter import startup
-from starter.cli import access, accounts, effects, personal_data, setup, trials, workers
-from starter.cli.base import report
+from starter import private_files
+from starter.cli.lazy import Deferred, LazyGroup
 from starter.errors import TenureError
+
+TRIALS, CUSTOMERS, LOCAL, SETUP, RIGHTS = "Trials", "Customers", "The local stack", "Set-up", "Who may do what"
+OPERATIONS, PERSONAL = "Operations", "Personal data"
+
+
+class Program(LazyGroup):
+    """Every command of the program, in the order of its help page."""
+
+    deferred = (
+        Deferred(
+            "up",
+            "local",
+            "Start the local stack and stay until Ctrl-C: Temporal's dev server, the stand-ins, the web, one worker.",
+            panel=LOCAL,
+        ),
+        Deferred(
+            "demo",
+            "local",
+            "Play a dozen companies through every case, time skipped, against the running stack or one of its own.",
+            panel=LOCAL,
+        ),
+        Deferred(
+            "migrate",
+            "setup",
+            "Make the ledger's database, or bring an older one up to date. Run it at every deployment, before the new processes start.",
+            panel=SETUP,
+        ),
+        Deferred("config", "setup", "List every setting, secrets masked, with where its value is from.", panel=SETUP),
+        Deferred(
+            "schedules",
+            "setup",
+            "Make the recurring work's Schedules, or bring them up to date with the policy. Run it at every deployment.",
+            panel=SETUP,
+        ),
+        Deferred("signup", "trials", "Sign a company up, as the signup page does.", panel=TRIALS),
+        Deferred("tasks", "trials", "List the open tasks, the earliest due first.", panel=TRIALS),
+        Deferred("answer", "trials", "Answer a task; the first answer wins.", panel=TRIALS),
+        Deferred("skip", "local", "Move one trial's clock on. Only the local stack's server can.", panel=LOCAL),
+        Deferred(
+            "forecast",
+            "accounts",
+            "Show a quarter's forecast of the renewals: by outcome, rating and owner, where people disagree, and what came of a closed one.",
+            panel=CUSTOMERS,
+        ),
+        Deferred("rights", "access", "Print the table of rights, as Markdown.", panel=RIGHTS),
+        Deferred(
+            "forget",
+            "personal_data",
+            "Erase one person for good: their key, and their texts in the ledger. Nobody can bring them back.",
+            panel=PERSONAL,
+        ),
+        Deferred(
+            "whois",
+            "personal_data",
+            "Tell the handle under which a colleague owns workflows in Temporal, or whose a handle is.",
+            panel=PERSONAL,
+        ),
+        Deferred("policy", "policy", "Look at the policy's figures, check a policy file, move open trials to another.", panel=SETUP),
+        Deferred("trial", "trials", "Look at trials and decide about them.", panel=TRIALS),
+        Deferred("account", "accounts", "Look at customers' accounts.", panel=CUSTOMERS),
+        Deferred("health", "accounts", "Look at health scores and what they stand on.", panel=CUSTOMERS),
+        Deferred("renewal", "accounts", "Look at renewals and decide about them.", panel=CUSTOMERS),
+        Deferred("red", "accounts", "Look at red accounts, mark accounts red, and promote them again.", panel=CUSTOMERS),
+        Deferred("plan", "accounts", "Look at get-well plans and write them.", panel=CUSTOMERS),
+        Deferred("workers", "setup", "See which builds of the workers there are, and let open workflows move to one.", panel=SETUP),
+        Deferred("effects", "effects", "Look at what was done in the world, and check that the world still says so.", panel=OPERATIONS),
+        Deferred("audit", "access", "Look at who decided what and what was refused, and check that nobody touched it.", panel=RIGHTS),
+        Deferred("token", "access", "Make, list and revoke the tokens of machines and persons for the API.", panel=RIGHTS),
+        Deferred("keys", "personal_data", "The keys that everything is encrypted with on its way to Temporal.", panel=PERSONAL),
+    )
+
 
 app = typer.Typer(
     name="tenure",
+    cls=Program,
     help="Run a software vendor's customer life: cloud trials from signup to end, and renewals from 120 days out.",
     epilog="--data and --port-offset may stand anywhere in a command. Exit codes: 0 done, 1 refused or not found, 2 misuse, 3 not available.",
     no_args_is_help=True,
@@ -42,18 +114,11 @@ def _everywhere(
         typer.Option("--port-offset", metavar="N", min=0, max=50_000, help="Move every local port by N. [TENURE_PORT_OFFSET, 0]"),
     ] = None,
 ) -> None:
-    from starter.service.bootstrap import options_to_environment
-
-    options_to_environment(data, port_offset)
-
-
-setup.add_to(app)
-trials.add_to(app)
-accounts.add_to(app)
-app.add_typer(workers.workers, name="workers", rich_help_panel="Set-up")
-effects.add_to(app)
-access.add_to(app)
-personal_data.add_to(app)
+    """Let the options win over the environment, for this process and for those that it starts."""
+    if data is not None:
+        os.environ["TENURE_DATA_DIR"] = str(data)
+    if port_offset is not None:
+        os.environ["TENURE_PORT_OFFSET"] = str(port_offset)
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:
@@ -75,15 +140,22 @@ def hoist(arguments: Sequence[str]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script."""
-    startup.keep_private()
+    private_files.keep_private()
     given = hoist(sys.argv[1:] if arguments is None else arguments)
     try:
         app(given, prog_name="tenure")
-    except TenureError as error:
-        sys.exit(report(error, "--json" in given))
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if (known := startup.in_words(error)) is None:
+        if (code := _report(error, "--json" in given)) is None:
             raise
-        sys.exit(report(known, "--json" in given))
+        sys.exit(code)
+
+
+def _report(error: Exception, as_json: bool) -> int | None:
+    """Print an error in words and return the exit code; None when it is none that people can do something about."""
+    from starter import startup
+    from starter.cli.base import report
+
+    known = error if isinstance(error, TenureError) else startup.in_words(error)
+    return None if known is None else report(known, as_json)

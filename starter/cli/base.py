@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
+from pydantic_core import to_jsonable_python
+from rich.console import Console
+from rich.segment import Segment
+from rich.text import Text
 
+from domain import markup
+from domain.amounts import dollars
 from starter.errors import TenureError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from starter.service.tenure import Tenure
+from starter.run import run_cli
+from starter.service.bootstrap import find, open_tenure
+from starter.service.tenure import Tenure
 
 T = TypeVar("T")
 
@@ -30,8 +34,6 @@ By = Annotated[str, typer.Option("--by", envvar="TENURE_BY", help="Who decides: 
 
 def whole(text: str | int) -> int:
     """A whole number as people write it; what could mean two is asked again (F21)."""
-    from domain.amounts import dollars
-
     read = dollars(text)
     if read is None:
         raise typer.BadParameter(f"{text!r} could mean more than one number, or none; write it as 120000 or 120,000")
@@ -43,8 +45,6 @@ def ask(question: Callable[[Tenure], Awaitable[T]], *, offline: bool = False, ex
 
     ``existing``: there must be a ledger already; the question makes none.
     """
-    from starter.run import run_cli
-    from starter.service.bootstrap import find, open_tenure
 
     async def asked() -> T:
         options = {name: True for name, wanted in (("offline", offline), ("existing", existing)) if wanted}
@@ -69,17 +69,11 @@ def say(text: str, as_json: bool) -> None:
 
 def plain(value: Any) -> Any:
     """The value in JSON's own types; models and dataclasses by their fields."""
-    from pydantic_core import to_jsonable_python
-
     return to_jsonable_python(value)
 
 
 def console(*, stderr: bool = False) -> Console:
     """Where pages are printed: as wide as the terminal, which takes no orders from what others wrote."""
-    from rich.console import Console
-    from rich.segment import Segment
-
-    from domain import markup
 
     class Page(Console):
         def render(self, *given: Any) -> Iterable[Segment]:
@@ -96,8 +90,6 @@ def report(error: TenureError, as_json: bool) -> int:
         problem = {"error": error.code, "title": error.title, "detail": error.detail, "do": error.do}
         sys.stderr.write(json.dumps(problem, indent=2, ensure_ascii=False) + "\n")
     else:
-        from rich.text import Text
-
         page = console(stderr=True)
         page.print(Text.assemble((f"{error.title}: ", "bold red"), error.detail), soft_wrap=True)
         if error.do:

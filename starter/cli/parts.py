@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from domain.decision import Decision
+from domain.task import Choice, FieldSpec
+from domain.views import NextStep, TaskView
 from starter.cli.base import console
-
-if TYPE_CHECKING:
-    from domain.decision import Decision
-    from domain.task import Choice, FieldSpec
-    from domain.views import NextStep, TaskView
-    from store.ledger import EffectRow
-
+from store.ledger import EffectRow
 
 #: Between two columns.
 GAP = 2

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
+from domain import ids
+from starter import startup
 from starter.cli.base import By, Json, ask, console, emit
+from starter.errors import BadInput, NotFound, Refused
+from starter.service import erasure
+from starter.service.bootstrap import find
+from starter.service.erasure import Erasure
+from store.crypto.key_ring import LOOK_AGAIN, VARIABLE, NotKept, new_key
+from store.crypto.person_keys import People
+from store.ledger import Ledger
 
 keys = typer.Typer(help="The keys that everything is encrypted with on its way to Temporal.", no_args_is_help=True)
 
@@ -28,9 +37,6 @@ def forget(
     as_json: Json = False,
 ) -> None:
     """Erase one person for good: their key, and their texts in the ledger. Nobody can bring them back."""
-    from starter.errors import BadInput
-    from starter.service import erasure
-
     if not yes:
         if not sys.stdin.isatty():
             raise BadInput("nobody is here to say that it is meant", "Add --yes")
@@ -40,8 +46,6 @@ def forget(
 
 
 def _forgotten(done: object) -> None:
-    from starter.service.erasure import Erasure
-
     assert isinstance(done, Erasure)
     page = console()
     if not done.anything:
@@ -59,9 +63,6 @@ def whois(
     as_json: Json = False,
 ) -> None:
     """Tell the handle under which a colleague owns workflows in Temporal, or whose a handle is."""
-    from domain import ids
-    from starter.errors import NotFound
-
     staff = ask(lambda tenure: tenure.staff())
     named = who.strip().lower()
     found = {handle: email for handle, email in staff.items() if named in (handle, email.lower())}
@@ -77,8 +78,6 @@ def whois(
 @keys.command("list")
 def keys_list(as_json: Json = False) -> None:
     """List the keys on the ring, newest first; never what they are."""
-    from starter.service.bootstrap import find
-
     ring = find().settings.payload_ring()
     rows = [{"id": key.id, "use": "encrypts" if number == 0 else "opens"} for number, key in enumerate(ring.keys)]
     where = str(ring.path) if ring.kept else "TENURE_PAYLOAD_KEYS"
@@ -89,13 +88,6 @@ def keys_list(as_json: Json = False) -> None:
 @keys.command("rotate")
 def keys_rotate(as_json: Json = False) -> None:
     """Put a new key in front of the ring that is kept in the data directory; the old ones go on opening what they encrypted."""
-    from starter import startup
-    from starter.errors import Refused
-    from starter.service.bootstrap import find
-    from store.crypto.key_ring import LOOK_AGAIN, VARIABLE, NotKept
-    from store.crypto.person_keys import People
-    from store.ledger import Ledger
-
     settings = find().settings
     startup.check(settings)
     ring = settings.payload_ring()
@@ -117,8 +109,6 @@ def keys_rotate(as_json: Json = False) -> None:
 @keys.command("new")
 def keys_new(as_json: Json = False) -> None:
     """Print a new key for TENURE_PAYLOAD_KEYS; it is kept nowhere."""
-    from store.crypto.key_ring import new_key
-
     made = new_key().text()
     emit({"key": made}, as_json, lambda: console().print(made, markup=False, soft_wrap=True))
 
@@ -126,7 +116,5 @@ def keys_new(as_json: Json = False) -> None:
 @keys.command("token")
 def keys_token(as_json: Json = False) -> None:
     """Print the token that opens the codec endpoint, for TEMPORAL_CODEC_AUTH="Bearer …"."""
-    from starter.service.bootstrap import find
-
     token = find().settings.codec_secret()
     emit({"token": token}, as_json, lambda: console().print(token, markup=False, soft_wrap=True))

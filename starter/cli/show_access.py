@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from starter.cli.base import console
-
-if TYPE_CHECKING:
-    from store.audit import AuditRow, Verdict
-    from store.service_tokens import ServiceToken
+from store.audit import AuditRow, Verdict
+from store.service_tokens import ServiceToken
 
 _COLOURS = {"accepted": "green", "refused": "red", "unknown": "yellow"}
 

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import date
+from typing import Any
 
 from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from domain.account.account import Customer, RenewalRow, Standing
+from domain.forecast.rollup import Actual, Forecast, Line, Tally
 from domain.health import guidance
+from domain.health.types import Contribution, Score
 from starter.cli import parts
 from starter.cli.base import console
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from domain.account.account import Customer, RenewalRow, Standing
-    from domain.forecast.rollup import Actual, Forecast, Line, Tally
-    from domain.health.types import Contribution, Score
-    from starter.service.accounts import ForecastView, HealthView
+from starter.service.accounts import ForecastView, HealthView
 
 STYLES = {"healthy": "green", "concerning": "yellow", "poor": "red", "green": "green", "yellow": "yellow", "red": "red"}
 FIGURES = frozenset({"score", "MAU/seats", "ARR", "renewals", "expected", "not known", "value", "points", "adds", "forecast", "came"})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from domain.account.account import AccountTeam, Customer, Standing
 from domain.account.get_well import CONTEXT, QUESTIONS, PlanStatus
 from domain.account.lifecycle import AccountStatus
 from domain.account.red import RedStatus
@@ -18,10 +18,7 @@ from domain.renewal.state import RenewalStatus
 from starter.cli import parts
 from starter.cli import show_accounts as pages
 from starter.cli.base import console
-
-if TYPE_CHECKING:
-    from domain.account.account import AccountTeam, Customer, Standing
-    from starter.service.accounts import AccountOverview, ProcessView
+from starter.service.accounts import AccountOverview, ProcessView
 
 #: A kind of process in words, and the command that shows one of an account.
 KINDS = {

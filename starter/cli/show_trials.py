@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
-from rich.padding import Padding
 from rich.text import Text
 
+from domain.messages import SignupAnswer
+from domain.views import TaskView
 from starter.cli import parts
 from starter.cli.base import console
-
-if TYPE_CHECKING:
-    from domain.messages import SignupAnswer
-    from domain.policy import Entry
-    from domain.views import TaskView, TrialStatus
-    from starter.service.forms import TrialPage, TrialView
-    from store.ledger import EffectRow
+from starter.service.forms import TrialPage, TrialView
+from store.ledger import EffectRow
 
 #: How many of a trial's effects its page shows; `tenure effects` shows all.
 LAST_EFFECTS = 12
@@ -99,43 +94,6 @@ def tasks(found: Sequence[TaskView], whose: str = "") -> None:
         page.print(f"No open tasks of {whose}." if whose else "No open tasks.", markup=False)
     for task in found:
         page.print(parts.task(task))
-
-
-def skipped(result: dict[str, Any]) -> None:
-    """Where the clock stands now, and what happened meanwhile."""
-    page = console()
-    before, now = result["before"], result["now"]
-    page.print(Text.assemble((result["workflow"], "bold"), f"  {parts.when(before)} → ", (parts.when(now), "bold cyan")))
-    if result["effects"]:
-        page.print(Padding(parts.effects_table(result["effects"]), (0, 0, 0, 2)))
-    else:
-        page.print(Text("  nothing was done meanwhile", style="dim"))
-    status: TrialStatus | None = result["status"]
-    if status is not None:
-        page.print(Text.assemble((parts.words(status.stage), "bold"), f"  {parts.first_line(status.in_words)}"))
-    elif not result["open"]:
-        page.print(Text("It has ended.", style="bold"))
-
-
-def policy(found: Sequence[Entry], hash_: str, name: str) -> None:
-    """The figures, each with its unit and its handbook id."""
-    table = parts.table("figure", "value", "unit", "id")
-    for entry in found:
-        value = ", ".join(str(part) for part in entry.value) if isinstance(entry.value, list) else str(entry.value)
-        table.add_row(entry.path, Text(value or "none", overflow="fold"), Text(entry.unit, style="dim"), Text(entry.id, style="dim"))
-    page = console()
-    page.print(table)
-    page.print(Text(f"{name}  {hash_}", style="dim"))
-
-
-def config(rows: Sequence[dict[str, str]]) -> None:
-    """The settings, each with where it is from."""
-    table = parts.table("setting", "value", "from")
-    for row in rows:
-        table.add_row(
-            row["name"], Text(row["value"], overflow="fold"), Text(row["source"], style="dim" if row["source"] == "default" else "cyan")
-        )
-    console().print(table)
 
 
 def _facts(view: TrialView) -> Text:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
+from domain.task import Answer
+from starter.cli import show_trials
 from starter.cli.base import By, Domain, Json, ask, emit, say, whole
-from starter.errors import BadInput, Refused
+from starter.cli.parts import words
+from starter.errors import BadInput
+from starter.service.forms import SignupForm, TrialRequestForm
+from starter.service.tenure import Tenure, bad_fields
 
 trial = typer.Typer(help="Look at trials and decide about them.", no_args_is_help=True)
 
@@ -27,14 +34,10 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(trial, name="trial", rich_help_panel="Trials")
     app.command("tasks", rich_help_panel="Trials")(tasks)
     app.command("answer", rich_help_panel="Trials")(answer)
-    app.command("skip", rich_help_panel="The local stack")(skip)
 
 
 def signup(email: Email, company: Company = "", name: Name = "", event_id: Event = "", as_json: Json = False) -> None:
     """Sign a company up, as the signup page does."""
-    from starter.cli import show_trials
-    from starter.service.forms import SignupForm
-
     form = _form(SignupForm, email=email, company=company, via="cli", **_name(name), **_event(event_id))
     said = ask(lambda tenure: tenure.signup(form))
     emit(said, as_json, lambda: show_trials.signup(said))
@@ -50,8 +53,6 @@ def trial_list(
     as_json: Json = False,
 ) -> None:
     """List trials, the newest first."""
-    from starter.cli import show_trials
-
     found = ask(lambda tenure: tenure.trials(limit, page, stage=stage, owner=owner, closed=closed))
     emit(found, as_json, lambda: show_trials.trials(found, stage))
 
@@ -59,10 +60,6 @@ def trial_list(
 @trial.command("show")
 def trial_show(domain: Domain, as_json: Json = False) -> None:
     """Show one trial: where it stands, what comes next, why it was decided so, what is asked of whom, what was done."""
-    import asyncio
-
-    from starter.cli import show_trials
-    from starter.service.tenure import Tenure
 
     async def look(tenure: Tenure) -> tuple[Any, Any]:
         view, done = await asyncio.gather(tenure.trial(domain), tenure.effects(domain), return_exceptions=True)
@@ -89,9 +86,6 @@ def trial_request(
     as_json: Json = False,
 ) -> None:
     """Request a trial as a CE, sized to need; the CE's manager is asked to approve it."""
-    from starter.cli import show_trials
-    from starter.service.forms import TrialRequestForm
-
     form = _form(
         TrialRequestForm,
         email=email,
@@ -200,9 +194,6 @@ def tasks(
     as_json: Json = False,
 ) -> None:
     """List the open tasks, the earliest due first."""
-    from starter.cli import show_trials
-    from starter.cli.parts import words
-
     found = ask(lambda tenure: tenure.tasks(limit, role=role, assignee=assignee, workflow=workflow))
     emit(found, as_json, lambda: show_trials.tasks(found, " and ".join(asked for asked in (words(role), assignee) if asked)))
 
@@ -222,44 +213,9 @@ def answer(
     as_json: Json = False,
 ) -> None:
     """Answer a task; the first answer wins."""
-    from domain.task import Answer
-
     checks = {name: _yes(name, value) for name, value in pairs("--check", check).items()}
     given = _form(Answer, task=task, choice=choice, by=by, note=note, checks=checks, fields=pairs("--field", field))
     say(ask(lambda tenure: tenure.answer(task, given, event_id)), as_json)
-
-
-def skip(
-    domain: Domain,
-    length: Annotated[str, typer.Argument(metavar="LENGTH", help="How far: 10d, 36h, 2w, 1d12h.", show_default=False)],
-    workflow: Annotated[bool, typer.Option("--workflow", help="DOMAIN is the id of any workflow, such as a join request's.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Move one trial's clock on. Only the local stack's server can."""
-    from starter.cli import show_trials
-    from starter.local import skip
-    from starter.service.bootstrap import find
-    from starter.service.tenure import Tenure
-
-    duration = skip.parse_duration(length)
-    place = find()
-    if place.cluster is None:
-        raise Refused(
-            "time can be skipped on the local stack only, and none runs here",
-            "Start it with `tenure up`, or name its directory with --data",
-        )
-
-    async def moved(tenure: Tenure) -> dict[str, Any]:
-        await skip.require_local(tenure.client, place.cluster)
-        workflow_id = domain if workflow else tenure.workflow_of(domain)
-        before = {row.number for row in tenure.ledger.effects(workflow=workflow_id)}
-        clock = await skip.skip(tenure.client, workflow_id, duration)
-        status = None if workflow else (await tenure.trial(domain)).status
-        done = [row for row in tenure.ledger.effects(workflow=workflow_id) if row.number not in before]
-        return {"workflow": workflow_id, "before": clock.before, "now": clock.now, "open": clock.open, "status": status, "effects": done}
-
-    result = ask(moved)
-    emit(result, as_json, lambda: show_trials.skipped(result))
 
 
 def _act(domain: str, name: str, message: Mapping[str, Any], event_id: str, as_json: bool) -> None:
@@ -268,10 +224,6 @@ def _act(domain: str, name: str, message: Mapping[str, Any], event_id: str, as_j
 
 def _form(model: Any, **values: Any) -> Any:
     """The model of what was typed; a fault is the user's."""
-    from pydantic import ValidationError
-
-    from starter.service.tenure import bad_fields
-
     try:
         return model(**values)
     except ValidationError as error:

@@ -4,6 +4,7 @@ On Linux the kernel sends SIGTERM to the command when the process that started i
 It is done in a small program before the command takes its place, since a forked copy of a program with threads must not run Python.
 """
 
+import ctypes
 import os
 import signal
 import sys
@@ -15,8 +16,6 @@ def main() -> None:
     """Tie this process to its parent and become the command."""
     parent, command = int(sys.argv[1]), sys.argv[2:]
     if sys.platform == "linux":
-        import ctypes
-
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before we were tied to it
         sys.exit(1)

@@ -19,11 +19,24 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
+from rich.table import Table
+from rich.text import Text
+
+from domain.rights import Group
 from starter import startup
 from starter.cli.base import console
 from starter.errors import Refused, Unavailable
 from starter.local import stackfile
+from starter.local.skip import cluster_of
 from starter.local.supervise import Exit, Part, Supervisor, elapsed, port_is_free
+from starter.service import schedules
+from starter.service.bootstrap import read_policies
+from starter.service.connect import connect
+from store.crypto.codec import data_converter
+from store.ledger import Ledger
+from store.service_tokens import ServiceTokens
+from workflows.frame.search_attributes import REGISTERED
 
 if TYPE_CHECKING:
     from store.settings import Settings
@@ -71,8 +84,6 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 async def up(settings: Settings, *, with_sandbox: bool = True, fleet: int = FLEET, as_json: bool = False) -> int:
     """Run the stack until SIGINT or SIGTERM; returns the exit code. ``fleet`` customers stand in the sandbox. Raises a :class:`~starter.errors.TenureError` when it cannot start."""
-    from starter.service.bootstrap import read_policies
-
     began = time.monotonic()
     read_policies(settings)  # a wrong one is told before anything starts
     _require_local(with_sandbox)
@@ -116,8 +127,6 @@ def _require_local(with_sandbox: bool) -> None:
 
 def _make_ledger(settings: Settings) -> None:
     """Before the server has a workflow: from then on a ledger that is not there is one that was lost."""
-    from store.ledger import Ledger
-
     ledger = Ledger(settings.ledger_url)
     try:
         ledger.create()
@@ -127,8 +136,6 @@ def _make_ledger(settings: Settings) -> None:
 
 def parts(settings: Settings, data: Path, with_sandbox: bool, fleet: int = 0) -> list[Part]:
     """The children, in the order in which they start."""
-    from workflows.frame.search_attributes import REGISTERED
-
     command = [str(_server()), "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"]
     command += ["--port", str(settings.temporal_port), "--ui-port", str(settings.temporal_ui_behind_port)]
     command += ["--metrics-port", str(METRICS_PORT + settings.port_offset), "--db-filename", str(data / "temporal.db")]
@@ -183,12 +190,6 @@ class Stack:
 
     async def ready(self) -> stackfile.StackFile:
         """Wait until the stack is usable, tell others where it is, and return that. Raises :class:`Unavailable`."""
-        from starter.local.skip import cluster_of
-        from starter.service import schedules
-        from starter.service.connect import connect
-        from store.crypto.codec import data_converter
-        from store.ledger import Ledger
-
         address = f"127.0.0.1:{self._settings.temporal_port}"
         client = await connect(
             data_converter(self._settings, Ledger(self._settings.ledger_url)),
@@ -215,8 +216,6 @@ class Stack:
         return found
 
     async def _healthy(self) -> None:
-        import httpx
-
         deadline, last = time.monotonic() + START, "the web does not answer"
         async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
             while time.monotonic() < deadline:
@@ -233,10 +232,6 @@ class Stack:
 
 def kept_token(settings: Settings, data: Path) -> Path:
     """The file with a token of ops that works, made when there is none; whoever may read the data directory may do what ops may anyway."""
-    from domain.rights import Group
-    from store.ledger import Ledger
-    from store.service_tokens import ServiceTokens
-
     path, ledger = data / OPS_FILE, Ledger(settings.ledger_url)
     try:
         tokens = ServiceTokens(ledger)
@@ -328,9 +323,6 @@ def _announce(found: stackfile.StackFile, data: Path, with_sandbox: bool, as_jso
         sys.stdout.write(json.dumps({"ready": True, "data": str(data), **asdict(found)}) + "\n")
         sys.stdout.flush()
         return
-    from rich.table import Table
-    from rich.text import Text
-
     grid = Table.grid(padding=(0, 3))
     rows = [("Signup page", f"{found.web}/"), ("Console", f"{found.web}/console"), ("API", f"{found.web}/docs")]
     rows += [("Temporal Web UI", found.temporal_ui), ("Temporal", found.temporal)]

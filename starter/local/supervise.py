@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -172,8 +173,6 @@ def cut(log: Path, longest: int) -> bool:
 
 def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether one could listen there now."""
-    import socket
-
     with socket.socket() as probe:
         # As servers do: a port in TIME_WAIT after a restart is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from temporalio.client import WithStartWorkflowOperation, WorkflowExecutionStatus
@@ -34,13 +34,14 @@ from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.service import listing
 from starter.service.account_views import AccountOverview, ForecastView, HealthView, ProcessView
 from starter.service.authorization import on_owned
+from starter.service.bootstrap import read_policies
 from starter.service.queries import query, query_all
 from starter.service.temporal_errors import Closing, Over, asking
 from starter.service.tenure import PATIENCE, Tenure, bad_fields, described
+from store.accounts import Accounts as Records
+from store.roster import as_of_now
 from workflows.frame.search_attributes import ACCOUNT
-
-if TYPE_CHECKING:
-    from store.accounts import Accounts as Records
+from workflows.renewal.process import started_as
 
 __all__ = ["AccountOverview", "Accounts", "ForecastView", "HealthView", "ProcessView", "csv_rows", "read"]
 
@@ -51,8 +52,6 @@ class Accounts:
     """Customers' accounts, as people and programs use them. ``policy`` is what a new process is given; a running one keeps its own."""
 
     def __init__(self, tenure: Tenure, policy: AccountPolicy) -> None:
-        from store.accounts import Accounts as Records
-
         self._tenure = tenure
         self.policy = policy
         self.records: Records = Records(tenure.ledger)
@@ -60,8 +59,6 @@ class Accounts:
     @classmethod
     def of(cls, tenure: Tenure) -> Accounts:
         """The service beside the one of trials, with the policy in force."""
-        from starter.service.bootstrap import read_policies
-
         return cls(tenure, read_policies(tenure.settings)[1])
 
     # --- Looking ------------------------------------------------------------------------------------------------------------
@@ -197,8 +194,6 @@ class Accounts:
             policy=self.policy,
             channel=self._tenure.settings.slack_forecast_channel,
         )
-        from workflows.renewal.process import started_as
-
         try:
             with asking(workflow_id):
                 await self._tenure.client.start_workflow(
@@ -338,8 +333,6 @@ class Accounts:
         nameless: bool = False,
     ) -> AbstractAsyncContextManager[str]:
         """The gate, for what the account's team looks after."""
-        from store.roster import as_of_now
-
         people = (team.ta, team.ae, team.ce, team.ta_manager, team.ae_manager) if customer else ()
         judge = on_owned(action, lambda roster: as_of_now(people, roster))
         caller = self._tenure.caller

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from domain import addresses, ids
+from domain.addresses import Address, BadAddress
 from starter.errors import BadInput
 
 if TYPE_CHECKING:
-    from domain.addresses import Address
     from domain.policy_sections import Routing
 
 _FREE_TRIAL = re.compile(r"trial-free-[0-9a-f]{12}")
@@ -18,48 +19,36 @@ _FREE_TRIAL = re.compile(r"trial-free-[0-9a-f]{12}")
 
 def read_address(email: str, routing: Routing) -> Address:
     """Check an e-mail address. Raises :class:`BadInput` on the field ``email``."""
-    from domain import addresses
-
     with _typed():
         return addresses.read_address(email, routing)
 
 
 def checked_address(email: str) -> str:
     """An address of whomever, as mail goes to it. Raises :class:`BadInput` on the field ``email``."""
-    from domain import addresses
-
     with _typed():
         return addresses.checked_address(email)
 
 
 def read_key(text: str, routing: Routing) -> str:
     """The key of the company that a person named: by domain, by any host of it, by an address, or by a URL of the host."""
-    from domain import addresses
-
     with _typed():
         return addresses.read_key(text, routing)
 
 
 def read_company(text: str, routing: Routing) -> str:
     """The key of a company that somebody says a person belongs to: no provider's, which has no people of its own."""
-    from domain import addresses
-
     with _typed():
         return addresses.read_company(text, routing)
 
 
 def read_trial(text: str, routing: Routing) -> str:
     """The workflow id of the trial that a person named; the id of a free-mail trial stands for itself, since it hides the address."""
-    from domain import ids
-
     named = text.strip()
     return named if _FREE_TRIAL.fullmatch(named) else ids.trial(read_key(named, routing))
 
 
 @contextmanager
 def _typed() -> Iterator[None]:
-    from domain.addresses import BadAddress
-
     try:
         yield
     except BadAddress as error:

@@ -14,13 +14,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from domain import rights
 from domain.people import Person
 from domain.rights import Action, Actor, Asked, Group, Right
 from starter.errors import BadInput, NotAllowed, NotFound, Refused, Unavailable
+from store.audit import Audit, Entry, Via
+from store.roster import Colleagues, judged, named
 
 if TYPE_CHECKING:
-    from store.audit import Via
     from store.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -121,20 +124,14 @@ class Gate:
 
     async def person(self, email: str) -> Person | None:
         """The person of ours with that address, as the roster has them now."""
-        from store.roster import Colleagues, named
-
         return await self._read(lambda: named(email, Colleagues(self._ledger).roster()))
 
     async def roster(self) -> list[Person]:
         """Everybody of ours."""
-        from store.roster import Colleagues
-
         return await self._read(lambda: Colleagues(self._ledger).roster())
 
     def _judged(self, caller: Caller, judge: Judge, by: str, nameless: bool) -> tuple[str, str, Right]:
         """Who decides, in which role, and whether they may."""
-        from store.roster import Colleagues, judged, named
-
         if caller.by_link:
             return by, "prospect", Right(allowed=True, rule="link")
         if nameless and caller.operator and not by:
@@ -155,14 +152,10 @@ class Gate:
         return judged(wanted, roster, judge)
 
     async def _note(self, **fields: Any) -> None:
-        from store.audit import Audit, Entry
-
         entry = Entry(**{name: value[:1_000] if isinstance(value, str) else value for name, value in fields.items()})
         await self._read(lambda: Audit(self._ledger, self._ours).append(entry))
 
     async def _read(self, work: Callable[[], T]) -> T:
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
             return await asyncio.to_thread(work)
         except SQLAlchemyError as error:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+
+from domain import policy
 from starter import startup
 from starter.errors import BadInput, Unavailable
 from starter.local import stackfile
+from starter.service.connect import connect, named_by_environment
+from starter.service.tenure import Tenure
+from store import ledger_file
+from store.crypto.codec import data_converter
+from store.ledger import Ledger
+from store.ledger_file import LedgerFault
+from store.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from domain.policy import AccountPolicy, Policy
-    from starter.service.tenure import Tenure
-    from store.ledger import Ledger
-    from store.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -33,14 +41,6 @@ class Place:
         return self.stack.cluster if self.stack else None
 
 
-def options_to_environment(data: Path | None, port_offset: int | None) -> None:
-    """Let ``--data`` and ``--port-offset`` win over the environment, for this process and for those that it starts."""
-    if data is not None:
-        os.environ["TENURE_DATA_DIR"] = str(data)
-    if port_offset is not None:
-        os.environ["TENURE_PORT_OFFSET"] = str(port_offset)
-
-
 def find(environment: Mapping[str, str] = os.environ) -> Place:
     """Read the settings; a stack that runs on the data directory says itself how its ports are moved. Raises :class:`BadInput`."""
     settings = read_settings()
@@ -52,10 +52,6 @@ def find(environment: Mapping[str, str] = os.environ) -> Place:
 
 def read_settings(**fixed: int) -> Settings:
     """The settings from the environment. Raises :class:`BadInput` naming the variable that is wrong."""
-    from pydantic import ValidationError
-
-    from store.settings import PREFIX, Settings
-
     try:
         return Settings(**fixed)
     except ValidationError as error:
@@ -71,8 +67,6 @@ def read_policy(settings: Settings) -> Policy:
 
 def read_policies(settings: Settings) -> tuple[Policy, AccountPolicy]:
     """The policies of trials and of accounts in force, which stand in one file. Raises as :func:`read_policy`."""
-    from domain import policy
-
     path = settings.policy_file or policy.DEFAULT
     try:
         return policy.load(path), policy.load_accounts(path)
@@ -85,10 +79,6 @@ def read_policies(settings: Settings) -> tuple[Policy, AccountPolicy]:
 @contextmanager
 def open_ledger(place: Place) -> Iterator[Ledger]:
     """The ledger alone, to read in; Temporal need not be there. Raises :class:`Unavailable` when there is none, or it does not answer."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from store.ledger import Ledger
-
     startup.check(place.settings)
     _require_ledger(place.settings)
     ledger = Ledger(place.settings.ledger_url)
@@ -101,8 +91,6 @@ def open_ledger(place: Place) -> Iterator[Ledger]:
 
 
 def _require_ledger(settings: Settings) -> None:
-    from store import ledger_file
-
     path = ledger_file.path_of(settings.ledger_url)
     if path is not None and ledger_file.is_missing(path):
         raise Unavailable(f"there is no ledger at {path}", "Name the directory of the stack with --data, or set TENURE_LEDGER_URL")
@@ -114,16 +102,6 @@ async def open_tenure(place: Place, *, offline: bool = False, existing: bool = F
 
     Raises :class:`Unavailable` when the server or the ledger cannot be reached, or cannot be used.
     """
-    import asyncio
-
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from starter.service.connect import connect, named_by_environment
-    from starter.service.tenure import Tenure
-    from store.crypto.codec import data_converter
-    from store.ledger import Ledger
-    from store.ledger_file import LedgerFault
-
     startup.check(place.settings)
     if existing:
         _require_ledger(place.settings)

@@ -13,17 +13,15 @@ from domain.trial import decisions
 from starter.errors import BadInput, NotFound, Refused
 from starter.service.authorization import on_owned
 from starter.service.temporal_errors import Closing, asking
+from store.registry import Registry
+from store.roster import current
 
 if TYPE_CHECKING:
     from starter.service.tenure import Tenure
-    from store.registry import Registry
 
 
 async def change_host(tenure: Tenure, domain: str, message: ChangeDomain, event_id: str = "") -> str:
     """Move a customer's instance to a host of their own; returns what was done, in words. One move at a time."""
-    from store.registry import Registry
-    from store.roster import current
-
     key, registry = tenure.key_of(domain), Registry(tenure.ledger)
     judge = on_owned(Action.CHANGE_DOMAIN, lambda roster: current(registry.owners_of(key), roster))
     what, name = f"change_domain new_host {message.new_host[:120]}", ids.domain_change(key)

@@ -20,6 +20,7 @@ from starter.service.authorization import Caller, Gate, on_owned, on_task
 from starter.service.events import event_id as derived
 from starter.service.queries import Looking
 from starter.service.temporal_errors import Over
+from store.roster import Colleagues
 
 if TYPE_CHECKING:
     from domain.addresses import Address
@@ -107,8 +108,6 @@ class Deciding(Looking, ABC):
         return await self.update(workflow_id, name, message, event_id)
 
     def _owners(self, workflow_id: str, roster: Iterable[Person]) -> Iterable[Person]:
-        from store.roster import Colleagues
-
         return Colleagues(self.ledger).owners(workflow_id, roster)
 
     async def answer(self, task_id: str, answer: Answer, event_id: str = "") -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from activities.erasure import forget as erase
 from domain import ids
 from domain.base import Value
 from domain.messages import Contact
 from domain.rights import Action
 from starter.errors import BadInput, NotFound, Refused, Unavailable
 from starter.service.spool import Spool
+from store.crypto.codec import Codec
+from store.crypto.tokenize import is_outsider, names_beside
 
 if TYPE_CHECKING:
     from starter.service.queries import Looking
@@ -29,16 +32,12 @@ class Erasure(Value):
 
 def people(tenure: Looking) -> People | None:
     """The keys of people that this process's codec uses; None for a client that encrypts nothing."""
-    from store.crypto.codec import Codec
-
     codec = tenure.client.data_converter.payload_codec
     return codec.people if isinstance(codec, Codec) else None
 
 
 async def comes(tenure: Tenure, contact: Contact) -> None:
     """Somebody comes to us by themselves. Were they erased before, they are no more: from now on they have a key again, and get mail."""
-    from store.crypto.tokenize import names_beside
-
     known, email = people(tenure), contact.email
     if known is None:
         return
@@ -51,9 +50,6 @@ async def comes(tenure: Tenure, contact: Contact) -> None:
 
 async def forget(tenure: Tenure, email: str, by: str = "") -> Erasure:
     """Erase one person; who has it done is on the audit. Raises :class:`Refused` for one of our own staff, :class:`BadInput` for what is no address."""
-    from activities.erasure import forget as erase
-    from store.crypto.tokenize import is_outsider
-
     address = email.strip()
     if ids.is_erased(address):
         raise BadInput("this address stands for somebody who was erased already", "Nothing is left to do", field="email")

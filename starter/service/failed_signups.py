@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Row, select, update
+
 from domain import ids
 from domain.messages import Contact, RescueInput
 from domain.policy import Policy
 from starter.service.forms import SignupForm, TrialRequestForm
+from store.tables import failed_signups
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
-
     from store.ledger import Ledger
     from store.settings import Settings
 
@@ -97,8 +98,6 @@ class FailedSignups:
 
     def keep(self, row: FailedSignup) -> None:
         """Put it on record; again changes nothing."""
-        from store.tables import failed_signups
-
         data = {"first_name": row.first_name, "last_name": row.last_name, "company": row.company, **row.request}
         with self._ledger.writing() as db:
             values = {"id": row.id, "email": row.email, "problem": row.problem, "data": data, "at": row.at}
@@ -106,22 +105,14 @@ class FailedSignups:
 
     def waiting(self) -> list[FailedSignup]:
         """Those whose rescue has not been started, oldest first."""
-        from sqlalchemy import select
-
-        from store.tables import failed_signups as table
-
-        query = select(table).where(table.c.rescued_at.is_(None)).order_by(table.c.at).limit(BATCH)
+        query = select(failed_signups).where(failed_signups.c.rescued_at.is_(None)).order_by(failed_signups.c.at).limit(BATCH)
         with self._ledger.reading() as db:
             return [_read(row) for row in db.execute(query)]
 
     def rescued(self, id_: str, at: datetime) -> None:
         """Its rescue has been started."""
-        from sqlalchemy import update
-
-        from store.tables import failed_signups as table
-
         with self._ledger.writing() as db:
-            db.execute(update(table).where(table.c.id == id_).values(rescued_at=at))
+            db.execute(update(failed_signups).where(failed_signups.c.id == id_).values(rescued_at=at))
 
 
 def _read(row: Row[Any]) -> FailedSignup:

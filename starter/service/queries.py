@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import (
     Client,
     WorkflowExecutionStatus,
@@ -27,6 +28,9 @@ from starter.service import listing
 from starter.service.addresses import read_company, read_key, read_trial
 from starter.service.forms import TrialPage, TrialView
 from starter.service.temporal_errors import asking
+from store import ledger_file
+from store.effect_log import public
+from store.registry import Registry
 from workflows.frame.search_attributes import DUE_AT
 
 if TYPE_CHECKING:
@@ -90,8 +94,6 @@ class Looking:
 
     async def staff(self) -> dict[str, str]:
         """The addresses of our own people by the handles under which they own workflows."""
-        from store.registry import Registry
-
         return {ids.handle(person.email): person.email for person in await self.read(Registry(self.ledger).roster)}
 
     async def trial(self, domain: str) -> TrialView:
@@ -164,8 +166,6 @@ class Looking:
 
     async def effects(self, domain: str) -> list[EffectRow]:
         """What was done in the world for a company, in the order of its trial's time."""
-        from store.effect_log import public
-
         return [public(row) for row in await self.read(lambda: self.ledger.effects(workflow=self.workflow_of(domain)))]
 
     def workflow_of(self, domain: str) -> str:
@@ -190,10 +190,6 @@ class Looking:
 
     async def read(self, read: Callable[[], T]) -> T:
         """Read from the ledger's database, on a thread. Raises :class:`Unavailable` when it does not answer."""
-        from sqlalchemy.exc import SQLAlchemyError
-
-        from store import ledger_file
-
         try:
             return await asyncio.to_thread(read)
         except SQLAlchemyError as error:

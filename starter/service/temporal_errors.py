@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import RPCTimeoutOrCancelledError, WorkflowQueryFailedError, WorkflowQueryRejectedError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.service.connect import why
+from store.crypto.key_ring import Unreadable
 
 #: A call that ran into our own limit says either, by where it was cut.
 _TOO_SLOW = {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}
@@ -66,10 +68,6 @@ def asking(whom: str, *, missing: TenureError | None = None) -> Iterator[None]:
 
 def _of_the_codec(error: Exception) -> TenureError | None:
     """What it means that a value could not be encrypted or decrypted; None for any other error."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from store.crypto.key_ring import Unreadable
-
     if isinstance(error, Unreadable):
         return Unavailable(
             f"what Temporal has cannot be decrypted: {error}", "Every process needs the same keys; see docs/personal-data.md"

@@ -56,6 +56,8 @@ from starter.service.forms import JoinForm, SignupForm, TrialPage, TrialRequestF
 from starter.service.kept_requests import Keeping, ledger_in_time
 from starter.service.queries import query
 from starter.service.temporal_errors import Closing, Over, asking
+from store.registry import Registry
+from store.roster import named
 from workflows.frame.search_attributes import DOMAIN, STAGE
 
 if TYPE_CHECKING:
@@ -203,8 +205,6 @@ class Tenure(Keeping):
 
     async def _join_instance(self, address: Address, contact: Contact, via: Literal["signup", "ticket"]) -> str:
         """The same when the trial is over and the instance stays: it was converted."""
-        from store.registry import Registry
-
         owned = await self.read(lambda: Registry(self.ledger).instance_of(address.key))
         if owned is None:
             raise NotFound(f"{address.key} has no instance", "Sign up: the first of a company becomes its admin")
@@ -239,8 +239,6 @@ class Tenure(Keeping):
 
     async def late_word(self, workflow_id: str, issue: int) -> str:
         """Have the CE asked about an issue that was reopened after its workflow had ended; returns who asks, empty for a workflow that was never ours."""
-        from store.registry import Registry
-
         if not await self.read(lambda: self.ledger.effects(workflow=workflow_id)):
             return ""
         owners = await self.read(lambda: Registry(self.ledger).owners_of(ids.company_of(workflow_id)))
@@ -353,8 +351,6 @@ class Tenure(Keeping):
         """
         if address.free_mail:
             return None, None, None
-        from store.registry import Registry
-
         known, owned = await self.read(lambda: Registry(self.ledger).company_of(address.key))
         account, as_of = known or (None, None)
         if owned is None:
@@ -365,8 +361,6 @@ class Tenure(Keeping):
 
 def _the_ce(ce: str, roster: Iterable[Person]) -> list[Person]:
     """The CE in whose name a trial is requested: it is theirs, or their team's."""
-    from store.roster import named
-
     known = named(ce, roster)
     return [known or Person(id="", name=ce, email=ce, role=Role.CE)]
 

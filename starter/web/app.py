@@ -26,7 +26,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from domain import policy as policies
-from starter import logs, startup
+from starter import logs, private_files, startup
 from starter.build import build_id
 from starter.errors import BadInput, TenureError, Unavailable
 from starter.run import run_cli
@@ -293,7 +293,7 @@ def _config(settings: Settings, app: ASGIApp, host: str, port: int, grace: int =
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the web process; returns its exit code."""
-    startup.keep_private()
+    private_files.keep_private()
     logs.set_up()
     try:
         return _run(read_settings(), arguments)

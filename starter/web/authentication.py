@@ -22,6 +22,8 @@ from starter.errors import NotAllowed, NotSignedIn, TenureError
 from starter.service.authorization import Caller
 from starter.service.tenure import Tenure
 from starter.web.problem_details import Problem, problem_of
+from store.service_tokens import ServiceTokens
+from store.sessions import Sessions
 
 #: What prospects and programs of theirs may send without signing in.
 PUBLIC = frozenset({("POST", "/api/signups"), ("POST", "/api/signups/failed"), ("POST", "/api/joins")})
@@ -67,8 +69,6 @@ class Door:
         return await session_caller(self.tenure, request, self.hours, via)
 
     async def _of_token(self, header: str, via: str) -> Caller:
-        from store.service_tokens import ServiceTokens
-
         scheme, _, secret = header.partition(" ")
         tokens = ServiceTokens(self.tenure.ledger)
         found = await self.tenure.read(lambda: tokens.find(secret.strip())) if scheme.lower() == "bearer" else None
@@ -107,8 +107,6 @@ async def session_caller(tenure: Tenure, request: Request, hours: int, via: str 
 
 async def has_ended(tenure: Tenure, session: Mapping[str, Any]) -> bool:
     """Whether a session was signed out, in this browser or in another that has a copy of its cookie."""
-    from store.sessions import Sessions
-
     return await tenure.read(lambda: Sessions(tenure.ledger).has_ended(str(session.get("id") or "")))
 
 

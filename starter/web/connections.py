@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from starter.web.limiting import Network, proxies_of
+
 if TYPE_CHECKING:
-    from starter.web.limiting import Network
     from store.settings import Settings
 
 #: Seconds from the first moment of a request (or of a connection) until its headers are whole.
@@ -111,8 +112,6 @@ class BoundedProtocol(H11Protocol):
 
 def bounded(settings: Settings) -> type[BoundedProtocol]:
     """The protocol with the bounds of the settings, for ``uvicorn.Config(http=…)``."""
-    from starter.web.limiting import proxies_of
-
     return type("BoundedProtocol", (BoundedProtocol,), {"most": settings.web_connections, "proxies": proxies_of(settings)})
 
 

@@ -17,8 +17,9 @@ import pytest
 import typer
 
 from domain import policy
-from starter import startup
+from starter import private_files, startup
 from starter.cli import app
+from starter.cli.lazy import loaded
 from starter.errors import BadInput
 from starter.web import health
 from store import schema
@@ -37,7 +38,7 @@ def leaves(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     if not subcommands:
         yield " ".join(path), group
     for name, command in subcommands.items():
-        yield from leaves(command, (*path, name))
+        yield from leaves(loaded(command), (*path, name))
 
 
 COMMANDS = dict(leaves(typer.main.get_command(app.app)))
@@ -198,7 +199,7 @@ def test_what_an_earlier_umask_left_open_is_closed_and_nothing_else_is_touched(t
         (data / name).chmod(0o664)
     (data / "logs").chmod(0o775)
     data.chmod(0o775)
-    startup.tidy(data)
+    private_files.tidy(data)
     found = modes(data)
     assert {name: found[name] for name in names} == dict.fromkeys(names, 0o600)
     assert (found["."], found["logs"], found["notes.txt"]) == (0o700, 0o700, 0o664)
@@ -215,7 +216,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").chmod(0o644)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "secret.key").symlink_to(tmp_path / "elsewhere")
-    startup.tidy(tmp_path / "data")
+    private_files.tidy(tmp_path / "data")
     assert modes(tmp_path)["elsewhere"] == 0o644
 
 

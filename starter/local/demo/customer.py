@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import TimeSkipper
 
 from domain import ids
 from domain.account.account import RenewalRow
@@ -128,8 +129,6 @@ class Playing:
         await skip.skip(self._director.client, workflow, length)
 
     async def _now(self, workflow: str) -> datetime:
-        from temporalio.testing import TimeSkipper
-
         return await TimeSkipper(self._director.client).get_current_time(self._director.client.get_workflow_handle(workflow))
 
     # --- looking -------------------------------------------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ from domain.task import Choice, FieldSpec
 from domain.views import NextStep, TaskView
 from starter.errors import NotFound, TenureError
 from starter.service import accounts as service
-from starter.service import bootstrap
 from starter.service.accounts import AccountOverview, ForecastView, HealthView, ProcessView
 from tests.domain.make_accounts import POLICY, customer, standing, team
 from tests.domain.make_health import traits
@@ -200,7 +199,7 @@ def accounts(monkeypatch: pytest.MonkeyPatch) -> FakeAccounts:
     async def opened(_: object) -> AsyncIterator[object]:
         yield object()
 
-    monkeypatch.setattr(bootstrap, "open_tenure", opened)
+    monkeypatch.setattr("starter.cli.base.open_tenure", opened)
     monkeypatch.setattr("starter.run.SETTLE", 0)
     monkeypatch.setattr(service.Accounts, "of", lambda _tenure: fake)
     return fake

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from domain import policy
 from domain.decision import Decision, Fact
@@ -20,9 +21,9 @@ from domain.messages import SignupAnswer
 from domain.task import Answer, Check, Choice, FieldSpec
 from domain.views import NextStep, TaskView, TrialStatus
 from starter.cli import app
+from starter.cli.lazy import Deferred
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.local.stackfile import StackFile
-from starter.service import bootstrap
 from starter.service.forms import SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
 from store.ledger import EffectRow
 from store.settings import Settings
@@ -140,7 +141,7 @@ def tenure(monkeypatch: pytest.MonkeyPatch) -> FakeTenure:
     async def opened(_: object) -> AsyncIterator[FakeTenure]:
         yield fake
 
-    monkeypatch.setattr(bootstrap, "open_tenure", opened)
+    monkeypatch.setattr("starter.cli.base.open_tenure", opened)
     monkeypatch.setattr("starter.run.SETTLE", 0)
     return fake
 
@@ -426,12 +427,30 @@ def loaded(program: str) -> set[str]:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    assert not loaded("import starter.cli.app") & {"temporalio", "pydantic", "sqlalchemy", "rich.table", "httpx", "fastapi", "tldextract"}
+    heavy = {"temporalio", "pydantic", "sqlalchemy", "httpx", "fastapi", "tldextract"}
+    assert not loaded("import starter.cli.app") & {*heavy, "rich.table"}
+    asked = loaded("import contextlib\nfrom starter.cli import app\nwith contextlib.suppress(SystemExit): app.main(['--help'])")
+    assert not asked & {*heavy, "starter.cli.base", "starter.service"}
+
+
+def deferred(group: Any) -> Iterator[Deferred]:
+    for command in group.commands.values():
+        if isinstance(command, Deferred):
+            yield command
+        if hasattr(whole := command.load() if isinstance(command, Deferred) else command, "commands"):
+            yield from deferred(whole)
+
+
+@pytest.mark.parametrize("command", [*deferred(typer.main.get_command(app.app))], ids=lambda command: command.name)
+def test_a_command_is_called_before_it_is_imported_what_it_calls_itself(command: Deferred) -> None:
+    itself = command.load()
+    assert (command.name, command.help) == (itself.name, " ".join(itself.help.partition("\n\n")[0].split()))
+    assert command.rich_help_panel in (None, itself.rich_help_panel)
 
 
 def test_no_command_loads_the_clients_of_the_activities() -> None:
     asked = (
-        "import starter.cli.app, starter.service.tenure, starter.service.bootstrap, starter.cli.show_trials, starter.service.effects, store.effect_log"
+        "import starter.cli.app, starter.cli.trials, starter.cli.accounts, starter.cli.effects, starter.cli.setup, starter.cli.access"
         ", store.registry, store.settings"
     )
     assert not loaded(asked) & {"slack_sdk", "github", "simple_salesforce", "pagerduty", "fastapi", "uvicorn"}

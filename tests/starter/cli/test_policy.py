@@ -13,7 +13,6 @@ from sqlalchemy import insert
 from domain import policy as policies
 from domain.policy import Policy
 from domain.trial.adoption import Move, Preview
-from starter.service import bootstrap, deployments, policy_adoption
 from starter.service.authorization import Gate, operator
 from starter.service.deployments import Build
 from starter.service.policy_adoption import Adoption
@@ -53,8 +52,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> list[dict[str, Any
 
         yield Tenure()
 
-    monkeypatch.setattr(bootstrap, "open_tenure", opened)
-    monkeypatch.setattr(policy_adoption, "adoptions", adoptions)
+    monkeypatch.setattr("starter.cli.base.open_tenure", opened)
+    monkeypatch.setattr("starter.cli.policy.adoptions", adoptions)
     monkeypatch.setattr("starter.run.SETTLE", 0)
     return got
 
@@ -124,8 +123,8 @@ def test_the_builds(run: Run, asked: list[dict[str, Any]], monkeypatch: pytest.M
     async def make_current(_: object, build: str) -> str:
         return "1+a"
 
-    monkeypatch.setattr(deployments, "builds", builds)
-    monkeypatch.setattr(deployments, "make_current", make_current)
+    monkeypatch.setattr("starter.cli.setup.builds", builds)
+    monkeypatch.setattr("starter.cli.setup.make_current", make_current)
     assert "No worker has polled as a build yet" in run("workers", "list").out
     known.append(Build(build_id="1+a", status="current", current=True, known_since=MONDAY))
     assert "1+a current Mon 02 Mar 2026 09:00 UTC" in run("workers", "list").flat

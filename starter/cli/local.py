@@ -1,0 +1,89 @@
+"""The commands about the local stack: it starts, plays a demo, and moves its clock."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.padding import Padding
+from rich.text import Text
+
+from domain.views import TrialStatus
+from starter.cli import parts
+from starter.cli.base import Domain, Json, ask, console, emit
+from starter.errors import Refused
+from starter.local import skip, stack
+from starter.local.demo import main
+from starter.run import run_cli
+from starter.service.bootstrap import find
+from starter.service.tenure import Tenure
+
+PANEL = "The local stack"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command("up", rich_help_panel=PANEL)(up)
+    app.command("demo", rich_help_panel=PANEL)(demo)
+    app.command("skip", rich_help_panel=PANEL)(skip_time)
+
+
+def up(
+    sandbox: Annotated[bool, typer.Option("--sandbox/--no-sandbox", help="Run the stand-ins for the outside systems too.")] = True,
+    fleet: Annotated[int, typer.Option("--fleet", min=0, max=2_000, help="How many customers the stand-ins have.")] = 300,
+    as_json: Json = False,
+) -> None:
+    """Start the local stack and stay until Ctrl-C: Temporal's dev server, the stand-ins, the web, one worker."""
+    raise typer.Exit(run_cli(stack.up(find().settings, with_sandbox=sandbox, fleet=fleet, as_json=as_json)))
+
+
+def demo(
+    renewals: Annotated[bool, typer.Option("--renewals", help="Play a quarter's renewals instead of a dozen trials.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Play a dozen companies through every case, time skipped, against the running stack or one of its own."""
+    raise typer.Exit(main(find(), as_json, of_renewals=renewals))
+
+
+def skip_time(
+    domain: Domain,
+    length: Annotated[str, typer.Argument(metavar="LENGTH", help="How far: 10d, 36h, 2w, 1d12h.", show_default=False)],
+    workflow: Annotated[bool, typer.Option("--workflow", help="DOMAIN is the id of any workflow, such as a join request's.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Move one trial's clock on. Only the local stack's server can."""
+    duration = skip.parse_duration(length)
+    place = find()
+    if place.cluster is None:
+        raise Refused(
+            "time can be skipped on the local stack only, and none runs here",
+            "Start it with `tenure up`, or name its directory with --data",
+        )
+
+    async def moved(tenure: Tenure) -> dict[str, Any]:
+        await skip.require_local(tenure.client, place.cluster)
+        workflow_id = domain if workflow else tenure.workflow_of(domain)
+        before = {row.number for row in tenure.ledger.effects(workflow=workflow_id)}
+        clock = await skip.skip(tenure.client, workflow_id, duration)
+        status = None if workflow else (await tenure.trial(domain)).status
+        done = [row for row in tenure.ledger.effects(workflow=workflow_id) if row.number not in before]
+        return {"workflow": workflow_id, "before": clock.before, "now": clock.now, "open": clock.open, "status": status, "effects": done}
+
+    result = ask(moved)
+    emit(result, as_json, lambda: _skipped(result))
+
+
+def _skipped(result: dict[str, Any]) -> None:
+    """Where the clock stands now, and what happened meanwhile."""
+    page = console()
+    before, now = result["before"], result["now"]
+    page.print(Text.assemble((result["workflow"], "bold"), f"  {parts.when(before)} → ", (parts.when(now), "bold cyan")))
+    if result["effects"]:
+        page.print(Padding(parts.effects_table(result["effects"]), (0, 0, 0, 2)))
+    else:
+        page.print(Text("  nothing was done meanwhile", style="dim"))
+    status: TrialStatus | None = result["status"]
+    if status is not None:
+        page.print(Text.assemble((parts.words(status.stage), "bold"), f"  {parts.first_line(status.in_words)}"))
+    elif not result["open"]:
+        page.print(Text("It has ended.", style="bold"))
