@@ -63,7 +63,7 @@ class Patient(Director):
         headers = self._headers(base) | ({"Idempotency-Key": uuid.uuid4().hex} if base == self.web else {})
         give_up, tries = time.monotonic() + PATIENCE, 0
         while True:
-            tries += 1
+            tries, wait = tries + 1, BETWEEN
             if path == "/api/signups":
                 self.on_signup()
             try:
@@ -76,13 +76,14 @@ class Patient(Director):
                 if answer.status_code < 400:
                     return dict(answer.json())
                 said = f"{answer.status_code} {answer.text[:400]}"
+                wait = float(answer.headers.get("Retry-After", BETWEEN))  # who asks more often is one who asks too often
                 if tries > 1 and headers and answer.status_code == 404:
                     return {"done": "taken before, and over by now"}
                 if answer.status_code not in AWAY:
                     raise Miss(f"{path}: {said}")
             if time.monotonic() > give_up:
                 raise Miss(f"{path}: {said}")
-            await asyncio.sleep(BETWEEN)
+            await asyncio.sleep(wait)
 
     async def get(self, base: str, path: str) -> Any:
         """Read, once it can be read."""

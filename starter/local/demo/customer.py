@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper
 
@@ -25,6 +26,7 @@ from starter.service.queries import query
 if TYPE_CHECKING:
     from starter.local.demo.director import Director
 
+T = TypeVar("T")
 #: Past the opening of the office on a day, so that what falls due at the opening is over.
 MARGIN = timedelta(hours=2)
 
@@ -142,13 +144,8 @@ class Playing:
         handle = self._director.client.get_workflow_handle(workflow or self.renewal)
 
         async def look() -> TaskView | None:
-            try:
-                tasks = await query(handle, "open_tasks", list[TaskView])
-            except RPCError as error:
-                if error.status is RPCStatusCode.NOT_FOUND:
-                    return None  # it is just being started
-                raise
-            return next((task for task in tasks if kind in (task.kind, task.task)), None)
+            tasks = await _said(handle, "open_tasks", list[TaskView])
+            return next((task for task in tasks or () if kind in (task.kind, task.task)), None)
 
         found = await eventually(f"the task {kind} of {handle.id}", look)
         assert found is not None
@@ -159,21 +156,18 @@ class Playing:
         plan = self._director.client.get_workflow_handle(self.plan)
 
         async def look() -> bool:
-            try:
-                status: dict[str, Any] = await query(plan, "status", dict[str, Any])
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND:
-                    raise
-                return False
-            return "renewal" in (status.get("reasons") or ())
+            status: dict[str, Any] | None = await _said(plan, "status", dict[str, Any])
+            return "renewal" in ((status or {}).get("reasons") or ())
 
         await eventually("the renewal as a reason of the get-well plan", look)
 
     async def in_lighthouse(self, there: bool) -> None:
         """Wait until it is in Lighthouse, or is not any more."""
+        handle = self._director.client.get_workflow_handle(self.renewal)
 
         async def look() -> bool:
-            return (await self.status()).in_lighthouse is there
+            status = await _said(handle, "status", RenewalStatus)
+            return status is not None and status.in_lighthouse is there
 
         await eventually("Lighthouse" if there else "the exit from Lighthouse", look)
 
@@ -200,3 +194,13 @@ class Playing:
         """The story went another way."""
         self.problem = problem
         self._director.board.tell(self.name, problem, state="failed")
+
+
+async def _said(handle: WorkflowHandle[Any, Any], name: str, result: type[T]) -> T | None:
+    """What a process says; None while it cannot: it, or its worker, is just being started."""
+    try:
+        return await query(handle, name, result)
+    except RPCError as error:
+        if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.UNAVAILABLE):
+            return None
+        raise
