@@ -159,14 +159,19 @@ async def serve(settings: Settings, address: str = "") -> None:
     startup.check(settings)
     control = Control(settings)
     async with control.listening(address):
-        await _work(settings, control, stop)
+        try:
+            await _work(settings, control, stop)
+        except Unavailable:
+            if not stop.is_set():  # who was told to stop before it began has nothing to finish
+                raise
     log.info("stopped")
 
 
 async def _work(settings: Settings, control: Control, stop: asyncio.Event) -> None:
     ledger = Ledger(settings.ledger_url, probe=timedelta(seconds=settings.outage_probe_seconds))
     converter = data_converter(settings, ledger)
-    client = await connect(converter, key=settings.way_in_key, fallback=f"127.0.0.1:{settings.temporal_port}", patience=PATIENCE)
+    where = f"127.0.0.1:{settings.temporal_port}"
+    client = await connect(converter, key=settings.way_in_key, fallback=where, patience=PATIENCE, given_up=stop.is_set)
     await asyncio.to_thread(ledger.check)
     policy, accounts = read_policies(settings)
     tenure = Tenure(client, ledger, settings, policy)

@@ -26,13 +26,14 @@ async def connect(
     fallback: str = DEFAULT_ADDRESS,
     patience: float = 5.0,
     lazy: bool = False,
+    given_up: Callable[[], bool] = lambda: False,
 ) -> Client:
     """A client of the server that the environment names, whose values travel by ``converter`` and whose messages are marked as ours with ``key``
     (:meth:`store.settings.Settings.way_in_key`); without one they are judged where they arrive, like anybody's.
 
     ``address`` takes the place of the environment altogether (the local stack knows its own server); ``fallback`` is used when the
     environment names none. The first connection is tried for ``patience`` seconds, since a stack's parts start together; ``lazy`` makes
-    it at the first call instead. Raises :class:`Unavailable`.
+    it at the first call instead. ``given_up`` says that nobody waits for it any more. Raises :class:`Unavailable`.
     """
     options = {"target_host": address} if address else _from_environment()
     options.setdefault("target_host", fallback)
@@ -42,7 +43,7 @@ async def connect(
         try:
             return await Client.connect(**options, data_converter=converter, lazy=lazy, interceptors=[WayIn(key)])
         except RuntimeError as error:  # what the SDK raises for every failed connection
-            if time.monotonic() >= deadline:
+            if given_up() or time.monotonic() >= deadline:
                 raise Unavailable(
                     f"Temporal does not answer at {where} ({why(error)})",
                     "Start the local stack with `tenure up`, or set TEMPORAL_ADDRESS to your server",

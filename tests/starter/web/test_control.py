@@ -29,6 +29,7 @@ from store.crypto.codec import data_converter
 from store.ledger import EffectRow, Ledger
 from store.settings import Settings
 from tests.starter.web_fakes import settings_in
+from worker import PATIENCE
 from workflows.frame.search_attributes import REGISTERED
 
 ROOT = Path(control.__file__).parents[2]
@@ -78,9 +79,9 @@ async def until(look: Callable[[], Any]) -> Any:
         return found
 
 
-async def drained(child: asyncio.subprocess.Process) -> str:
+async def drained(child: asyncio.subprocess.Process, within: float = 90) -> str:
     """The log of a process that ended in order."""
-    _, log = await asyncio.wait_for(child.communicate(), 90)
+    _, log = await asyncio.wait_for(child.communicate(), within)
     assert child.returncode == 0, log.decode()
     return log.decode()
 
@@ -149,6 +150,15 @@ async def test_a_worker_is_ready_is_measured_and_when_drained_finishes_what_it_b
     (row,) = [each for each in ledger.effects(workflow="second") if each.number == begun.number]
     assert (row.attempts, row.done_at is not None) == (1, True)
     assert "Traceback" not in log
+
+
+async def test_a_worker_that_waits_for_its_server_lives_is_not_ready_and_ends_when_it_is_told(settings: Settings) -> None:
+    async with process(["worker.py"], settings, "127.0.0.1:1", free_address()) as (child, http):
+        ready = await http.get("/readyz")
+        assert (ready.status_code, ready.json()["parts"]) == (503, {"work": {"ok": False, "says": "has not begun yet"}})
+        assert 'tenure_ready{part="work"} 0' in (await http.get("/metrics")).text
+        child.terminate()
+        await drained(child, within=PATIENCE / 2)  # it does not wait for its server to the end
 
 
 async def test_the_web_is_measured_lives_without_a_server_and_is_drained(settings: Settings) -> None:
