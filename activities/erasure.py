@@ -19,7 +19,7 @@ from sqlalchemy import JSON, Column, ColumnElement, Connection, String, Table, T
 from activities.instance import note_of, usernames
 from domain import ids, mailbox
 from domain.base import Value
-from store.crypto.person_keys import People
+from store.crypto.person_keys import PersonKeys
 from store.crypto.tokenize import ERASED_NAME, is_name, own_name, replaced
 from store.ledger import Ledger
 from store.tables import failed_signups, feedback, instances, metadata, share_links, vault
@@ -40,7 +40,7 @@ class Forgotten(Value):
         return self.first or bool(self.rows)
 
 
-def forget(ledger: Ledger, everybody: People, email: str, *, key: str, contact: bool | None) -> Forgotten:
+def forget(ledger: Ledger, everybody: PersonKeys, email: str, *, key: str, contact: bool | None) -> Forgotten:
     """Erase the person of this address.
 
     ``key`` is the company's (its domain, or the address at a free-mail provider): names are looked for in its rows only. ``contact``

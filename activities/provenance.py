@@ -14,7 +14,7 @@ from domain.provenance import ACTIONS, Direct, Plea, Ruling, is_ours
 from domain.rights import Action, Actor, Right
 from store.audit import Audit, Entry
 from store.ledger import Ledger
-from store.roster import Colleagues, judged
+from store.roster import Roster, judged
 from store.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class DirectDecisions:
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self._audit = Audit(ledger, (settings.vendor_domain,))
-        self._colleagues = Colleagues(ledger)
+        self._colleagues = Roster(ledger)
         self.key = settings.way_in_key
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="direct")
 

@@ -56,7 +56,7 @@ class Scope:
         return self.since - CLOCK_MARGIN if self.since is not None else None
 
 
-class Patience:
+class RetryingReader:
     """Makes the requests of a reader that nobody tries again: it waits as long as the remote side says, and counts what it asks.
 
     One request waits for at most ``longest`` altogether, and is made at most three times when its answer is lost. What is no better

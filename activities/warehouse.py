@@ -90,7 +90,7 @@ class Usage:
     """What the warehouse knows, a number for each of ``accounts`` (a domain's place in the columns); what is not known is ``nan``.
 
     ``month`` is the month of the snapshots, None when there is none that is new enough. ``was_at_target`` and ``declining_months`` are
-    those of :class:`domain.account.account.Standing`. ``odd`` are the first numbers that cannot be so, in words: they are not known either.
+    those of :class:`domain.account.account.HealthSnapshot`. ``odd`` are the first numbers that cannot be so, in words: they are not known either.
     """
 
     accounts: dict[str, int]

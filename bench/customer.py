@@ -20,7 +20,7 @@ from activities.licensing import Licensing
 from activities.salesforce.effects import Salesforce
 from bench.harness import Ground, until
 from domain import ids
-from domain.account.account import AccountFacts, Standing
+from domain.account.account import AccountFacts, HealthSnapshot
 from domain.calendar import hours_of
 from domain.effects.models import IssueKey, LicenseBatch
 from starter.local.skip import skip
@@ -88,7 +88,7 @@ class Customer:
 
     async def stands(self, at: datetime, **how: Any) -> None:
         """How it does, where the hourly run puts it."""
-        await asyncio.to_thread(self._stands, Standing.model_validate({"as_of": at, **how}))
+        await asyncio.to_thread(self._stands, HealthSnapshot.model_validate({"as_of": at, **how}))
 
     async def told(self, at: datetime, **how: Any) -> None:
         """The hourly run has found a change, and tells the account's process, which begins when there is none."""
@@ -99,7 +99,7 @@ class Customer:
         await tell_account(self.ground.tenure, self.policy, facts)
         await self.rest(self.account)
 
-    def _stands(self, standing: Standing) -> None:
+    def _stands(self, standing: HealthSnapshot) -> None:
         row = {
             "domain": self.domain,
             "at": standing.as_of,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from domain.calendar import add_office_hours, add_working_days, is_open
 from domain.people import Owners, Role
 from domain.policy import Officed, Policy
-from domain.task import Rung
+from domain.task import Escalation
 
 
 def due_in(policy: Officed, now: datetime, office_hours: float) -> datetime:
@@ -28,17 +28,17 @@ def provisioning_due(policy: Policy, now: datetime, ce_requested: bool) -> datet
     return add_working_days(policy.office, now, sla.otherwise_working_days)
 
 
-def ordinary(policy: Officed, due_at: datetime, owner: str, backup: str, manager: str) -> tuple[Rung, ...]:
+def ordinary(policy: Officed, due_at: datetime, owner: str, backup: str, manager: str) -> tuple[Escalation, ...]:
     """The ladder of an ordinary task: a reminder when due, then the backup, then the manager, each after office hours of the policy."""
     office, tasks = policy.office, policy.tasks
     return (
-        Rung(at=due_at, asks="owner", who=owner),
-        Rung(at=add_office_hours(office, due_at, tasks.backup_after_hours), asks="backup", who=backup or owner),
-        Rung(at=add_office_hours(office, due_at, tasks.manager_after_hours), asks="manager", who=manager or backup or owner),
+        Escalation(at=due_at, asks="owner", who=owner),
+        Escalation(at=add_office_hours(office, due_at, tasks.backup_after_hours), asks="backup", who=backup or owner),
+        Escalation(at=add_office_hours(office, due_at, tasks.manager_after_hours), asks="manager", who=manager or backup or owner),
     )
 
 
-def deadline(policy: Policy, ends_at: datetime, owners: Owners) -> tuple[Rung, ...]:
+def deadline(policy: Policy, ends_at: datetime, owners: Owners) -> tuple[Escalation, ...]:
     """The ladder of a deadline's decision (C12): the AE as backup at the due date, the CE manager some days later.
 
     Where nobody looks after the trial it is sales ops who are asked, and the leader of sales.
@@ -46,8 +46,8 @@ def deadline(policy: Policy, ends_at: datetime, owners: Owners) -> tuple[Rung, .
     ce, ae, manager = owners.email(Role.CE), owners.email(Role.AE), owners.email(Role.CE_MANAGER)
     ops, leader = owners.email(Role.SALES_OPS), owners.email(Role.SALES_LEADERSHIP)
     return (
-        Rung(at=ends_at, asks="backup", who=ae or ce or ops),
-        Rung(
+        Escalation(at=ends_at, asks="backup", who=ae or ce or ops),
+        Escalation(
             at=ends_at + timedelta(days=policy.trial.deadline.manager_after_days),
             asks="manager",
             who=manager or ae or ce or leader or ops,

@@ -38,7 +38,7 @@ class Check(Value):
     question: str
 
 
-class Rung(Value):
+class Escalation(Value):
     """When nobody answered by ``at``: who is asked now."""
 
     at: datetime
@@ -57,7 +57,7 @@ class TaskSpec(Value):
     choices: tuple[Choice, ...] = Field(min_length=1)
     checks: tuple[Check, ...] = ()
     due_at: datetime
-    ladder: tuple[Rung, ...] = ()
+    ladder: tuple[Escalation, ...] = ()
     repeat_days: int = 7
 
     @property

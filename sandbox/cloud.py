@@ -39,7 +39,7 @@ def read_fields(body: str | None) -> dict[str, str]:
     return found
 
 
-class Refused(Exception):
+class CloudRefusal(Exception):
     """The team cannot do what the issue asks; the text is what it answers."""
 
 
@@ -198,7 +198,7 @@ class Cloud:
         with self._hub.lock:
             try:
                 self._acts[label](repo, issue, read_fields(issue.body))
-            except Refused as reason:
+            except CloudRefusal as reason:
                 self._fail(repo, issue, str(reason))
 
     # --- what each kind of issue asks for
@@ -231,13 +231,13 @@ class Cloud:
     def _change_domain(self, repo: Repo, issue: Issue, fields: dict[str, str]) -> None:
         host, new = self._host(fields), fields.get("new_host", "")
         if not new:
-            raise Refused("The issue has no `new_host:` line.")
+            raise CloudRefusal("The issue has no `new_host:` line.")
         try:
             self.instances.rename(host, new, keep=fields.get("internal_host", "").lower() == host)
         except KeyError:
-            raise Refused(f"There is no instance at {host}.") from None
+            raise CloudRefusal(f"There is no instance at {host}.") from None
         except ValueError:
-            raise Refused(f"{new} is taken.") from None
+            raise CloudRefusal(f"{new} is taken.") from None
         self._log("instance.renamed", f"{host} is now {new}", host=host, new_host=new)
         self._comment(repo, issue, f"Domain changed: https://{new}")
         self._close(repo, issue)
@@ -280,7 +280,7 @@ class Cloud:
     def _host(self, fields: dict[str, str]) -> str:
         host = re.sub(r"^https?://", "", fields.get("host", "")).strip("/").lower()
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*[a-z0-9]", host):
-            raise Refused("The issue has no `host:` line that names a host.")
+            raise CloudRefusal("The issue has no `host:` line that names a host.")
         return host
 
     def _make(self, host: str, kind: Literal["warm", "trial"]) -> None:

@@ -34,7 +34,7 @@ _STATUS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DEN
 T = TypeVar("T")
 
 
-class Refused(Exception):
+class SheetRefusal(Exception):
     """A request that is answered with ``status`` and Google's form of an error."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -57,14 +57,14 @@ def _error(status: int, message: str) -> JSONResponse:
 
 def _authenticate(header: str) -> None:
     if not header:
-        raise Refused(
+        raise SheetRefusal(
             403,
             "Method doesn't allow unregistered callers (callers without established identity). "
             "Please use API Key or other form of API consumer identity to call this API.",
         )
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or token != TOKEN:
-        raise Refused(
+        raise SheetRefusal(
             401,
             "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid "
             "authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project.",
@@ -139,7 +139,7 @@ def _properties(sheet: Worksheet, index: int) -> Json:
 
 
 class Api:
-    """The endpoints: a request and its spreadsheet in, JSON out; Invalid or Refused for a refusal."""
+    """The endpoints: a request and its spreadsheet in, JSON out; Invalid or SheetRefusal for a refusal."""
 
     def __init__(self, service: Sheets) -> None:
         self.service = service
@@ -358,14 +358,14 @@ def create_app(world: World) -> Starlette:
             try:
                 _authenticate(request.headers.get("authorization", ""))
                 if method != "GET" and not service.budget.take():
-                    raise Refused(429, _QUOTA)
+                    raise SheetRefusal(429, _QUOTA)
                 book = service.spreadsheets.get(request.path_params["id"])
                 if book is None:
-                    raise Refused(404, "Requested entity was not found.")
+                    raise SheetRefusal(404, "Requested entity was not found.")
                 return JSONResponse(await endpoint(request, book))
             except Invalid as error:
                 return _error(400, str(error))
-            except Refused as refused:
+            except SheetRefusal as refused:
                 return _error(refused.status, refused.message)
 
         return Route(f"/v4/spreadsheets/{{id}}{path}", answer, methods=[method])

@@ -32,7 +32,7 @@ from starlette.routing import Route
 
 from sandbox.budget import WINDOW, Budget, per_minute
 from sandbox.core import World
-from sandbox.vitally_kinds import BY_TRAIT, KINDS, STATUSES, Json, Refused
+from sandbox.vitally_kinds import BY_TRAIT, KINDS, STATUSES, Json, VitallyRefusal
 from sandbox.vitally_store import Record, Store, copied, named_id
 
 KEY = "sandbox-vitally-key"
@@ -235,14 +235,14 @@ def _days(begun: str, ended: str | None) -> int:
 
 def _authenticate(header: str) -> None:
     if not header:
-        raise Refused(401, "Authorization header not present.")
+        raise VitallyRefusal(401, "Authorization header not present.")
     scheme, _, code = header.partition(" ")
     try:
         user = base64.b64decode(code, validate=True).decode().partition(":")[0]
     except (binascii.Error, UnicodeDecodeError):
         user = ""
     if scheme.lower() != "basic" or user != KEY:
-        raise Refused(401, "Invalid API key: send it as the user of basic authentication, with an empty password.")
+        raise VitallyRefusal(401, "Invalid API key: send it as the user of basic authentication, with an empty password.")
 
 
 def _limits(budget: Budget) -> dict[str, str]:
@@ -257,9 +257,9 @@ async def _body(request: Request) -> Json:
     try:
         body = json.loads(await request.body())
     except ValueError:
-        raise Refused(400, "The body is not JSON.") from None
+        raise VitallyRefusal(400, "The body is not JSON.") from None
     if not isinstance(body, dict):
-        raise Refused(400, "The body must be a JSON object.")
+        raise VitallyRefusal(400, "The body must be a JSON object.")
     return body
 
 
@@ -273,11 +273,11 @@ def _cursor(text: str, sort: str) -> int | None:
             return int(held["before"])
     except (binascii.Error, ValueError, KeyError, TypeError):
         pass
-    raise Refused(400, f"from is no cursor of a list by {sort}: send the next of the answer before, with the same sortBy")
+    raise VitallyRefusal(400, f"from is no cursor of a list by {sort}: send the next of the answer before, with the same sortBy")
 
 
 class Api:
-    """The endpoints: a request in, an answer out, :class:`Refused` for a refusal."""
+    """The endpoints: a request in, an answer out, :class:`VitallyRefusal` for a refusal."""
 
     def __init__(self, workspace: Vitally) -> None:
         self.workspace = workspace
@@ -288,10 +288,10 @@ class Api:
         query, kind = request.query_params, request.path_params["kind"]
         sort = query.get("sortBy", SORTS[0])
         if sort not in SORTS:
-            raise Refused(400, f"sortBy must be one of {', '.join(SORTS)}")
+            raise VitallyRefusal(400, f"sortBy must be one of {', '.join(SORTS)}")
         limit = query.get("limit", str(MOST))
         if not limit.isdecimal() or not 1 <= int(limit) <= MOST:
-            raise Refused(400, f"limit must be a number from 1 to {MOST}")
+            raise VitallyRefusal(400, f"limit must be a number from 1 to {MOST}")
         which = (_which(kind, query), *self._whose(kind, request))
         page = self.store.page(kind, sort, which, _cursor(query.get("from", ""), sort), int(limit))
         cursor = json.dumps({"sortBy": sort, "before": page.after}).encode()
@@ -305,7 +305,7 @@ class Api:
             return ("projectCategoryId", category) if category else ("", "")
         id = request.path_params["id"]
         if id not in self.store.objects[owner]:
-            raise Refused(404, f"{KINDS[owner].title} not found: no object has the Vitally id {id}; an externalId is not taken here")
+            raise VitallyRefusal(404, f"{KINDS[owner].title} not found: no object has the Vitally id {id}; an externalId is not taken here")
         return owner[:-1] + "Id", id
 
     async def post(self, request: Request) -> Response:
@@ -342,7 +342,7 @@ def _which(kind: str, query: Any) -> str:
     if kind == "accounts":
         status = str(query.get("status", "active"))
         if status not in ("active", "churned", "activeOrChurned"):
-            raise Refused(400, "status must be active, churned or activeOrChurned")
+            raise VitallyRefusal(400, "status must be active, churned or activeOrChurned")
         return status
     return "archived" if query.get("archived") == "true" and KINDS[kind].archives else ""
 
@@ -359,9 +359,9 @@ def create_app(world: World) -> Starlette:
             try:
                 _authenticate(request.headers.get("authorization", ""))
                 if not workspace.budget.take():
-                    raise Refused(429, "Too Many Requests")
+                    raise VitallyRefusal(429, "Too Many Requests")
                 response = await endpoint(request)
-            except Refused as refused:
+            except VitallyRefusal as refused:
                 response = JSONResponse({"error": refused.message}, refused.status)
             response.headers.update(_limits(workspace.budget))
             return response

@@ -13,7 +13,7 @@ from typing import Any
 Json = dict[str, Any]
 
 
-class Refused(Exception):
+class VitallyRefusal(Exception):
     """A request that is answered with ``status`` and ``{"error": message}``."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -185,16 +185,16 @@ def check(kind: Kind, body: Json, *, made: bool) -> None:
     if made:
         missing = [name for name in kind.required if body.get(name) in (None, "")]
         if missing:
-            raise Refused(400, f"{missing[0]} is required to create {kind.one}")
+            raise VitallyRefusal(400, f"{missing[0]} is required to create {kind.one}")
     allowed = kind.always | kind.once if made else kind.always
     for name, value in body.items():
         # A name that an object was made with may be sent again as it was.
         if name not in allowed and not (name in kind.once and not made):
             known = ", ".join(sorted(allowed))
-            raise Refused(400, f"{name} cannot be set on {kind.one} through the API; these can: {known}")
+            raise VitallyRefusal(400, f"{name} cannot be set on {kind.one} through the API; these can: {known}")
         fault = f"{name} cannot be emptied" if name in kind.required and value in (None, "") else _fault(name, value)
         if fault:
-            raise Refused(400, fault)
+            raise VitallyRefusal(400, fault)
 
 
 def _fault(name: str, value: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sandbox.core import Numbers, World
 from sandbox.org import PEOPLE
-from sandbox.vitally_kinds import BY_TRAIT, KINDS, REFERENCES, STATUSES, Json, Refused, check
+from sandbox.vitally_kinds import BY_TRAIT, KINDS, REFERENCES, STATUSES, Json, VitallyRefusal, check
 
 _IDS = uuid.UUID("5c6f1c52-6b3c-4b5e-9a55-0d4f4c1f7a10")
 #: The projects that the vendor runs for its customers.
@@ -154,7 +154,7 @@ class Store:
         found = self.find(kind, key)
         if found is None:
             by = "id or externalId" if KINDS[kind].by_external_id else "Vitally id"
-            raise Refused(404, f"{KINDS[kind].title} not found: no object has the {by} {key}")
+            raise VitallyRefusal(404, f"{KINDS[kind].title} not found: no object has the {by} {key}")
         return found
 
     def page(self, kind: str, sort: str, which: tuple[str, str, str], before: int | None, limit: int) -> Page:
@@ -208,7 +208,7 @@ class Store:
         check(rules, body, made=False)
         for name in sorted(rules.once & set(body)):
             if name not in rules.always and body[name] != record.fields.get(name):
-                raise Refused(400, f"{name} can only be set when {rules.one} is created; leave it out, or send it as it is")
+                raise VitallyRefusal(400, f"{name} can only be set when {rules.one} is created; leave it out, or send it as it is")
         self._refer(body)
         changes = {name: value for name, value in body.items() if name != "traits" and record.fields.get(name) != value}
         if rules.owner:
@@ -292,9 +292,9 @@ class Store:
             given = body.get(name) or ()
             for id in [given] if isinstance(given, str) else given:
                 if id not in self.objects[kind]:
-                    raise Refused(400, f"{name} must be an id that Vitally assigned, and no object of {kind} has {id}")
+                    raise VitallyRefusal(400, f"{name} must be an id that Vitally assigned, and no object of {kind} has {id}")
         if body.get("categoryId"):
-            raise Refused(400, "categoryId must be the id of a category; this workspace has none")
+            raise VitallyRefusal(400, "categoryId must be the id of a category; this workspace has none")
 
     def _changed(self, kind: str) -> None:
         self._orders.pop(kind, None)
@@ -356,9 +356,9 @@ def _owned(kind: str, body: Json) -> None:
     names = ("accountIds", "organizationIds") if owner == "lists" else ("accountId", "organizationId")
     given = [name for name in names if body.get(name)]
     if owner and not given:
-        raise Refused(400, f"{names[0]} or {names[1]} is required for {KINDS[kind].one}")
+        raise VitallyRefusal(400, f"{names[0]} or {names[1]} is required for {KINDS[kind].one}")
     if owner == "one" and len(given) > 1:
-        raise Refused(400, "a Project is of an account or of an organization: send exactly one of accountId and organizationId")
+        raise VitallyRefusal(400, "a Project is of an account or of an organization: send exactly one of accountId and organizationId")
 
 
 def _from_template(template: Record, body: Json) -> Json:

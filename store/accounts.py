@@ -14,7 +14,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, Select, func, select
 from temporalio import activity
 
-from domain.account.account import AccountTeam, AccountView, AskAccount, Customer, RenewalRow, Standing
+from domain.account.account import AccountTeam, AccountView, AskAccount, Customer, HealthSnapshot, RenewalRow
 from domain.base import Value
 from domain.forecast.rollup import Forecast
 from domain.health.score import score, traits_of
@@ -35,7 +35,7 @@ class Health(Value):
     at: datetime
     score: Score
     traits: Traits
-    standing: Standing
+    standing: HealthSnapshot
 
     def as_of_now(self, policy: AccountPolicy) -> Score:
         """The same score with the values of now as its evidence: it is made anew only when the total or a colour is another."""
@@ -51,7 +51,7 @@ class HealthChange(Value):
     score: Score
 
 
-class People:
+class ActivePeople:
     """Our people as the last copy of the CRM has them, and who of them looks after an account.
 
     Somebody who has left plays no role any more: the ladder asks the next. Where the CRM names no manager, or no leader, it is the first
@@ -67,7 +67,7 @@ class People:
             self._first.setdefault(person.role, person)
 
     @classmethod
-    def read(cls, db: Connection) -> People:
+    def read(cls, db: Connection) -> ActivePeople:
         """Everybody, in the transaction ``db``."""
         return cls(Person.model_validate(dict(row._mapping)) for row in db.execute(select(roster)))
 
@@ -127,8 +127,8 @@ class Accounts:
             if row is None:
                 return AccountView()
             standing = db.execute(select(health.c.standing).where(health.c.domain == domain)).scalar()
-            team = People.read(db).team(row._asdict())
-        return AccountView(customer=customer_of(row), team=team, standing=Standing.model_validate(standing) if standing else None)
+            team = ActivePeople.read(db).team(row._asdict())
+        return AccountView(customer=customer_of(row), team=team, standing=HealthSnapshot.model_validate(standing) if standing else None)
 
     def customers(self, *, churned: bool = False) -> list[Customer]:
         """Every customer by name; with ``churned`` also those who are none any more."""
@@ -138,14 +138,14 @@ class Accounts:
         with self._ledger.reading() as db:
             return [customer_of(row) for row in db.execute(query)]
 
-    def standings(self, *, churned: bool = False) -> list[tuple[Customer, Standing | None]]:
+    def standings(self, *, churned: bool = False) -> list[tuple[Customer, HealthSnapshot | None]]:
         """Every customer by name, each with how it does."""
         query = select(customers, health.c.standing).join_from(customers, health, health.c.domain == customers.c.domain, isouter=True)
         if not churned:
             query = query.where(customers.c.status == "customer")
         with self._ledger.reading() as db:
             rows = db.execute(query.order_by(customers.c.name, customers.c.domain)).all()
-        return [(customer_of(row), Standing.model_validate(row.standing) if row.standing else None) for row in rows]
+        return [(customer_of(row), HealthSnapshot.model_validate(row.standing) if row.standing else None) for row in rows]
 
     def health(self, domain: str) -> Health | None:
         """The health of one account; None before its first score."""

@@ -27,7 +27,7 @@ from domain.forecast.weekly_round import (
 from domain.people import Role
 from domain.policy import AccountPolicy
 from store.account_tables import forecasts
-from store.accounts import People, digest_of, read_renewals, snapshot_of
+from store.accounts import ActivePeople, digest_of, read_renewals, snapshot_of
 from store.ledger import Ledger
 
 
@@ -48,7 +48,7 @@ class Forecasts:
             for row in read_renewals(db, status="open"):
                 if may_be_projected(row):
                     counts[row.ae] = counts.get(row.ae, 0) + 1
-            people = People.read(db)
+            people = ActivePeople.read(db)
         found = []
         for ae, number in sorted(counts.items()):
             person = people.by_email(ae)

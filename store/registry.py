@@ -23,7 +23,7 @@ from store.owners import SYSTEM
 from store.tables import accounts, instances, roster, suppressions, waiting
 
 
-class Instance(Value):
+class InstanceRow(Value):
     """A row of the registry. ``domain`` is empty while the instance is nobody's; ``kind`` is pending, warm, reserved, trial or production.
 
     ``internal`` is the name of ours that an instance kept when it moved to a host of the customer's.
@@ -145,12 +145,12 @@ class Registry:
         with self._ledger.reading() as db:
             return _account_of(db, domain)
 
-    def instance_of(self, domain: str) -> Instance | None:
+    def instance_of(self, domain: str) -> InstanceRow | None:
         """The instance that a domain has, or that is being made for it."""
         with self._ledger.reading() as db:
             return _instance_of(db, domain)
 
-    def company_of(self, domain: str) -> tuple[Known | None, Instance | None]:
+    def company_of(self, domain: str) -> tuple[Known | None, InstanceRow | None]:
         """Both, of one moment."""
         with self._ledger.reading() as db:
             return _account_of(db, domain), _instance_of(db, domain)
@@ -161,7 +161,7 @@ class Registry:
             row = db.execute(_of_domain(domain)).one_or_none()
             return (None if row is None else owners.of_subject(db, row.subject)) or Owners()
 
-    def instances(self) -> list[Instance]:
+    def instances(self) -> list[InstanceRow]:
         """Every instance, oldest first."""
         with self._ledger.reading() as db:
             return [_instance(row) for row in db.execute(select(instances).order_by(instances.c.created_at, instances.c.host))]
@@ -355,7 +355,7 @@ def _account_of(db: Connection, domain: str) -> Known | None:
     return Known(Account.model_validate({name: row._mapping[name] for name in Account.model_fields}), row.as_of)
 
 
-def _instance_of(db: Connection, domain: str) -> Instance | None:
+def _instance_of(db: Connection, domain: str) -> InstanceRow | None:
     row = db.execute(_of_domain(domain)).one_or_none()
     return None if row is None else _instance(row)
 
@@ -385,5 +385,5 @@ def _free_host(db: Connection, wanted: str) -> str:
     return host
 
 
-def _instance(row: Row[Any]) -> Instance:
-    return Instance.model_validate(dict(row._mapping))
+def _instance(row: Row[Any]) -> InstanceRow:
+    return InstanceRow.model_validate(dict(row._mapping))

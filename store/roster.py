@@ -17,7 +17,7 @@ from store.tables import assignments
 Judge = Callable[[Actor, Iterable[Person]], Right]
 
 
-class Colleagues:
+class Roster:
     """Methods block; call them off the loop."""
 
     def __init__(self, ledger: Ledger) -> None:

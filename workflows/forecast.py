@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.people import Role
     from domain.policy import AccountPolicy
     from domain.renewal.state import ProjectOutcome
-    from domain.task import Answer, Rung, Task
+    from domain.task import Answer, Escalation, Task
     from workflows.frame.effects import PATIENT
     from workflows.frame.process import Process
     from workflows.frame.tasks import card
@@ -80,7 +80,7 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
             weekly_round.choices(lines.rows),
             due_at=due,
             asked=(owner.asks, "", ""),
-            rungs=(Rung(at=half, asks="manager", who=owner.manager or owner.asks),),
+            rungs=(Escalation(at=half, asks="manager", who=owner.manager or owner.asks),),
         )
         return p.desk.open(spec, p.channel)
 

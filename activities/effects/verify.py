@@ -26,7 +26,7 @@ from activities.graphql import translated
 from activities.instance import Instance
 from activities.licensing import SYSTEM as LICENSING
 from activities.licensing import Licensing
-from activities.remote_listing import Ask, Patience, Scope
+from activities.remote_listing import Ask, RetryingReader, Scope
 from activities.salesforce import effects
 from activities.salesforce import remote as salesforce_remote
 from activities.salesforce.effects import Salesforce
@@ -97,7 +97,7 @@ def _verified(ledger: Ledger, system: str, remote: _Remote | None, workflows: Se
     seen: list[Thing | Unseen] = []
     requests, failed = 0, ""
     if remote is not None and (scope.whole or scope.claims):
-        ask = Patience(remote.translate)
+        ask = RetryingReader(remote.translate)
         try:
             with translating(remote.translate):
                 seen = list(remote.show(ask, scope))

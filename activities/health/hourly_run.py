@@ -17,14 +17,14 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from temporalio import activity
 
 from activities.warehouse import Warehouse
-from domain.account.account import AccountFacts, Standing
+from domain.account.account import AccountFacts, HealthSnapshot
 from domain.health.hourly_run import FleetScored, HandCopied, ScoreFleet, TellAccounts, Told, WriteScores
 from domain.health.score import explain
 from domain.health.types import Score
 from domain.health.writes import ScoresWritten, ScoreWrite, ScoreWrites
 from domain.policy import AccountPolicy
 from store.account_tables import customers, hand_traits, health, health_news
-from store.accounts import People, customer_of
+from store.accounts import ActivePeople, customer_of
 from store.ledger import Ledger
 
 Tell = Callable[[AccountFacts], Awaitable[None]]
@@ -139,12 +139,12 @@ class Fleet:
 
     # --- What is outstanding --------------------------------------------------------------------------------------------------
 
-    def _people(self) -> People:
+    def _people(self) -> ActivePeople:
         """Everybody, once for a whole run: teams do not change while it runs."""
         with self._ledger.reading() as db:
-            return People.read(db)
+            return ActivePeople.read(db)
 
-    def _next_facts(self, people: People) -> list[News]:
+    def _next_facts(self, people: ActivePeople) -> list[News]:
         with self._ledger.reading() as db:
             query = (
                 select(customers, health.c.standing, health_news.c.facts_at, health_news.c.met)
@@ -180,8 +180,8 @@ class Fleet:
             db.execute(struck.values({what: None, **met}), [{"of_domain": domain, "since": at} for domain, at in of])
 
 
-def _facts(row: Any, people: People) -> AccountFacts:
-    standing = Standing.model_validate(row.standing) if row.standing else None
+def _facts(row: Any, people: ActivePeople) -> AccountFacts:
+    standing = HealthSnapshot.model_validate(row.standing) if row.standing else None
     return AccountFacts(customer=customer_of(row), team=people.team(row._asdict()), standing=standing)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from activities.warehouse import Usage
-from domain.account.account import Standing
+from domain.account.account import HealthSnapshot
 from domain.health import arrays, hourly_run
 from domain.health.hourly_run import FleetScored
 from domain.health.score import kept, score
@@ -170,8 +170,8 @@ class Scoring:
             as_of |= dict.fromkeys(("pulse", "champion", "buyer_access"), row.hand_as_of)
         return Traits(at=self._as_of, as_of=as_of, **found.traits)
 
-    def _standing(self, found: Found) -> Standing:
-        return Standing(
+    def _standing(self, found: Found) -> HealthSnapshot:
+        return HealthSnapshot(
             as_of=self._as_of,
             score=found.total,
             band=found.band,

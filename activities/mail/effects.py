@@ -65,7 +65,7 @@ from activities.errors import LONGEST_ANSWER, Step, Unreachable, forbidden, no_a
 from activities.remote_listing import begun
 from domain import markup
 from domain.effects.models import Mail, MailBatch, Receipt, Receipts, Template
-from store.crypto.person_keys import People
+from store.crypto.person_keys import PersonKeys
 from store.ledger import EffectId, Ledger, NotDone
 from store.link_tokens import sign
 from store.settings import Settings
@@ -195,7 +195,7 @@ class Mailer:
         self._relay = Relay.of(settings.smtp_url)
         self._brand = (parseaddr(settings.mail_from)[0] or "Tenure").removesuffix(" trials")
         self._templates = compiled(TEMPLATES)
-        self._people = People(ledger, settings.payload_ring(), settings.key)
+        self._people = PersonKeys(ledger, settings.payload_ring(), settings.key)
         self._vault = Vault(ledger, settings.key())
 
     @classmethod

@@ -72,7 +72,7 @@ class AccountTeam(Value):
         return person.email if person else ""
 
 
-class Standing(Message):
+class HealthSnapshot(Message):
     """How an account does, as the last hourly run found it. Shares are 0 to 1; None is not known, and never read as good or bad.
 
     ``was_at_target``: an earlier month reached the target of MAU/seats (C06). ``declining_months``: how many of the last consecutive months
@@ -96,7 +96,7 @@ class AccountFacts(Message):
 
     customer: Customer
     team: AccountTeam = AccountTeam()
-    standing: Standing | None = None
+    standing: HealthSnapshot | None = None
 
 
 class AskAccount(Message):
@@ -110,7 +110,7 @@ class AccountView(Message):
 
     customer: Customer | None = None
     team: AccountTeam = AccountTeam()
-    standing: Standing | None = None
+    standing: HealthSnapshot | None = None
 
 
 class RenewalRow(Message):

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from domain.account.account import AccountTeam, Customer, PlanReason, Reason, Standing
+from domain.account.account import AccountTeam, Customer, HealthSnapshot, PlanReason, Reason
 from domain.base import Message, State, Value
 from domain.calendar import day_of
 from domain.decision import Decision, Fact
@@ -100,7 +100,7 @@ class GetWellState(State):
     """Everything that a plan remembers. ``projects`` are the open ones: the key of their act by template."""
 
     reasons: dict[Reason, PlanReason] = {}
-    standing: Standing | None = None
+    standing: HealthSnapshot | None = None
     fields: dict[str, str] = {}
     planned_at: datetime | None = None
     update_at: datetime | None = None
@@ -154,7 +154,7 @@ class PlanMoment(Value):
 # --- what starts and ends one ------------------------------------------------------------------------------------------------------
 
 
-def utilization(policy: AccountPolicy, since: date | None, standing: Standing | None, now: datetime) -> Decision:
+def utilization(policy: AccountPolicy, since: date | None, standing: HealthSnapshot | None, now: datetime) -> Decision:
     """Whether MAU/seats asks for a plan (C05, C06): ``low_utilization``, ``decreased_usage``, ``at_target``, ``onboarding`` or ``unknown``.
 
     ``since`` is the day on which they became a customer. Low utilization never reached the target and is a customer for so many days;

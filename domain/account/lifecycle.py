@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from domain.account.account import AccountTeam, Customer, Reason, RenewalEnded, Standing
+from domain.account.account import AccountTeam, Customer, HealthSnapshot, Reason, RenewalEnded
 from domain.account.red import Criterion, Hand
 from domain.base import Message, State, Value
 from domain.calendar import day_of, days_after, hours_of
@@ -77,7 +77,7 @@ class AccountState(State):
     rests_in: Literal["adopting", "nurturing"] = "adopting"
     seen_at: datetime | None = None
     since: date | None = None
-    standing: Standing | None = None
+    standing: HealthSnapshot | None = None
     band: str = ""
     term_end: date | None = None
     crm_end: date | None = None
@@ -128,7 +128,7 @@ class AccountStatus(Message):
     renewal: str = ""
     plan: tuple[Reason, ...] = ()
     red: bool = False
-    standing: Standing | None = None
+    standing: HealthSnapshot | None = None
     ta: str = ""
     ae: str = ""
     open_tasks: tuple[str, ...] = ()

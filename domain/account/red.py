@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from domain.account.account import AccountTeam, Customer, Standing
+from domain.account.account import AccountTeam, Customer, HealthSnapshot
 from domain.account.get_well import Track
 from domain.base import Message, State, Value
 from domain.calendar import day_of
@@ -98,8 +98,8 @@ class RedState(State):
     marks: list[Mark] = []
     waiting: list[MarkRed] = []
     row: str = ""
-    at_mark: Standing | None = None
-    standing: Standing | None = None
+    at_mark: HealthSnapshot | None = None
+    standing: HealthSnapshot | None = None
     fields: dict[str, str] = {}
     filled_at: datetime | None = None
     update_at: datetime | None = None
@@ -127,7 +127,7 @@ class RedInput(Message):
     channel: str = "red-accounts"
     plan_channel: str = "renewals"
     marks: tuple[MarkRed, ...] = ()
-    standing: Standing | None = None
+    standing: HealthSnapshot | None = None
     renewal: str = ""
     state: RedState | None = None
     cycle: int = 1
@@ -161,7 +161,7 @@ class Finding(Value):
     room: float = 1.0
 
 
-def findings(policy: AccountPolicy, customer: Customer, standing: Standing | None, now: datetime) -> tuple[Finding, ...]:
+def findings(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> tuple[Finding, ...]:
     """The four automatic criteria (handbook 4.7)."""
     today, figures = day_of(policy.office, now), policy.red
     found = [_deployment(figures.not_deployed_days, customer, today), _contact(figures.no_contact_days, customer, today)]
@@ -221,7 +221,7 @@ def _contact(limit: int, customer: Customer, today: date) -> Finding:
     )
 
 
-def automatic(policy: AccountPolicy, customer: Customer, standing: Standing | None, now: datetime) -> Decision:
+def automatic(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Decision:
     """Whether the facts alone make an account red (B17): ``red`` when a criterion holds, else ``not red``."""
     found = findings(policy, customer, standing, now)
     facts = evidence(customer, standing, now)
@@ -256,14 +256,14 @@ def automatic(policy: AccountPolicy, customer: Customer, standing: Standing | No
     )
 
 
-def holding(policy: AccountPolicy, customer: Customer, standing: Standing | None, now: datetime) -> dict[Criterion, str]:
+def holding(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> dict[Criterion, str]:
     """The criteria that make it red, in words; none when :func:`automatic` says not red."""
     if automatic(policy, customer, standing, now).outcome == "not red":
         return {}
     return {each.name: each.says for each in findings(policy, customer, standing, now) if each.holds}
 
 
-def by_hand(customer: Customer, standing: Standing | None) -> dict[Hand, str]:
+def by_hand(customer: Customer, standing: HealthSnapshot | None) -> dict[Hand, str]:
     """Where it is marked red, in words: the CRM's field (B17), Vitally's trait (D31). Our own marks are there, too, once they are copied."""
     said: dict[Hand, str] = {}
     if customer.health == "Red":
@@ -273,7 +273,7 @@ def by_hand(customer: Customer, standing: Standing | None) -> dict[Hand, str]:
     return said
 
 
-def evidence(customer: Customer, standing: Standing | None, now: datetime) -> tuple[Fact, ...]:
+def evidence(customer: Customer, standing: HealthSnapshot | None, now: datetime) -> tuple[Fact, ...]:
     """What the criteria stand on, each with its source and age."""
     at = standing.as_of if standing else now
     none = "" if standing else " (none yet)"
@@ -299,7 +299,7 @@ def _upper(text: str) -> str:
 # --- marked, promoted ----------------------------------------------------------------------------------------------------------------
 
 
-def marked(policy: AccountPolicy, given: MarkRed, customer: Customer, standing: Standing | None, now: datetime) -> Decision:
+def marked(policy: AccountPolicy, given: MarkRed, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Decision:
     """An account is red, or is so for another reason (B17, B18, D31)."""
     by_facts, by_hand = given.source == "automatic", given.source in HANDS
     who, handbook, otherwise = "The facts" if by_facts else "Somebody", "B17" if by_facts else "B18", "the person's judgement"
@@ -321,7 +321,7 @@ def marked(policy: AccountPolicy, given: MarkRed, customer: Customer, standing: 
 BETTER = {"poor": 0, "concerning": 1, "healthy": 2}
 
 
-def promotion(policy: AccountPolicy, state: RedState, customer: Customer, standing: Standing | None, now: datetime) -> Decision:
+def promotion(policy: AccountPolicy, state: RedState, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Decision:
     """Whether the manager is asked to promote it: ``yellow``, ``green``, or ``red`` when there is no cause (B17: judgement stays with people).
 
     Somebody who sets Yellow or Green in the CRM says so. Else the band must be healthy or concerning, no automatic criterion may hold, and
@@ -354,7 +354,9 @@ def promotion(policy: AccountPolicy, state: RedState, customer: Customer, standi
     return decided(to, f"No automatic criterion holds, and {why}.", "a criterion of 4.7 that holds again")
 
 
-def resolved(policy: AccountPolicy, to: str, by: str, note: str, customer: Customer, standing: Standing | None, now: datetime) -> Decision:
+def resolved(
+    policy: AccountPolicy, to: str, by: str, note: str, customer: Customer, standing: HealthSnapshot | None, now: datetime
+) -> Decision:
     """A person promotes it."""
     return Decision(
         what="red",

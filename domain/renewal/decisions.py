@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 from domain import licence_keys
 from domain import plausibility as facts
-from domain.account.account import Outcome, PlanReviewed, Rating, Standing
+from domain.account.account import HealthSnapshot, Outcome, PlanReviewed, Rating
 from domain.amounts import dollars
 from domain.calendar import day_of, days_after, months_after
 from domain.decision import Decision, Fact, last_word
@@ -37,7 +37,7 @@ def _decided(policy: AccountPolicy, what: str, outcome: str, rule: str, handbook
     )
 
 
-def _health(standing: Standing | None, now: datetime) -> tuple[Fact, ...]:
+def _health(standing: HealthSnapshot | None, now: datetime) -> tuple[Fact, ...]:
     """The health score that was known, as evidence."""
     if standing is None:
         return (Fact(name="health", value=None, source="no score yet", as_of=now),)
@@ -57,7 +57,7 @@ def _said(who: str, assessment: Assessment | None, now: datetime) -> Fact:
 # --- rating --------------------------------------------------------------------------------------------------------------------------
 
 
-def early_review(policy: AccountPolicy, standing: Standing | None, now: datetime) -> Decision:
+def early_review(policy: AccountPolicy, standing: HealthSnapshot | None, now: datetime) -> Decision:
     """Half a year ahead (D25, C10): a yellow or red account is looked at; an unknown one is neither flagged nor called healthy."""
     band = standing.band if standing else "unknown"
     outcome, rule, nearest = {
@@ -106,7 +106,7 @@ def settled(policy: AccountPolicy, disagreement: Decision, answer: Answer, now: 
     )
 
 
-def by_hand(policy: AccountPolicy, message: AssessRenewal, standing: Standing | None, now: datetime) -> Decision:
+def by_hand(policy: AccountPolicy, message: AssessRenewal, standing: HealthSnapshot | None, now: datetime) -> Decision:
     """A rating that a manager gives without an assessment (D27)."""
     rule = f"Rated {message.rating} by hand: {message.why}"
     return _decided(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from domain.account.account import Customer, Rating, Standing
+from domain.account.account import Customer, HealthSnapshot, Rating
 from domain.calendar import day_of
 from domain.forecast.rollup import words
 from domain.markup import bold
@@ -58,7 +58,7 @@ def save_plan(plan: SavePlan, sponsor: str) -> tuple[str, ...]:
     )
 
 
-def health(standing: Standing | None) -> str:
+def health(standing: HealthSnapshot | None) -> str:
     """The last health score in words."""
     if standing is None or standing.score is None:
         return "not known"

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from domain.account.account import AccountTeam, Customer, Outcome, PlanReviewed, Rating, Standing
+from domain.account.account import AccountTeam, Customer, HealthSnapshot, Outcome, PlanReviewed, Rating
 from domain.amounts import MOST_DOLLARS, Typed
 from domain.base import Message, State, Value
 from domain.calendar import days_after, hours_of
@@ -49,7 +49,7 @@ class RenewalInput(Message):
     customer: Customer
     team: AccountTeam = AccountTeam()
     renewal_on: date
-    standing: Standing | None = None
+    standing: HealthSnapshot | None = None
     policy: CarriedAccountPolicy
     channel: str = "renewals"
 
@@ -152,7 +152,7 @@ class RenewalState(State):
 
     renewal_on: date
     phase: Phase = Phase.UPCOMING
-    standing: Standing | None = None
+    standing: HealthSnapshot | None = None
     done: list[Key] = []
     anew: bool = False
     extension_days: int = 0

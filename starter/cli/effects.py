@@ -12,7 +12,7 @@ from starter.cli import parts
 from starter.cli.base import Json, console, emit
 from starter.cli.lazy import Deferred, LazyGroup
 from starter.service.bootstrap import find, open_ledger, read_policy
-from starter.service.effects import Effects
+from starter.service.effects import EffectsOnRecord
 from store.ledger import EffectRow
 
 T = TypeVar("T")
@@ -70,12 +70,12 @@ def effects_list(
     emit(found, as_json, lambda: _page(found, whole=bool(of)))
 
 
-def look(question: Callable[[Effects], T]) -> T:
+def look(question: Callable[[EffectsOnRecord], T]) -> T:
     """Ask the effects on record one thing."""
     place = find()
     policy = read_policy(place.settings)
     with open_ledger(place) as ledger:
-        return question(Effects(ledger, place.settings, policy))
+        return question(EffectsOnRecord(ledger, place.settings, policy))
 
 
 # --- Pages ------------------------------------------------------------------------------------------------------------------

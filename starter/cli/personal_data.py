@@ -15,7 +15,7 @@ from starter.service import erasure
 from starter.service.bootstrap import find
 from starter.service.erasure import Erasure
 from store.crypto.key_ring import LOOK_AGAIN, VARIABLE, NotKept, new_key
-from store.crypto.person_keys import People
+from store.crypto.person_keys import PersonKeys
 from store.ledger import Ledger
 
 keys = typer.Typer(help="The keys that everything is encrypted with on its way to Temporal.", no_args_is_help=True)
@@ -98,7 +98,7 @@ def keys_rotate(as_json: Json = False) -> None:
         raise Refused(f"the ring comes from {VARIABLE}, which no command can change", do) from None
     ledger = Ledger(settings.ledger_url)
     ledger.check()
-    wrapped = People(ledger, ring, settings.key).rewrap()
+    wrapped = PersonKeys(ledger, ring, settings.key).rewrap()
     ledger.close()
     seen = f"running processes use it within {LOOK_AGAIN:.0f} seconds, without a restart"
     answer = {"id": new.id, "keys": len(ring.keys), "people": wrapped, "message": f"{new.id} encrypts from now on; {seen}"}

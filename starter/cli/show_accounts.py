@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from domain.account.account import Customer, RenewalRow, Standing
+from domain.account.account import Customer, HealthSnapshot, RenewalRow
 from domain.forecast.rollup import Actual, Forecast, Line, Tally
 from domain.health import guidance
 from domain.health.types import Contribution, Score
@@ -28,7 +28,7 @@ WHOLE = frozenset({"domain", "account", "renews on", "as of"})
 NONE = {"By outcome": "not projected", "By rating": "not rated", "By owner": "nobody"}
 
 
-def accounts(found: Sequence[tuple[Customer, Standing | None]], limit: int, band: str = "") -> None:
+def accounts(found: Sequence[tuple[Customer, HealthSnapshot | None]], limit: int, band: str = "") -> None:
     """Customers, with how they do; the first ``limit`` of those found, ``band`` when only those of one were asked for."""
     page = console()
     if not found:
@@ -133,7 +133,7 @@ def forecast(found: ForecastView) -> None:
 # --- The parts of these pages ----------------------------------------------------------------------------------------------------------
 
 
-def heading(customer: Customer, standing: Standing | None) -> Text:
+def heading(customer: Customer, standing: HealthSnapshot | None) -> Text:
     """Who it is, and how they do."""
     score = points(standing.score if standing else None)
     return Text.assemble((customer.name, "bold"), f"  {customer.domain}  ", band_of(standing), f" {score}" if score else "")
@@ -259,7 +259,7 @@ def _came(actual: Actual) -> Group:
 # --- Words -----------------------------------------------------------------------------------------------------------------------------
 
 
-def band_of(standing: Standing | None) -> Text:
+def band_of(standing: HealthSnapshot | None) -> Text:
     """The band in its colour; that it is not scored is said so."""
     return Text(standing.band, style=STYLES.get(standing.band, "dim")) if standing else Text("not scored", style="dim")
 

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from domain.account.account import AccountTeam, Customer, Standing
+from domain.account.account import AccountTeam, Customer, HealthSnapshot
 from domain.account.get_well import CONTEXT, QUESTIONS, PlanStatus
 from domain.account.lifecycle import AccountStatus
 from domain.account.red import RedStatus
@@ -89,7 +89,7 @@ def process(found: ProcessView) -> None:
 # --- The parts of an account's page ----------------------------------------------------------------------------------------------------
 
 
-def _about(customer: Customer, team: AccountTeam, standing: Standing | None) -> Facts:
+def _about(customer: Customer, team: AccountTeam, standing: HealthSnapshot | None) -> Facts:
     people = [(name.upper(), person.email) for name in ("ta", "ae", "ce") if (person := getattr(team, name))]
     term = f"{pages.day(customer.contract_start) or '?'} to {pages.day(customer.contract_end) or '?'}"
     return [

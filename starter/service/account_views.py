@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from domain.account.account import AccountTeam, Customer, RenewalRow, Standing
+from domain.account.account import AccountTeam, Customer, HealthSnapshot, RenewalRow
 from domain.base import Value
 from domain.decision import Decision
 from domain.forecast.rollup import Actual, Forecast, Moved
@@ -32,7 +32,7 @@ class HealthView(Value):
     customer: Customer
     team: AccountTeam
     score: Score | None
-    standing: Standing | None
+    standing: HealthSnapshot | None
     guidance: tuple[Guidance, ...] = ()
     changes: tuple[tuple[datetime, Band, Score], ...] = ()
 
@@ -42,7 +42,7 @@ class AccountOverview(Value):
 
     customer: Customer
     team: AccountTeam
-    standing: Standing | None
+    standing: HealthSnapshot | None
     processes: tuple[ProcessView, ...] = ()
     renewals: tuple[RenewalRow, ...] = ()
 

@@ -16,7 +16,7 @@ from temporalio.client import WithStartWorkflowOperation, WorkflowExecutionStatu
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from domain import ids, markup, plausibility
-from domain.account.account import AccountTeam, Customer, RenewalRow, Standing
+from domain.account.account import AccountTeam, Customer, HealthSnapshot, RenewalRow
 from domain.account.get_well import PlanText
 from domain.account.lifecycle import AccountInput, MarkAccountRed
 from domain.account.red import Resolve
@@ -63,7 +63,7 @@ class Accounts:
 
     # --- Looking ------------------------------------------------------------------------------------------------------------
 
-    async def known(self, account: str) -> tuple[Customer, AccountTeam, Standing | None]:
+    async def known(self, account: str) -> tuple[Customer, AccountTeam, HealthSnapshot | None]:
         """The customer that a person names by domain or host. Raises :class:`NotFound`."""
         domain = self._tenure.key_of(account)
         view = await self._tenure.read(lambda: self.records.view(domain))
@@ -73,7 +73,7 @@ class Accounts:
             )
         return view.customer, view.team, view.standing
 
-    async def accounts(self, band: str = "") -> list[tuple[Customer, Standing | None]]:
+    async def accounts(self, band: str = "") -> list[tuple[Customer, HealthSnapshot | None]]:
         """Every customer with its standing; of one band, when one is named."""
         bands = ("healthy", "concerning", "poor", "unknown")
         if band and band not in bands:
@@ -174,7 +174,7 @@ class Accounts:
         ):
             return await self._start_renewal(customer, team, standing, on)
 
-    async def _start_renewal(self, customer: Customer, team: AccountTeam, standing: Standing | None, on: date | None) -> str:
+    async def _start_renewal(self, customer: Customer, team: AccountTeam, standing: HealthSnapshot | None, on: date | None) -> str:
         renewal_on = on or customer.contract_end
         if renewal_on is None:
             raise BadInput(
@@ -288,7 +288,7 @@ class Accounts:
 
     # --- How ----------------------------------------------------------------------------------------------------------------
 
-    async def _customer(self, account: str) -> tuple[Customer, AccountTeam, Standing | None]:
+    async def _customer(self, account: str) -> tuple[Customer, AccountTeam, HealthSnapshot | None]:
         """As :meth:`known`, and a customer still. Raises :class:`Refused`."""
         customer, team, standing = await self.known(account)
         if customer.status != "customer":

@@ -21,7 +21,7 @@ from domain.people import Person
 from domain.rights import Action, Actor, Asked, Group, Right
 from starter.errors import BadInput, NotAllowed, NotFound, Refused, Unavailable
 from store.audit import Audit, Entry, Via
-from store.roster import Colleagues, judged, named
+from store.roster import Roster, judged, named
 
 if TYPE_CHECKING:
     from store.ledger import Ledger
@@ -67,7 +67,7 @@ def operator() -> Caller:
 LINK = Caller(via="web", by_link=True)
 
 
-class Gate:
+class Authorization:
     """Judges and notes. ``ours`` are the mail domains of our own people."""
 
     def __init__(self, ledger: Ledger, ours: Iterable[str]) -> None:
@@ -124,11 +124,11 @@ class Gate:
 
     async def person(self, email: str) -> Person | None:
         """The person of ours with that address, as the roster has them now."""
-        return await self._read(lambda: named(email, Colleagues(self._ledger).roster()))
+        return await self._read(lambda: named(email, Roster(self._ledger).roster()))
 
     async def roster(self) -> list[Person]:
         """Everybody of ours."""
-        return await self._read(lambda: Colleagues(self._ledger).roster())
+        return await self._read(lambda: Roster(self._ledger).roster())
 
     def _judged(self, caller: Caller, judge: Judge, by: str, nameless: bool) -> tuple[str, str, Right]:
         """Who decides, in which role, and whether they may."""
@@ -136,7 +136,7 @@ class Gate:
             return by, "prospect", Right(allowed=True, rule="link")
         if nameless and caller.operator and not by:
             return f"operator:{caller.operator}", "operator", Right(allowed=True, rule="operator")
-        roster = Colleagues(self._ledger).roster()
+        roster = Roster(self._ledger).roster()
         wanted = caller.email or by
         if caller.email and by and by.lower() != caller.email.lower():
             me = named(caller.email, roster)

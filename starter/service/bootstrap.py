@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class Environment:
     """The settings in force, and the stack that runs there, if one does."""
 
     settings: Settings
@@ -41,13 +41,13 @@ class Place:
         return self.stack.cluster if self.stack else None
 
 
-def find(environment: Mapping[str, str] = os.environ) -> Place:
+def find(environment: Mapping[str, str] = os.environ) -> Environment:
     """Read the settings; a stack that runs on the data directory says itself how its ports are moved. Raises :class:`BadInput`."""
     settings = read_settings()
     stack = stackfile.running(settings.data_dir)
     if stack is not None and "TENURE_PORT_OFFSET" not in environment and stack.port_offset != settings.port_offset:
         settings = read_settings(port_offset=stack.port_offset)
-    return Place(settings=settings, stack=stack)
+    return Environment(settings=settings, stack=stack)
 
 
 def read_settings(**fixed: int) -> Settings:
@@ -77,7 +77,7 @@ def read_policies(settings: Settings) -> tuple[Policy, AccountPolicy]:
 
 
 @contextmanager
-def open_ledger(place: Place) -> Iterator[Ledger]:
+def open_ledger(place: Environment) -> Iterator[Ledger]:
     """The ledger alone, to read in; Temporal need not be there. Raises :class:`Unavailable` when there is none, or it does not answer."""
     startup.check(place.settings)
     _require_ledger(place.settings)
@@ -97,7 +97,7 @@ def _require_ledger(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_tenure(place: Place, *, offline: bool = False, existing: bool = False) -> AsyncIterator[Tenure]:
+async def open_tenure(place: Environment, *, offline: bool = False, existing: bool = False) -> AsyncIterator[Tenure]:
     """The service, connected; ``offline``: to the ledger alone, the server at the first use; ``existing``: which must be there already.
 
     Raises :class:`Unavailable` when the server or the ledger cannot be reached, or cannot be used.

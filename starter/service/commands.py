@@ -16,11 +16,11 @@ from domain.people import Person, Role
 from domain.rights import Action, Asked
 from domain.task import Answer
 from starter.errors import BadInput, NotFound, TenureError, Unavailable
-from starter.service.authorization import Caller, Gate, on_owned, on_task
+from starter.service.authorization import Authorization, Caller, on_owned, on_task
 from starter.service.events import event_id as derived
-from starter.service.queries import Looking
+from starter.service.queries import Queries
 from starter.service.temporal_errors import Over
-from store.roster import Colleagues
+from store.roster import Roster
 
 if TYPE_CHECKING:
     from domain.addresses import Address
@@ -39,11 +39,11 @@ ACTS: Mapping[str, type[Message]] = {
 }
 
 
-class Deciding(Looking, ABC):
+class Commands(Queries, ABC):
     """What may be decided. The connection and the rest are those of :class:`starter.service.tenure.Tenure`."""
 
     caller: Caller
-    gate: Gate
+    gate: Authorization
     settings: Settings
 
     @abstractmethod
@@ -108,7 +108,7 @@ class Deciding(Looking, ABC):
         return await self.update(workflow_id, name, message, event_id)
 
     def _owners(self, workflow_id: str, roster: Iterable[Person]) -> Iterable[Person]:
-        return Colleagues(self.ledger).owners(workflow_id, roster)
+        return Roster(self.ledger).owners(workflow_id, roster)
 
     async def answer(self, task_id: str, answer: Answer, event_id: str = "") -> str:
         """Answer a task, ``WORKFLOW:TASK``; one answer wins, a later one is refused with who answered and when."""

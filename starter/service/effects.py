@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-class Effects:
+class EffectsOnRecord:
     """The effects on record. Times are real ones unless it is said that they are the workflow's."""
 
     def __init__(self, ledger: Ledger, settings: Settings, policy: Policy) -> None:

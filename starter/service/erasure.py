@@ -15,9 +15,9 @@ from store.crypto.codec import Codec
 from store.crypto.tokenize import is_outsider, names_beside
 
 if TYPE_CHECKING:
-    from starter.service.queries import Looking
+    from starter.service.queries import Queries
     from starter.service.tenure import Tenure
-    from store.crypto.person_keys import People
+    from store.crypto.person_keys import PersonKeys
 
 
 class Erasure(Value):
@@ -30,7 +30,7 @@ class Erasure(Value):
     notes: tuple[str, ...]
 
 
-def people(tenure: Looking) -> People | None:
+def people(tenure: Queries) -> PersonKeys | None:
     """The keys of people that this process's codec uses; None for a client that encrypts nothing."""
     codec = tenure.client.data_converter.payload_codec
     return codec.people if isinstance(codec, Codec) else None

@@ -21,7 +21,7 @@ from domain.base import Message
 from domain.messages import SignupAnswer
 from starter.errors import BadInput, NotFound, Refused, Unavailable
 from starter.service.addresses import checked_address
-from starter.service.commands import Deciding
+from starter.service.commands import Commands
 from starter.service.failed_signups import FailedSignup, FailedSignups
 from starter.service.forms import SignupForm, TrialRequestForm
 from starter.service.spool import Spool
@@ -48,7 +48,7 @@ async def ledger_in_time() -> AsyncIterator[None]:
         raise Unavailable("the ledger's database does not answer in time", "Ask again; check what holds it") from error
 
 
-class Keeping(Deciding):
+class KeptRequests(Commands):
     """The part of :class:`starter.service.tenure.Tenure` that loses nothing."""
 
     task_queue: str

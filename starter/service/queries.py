@@ -51,7 +51,7 @@ LOOKS = (timedelta(seconds=2), timedelta(seconds=3), timedelta(seconds=7))
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
-class Looking:
+class Queries:
     """What may be seen. The connection and the rest are those of :class:`starter.service.tenure.Tenure`."""
 
     client: Client

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from activities.effects.verify import SYSTEMS, Verified
 from activities.effects.verify import verify as compare
 from domain.rights import Action
-from starter.service.authorization import Caller, Gate
-from starter.service.effects import Effects, require_system
+from starter.service.authorization import Authorization, Caller
+from starter.service.effects import EffectsOnRecord, require_system
 
 
-async def verify(record: Effects, caller: Caller, of: str = "", *, system: str = "", by: str = "") -> list[Verified]:
+async def verify(record: EffectsOnRecord, caller: Caller, of: str = "", *, system: str = "", by: str = "") -> list[Verified]:
     """Reconcile the ledger with the outside systems, of one company or workflow, or all. It reads only, and stands on the audit.
 
     Raises :class:`NotAllowed`, :class:`NotFound`, :class:`BadInput`.
@@ -24,5 +24,5 @@ async def verify(record: Effects, caller: Caller, of: str = "", *, system: str =
         return compare(record.settings, record.ledger, (system,) if system else SYSTEMS, workflows)
 
     what = " ".join(("verify effects", *filter(None, (of[:80], system))))
-    async with Gate(record.ledger, (record.settings.vendor_domain,)).operating(caller, Action.VERIFY_EFFECTS, by=by, what=what):
+    async with Authorization(record.ledger, (record.settings.vendor_domain,)).operating(caller, Action.VERIFY_EFFECTS, by=by, what=what):
         return await asyncio.to_thread(compared)

@@ -48,12 +48,12 @@ from domain.trial.state import Stage, TrialInput
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.service import erasure
 from starter.service.addresses import checked_address, read_address
-from starter.service.authorization import Gate, on_owned, operator
+from starter.service.authorization import Authorization, on_owned, operator
 from starter.service.change_host import change_host
 from starter.service.commands import ACTS, bad_fields, described
 from starter.service.events import new_event
 from starter.service.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
-from starter.service.kept_requests import Keeping, ledger_in_time
+from starter.service.kept_requests import KeptRequests, ledger_in_time
 from starter.service.queries import query
 from starter.service.temporal_errors import Closing, Over, asking
 from store.registry import Registry
@@ -88,7 +88,7 @@ SOMEBODY_WAITS = Priority(priority_key=1)
 TRIES = 3
 
 
-class Tenure(Keeping):
+class Tenure(KeptRequests):
     """Tenure, as people and programs use it. ``policy`` is what a new trial is given; a running one keeps its own."""
 
     def __init__(self, client: Client, ledger: Ledger, settings: Settings, policy: Policy, *, task_queue: str = ids.TASK_QUEUE) -> None:
@@ -98,7 +98,7 @@ class Tenure(Keeping):
         self.policy = policy
         self.task_queue = task_queue
         self.caller = operator()
-        self.gate = Gate(ledger, (settings.vendor_domain,))
+        self.gate = Authorization(ledger, (settings.vendor_domain,))
         self._keeps(ledger, settings)
         self._later: set[asyncio.Task[None]] = set()
 

@@ -36,7 +36,7 @@ from temporalio.converter import (
 from domain import ids
 from store.crypto import tokenize
 from store.crypto.key_ring import KeyRing
-from store.crypto.person_keys import People, Someone
+from store.crypto.person_keys import PersonKeys, Someone
 from store.ledger import Ledger
 from store.settings import Settings
 
@@ -58,7 +58,7 @@ _Carried = tuple[str, bytes, list[str]]
 def data_converter(settings: Settings, ledger: Ledger) -> DataConverter:
     """The way of every value to Temporal and back, for clients, workers and tests alike. The ledger is not touched before it is needed."""
     ring = settings.payload_ring()
-    return converter(Codec(ring, People(ledger, ring, settings.key), settings.vendor_domain))
+    return converter(Codec(ring, PersonKeys(ledger, ring, settings.key), settings.vendor_domain))
 
 
 def converter(codec: Codec) -> DataConverter:
@@ -71,7 +71,7 @@ def converter(codec: Codec) -> DataConverter:
 class Codec(PayloadCodec, WithSerializationContext):
     """Encrypts and decrypts. It knows for each workflow whose data it carries, so that a name is found where no address stands beside it."""
 
-    def __init__(self, ring: KeyRing, people: People, vendor_domain: str) -> None:
+    def __init__(self, ring: KeyRing, people: PersonKeys, vendor_domain: str) -> None:
         self.ring = ring
         self.people = people
         self.vendor_domain = vendor_domain.lower()

@@ -1,7 +1,7 @@
 """The keys of people outside our own staff, one each, in the ledger's table ``people``: whoever's key is gone cannot be read any more.
 
-A person's key is made when something about them is encrypted for the first time; it is kept wrapped by the ring. :meth:`People.erase`
-deletes it, with the names that were learnt of them. Until they come to us again by themselves (:meth:`People.admit`), whatever a running
+A person's key is made when something about them is encrypted for the first time; it is kept wrapped by the ring. :meth:`PersonKeys.erase`
+deletes it, with the names that were learnt of them. Until they come to us again by themselves (:meth:`PersonKeys.admit`), whatever a running
 workflow still remembers of them is written as erased.
 
 A process keeps keys for :data:`FRESH` seconds, so that it asks the database seldom and still sees an erasure soon. Methods of this class
@@ -48,7 +48,7 @@ class Someone:
     until: float
 
 
-class People:
+class PersonKeys:
     """The table of people, and what one process remembers of it. ``secret`` gives what keys the hash that stands for an address."""
 
     def __init__(self, ledger: Ledger, ring: KeyRing, secret: Callable[[], str], fresh: float = FRESH) -> None:

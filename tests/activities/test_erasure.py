@@ -17,7 +17,7 @@ from activities.mail.effects import Mailer
 from domain import ids
 from domain.effects.models import Mail, MailBatch, Receipt
 from sandbox.server import SandboxServer
-from store.crypto.person_keys import People
+from store.crypto.person_keys import PersonKeys
 from store.ledger import EffectId, Ledger
 from store.settings import Settings
 from store.tables import Utc, effects, failed_signups, feedback, instances, metadata, share_links, waiting
@@ -29,8 +29,8 @@ NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 TRIAL = "trial-kestrel.example"
 
 
-def people_of(ledger: Ledger, settings: Settings) -> People:
-    return People(ledger, settings.payload_ring(), settings.key)
+def people_of(ledger: Ledger, settings: Settings) -> PersonKeys:
+    return PersonKeys(ledger, settings.payload_ring(), settings.key)
 
 
 def effect(ledger: Ledger, key: str, summary: str, subject: str = f"{TRIAL}/12345678.1", **data: str) -> None:

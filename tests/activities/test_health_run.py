@@ -20,7 +20,7 @@ from activities.health.hourly_run import Fleet
 from activities.salesforce.effects import Salesforce
 from activities.vitally.effects import Vitally
 from activities.warehouse import Warehouse
-from domain.account.account import AccountFacts, Standing
+from domain.account.account import AccountFacts, HealthSnapshot
 from domain.health.guidance import guidance
 from domain.health.hourly_run import FleetScored, ScoreFleet, TellAccounts, WriteScores
 from domain.health.score import score, traits_of
@@ -531,5 +531,5 @@ def test_what_is_in_the_ledger_reads_as_messages(hours: Hours) -> None:
     for row in rows:
         assert row.traits == {}  # until others are seen, they are the score's
         assert score(POLICY, traits_of(Score.model_validate(row.score))) == Score.model_validate(row.score)
-        standing = Standing.model_validate(row.standing)
+        standing = HealthSnapshot.model_validate(row.standing)
         assert (standing.score, standing.band) == (row.total, row.band)

@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError
 from activities.github import GitHub
 from activities.licensing import FIRST_KEYS, Licensing
 from activities.mail.effects import Mailer
-from activities.remote_listing import Patience
+from activities.remote_listing import RetryingReader
 from activities.slack.effects import Slack, error_of
 from domain.effects.accounts import ReissueKey
 from domain.effects.models import (
@@ -203,7 +203,7 @@ def test_patience_waits_as_told_asks_again_and_gives_up() -> None:
             raise answers.pop(0)
         return "there"
 
-    ask = Patience(error_of, sleep=slept.append)
+    ask = RetryingReader(error_of, sleep=slept.append)
     assert ask(call) == "there"
     assert (slept, ask.requests) == ([1.0, 2.0], 3)
     answers += [ConnectionResetError("lost")] * 3
@@ -217,7 +217,7 @@ def test_patience_does_not_wait_longer_than_it_has(settings: Settings, ledger: L
     slack = Slack.from_settings(settings, ledger)
     for seconds, fits in ((30, True), (300, False)):
         sandbox.world.faults.append(Fault("slack", "rate_limit", retry_after=seconds))
-        ask = Patience(error_of, sleep=slept.append)
+        ask = RetryingReader(error_of, sleep=slept.append)
         if fits:
             assert ask(slack.client.auth_test)["ok"]
         else:

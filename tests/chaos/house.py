@@ -19,7 +19,7 @@ from starter.local.demo.home import free_offset
 from starter.local.stack import environment, kept_token, parts
 from starter.local.supervise import Part, Supervisor
 from starter.service import schedules
-from starter.service.bootstrap import Place
+from starter.service.bootstrap import Environment
 from starter.service.connect import connect
 from store.crypto.codec import data_converter
 from store.ledger import Ledger
@@ -89,7 +89,7 @@ class House:
             return False
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Environment:
         """Where it is, for the ways in."""
         found = stackfile.StackFile(
             pid=os.getpid(),
@@ -100,7 +100,7 @@ class House:
             sandbox=self.sandbox,
             cluster=self.cluster,
         )
-        return Place(settings=self.settings, stack=found)
+        return Environment(settings=self.settings, stack=found)
 
     # --- what is planned ------------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from domain.decision import Decision
 from domain.messages import Account, CeRequest, Contact, Instance, Signup, Usage
 from domain.people import Person, Role
 from domain.policy import Policy
-from domain.task import Answer, Check, Choice, FieldSpec, Rung, Task, TaskSpec
+from domain.task import Answer, Check, Choice, Escalation, FieldSpec, Task, TaskSpec
 from domain.trial.state import Stage, TrialState
 
 #: A Monday, two hours after the office has opened.
@@ -79,7 +79,7 @@ def task(
     *,
     fields: tuple[FieldSpec, ...] = (),
     checks: tuple[Check, ...] = (),
-    ladder: tuple[Rung, ...] = (),
+    ladder: tuple[Escalation, ...] = (),
     **more: Any,
 ) -> Task:
     spec = TaskSpec(

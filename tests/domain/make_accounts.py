@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from domain import policy as policies
-from domain.account.account import AccountTeam, Customer, PlanReason, Reason, Standing
+from domain.account.account import AccountTeam, Customer, HealthSnapshot, PlanReason, Reason
 from domain.decision import Decision
 from domain.people import Role
 from domain.policy import AccountPolicy
@@ -47,8 +47,8 @@ def customer(**more: Any) -> Customer:
     return Customer.model_validate({**given, **more})
 
 
-def standing(at: datetime = MONDAY, **more: Any) -> Standing:
-    return Standing.model_validate({"as_of": at, **more})
+def standing(at: datetime = MONDAY, **more: Any) -> HealthSnapshot:
+    return HealthSnapshot.model_validate({"as_of": at, **more})
 
 
 def team() -> AccountTeam:

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from domain import ladder
 from domain.people import Owners, Role
-from domain.task import Rung
+from domain.task import Escalation
 from tests.domain.make import MONDAY, POLICY, day, moments, person, quickly, with_figures
 
 CE, AE, BOSS = person("ce"), person("ae", Role.AE), person("boss", Role.CE_MANAGER)
 FRIDAY_NOON = day(4, 3)
 
 
-def rungs(of: tuple[Rung, ...]) -> list[tuple[datetime, str, str]]:
+def rungs(of: tuple[Escalation, ...]) -> list[tuple[datetime, str, str]]:
     return [(rung.at, rung.asks, rung.who.partition("@")[0]) for rung in of]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from domain.task import Rung
+from domain.task import Escalation
 from domain.views import TaskView
 from tests.domain.make import day, task
 
-LADDER = (Rung(at=day(1), asks="owner", who="ce@t.example"), Rung(at=day(2), asks="manager", who="boss@t.example"))
+LADDER = (Escalation(at=day(1), asks="owner", who="ce@t.example"), Escalation(at=day(2), asks="manager", who="boss@t.example"))
 
 
 def test_a_task_is_named_with_its_workflow() -> None:

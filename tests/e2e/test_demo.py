@@ -32,7 +32,7 @@ from starter.local.demo.renewals import FLEET, quarter_ahead
 from starter.local.demo.stories import Story
 from starter.local.stack import OPS_FILE
 from starter.local.supervise import port_is_free
-from starter.service.bootstrap import Place
+from starter.service.bootstrap import Environment
 from starter.service.tenure import Tenure
 from store.ledger import Ledger
 from store.settings import Settings
@@ -149,10 +149,10 @@ def test_interrupted_it_takes_its_stack_with_it(tmp_path: Path) -> None:
     assert left_behind(tmp_path) == []
 
 
-def running(settings: Settings) -> Place:
+def running(settings: Settings) -> Environment:
     """A place where a stack runs."""
     found = stackfile.StackFile(pid=1, port_offset=0, temporal="t", temporal_ui="u", web="w", sandbox="s", cluster="c")
-    return Place(settings=settings, stack=found)
+    return Environment(settings=settings, stack=found)
 
 
 @pytest.mark.parametrize("real", ["slack_url", "smtp_url"])
@@ -207,7 +207,7 @@ async def test_a_story_that_goes_another_way_is_told_and_stops_no_other(sandbox:
     (tmp_path / OPS_FILE).write_text("a token\n")
     async with httpx.AsyncClient(trust_env=False) as http:
         tenure = cast(Tenure, SimpleNamespace(ledger=ledger, client=None))
-        companies = await Director(tenure, Place(Settings(_env_file=None, data_dir=tmp_path), found), http, board).play(stories)
+        companies = await Director(tenure, Environment(Settings(_env_file=None, data_dir=tmp_path), found), http, board).play(stories)
     assert [company.problem for company in companies] == ["All connection attempts failed", ""]
     assert [(line.state, line.last) for line in board.lines.values()] == [
         ("failed", "All connection attempts failed"),

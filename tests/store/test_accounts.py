@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from activities.salesforce.effects import Salesforce
-from domain.account.account import AskAccount, Customer, RenewalRow, Standing
+from domain.account.account import AskAccount, Customer, HealthSnapshot, RenewalRow
 from domain.forecast.weekly_round import AskForecast, AskLines, Owner, TakeForecast
 from domain.health.score import score
 from domain.health.types import Traits
@@ -281,7 +281,7 @@ def test_health_is_read_with_its_evidence_and_its_changes(
     traits = Traits(at=NOW, mau_seats=0.9, champion=True)
     first = score(POLICY, traits)
     second = score(POLICY, traits.model_copy(update={"mau_seats": 0.4, "at": NOW + timedelta(hours=1)}), first)
-    standing = Standing(as_of=NOW, score=second.total, band=second.band)
+    standing = HealthSnapshot(as_of=NOW, score=second.total, band=second.band)
     with ledger.writing() as db:
         for at, band_before, each in ((NOW, "unknown", first), (second.at, first.band, second)):
             row = {"domain": "acme.com", "at": at, "total": each.total, "band": each.band, "score": each.model_dump(mode="json")}

@@ -23,7 +23,7 @@ from domain.messages import Contact, Signup
 from domain.policy import default
 from store.crypto.codec import ENCODING, Codec, converter
 from store.crypto.key_ring import Key, KeyRing, Unreadable
-from store.crypto.person_keys import People
+from store.crypto.person_keys import PersonKeys
 from store.ledger import Ledger
 
 DANA = Contact(email="Dana.Reed@kestrel.example", first_name="Dana", last_name="Reed")
@@ -40,7 +40,7 @@ def key(name: str) -> Key:
 
 def codec_of(ledger: Ledger, *keys: Key, fresh: float = 30.0) -> Codec:
     ring = ring_of(*(keys or (key("one"),)))
-    return Codec(ring, People(ledger, ring, lambda: SECRET, fresh), "tenure.example")
+    return Codec(ring, PersonKeys(ledger, ring, lambda: SECRET, fresh), "tenure.example")
 
 
 @pytest.fixture
@@ -312,8 +312,8 @@ async def test_one_person_whose_names_never_end_costs_no_write_each_time(codec: 
 def test_a_person_is_told_apart_by_a_keyed_hash(ledger: Ledger) -> None:
     """Whoever reads the table cannot try addresses out."""
     ring = ring_of(key("one"))
-    assert People(ledger, ring, lambda: "x").who("a@b.example") != People(ledger, ring, lambda: "y").who("A@b.example")
-    assert People(ledger, ring, lambda: "x").who("a@b.example") == People(ledger, ring, lambda: "x").who("A@B.example ")
+    assert PersonKeys(ledger, ring, lambda: "x").who("a@b.example") != PersonKeys(ledger, ring, lambda: "y").who("A@b.example")
+    assert PersonKeys(ledger, ring, lambda: "x").who("a@b.example") == PersonKeys(ledger, ring, lambda: "x").who("A@B.example ")
 
 
 async def test_nothing_of_a_person_stands_in_the_table(codec: Codec, ledger: Ledger, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from domain import ids
 from domain import policy as policies
-from domain.account.account import AccountFacts, AccountView, PlanReason, Reason, Standing
+from domain.account.account import AccountFacts, AccountView, HealthSnapshot, PlanReason, Reason
 from domain.account.get_well import GetWellInput
 from domain.account.lifecycle import AccountInput, AccountStatus
 from domain.account.red import MarkRed, RedInput, Source
@@ -158,7 +158,7 @@ class Life:
 
     def scored(self, at: datetime, **facts: Any) -> None:
         """How the account does, as the hourly run has left it in the ledger."""
-        score(self.play.ledger, self.domain, Standing.model_validate({"as_of": at, **STEADY, **facts}))
+        score(self.play.ledger, self.domain, HealthSnapshot.model_validate({"as_of": at, **STEADY, **facts}))
 
     def view(self) -> AccountView:
         """The ledger's copy."""
@@ -307,7 +307,7 @@ class Life:
 STEADY: dict[str, Any] = {"score": 7.0, "band": "concerning", "usage_score": 0.25, "mau_seats": 0.6}
 
 
-def score(ledger: Ledger, domain: str, standing: Standing) -> None:
+def score(ledger: Ledger, domain: str, standing: HealthSnapshot) -> None:
     """Put a standing where the hourly run puts it."""
     row = {
         "domain": domain,

@@ -12,7 +12,7 @@ from temporalio.client import WorkflowHandle
 from activities.licensing import Licensing
 from domain import ids
 from domain import policy as policies
-from domain.account.account import RenewalRow, Standing
+from domain.account.account import HealthSnapshot, RenewalRow
 from domain.calendar import hours_of
 from domain.decision import Decision
 from domain.effects.models import IssueKey, LicenseBatch
@@ -115,7 +115,7 @@ class Course:
     def scored(self, band: Band) -> None:
         """The account's health, as the last hourly run would have left it."""
         score = {"healthy": 9.0, "concerning": 6.5, "poor": 3.0, "unknown": None}[band]
-        standing = Standing(as_of=NOW, score=score, band=band)
+        standing = HealthSnapshot(as_of=NOW, score=score, band=band)
         row = {
             "domain": self.domain,
             "at": NOW,

@@ -16,7 +16,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from domain import ids
     from domain.account import get_well, red
-    from domain.account.account import AccountFacts, AccountTeam, Customer, PlanReason, RedEnded, Standing
+    from domain.account.account import AccountFacts, AccountTeam, Customer, HealthSnapshot, PlanReason, RedEnded
     from domain.account.red import Mark, MarkRed, RedInput, RedState, RedStatus, RedUpdate, Resolve
     from domain.decision import Decision
     from domain.effects.accounts import KeepRow, Scalar, SetAccount, SetTraits
@@ -187,7 +187,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         s.marks = [*s.marks, Mark(at=now, reason=given.reason, source=given.source, by=given.by)]
         p.record(red.marked(p.policy, given, p.customer, s.standing, now))
 
-    def _facts(self, customer: Customer, team: AccountTeam, standing: Standing | None) -> None:
+    def _facts(self, customer: Customer, team: AccountTeam, standing: HealthSnapshot | None) -> None:
         """B17: what promotes it is proposed; people decide."""
         p, s, now = self.process, self.s, workflow.now()
         p.customer, p.team, s.standing = customer, team, standing or s.standing

@@ -16,7 +16,7 @@ from domain.decision import Decision
 from domain.effects.models import Post
 from domain.people import Owners, Role
 from domain.policy import Officed
-from domain.task import Answer, Check, Choice, Rung, Task, TaskSpec
+from domain.task import Answer, Check, Choice, Escalation, Task, TaskSpec
 from domain.views import NextStep
 from workflows.frame.effects import Effects
 from workflows.frame.search_attributes import DUE_AT, OWNER, STAGE
@@ -168,7 +168,7 @@ class Process(Generic[Figures]):
         checks: tuple[Check, ...] = (),
         due_at: datetime | None = None,
         asked: tuple[str, str, str] | None = None,
-        rungs: tuple[Rung, ...] | None = None,
+        rungs: tuple[Escalation, ...] | None = None,
     ) -> TaskSpec:
         """A task of a role of the team, due after so many office hours (or at ``due_at``), with its ladder.
 

@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 
 from domain.effects.models import Post
 from domain.markup import bold
-from domain.task import Answer, Rung, Task, TaskSpec, find, refusal
+from domain.task import Answer, Escalation, Task, TaskSpec, find, refusal
 from domain.views import TaskView
 
 
@@ -80,7 +80,7 @@ class Desk:
         """The earliest due time of the open tasks: the search attribute ``DueAt``."""
         return min((task.spec.due_at for task in self.tasks if task.is_open), default=None)
 
-    def climb(self) -> list[tuple[Task, Rung, int]]:
+    def climb(self) -> list[tuple[Task, Escalation, int]]:
         """Climb every rung that is due: (task, the rung whose person is asked now, how often this task was chased).
 
         A task without a ladder is chased by nobody: its process acts by itself when it is due.
@@ -127,7 +127,7 @@ def card(task: Task, under: str = "") -> Post:
     )
 
 
-def reminder(task: Task, rung: Rung, number: int) -> Post:
+def reminder(task: Task, rung: Escalation, number: int) -> Post:
     """The reminder under a task's card, to whoever the rung asks."""
     return Post(
         key=f"task.{task.id}.reminder-{number}",

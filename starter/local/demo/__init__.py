@@ -17,18 +17,18 @@ from starter.local.demo.director import open_director
 from starter.local.demo.home import Home, at_home
 from starter.local.demo.stories import STORIES
 from starter.run import run_cli
-from starter.service.bootstrap import Place
+from starter.service.bootstrap import Environment
 
 #: The exit code of a command that was interrupted.
 INTERRUPTED = 130
 
 
-def main(place: Place, as_json: bool, *, of_renewals: bool = False) -> int:
+def main(place: Environment, as_json: bool, *, of_renewals: bool = False) -> int:
     """Play, print what became of everybody, and return the exit code. Raises a :class:`~starter.errors.TenureError` when it cannot begin."""
     return run_cli(_unless_interrupted(_demo(place, as_json, of_renewals)))
 
 
-async def _demo(place: Place, as_json: bool, of_renewals: bool) -> int:
+async def _demo(place: Environment, as_json: bool, of_renewals: bool) -> int:
     board = Board(() if of_renewals else STORIES)
     with shown_on(board, console(stderr=True)):
         board.say("starting a stack of its own" if place.stack is None else "on the stack that runs")

@@ -23,7 +23,7 @@ from starter.local.demo.stories import Story
 from starter.local.demo.waiting import PATIENCE, Miss, eventually
 from starter.local.skip import require_local
 from starter.local.stack import OPS_FILE
-from starter.service.bootstrap import Place, open_tenure
+from starter.service.bootstrap import Environment, open_tenure
 from starter.service.tenure import Tenure
 from store.registry import Registry
 
@@ -40,7 +40,7 @@ AGAIN = 3.0
 class Director:
     """What the stories share: Tenure, its public address and the sandbox's, and the pool that the instant ones draw from."""
 
-    def __init__(self, tenure: Tenure, place: Place, http: httpx.AsyncClient, board: Board) -> None:
+    def __init__(self, tenure: Tenure, place: Environment, http: httpx.AsyncClient, board: Board) -> None:
         assert place.stack is not None
         self.tenure, self.board = tenure, board
         self.web, self.sandbox = place.stack.web, place.stack.sandbox
@@ -164,7 +164,7 @@ class Director:
         return _read(path, answer)
 
 
-def token_of(place: Place) -> str:
+def token_of(place: Environment) -> str:
     """The token by which programs act on the local stack. Raises :class:`Unavailable`."""
     path = place.settings.data_dir / OPS_FILE
     try:
@@ -180,7 +180,7 @@ def _read(path: str, answer: httpx.Response) -> Any:
 
 
 @asynccontextmanager
-async def open_director(place: Place, board: Board) -> AsyncIterator[Director]:
+async def open_director(place: Environment, board: Board) -> AsyncIterator[Director]:
     """A director on a running local stack. Raises :class:`~starter.errors.TenureError` when it cannot be reached, or its time not skipped."""
     async with open_tenure(place) as tenure, httpx.AsyncClient(trust_env=False, timeout=60) as http:
         await require_local(tenure.client, place.cluster)

@@ -20,7 +20,7 @@ from starter.errors import Refused, Unavailable
 from starter.local import stackfile
 from starter.local.stack import METRICS_PORT, OUTSIDE, START, WEB_CONTROL_PORT, WORKER_CONTROL_PORT
 from starter.local.supervise import Part, Supervisor, port_is_free
-from starter.service.bootstrap import Place, read_policies, read_settings
+from starter.service.bootstrap import Environment, read_policies, read_settings
 from starter.web.health import sandbox_of
 from store.settings import Settings
 
@@ -34,14 +34,14 @@ OFFSETS = range(1_000, 20_000)
 class Home:
     """``own`` says whether the stack goes with the demo; with ``keep`` its directory ``data`` stays, for a look at the logs."""
 
-    place: Place
+    place: Environment
     data: Path
     own: bool
     keep: bool = False
 
 
 @asynccontextmanager
-async def at_home(place: Place, fleet: int) -> AsyncIterator[Home]:
+async def at_home(place: Environment, fleet: int) -> AsyncIterator[Home]:
     """The stack to play on; one of its own has ``fleet`` customers. Raises :class:`Refused` where a demo would do harm, :class:`Unavailable` when no stack comes up."""
     if place.stack is not None:
         _require_stand_ins(place)
@@ -55,7 +55,7 @@ async def at_home(place: Place, fleet: int) -> AsyncIterator[Home]:
                 await children.start(
                     Part("stack", (sys.executable, "-m", "starter.cli", "up", "--json", "--fleet", str(fleet)), layer=0, grace=STOP)
                 )
-                home.place = Place(settings=read_settings(), stack=await _ready(children, home))
+                home.place = Environment(settings=read_settings(), stack=await _ready(children, home))
                 yield home
     finally:
         if not home.keep:
@@ -73,7 +73,7 @@ def free_offset() -> int:
     raise Unavailable("no free ports were found", "Name an offset whose ports are free with --port-offset")
 
 
-def _require_stand_ins(place: Place) -> None:
+def _require_stand_ins(place: Environment) -> None:
     """A demo writes to everybody and signs a dozen companies up: never to real systems, and only by the rules that its stories follow."""
     settings, sandbox = place.settings, sandbox_of(place.settings)
     mail = f"smtp://127.0.0.1:{settings.smtp_port}"

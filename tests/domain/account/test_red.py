@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.account import red
-from domain.account.account import Customer, Standing
+from domain.account.account import Customer, HealthSnapshot
 from domain.account.red import Mark, MarkRed, RedState, RedUpdate
 from tests.domain.make import MONDAY, day, quickly
 from tests.domain.make_accounts import POLICY, customer, explained, figures, on, standing, team
@@ -18,7 +18,7 @@ from tests.domain.make_accounts import POLICY, customer, explained, figures, on,
 FINE = {"deployed_on": on(-10), "contract_start": on(-100), "last_activity_on": on(0)}
 
 
-def held(known: Customer, how: Standing | None = None, **changed: Any) -> list[str]:
+def held(known: Customer, how: HealthSnapshot | None = None, **changed: Any) -> list[str]:
     """The criteria that hold on :data:`MONDAY`; the decision says the same, and explains itself."""
     policy = figures(**changed)
     decision = explained(red.automatic(policy, known, how, MONDAY), policy)
@@ -76,7 +76,7 @@ def test_b17_only_a_customer_becomes_red(more: dict[str, Any]) -> None:
         ({}, standing(declining_months=1), "1 more month with a decline of 5%"),
     ],
 )
-def test_b17_the_nearest_fact_is_named(more: dict[str, Any], how: Standing, nearest: str) -> None:
+def test_b17_the_nearest_fact_is_named(more: dict[str, Any], how: HealthSnapshot, nearest: str) -> None:
     assert red.automatic(POLICY, customer(**{**FINE, **more}), how, MONDAY).nearest == nearest
 
 
@@ -104,11 +104,11 @@ def test_b17_more_facts_on_the_bad_side_never_make_it_better(score: float | None
     assert now <= set(held(worse, standing(score=0.0 if score is not None else None, declining_months=months + 1)))
 
 
-def marked(source: Any = "judgement", at: Standing | None = None, declined: str = "") -> RedState:
+def marked(source: Any = "judgement", at: HealthSnapshot | None = None, declined: str = "") -> RedState:
     return RedState(marks=[Mark(at=MONDAY, reason="the champion left", source=source, by="ada")], at_mark=at, declined=declined)
 
 
-def promoted(state: RedState, how: Standing | None, **more: Any) -> str:
+def promoted(state: RedState, how: HealthSnapshot | None, **more: Any) -> str:
     return explained(red.promotion(POLICY, state, customer(**{**FINE, **more}), how, MONDAY)).outcome
 
 
@@ -133,7 +133,7 @@ HEALTHY, CONCERNING, POOR = (standing(score=score, band=band) for score, band in
         (marked("automatic", POOR, declined="concerning"), HEALTHY, "green"),
     ],
 )
-def test_b17_promotion_is_proposed_when_what_made_it_red_has_changed(state: RedState, how: Standing | None, outcome: str) -> None:
+def test_b17_promotion_is_proposed_when_what_made_it_red_has_changed(state: RedState, how: HealthSnapshot | None, outcome: str) -> None:
     assert promoted(state, how) == outcome
 
 
@@ -153,7 +153,7 @@ def test_b17_promotion_is_not_proposed_while_a_criterion_holds() -> None:
         (False, "Green", "", POOR, "red"),  # a copy of before the mark
     ],
 )
-def test_b17_another_colour_by_hand_is_proposed(shown: bool, health: str, declined: str, how: Standing | None, outcome: str) -> None:
+def test_b17_another_colour_by_hand_is_proposed(shown: bool, health: str, declined: str, how: HealthSnapshot | None, outcome: str) -> None:
     """Whatever the facts say of it: people judge, and the manager decides."""
     state = marked("judgement", POOR)
     state.shown, state.declined_health = shown, declined

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.account import red
-from domain.account.account import Customer, Standing
+from domain.account.account import Customer, HealthSnapshot
 from domain.health import hourly_run
 from domain.policy import default_accounts
 
@@ -31,7 +31,7 @@ def test_b17_many_at_once_are_red_by_the_same_criteria_as_one(
     start: date | None, deployed: date | None, active: date | None, total: float | None, declining: int
 ) -> None:
     customer = Customer(domain="acme.com", name="Acme", contract_start=start, deployed_on=deployed, last_activity_on=active, as_of=NOW)
-    standing = Standing(as_of=NOW, score=total, declining_months=declining)
+    standing = HealthSnapshot(as_of=NOW, score=total, declining_months=declining)
     found = hourly_run.reds(
         POLICY,
         TODAY,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.account import red, red_marks
-from domain.account.account import Standing
+from domain.account.account import HealthSnapshot
 from domain.account.lifecycle import AccountState
 from domain.account.red import RedState
 from domain.health.guidance import NAMES, guidance
@@ -54,9 +54,9 @@ MIXED: dict[str, Any] = {
 }
 
 
-def standing(found: Score) -> Standing:
+def standing(found: Score) -> HealthSnapshot:
     """What the account's processes are told of a score."""
-    return Standing(as_of=found.at, score=found.total, band=found.band)
+    return HealthSnapshot(as_of=found.at, score=found.total, band=found.band)
 
 
 def level(found: Score, trait: TraitName) -> Level:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import policy as policies
-from domain.account.account import Customer, PlanReviewed, Standing
+from domain.account.account import Customer, HealthSnapshot, PlanReviewed
 from domain.calendar import is_open
 from domain.markup import bold
 from domain.policy import AccountPolicy
@@ -99,7 +99,7 @@ def test_no_two_acts_of_a_renewal_share_a_key() -> None:
     ("band", "outcome"), [("poor", "flagged"), ("concerning", "flagged"), ("healthy", "healthy"), ("unknown", "unknown"), (None, "unknown")]
 )
 def test_d25_who_is_flagged_early(band: str | None, outcome: str) -> None:
-    standing = Standing(as_of=MONDAY, score=4.0, band=band) if band else None
+    standing = HealthSnapshot(as_of=MONDAY, score=4.0, band=band) if band else None
     decision = decide.early_review(POLICY, standing, MONDAY)
     assert (decision.outcome, decision.handbook, decision.policy) == (outcome, "D25, C10", POLICY.hash)
     assert decision.facts[0].value == (4.0 if band else None)
@@ -356,7 +356,7 @@ def test_an_extension_counts_those_before() -> None:
 
 def test_the_assessment_and_the_save_plan_as_documents() -> None:
     customer = Customer(domain="acme.com", name="Acme", arr=120_000, seats=100, as_of=MONDAY)
-    s = state(standing=Standing(as_of=MONDAY, score=3.0, band="poor", reds=("mau_seats",)), rating="red")
+    s = state(standing=HealthSnapshot(as_of=MONDAY, score=3.0, band="poor", reds=("mau_seats",)), rating="red")
     s.ta, s.ae = assessment(), assessment(by=BY, risk="a new buyer", champion=True, buyer_access=False, outcome="partial_churn")
     assert docs.assessment(customer, s, assessment(day(-50))) == (
         f"Renewal date: {ON}",

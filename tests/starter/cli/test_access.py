@@ -110,7 +110,7 @@ def test_the_stacks_token_is_its_owners_alone_and_lasts(tmp_path: Path) -> None:
 
 def test_without_a_token_file_the_demo_says_what_to_do(tmp_path: Path) -> None:
     from starter.local.demo.director import token_of
-    from starter.service.bootstrap import Place
+    from starter.service.bootstrap import Environment
 
     with pytest.raises(Unavailable, match="Start the stack again"):
-        token_of(Place(settings_in(tmp_path), None))
+        token_of(Environment(settings_in(tmp_path), None))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from domain.account.account import RenewalRow, Standing
+from domain.account.account import HealthSnapshot, RenewalRow
 from domain.account.get_well import PlanReview, PlanStatus, PlanUpdate
 from domain.account.lifecycle import AccountStatus
 from domain.account.red import Mark, RedStatus, RedUpdate
@@ -288,7 +288,7 @@ def test_as_json_each_is_what_the_service_said(run: Run, accounts: FakeAccounts)
     assert ForecastView.model_validate(run("forecast", "--json").json) == accounts.answers["forecast"]
     assert [RenewalRow.model_validate(row) for row in run("renewal", "list", "--json").json] == accounts.answers["renewals"]
     listed = run("account", "list", "--json", "--limit", "1").json
-    assert [(row["customer"]["name"], Standing.model_validate(row["standing"])) for row in listed] == [(NASTY, STANDING)]
+    assert [(row["customer"]["name"], HealthSnapshot.model_validate(row["standing"])) for row in listed] == [(NASTY, STANDING)]
 
 
 def test_who_decides_may_stand_in_the_environment(run: Run, accounts: FakeAccounts, monkeypatch: pytest.MonkeyPatch) -> None:

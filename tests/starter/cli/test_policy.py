@@ -13,7 +13,7 @@ from sqlalchemy import insert
 from domain import policy as policies
 from domain.policy import Policy
 from domain.trial.adoption import Move, Preview
-from starter.service.authorization import Gate, operator
+from starter.service.authorization import Authorization, operator
 from starter.service.deployments import Build
 from starter.service.policy_adoption import Adoption
 from store.audit import Audit
@@ -48,7 +48,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> list[dict[str, Any
         class Tenure:
             client = None
             caller = operator()
-            gate = Gate(ledger, ("tenure.example",))
+            gate = Authorization(ledger, ("tenure.example",))
 
         yield Tenure()
 
