@@ -42,7 +42,7 @@ demo: $(READY) ## Play a dozen companies through every case.
 test: $(READY) ## Run the tests.
 	$(BIN)/pytest --numprocesses 3 --dist worksteal $(ARGS)
 
-long: $(READY) ## Run the tests that take longer than every day allows: a quarter's renewals, an interrupted demo.
+long: $(READY) ## Run the tests that take longer than every day allows: a quarter's renewals, an interrupted demo, the tour.
 	$(BIN)/pytest -m long $(ARGS)
 
 chaos: $(READY) ## Kill every part at every point while trials go on, for about a quarter of an hour: docs/chaos.md.

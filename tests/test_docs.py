@@ -218,6 +218,15 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= LONGEST_README
 
 
+def test_the_first_tour_of_the_readme_is_the_beginning_of_the_tour() -> None:
+    """So whoever walks the one has walked the other."""
+    whole, tour = (ROOT / "README.md").read_text(encoding="utf-8"), (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
+    first = whole[whole.index("## A first tour") : whole.index("## The real systems")]
+    blocks = [[body for _, kind, body in FENCE.findall(text) if kind == "sh"] for text in (first, tour)]
+    assert len(blocks[0]) > 3
+    assert blocks[1][: len(blocks[0])] == blocks[0]
+
+
 def test_the_index_has_every_decision_under_its_title() -> None:
     files = sorted(path for path in DECISIONS.glob("*.md") if path.name != "README.md")
     rows = re.findall(r"^\| \[(\d{4})\]\((\S+)\) \| (.+?) \| \S.* \|$", (DECISIONS / "README.md").read_text(encoding="utf-8"), re.MULTILINE)

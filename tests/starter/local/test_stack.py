@@ -256,9 +256,11 @@ def free_offset() -> int:
 
 
 @contextmanager
-def running_stack(data: Path, offset: int, environment: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """`tenure up` in a process of its own, ready; killed if the test leaves it running."""
-    command = [TENURE, "up", "--json", "--data", str(data), "--port-offset", str(offset), "--fleet", "3"]
+def running_stack(
+    data: Path, offset: int, environment: Mapping[str, str], fleet: int = 3
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """`tenure up` in a process of its own with so many customers, ready; killed if the test leaves it running."""
+    command = [TENURE, "up", "--json", "--data", str(data), "--port-offset", str(offset), "--fleet", str(fleet)]
     process = subprocess.Popen(  # with the widest umask: what it writes is its owner's all the same
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(environment), cwd=ROOT, umask=0
     )
