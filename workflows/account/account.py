@@ -51,16 +51,11 @@ class Account(WorkflowWithTasks[AccountProcess]):
         p, s = self.process, self.s
         if s.stage is None:
             await self._wake()
-        while not self._closed():
-            ahead = self._ahead()
-            until, what = (ahead[0].at, ahead[0].what) if ahead else (None, "a change of its facts")
-            if not await p.wait(lambda until=until: self._moved_on(until), until=until, summary=what):  # type: ignore[misc]
-                await self._wake()
-            elif p.may_continue():
-                await self._continue(s)
+        await self._rounds(self._closed, self._wake, lambda: self._next_run(s))
         await p.settle()
         if p.customer.status == "customer" and not s.lost:  # it came back meanwhile
-            await self._continue(AccountState(since=s.since, standing=s.standing, settled=s.settled, next_end=s.next_end))
+            fresh = AccountState(since=s.since, standing=s.standing, settled=s.settled, next_end=s.next_end)
+            await self._continue_as_new(lambda: self._next_run(fresh, input.cycle + 1))
         return s.why_closed
 
     # --- messages ------------------------------------------------------------------------------------------------------------------------
@@ -388,26 +383,14 @@ class Account(WorkflowWithTasks[AccountProcess]):
 
     def ahead(self) -> Iterable[tuple[datetime, str]]:
         """The days on which something may change by itself."""
-        return ((moment.at, moment.what) for moment in self._ahead())
-
-    def _ahead(self) -> list[lifecycle.AccountMoment]:
-        return lifecycle.agenda(self.process.policy, self.process.customer, self.s)
+        return ((moment.at, moment.what) for moment in lifecycle.agenda(self.process.policy, self.process.customer, self.s))
 
     def _closed(self) -> bool:
         return self.s.stage is Stage.CLOSED
 
-    def _moved_on(self, until: datetime | None) -> bool:
-        """Whether the next day that matters is another one by now, or none at all."""
-        ahead = self._ahead()
-        return self._closed() or self.process.may_continue() or (ahead[0].at if ahead else None) != until
-
-    async def _continue(self, state: AccountState) -> None:
-        cycle = self.input.cycle + (state is not self.s)
-        await self._continue_as_new(
-            lambda: self.input.model_copy(
-                update={"customer": self.process.customer, "team": self.process.team, "state": state, "cycle": cycle}
-            )
-        )
+    def _next_run(self, state: AccountState, cycle: int = 0) -> AccountInput:
+        known = {"customer": self.process.customer, "team": self.process.team, "state": state}
+        return self.input.model_copy(update={**known, "cycle": cycle or self.input.cycle})
 
     def _number(self) -> int:
         """Keys of its effects are counted, through all its runs."""

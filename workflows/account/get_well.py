@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
 
 #: Under this message everything is said.
 THREAD = "slack.plan"
-#: How many updates, reviews and decisions go on into the next run; the earlier ones stand in the histories.
+#: How many updates and reviews go on into the next run; the earlier ones stand in the histories.
 KEPT = 30
 #: How many updates and reviews the document shows.
 SHOWN = 12
@@ -44,7 +44,7 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         self.input = input
         process = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, input.channel, input.cycle)
         self._begin(process, notes=s.notes)
-        self.turn = 0
+        self.told = False
         process.thread = THREAD
         process.stage = "execution" if s.planned_at else "planning"
         process.started_with()
@@ -53,19 +53,13 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
     async def run(self, input: GetWellInput) -> str:
         """Plan, keep at it, and end when every reason is gone."""
         p, s = self.process, self.s
-        if self.turn and not s.reasons:
+        if self.told and not s.reasons:
             return "every reason was gone before the plan began"
         if not await p.wait(lambda: bool(s.reasons), until=messages.soon(), summary="the first reason"):
             return "no reason came"
         if not s.decisions:
             await self._open()
-        while s.reasons:
-            turn, ahead = self.turn, get_well.agenda(p.policy, s)
-            until, what = (ahead[0].at, ahead[0].what) if ahead else (None, "the TA's plan")
-            if not await p.wait(lambda turn=turn: self.turn != turn or p.may_continue(), until=until, summary=what):  # type: ignore[misc]
-                await self._round()
-            elif s.reasons and p.may_continue():
-                await self._continue()
+        await self._rounds(lambda: not s.reasons, self._round, self._next_run)
         self._close()
         await p.settle()
         if s.reasons:  # one came while the plan ended: a new plan
@@ -83,7 +77,8 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
                 self._add(given)
             elif given.reason in self.s.reasons:
                 self._drop(given)
-            self.turn += 1
+            self.told = True
+            self.process.look_again()
 
     @workflow.update
     async def plan(self, raw: Any = None) -> str:
@@ -171,17 +166,12 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         p.owner = p.team.email(Role.TA) or p.owner
         if s.planned_at is None or not s.reasons:
             return
-        asked: list[TaskSpec] = []
         if self._is_due("update"):
             s.update_at = get_well.next_round(s.planned_at, figures.update_days, now)
-            if p.desk.find_open("update") is None:
-                asked.append(self._updating())
+            p.ask_in_rounds(self._updating())
         if self._is_due("review"):  # not in the moment in which the update is asked for: it waits for that
             s.review_at = get_well.next_round(s.planned_at, figures.leadership_days, now)
-            if p.desk.find_open("review") is None:
-                asked.append(self._reviewing())
-        if asked:
-            p.open(*asked)
+            p.ask_in_rounds(self._reviewing())
 
     def _is_due(self, kind: str) -> bool:
         return any(moment.kind == kind and moment.at <= workflow.now() for moment in get_well.agenda(self.process.policy, self.s))
@@ -206,7 +196,7 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
             case _:
                 return
         self._keep()
-        self.turn += 1
+        p.look_again()
 
     def _write(self, parts: dict[str, str], by: str) -> None:
         """The plan is written, or rewritten. Once every question has its answer the cadence begins."""
@@ -221,7 +211,7 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         elif p.desk.find_open("plan") is None:
             p.open(self._planning())
         self._keep()
-        self.turn += 1
+        p.look_again()
 
     def _reviewed(self, outcome: str, note: str, by: str) -> None:
         """Whoever asked for the plan hears of the review; an escalation is said to the leaderships of both sides."""
@@ -242,10 +232,10 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         told = PlanEnded(workflow=workflow.info().workflow_id, why=why)
         p.spawn(p.effects.tell(ids.account(p.customer.domain), "plan_ended", told))
 
-    async def _continue(self) -> None:
+    def _next_run(self) -> GetWellInput:
         s = self.s
         s.updates, s.reviews = s.updates[-KEPT:], s.reviews[-KEPT:]
-        await self._continue_as_new(lambda: self._input(s, self.input.cycle), KEPT)
+        return self._input(s, self.input.cycle)
 
     # --- tasks, acts and words -------------------------------------------------------------------------------------------------------------
 

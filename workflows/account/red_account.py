@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
 
 #: Under this message everything is said.
 THREAD = "slack.red"
-#: How many updates and decisions go on into the next run; the earlier ones stand in the histories.
+#: How many updates go on into the next run; the earlier ones stand in the histories.
 KEPT = 30
 
 
@@ -50,7 +50,6 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         channel = input.channel if self.tracked else input.plan_channel
         process = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, channel, input.cycle)
         self._begin(process, notes=s.notes)
-        self.turn = 0
         process.thread = THREAD if self.tracked else ""
         process.stage = "red"
         process.started_with()
@@ -63,12 +62,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
             if not await p.wait(lambda: bool(s.waiting), until=messages.soon(), summary="the first reason"):
                 return "nobody said why"
             await self._open()
-        while not s.end:
-            turn = self.turn
-            if not await p.wait(lambda turn=turn: self.turn != turn or p.may_continue(), until=s.update_at, summary=WEEKLY):  # type: ignore[misc]
-                await self._round()
-            elif not s.end and p.may_continue():
-                await self._continue()
+        await self._rounds(lambda: s.end != "", self._round, self._next_run)
         self._close()
         await p.settle()
         if s.waiting:  # marked again while it was promoted: red anew
@@ -228,7 +222,6 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
                     s.update_at = get_well.next_round(now, p.policy.red.update_days, now)
                 self._say(task.spec.kind, _told(update))
                 self._row()
-                self.turn += 1
             case "promote" if answer.choice == "yes" and s.proposed:
                 self._resolve(Resolve(by=answer.by, to=s.proposed, note=answer.note))
             case "promote":
@@ -245,8 +238,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         if s.end or s.filled_at is None:
             return
         s.update_at = get_well.next_round(s.filled_at, p.policy.red.update_days, now)
-        if p.desk.find_open("update") is None:
-            p.open(self._updating())
+        p.ask_in_rounds(self._updating())
 
     def _resolve(self, given: Resolve) -> None:
         p, s = self.process, self.s
@@ -255,7 +247,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
 
     def _ended(self, end: red.End, decision: Decision) -> None:
         self.s.end, self.s.ended_at, self.s.why_ended = end, decision.at, self.process.record(decision).rule
-        self.turn += 1
+        self.process.look_again()
 
     def _close(self) -> None:
         p, s, why = self.process, self.s, self.s.why_ended
@@ -268,10 +260,9 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
             told = RedEnded(workflow=workflow.info().workflow_id, to=s.end)
             p.spawn(p.effects.tell(ids.account(p.customer.domain), "red_ended", told))
 
-    async def _continue(self) -> None:
-        s = self.s
-        s.updates = s.updates[-KEPT:]
-        await self._continue_as_new(lambda: self._input(s, self.input.cycle), KEPT)
+    def _next_run(self) -> RedInput:
+        self.s.updates = self.s.updates[-KEPT:]
+        return self._input(self.s, self.input.cycle)
 
     # --- tasks, acts and words -------------------------------------------------------------------------------------------------------------
 

@@ -120,6 +120,10 @@ class Process(Generic[Figures]):
         idle, info = all(task.done() for task in self._work) and workflow.all_handlers_finished(), workflow.info()
         return idle and (info.is_continue_as_new_suggested() or info.get_current_history_length() >= LONG)
 
+    def look_again(self) -> None:
+        """Something has changed: whoever waits looks again at what they wait for, and it is shown."""
+        self.desk.version += 1
+
     async def settle(self) -> None:
         """Wait for everything that goes on beside, and for every handler: the last line of a run."""
         self.publish()
@@ -214,6 +218,11 @@ class Process(Generic[Figures]):
         tasks = [self.desk.open(spec, channel) for spec in specs]
         self.post(*first, *(card(task, under) for task in tasks))
         return tasks
+
+    def ask_in_rounds(self, *specs: TaskSpec) -> None:
+        """Ask what is asked every so often, all at one moment; what is still open from the round before is not asked a second time."""
+        if new := [spec for spec in specs if self.desk.find_open(spec.kind) is None]:
+            self.open(*new)
 
     async def ask(self, spec: TaskSpec, *, first: tuple[Post, ...] = (), channel: str = "") -> Answer | None:
         """Ask a person and wait for the answer; None when the task was withdrawn."""

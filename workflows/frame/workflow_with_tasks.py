@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -46,6 +46,21 @@ class WorkflowWithTasks(ABC, Generic[ProcessType]):
     def _unfit(self, task: Task, answer: Answer) -> str | None:
         """Why an heir cannot take an answer whose form is right."""
         return None
+
+    async def _rounds(self, over: Callable[[], bool], come: Callable[[], Awaitable[object]], anew: Callable[[], Message]) -> None:
+        """Until it is ``over``: ``come`` at each moment ahead, wherever that moves meanwhile; and once the run has grown long, a new one."""
+        process = self.process
+        while not over():
+            step = next(iter(self.ahead()), None)
+
+            def changed(step: tuple[datetime, str] | None = step) -> bool:
+                return over() or process.may_continue() or next(iter(self.ahead()), None) != step
+
+            until, summary = step or (None, "what changes")
+            if not await process.wait(changed, until=until, summary=summary):
+                await come()
+            elif not over() and process.may_continue():
+                await self._continue_as_new(anew)
 
     async def _continue_as_new(self, anew: Callable[[], Message], kept: int = 50) -> NoReturn:
         """The next run has what ``anew`` says once all is done, and so many decisions; the earlier ones stand in the histories."""

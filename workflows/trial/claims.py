@@ -40,7 +40,7 @@ async def confirm(t: TrialProcess, message: OpenLink) -> None:
     await t.effects.local("registry", told, RegistryAnswer, "the claim is confirmed")
     s.confirmed_at = now
     t.record(claim.confirmed(t.policy, s, now))
-    t.desk.version += 1
+    t.look_again()
 
 
 async def reset_link(t: TrialProcess) -> str:
@@ -99,7 +99,7 @@ async def _pass_on(t: TrialProcess, signup: Signup) -> bool:
         s.done = []
         delivery.start(t, now)
     s.claimed_at = now
-    t.desk.version += 1
+    t.look_again()
     gone = RemoveUser(key=t.keyed("instance.removed"), host=s.host, email=before.email)
     t.spawn(delivery.open_instance(t, "instant_access", gone))
     text = f"Nobody confirmed the claim of {s.host}: it is {t.contact.email}'s now, who signed up after that."

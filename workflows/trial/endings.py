@@ -275,7 +275,7 @@ async def before_the_start(t: TrialProcess) -> End:
 async def opt_out(t: TrialProcess) -> None:
     """The prospect wants no more onboarding mail: none is sent from now on, not even one that waits for a retry."""
     t.state.opted_out = True
-    t.desk.version += 1
+    t.look_again()
     await _stop_mail(t, "the prospect opted out")
 
 

@@ -212,4 +212,4 @@ def _keep_asking(t: TrialProcess) -> None:
         climbing = ladder.deadline(t.policy, s.ends_at, s.owners)
         task.spec = task.spec.model_copy(update={"ladder": climbing, "choices": DECIDES})
         task.next_at = climbing[0].at
-        t.desk.version += 1
+        t.look_again()
