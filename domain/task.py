@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field, JsonValue
@@ -11,6 +12,45 @@ from pydantic import Field, JsonValue
 from domain.amounts import count, dollars
 from domain.base import Message, State, Value
 from domain.people import Role
+
+
+class TaskKind(StrEnum):
+    """What is asked of people. Besides, a refused effect asks ``fix-<system>``, a declined request ``<name>-declined``, the forecast ``forecast-<who>``."""
+
+    TRIAGE = "triage"
+    APPROVAL = "approval"
+    RAISE_REQUEST = "raise_request"
+    CE_EMAIL = "ce_email"
+    PROVISION = "provision"
+    HAND_OVER = "hand_over"
+    DEADLINE = "deadline"
+    OWNERS = "owners"
+    CONVERSION = "conversion"
+    TEARDOWN = "teardown"
+    CONSENT = "consent"
+    VERIFY = "verify"
+    MOVE = "move"
+    JOIN = "join"
+    RESCUE = "rescue"
+    LATE_WORD = "late-word"
+    PLAN = "plan"
+    UPDATE = "update"
+    REVIEW = "review"
+    FILL = "fill"
+    PROMOTE = "promote"
+    EARLY_REVIEW = "early_review"
+    ASSESS_TA = "assess_ta"
+    ASSESS_AE = "assess_ae"
+    REVIEW_TA = "review_ta"
+    REVIEW_AE = "review_ae"
+    SETTLE = "settle"
+    PROCESS = "process"
+    SUBSCRIPTION = "subscription"
+    SAVE_PLAN = "save_plan"
+    REVIEW_PLAN = "review_plan"
+    SPONSOR = "sponsor"
+    EXIT_SALES = "exit_sales"
+    EXIT_TS = "exit_ts"
 
 
 class FieldSpec(Value):

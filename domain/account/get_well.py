@@ -13,7 +13,7 @@ from domain.calendar import day_of
 from domain.decision import Decision, Fact
 from domain.effects.words import counted
 from domain.policy import AccountPolicy, CarriedAccountPolicy
-from domain.task import Answer, Choice, FieldSpec, Task
+from domain.task import Answer, Choice, FieldSpec, Task, TaskKind
 
 Track = Literal["on_track", "at_risk", "off_track"]
 
@@ -271,7 +271,7 @@ def agenda(policy: AccountPolicy, state: GetWellState) -> list[PlanMoment]:
     if state.update_at:
         moments.append(PlanMoment(at=state.update_at, kind="update", what="ask the TA for the weekly update"))
     if state.review_at:
-        update = next((task for task in state.tasks if task.is_open and task.spec.kind == "update"), None)
+        update = next((task for task in state.tasks if task.is_open and task.spec.kind == TaskKind.UPDATE), None)
         at = max(state.review_at, update.spec.due_at) if update else state.review_at
         moments.append(PlanMoment(at=at, kind="review", what="ask the TA's manager for the review"))
     return sorted(moments, key=lambda moment: (moment.at, moment.kind == "review"))

@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.effects.accounts import CloseProject, KeepDoc, OpenProject, VitallyAct
     from domain.markup import bold, plain
     from domain.people import Role
-    from domain.task import Choice, Task, TaskSpec
+    from domain.task import Choice, Task, TaskKind, TaskSpec
     from workflows.account.process import AccountProcess
     from workflows.frame import messages
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
@@ -183,13 +183,13 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
             return
         given = {name: str(value).strip() for name, value in answer.fields.items() if value not in (None, "")}
         match task.spec.kind:
-            case "plan":
+            case TaskKind.PLAN:
                 known = {question.name for question in get_well.questions(s)}
                 self._write({name: text for name, text in given.items() if name in known}, answer.by)
                 return
-            case "update":
+            case TaskKind.UPDATE:
                 s.updates = [*s.updates, PlanUpdate.model_validate({**given, "status": answer.choice, "at": now, "by": answer.by})]
-            case "review":
+            case TaskKind.REVIEW:
                 p.record(get_well.reviewed(p.policy, answer, s, now))
                 s.reviews = [*s.reviews, PlanReview(at=now, by=answer.by, outcome=answer.choice, note=answer.note)]
                 self._reviewed(answer.choice, answer.note, answer.by)
@@ -203,12 +203,12 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         p, s, now, figures = self.process, self.s, workflow.now(), self.process.policy.get_well
         s.fields = {**s.fields, **parts}
         if not get_well.unanswered(s):
-            p.desk.withdraw("plan", f"the plan was written by {by}")
+            p.desk.withdraw(TaskKind.PLAN, f"the plan was written by {by}")
             if s.planned_at is None:
                 s.planned_at, p.stage = now, "execution"
                 s.update_at = get_well.next_round(now, figures.update_days, now)
                 s.review_at = get_well.next_round(now, figures.leadership_days, now)
-        elif p.desk.find_open("plan") is None:
+        elif p.desk.find_open(TaskKind.PLAN) is None:
             p.open(self._planning())
         self._keep()
         p.look_again()
@@ -243,19 +243,26 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         left = get_well.unanswered(self.s)
         asks = f"Why: {get_well.said(self.s.reasons)}. Answer together with the AE; what you write can be rewritten at any time."
         planned = Choice(name="planned", label="The plan is written", fields=left)
-        return self.process.spec("plan", "get-well plan", asks, Role.TA, (planned,), self.process.policy.get_well.planning_hours)
+        return self.process.spec(TaskKind.PLAN, "get-well plan", asks, Role.TA, (planned,), self.process.policy.get_well.planning_hours)
 
     def _updating(self) -> TaskSpec:
         asks = f"How does it go with the plan ({get_well.said(self.s.reasons)})?"
         return self.process.spec(
-            "update", "weekly update of the get-well plan", asks, Role.TA, get_well.UPDATES, self.process.policy.get_well.update_hours
+            TaskKind.UPDATE,
+            "weekly update of the get-well plan",
+            asks,
+            Role.TA,
+            get_well.UPDATES,
+            self.process.policy.get_well.update_hours,
         )
 
     def _reviewing(self) -> TaskSpec:
         last = self.s.updates[-1] if self.s.updates else None
         says = f"{last.by} says {last.status.replace('_', ' ')}: {last.progress}. Next: {last.next}" if last else "No update came yet."
         title = "leadership review of the get-well plan"
-        return self.process.spec("review", title, says, Role.TA_MANAGER, get_well.REVIEWS, self.process.policy.get_well.leadership_hours)
+        return self.process.spec(
+            TaskKind.REVIEW, title, says, Role.TA_MANAGER, get_well.REVIEWS, self.process.policy.get_well.leadership_hours
+        )
 
     def _say(self, key: str, text: str, *mention: Role) -> None:
         self.process.post(self.process.said(f"slack.{key}-{self._number()}", text, *mention))

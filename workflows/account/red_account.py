@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.markup import bold, plain
     from domain.people import Role
     from domain.renewal.state import AssessRenewal
-    from domain.task import Task, TaskSpec
+    from domain.task import Task, TaskKind, TaskSpec
     from workflows.account import account_links
     from workflows.account.process import AccountProcess
     from workflows.frame import messages
@@ -202,7 +202,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
             return
         s.proposed = to
         p.record(decision)
-        p.desk.withdraw("promote", f"the facts have changed: {decision.rule}")
+        p.desk.withdraw(TaskKind.PROMOTE, f"the facts have changed: {decision.rule}")
         if to:
             p.open(self._promoting(decision))
 
@@ -213,7 +213,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
             return
         given = {name: str(value).strip() for name, value in answer.fields.items() if value not in (None, "")}
         match task.spec.kind:
-            case "fill" | "update":
+            case TaskKind.FILL | TaskKind.UPDATE:
                 update = RedUpdate.model_validate({**given, "status": answer.choice, "at": now, "by": answer.by})
                 s.updates = [*s.updates, update]
                 s.fields = {**s.fields, **{name: text for name, text in given.items() if name in FIELDS}}
@@ -222,9 +222,9 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
                     s.update_at = get_well.next_round(now, p.policy.red.update_days, now)
                 self._say(task.spec.kind, _told(update))
                 self._row()
-            case "promote" if answer.choice == "yes" and s.proposed:
+            case TaskKind.PROMOTE if answer.choice == "yes" and s.proposed:
                 self._resolve(Resolve(by=answer.by, to=s.proposed, note=answer.note))
-            case "promote":
+            case TaskKind.PROMOTE:
                 s.declined, s.declined_health = s.standing.band if s.standing else "", p.customer.health
                 s.proposed = ""
             case _:
@@ -269,19 +269,19 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
     def _filling(self) -> TaskSpec:
         asks = f"Why: {red.reasons(self.s)}. Say with the AE what the state is, what is needed, and who does what."
         return self.process.spec(
-            "fill", "state, needs and actions of a red account", asks, Role.TA, (red.FILL,), self.process.policy.red.fill_hours
+            TaskKind.FILL, "state, needs and actions of a red account", asks, Role.TA, (red.FILL,), self.process.policy.red.fill_hours
         )
 
     def _updating(self) -> TaskSpec:
         asks = f"What changed since the last update? Needed: {self.s.fields.get('needs', '')}. Actions: {self.s.fields.get('actions', '')}."
         return self.process.spec(
-            "update", "weekly update of a red account", asks, Role.TA, red.UPDATES, self.process.policy.red.update_hours
+            TaskKind.UPDATE, "weekly update of a red account", asks, Role.TA, red.UPDATES, self.process.policy.red.update_hours
         )
 
     def _promoting(self, decision: Decision) -> TaskSpec:
         title = f"promote it to {decision.outcome}?"
         asks = f"{decision.rule} It was marked red because: {red.reasons(self.s)}."
-        return self.process.spec("promote", title, asks, Role.TA_MANAGER, red.PROMOTE, self.process.policy.red.update_hours)
+        return self.process.spec(TaskKind.PROMOTE, title, asks, Role.TA_MANAGER, red.PROMOTE, self.process.policy.red.update_hours)
 
     def _write(self, health: str, is_red: bool, *posts: SlackAct) -> None:
         """One moment: field, trait, row and thread."""

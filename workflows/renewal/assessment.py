@@ -9,12 +9,12 @@ from domain.decision import Decision
 from domain.people import Role
 from domain.renewal import decisions, documents
 from domain.renewal.state import Assessment, AssessRenewal, Phase
-from domain.task import Answer, Check, FieldSpec, Task, TaskSpec
+from domain.task import Answer, Check, FieldSpec, Task, TaskKind, TaskSpec
 from workflows.renewal.early_review import TA_FIELDS, ratings, said_by_ta
 from workflows.renewal.process import RenewalProcess
 
 #: The tasks of this phase.
-KINDS = ("assess_ta", "assess_ae", "review_ta", "review_ae", "settle")
+KINDS = (TaskKind.ASSESS_TA, TaskKind.ASSESS_AE, TaskKind.REVIEW_TA, TaskKind.REVIEW_AE, TaskKind.SETTLE)
 CHECKS = (
     Check(name="champion", question="Is there an active champion?"),
     Check(name="buyer_access", question="Is there access to the buyer?"),
@@ -69,7 +69,7 @@ async def _reviewed(r: RenewalProcess) -> str:
     if s.assessed_at is not None:
         return ""  # rated by hand meanwhile
     r.do("vitally", r.assessment())
-    ta, ae = r.open(_review(r, "review_ta", Role.TA_MANAGER), _review(r, "review_ae", Role.AE_MANAGER))
+    ta, ae = r.open(_review(r, TaskKind.REVIEW_TA, Role.TA_MANAGER), _review(r, TaskKind.REVIEW_AE, Role.AE_MANAGER))
     if not await r.wait_for(lambda: not (ta.is_open or ae.is_open), until="processing", summary="the review by both managers"):
         return _silent(ta, ae)
     if ta.answer is None or ae.answer is None:
@@ -114,7 +114,9 @@ def _asks(r: RenewalProcess, what: str) -> str:
 
 def _ta(r: RenewalProcess) -> TaskSpec:
     asks = _asks(r, "Rate it, and name the technical risk.")
-    return r.spec("assess_ta", "renewal health assessment (TA)", asks, Role.TA, ratings(TA_FIELDS), r.policy.renewal.assessment_hours)
+    return r.spec(
+        TaskKind.ASSESS_TA, "renewal health assessment (TA)", asks, Role.TA, ratings(TA_FIELDS), r.policy.renewal.assessment_hours
+    )
 
 
 def _ae(r: RenewalProcess) -> TaskSpec:
@@ -125,7 +127,7 @@ def _ae(r: RenewalProcess) -> TaskSpec:
     )
     asks = _asks(r, "Rate it, name the business and relationship risk, and project the outcome.")
     choices, hours = ratings(fields, every_check=True), r.policy.renewal.assessment_hours
-    return r.spec("assess_ae", "renewal health assessment (AE)", asks, Role.AE, choices, hours, checks=CHECKS)
+    return r.spec(TaskKind.ASSESS_AE, "renewal health assessment (AE)", asks, Role.AE, choices, hours, checks=CHECKS)
 
 
 def _review(r: RenewalProcess, kind: str, role: Role) -> TaskSpec:
@@ -140,4 +142,4 @@ def _settle(r: RenewalProcess, ta: Answer, ae: Answer) -> TaskSpec:
     role = Role.TS_LEADERSHIP if r.team.ts_leader or not r.team.sales_leader else Role.SALES_LEADERSHIP
     opinions = "; ".join(f"the {who} manager says {each.choice} ({each.note or 'no note'})" for who, each in (("TA", ta), ("AE", ae)))
     asks = f"The managers do not agree: {opinions}. Your word settles it."
-    return r.spec("settle", "settle the renewal's rating", asks, role, ratings(), r.policy.renewal.settle_hours)
+    return r.spec(TaskKind.SETTLE, "settle the renewal's rating", asks, role, ratings(), r.policy.renewal.settle_hours)

@@ -7,6 +7,7 @@ from temporalio import workflow
 from domain.people import Role
 from domain.renewal import decisions
 from domain.renewal.state import Key, MoveRenewal, Phase, milestone
+from domain.task import TaskKind
 from workflows.renewal import assessment
 from workflows.renewal.process import RenewalProcess
 
@@ -39,7 +40,7 @@ def _forget(r: RenewalProcess, why: str) -> None:
     s.done, s.planned, s.told_value_engineering, s.anew = [], False, False, True
     s.ta = s.ae = s.assessed_at = s.projection = s.ta_projection = None
     s.odd = ""
-    for kind in ("early_review", *assessment.KINDS, "plan", "process"):
+    for kind in (TaskKind.EARLY_REVIEW, *assessment.KINDS, TaskKind.PLAN, TaskKind.PROCESS):
         r.desk.withdraw(kind, why)
     if done := r.project_done("the renewal's date has moved"):
         r.do("vitally", *done)

@@ -10,7 +10,7 @@ from domain.markup import code
 from domain.people import Role
 from domain.renewal import decisions, documents
 from domain.renewal.state import Assessment, Phase, milestone
-from domain.task import Answer, Choice, FieldSpec, TaskSpec
+from domain.task import Answer, Choice, FieldSpec, TaskKind, TaskSpec
 from workflows.renewal.process import RenewalProcess
 
 #: The project's template in Vitally.
@@ -68,7 +68,7 @@ async def _completed(r: RenewalProcess) -> None:
     if await r.wait_for(lambda: not task.is_open, until="assessment", summary=task.spec.title) and task.answer:
         s.early = said_by_ta(task.answer)
         r.do("vitally", r.assessment(early=True), *r.project_done("the early assessment is complete"))
-    r.desk.withdraw("early_review", "the assessment asks the same")
+    r.desk.withdraw(TaskKind.EARLY_REVIEW, "the assessment asks the same")
     r.enter(Phase.UPCOMING)
 
 
@@ -78,7 +78,7 @@ def _spec(r: RenewalProcess) -> TaskSpec:
         "Complete the renewal health assessment now, while there is time to act."
     )
     title = "early renewal health assessment"
-    return r.spec("early_review", title, asks, Role.TA, ratings(TA_FIELDS), r.policy.renewal.early_review_hours)
+    return r.spec(TaskKind.EARLY_REVIEW, title, asks, Role.TA, ratings(TA_FIELDS), r.policy.renewal.early_review_hours)
 
 
 def ratings(fields: tuple[FieldSpec, ...] = (), *, label: str = "{rating}", every_check: bool = False) -> tuple[Choice, ...]:

@@ -14,7 +14,7 @@ from domain.effects.accounts import ReissueKey, SetAccount, SetTraits
 from domain.people import Role
 from domain.renewal import decisions
 from domain.renewal.state import CancelRenewal, End, Phase
-from domain.task import Answer, Choice, FieldSpec
+from domain.task import Answer, Choice, FieldSpec, TaskKind
 from workflows.renewal.process import RenewalProcess
 
 #: The trait that Vitally knows a lost customer by.
@@ -110,7 +110,7 @@ async def _subscription(r: RenewalProcess) -> str:
     """The CRM does not know the subscription: the TA does, and without it there is no key."""
     choice = Choice(name="known", label="This one", fields=(FieldSpec(name="subscription", asks="the subscription's id"),))
     asks = "The renewal is won, but the account has no subscription on record. On which one shall the key be re-issued?"
-    spec = r.spec("subscription", "name the subscription", asks, Role.TA, (choice,), r.policy.renewal.processing_hours)
+    spec = r.spec(TaskKind.SUBSCRIPTION, "name the subscription", asks, Role.TA, (choice,), r.policy.renewal.processing_hours)
     answer = await r.ask(spec)
     return str(answer.fields["subscription"]).strip() if answer else ""
 

@@ -8,6 +8,7 @@ from temporalio import workflow
 
 from domain.renewal import decisions
 from domain.renewal.state import Phase, Projection, ProjectOutcome, milestone
+from domain.task import TaskKind
 from workflows.renewal.process import RenewalProcess
 
 
@@ -45,7 +46,7 @@ def project(r: RenewalProcess, message: ProjectOutcome) -> str:
         s.ta_projection = said
     else:
         s.projection = said
-        r.desk.withdraw("plan", f"{message.by} has projected {message.outcome}")
+        r.desk.withdraw(TaskKind.PLAN, f"{message.by} has projected {message.outcome}")
         if changed:
             r.crm("forecast", {"Renewal_Outcome__c": message.outcome})
         r.check_expectation()

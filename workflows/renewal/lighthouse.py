@@ -13,7 +13,7 @@ from domain.effects.accounts import KeepDoc
 from domain.people import Role
 from domain.renewal import decisions, documents
 from domain.renewal.state import SavePlan
-from domain.task import Choice, FieldSpec, Task, TaskSpec
+from domain.task import Choice, FieldSpec, Task, TaskKind, TaskSpec
 from workflows.renewal.process import RenewalProcess
 
 SAVE_PLAN_DOC = "account-save-plan"
@@ -34,7 +34,7 @@ VOTE = (
     Choice(name="leave_yellow", label="It leaves, as yellow"),
     Choice(name="stay", label="It stays"),
 )
-VOTES = ("exit_sales", "exit_ts")
+VOTES = (TaskKind.EXIT_SALES, TaskKind.EXIT_TS)
 
 
 async def watch(r: RenewalProcess) -> None:
@@ -102,7 +102,9 @@ async def _left(r: RenewalProcess) -> bool:
     s = r.state
     if s.save_plan is None or s.reviewed is None:
         return False
-    sales, ts = r.open(_vote(r, "exit_sales", Role.SALES_LEADERSHIP, s.reviewed), _vote(r, "exit_ts", Role.TS_LEADERSHIP, s.reviewed))
+    sales, ts = r.open(
+        _vote(r, TaskKind.EXIT_SALES, Role.SALES_LEADERSHIP, s.reviewed), _vote(r, TaskKind.EXIT_TS, Role.TS_LEADERSHIP, s.reviewed)
+    )
     if not await r.beside(lambda: not (sales.is_open or ts.is_open) or _stays(sales) or _stays(ts)):
         return True
     for kind in VOTES:
@@ -139,17 +141,17 @@ def _plan(r: RenewalProcess, wrong: str = "") -> TaskSpec:
     s = r.state
     again = f" The AE asks for changes: {wrong}" if wrong else ""
     asks = f"It is {s.rating} and in Lighthouse. Fill in the save plan; the AE reviews it at once, and leadership inspects it.{again}"
-    return r.spec("save_plan", "account save plan", asks, Role.TA, (PLAN,), r.policy.lighthouse.save_plan_hours)
+    return r.spec(TaskKind.SAVE_PLAN, "account save plan", asks, Role.TA, (PLAN,), r.policy.lighthouse.save_plan_hours)
 
 
 def _review(r: RenewalProcess, plan: SavePlan) -> TaskSpec:
     asks = " ".join(f"{line}." for line in documents.save_plan(plan, r.state.sponsor)[:4])
-    return r.spec("review_plan", "review of the save plan", asks, Role.AE, REVIEW, r.policy.lighthouse.save_plan_hours)
+    return r.spec(TaskKind.REVIEW_PLAN, "review of the save plan", asks, Role.AE, REVIEW, r.policy.lighthouse.save_plan_hours)
 
 
 def _sponsor(r: RenewalProcess) -> TaskSpec:
     asks = f"{r.customer.name} is in Lighthouse: name its executive sponsor."
-    return r.spec("sponsor", "executive sponsor", asks, Role.TS_LEADERSHIP, (SPONSOR,), r.policy.lighthouse.sponsor_hours)
+    return r.spec(TaskKind.SPONSOR, "executive sponsor", asks, Role.TS_LEADERSHIP, (SPONSOR,), r.policy.lighthouse.sponsor_hours)
 
 
 def _vote(r: RenewalProcess, kind: str, role: Role, review: PlanReviewed) -> TaskSpec:

@@ -9,7 +9,7 @@ from domain.forecast.rollup import words
 from domain.people import Role
 from domain.renewal import decisions
 from domain.renewal.state import Phase, ProjectOutcome, milestone
-from domain.task import Choice, FieldSpec, TaskSpec
+from domain.task import Choice, FieldSpec, TaskKind, TaskSpec
 from workflows.renewal import forecast
 from workflows.renewal.process import RenewalProcess
 
@@ -30,7 +30,7 @@ async def project(r: RenewalProcess) -> None:
 async def _asked(r: RenewalProcess) -> None:
     [task] = r.open(_spec(r))
     if not await forecast.until_processing(r, lambda: not task.is_open, "the AE's plan"):
-        r.desk.withdraw("plan", "the renewal must be processed")
+        r.desk.withdraw(TaskKind.PLAN, "the renewal must be processed")
         r.say("unplanned", r.record(decisions.unplanned(r.policy, workflow.now())).rule, Role.AE_MANAGER)
     elif task.answer:
         amount = dollars(task.answer.fields.get("amount"))
@@ -47,4 +47,4 @@ def _spec(r: RenewalProcess) -> TaskSpec:
     )
     said = f" In the assessment you projected {words(s.ae.outcome)}." if s.ae and s.ae.outcome else ""
     asks = f"It renews on {s.renewal_on} with ${r.customer.arr:,}, and is {s.rating or 'not rated'}. What do you project?{said}"
-    return r.spec("plan", "renewal plan", asks, Role.AE, choices, r.policy.renewal.plan_hours)
+    return r.spec(TaskKind.PLAN, "renewal plan", asks, Role.AE, choices, r.policy.renewal.plan_hours)

@@ -10,7 +10,7 @@ from domain.forecast.rollup import words
 from domain.people import Role
 from domain.renewal import decisions
 from domain.renewal.state import End, Phase, milestone
-from domain.task import Answer, Choice, FieldSpec, Task, TaskSpec
+from domain.task import Answer, Choice, FieldSpec, Task, TaskKind, TaskSpec
 from workflows.renewal import endings
 from workflows.renewal.process import RenewalProcess
 
@@ -46,7 +46,7 @@ async def process(r: RenewalProcess) -> End | None:
         [task] = r.open(_spec(r))
         answer = await _answer(r, task, s.renewal_on)
         if answer is None:
-            r.desk.withdraw("process", f"the renewal has moved to {s.renewal_on}")
+            r.desk.withdraw(TaskKind.PROCESS, f"the renewal has moved to {s.renewal_on}")
             if workflow.now() < milestone(r.policy, s, "processing").at:
                 return None
         elif answer.choice == "renewed":
@@ -91,4 +91,4 @@ def _spec(r: RenewalProcess) -> TaskSpec:
     s = r.state
     said = f" You projected {words(s.projection.outcome)}." if s.projection else ""
     asks = f"The term ends on {s.due_on}; the ARR is ${r.customer.arr:,}.{said} Process the renewal opportunity, and say what became of it."
-    return r.spec("process", "process the renewal", asks, Role.AE, CHOICES, r.policy.renewal.processing_hours)
+    return r.spec(TaskKind.PROCESS, "process the renewal", asks, Role.AE, CHOICES, r.policy.renewal.processing_hours)

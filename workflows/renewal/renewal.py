@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.account.account import PlanReviewed
     from domain.renewal import decisions
     from domain.renewal.state import AssessRenewal, CancelRenewal, MoveRenewal, ProjectOutcome, RenewalInput, RenewalResult, RenewalStatus
-    from domain.task import Answer, Task
+    from domain.task import Answer, Task, TaskKind
     from workflows.frame import messages
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
     from workflows.renewal import assessment, changes, early_review, endings, forecast, lighthouse, plan, processing
@@ -102,7 +102,7 @@ class Renewal(WorkflowWithTasks[RenewalProcess]):
         return decisions.refuse_answer(self.process.policy, self.process.state, self.process.customer.arr, task.spec.kind, answer)
 
     def _answered(self, task: Task) -> None:
-        if task.spec.kind == "process" and task.answer:
+        if task.spec.kind == TaskKind.PROCESS and task.answer:
             processing.take(self.process, task.answer)
 
     # --- the same as signals, from other workflows, `temporal workflow signal` and the Web UI: what is refused is noted ----------------

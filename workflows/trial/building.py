@@ -21,7 +21,7 @@ from domain.effects.models import (
 )
 from domain.messages import Terminate
 from domain.people import Role
-from domain.task import Answer, Choice, FieldSpec
+from domain.task import Answer, Choice, FieldSpec, TaskKind
 from domain.trial import decisions
 from domain.trial.state import Verdict
 from workflows.frame.cloud_requests import CloudRequest, TeamTask
@@ -57,7 +57,7 @@ def request(t: TrialProcess) -> CloudRequest:
         every=timedelta(hours=t.policy.provisioning.poll_hours),
         reads=lambda issue: word_on_instance(issue, (t.policy.cloud.domain_suffix,), s.taken_hosts),
         team=TeamTask(
-            kind="provision",
+            kind=TaskKind.PROVISION,
             asks="Label the issue when the instance is ready; or say here what became of it.",
             choices=(
                 READY.model_copy(update={"fields": (FieldSpec(name="host", asks="the host, when it is another", required=False),)}),
@@ -94,7 +94,7 @@ async def _raised_by_hand(t: TrialProcess, issue: RaiseIssue) -> int:
     fields = ", ".join(f"{name}: {value}" for name, value in issue.fields.items())
     raised = Choice(name="raised", label="Raised", fields=(FieldSpec(name="issue", asks="the issue's number", kind="integer"),))
     title, asks = f"Raise the instance request of {t.state.company}", f"Raise the issue with {fields}; then give its number."
-    answer = await t.ask_or_end(t.spec("raise_request", title, asks, Role.AE, (raised,), t.policy.tasks.raise_request_hours))
+    answer = await t.ask_or_end(t.spec(TaskKind.RAISE_REQUEST, title, asks, Role.AE, (raised,), t.policy.tasks.raise_request_hours))
     return int(str(answer.fields["issue"]))
 
 
@@ -145,7 +145,7 @@ async def _not_registered(t: TrialProcess) -> str:
 def _failed(t: TrialProcess, why: str) -> None:
     """The automated way broke: it goes on by hand, and everybody knows (A9)."""
     s = t.state
-    n = sum(task.spec.kind == "provision" for task in s.tasks)
+    n = sum(task.spec.kind == TaskKind.PROVISION for task in s.tasks)
     said = t.said(f"slack.provision-{n}.failed", f"Building {s.host} failed: {why}. It goes on by hand.", Role.CE)
     t.post(said)
     t.spawn(
@@ -158,7 +158,7 @@ async def _ask_for_ce(t: TrialProcess) -> None:
     choice = Choice(name="assign", label="Assign", fields=(FieldSpec(name="ce_email", asks="the CE's address", kind="email"),))
     title = f"Who is the CE of {t.state.company}?"
     asks = f"The request #{t.state.request_issue} has no CE yet: without the CE's address the instance cannot be handed over."
-    answer = await t.ask(t.spec("ce_email", title, asks, Role.INBOUND_SDR, (choice,), t.policy.tasks.ce_email_hours))
+    answer = await t.ask(t.spec(TaskKind.CE_EMAIL, title, asks, Role.INBOUND_SDR, (choice,), t.policy.tasks.ce_email_hours))
     if answer is None:
         return
     email = str(answer.fields["ce_email"])

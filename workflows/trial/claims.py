@@ -8,6 +8,7 @@ from domain import mailbox
 from domain.effects.models import RegistryAnswer, RegistryChange, RemoveUser, ResetLink
 from domain.messages import JoinAsk, OpenLink, Signup, SignupAnswer
 from domain.people import Role
+from domain.task import TaskKind
 from domain.trial import claim
 from domain.trial.state import OPEN_TO_DECIDE, Stage
 from workflows.frame import messages
@@ -95,7 +96,7 @@ async def _pass_on(t: TrialProcess, signup: Signup) -> bool:
     s.claims, s.claim_held = s.claims + 1, False
     s.contact, s.signed_up_at, s.opted_out = signup.contact, signup.at, False
     if s.period == 0 and s.stage in OPEN_TO_DECIDE and s.verdict is None:
-        t.desk.withdraw("deadline", "the trial begins anew, with another admin")
+        t.desk.withdraw(TaskKind.DEADLINE, "the trial begins anew, with another admin")
         s.done = []
         delivery.start(t, now)
     s.claimed_at = now

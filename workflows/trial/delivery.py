@@ -22,7 +22,7 @@ from domain.effects.models import (
 from domain.markup import bold
 from domain.messages import INSTANT, TRIAGED, Case
 from domain.people import Role
-from domain.task import Choice
+from domain.task import Choice, TaskKind
 from domain.trial.state import Stage
 from workflows.trial import building, changes, intake, owning
 from workflows.trial.process import TrialProcess
@@ -141,7 +141,7 @@ async def _hand_over(t: TrialProcess, number: int) -> None:
     if (t.policy.handoff.prequalified if prequalified else t.policy.handoff.qualified) == "ce":
         asks = "Check the instance, then hand over: your answer to the welcome mail is sent, with the link to get in to the admin alone."
         title, choice = f"Hand {s.host} over to {s.company}", Choice(name="hand_over", label="Hand over")
-        await t.ask_or_end(t.spec("hand_over", title, asks, Role.CE, (choice,), t.policy.tasks.ce_hand_off_hours))
+        await t.ask_or_end(t.spec(TaskKind.HAND_OVER, title, asks, Role.CE, (choice,), t.policy.tasks.ce_hand_off_hours))
     if t.input.origin == "ce_requested":
         ends_at = workflow.now() + timedelta(days=t.policy.trial.ce_requested.base_days)
         await changes.own_key(t, "key.trial", licence_keys.of_trial(t.policy, ends_at))

@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.messages import DomainChangeInput, IssueEvent
     from domain.people import Owners, Role
     from domain.policy import Policy
-    from domain.task import Choice, TaskSpec
+    from domain.task import Choice, TaskKind, TaskSpec
     from workflows.frame import messages
     from workflows.frame.cloud_requests import CloudRequest, Requests, TeamTask
     from workflows.frame.process import Process
@@ -104,7 +104,7 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
             choices=(AGAIN, DONE.model_copy(update={"label": "Moved"}), Choice(name="failed", label="It keeps its name")),
             every=timedelta(hours=i.policy.provisioning.poll_hours),
             team=TeamTask(
-                kind="move",
+                kind=TaskKind.MOVE,
                 asks="Close the issue when it is done, or say here what became of it.",
                 choices=MOVES,
                 due=lambda: ladder.due_in(i.policy, workflow.now(), i.policy.tasks.verify_hours),
@@ -150,10 +150,12 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
             f"Does the admin of {i.host} agree to the move?",
             (Choice(name="agreed", label="They agree"), Choice(name="deferred", label="Not now")),
         )
-        return self.process.spec("consent", title, asks, Role.CE, choices, i.policy.tasks.consent_hours)
+        return self.process.spec(TaskKind.CONSENT, title, asks, Role.CE, choices, i.policy.tasks.consent_hours)
 
     def _verify(self) -> TaskSpec:
         i = self.input
         asks = "Check with the admin: sign-in by SSO, permission syncing and webhooks redone?"
         done = Choice(name="verified", label="All three work")
-        return self.process.spec("verify", f"Verify {i.new_host} with the admin", asks, Role.CE, (done,), i.policy.tasks.verify_hours)
+        return self.process.spec(
+            TaskKind.VERIFY, f"Verify {i.new_host} with the admin", asks, Role.CE, (done,), i.policy.tasks.verify_hours
+        )

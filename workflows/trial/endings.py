@@ -21,7 +21,7 @@ from domain.effects.models import (
 from domain.markup import bold, code
 from domain.messages import Convert, Extend
 from domain.people import Role
-from domain.task import Answer, Choice
+from domain.task import Answer, Choice, TaskKind
 from domain.trial import decisions
 from domain.trial.agenda import agenda
 from domain.trial.state import End, Extension, Stage, Verdict
@@ -94,7 +94,7 @@ def _taken_back(t: TrialProcess, n: int, days: int, answer: Answer) -> None:
     s.period += 1
     s.ends_at, s.extended = max(s.ends_at - timedelta(days=days), workflow.now()), None
     s.total_days = (s.ends_at - s.started_at).days
-    t.desk.withdraw("deadline", f"extension {n} was taken back")
+    t.desk.withdraw(TaskKind.DEADLINE, f"extension {n} was taken back")
     t.spawn(t.effects.salesforce(changes.extended_until(t)))
     text = f"Extension {n} is taken back: the trial ends on {s.ends_at:%Y-%m-%d}."
     t.post(t.said(f"slack.extend.{n}.back", text, Role.CE))
@@ -178,7 +178,7 @@ def _conversion(t: TrialProcess, message: Convert, end: date) -> CloudRequest:
         choices=(AGAIN, DONE, TAKE_BACK.model_copy(update={"label": "Take the conversion back: the trial goes on"})),
         every=timedelta(hours=t.policy.provisioning.poll_hours),
         team=TeamTask(
-            kind="conversion",
+            kind=TaskKind.CONVERSION,
             asks="Close the issue when it is one, or say here what became of it.",
             choices=(
                 Choice(name="done", label="It is a production instance"),
@@ -249,7 +249,7 @@ def _teardown(t: TrialProcess, why: str) -> CloudRequest:
         choices=(AGAIN, DONE.model_copy(update={"label": gone})),
         every=timedelta(days=t.policy.termination.poll_days),
         team=TeamTask(
-            kind="teardown",
+            kind=TaskKind.TEARDOWN,
             asks="Close the issue when the instance is gone, or say so here.",
             choices=(Choice(name="done", label=gone),),
             due=lambda: add_working_days(t.policy.office, workflow.now(), days),

@@ -9,7 +9,7 @@ from domain.decision import Decision
 from domain.effects.models import KeepLead, SetLeadStatus
 from domain.messages import Case, CeRequest, JoinAsk, JoinInput, SignupAgain, SignupAnswer
 from domain.people import Role
-from domain.task import Answer, Choice, FieldSpec
+from domain.task import Answer, Choice, FieldSpec, TaskKind
 from domain.trial import claim, decisions
 from domain.trial.qualification import CE_REQUEST_CHECKS, checks
 from domain.trial.state import End, Stage
@@ -144,11 +144,11 @@ async def triage(t: TrialProcess, why: str = "") -> Decision:
         + (f"\nIt was tried before: {why}" if why else "")
     )
     title, hours = f"Triage the lead of {s.company}", t.policy.triage.first_touch_minutes / 60
-    spec = t.spec("triage", title, asks, Role.INBOUND_SDR, choices, hours, checks=checks(t.policy))
+    spec = t.spec(TaskKind.TRIAGE, title, asks, Role.INBOUND_SDR, choices, hours, checks=checks(t.policy))
     t.spawn(owning.somebody_triages(t))
     answer = await t.ask_or_end(spec, alert=True)
     s.named_domain = str(answer.fields.get("domain") or "").strip().lower()
-    t.desk.withdraw("owners", "the lead was triaged")
+    t.desk.withdraw(TaskKind.OWNERS, "the lead was triaged")
     return t.record(decisions.qualify(t.policy, answer, workflow.now()))
 
 
@@ -166,7 +166,7 @@ async def approval(t: TrialProcess, request: CeRequest) -> Decision:
         Choice(name="deny", label="Deny (it can be appealed through CE and AE leadership)"),
     )
     title, hours = f"Approve a cloud trial for {s.company}", t.policy.office.closes - t.policy.office.opens
-    spec = t.spec("approval", title, asks, Role.CE_MANAGER, choices, hours, checks=CE_REQUEST_CHECKS)
+    spec = t.spec(TaskKind.APPROVAL, title, asks, Role.CE_MANAGER, choices, hours, checks=CE_REQUEST_CHECKS)
     return t.record(decisions.approve(t.policy, request, await t.ask_or_end(spec, alert=True), workflow.now()))
 
 

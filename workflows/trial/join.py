@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.messages import JoinDigestInput, JoinInput, JoinNotice
     from domain.people import Role
     from domain.policy import Policy
-    from domain.task import Choice, TaskSpec
+    from domain.task import Choice, TaskKind, TaskSpec
     from workflows.frame import detached, messages
     from workflows.frame.process import Process
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
@@ -75,7 +75,7 @@ class JoinRequest(WorkflowWithTasks[Process[Policy]]):
         )
         title, asks = f"Get {i.contact.name} into {i.host}", "Reach out to the instance's admin: without SSO nobody can join uninvited."
         role, hours = Role.AE if from_signup else Role.SUPPORT, i.policy.tasks.join_hours
-        return self.process.spec("join", title, asks, role, choices, hours, asked=(owner, backup, i.manager))
+        return self.process.spec(TaskKind.JOIN, title, asks, role, choices, hours, asked=(owner, backup, i.manager))
 
 
 @workflow.defn

@@ -9,7 +9,7 @@ from domain.decision import Decision
 from domain.effects.models import Mail, SalesforceAct, UpdateOpportunity
 from domain.messages import Convert, Extend, Terminate
 from domain.people import Role
-from domain.task import Answer, Choice, FieldSpec
+from domain.task import Answer, Choice, FieldSpec, TaskKind
 from domain.trial import decisions
 from domain.trial.agenda import Moment, agenda, automatic_deadline
 from domain.trial.state import End, Stage, Verdict
@@ -171,7 +171,7 @@ def _ask(t: TrialProcess) -> None:
         asks = f"The trial ends on {s.ends_at:%a %d %b}: {facts}. Extend, convert or terminate?"
     grace = () if automatic else ladder.deadline(t.policy, s.ends_at, s.owners)
     title = f"Day {s.total_days} of {s.company}: {forecast.outcome if automatic else 'decide'}"
-    t.open(t.spec("deadline", title, asks, Role.CE, (*DECIDES, AGREE) if automatic else DECIDES, due_at=s.ends_at, rungs=grace))
+    t.open(t.spec(TaskKind.DEADLINE, title, asks, Role.CE, (*DECIDES, AGREE) if automatic else DECIDES, due_at=s.ends_at, rungs=grace))
 
 
 def _mid_trial(t: TrialProcess) -> None:
@@ -196,7 +196,7 @@ def _act_or_ask(t: TrialProcess, decision: Decision) -> None:
         case _:
             _keep_asking(t)
             return
-    t.desk.withdraw("deadline", f"the policy decided: {decision.outcome}")
+    t.desk.withdraw(TaskKind.DEADLINE, f"the policy decided: {decision.outcome}")
 
 
 def _keep_asking(t: TrialProcess) -> None:
@@ -204,10 +204,10 @@ def _keep_asking(t: TrialProcess) -> None:
     s = t.state
     if s.ends_at is None:
         raise ValueError("an open trial has an end")
-    task = t.desk.find_open("deadline")
+    task = t.desk.find_open(TaskKind.DEADLINE)
     if task is None:
         _ask(t)
-        task = t.desk.find_open("deadline")
+        task = t.desk.find_open(TaskKind.DEADLINE)
     if task and not task.spec.ladder:
         climbing = ladder.deadline(t.policy, s.ends_at, s.owners)
         task.spec = task.spec.model_copy(update={"ladder": climbing, "choices": DECIDES})

@@ -7,7 +7,7 @@ from temporalio import workflow
 from domain.effects.models import AskOwners, AssignOwner, FillField, OpenChannel
 from domain.markup import bold
 from domain.people import Owners, Role
-from domain.task import Answer, Choice, FieldSpec, TaskSpec
+from domain.task import Answer, Choice, FieldSpec, TaskKind, TaskSpec
 from domain.trial.state import Stage
 from workflows.trial.process import TrialProcess
 
@@ -53,8 +53,8 @@ def is_owned(t: TrialProcess) -> bool:
 def find_owners(t: TrialProcess) -> None:
     """Nobody was eligible as SDR, AE or CE: sales ops is asked to assign somebody, and chased until they did (gap 16)."""
     if not unowned(t):
-        t.desk.withdraw("owners", "everybody is found")
-    elif t.desk.find_open("owners") is None:
+        t.desk.withdraw(TaskKind.OWNERS, "everybody is found")
+    elif t.desk.find_open(TaskKind.OWNERS) is None:
         t.spawn(_find_owners(t))
 
 
@@ -89,7 +89,7 @@ def _owners_spec(t: TrialProcess, o: Owners, missing: list[str], why: str) -> Ta
     )
     choice = Choice(name="assign", label="Assign, or look in the CRM again", fields=fields)
     title, hours = f"Assign somebody to {t.state.company}: it has no {named}", t.policy.tasks.owners_hours
-    return t.spec("owners", title, asks, Role.SALES_OPS, (choice,), hours, asked=(ops, manager or leader, leader or manager))
+    return t.spec(TaskKind.OWNERS, title, asks, Role.SALES_OPS, (choice,), hours, asked=(ops, manager or leader, leader or manager))
 
 
 def appointed(t: TrialProcess, before: Owners) -> None:
@@ -98,7 +98,7 @@ def appointed(t: TrialProcess, before: Owners) -> None:
     new = {part: person for part in PARTS if (person := getattr(o, part)) is not None and getattr(before, part) is None}
     if not new:
         return
-    n = sum(task.spec.kind == "owners" for task in s.tasks)
+    n = sum(task.spec.kind == TaskKind.OWNERS for task in s.tasks)
     if s.channel:
         invite = tuple(person.email for person in new.values())
         t.spawn(t.effects.slack(OpenChannel(key=f"slack.channel.{n}", name=s.channel, topic=f"Cloud trial of {s.company}", invite=invite)))
@@ -107,13 +107,13 @@ def appointed(t: TrialProcess, before: Owners) -> None:
     if o.ae and ("ae" in new or "ce" in new):
         t.spawn(t.effects.salesforce(AssignOwner(key=f"crm.assign.{n}", owner=o.ae.id, owner_name=o.ae.name, ce=o.ce.id if o.ce else "")))
     if "ce" in new:
-        t.desk.withdraw("ce_email", f"the CE is {new['ce'].name}")
+        t.desk.withdraw(TaskKind.CE_EMAIL, f"the CE is {new['ce'].name}")
         if s.request_issue and s.stage is Stage.PROVISIONING:
             email = new["ce"].email
             t.spawn(t.effects.github(FillField(key="request.ce_email", issue=s.request_issue, field="ce_email", value=email)))
     for task in s.tasks:
         given = o.email(task.spec.role)
-        if task.is_open and not task.spec.assignee and given and task.spec.kind in ("deadline", "hand_over", "triage"):
+        if task.is_open and not task.spec.assignee and given and task.spec.kind in (TaskKind.DEADLINE, TaskKind.HAND_OVER, TaskKind.TRIAGE):
             task.spec = task.spec.model_copy(update={"assignee": given})
 
 
@@ -122,8 +122,8 @@ async def somebody_triages(t: TrialProcess) -> None:
     s, why = t.state, ""
     while True:
         seen = await t.effects.local("owners", ask_owners(t).model_copy(update={"peek": True}), Owners, "is there an SDR for it")
-        lead = t.desk.find_open("triage")
-        if lead is None or t.desk.find_open("owners"):
+        lead = t.desk.find_open(TaskKind.TRIAGE)
+        if lead is None or t.desk.find_open(TaskKind.OWNERS):
             return
         if seen.sdr is not None:
             if "sdr" in s.appointed:

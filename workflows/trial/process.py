@@ -14,7 +14,7 @@ from domain.markup import bold, plain
 from domain.messages import Contact
 from domain.people import Person, Role
 from domain.policy import Policy
-from domain.task import Answer, TaskSpec
+from domain.task import Answer, TaskKind, TaskSpec
 from domain.trial.agenda import agenda
 from domain.trial.state import OPEN_TO_DECIDE, Stage, TrialInput, TrialState, Verdict
 from domain.views import TrialStatus
@@ -66,7 +66,7 @@ class TrialProcess(Process[Policy]):
         """Take a decision that the validator let through: the run carries it out, a second one is refused."""
         self.state.verdict = verdict
         self.record(verdict.decision)
-        for kind in PRE_START if verdict.terminate else ("deadline",):
+        for kind in PRE_START if verdict.terminate else (TaskKind.DEADLINE,):
             made = verdict.decision
             self.desk.withdraw(kind, f"{made.outcome}, decided by {made.by or 'the policy'} at {made.at:%Y-%m-%d %H:%M} UTC")
         return f"{verdict.decision.outcome}: taken, and carried out now"
@@ -229,7 +229,17 @@ class TrialProcess(Process[Policy]):
 
 
 #: Tasks that are settled when a person ends the trial.
-PRE_START = ("triage", "approval", "raise_request", "ce_email", "provision", "provision-declined", "hand_over", "deadline", "owners")
+PRE_START = (
+    TaskKind.TRIAGE,
+    TaskKind.APPROVAL,
+    TaskKind.RAISE_REQUEST,
+    TaskKind.CE_EMAIL,
+    TaskKind.PROVISION,
+    "provision-declined",
+    TaskKind.HAND_OVER,
+    TaskKind.DEADLINE,
+    TaskKind.OWNERS,
+)
 
 #: Mails that stop when the prospect opts out or the trial ends (A11).
 CAMPAIGN = {"ce_welcome", "connect_code_host", "invite_team", "learn", "usage_check", "community", "next_steps"}

@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.messages import IssueEvent, LateWordInput
     from domain.people import Owners, Role
     from domain.policy import Policy
-    from domain.task import Choice
+    from domain.task import Choice, TaskKind
     from domain.upkeep import ReopenedIssues, UpkeepInput
     from workflows.frame.detached import begin
     from workflows.frame.effects import ONE_TRY, PATIENT
@@ -48,7 +48,7 @@ class LateWord(WorkflowWithTasks[Process[Policy]]):
         title = f"#{input.issue} was reopened after {input.workflow} had ended"
         asks = "What the Cloud team had done is being worked on again, and no process listens to the issue any more. Ask them what holds."
         choices = (HOLDS, Choice(name="mine", label="It does not: I look after it"))
-        spec = self.process.spec("late-word", title, asks, Role.CE, choices, input.policy.tasks.declined_hours)
+        spec = self.process.spec(TaskKind.LATE_WORD, title, asks, Role.CE, choices, input.policy.tasks.declined_hours)
         answer = await self.process.ask(spec)
         await self.process.settle()
         return answer.choice if answer else "withdrawn"

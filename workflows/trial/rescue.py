@@ -9,7 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.messages import RescueInput, SignupAgain
     from domain.people import Role
     from domain.policy import Policy
-    from domain.task import Answer, Choice, FieldSpec, TaskSpec
+    from domain.task import Answer, Choice, FieldSpec, TaskKind, TaskSpec
     from workflows.frame.process import Process
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
@@ -71,4 +71,4 @@ class SignupRescue(WorkflowWithTasks[Process[Policy]]):
         title = f"The signup of {i.company or i.contact.name} failed"
         look = "Look first: what failed may have come through after all, and to sign them up again changes nothing then."
         asks = f"Call or write to them, with #growth. {look} What went wrong: {why}"
-        return self.process.spec("rescue", title, asks, Role.SUPPORT, choices, i.policy.tasks.rescue_hours)
+        return self.process.spec(TaskKind.RESCUE, title, asks, Role.SUPPORT, choices, i.policy.tasks.rescue_hours)

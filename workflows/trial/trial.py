@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
         Terminate,
     )
     from domain.policy import Policy
-    from domain.task import Answer, Task
+    from domain.task import Answer, Task, TaskKind
     from domain.trial import adoption, decisions
     from domain.trial.adoption import AdoptPolicy, Preview, WhatIf
     from domain.trial.state import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, End, Stage, TrialInput, TrialResult, TrialState, Verdict
@@ -75,7 +75,7 @@ class Trial(WorkflowWithTasks[TrialProcess]):
         else:
             await workflow.wait_condition(lambda: s.case is not None and not self.routing.busy)
             s.end = await self._course()
-        t.desk.withdraw("owners", "the trial is over")
+        t.desk.withdraw(TaskKind.OWNERS, "the trial is over")
         await t.settle()
         if s.waiting_signups:
             waiting = tuple(s.waiting_signups)
@@ -191,17 +191,17 @@ class Trial(WorkflowWithTasks[TrialProcess]):
         messages.refuse(decisions.refuse_terminate(self.process.state.stage))
 
     def _unfit(self, task: Task, answer: Answer) -> str | None:
-        if task.spec.kind == "triage" and (why := intake.refuse_company(self.process, answer)):
+        if task.spec.kind == TaskKind.TRIAGE and (why := intake.refuse_company(self.process, answer)):
             return why
         if answer.choice == "ready" and (why := building.refuse_host(self.process, answer)):
             return why
-        if task.spec.kind == "deadline" and answer.choice != "agree":
+        if task.spec.kind == TaskKind.DEADLINE and answer.choice != "agree":
             self._undecided()
             return open_trial.refuse_answer(self.process, answer)
         return None
 
     def _answered(self, task: Task) -> None:
-        if task.spec.kind == "deadline" and task.answer:
+        if task.spec.kind == TaskKind.DEADLINE and task.answer:
             open_trial.take_answer(self.process, task.answer)
 
     @workflow.update
