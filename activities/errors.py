@@ -31,19 +31,15 @@ import random
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 import httpx
 import requests
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from domain.effects.effect import Act
-from domain.effects.models import Batch, Receipt, Receipts
 from store.holds import Free, Held
-from store.ledger import EffectBusy, EffectId, Ledger, NotDone
+from store.ledger import EffectBusy, Ledger, NotDone
 
 #: Seconds that an outside system may take for one answer: longer than the half minute after which proxies and load balancers give up, for
 #: what was asked and not waited for may still be done, long after it was asked again.
@@ -56,9 +52,6 @@ LONGEST_RETRY_AFTER = timedelta(days=1)
 EPOCH = 1_000_000_000  # a reset that is a moment, not a span: some hosts send seconds since 1970
 LONGEST_PATIENCE = timedelta(minutes=1)
 UNKNOWN_TRIES = 6  # with Temporal's own pauses, half a minute
-
-AnyAct = TypeVar("AnyAct", bound=Act)
-Answer = TypeVar("Answer")
 
 
 class RateLimited(NotDone):
@@ -267,101 +260,3 @@ def _patience() -> timedelta:
 def again(error: ApplicationError, after: timedelta | None) -> ApplicationError:
     """The same error with another time for the next try."""
     return type(error)(error.message, *error.details, type=error.type, non_retryable=error.non_retryable, next_retry_delay=after)
-
-
-@dataclass(frozen=True)
-class Step:
-    """How one act is done. ``act`` is a word of the log (``issue.created``), ``summary`` one line that a person understands.
-
-    ``do`` acts and returns the receipt; ``probe`` asks the remote side whether an earlier attempt already did, and returns that
-    attempt's receipt or None. A system that cannot be asked, but sees to it itself that a repetition is no second effect, has no probe.
-    ``place`` is which of several of the system is asked, as a customer's instance.
-    """
-
-    act: str
-    summary: str
-    do: Callable[[], Receipt]
-    probe: Callable[[], Receipt | None] = lambda: None
-    place: str = ""
-
-
-def run_batch(
-    ledger: Ledger,
-    system: str,
-    batch: Batch[AnyAct],
-    step: Callable[[AnyAct, EffectId], Step | Receipt],
-    translate: Callable[[Exception], ApplicationError | None],
-) -> Receipts:
-    """Carry out the acts of a batch in their order, each at most once, and return their receipts.
-
-    ``step`` says how an act is done (or is itself the receipt, for an act that needs no effect). ``translate`` turns a client's
-    exception into one of the errors above; None means that it is a fault of ours, which is raised as it is. What is done stays done:
-    the ledger keeps it, and the error says which acts still wait.
-    """
-    if batch.not_before is not None and (left := batch.not_before - datetime.now(UTC)) > timedelta():
-        text = f"{system} is left alone until {batch.not_before:%Y-%m-%d %H:%M:%S} UTC, as it said in the moment; it is tried again then"
-        raise NotDone(text, type="SystemHeld", next_retry_delay=left)
-    by_key: dict[str, Receipt] = {}
-    for number, act in enumerate(batch.acts):
-        try:
-            by_key[act.key] = _once(ledger, system, batch, act, step, translate)
-        except ApplicationError as error:
-            raise _with_progress(error, batch, number) from None
-    return Receipts(by_key=by_key)
-
-
-def _once(
-    ledger: Ledger,
-    system: str,
-    batch: Batch[AnyAct],
-    act: AnyAct,
-    step: Callable[[AnyAct, EffectId], Step | Receipt],
-    translate: Callable[[Exception], ApplicationError | None],
-) -> Receipt:
-    def guarded(call: Callable[[], Answer]) -> Answer:
-        # Inside the ledger's wrapper, so that it sees what the error says about whether the act happened.
-        with translating(translate):
-            return call()
-
-    effect = EffectId(batch.subject, act.key)
-    how = guarded(lambda: step(act, effect))
-    if isinstance(how, Receipt):
-        return how
-    return once(
-        ledger,
-        effect,
-        system,
-        Step(how.act, how.summary, lambda: guarded(how.do), lambda: guarded(how.probe), how.place),
-        batch.as_of,
-    )
-
-
-def once(ledger: Ledger, effect: EffectId, system: str, step: Step, as_of: datetime) -> Receipt:
-    """Carry out a step at most once, while its system is not held. What is done already is done, whatever is held."""
-    place = f"{system} {step.place}".strip()
-    begun = ledger.begin(effect, system, step.act, step.summary, as_of, place)
-    if begun is None and ledger.holds.on(place) and (done := ledger.receipt(effect)) is not None:
-        return done
-    try:
-        with asking(ledger, system, step.place, entered=Free() if begun else None):
-            return ledger.once(
-                effect, system=system, act=step.act, summary=step.summary, as_of=as_of, do=step.do, probe=step.probe, begun=begun
-            )
-    except UnknownAnswer as error:
-        if (tries := ledger.count_unknown(effect)) < UNKNOWN_TRIES:
-            raise
-        text = f"{error.message} (asked {tries} times); look there whether it happened, then say whether to try again"
-        raise UnknownAnswer(text, type=error.type, non_retryable=True) from None
-
-
-def _with_progress(error: ApplicationError, batch: Batch[AnyAct], done: int) -> ApplicationError:
-    """The same error, which also says how far the batch came; the Web UI shows it as the pending activity's last failure."""
-    waiting = ", ".join(act.key for act in batch.acts[done:])
-    progress = f"{done} of {len(batch.acts)} done; waiting: {waiting}"
-    return type(error)(
-        f"{error.message} [{progress}]",
-        *error.details,
-        type=error.type,
-        non_retryable=error.non_retryable,
-        next_retry_delay=error.next_retry_delay,
-    )

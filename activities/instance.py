@@ -19,16 +19,19 @@ from typing import Any, NamedTuple
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import Step, asking, refused, run_batch, translating
+from activities.effects.outside_system import OutsideSystem, carries_out
+from activities.errors import asking, refused, translating
 from activities.graphql import GraphQL, GraphQLError, translated
 from activities.jsonc import JsoncError, get_text, set_text
 from activities.remote_listing import Ask, Scope
 from domain.cloud.issues import is_ours
-from domain.effects.models import CreateAdmin, InstanceAct, InstanceBatch, Receipt, Receipts, RemoveUser, ResetLink, SetKey
-from domain.effects.reconcile import Thing, Unseen
+from domain.effects.effect import Receipt
+from domain.effects.instance import CreateAdmin, RemoveUser, ResetLink, SetKey
+from domain.effects.reconcile import Claim, Thing, Unseen
 from domain.ids import digest
 from domain.messages import AskUsage, Usage
-from store.ledger import EffectId, Ledger, NotDone
+from store.effect_kinds import claim, data
+from store.ledger import EffectId, EffectRow, Ledger, NotDone
 from store.registry import Registry
 from store.settings import Settings
 from store.vault import Vault, VaultError
@@ -46,8 +49,23 @@ class _User(NamedTuple):
     site_admin: bool
 
 
-class Instance:
-    """Calls the GraphQL API of customers' instances, with the operators' token."""
+def _user_there(row: EffectRow) -> tuple[Claim, ...]:
+    assert row.receipt is not None
+    return (claim(row, "user", f"{data(row, 'host')}/{row.receipt.ref}", removed="no"),) if data(row, "host") else ()
+
+
+def _user_gone(row: EffectRow) -> tuple[Claim, ...]:
+    assert row.receipt is not None
+    return (claim(row, "user", f"{data(row, 'host')}/{row.receipt.ref}", removed="yes"),) if row.receipt.ref else ()
+
+
+def _key_set(row: EffectRow) -> tuple[Claim, ...]:
+    assert row.receipt is not None
+    return (claim(row, "licence key", row.receipt.ref, key=data(row, "vault")),)
+
+
+class Instance(OutsideSystem, name="instance", title="The customer's instance"):
+    """Calls the GraphQL API of customers' instances, with the operators' token. A user who is gone stays gone."""
 
     def __init__(self, settings: Settings, ledger: Ledger, vault: Vault) -> None:
         self._settings = settings
@@ -57,23 +75,27 @@ class Instance:
         self._registry = Registry(ledger)
         self._graphql = GraphQL(SYSTEM, "instance", settings.instance_token.get_secret_value())
 
+    @classmethod
+    def from_settings(cls, settings: Settings, ledger: Ledger) -> Instance:
+        """The instances below the domains that the settings name."""
+        return cls(settings, ledger, Vault(ledger, settings.key()))
+
+    def error(self, error: Exception) -> ApplicationError | None:
+        """What an exception of this file's means; None for one that it does not know."""
+        if isinstance(error, VaultError):
+            return refused("Vault", str(error))
+        if isinstance(error, JsoncError):
+            return refused(SYSTEM, f"{error}; mend the site configuration and try again")
+        return translated(SYSTEM, error)
+
     def close(self) -> None:
         """Close the connections."""
         self._graphql.close()
 
-    @activity.defn(name="instance", no_thread_cancel_exception=True)
-    def instance(self, batch: InstanceBatch) -> Receipts:
-        """Carry out the acts on a customer's instance.
-
-        Safe to repeat: a user is looked up before it is made, and a key is set only where it is not set. A reset link cannot be read
-        again, so a repetition whose link was lost makes a new one, which is the only one that works then. A user who is gone stays gone.
-        """
-        return run_batch(self._ledger, "instance", batch, self._step, error_of)
-
     @activity.defn(name="instance_usage")
     def instance_usage(self, ask: AskUsage) -> Usage:
         """What the instance says about its use now. Users with an address of ours are operators and are not counted."""
-        with asking(self._ledger, "instance", ask.host, look=True), translating(error_of):
+        with asking(self._ledger, "instance", ask.host, look=True), translating(self.error):
             return self._usage(ask)
 
     # --- What is there ------------------------------------------------------------------------------------------------------
@@ -126,69 +148,6 @@ class Instance:
 
     # --- Acts ---------------------------------------------------------------------------------------------------------------
 
-    def _step(self, act: InstanceAct, effect: EffectId) -> Step:
-        match act:
-            case CreateAdmin():
-                return Step(
-                    act="admin.created",
-                    summary=f"initial admin on {act.host}",
-                    do=lambda: self._admit(act, effect, self._find(act.host, act.email)),
-                    probe=lambda: self._admit(act, effect, user) if (user := self._find(act.host, act.email)) else None,
-                    place=act.host,
-                )
-            case ResetLink():
-                summary = f"reset link on {act.host}"
-                return Step(act="reset_link.made", summary=summary, do=lambda: self._new_link(act), place=act.host)
-            case RemoveUser():
-                return Step(
-                    act="user.removed",
-                    summary=f"the user of a claim that was never confirmed on {act.host}",
-                    do=lambda: self._remove(act, self._find(act.host, act.email)),
-                    probe=lambda: None if self._find(act.host, act.email) else Receipt(data={"host": act.host}),
-                    place=act.host,
-                )
-            case SetKey():
-                return Step(
-                    act="license.set",
-                    summary=f"{'licence' if act.vault else 'generic licence'} key on {act.host}",
-                    do=lambda: self._set_key(act),
-                    probe=lambda: self._key_that_is_set(act),
-                    place=act.host,
-                )
-
-    def _admit(self, act: CreateAdmin, effect: EffectId, user: _User | None) -> Receipt:
-        """Make the user unless it is there, and make it a site admin unless it is one.
-
-        Whom it comes instead of is no admin any more, and neither password nor link of theirs works.
-        """
-        if user is None:
-            name = next(name for name in usernames(act.email) if self._is_free(act.host, act.email, name))
-            made = self._call(act.host, "CreateUser", username=name, email=act.email)["createUser"]
-            user = _user(made["user"])
-            self._ledger.part(effect, Receipt(ref=user.id, data={"username": user.username, "host": act.host}))
-            _checked(act.host, made["resetPasswordURL"])  # not kept: the admin's own click makes another
-        if not user.site_admin:
-            self._call(act.host, "MakeSiteAdmin", user=user.id)
-        before = self._find(act.host, act.instead_of) if act.instead_of else None
-        if before is not None and before.id != user.id:
-            if before.site_admin:
-                self._call(act.host, "EndSiteAdmin", user=before.id)
-            self._call(act.host, "NewResetLink", user=before.id)  # what was mailed to the wrong address opens nothing any more
-        return Receipt(ref=user.id, data={"host": act.host})
-
-    def _remove(self, act: RemoveUser, user: _User | None) -> Receipt:
-        if user is not None:
-            self._call(act.host, "DeleteUser", user=user.id)
-        return Receipt(ref=user.id if user else "", data={"host": act.host})
-
-    def _new_link(self, act: ResetLink) -> Receipt:
-        user = self._find(act.host, act.email)
-        if user is None:
-            raise refused(SYSTEM, f"{act.host} has no user with the admin's address; create the admin first", kind="UserMissing")
-        url = _checked(act.host, self._call(act.host, "NewResetLink", user=user.id)["randomizeUserPassword"]["resetPasswordURL"])
-        expires = datetime.now(UTC) + timedelta(hours=act.ttl_hours)
-        return Receipt(ref=user.id, data={"vault": self._vault.put("reset_link", url, expires, note_of(act.host)), "host": act.host})
-
     def _find(self, host: str, email: str) -> _User | None:
         """The user with that address. One whose address is not verified is found only by name, so that is asked too."""
         found = self._call(host, "FindUser", email=email, username=next(usernames(email)))
@@ -202,12 +161,87 @@ class Instance:
     def _is_free(self, host: str, email: str, username: str) -> bool:
         return self._call(host, "FindUser", email=email, username=username)["byName"] is None
 
+    def _found_admin(self, effect: CreateAdmin, effect_id: EffectId) -> Receipt | None:
+        return self._admit(effect, effect_id, user) if (user := self._find(effect.host, effect.email)) else None
+
+    @carries_out(
+        CreateAdmin,
+        act="admin.created",
+        probe=_found_admin,
+        code=_find,
+        asks="Asks for the user by address, and by user name, since one whose address is not verified is found by name only.",
+        means="The user name and the address are unique on an instance.",
+        window="None: a second user cannot be made.",
+        told="The user is there, while the instance is a customer's.",
+        claims=_user_there,
+        first=_user_there,
+    )
+    def _create_admin(self, effect: CreateAdmin, effect_id: EffectId) -> Receipt:
+        return self._admit(effect, effect_id, self._find(effect.host, effect.email))
+
+    def _admit(self, effect: CreateAdmin, effect_id: EffectId, user: _User | None) -> Receipt:
+        """Make the user unless it is there, and make it a site admin unless it is one.
+
+        Whom it comes instead of is no admin any more, and neither password nor link of theirs works.
+        """
+        if user is None:
+            name = next(name for name in usernames(effect.email) if self._is_free(effect.host, effect.email, name))
+            made = self._call(effect.host, "CreateUser", username=name, email=effect.email)["createUser"]
+            user = _user(made["user"])
+            self._ledger.part(effect_id, Receipt(ref=user.id, data={"username": user.username, "host": effect.host}))
+            _checked(effect.host, made["resetPasswordURL"])  # not kept: the admin's own click makes another
+        if not user.site_admin:
+            self._call(effect.host, "MakeSiteAdmin", user=user.id)
+        before = self._find(effect.host, effect.instead_of) if effect.instead_of else None
+        if before is not None and before.id != user.id:
+            if before.site_admin:
+                self._call(effect.host, "EndSiteAdmin", user=before.id)
+            self._call(effect.host, "NewResetLink", user=before.id)  # what was mailed to the wrong address opens nothing any more
+        return Receipt(ref=user.id, data={"host": effect.host})
+
+    def _found_no_user(self, effect: RemoveUser, _effect_id: EffectId) -> Receipt | None:
+        return None if self._find(effect.host, effect.email) else Receipt(data={"host": effect.host})
+
+    @carries_out(
+        RemoveUser,
+        act="user.removed",
+        probe=_found_no_user,
+        code=_find,
+        asks="Asks for the user by address, and by user name: whoever is not there was removed.",
+        means="A user is removed once.",
+        window="Somebody makes a user of the same address before the next try: it is removed, too.",
+        told="The user is not there, while the instance is a customer's.",
+        claims=_user_gone,
+    )
+    def _remove(self, effect: RemoveUser, _effect_id: EffectId) -> Receipt:
+        user = self._find(effect.host, effect.email)
+        if user is not None:
+            self._call(effect.host, "DeleteUser", user=user.id)
+        return Receipt(ref=user.id if user else "", data={"host": effect.host})
+
+    @carries_out(
+        ResetLink,
+        act="reset_link.made",
+        asks="None is possible: a link cannot be read again. So a new one is made, and the one before stops working.",
+        means="One link works at a time, and it is made for somebody who waits for it: whoever opened the share link of their mail.",
+        window="None: nobody was given the link that was lost.",
+        told="The user is there; the link itself cannot be read.",
+        claims=_user_there,
+    )
+    def _new_link(self, effect: ResetLink, _effect_id: EffectId) -> Receipt:
+        user = self._find(effect.host, effect.email)
+        if user is None:
+            raise refused(SYSTEM, f"{effect.host} has no user with the admin's address; create the admin first", kind="UserMissing")
+        url = _checked(effect.host, self._call(effect.host, "NewResetLink", user=user.id)["randomizeUserPassword"]["resetPasswordURL"])
+        expires = datetime.now(UTC) + timedelta(hours=effect.ttl_hours)
+        return Receipt(ref=user.id, data={"vault": self._vault.put("reset_link", url, expires, note_of(effect.host)), "host": effect.host})
+
     # --- The licence key ----------------------------------------------------------------------------------------------------
 
-    def _key(self, act: SetKey) -> tuple[str, dict[str, str]]:
+    def _key(self, effect: SetKey) -> tuple[str, dict[str, str]]:
         """The key to set, and what the receipt says of it."""
-        if act.vault:
-            return self._vault.get(act.vault), {"vault": act.vault}
+        if effect.vault:
+            return self._vault.get(effect.vault), {"vault": effect.vault}
         cohort = self._ledger.current_cohort()
         if cohort is None:
             message = "there is no generic trial key yet; the rotation of the generic key makes the first"
@@ -215,22 +249,32 @@ class Instance:
         data = {"vault": cohort.vault, "cohort": str(cohort.number), "expires_at": cohort.expires_at.isoformat()}
         return self._vault.get(cohort.vault), data
 
-    def _key_that_is_set(self, act: SetKey) -> Receipt | None:
-        key, data = self._key(act)
-        return Receipt(ref=act.host, data=data) if self._configuration(act.host)[2] == key else None
+    def _key_that_is_set(self, effect: SetKey, _effect_id: EffectId) -> Receipt | None:
+        key, data = self._key(effect)
+        return Receipt(ref=effect.host, data=data) if self._configuration(effect.host)[2] == key else None
 
-    def _set_key(self, act: SetKey) -> Receipt:
-        key, data = self._key(act)
-        last, contents, current = self._configuration(act.host)
+    @carries_out(
+        SetKey,
+        act="license.set",
+        probe=_key_that_is_set,
+        asks="Reads the site configuration for the key.",
+        means="The key itself; the configuration is written on condition that nobody changed it since it was read.",
+        window="None.",
+        told="The instance shows the key that was set last, while it is a customer's.",
+        claims=_key_set,
+    )
+    def _set_key(self, effect: SetKey, _effect_id: EffectId) -> Receipt:
+        key, data = self._key(effect)
+        last, contents, current = self._configuration(effect.host)
         if current != key:
             try:
-                self._call(act.host, "Configure", lastID=last, input=set_text(contents, LICENSE, key))
+                self._call(effect.host, "Configure", lastID=last, input=set_text(contents, LICENSE, key))
             except GraphQLError as error:
                 if "newer edit" in error.text:
-                    message = f"{act.host}'s configuration was changed by somebody else meanwhile; the next try reads it again"
+                    message = f"{effect.host}'s configuration was changed by somebody else meanwhile; the next try reads it again"
                     raise NotDone(message, type="InstanceConfigurationChanged") from None
                 raise
-        return Receipt(ref=act.host, data=data)
+        return Receipt(ref=effect.host, data=data)
 
     def _configuration(self, host: str) -> tuple[int, str, str | None]:
         """The id of the configuration, its text, and the licence key in it."""
@@ -315,12 +359,3 @@ def _user(found: dict[str, Any]) -> _User:
 def _moment(text: str) -> datetime:
     at = datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def error_of(error: Exception) -> ApplicationError | None:
-    """What an exception of this file's means; None for one that it does not know."""
-    if isinstance(error, VaultError):
-        return refused("Vault", str(error))
-    if isinstance(error, JsoncError):
-        return refused(SYSTEM, f"{error}; mend the site configuration and try again")
-    return translated(SYSTEM, error)

@@ -11,12 +11,13 @@ from typing import Any
 
 import httpx2
 from pagerduty import Error, EventsApiV2Client, HttpError
-from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import LONGEST_ANSWER, Step, from_status, no_answer, run_batch, unreachable
+from activities.effects.outside_system import OutsideSystem, carries_out
+from activities.errors import LONGEST_ANSWER, from_status, no_answer, unreachable
 from activities.tls import certificates
-from domain.effects.models import Page, PagerAct, PagerBatch, Receipt, Receipts
+from domain.effects.effect import Receipt
+from domain.effects.pagerduty import Page, ResolvePage
 from domain.markup import line
 from store.ledger import EffectId, Ledger
 from store.settings import Settings
@@ -59,52 +60,63 @@ def client(url: str, routing_key: str) -> EventsApiV2Client:
     return made
 
 
-class PagerDuty:
-    """Sends events to the Events API v2."""
+def dedup_key(effect_id: EffectId) -> str:
+    """The effect's name, or what stands for it when it is too long for PagerDuty."""
+    name = str(effect_id)
+    return name if len(name) <= LONGEST_KEY else hashlib.sha256(name.encode()).hexdigest()
+
+
+class PagerDuty(OutsideSystem, name="pagerduty", title="PagerDuty"):
+    """Sends events to the Events API v2. Safe to repeat by the ``dedup_key``, which is the effect's name."""
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._ledger = ledger
         self._client = client(settings.pagerduty_url, settings.pagerduty_routing_key.get_secret_value())
 
+    @classmethod
+    def from_settings(cls, settings: Settings, ledger: Ledger) -> PagerDuty:
+        """The service that the settings name."""
+        return cls(settings, ledger)
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    @activity.defn(name="pagerduty", no_thread_cancel_exception=True)
-    def pagerduty(self, batch: PagerBatch) -> Receipts:
-        """Page, or resolve pages. Safe to repeat by the ``dedup_key``, which is the effect's name.
+    def error(self, error: Exception) -> ApplicationError | None:
+        """A PagerDuty client's exception in Temporal's terms."""
+        if isinstance(error, HttpError) and (response := error.response) is not None:
+            return from_status(SYSTEM, response.status_code, response.text.strip()[:300], response.headers)
+        if isinstance(error, Error):
+            cause = error.__cause__
+            text = f"{type(cause).__name__}: {cause}" if cause else str(error)
+            if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout):
+                return unreachable(SYSTEM, text)
+            return no_answer(SYSTEM, text)
+        return None
 
-        A page to resolve is named by its key, or by its whole name when another subject made it.
-        """
-        return run_batch(self._ledger, "pagerduty", batch, self._step, _translate)
+    @carries_out(
+        Page,
+        act="page.sent",
+        code=dedup_key,
+        asks="None is possible: the Events API only takes events. It is sent again under the same key.",
+        means="`dedup_key`, the effect's name: events of one key are one incident while it is open.",
+        window="Somebody resolves the incident after a lost answer and before the next try: the team is paged once more.",
+        told="not told: the Events API takes events and shows none",
+    )
+    def _page(self, effect: Page, effect_id: EffectId) -> Receipt:
+        links = [{"href": effect.link, "text": "What it is about"}] if effect.link else None
+        summary = line(effect.summary)[:LONGEST_SUMMARY]
+        return Receipt(ref=self._client.trigger(summary, SOURCE, dedup_key=dedup_key(effect_id), severity=effect.severity, links=links))
 
-    def _step(self, act: PagerAct, effect: EffectId) -> Step:
-        if isinstance(act, Page):
-            key = dedup_key(effect)
-            return Step("page.sent", act.summary, lambda: self._page(act, key))
-        subject, _, own = act.page.rpartition("/")
-        key = dedup_key(EffectId(subject or effect.subject, own))
-        return Step("page.resolved", f"the page {act.page} is resolved", lambda: Receipt(ref=self._client.resolve(key)))
-
-    def _page(self, act: Page, key: str) -> Receipt:
-        links = [{"href": act.link, "text": "What it is about"}] if act.link else None
-        sent = self._client.trigger(line(act.summary)[:LONGEST_SUMMARY], SOURCE, dedup_key=key, severity=act.severity, links=links)
-        return Receipt(ref=sent)
-
-
-def dedup_key(effect: EffectId) -> str:
-    """The effect's name, or what stands for it when it is too long for PagerDuty."""
-    name = str(effect)
-    return name if len(name) <= LONGEST_KEY else hashlib.sha256(name.encode()).hexdigest()
-
-
-def _translate(error: Exception) -> ApplicationError | None:
-    if isinstance(error, HttpError) and (response := error.response) is not None:
-        return from_status(SYSTEM, response.status_code, response.text.strip()[:300], response.headers)
-    if isinstance(error, Error):
-        cause = error.__cause__
-        text = f"{type(cause).__name__}: {cause}" if cause else str(error)
-        if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout):
-            return unreachable(SYSTEM, text)
-        return no_answer(SYSTEM, text)
-    return None
+    @carries_out(
+        ResolvePage,
+        act="page.resolved",
+        asks="None is needed: resolving what is resolved changes nothing.",
+        means="The `dedup_key` of the page.",
+        window="None.",
+        told="not told: the Events API takes events and shows none",
+    )
+    def _resolve(self, effect: ResolvePage, effect_id: EffectId) -> Receipt:
+        """A page is named by its key, or by its whole name when another subject made it."""
+        subject, _, own = effect.page.rpartition("/")
+        return Receipt(ref=self._client.resolve(dedup_key(EffectId(subject or effect_id.subject, own))))

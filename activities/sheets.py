@@ -30,25 +30,25 @@ from gspread.utils import rowcol_to_a1
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.effects.outside_system import OutsideSystem, carries_out
 from activities.errors import (
     LONGEST_ANSWER,
-    Step,
     forbidden,
     from_requests,
     from_status,
     limited,
     refused,
     retry_after,
-    run_batch,
     unreachable,
     unsure,
 )
 from activities.remote_listing import Ask, Scope
-from domain.effects.accounts import KeepRow
-from domain.effects.models import Receipt, Receipts, SheetsBatch
-from domain.effects.reconcile import Thing
+from domain.effects.effect import Receipt
+from domain.effects.reconcile import Claim, Thing
+from domain.effects.sheets import KeepRow
+from store.effect_kinds import claim
 from store.lease import turn
-from store.ledger import BUSY_RETRY, EffectId, Ledger, NotDone
+from store.ledger import BUSY_RETRY, EffectId, EffectRow, Ledger, NotDone
 from store.settings import Settings
 
 SYSTEM = "Sheets"
@@ -73,8 +73,13 @@ class _Http(HTTPClient):
         return super().request(method, self._url + endpoint.removeprefix(_GOOGLE), *args, **options)
 
 
-class Sheets:
-    """The Sheets activity on the tracker that the settings name."""
+def _row(row: EffectRow) -> tuple[Claim, ...]:
+    ref = row.receipt.ref if row.receipt is not None else ""
+    return (claim(row, "row", ref, mark=ref),)
+
+
+class Sheets(OutsideSystem, name="sheets", title="Google Sheets"):
+    """The tracker that the settings name. Receipts: the row's key, and ``row``, its place at that moment."""
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._settings = settings
@@ -83,19 +88,15 @@ class Sheets:
         self._making = threading.Lock()
         self._queue = threading.Lock()
 
+    @classmethod
+    def from_settings(cls, settings: Settings, ledger: Ledger) -> Sheets:
+        """The tracker that the settings name."""
+        return cls(settings, ledger)
+
     def close(self) -> None:
         """Close the connections."""
         if self._client is not None:
             self._client.session.close()
-
-    @activity.defn(name="sheets", no_thread_cancel_exception=True)
-    def sheets(self, batch: SheetsBatch) -> Receipts:
-        """Write the tracker's rows, or bring them up to date; in the order of the batch, each at most once.
-
-        Safe to repeat: done acts are answered from the ledger, and a row that shows its cells already is not written again. Receipts: the
-        row's key, and ``row``, its place at that moment.
-        """
-        return run_batch(self._ledger, "sheets", batch, self._step, self.error)
 
     def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing]:
         """Every row that has a key, in one reading of the tracker."""
@@ -107,23 +108,30 @@ class Sheets:
                 shown = ours.get(key, cell.strip())
                 yield Thing(kind="row", ref=shown, mark=shown, id=str(number), where=f"row {number}")
 
-    def _step(self, act: KeepRow, _effect: EffectId) -> Step:
-        # It looks for the row itself, so there is nothing more to ask beforehand.
-        return Step("row.kept", f"tracker's row {act.row}: {', '.join(act.cells)}", lambda: self._keep(act))
-
-    def _keep(self, act: KeepRow) -> Receipt:
+    @carries_out(
+        KeepRow,
+        act="row.kept",
+        asks="Reads the whole table for the row's key, wherever people moved it; writes only when a cell does not show its value.",
+        means="The `Key` column, compared without blanks and case; a new row is written at a computed place, never appended; all workers take turns.",
+        window="Somebody deletes the row before the next try: it is written again. Somebody moves rows between our reading and our writing: "
+        "the cells go to another row, which the answer shows and the log says.",
+        told="One row has the key. Its cells are people's too, so they are not compared.",
+        claims=_row,
+        kinds=("row",),
+    )
+    def _keep(self, effect: KeepRow, _effect_id: EffectId) -> Receipt:
         with self._turn():
             header, *rows = self._read() or [[]]
-            columns = self._columns(header, act)
-            place = _place(rows, columns[KEY], act.row)
-            wanted: dict[int, str] = {columns[as_key(name)]: value for name, value in act.cells.items()}
+            columns = self._columns(header, effect)
+            place = _place(rows, columns[KEY], effect.row)
+            wanted: dict[int, str] = {columns[as_key(name)]: value for name, value in effect.cells.items()}
             if place is None:
                 place = len(rows) + 2
-                self._write(place, {**wanted, columns[KEY]: act.row}, columns[KEY], act.row)
+                self._write(place, {**wanted, columns[KEY]: effect.row}, columns[KEY], effect.row)
             elif any(_cell(rows[place - 2], column) != value for column, value in wanted.items()):
                 # Not the key: if people move rows this moment, it must not become another row's.
-                self._write(place, {**wanted, columns[KEY]: None}, columns[KEY], act.row)
-        return Receipt(ref=act.row, data={"row": str(place)})
+                self._write(place, {**wanted, columns[KEY]: None}, columns[KEY], effect.row)
+        return Receipt(ref=effect.row, data={"row": str(place)})
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -136,10 +144,10 @@ class Sheets:
         finally:
             self._queue.release()
 
-    def _columns(self, header: list[str], act: KeepRow | None = None) -> dict[str, int]:
+    def _columns(self, header: list[str], effect: KeepRow | None = None) -> dict[str, int]:
         """The places of the columns by their names as :func:`as_key` has them, from 0; ``KEY`` names the keys' column."""
         columns = {as_key(name): place for place, name in reversed(list(enumerate(header)))}
-        if missing := [name for name in (KEY, *(act.cells if act is not None else ())) if as_key(name) not in columns]:
+        if missing := [name for name in (KEY, *(effect.cells if effect is not None else ())) if as_key(name) not in columns]:
             named = ", ".join(repr(name) for name in missing)
             where = f"the first row of worksheet {self._settings.sheets_worksheet!r} in {self._settings.sheets_tracker}"
             raise refused(SYSTEM, f"{where} names no column {named}; add it there", kind="NoColumn")

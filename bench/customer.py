@@ -22,7 +22,8 @@ from bench.harness import Ground, until
 from domain import ids
 from domain.account.account import AccountFacts, HealthSnapshot
 from domain.calendar import hours_of
-from domain.effects.models import IssueKey, LicenseBatch
+from domain.effects.effect import EffectBatch
+from domain.effects.licensing import IssueKey
 from starter.local.skip import skip
 from starter.service.account_notices import tell_account
 from starter.service.accounts import Accounts
@@ -80,7 +81,7 @@ class Customer:
         licensing = Licensing(ground.settings, ground.ledger, Vault(ground.ledger, ground.settings.key()))
         expires = datetime(self.end.year, self.end.month, self.end.day, tzinfo=UTC)
         key = IssueKey(key="key", account=ids.company(self.domain), purpose="production", tags=terms.tags, seats=SEATS, expires_at=expires)
-        sold = licensing.licensing(LicenseBatch(subject=f"bench/{self.domain}", as_of=datetime.now(UTC), acts=(key,)))
+        sold = licensing.carry_out(EffectBatch(subject=f"bench/{self.domain}", as_of=datetime.now(UTC), effects=(key,)))
         licensing.close()
         return sold.of("key").ref
 

@@ -15,7 +15,8 @@ from activities.licensing import Licensing
 from activities.salesforce.effects import Salesforce
 from bench.harness import Ground, until
 from domain import ids, licence_keys
-from domain.effects.models import IssueKey, LicenseBatch
+from domain.effects.effect import EffectBatch
+from domain.effects.licensing import IssueKey
 from domain.messages import Convert, SignupAnswer
 from domain.upkeep import PoolChange
 from starter.local.skip import skip
@@ -77,7 +78,7 @@ def _known_here(ground: Ground, hosts: Sequence[str]) -> None:
         until_when = licence_keys.of_cohort(ground.tenure.policy, now)
         key = IssueKey(key="key", account="plg-trial", purpose="generic", tags=terms.tags, seats=terms.seats, expires_at=until_when)
         licensing = Licensing(settings, ledger, Vault(ledger, settings.key()))
-        licensing.licensing(LicenseBatch(subject="bench/cohort", as_of=now, acts=(key,)))
+        licensing.carry_out(EffectBatch(subject="bench/cohort", as_of=now, effects=(key,)))
         licensing.close()
 
 

@@ -27,7 +27,7 @@ from bench.harness import RECEIPTS
 from bench.script import load
 from bench.synthetic import Empty, Twin, filler
 from domain.account.account import AccountFacts
-from domain.effects.models import Receipt
+from domain.effects.effect import Receipt
 from domain.messages import AskUsage, SignupAgain, SignupAnswer, Usage
 from starter.run import run_cli
 from starter.service.bootstrap import read_settings

@@ -91,6 +91,11 @@ def summary(text: str) -> str:
     return whole if len(whole.encode()) <= LONGEST_SUMMARY else whole.encode()[: LONGEST_SUMMARY - 3].decode(errors="ignore") + "…"
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things: ``1 day``, ``2 days``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def name(text: str, longest: int = LONGEST_NAME) -> str:
     """A name of others in a mail: one line, where nothing becomes a link in the reader's mail program. Addresses of the web are left out."""
     bare = " ".join(_ADDRESS.sub("", _one(text)).split())

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import or_, select
 
-from domain.effects.models import Receipt
+from domain.effects.effect import Receipt
 from store.ledger import EffectRow, Ledger, effect_row
 from store.tables import effects
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from sqlalchemy import delete, insert, select, update
 from temporalio import activity
 
-from domain.effects.models import Receipt
+from domain.effects.effect import Receipt
 from domain.upkeep import AskPool, PoolChange, PoolLevel
+from store.effect_kinds import OWN_TABLES, records
 from store.ledger import EffectId, Ledger
-from store.owners import SYSTEM
 from store.registry import counts
 from store.tables import instances
 
@@ -34,6 +34,7 @@ class Pool:
         return PoolLevel(**now, cap_left=left, pending_hosts=hosts)
 
     @activity.defn(name="pool_change")
+    @records("pool.expected", "pool.ready", "pool.lost")
     def pool_change(self, change: PoolChange) -> None:
         """Record what became of a warm host. A host that is a customer's by now is left alone, and a repetition changes nothing."""
         wanted = {"expected": "pending", "ready": "warm"}.get(change.change)
@@ -52,7 +53,7 @@ class Pool:
             self._ledger.record(
                 db,
                 EffectId(change.subject, f"{change.change}:{change.host}"),
-                system=SYSTEM,
+                system=OWN_TABLES,
                 act=f"pool.{change.change}",
                 summary=f"{change.host} {words}" + (f": {change.why}" if change.why else ""),
                 as_of=change.as_of,

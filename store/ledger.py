@@ -44,7 +44,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from temporalio.exceptions import ApplicationError
 
 from domain.base import Value
-from domain.effects.models import Receipt
+from domain.effects.effect import Receipt
 from store import ledger_file, metrics, schema
 from store.engine import READS, engine_of, one_statement, use_wal
 from store.holds import PROBE, Holds, holds
@@ -321,6 +321,12 @@ class Ledger:
         with nullcontext(db) if db is not None else self.reading() as reader:
             row = reader.execute(_named(effect)).one_or_none()
         return Receipt.model_validate(row.receipt) if row is not None and row.done_at is not None else None
+
+    def as_of(self, effect: EffectId) -> datetime:
+        """The workflow's time of an effect that was begun."""
+        with self.reading() as db:
+            at: datetime = db.execute(_named(effect)).one().as_of
+            return at
 
     def effects(self, subject_prefix: str = "", workflow: str = "") -> list[EffectRow]:
         """What is on record, in the order of the workflows' time; of one workflow, or of the subjects that begin so."""

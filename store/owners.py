@@ -11,14 +11,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
 
-from domain.effects.models import AskOwners, Receipt
+from domain.effects.effect import Receipt
+from domain.effects.registry import AskOwners
 from domain.people import Owners, Person, Role, appointed, choose_owners
+from store.effect_kinds import OWN_TABLES, records
 from store.ledger import EffectId, Ledger
 from store.tables import assignments, effects, instances, roster
 
-SYSTEM = "registry"
 
-
+@records("owners.assigned")
 def chosen(ledger: Ledger, db: Connection, ask: AskOwners) -> Owners:
     """Choose the owners of a subject, and put the chosen at the end of the round robin.
 
@@ -39,7 +40,7 @@ def chosen(ledger: Ledger, db: Connection, ask: AskOwners) -> Owners:
     ledger.record(
         db,
         EffectId(ask.subject, f"owners-{times + 1}" if times else "owners"),
-        system=SYSTEM,
+        system=OWN_TABLES,
         act="owners.assigned",
         summary=", ".join(f"{role} {person.name}" for role, person in new.items()) or "nobody is eligible",
         as_of=ask.as_of,

@@ -14,12 +14,13 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from domain.base import Value
-from domain.effects.models import AskHost, AskOwners, Claim, Claimed, Receipt, RegistryAnswer, RegistryChange
+from domain.effects.effect import Receipt
+from domain.effects.registry import AskHost, AskOwners, Claim, Claimed, RegistryAnswer, RegistryChange
 from domain.messages import Account
 from domain.people import Owners, Person
 from store import owners
+from store.effect_kinds import OWN_TABLES, records
 from store.ledger import EffectId, Ledger
-from store.owners import SYSTEM
 from store.tables import accounts, instances, roster, suppressions, waiting
 
 
@@ -64,6 +65,7 @@ class Registry:
                 return claimed
             return claimed.model_copy(update={"owners": owners.chosen(self._ledger, db, ask.owners)})
 
+    @records("instance.claimed", "instance.reserved")
     def _claim(self, db: Connection, ask: Claim) -> Claimed:
         """Give the domain a warm instance (the oldest), or reserve room for one that will be made at ``host``.
 
@@ -84,7 +86,7 @@ class Registry:
         self._ledger.record(
             db,
             EffectId(ask.subject, f"claim:{host}"),
-            system=SYSTEM,
+            system=OWN_TABLES,
             act="instance.claimed" if ask.warm else "instance.reserved",
             summary=f"{host} is {ask.domain}'s" if ask.warm else f"room for {host} is kept for {ask.domain}",
             as_of=ask.as_of,
@@ -114,8 +116,10 @@ class Registry:
             return owners.chosen(self._ledger, db, ask)
 
     @activity.defn(name="registry")
+    @records("instance.released", "instance.converted", "instance.ready", "instance.rehosted", "instance.admin_corrected", "domain.queued")
+    @records("domain.left_queue", "mail.stopped", "claim.confirmed", "claim.passed_on")
     def registry(self, change: RegistryChange) -> RegistryAnswer:
-        """Record what became of a domain's instance; see :class:`domain.effects.models.RegistryChange` for the changes."""
+        """Record what became of a domain's instance; see :class:`domain.effects.registry.RegistryChange` for the changes."""
         effect = EffectId(change.subject, ":".join(filter(None, (change.change, change.host, str(change.number or "")))))
         with self._ledger.writing(alone=True) as db:
             did = _carry_out(db, change)
@@ -124,7 +128,7 @@ class Registry:
                 return RegistryAnswer(waiting=before.data.get("waiting", "") if before else "")
             data = {"domain": change.domain, **({"waiting": did.waiting} if did.waiting else {})}
             receipt = Receipt(ref=did.host, data=data)
-            self._ledger.record(db, effect, system=SYSTEM, act=did.act, summary=did.summary, as_of=change.as_of, receipt=receipt)
+            self._ledger.record(db, effect, system=OWN_TABLES, act=did.act, summary=did.summary, as_of=change.as_of, receipt=receipt)
             return RegistryAnswer(waiting=did.waiting)
 
     @activity.defn(name="instance_host")

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from activities.effects.batch import BATCHES
-
 ROOT = Path(__file__).parents[1]
 PARTS = ("domain", "store", "activities", "workflows", "starter")
 LONGEST = 450
@@ -225,11 +223,3 @@ def test_the_repository_names_no_package_registry() -> None:
     found = {name(path): match[0].decode() for path in kept() if (match := named.search(path.read_bytes()))}
     assert not found
     assert ROOT / "pyproject.toml" in kept()
-
-
-def test_what_acts_on_the_world_is_never_interrupted_in_the_middle() -> None:
-    """A thread that is cancelled gets an exception wherever it stands, be it between taking a lock and holding it: it ends by itself instead."""
-    acting = {*BATCHES, "moment"}
-    found = "".join(path.read_text() for part in ("store", "activities") for path in sorted((ROOT / part).rglob("*.py")))
-    defined = set(re.findall(r'@activity\.defn\(name="(\w+)", no_thread_cancel_exception=True\)', found))
-    assert acting - defined == set()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any, get_args
 from urllib.parse import quote
 
 import pytest
@@ -26,31 +26,20 @@ from sqlalchemy import select
 from starlette.routing import Mount
 from temporalio.workflow import _Definition
 
-from activities.github import GitHub, mark_of
+from activities.github.effects import GitHub
+from activities.github.text import mark_of
 from activities.mail.effects import NEEDS, TEMPLATES, VALUES, Mailer, compiled
 from activities.pagerduty import PagerDuty
 from activities.sheets import Sheets
 from activities.slack.effects import Slack
 from activities.vitally.effects import Vitally
 from domain import policy
-from domain.effects.accounts import CloseProject, KeepDoc, KeepRow, OpenProject, SetTraits
-from domain.effects.effect import Act
-from domain.effects.models import (
-    ArchiveChannel,
-    Dispatch,
-    GitHubAct,
-    GitHubBatch,
-    Mail,
-    MailBatch,
-    PagerAct,
-    PagerBatch,
-    Post,
-    SheetsBatch,
-    SlackAct,
-    SlackBatch,
-    Template,
-    VitallyBatch,
-)
+from domain.effects.effect import Effect, EffectBatch
+from domain.effects.github import Dispatch
+from domain.effects.mail import Mail, Template
+from domain.effects.sheets import KeepRow
+from domain.effects.slack import ArchiveChannel, Post
+from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, SetTraits
 from domain.markup import bold
 from domain.provenance import DECISIONS, PROGRAMS
 from domain.rights import Group
@@ -76,7 +65,7 @@ from store.tables import metadata
 from store.tables import vault as vault_table
 from store.vault import Vault
 from tests.activities.every_effect import do_everything
-from tests.activities.test_effect_registry import UNIONS, members
+from tests.activities.test_effect_registry import EFFECTS
 from tests.domain.test_markup import active_in_a_line, active_in_markdown, active_in_slack
 from tests.starter.web.test_signin import every_route
 from tests.starter.web_fakes import CSRF, Site, site_in
@@ -225,10 +214,10 @@ GIVEN_FIELDS = {
 }
 
 
-def acts_of(union: object, text: str) -> list[Act]:
+def acts_of(system: str, text: str) -> list[Effect]:
     """One act of each kind of a system, with ``text`` in every field that :data:`GIVEN_FIELDS` does not give; a new one is a stranger's."""
     found = []
-    for number, kind in enumerate(get_args(get_args(union)[0]) if get_origin(union) is Annotated else get_args(union)):
+    for number, kind in enumerate(EFFECTS[system]):
         values: dict[str, object] = {"key": f"k{number}"}
         for field, about in kind.model_fields.items():
             if field in GIVEN_FIELDS:
@@ -244,10 +233,10 @@ def acts_of(union: object, text: str) -> list[Act]:
 
 @pytest.mark.parametrize("text", STRANGERS)
 def test_nothing_of_a_stranger_is_active_in_slack(settings: Settings, ledger: Ledger, sandbox: SandboxServer, text: str) -> None:
-    acts = acts_of(SlackAct, text)
+    acts = acts_of("slack", text)
     card = Post(key="card", channel="growth", text=f"{bold(text)}\n{text}", task="trial-acme.com:triage-1", choices=(("yes", text),))
     posts = [act for act in acts if not isinstance(act, ArchiveChannel)]
-    Slack.from_settings(settings, ledger).slack(SlackBatch(subject="trial-x/1.1", as_of=NOON, acts=(*posts, card)))
+    Slack.from_settings(settings, ledger).carry_out(EffectBatch(subject="trial-x/1.1", as_of=NOON, effects=(*posts, card)))
     workspace = sandbox.world.services["slack"]
     shown = [channel.topic for channel in workspace.channels.values() if channel.name == "cloud-trial-acme"]
     for message in next(one for one in workspace.channels.values() if one.name == "growth").messages.values():
@@ -268,9 +257,9 @@ def texts_of(blocks: list[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.parametrize("text", STRANGERS)
 def test_nothing_of_a_stranger_is_active_in_github(settings: Settings, ledger: Ledger, sandbox: SandboxServer, text: str) -> None:
-    acts = [act for act in acts_of(GitHubAct, text) if not isinstance(act, Dispatch)]
+    acts = [act for act in acts_of("github", text) if not isinstance(act, Dispatch)]
     with closing(GitHub.from_settings(settings, ledger)) as github:
-        github.github(GitHubBatch(subject="trial-x/1.1", as_of=NOON, acts=tuple(acts)))
+        github.carry_out(EffectBatch(subject="trial-x/1.1", as_of=NOON, effects=tuple(acts)))
     [issue] = [one for repo in sandbox.world.services["github"].hub.repos.values() for one in repo.issues.values()]
     assert active_in_a_line(issue.title.replace("&", "")) == []
     assert mark_of(issue.body) == "trial-x/1.1/k0"
@@ -286,7 +275,7 @@ def test_nothing_of_a_stranger_is_active_in_github(settings: Settings, ledger: L
 @pytest.mark.parametrize("text", STRANGERS)
 def test_nothing_of_a_stranger_is_active_in_a_page(settings: Settings, ledger: Ledger, sandbox: SandboxServer, text: str) -> None:
     with closing(PagerDuty(settings, ledger)) as pager:
-        pager.pagerduty(PagerBatch(subject="trial-x/1.1", as_of=NOON, acts=tuple(acts_of(PagerAct, text))))
+        pager.carry_out(EffectBatch(subject="trial-x/1.1", as_of=NOON, effects=tuple(acts_of("pagerduty", text))))
     [incident] = sandbox.world.services["pagerduty"].incidents
     assert active_in_a_line(incident.summary.replace("&", "")) == []
 
@@ -327,9 +316,9 @@ def test_nothing_of_a_stranger_is_active_in_vitally(settings: Settings, ledger: 
         OpenProject(key="project", account="acme.com", template="Account Save Plan", name=text),
         CloseProject(key="project.close", account="acme.com", project="project", why=text),
     ]
-    assert {type(act) for act in acts} == members(UNIONS["vitally"])
+    assert {type(act) for act in acts} == set(EFFECTS["vitally"])
     with closing(Vitally(settings, ledger)) as vitally:
-        vitally.vitally(VitallyBatch(subject="trial-x/1.1", as_of=NOON, acts=tuple(acts)))
+        vitally.carry_out(EffectBatch(subject="trial-x/1.1", as_of=NOON, effects=tuple(acts)))
     [note] = sandbox.world.services["vitally"].notes("acme.com")
     assert re.sub(r"</?p>", "", note["note"]).count("<") == 0
     assert unescape(re.sub(r"</?p>", "", note["note"])) == text * 2
@@ -342,7 +331,9 @@ FORMULAS = ("=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "ï¼1", "ï¼
 def test_nothing_of_a_stranger_is_a_formula(settings: Settings, ledger: Ledger, sandbox: SandboxServer, text: str) -> None:
     """In the tracker a cell is the text itself; in a table for other programs it begins as none."""
     with closing(Sheets(settings, ledger)) as sheets:
-        sheets.sheets(SheetsBatch(subject="red-x/1.1", as_of=NOON, acts=(KeepRow(key="row", row="acme.com", cells={"Account": text}),)))
+        sheets.carry_out(
+            EffectBatch(subject="red-x/1.1", as_of=NOON, effects=(KeepRow(key="row", row="acme.com", cells={"Account": text}),))
+        )
     [row] = sandbox.world.services["sheets"].records()
     assert row["Account"] == text
     forecast: Any = SimpleNamespace(lines=())
@@ -375,7 +366,7 @@ PLAIN = {"salesforce", "instance", "licensing"}
 def test_every_system_that_texts_go_to_is_tried() -> None:
     tried = {name.rpartition("_in_")[2] for name in globals() if name.startswith("test_nothing_of_a_stranger_is_active_in_")}
     of = {"a_page": "pagerduty", "a_mail": "mail"}
-    assert {of.get(name, name) for name in tried} | {"sheets"} | PLAIN == set(UNIONS)
+    assert {of.get(name, name) for name in tried} | {"sheets"} | PLAIN == set(EFFECTS)
 
 
 def test_every_template_of_ours_escapes_what_it_is_given(settings: Settings) -> None:
@@ -807,7 +798,7 @@ def test_no_working_secret_is_at_rest(
         )
         for name in get_args(Template)
     )
-    receipts = mailer.mail(MailBatch(subject=subject, as_of=NOON, acts=acts))
+    receipts = mailer.carry_out(EffectBatch(subject=subject, as_of=NOON, effects=acts))
     sent = "".join(mail.text for mail in sandbox.world.services["smtp"].to("ada@acme.example"))
     found_links = set(re.findall(rf"{re.escape(settings.web_url)}/([\w/-]+)/([\w.-]{{20,}})", sent))  # whatever way they lead to
     secrets = {f"{way} link {number}": token for number, (way, token) in enumerate(sorted(found_links))}

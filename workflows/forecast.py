@@ -12,7 +12,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from domain import ladder
-    from domain.effects.models import Post
+    from domain.effects.slack import Post
     from domain.forecast import weekly_round
     from domain.forecast.weekly_round import AskForecast, AskLines, ForecastInput, ForecastOwners, Owner, OwnLines, TakeForecast, Taken
     from domain.people import Role
@@ -58,7 +58,7 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
         p.desk.withdraw("*", "the forecast was taken without an answer")
         taken = await self._take()
         if taken.weighted:
-            await p.effects.slack(Post(key="slack.forecast", channel=input.channel, text=taken.text))
+            await p.do(Post(key="slack.forecast", channel=input.channel, text=taken.text))
         await p.settle()
         return taken
 
@@ -85,7 +85,7 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
         return p.desk.open(spec, p.channel)
 
     async def _post(self, tasks: list[Task]) -> None:
-        await self.process.effects.slack(*(card(task) for task in tasks if task.is_open))
+        await self.process.do(*(card(task) for task in tasks if task.is_open))
 
     def _unfit(self, task: Task, answer: Answer) -> str | None:
         if answer.choice != "change":

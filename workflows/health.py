@@ -10,7 +10,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from domain.effects.models import Post
+    from domain.effects.slack import Post
     from domain.health.hourly_run import FleetScored, HandCopied, HealthInput, HealthRun, ScoreFleet, TellAccounts, Told, WriteScores
     from domain.health.writes import ScoresWritten
     from domain.policy import AccountPolicy
@@ -120,7 +120,7 @@ class ScoreHealth(WorkflowWithTasks[Process[AccountPolicy]]):
         if new := [problem for problem in done.problems if _kind(problem) not in known]:
             more = [f"… and {len(new) - SHOWN} more"] if len(new) > SHOWN else []
             text = "\n".join(["The hourly health run has problems; what it could not do, a later one does:", *new[:SHOWN], *more])
-            await self.process.effects.slack(Post(key="slack.health", channel=self.input.channel, text=text))
+            await self.process.do(Post(key="slack.health", channel=self.input.channel, text=text))
 
     def _now(self, words: str) -> None:
         self.does = words

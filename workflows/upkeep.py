@@ -10,7 +10,10 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from domain import licence_keys, upkeep
-    from domain.effects.models import Dispatch, IssueKey, Page, Post, ResolvePage
+    from domain.effects.github import Dispatch
+    from domain.effects.licensing import IssueKey
+    from domain.effects.pagerduty import Page, ResolvePage
+    from domain.effects.slack import Post
     from domain.policy import Policy
     from domain.upkeep import AccountSync, AskPool, AskRuns, CopyAccounts, PoolChange, PoolLevel, RunStates, UpkeepInput
     from workflows.frame.effects import ONE_TRY, PATIENT
@@ -55,12 +58,12 @@ class RotateGenericKey(Upkeep):
             seats=terms.seats,
             expires_at=expires,
         )
-        made = await p.effects.licensing(key)
+        made = await p.do(key)
         if not made.of("key.generic").ref:
             await p.settle()
             return ""
         said = Post(key="slack.rotated", channel="growth", text=f"New generic trial key: {terms.seats} seats, until {expires:%Y-%m-%d}.")
-        await p.effects.slack(said)
+        await p.do(said)
         await p.settle()
         return f"{expires:%Y-%m-%d}"
 
@@ -87,7 +90,7 @@ class RefillPool(Upkeep):
         await p.settle()
         level = await self._level(input, "how many warm instances there are now")
         if self.page and level.warm >= input.policy.pool.floor:
-            await p.effects.pagerduty(ResolvePage(key="page.filled", page=self.page))
+            await p.do(ResolvePage(key="page.filled", page=self.page))
             self.page = ""
         self._alarm(input, level, level.pending)
         await p.settle()
@@ -105,21 +108,21 @@ class RefillPool(Upkeep):
         if level.warm >= floor or self.page:
             return
         alarm = f"Only {level.warm} warm instances are left (floor {floor}); {asked} more are asked for."
-        p.spawn(p.effects.slack(Post(key="slack.floor", channel=input.alerts_channel, text="🚨 " + alarm)))
-        p.spawn(p.effects.pagerduty(Page(key="page.floor", summary=alarm, severity="error")))
+        p.do(Post(key="slack.floor", channel=input.alerts_channel, text="🚨 " + alarm))
+        p.do(Page(key="page.floor", summary=alarm, severity="error"))
         self.page = f"{p.effects.subject}/page.floor"
 
     async def _make(self, p: Process[Policy], input: UpkeepInput, hosts: list[str]) -> None:
         for host in hosts:
             await self._change(p, host, "expected")
-        asked = await p.effects.github(*(Dispatch(key=f"warm.{host}", workflow=AUTOMATION, inputs={"host": host}) for host in hosts))
+        asked = await p.do(*(Dispatch(key=f"warm.{host}", workflow=AUTOMATION, inputs={"host": host}) for host in hosts))
         requests = {asked.of(f"warm.{host}").ref: host for host in hosts}
         made = await self._ready(input, {ref: host for ref, host in requests.items() if ref})
         for host in hosts:
             await self._change(p, host, "ready" if host in made else "lost")
         if missing := [host for host in hosts if host not in made]:
             text = f"The automation did not make {', '.join(missing)}: please make them by hand."
-            p.spawn(p.effects.slack(Post(key="slack.by_hand", channel=input.alerts_channel, text=text)))
+            p.do(Post(key="slack.by_hand", channel=input.alerts_channel, text=text))
 
     async def _change(self, p: Process[Policy], host: str, change: Literal["expected", "ready", "lost"]) -> None:
         told = PoolChange(subject=p.effects.subject, as_of=workflow.now(), host=host, change=change)
@@ -168,27 +171,23 @@ class SyncAccounts(Upkeep):
                 summary="copy accounts and people from the CRM",
             )
         except ActivityError:
-            await p.effects.slack(
-                Post(key="slack.sync", channel="growth", text="The CRM could not be copied for an hour: routing uses the old copy.")
-            )
+            await p.do(Post(key="slack.sync", channel="growth", text="The CRM could not be copied for an hour: routing uses the old copy."))
             return workflow.get_last_completion_result(AccountSync)  # what was told stays told
         before: AccountSync | None = workflow.get_last_completion_result(AccountSync)
         new = [error for error in copied.data_errors if before is None or error not in before.data_errors]
         if new:
             lines = "\n".join(f"- {error}" for error in new[:SHOWN])
             more = f"\n… and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
-            await p.effects.slack(
-                Post(key="slack.data_errors", channel="growth", text=f"Accounts in the CRM with data errors:\n{lines}{more}")
-            )
+            await p.do(Post(key="slack.data_errors", channel="growth", text=f"Accounts in the CRM with data errors:\n{lines}{more}"))
         if copied.absent:
             away = "\n".join(f"- {person.email}: {person.why}" for person in copied.absent[:SHOWN])
-            await p.effects.slack(Post(key="slack.absent", channel="growth", text=f"Get no new trials from now on:\n{away}"))
+            await p.do(Post(key="slack.absent", channel="growth", text=f"Get no new trials from now on:\n{away}"))
         if told := [
             *copied.left,
             *(error for error in copied.customer_errors if before is None or error not in before.customer_errors),
             *_odd(copied, before),
         ]:
-            await p.effects.slack(Post(key="slack.customers", channel="growth", text="Customers in the CRM:\n" + _listed(told)))
+            await p.do(Post(key="slack.customers", channel="growth", text="Customers in the CRM:\n" + _listed(told)))
         await p.settle()
         return copied
 

@@ -1,76 +1,65 @@
-"""The moment: acts on several systems at once, each system by its own activity's method, side by side.
+"""The batch: effects of one moment, each system's by its own methods, the systems side by side.
 
 One activity instead of one for each system halves a trial's history. A system that does not answer, or that refuses, is left out of the
-result; the workflow then asks it alone, in an activity of its own, whose retries and errors the Web UI shows as that system's. When the
-system said how long it wants to be left alone, that goes along.
+result; the workflow then asks it alone, in an activity that is called as it is, whose retries and errors the Web UI shows as that system's.
+When the system said how long it wants to be left alone, that goes along.
 """
 
 from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
-from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from domain.effects.models import (
-    Batch,
-    GitHubBatch,
-    InstanceBatch,
-    LicenseBatch,
-    MailBatch,
-    Moment,
-    PagerBatch,
-    Receipts,
-    SalesforceBatch,
-    SheetsBatch,
-    SlackBatch,
-    Together,
-    VitallyBatch,
-)
+from activities.effects.outside_system import OutsideSystem
+from domain.effects.effect import TOGETHER, BatchResult, EffectBatch
 
 #: Seconds that a system may take before the others go on without it.
 PATIENCE = 10.0
-#: Systems at once over all moments of a worker.
+#: Systems at once over all batches of a worker.
 THREADS = 64
 
-BATCHES: Mapping[str, type[Batch[Any]]] = {
-    "slack": SlackBatch,
-    "github": GitHubBatch,
-    "salesforce": SalesforceBatch,
-    "instance": InstanceBatch,
-    "licensing": LicenseBatch,
-    "pagerduty": PagerBatch,
-    "mail": MailBatch,
-    "vitally": VitallyBatch,
-    "sheets": SheetsBatch,
-}
 
+class EffectBatches:
+    """Runs the systems (by their names) on threads of its own, which keep their clients' connections."""
 
-class Moments:
-    """Runs the systems' own methods (``systems``: by name) on threads of its own, which keep their clients' connections."""
-
-    def __init__(self, systems: Mapping[str, Callable[[Any], Receipts]]) -> None:
+    def __init__(self, systems: Mapping[str, OutsideSystem]) -> None:
         self._systems = systems
-        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="moment")
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="effects")
 
     def close(self) -> None:
         """End the threads, each after what it does."""
         self._threads.shutdown()
 
-    @activity.defn(name="moment", no_thread_cancel_exception=True)
-    def moment(self, moment: Moment) -> Together:
-        """Do every system's acts. Safe to repeat: each act is once in the ledger, and a system still at it makes the next attempt wait."""
-        under_way: dict[str, Future[Receipts]] = {}
-        for system, kind in BATCHES.items():
-            if acts := getattr(moment, system):
-                batch = kind(subject=moment.subject, as_of=moment.as_of, acts=acts)
-                under_way[system] = self._threads.submit(contextvars.copy_context().run, self._systems[system], batch)
+    def activities(self) -> list[Callable[[EffectBatch], BatchResult]]:
+        """One for the effects of several systems at once, and one for each system alone."""
+        return [self._named(name) for name in (TOGETHER, *self._systems)]
+
+    def _named(self, name: str) -> Callable[[EffectBatch], BatchResult]:
+        @activity.defn(name=name, no_thread_cancel_exception=True)
+        def carry_out(batch: EffectBatch) -> BatchResult:
+            return self.carry_out(batch)
+
+        return carry_out
+
+    def carry_out(self, batch: EffectBatch) -> BatchResult:
+        """Do every system's effects. Safe to repeat: each is once in the ledger, and a system still at it makes the next attempt wait."""
+        parts = {
+            system: batch.model_copy(update={"effects": tuple(effect for effect in batch.effects if effect.system == system)})
+            for system in dict.fromkeys(effect.system for effect in batch.effects)
+        }
+        if len(parts) == 1:
+            return self._systems[batch.effects[0].system].carry_out(batch)
+        under_way = {
+            system: self._threads.submit(contextvars.copy_context().run, self._systems[system].carry_out, part)
+            for system, part in parts.items()
+        }
         wait(under_way.values(), timeout=PATIENCE)
-        done, left, not_before = {}, {}, {}
+        receipts, left, not_before = {}, {}, {}
         for system, future in under_way.items():
             if not future.done():
                 left[system] = f"no answer within {PATIENCE:.0f} s"
@@ -81,7 +70,7 @@ class Moments:
             elif error is not None:
                 raise error
             else:
-                done[system] = future.result()
+                receipts.update(future.result().receipts)
         for system, why in left.items():
             activity.logger.warning("%s is left for an activity of its own: %s", system, why)
-        return Together(done=done, left=left, not_before=not_before)
+        return BatchResult(receipts=receipts, left=left, not_before=not_before)

@@ -1,50 +1,30 @@
 """The reconciliation of the ledger with the outside systems: it reads both, through the real clients, and writes nothing.
 
-What is compared stands in :mod:`domain.effects.reconcile`; what an effect leaves behind, and what cannot be told, in the register
-(:mod:`activities.effects.registry`).
+What is compared stands in :mod:`domain.effects.reconcile`; what an effect leaves behind, and what cannot be told, where its kind is declared.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from functools import partial
-from typing import NamedTuple
 
 from temporalio.exceptions import ApplicationError
 
-from activities import instance
-from activities.effects.kind import named
-from activities.effects.registry import BY_NAME, REGISTER
+from activities.effects.outside_system import OutsideSystem, effect_kinds, systems
 from activities.errors import translating
-from activities.github import GitHub
-from activities.graphql import translated
-from activities.instance import Instance
-from activities.licensing import SYSTEM as LICENSING
-from activities.licensing import Licensing
-from activities.remote_listing import Ask, RetryingReader, Scope
-from activities.salesforce import effects
-from activities.salesforce import remote as salesforce_remote
-from activities.salesforce.effects import Salesforce
-from activities.sheets import Sheets
-from activities.slack import effects as slack
-from activities.slack import remote as slack_remote
-from activities.slack.effects import Slack
-from activities.vitally import client
-from activities.vitally.effects import Vitally
+from activities.remote_listing import RetryingReader, Scope
 from domain.base import Value
 from domain.effects.reconcile import Begun, Claim, OnRecord, Reconciled, Thing, Unseen, reconcile
+from store.effect_kinds import EffectKind, named
 from store.effect_log import find
 from store.ledger import HOLD, EffectRow, Ledger
 from store.settings import Settings
-from store.vault import Vault
 
-SYSTEMS: tuple[str, ...] = tuple(dict.fromkeys(kind.system for kind in REGISTER))
-Translate = Callable[[Exception], ApplicationError | None]
+Register = Mapping[tuple[str, str], EffectKind]
 
 
 class Verified(Value):
@@ -55,52 +35,34 @@ class Verified(Value):
     seconds: float = 0.0
 
 
-class _Remote(NamedTuple):
-    """How a system is asked what is there."""
-
-    show: Callable[[Ask, Scope], Iterable[Thing | Unseen]]
-    translate: Translate
+def known_systems() -> tuple[str, ...]:
+    """The systems on record, by their names there."""
+    return tuple(dict.fromkeys(kind.system for kind in effect_kinds().values()))
 
 
-@contextmanager
-def remotes(settings: Settings, ledger: Ledger) -> Iterator[Mapping[str, _Remote]]:
-    """The systems that can be asked, each by its own client."""
-    vault = Vault(ledger, settings.key())
+def verify(settings: Settings, ledger: Ledger, only: Sequence[str] = (), workflows: Sequence[str] = ()) -> list[Verified]:
+    """Reconcile all systems, or these, side by side, each by its own client; of these workflows only, if any are named.
+
+    What failed is part of a system's outcome.
+    """
+    register, names = effect_kinds(), tuple(only) or known_systems()
     with ExitStack() as stack:
-        github = stack.enter_context(closing(GitHub.from_settings(settings, ledger)))
-        crm = stack.enter_context(closing(Salesforce.from_settings(settings, ledger)))
-        instances = stack.enter_context(closing(Instance(settings, ledger, vault)))
-        licensing = stack.enter_context(closing(Licensing(settings, ledger, vault)))
-        vitally = stack.enter_context(closing(Vitally(settings, ledger)))
-        sheets = stack.enter_context(closing(Sheets(settings, ledger)))
-        yield {
-            "slack": _Remote(partial(slack_remote.remote, Slack.from_settings(settings, ledger).client), slack.error_of),
-            "github": _Remote(github.remote, github.error),
-            "salesforce": _Remote(partial(salesforce_remote.remote, crm.crm), effects.error_of),
-            "instance": _Remote(instances.remote, instance.error_of),
-            "licensing": _Remote(licensing.remote, partial(translated, LICENSING)),
-            "vitally": _Remote(vitally.remote, client.translated),
-            "sheets": _Remote(sheets.remote, sheets.error),
-        }
+        made = {name: stack.enter_context(closing(system.from_settings(settings, ledger))) for name, system in systems().items()}
+        threads = stack.enter_context(ThreadPoolExecutor(max_workers=len(names), thread_name_prefix="verify"))
+        return list(threads.map(lambda name: _verified(ledger, register, name, made.get(name), workflows), names))
 
 
-def verify(settings: Settings, ledger: Ledger, systems: Sequence[str] = SYSTEMS, workflows: Sequence[str] = ()) -> list[Verified]:
-    """Reconcile these systems side by side; of these workflows only, if any are named. What failed is part of a system's outcome."""
-    with remotes(settings, ledger) as asked, ThreadPoolExecutor(max_workers=len(SYSTEMS), thread_name_prefix="verify") as threads:
-        return list(threads.map(lambda system: _verified(ledger, system, asked.get(system), workflows), systems))
-
-
-def _verified(ledger: Ledger, system: str, remote: _Remote | None, workflows: Sequence[str]) -> Verified:
+def _verified(ledger: Ledger, register: Register, system: str, remote: OutsideSystem | None, workflows: Sequence[str]) -> Verified:
     began = time.monotonic()
     before = find(ledger, system=system)
-    scope = _scope(before, workflows)
+    scope = _scope(register, before, workflows)
     seen: list[Thing | Unseen] = []
     requests, failed = 0, ""
     if remote is not None and (scope.whole or scope.claims):
-        ask = RetryingReader(remote.translate)
+        ask = RetryingReader(remote.error)
         try:
-            with translating(remote.translate):
-                seen = list(remote.show(ask, scope))
+            with translating(remote.error):
+                seen = list(remote.remote(ask, scope))
         except ApplicationError as error:
             failed = error.message
         requests = ask.requests
@@ -108,15 +70,15 @@ def _verified(ledger: Ledger, system: str, remote: _Remote | None, workflows: Se
     if failed:
         # What hangs is known all the same; what is there is not.
         blind = OnRecord(untold={failed: len(scope.claims)} if scope.claims else {})
-        after = _on_record(find(ledger, system=system)).model_copy(update={"claims": ()})
+        after = _on_record(register, find(ledger, system=system)).model_copy(update={"claims": ()})
         outcome = reconcile(system, blind, after, (), at=now, hold=HOLD, workflows=workflows)
         outcome = outcome.model_copy(update={"failed": (failed,)})
     else:
-        first = _on_record(before)
+        first = _on_record(register, before)
         if workflows:
             mine = [row for row in before if _is_of(row, workflows)]
-            first = first.model_copy(update={"untold": _on_record(mine).untold})
-        outcome = reconcile(system, first, _on_record(find(ledger, system=system)), seen, at=now, hold=HOLD, workflows=workflows)
+            first = first.model_copy(update={"untold": _on_record(register, mine).untold})
+        outcome = reconcile(system, first, _on_record(register, find(ledger, system=system)), seen, at=now, hold=HOLD, workflows=workflows)
     return Verified(outcome=outcome, requests=requests, seconds=round(time.monotonic() - began, 3))
 
 
@@ -124,19 +86,19 @@ def _is_of(row: EffectRow, workflows: Sequence[str]) -> bool:
     return any(row.subject.startswith(f"{workflow}/") for workflow in workflows)
 
 
-def _scope(rows: Sequence[EffectRow], workflows: Sequence[str]) -> Scope:
+def _scope(register: Register, rows: Sequence[EffectRow], workflows: Sequence[str]) -> Scope:
     chosen = [row for row in rows if not workflows or _is_of(row, workflows)]
     since = min((row.begun_at for row in chosen), default=None)
-    return Scope(claims=_on_record(chosen).claims, since=since, whole=not workflows)
+    return Scope(claims=_on_record(register, chosen).claims, since=since, whole=not workflows)
 
 
-def _on_record(rows: Iterable[EffectRow]) -> OnRecord:
+def _on_record(register: Register, rows: Iterable[EffectRow]) -> OnRecord:
     """What the rows say, by the register. An act that it does not know was written by another version of ours."""
     claims: list[Claim] = []
     begun: list[Begun] = []
     untold: Counter[str] = Counter()
     for row in rows:
-        kind = BY_NAME.get((row.system, row.act))
+        kind = register.get((row.system, row.act))
         if row.done_at is None:
             begun.append(
                 Begun(

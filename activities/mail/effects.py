@@ -61,10 +61,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import LONGEST_ANSWER, Step, Unreachable, forbidden, no_answer, refused, run_batch, unreachable
+from activities.effects.outside_system import OutsideSystem, carries_out
+from activities.errors import LONGEST_ANSWER, Unreachable, forbidden, no_answer, refused, unreachable
 from activities.remote_listing import begun
 from domain import markup
-from domain.effects.models import Mail, MailBatch, Receipt, Receipts, Template
+from domain.effects.effect import Receipt
+from domain.effects.mail import Mail, Template
 from store.crypto.person_keys import PersonKeys
 from store.ledger import EffectId, Ledger, NotDone
 from store.link_tokens import sign
@@ -186,8 +188,12 @@ def compiled(folder: Path) -> Environment:
     return templates
 
 
-class Mailer:
-    """The mail activity."""
+class Mailer(OutsideSystem, name="mail", title="Mail"):
+    """The relay. A mail is sent at most once as far as SMTP can tell: what was begun and lost goes out again under the same Message-ID.
+
+    Receipts: the Message-ID and the subject line; of campaign mail that somebody stopped, and of any to a person who was erased, only
+    ``held``, with the reason.
+    """
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._settings = settings
@@ -200,122 +206,130 @@ class Mailer:
 
     @classmethod
     def from_settings(cls, settings: Settings, ledger: Ledger) -> Mailer:
-        """The activity on the relay that the settings name."""
+        """The relay that the settings name."""
         return cls(settings, ledger)
 
-    @activity.defn(name="mail", no_thread_cancel_exception=True)
-    def mail(self, batch: MailBatch) -> Receipts:
-        """Send the mails of the batch in their order, each at most once as far as SMTP can tell.
+    def error(self, error: Exception) -> ApplicationError | None:
+        """An SMTP client's exception in Temporal's terms."""
+        return error_of(error)
 
-        Safe to repeat: what is recorded as sent is not sent again; what was begun and lost goes out again under the same Message-ID.
-        Receipts: the Message-ID and the subject line; of campaign mail that somebody stopped, and of any to a person who was erased, only ``held``, with the reason.
-        """
-        return run_batch(self._ledger, "mail", batch, self._step, error_of)
-
-    def _step(self, act: Mail, effect: EffectId) -> Step | Receipt:
-        if self._ledger.receipt(effect) is None and (why := self._held(act, effect)) is not None:
-            if (row := begun(self._ledger, effect)) is None:
-                return Receipt(data={"held": why})
-            # An earlier attempt may have been delivered; it is settled as held, so that it is not open for ever.
-            data = {"held": why, "note": "an earlier attempt may have been delivered"}
-            return Step("mail.sent", row.summary, lambda: Receipt(data=data))
-        return Step("mail.sent", f"{act.template.replace('_', ' ')} mail", lambda: self._send(act, effect))
-
-    def _held(self, act: Mail, effect: EffectId) -> str | None:
+    def _held(self, effect: Mail, effect_id: EffectId) -> str | None:
         """Why a mail is not sent; None when it is."""
-        if self._people.erased(act.to):
+        if self._people.erased(effect.to):
             return "whom it is for was erased"
-        return self._ledger.suppressed(effect.subject) if act.campaign else None
+        return self._ledger.suppressed(effect_id.subject) if effect.campaign else None
 
-    def _send(self, act: Mail, effect: EffectId) -> Receipt:
-        if act.link:
-            self._vault.share(str(effect), act.link, act.to, act.link_hours)  # before anybody can have the mail
-        message = self.compose(act, effect)
+    def _settled(self, effect: Mail, effect_id: EffectId) -> Receipt | None:
+        """The receipt of a mail that is not sent; one that was begun may have been delivered all the same."""
+        if (why := self._held(effect, effect_id)) is None:
+            return None
+        row = begun(self._ledger, effect_id)
+        return Receipt(data={"held": why, **({"note": "an earlier attempt may have been delivered"} if row is not None else {})})
+
+    def message_id(self, effect_id: EffectId) -> str:
+        """The Message-ID of an effect's mail: the same at every attempt, and nothing to read in it."""
+        return f"<{hashlib.sha256(str(effect_id).encode()).hexdigest()[:40]}@{self._settings.vendor_domain}>"
+
+    @carries_out(
+        Mail,
+        act="mail.sent",
+        instead=_settled,
+        code=message_id,
+        asks="None is possible: SMTP cannot be asked. The ledger's row is the outbox: begun before the server is asked, done once it took "
+        "the mail.",
+        means="A Message-ID derived from the effect's name, the same at every try, by which mail systems know a mail that comes again.",
+        window="The server took the mail and its answer, or our record of it, was lost: it goes out once more under the same Message-ID.",
+        told="not told: a mail that was handed over cannot be looked up; the mail server's log knows its Message-ID",
+    )
+    def _send(self, effect: Mail, effect_id: EffectId) -> Receipt:
+        if effect.link:
+            self._vault.share(str(effect_id), effect.link, effect.to, effect.link_hours)  # before anybody can have the mail
+        message = self.compose(effect, effect_id)
         unreached = self._deliver(message)
         data = {"subject": str(message["Subject"]), "references": str(message.get("References", ""))}
         if unreached:
-            activity.logger.warning("the mail server took %s, but not for %d of its addresses", effect, len(unreached))
+            activity.logger.warning("the mail server took %s, but not for %d of its addresses", effect_id, len(unreached))
             data["refused"] = ", ".join(unreached)
         return Receipt(ref=str(message["Message-ID"]), data=data)
 
     # --- The message --------------------------------------------------------------------------------------------------------
 
-    def compose(self, act: Mail, effect: EffectId) -> EmailMessage:
+    def compose(self, effect: Mail, effect_id: EffectId) -> EmailMessage:
         """The whole message. Raises :class:`NotDone`, for good, when a value is missing or an address is none."""
-        words = self.render(act, effect)
+        words = self.render(effect, effect_id)
         message = EmailMessage(policy=SMTP)
-        parent = self._ledger.receipt(EffectId(effect.subject, act.thread)) if act.thread else None
+        parent = self._ledger.receipt(EffectId(effect_id.subject, effect.thread)) if effect.thread else None
         parent = parent if parent is not None and parent.ref else None  # one that was held has no Message-ID to refer to
         # Mail programs keep a thread together by the references and by the subject.
         message["Subject"] = words.subject if parent is None else f"Re: {parent.data['subject'].removeprefix('Re: ')}"
-        writer = _address(*self._sender(act))
+        writer = _address(*self._sender(effect))
         # Mail of a person elsewhere would fail the DMARC test there: it is from us, and answered to them (F19).
         message["From"] = writer if self._is_ours(writer) else _address(writer.display_name, parseaddr(self._settings.mail_from)[1])
-        message["To"] = _address(markup.name(act.to_name), act.to)
-        if act.cc:
-            message["Cc"] = [_address("", cc) for cc in act.cc]
+        message["To"] = _address(markup.name(effect.to_name), effect.to)
+        if effect.cc:
+            message["Cc"] = [_address("", cc) for cc in effect.cc]
         message["Date"] = localtime()
-        message["Message-ID"] = self.message_id(effect)
+        message["Message-ID"] = self.message_id(effect_id)
         if parent is not None:
             message["In-Reply-To"] = parent.ref
             message["References"] = f"{parent.data['references']} {parent.ref}".strip()
-        if act.sender is None:
+        if effect.sender is None:
             # Nobody sits behind our default sender: people's answers go to the support desk, and programs shall not answer at all.
             message["Reply-To"] = _address("", self._settings.support_email)
             message["Auto-Submitted"] = "auto-generated"
         elif not self._is_ours(writer):
             message["Reply-To"] = writer
-        if act.campaign:
+        if effect.campaign:
             # One click in the mail program opts out, by a POST to the same address (RFC 8058).
-            message["List-Unsubscribe"] = f"<{self.unsubscribe_url(effect.subject)}>"
+            message["List-Unsubscribe"] = f"<{self.unsubscribe_url(effect_id.subject)}>"
             message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         message.set_content(words.text, cte="quoted-printable")
         message.add_alternative(words.html, subtype="html", cte="quoted-printable")
         return message
 
-    def render(self, act: Mail, effect: EffectId) -> Rendered:
+    def render(self, effect: Mail, effect_id: EffectId) -> Rendered:
         """The words of a mail."""
-        context = self._context(act, effect)
-        template = self._templates.get_template(f"{act.template}.txt.j2")
+        context = self._context(effect, effect_id)
+        template = self._templates.get_template(f"{effect.template}.txt.j2")
         subject = " ".join("".join(template.blocks["subject"](template.new_context(context))).split())
-        html = self._templates.get_template(f"{act.template}.html.j2").render(context, subject=subject)
+        html = self._templates.get_template(f"{effect.template}.html.j2").render(context, subject=subject)
         return Rendered(subject, wrapped(template.render(context)), INLINER.inline(html))
 
-    def _context(self, act: Mail, effect: EffectId) -> dict[str, Any]:
-        named = act.values | {name: self._named(act, name) for name in NAMES & act.values.keys()}
-        named |= {name: markup.name(act.values[name], LONGEST_REASON) for name in ("reason",) if name in act.values}
-        named |= {name: "\n".join(map(markup.address, act.values[name].splitlines())) for name in ("joiner",) if name in act.values}
+    def _context(self, effect: Mail, effect_id: EffectId) -> dict[str, Any]:
+        named = effect.values | {name: self._named(effect, name) for name in NAMES & effect.values.keys()}
+        named |= {name: markup.name(effect.values[name], LONGEST_REASON) for name in ("reason",) if name in effect.values}
+        named |= {name: "\n".join(map(markup.address, effect.values[name].splitlines())) for name in ("joiner",) if name in effect.values}
         values = {name: value.strip() for name, value in named.items()}
         if unknown := values.keys() - VALUES:
             raise refused(
-                SYSTEM, f"the {act.template} mail cannot take {', '.join(sorted(unknown))}; known are {', '.join(sorted(VALUES))}"
+                SYSTEM, f"the {effect.template} mail cannot take {', '.join(sorted(unknown))}; known are {', '.join(sorted(VALUES))}"
             )
-        given = {name for name, value in {**values, "link": act.link}.items() if value}
-        if act.link and (act.cc or act.copy_of):
-            raise refused(SYSTEM, f"the {act.template} mail has a link, which is for the admin alone: send others a copy without it")
-        if missing := NEEDS[act.template] - given - ({"link"} if act.copy_of else set()):
-            raise refused(SYSTEM, f"the {act.template} mail needs a value for {', '.join(sorted(missing))}", kind="MissingValue")
+        given = {name for name, value in {**values, "link": effect.link}.items() if value}
+        if effect.link and (effect.cc or effect.copy_of):
+            raise refused(SYSTEM, f"the {effect.template} mail has a link, which is for the admin alone: send others a copy without it")
+        if missing := NEEDS[effect.template] - given - ({"link"} if effect.copy_of else set()):
+            raise refused(SYSTEM, f"the {effect.template} mail needs a value for {', '.join(sorted(missing))}", kind="MissingValue")
         optional = dict.fromkeys(("first_name", "ae_name", "ce_name", "sdr_name", "trial_ends_on", "company", "joiner"), "")
         settings = self._settings
         return {
             **optional,
             **values,
-            "link_url": f"{settings.web_url.rstrip('/')}/s/{self._vault.token(str(effect))}" if act.link else "",
-            "link_hours": act.link_hours,
-            "copy_of": act.copy_of,
+            "link_url": f"{settings.web_url.rstrip('/')}/s/{self._vault.token(str(effect_id))}" if effect.link else "",
+            "link_hours": effect.link_hours,
+            "copy_of": effect.copy_of,
             "host_url": self._host_url(values.get("host", "")),
-            "unsubscribe_url": self.unsubscribe_url(effect.subject) if act.campaign else "",
-            "feedback_url": self._signed("feedback", effect.subject) if act.template == "feedback" else "",
+            "unsubscribe_url": self.unsubscribe_url(effect_id.subject) if effect.campaign else "",
+            "feedback_url": self._signed("feedback", effect_id.subject) if effect.template == "feedback" else "",
             "support_email": settings.support_email,
             "docs_url": f"https://docs.{settings.vendor_domain}",
-            "sender_name": self._sender(act)[0] or self._brand,
+            "sender_name": self._sender(effect)[0] or self._brand,
             "brand": self._brand,
         }
 
-    def _named(self, act: Mail, what: str) -> str:
+    def _named(self, effect: Mail, what: str) -> str:
         """A name as it may stand in this mail. The company may be called by the domain that the reader's own address has."""
-        given = act.values[what].strip()
-        own = what == "company" and given.lower() == act.to.rpartition("@")[2].strip().lower()
+        given = effect.values[what].strip()
+        own = what == "company" and given.lower() == effect.to.rpartition("@")[2].strip().lower()
         return given if own else markup.name(given) or (NAMELESS if what == "company" and given else "")
 
     def _is_ours(self, writer: Address) -> bool:
@@ -328,14 +342,10 @@ class Mailer:
         except ValueError as error:
             raise refused(SYSTEM, str(error)) from None
 
-    def _sender(self, act: Mail) -> tuple[str, str]:
-        if act.sender is None:
+    def _sender(self, effect: Mail) -> tuple[str, str]:
+        if effect.sender is None:
             return parseaddr(self._settings.mail_from)
-        return markup.name(act.sender[0]), act.sender[1]
-
-    def message_id(self, effect: EffectId) -> str:
-        """The Message-ID of an effect's mail: the same at every attempt, and nothing to read in it."""
-        return f"<{hashlib.sha256(str(effect).encode()).hexdigest()[:40]}@{self._settings.vendor_domain}>"
+        return markup.name(effect.sender[0]), effect.sender[1]
 
     def unsubscribe_url(self, subject: str) -> str:
         """The opt-out link of a subject's campaign mail."""

@@ -8,48 +8,37 @@ is made by upsert on it, and every other act first looks whether the CRM already
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from typing import Any
 
-import requests
 from simple_salesforce.exceptions import (
-    SalesforceAuthenticationFailed,
     SalesforceError,
-    SalesforceExpiredSession,
-    SalesforceMoreThanOneRecord,
-    SalesforceRefusedRequest,
 )
 from sqlalchemy import delete, insert, select
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.effects.outside_system import OutsideSystem, carries_out
 from activities.errors import (
-    Step,
     asking,
-    forbidden,
-    from_requests,
-    from_status,
-    limited,
-    no_answer,
     refused,
-    run_batch,
     translating,
-    unsure,
 )
+from activities.remote_listing import Ask, Scope
 from activities.salesforce import customers
-from activities.salesforce.account_effects import CustomerRecords, field_names
-from activities.salesforce.client import KEY, STAGE_1, SYSTEM, Crm, Record, SoapFault
+from activities.salesforce.account_effects import CRM_TOLD, CustomerRecords, field_names
+from activities.salesforce.client import KEY, STAGE_1, SYSTEM, Crm, Record
 from activities.salesforce.customers import CustomerCopy, DomainUnread
+from activities.salesforce.errors import codes_of, error_of
+from activities.salesforce.remote import remote
 from domain import policy as policies
-from domain.effects.accounts import KeepRenewal, SetAccount
-from domain.effects.models import (
+from domain.effects.effect import Receipt
+from domain.effects.reconcile import Claim, Thing, Unseen
+from domain.effects.salesforce import (
     AssignOwner,
     ConvertLead,
     KeepLead,
-    Receipt,
-    Receipts,
-    SalesforceAct,
-    SalesforceBatch,
     SetLeadStatus,
     UpdateOpportunity,
 )
@@ -58,27 +47,34 @@ from domain.people import Role
 from domain.policy import default
 from domain.policy_sections import Facts, Routing
 from domain.upkeep import Absent, AccountSync, CopyAccounts
-from store.ledger import EffectId, Ledger
+from store.effect_kinds import claim, marked, of, subject_of
+from store.ledger import EffectId, EffectRow, Ledger
 from store.settings import Settings
 from store.tables import accounts, effects, roster
 
 OPENED = "Opened"
-LIMIT_RETRY = timedelta(minutes=30)  # the allowance is counted over the last 24 hours, so a short wait frees little of it
 LENGTHS = {"FirstName": 40, "LastName": 80, "Company": 255, "Email": 80, "Name": 120}
-RETRIED_CODES = frozenset({"UNABLE_TO_LOCK_ROW", "UNKNOWN_EXCEPTION", "QUERY_TIMEOUT"})
-DOWN = "SERVER_UNAVAILABLE"
 LEAD_FIELDS = (
     "Id, Email, Website, Status, Sub_Status__c, Disqualified_Reason__c, OwnerId, IsConverted, ConvertedAccountId, ConvertedContactId,"
     " ConvertedOpportunityId"
 )
 
 
-class Salesforce:
-    """The Salesforce activities on one org."""
+_PREFIXES = {"00Q": "lead", "006": "opportunity"}
+
+
+def _owned(row: EffectRow) -> tuple[Claim, ...]:
+    """The lead, or the opportunity once it was converted: Salesforce's ids say which."""
+    ref = row.receipt.ref if row.receipt is not None else ""
+    kind = _PREFIXES.get(ref[:3])
+    return (claim(row, kind, ref),) if kind else ()
+
+
+class Salesforce(CustomerRecords, OutsideSystem, name="salesforce", title="Salesforce"):
+    """One org. Receipts: the id of the lead, opportunity or account; of a conversion also ``account`` and ``contact``."""
 
     def __init__(self, crm: Crm, ledger: Ledger, campaign: str, routing: Routing | None = None) -> None:
         self.crm = self._crm = crm
-        self._customers = CustomerRecords(crm)
         self._ledger = ledger
         self._campaign_name = campaign
         self._routing = routing or policies.default().routing
@@ -87,24 +83,23 @@ class Salesforce:
 
     @classmethod
     def from_settings(cls, settings: Settings, ledger: Ledger) -> Salesforce:
-        """The activities on the org that the settings name."""
+        """The org that the settings name."""
         policy = policies.load(settings.policy_file) if settings.policy_file else policies.default()
         return cls(Crm.from_settings(settings), ledger, settings.salesforce_campaign, policy.routing)
+
+    def error(self, error: Exception) -> ApplicationError | None:
+        """A Salesforce client's exception in Temporal's terms."""
+        return error_of(error)
+
+    def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing | Unseen]:
+        """What carries our key, and what is on record."""
+        return remote(self.crm, ask, scope)
 
     def close(self) -> None:
         """Close the connections."""
         self._crm.close()
 
     # --- Activities ---------------------------------------------------------------------------------------------------------
-
-    @activity.defn(name="salesforce", no_thread_cancel_exception=True)
-    def salesforce(self, batch: SalesforceBatch) -> Receipts:
-        """Keep, assign, qualify and convert the subject's lead, keep its renewal, set fields; in order, each at most once.
-
-        Safe to repeat: done acts are answered from the ledger, and whether one that was begun has happened is read from the records
-        themselves. Receipts: the id of the lead, opportunity or account; of a conversion also ``account`` and ``contact``.
-        """
-        return run_batch(self._ledger, "salesforce", batch, self._step, error_of)
 
     @activity.defn(name="salesforce_accounts")
     def sync_accounts(self, ask: CopyAccounts | None = None) -> AccountSync:
@@ -155,54 +150,47 @@ class Salesforce:
                 known[row["domain"]] = row
         return known, unread
 
-    def _step(self, act: SalesforceAct, effect: EffectId) -> Step:
-        subject = effect.subject
-        match act:
-            case KeepLead():
-                return Step(
-                    "lead.kept", f"lead of {act.company or act.domain}", lambda: self._keep(act, effect), lambda: self._kept(act, effect)
-                )
-            case SetLeadStatus():
-                status = " / ".join(filter(None, (act.status, act.sub_status)))
-                return Step("lead.status_set", f"lead to {status}", lambda: self._set_status(act, subject))
-            case AssignOwner():
-                return Step("owner.assigned", f"owner is {act.owner_name or act.owner}", lambda: self._assign(act, subject))
-            case ConvertLead():
-                return Step("lead.converted", f"convert to {act.opportunity!r}", lambda: self._convert(act, effect))
-            case UpdateOpportunity():
-                return Step("opportunity.updated", f"set {', '.join(act.fields)}", lambda: self._update(act, subject))
-            case SetAccount() | KeepRenewal():
-                return self._customers.step(act, subject)
-
     # --- Leads --------------------------------------------------------------------------------------------------------------
 
-    def _keep(self, act: KeepLead, effect: EffectId) -> Receipt:
-        if len(act.email) > LENGTHS["Email"]:  # cut, it would be another's; nobody could be told whose lead this is without it
-            why = f"the prospect's address has {len(act.email)} characters, and a lead's Email holds {LENGTHS['Email']}"
-            raise refused(SYSTEM, f"{why}; ask them for a shorter one", kind="AddressTooLong")
-        fields = {
-            "Email": act.email,
-            "FirstName": act.first_name,
-            "LastName": act.last_name or act.email.partition("@")[0],  # the CRM demands one
-            "Company": act.company or act.domain,
-            "Website": "" if "@" in act.domain else act.domain,  # what stands for a person at a free-mail provider is no site
-            "LeadSource": act.source,
-            "Status": act.status,
-        }
-        lead = self._crm.upsert(
-            "Lead", KEY, effect.subject, {name: value[: LENGTHS.get(name, 255)] for name, value in fields.items() if value}
-        )
-        return self._in_campaign(lead, effect)
-
-    def _kept(self, act: KeepLead, effect: EffectId) -> Receipt | None:
+    def _kept(self, effect: KeepLead, effect_id: EffectId) -> Receipt | None:
         """The lead of an earlier attempt, which may not have come to the campaign any more."""
         query = f"SELECT Id FROM Lead WHERE {KEY} = {{subject}} AND Email = {{email}}"  # noqa: S608
-        lead = self._crm.first(query, subject=effect.subject, email=act.email)
-        return self._in_campaign(str(lead["Id"]), effect) if lead is not None else None
+        lead = self._crm.first(query, subject=effect_id.subject, email=effect.email)
+        return self._in_campaign(str(lead["Id"]), effect_id) if lead is not None else None
 
-    def _in_campaign(self, lead: str, effect: EffectId) -> Receipt:
+    @carries_out(
+        KeepLead,
+        act="lead.kept",
+        probe=_kept,
+        asks="Asks for the lead by our external id and the address. A campaign member is refused when it is one already.",
+        means="Upsert by the external id `Tenure_Key__c`, the subject.",
+        window="Somebody deletes or merges the lead before the next try: it is made again.",
+        told="The lead is there with its `Tenure_Key__c`.",
+        claims=of("lead", subject_of),
+        marks=marked("lead", subject_of),
+        kinds=("lead",),
+    )
+    def _keep(self, effect: KeepLead, effect_id: EffectId) -> Receipt:
+        if len(effect.email) > LENGTHS["Email"]:  # cut, it would be another's; nobody could be told whose lead this is without it
+            why = f"the prospect's address has {len(effect.email)} characters, and a lead's Email holds {LENGTHS['Email']}"
+            raise refused(SYSTEM, f"{why}; ask them for a shorter one", kind="AddressTooLong")
+        fields = {
+            "Email": effect.email,
+            "FirstName": effect.first_name,
+            "LastName": effect.last_name or effect.email.partition("@")[0],  # the CRM demands one
+            "Company": effect.company or effect.domain,
+            "Website": "" if "@" in effect.domain else effect.domain,  # what stands for a person at a free-mail provider is no site
+            "LeadSource": effect.source,
+            "Status": effect.status,
+        }
+        lead = self._crm.upsert(
+            "Lead", KEY, effect_id.subject, {name: value[: LENGTHS.get(name, 255)] for name, value in fields.items() if value}
+        )
+        return self._in_campaign(lead, effect_id)
+
+    def _in_campaign(self, lead: str, effect_id: EffectId) -> Receipt:
         """Put the lead in the campaign, in which it can be only once."""
-        self._ledger.part(effect, Receipt(ref=lead))
+        self._ledger.part(effect_id, Receipt(ref=lead))
         if not (campaign := self._campaign()):
             activity.logger.warning("there is no campaign %r in Salesforce; the lead is in none", self._campaign_name)
             return Receipt(ref=lead, data={"no_campaign": self._campaign_name})
@@ -213,21 +201,45 @@ class Salesforce:
                 raise
         return Receipt(ref=lead, data={"campaign": campaign})
 
-    def _set_status(self, act: SetLeadStatus, subject: str) -> Receipt:
-        lead = self._lead(subject)
+    @carries_out(
+        SetLeadStatus,
+        act="lead.status_set",
+        asks="Reads the lead; writes only the fields that do not show their value.",
+        means="The values themselves.",
+        window="Somebody changes the status before the next try: ours is written over it.",
+        told=CRM_TOLD,
+        claims=of("lead"),
+    )
+    def _set_status(self, effect: SetLeadStatus, effect_id: EffectId) -> Receipt:
+        lead = self._lead(effect_id.subject)
         if lead["IsConverted"]:
             return Receipt(ref=lead["Id"], data={"held": "the lead is converted, and a converted lead cannot be changed"})
-        wanted = {"Status": act.status, "Sub_Status__c": act.sub_status or None, "Disqualified_Reason__c": act.reason[:255] or None}
+        wanted = {
+            "Status": effect.status,
+            "Sub_Status__c": effect.sub_status or None,
+            "Disqualified_Reason__c": effect.reason[:255] or None,
+        }
         self._crm.settle("Lead", lead, wanted)
         return Receipt(ref=lead["Id"])
 
-    def _convert(self, act: ConvertLead, effect: EffectId) -> Receipt:
+    @carries_out(
+        ConvertLead,
+        act="lead.converted",
+        asks="Reads the lead's `IsConverted` and what it became; a lead is converted once.",
+        means="The lead's own state; `Tenure_Key__c` on the opportunity.",
+        window="None.",
+        told="The opportunity is there with its `Tenure_Key__c`.",
+        claims=of("opportunity", subject_of),
+        marks=marked("opportunity", subject_of),
+        kinds=("opportunity",),
+    )
+    def _convert(self, effect: ConvertLead, effect_id: EffectId) -> Receipt:
         """Convert, then mark the opportunity as the subject's; what an earlier attempt did of it is not done again."""
-        subject = effect.subject
+        subject = effect_id.subject
         lead = self._lead(subject)
         if not lead["IsConverted"]:
-            account = act.account or self._account_of(lead)
-            name = fitted(act.opportunity, LENGTHS["Name"])
+            account = effect.account or self._account_of(lead)
+            name = fitted(effect.opportunity, LENGTHS["Name"])
             made = self._crm.convert_lead(lead["Id"], status=self._status_of_converted(), account=account, opportunity=name)
             ids = {"account": made.account, "contact": made.contact, "opportunity": made.opportunity}
         else:
@@ -235,7 +247,7 @@ class Salesforce:
         if not ids["opportunity"]:
             raise refused(SYSTEM, "the lead was converted by hand, without an opportunity; add one with this Tenure_Key__c: " + subject)
         done = Receipt(ref=ids["opportunity"], data={"account": ids["account"], "contact": ids["contact"]})
-        self._ledger.part(effect, done)
+        self._ledger.part(effect_id, done)
         opportunity = self._crm.first(f"SELECT Id, {KEY} FROM Opportunity WHERE Id = {{id}}", id=ids["opportunity"])  # noqa: S608
         if opportunity is None or opportunity[KEY] != subject:
             fields: dict[str, Any] = {KEY: subject, "StageName": STAGE_1, "Trial_Stage__c": OPENED}
@@ -247,21 +259,43 @@ class Salesforce:
 
     # --- Owners and opportunities ---------------------------------------------------------------------------------------------
 
-    def _assign(self, act: AssignOwner, subject: str) -> Receipt:
+    @carries_out(
+        AssignOwner,
+        act="owner.assigned",
+        asks="Reads lead or opportunity; writes only what does not show its value.",
+        means="The values themselves.",
+        window="Somebody gives it to another owner before the next try: ours is written over it.",
+        told=CRM_TOLD,
+        claims=_owned,
+    )
+    def _assign(self, effect: AssignOwner, effect_id: EffectId) -> Receipt:
         """The lead's owner until it is converted, the opportunity's afterwards. A lead has no field for the CE: conversion sets it."""
-        data = {"owner": act.owner, **({"ce": act.ce} if act.ce else {})}
-        if (opportunity := self._opportunity(subject, "OwnerId", "Customer_Engineer__c")) is not None:
-            self._crm.settle("Opportunity", opportunity, {"OwnerId": act.owner, **({"Customer_Engineer__c": act.ce} if act.ce else {})})
+        data = {"owner": effect.owner, **({"ce": effect.ce} if effect.ce else {})}
+        if (opportunity := self._opportunity(effect_id.subject, "OwnerId", "Customer_Engineer__c")) is not None:
+            self._crm.settle(
+                "Opportunity", opportunity, {"OwnerId": effect.owner, **({"Customer_Engineer__c": effect.ce} if effect.ce else {})}
+            )
             return Receipt(ref=opportunity["Id"], data=data)
-        lead = self._lead(subject)
-        self._crm.settle("Lead", lead, {"OwnerId": act.owner})
+        lead = self._lead(effect_id.subject)
+        self._crm.settle("Lead", lead, {"OwnerId": effect.owner})
         return Receipt(ref=lead["Id"], data=data)
 
-    def _update(self, act: UpdateOpportunity, subject: str) -> Receipt:
-        opportunity = self._opportunity(subject, *field_names(act.fields))
+    @carries_out(
+        UpdateOpportunity,
+        act="opportunity.updated",
+        asks="Reads the opportunity by `Tenure_Key__c`; writes only what does not show its value.",
+        means="The values themselves.",
+        window="Somebody changes a field before the next try: ours is written over it.",
+        told=CRM_TOLD,
+        claims=of("opportunity"),
+    )
+    def _update(self, effect: UpdateOpportunity, effect_id: EffectId) -> Receipt:
+        opportunity = self._opportunity(effect_id.subject, *field_names(effect.fields))
         if opportunity is None:
-            raise refused(SYSTEM, f"no opportunity has the {KEY} {subject}; convert its lead first, or keep its renewal", kind="NotFound")
-        self._crm.settle("Opportunity", opportunity, act.fields)
+            raise refused(
+                SYSTEM, f"no opportunity has the {KEY} {effect_id.subject}; convert its lead first, or keep its renewal", kind="NotFound"
+            )
+        self._crm.settle("Opportunity", opportunity, effect.fields)
         return Receipt(ref=opportunity["Id"])
 
     # --- Looking ------------------------------------------------------------------------------------------------------------
@@ -398,52 +432,3 @@ def _why_absent(person: dict[str, Any] | None, today: date) -> str:
         return "left"
     away = person["out_of_office_until"]
     return f"out of office until {away}" if away is not None and away > today else ""
-
-
-def codes_of(error: SalesforceError) -> tuple[str, ...]:
-    """Salesforce's own codes in an answer, as ``DUPLICATE_VALUE``."""
-    content: Any = error.content
-    return tuple(str(fault.get("errorCode", "")) for fault in content if isinstance(fault, dict)) if isinstance(content, list) else ()
-
-
-def error_of(error: Exception) -> ApplicationError | None:
-    """A Salesforce client's exception in Temporal's terms."""
-    match error:
-        case SalesforceAuthenticationFailed():
-            code = str(error.code)
-            if "REQUEST_LIMIT_EXCEEDED" in code or "LOGIN_RATE_EXCEEDED" in code:
-                return _used_up()
-            return no_answer(SYSTEM, str(error)) if DOWN in code else forbidden(SYSTEM, str(error))
-        case SalesforceExpiredSession():
-            return forbidden(SYSTEM, "the session has expired")
-        case SalesforceRefusedRequest() if "REQUEST_LIMIT_EXCEEDED" in codes_of(error):
-            return _used_up()
-        case SalesforceMoreThanOneRecord():
-            return refused(SYSTEM, f"more than one record has the same {KEY}; delete all but one", kind="Ambiguous")
-        case SalesforceError():
-            if (codes := set(codes_of(error))) & {DOWN, *RETRIED_CODES}:
-                return (no_answer if DOWN in codes else unsure)(SYSTEM, _said(error))
-            return from_status(SYSTEM, error.status, _said(error))
-        case SoapFault(code="REQUEST_LIMIT_EXCEEDED"):
-            return _used_up()
-        case SoapFault(code="SERVER_UNAVAILABLE"):
-            return no_answer(SYSTEM, str(error))
-        case SoapFault():
-            return unsure(SYSTEM, str(error)) if error.code in RETRIED_CODES else refused(SYSTEM, str(error))
-        case requests.HTTPError():
-            return from_status(SYSTEM, error.response.status_code, "convertLead", error.response.headers)
-        case requests.RequestException():
-            return from_requests(SYSTEM, error)
-    return None
-
-
-def _used_up() -> ApplicationError:
-    return limited(SYSTEM, "the org has used up its API calls of the last 24 hours; raise the limit or stop its other users", LIMIT_RETRY)
-
-
-def _said(error: SalesforceError) -> str:
-    """Salesforce's codes and words; of an answer that is none of its own, the beginning."""
-    content: Any = error.content
-    if isinstance(content, list):
-        return "; ".join(f"{fault.get('errorCode')}: {fault.get('message')}" for fault in content if isinstance(fault, dict))[:500]
-    return str(content)[:200]

@@ -7,83 +7,65 @@ and after a lost answer the channel's history is searched for it before anything
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.client import HTTPException
 from itertools import count
 from typing import Any
-from urllib.error import URLError
 
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 from slack_sdk.models.blocks import ContextBlock, HeaderBlock, MarkdownTextObject, PlainTextObject, SectionBlock
 from slack_sdk.web import SlackResponse
 from sqlalchemy import select
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import (
-    LONGEST_ANSWER,
-    Step,
-    forbidden,
-    from_status,
-    limit_wait,
-    limited,
-    no_answer,
-    refused,
-    run_batch,
-    unreachable,
-    unsure,
+from activities.effects.outside_system import OutsideSystem, carries_out
+from activities.errors import refused
+from activities.remote_listing import Ask, Scope, since
+from activities.slack.client import (
+    CANNOT_JOIN_ERRORS,
+    CLOSED_ERRORS,
+    EVENT_TYPE,
+    GONE_ERRORS,
+    LIST_PAGE,
+    PAGE,
+    SYSTEM,
+    TIMEOUT_SECONDS,
+    code_of,
+    error_of,
+    next_cursor,
 )
-from activities.remote_listing import since
-from domain.effects.models import ArchiveChannel, OpenChannel, Post, Receipt, Receipts, SlackAct, SlackBatch
+from activities.slack.remote import remote
+from domain.effects.effect import Receipt
+from domain.effects.reconcile import Claim, Thing, Unseen
+from domain.effects.slack import ArchiveChannel, OpenChannel, Post
 from domain.markup import bold, code, line, slack
-from store.ledger import EffectId, Ledger
+from store.effect_kinds import claim, data, marked, named, of
+from store.ledger import EffectId, EffectRow, Ledger
 from store.settings import Settings
 from store.tables import effects
 
-SYSTEM = "Slack"
-EVENT_TYPE = "tenure"
-TIMEOUT_SECONDS = round(LONGEST_ANSWER)
-PAGE = 200
-LIST_PAGE = 999  # listing is limited to some 20 calls a minute, so a large workspace needs large pages
 SECTION_LIMIT = SectionBlock.text_max_length
 TOPIC_LIMIT = 250
 FALLBACK_LIMIT = 4_000
 CACHED_NAMES = 10_000
 TRIAL_CHANNEL = "cloud-trial-"
 
-CREDENTIAL_ERRORS = frozenset(
-    {
-        "access_denied",
-        "account_inactive",
-        "ekm_access_denied",
-        "invalid_auth",
-        "missing_scope",
-        "no_permission",
-        "not_allowed_token_type",
-        "not_authed",
-        "org_login_required",
-        "restricted_action",
-        "restricted_action_read_only_channel",
-        "team_access_not_granted",
-        "token_expired",
-        "token_revoked",
-        "two_factor_setup_required",
-    }
-)
-UNCERTAIN_ERRORS = frozenset({"fatal_error", "internal_error", "team_added_to_org"})
-DOWN_ERRORS = frozenset({"request_timeout", "service_unavailable"})
-GONE_ERRORS = frozenset({"channel_not_found", "is_archived"})
-CLOSED_ERRORS = frozenset({"not_in_channel", "method_not_supported_for_channel_type"})
 _HALF = re.compile(r"&[#\w]*$")
-CANNOT_JOIN_ERRORS = frozenset({"cant_invite", "user_disabled", "user_is_restricted", "user_is_ultra_restricted", "user_not_found"})
 
 
-class Slack:
-    """The Slack activities. One object serves all threads: the SDK's client opens a connection per call."""
+def _message(row: EffectRow) -> tuple[Claim, ...]:
+    assert row.receipt is not None
+    return (claim(row, "message", f"{data(row, 'channel')}/{row.receipt.ref}", mark=str(named(row))),)
+
+
+class Slack(OutsideSystem, name="slack", title="Slack"):
+    """The workspace. One object serves all threads: the SDK's client opens a connection per call.
+
+    Receipts: the channel's id for a channel, the message's ``ts`` and its channel for a message.
+    """
 
     def __init__(self, client: WebClient, ledger: Ledger, alerts: str, peoples: tuple[str, ...] = ()) -> None:
         self.client = client
@@ -96,49 +78,22 @@ class Slack:
 
     @classmethod
     def from_settings(cls, settings: Settings, ledger: Ledger) -> Slack:
-        """The activities on the workspace that the settings name."""
+        """The workspace that the settings name."""
         client = WebClient(
             token=settings.slack_token.get_secret_value(), base_url=settings.slack_url, timeout=TIMEOUT_SECONDS, retry_handlers=[]
         )
         peoples = settings.slack_red_channel, settings.slack_forecast_channel
         return cls(client, ledger, settings.slack_alerts_channel, peoples)
 
-    @activity.defn(name="slack", no_thread_cancel_exception=True)
-    def slack(self, batch: SlackBatch) -> Receipts:
-        """Open a channel, post, archive; in the order of the batch, each at most once.
+    def error(self, error: Exception) -> ApplicationError | None:
+        """A Slack client's exception in Temporal's terms."""
+        return error_of(error)
 
-        Safe to repeat: done acts are answered from the ledger, one that may have happened is looked for in Slack first. Receipts:
-        the channel's id for a channel, the message's ``ts`` and its channel for a message.
-        """
-        return run_batch(self._ledger, "slack", batch, self._step, error_of)
-
-    def _step(self, act: SlackAct, effect: EffectId) -> Step:
-        match act:
-            case OpenChannel():
-                # Every part of it can be repeated, so there is nothing to ask beforehand: the name is the channel's key.
-                return Step("channel.opened", f"open #{act.name}", lambda: self._open(act, effect))
-            case Post():
-                where = f"in a thread of #{act.channel}" if act.under else f"in #{act.channel}"
-                summary = f"post {act.task or act.key} {where}"
-                return Step("message.posted", summary, lambda: self._post(act, effect), lambda: self._posted(act, effect))
-            case ArchiveChannel():
-                return Step("channel.archived", f"archive #{act.name}", lambda: self._archive(act, effect.subject))
+    def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing | Unseen]:
+        """Our channels and messages."""
+        return remote(self.client, ask, scope)
 
     # --- Channels -----------------------------------------------------------------------------------------------------------
-
-    def _open(self, act: OpenChannel, effect: EffectId) -> Receipt:
-        channel = self._create_or_find(act.name)
-        self._ledger.part(effect, Receipt(ref=channel["id"], data={"name": channel["name"], "asked": act.name}))
-        topic = _cut(slack(" ".join(act.topic.split())), TOPIC_LIMIT)
-        # Setting the same topic again would announce it in the channel again.
-        if html.unescape(channel.get("topic", {}).get("value", "")) != html.unescape(topic):
-            self.client.conversations_setTopic(channel=channel["id"], topic=topic)
-        unknown = [email for email in act.invite if not self._invite(channel["id"], email)]
-        data = {"name": channel["name"], "asked": act.name}
-        if unknown:
-            data["not_invited"] = ", ".join(unknown)
-            activity.logger.warning("no Slack user to invite to #%s for %d address(es)", channel["name"], len(unknown))
-        return Receipt(ref=channel["id"], data=data)
 
     def _create_or_find(self, name: str) -> dict[str, Any]:
         """The open channel of that name. An archived one keeps its name and a bot cannot revive it: then ``NAME-2`` and so on."""
@@ -157,6 +112,34 @@ class Slack:
                 self.client.conversations_join(channel=found["id"])
                 return found
         raise AssertionError("count() has no end")
+
+    @carries_out(
+        OpenChannel,
+        act="channel.opened",
+        code=_create_or_find,
+        asks="Creates the channel; `name_taken` says that it is there, and the list of all channels, archived ones too, says which it is. "
+        "One that our app did not make, or that another organisation reads along, is not used: that is a task.",
+        means="The channel's name. Topic and invitations are set only where they are not set yet.",
+        window="People archive it before the next try: that makes `NAME-2`, since a bot cannot revive a channel.",
+        told="It is there by its id, and archived only by us. One that our app made and the ledger does not know is reported, "
+        "and so are two of one name.",
+        claims=of("channel", archived="no"),
+        kinds=("channel",),
+        first=of("channel"),
+    )
+    def _open(self, effect: OpenChannel, effect_id: EffectId) -> Receipt:
+        channel = self._create_or_find(effect.name)
+        self._ledger.part(effect_id, Receipt(ref=channel["id"], data={"name": channel["name"], "asked": effect.name}))
+        topic = _cut(slack(" ".join(effect.topic.split())), TOPIC_LIMIT)
+        # Setting the same topic again would announce it in the channel again.
+        if html.unescape(channel.get("topic", {}).get("value", "")) != html.unescape(topic):
+            self.client.conversations_setTopic(channel=channel["id"], topic=topic)
+        unknown = [email for email in effect.invite if not self._invite(channel["id"], email)]
+        data = {"name": channel["name"], "asked": effect.name}
+        if unknown:
+            data["not_invited"] = ", ".join(unknown)
+            activity.logger.warning("no Slack user to invite to #%s for %d address(es)", channel["name"], len(unknown))
+        return Receipt(ref=channel["id"], data=data)
 
     def _usable(self, name: str, named: list[dict[str, Any]], *, ours: bool) -> dict[str, Any] | None:
         """The open channel among those of one name; None when all are archived.
@@ -202,8 +185,17 @@ class Slack:
             raise
         return True
 
-    def _archive(self, act: ArchiveChannel, subject: str) -> Receipt:
-        channel = self._channel(subject, act.name)
+    @carries_out(
+        ArchiveChannel,
+        act="channel.archived",
+        asks="Archives; `already_archived` says that it happened.",
+        means="The channel's own state.",
+        window="People revive it before the next try: it is archived again.",
+        told="The channel is archived.",
+        claims=of("channel", archived="yes"),
+    )
+    def _archive(self, effect: ArchiveChannel, effect_id: EffectId) -> Receipt:
+        channel = self._channel(effect_id.subject, effect.name)
         if channel is None:
             return Receipt(data={"note": "there is no such channel any more"})
         try:
@@ -244,30 +236,55 @@ class Slack:
 
     # --- Messages -----------------------------------------------------------------------------------------------------------
 
-    def _post(self, act: Post, effect: EffectId) -> Receipt:
+    def _posted(self, effect: Post, effect_id: EffectId) -> Receipt | None:
+        """The message of an earlier attempt: in the thread, in the channel, or in the alerts channel."""
+        oldest = f"{since(self._ledger, effect_id).timestamp():.6f}"
+        places = [self._channel(effect_id.subject, effect.channel), self._channel("", self._alerts)]
+        for place, channel in enumerate(dict.fromkeys(filter(None, places))):
+            thread = self._thread(effect, effect_id.subject, channel) if place == 0 else ""
+            for message in self._messages(channel, thread, oldest):
+                metadata = message.get("metadata", {})
+                if metadata.get("event_type") == EVENT_TYPE and metadata.get("event_payload", {}).get("key") == str(effect_id):
+                    return Receipt(ref=message["ts"], data={"channel": channel})
+        return None
+
+    @carries_out(
+        Post,
+        act="message.posted",
+        probe=_posted,
+        asks="Lists the channel (or thread) and the alerts channel back to the first attempt, page by page, for our message metadata; "
+        "joins the channel again if people put our app out.",
+        means="Message metadata: event type `tenure`, the effect's name as its key.",
+        window="People delete the message, or rename or remove the channel, before the next try: it is posted again.",
+        told="The message is there with its metadata, in the channel that the receipt names.",
+        claims=_message,
+        marks=marked("message", str),
+        kinds=("message",),
+    )
+    def _post(self, effect: Post, effect_id: EffectId) -> Receipt:
         """Post where asked; in the alerts channel, saying so, when people archived or removed that channel."""
-        channel = self._channel(effect.subject, act.channel)
+        channel = self._channel(effect_id.subject, effect.channel)
         if channel is not None:
             try:
-                return self._send(act, effect, channel, self._thread(act, effect.subject, channel))
+                return self._send(effect, effect_id, channel, self._thread(effect, effect_id.subject, channel))
             except SlackApiError as error:
-                if code_of(error) not in GONE_ERRORS or act.channel == self._alerts:
+                if code_of(error) not in GONE_ERRORS or effect.channel == self._alerts:
                     raise
-        instead = self._channel("", self._alerts) if act.channel != self._alerts else None
+        instead = self._channel("", self._alerts) if effect.channel != self._alerts else None
         if instead is None:
-            raise refused(SYSTEM, f"there is no channel #{act.channel}; create it (and #{self._alerts}), and invite our app")
-        moved = act.model_copy(update={"text": f"(#{act.channel} is gone, so this comes here)\n{act.text}"})
-        receipt = self._send(moved, effect, instead, "")
-        return receipt.model_copy(update={"data": {**receipt.data, "instead_of": act.channel}})
+            raise refused(SYSTEM, f"there is no channel #{effect.channel}; create it (and #{self._alerts}), and invite our app")
+        moved = effect.model_copy(update={"text": f"(#{effect.channel} is gone, so this comes here)\n{effect.text}"})
+        receipt = self._send(moved, effect_id, instead, "")
+        return receipt.model_copy(update={"data": {**receipt.data, "instead_of": effect.channel}})
 
-    def _send(self, act: Post, effect: EffectId, channel: str, thread: str) -> Receipt:
-        called = " ".join(self._mention(email) for email in act.mention)
-        text = f"{called} {slack(act.text)}".strip()
+    def _send(self, effect: Post, effect_id: EffectId, channel: str, thread: str) -> Receipt:
+        called = " ".join(self._mention(email) for email in effect.mention)
+        text = f"{called} {slack(effect.text)}".strip()
         message: dict[str, Any] = {
             "channel": channel,
             "text": _cut(text, FALLBACK_LIMIT),
-            "blocks": blocks_of(act, called),
-            "metadata": {"event_type": EVENT_TYPE, "event_payload": {"key": str(effect)}},
+            "blocks": blocks_of(effect, called),
+            "metadata": {"event_type": EVENT_TYPE, "event_payload": {"key": str(effect_id)}},
             "unfurl_links": False,
             "unfurl_media": False,
             "link_names": False,
@@ -287,24 +304,12 @@ class Slack:
         self.client.conversations_join(channel=channel)
         return call()
 
-    def _thread(self, act: Post, subject: str, channel: str) -> str:
+    def _thread(self, effect: Post, subject: str, channel: str) -> str:
         """The ``ts`` to answer under; empty when that message went to another channel, where it cannot be answered from here."""
-        if not act.under:
+        if not effect.under:
             return ""
-        parent = self._ledger.receipt(EffectId(subject, act.under))
+        parent = self._ledger.receipt(EffectId(subject, effect.under))
         return parent.ref if parent is not None and parent.data.get("channel") == channel else ""
-
-    def _posted(self, act: Post, effect: EffectId) -> Receipt | None:
-        """The message of an earlier attempt: in the thread, in the channel, or in the alerts channel."""
-        oldest = f"{since(self._ledger, effect).timestamp():.6f}"
-        places = [self._channel(effect.subject, act.channel), self._channel("", self._alerts)]
-        for place, channel in enumerate(dict.fromkeys(filter(None, places))):
-            thread = self._thread(act, effect.subject, channel) if place == 0 else ""
-            for message in self._messages(channel, thread, oldest):
-                metadata = message.get("metadata", {})
-                if metadata.get("event_type") == EVENT_TYPE and metadata.get("event_payload", {}).get("key") == str(effect):
-                    return Receipt(ref=message["ts"], data={"channel": channel})
-        return None
 
     def _messages(self, channel: str, thread: str, oldest: str) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
@@ -343,17 +348,17 @@ class Slack:
         return f"<@{user}>" if (user := self._user(email)) else slack(email)
 
 
-def blocks_of(act: Post, called: str) -> list[dict[str, Any]]:
+def blocks_of(effect: Post, called: str) -> list[dict[str, Any]]:
     """The message as blocks; a task card has a heading, what is asked, the choices, and how to answer.
 
     ``called`` are the mentions, in mrkdwn already. All else is escaped here.
     """
-    if not act.task:
-        return [block.to_dict() for block in _sections(f"{called} {slack(act.text)}".strip())]
-    title, _, rest = act.text.partition("\n")
+    if not effect.task:
+        return [block.to_dict() for block in _sections(f"{called} {slack(effect.text)}".strip())]
+    title, _, rest = effect.text.partition("\n")
     body = "\n".join(filter(None, (called, slack(rest.strip()))))
-    choices = "\n".join(f"•  {code(name)}  {label}" for name, label in act.choices)
-    how = slack("Answer:  " + code(f"tenure answer {act.task} CHOICE --by you@…"))
+    choices = "\n".join(f"•  {code(name)}  {label}" for name, label in effect.choices)
+    how = slack("Answer:  " + code(f"tenure answer {effect.task} CHOICE --by you@…"))
     blocks = [
         HeaderBlock(text=PlainTextObject(text=_heading(title), emoji=True)),
         *_sections(body),
@@ -393,48 +398,3 @@ def _pieces(text: str) -> Iterator[str]:
 def shared(channel: dict[str, Any]) -> bool:
     """Whether another organisation reads along, or was invited to."""
     return any(channel.get(name) for name in ("is_ext_shared", "is_org_shared", "is_pending_ext_shared", "pending_shared"))
-
-
-def next_cursor(answer: SlackResponse) -> str:
-    """The cursor of the next page; empty after the last."""
-    metadata: dict[str, Any] = answer.get("response_metadata") or {}
-    return str(metadata.get("next_cursor") or "")
-
-
-def code_of(error: SlackApiError) -> str:
-    """Slack's own name of an error, as ``name_taken``; empty when the answer was none of Slack's."""
-    data = error.response.data if hasattr(error.response, "data") else error.response
-    return str(data.get("error", "")) if isinstance(data, dict) else ""
-
-
-def error_of(error: Exception) -> ApplicationError | None:
-    """A Slack client's exception in Temporal's terms."""
-    if isinstance(error, SlackApiError):
-        return _api_error(error)
-    if isinstance(error, URLError) and not isinstance(error.reason, TimeoutError):
-        # urllib wraps what fails up to and while sending; what is lost afterwards comes unwrapped.
-        reason = error.reason
-        if isinstance(reason, ConnectionRefusedError) or not isinstance(reason, ConnectionError):
-            return unreachable(SYSTEM, str(reason))
-    if isinstance(error, OSError | HTTPException | json.JSONDecodeError | SlackClientError):
-        return no_answer(SYSTEM, f"{type(error).__name__}: {error}")
-    return None
-
-
-def _api_error(error: SlackApiError) -> ApplicationError:
-    response, code = error.response, code_of(error)
-    headers = {str(name): str(value) for name, value in response.headers.items()}
-    detail = "; ".join(str(line) for line in (response.get("response_metadata") or {}).get("messages", []))
-    text = f"{response.api_url.rpartition('/')[2]}: {code}{f' ({detail})' if detail else ''}"[:500]
-    if response.status_code == 429 or code in ("ratelimited", "rate_limited"):
-        return limited(SYSTEM, text, limit_wait(headers))
-    if code in CREDENTIAL_ERRORS:
-        needed = response.get("needed")
-        return forbidden(SYSTEM, f"{text}, which needs the scope {needed}" if needed else text)
-    if response.status_code != 200:
-        return from_status(SYSTEM, response.status_code, text, headers)
-    if code in DOWN_ERRORS:
-        return no_answer(SYSTEM, text)
-    if code in UNCERTAIN_ERRORS:
-        return unsure(SYSTEM, text)
-    return refused(SYSTEM, text)

@@ -12,7 +12,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 
 from activities.remote_listing import Ask, Scope
-from activities.slack.effects import CLOSED_ERRORS, EVENT_TYPE, LIST_PAGE, PAGE, code_of, next_cursor
+from activities.slack.client import CLOSED_ERRORS, EVENT_TYPE, LIST_PAGE, PAGE, code_of, next_cursor
 from domain.effects.reconcile import Thing, Unseen
 
 UNSHOWN = CLOSED_ERRORS | {"channel_not_found", "thread_not_found"}

@@ -18,15 +18,17 @@ from sqlalchemy import select
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import Step, asking, once, refused, run_batch, translating
+from activities.effects.outside_system import OutsideSystem, carries_out, once
+from activities.errors import asking, refused, translating
 from activities.remote_listing import Ask, Scope, since
 from activities.vitally.client import SYSTEM, Json, VitallyApi, translated
-from domain.effects.accounts import CloseProject, KeepDoc, OpenProject, SetTraits, VitallyAct
-from domain.effects.models import Receipt, Receipts, VitallyBatch
-from domain.effects.reconcile import Thing
+from domain.effects.effect import Receipt
+from domain.effects.reconcile import Claim, Thing
+from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, SetTraits
 from domain.health.writes import ScoresWritten, ScoreWrite, ScoreWrites
 from store.account_tables import customers
-from store.ledger import EffectId, Ledger
+from store.effect_kinds import declares, marked, of
+from store.ledger import EffectId, EffectRow, Ledger
 from store.settings import Settings
 
 MARK = "vitally.custom.tenureKey"
@@ -34,8 +36,14 @@ ENDED = "vitally.custom.tenureEnded"
 _OURS = re.compile(r".+/\w{1,8}\.\d+/doc\..+")
 
 
-class Vitally:
-    """The Vitally activities on one workspace."""
+def _doc(row: EffectRow) -> tuple[Claim, ...]:
+    """None for a document that somebody had deleted already."""
+    assert row.receipt is not None
+    return () if row.receipt.data.get("note") else of("document")(row)
+
+
+class Vitally(OutsideSystem, name="vitally", title="Vitally"):
+    """One workspace. Receipts: the id of the account, note or project."""
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._api = VitallyApi(settings.vitally_url, settings.vitally_key.get_secret_value())
@@ -43,20 +51,20 @@ class Vitally:
         self._ledger = ledger
         self._templates: dict[str, str] = {}
 
+    @classmethod
+    def from_settings(cls, settings: Settings, ledger: Ledger) -> Vitally:
+        """The workspace that the settings name."""
+        return cls(settings, ledger)
+
+    def error(self, error: Exception) -> ApplicationError | None:
+        """The client's exception in Temporal's terms."""
+        return translated(error)
+
     def close(self) -> None:
         """Close the connections."""
         self._api.close()
 
-    # --- Activities ---------------------------------------------------------------------------------------------------------
-
-    @activity.defn(name="vitally", no_thread_cancel_exception=True)
-    def vitally(self, batch: VitallyBatch) -> Receipts:
-        """Set traits, keep documents, open and complete projects; in the order of the batch, each at most once.
-
-        Safe to repeat: done acts are answered from the ledger; traits and documents are set to what they should be, however often; a
-        project that may have been opened is looked for first. Receipts: the id of the account, note or project.
-        """
-        return run_batch(self._ledger, "vitally", batch, lambda act, effect: self._step(act, effect, batch.as_of), translated)
+    # --- The whole workspace ---------------------------------------------------------------------------------------------------------
 
     def write_scores(self, writes: ScoreWrites) -> ScoresWritten:
         """Write the health scores of some hundred accounts. An account that Vitally refuses is named, and does not stop the others.
@@ -115,41 +123,48 @@ class Vitally:
             if found is not None and not found.get("archivedAt"):
                 yield found
 
+    @declares(
+        "vitally",
+        "score.written",
+        probe="None is needed: setting the same traits again changes nothing.",
+        means="The account's external id, its domain.",
+        window="None: nobody but the hourly run writes scores.",
+        told="The account is there, churned or not. Traits change with every score, so they are not compared.",
+        claims=of("account"),
+    )
     def _write_score(self, writes: ScoreWrites, score: ScoreWrite) -> None:
         def write() -> Receipt:
             with translating(translated):
-                return Receipt(ref=self._set_traits(score.domain, score.traits, score.name))
+                return Receipt(ref=self._merge_traits(score.domain, score.traits, score.name))
 
-        step = Step("score.written", f"health score of {score.domain}", write)
-        once(self._ledger, EffectId(writes.subject, f"score.{score.domain}"), "vitally", step, writes.as_of)
-
-    def _step(self, act: VitallyAct, effect: EffectId, as_of: datetime) -> Step:
-        match act:
-            case SetTraits():
-                summary = f"set {', '.join(act.traits)} of {act.account}"
-                return Step("traits.set", summary, lambda: Receipt(ref=self._set_traits(act.account, act.traits)))
-            case KeepDoc():
-                # It looks for the note itself, so there is nothing more to ask beforehand.
-                return Step("doc.kept", f"{act.title} of {act.account}", lambda: self._keep_doc(act, effect, as_of))
-            case OpenProject():
-                summary = f"project {act.name} of {act.account}"
-                return Step("project.opened", summary, lambda: self._open(act, effect), lambda: self._opened(act, effect))
-            case CloseProject():
-                return Step("project.completed", f"complete the project of {act.account}: {act.why}", lambda: self._close(act, effect))
+        name, summary = EffectId(writes.subject, f"score.{score.domain}"), f"health score of {score.domain}"
+        once(self._ledger, name, write, system=self.name, act="score.written", summary=summary, as_of=writes.as_of)
 
     # --- Accounts -----------------------------------------------------------------------------------------------------------
 
-    def _set_traits(self, account: str, traits: Json, name: str = "") -> str:
+    @carries_out(
+        SetTraits,
+        act="traits.set",
+        asks="None is needed: setting the same traits again changes nothing.",
+        means="The account's external id, its domain: making one that is known changes that one.",
+        window="Somebody changes a trait before the next try: ours is written over it.",
+        told="The account is there, churned or not. Traits change with every score, so they are not compared.",
+        claims=of("account"),
+    )
+    def _set_traits(self, effect: SetTraits, _effect_id: EffectId) -> Receipt:
+        return Receipt(ref=self._merge_traits(effect.account, effect.traits))
+
+    def _merge_traits(self, account: str, traits: Json, name: str = "") -> str:
         """Merge traits into the account's, which is made when Vitally has none; returns its id."""
         found = self._api.put("accounts", account, body={"traits": traits})
         return str(found["id"]) if found is not None else self._make_account(account, name, traits)
 
-    def _account(self, account: str, effect: EffectId) -> str:
+    def _account(self, account: str, effect_id: EffectId) -> str:
         """Vitally's own id of an account, which a note and a project need. One that is made for them is on record, whatever becomes of them."""
         if (found := self._api.find("accounts", account)) is not None:
             return str(found["id"])
         made = self._make_account(account, "", {})
-        self._ledger.part(effect, Receipt(data={"account": made}))
+        self._ledger.part(effect_id, Receipt(data={"account": made}))
         return made
 
     def _make_account(self, account: str, name: str, traits: Json) -> str:
@@ -165,43 +180,81 @@ class Vitally:
 
     # --- Documents ------------------------------------------------------------------------------------------------------------
 
-    def _keep_doc(self, act: KeepDoc, effect: EffectId, as_of: datetime) -> Receipt:
+    @carries_out(
+        KeepDoc,
+        act="doc.kept",
+        asks="Lists the account's notes, page by page, for our external id.",
+        means="The note's external id, `SUBJECT/doc.NAME`: making one that is known, deleted or not, changes that one.",
+        window="Somebody edits the note before the next try: ours is written over it.",
+        told="The note is there. One with an external id of ours that the ledger does not know is reported.",
+        claims=_doc,
+        kinds=("document",),
+    )
+    def _keep_doc(self, effect: KeepDoc, effect_id: EffectId) -> Receipt:
         """Only what the API may change is sent of a note that is there: a person may have given it tags and an author."""
-        account, ours = self._account(act.account, effect), f"{effect.subject}/doc.{act.doc}"
-        shown = {"subject": act.title, "note": "".join(f"<p>{html.escape(line, quote=False)}</p>" for line in act.lines)}
+        account, ours = self._account(effect.account, effect_id), f"{effect_id.subject}/doc.{effect.doc}"
+        shown = {"subject": effect.title, "note": "".join(f"<p>{html.escape(line, quote=False)}</p>" for line in effect.lines)}
         found = next((note for note in self._api.pages("accounts", account, "notes") if note.get("externalId") == ours), None)
         kept = self._api.put("notes", found["id"], body=shown) if found is not None else None
         if kept is None:
-            made = {"externalId": ours, "accountId": account, "noteDate": as_of.isoformat(), **shown}
+            made = {"externalId": ours, "accountId": account, "noteDate": self._ledger.as_of(effect_id).isoformat(), **shown}
             kept = self._api.post("notes", made)
         gone = {"note": "somebody deleted it in Vitally; it is kept up to date all the same"} if kept.get("archivedAt") else {}
         return Receipt(ref=str(kept["id"]), data=gone)
 
     # --- Projects -------------------------------------------------------------------------------------------------------------
 
-    def _open(self, act: OpenProject, effect: EffectId) -> Receipt:
-        template = self._template(act.template)
-        body = {"templateId": template, "accountId": self._account(act.account, effect), "name": act.name, "traits": {MARK: str(effect)}}
-        return Receipt(ref=str(self._api.post("projects", body)["id"]))
-
-    def _opened(self, act: OpenProject, effect: EffectId) -> Receipt | None:
+    def _opened(self, effect: OpenProject, effect_id: EffectId) -> Receipt | None:
         """The project of an earlier attempt, among those of the account that were made since it began."""
-        earliest = since(self._ledger, effect)
-        for project in self._api.pages("accounts", self._account(act.account, effect), "projects"):
+        earliest = since(self._ledger, effect_id)
+        for project in self._api.pages("accounts", self._account(effect.account, effect_id), "projects"):
             if datetime.fromisoformat(project["createdAt"]) < earliest:
                 return None
             mark = (project.get("traits") or {}).get(MARK)
-            if mark == str(effect) or (mark is None and project["name"] == act.name):
+            if mark == str(effect_id) or (mark is None and project["name"] == effect.name):
                 return Receipt(ref=str(project["id"]))
         return None
 
-    def _close(self, act: CloseProject, effect: EffectId) -> Receipt:
-        opened = self._ledger.receipt(EffectId(effect.subject, act.project))
+    @carries_out(
+        OpenProject,
+        act="project.opened",
+        probe=_opened,
+        asks="Lists the account's projects, newest first, back to the first attempt, for our name as a trait; where the workspace keeps no "
+        "such trait, for the project's name.",
+        means="The trait `vitally.custom.tenureKey`, the effect's name.",
+        window="Somebody deletes the project before the next try: it is opened again. Where the trait is not set up, a project that a person "
+        "opens meanwhile under the same name is taken for ours.",
+        told="The project is there.",
+        claims=of("project"),
+        marks=marked("project", str),
+        kinds=("project",),
+    )
+    def _open(self, effect: OpenProject, effect_id: EffectId) -> Receipt:
+        template = self._template(effect.template)
+        body = {
+            "templateId": template,
+            "accountId": self._account(effect.account, effect_id),
+            "name": effect.name,
+            "traits": {MARK: str(effect_id)},
+        }
+        return Receipt(ref=str(self._api.post("projects", body)["id"]))
+
+    @carries_out(
+        CloseProject,
+        act="project.completed",
+        asks="None is needed: completing what is completed changes nothing.",
+        means="The project's id, by the ledger.",
+        window="Somebody reopens the project before the next try: it is completed again.",
+        told="The project is there, and completed.",
+        claims=of("project", completed="yes"),
+    )
+    def _close(self, effect: CloseProject, effect_id: EffectId) -> Receipt:
+        opened = self._ledger.receipt(EffectId(effect_id.subject, effect.project))
         if opened is None:
             return Receipt(data={"note": "no project was opened"})
         if not self._completed:
             raise refused(SYSTEM, "which status completes a project is not set; set TENURE_VITALLY_COMPLETED_STATUS to that status's id")
-        shown = self._api.put("projects", opened.ref, body={"projectStatusId": self._completed, "traits": {ENDED: act.why}})
+        shown = self._api.put("projects", opened.ref, body={"projectStatusId": self._completed, "traits": {ENDED: effect.why}})
         return Receipt(ref=opened.ref) if shown is not None else Receipt(data={"note": "there is no such project any more"})
 
     def _template(self, name: str) -> str:

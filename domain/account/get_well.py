@@ -11,7 +11,7 @@ from domain.account.account import AccountTeam, Customer, HealthSnapshot, PlanRe
 from domain.base import Message, State, Value
 from domain.calendar import day_of
 from domain.decision import Decision, Fact
-from domain.effects.words import counted
+from domain.markup import counted
 from domain.policy import AccountPolicy, CarriedAccountPolicy
 from domain.task import Answer, Choice, FieldSpec, Task, TaskKind
 

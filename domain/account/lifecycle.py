@@ -17,7 +17,7 @@ from domain.account.red import Criterion, Hand
 from domain.base import Message, State, Value
 from domain.calendar import day_of, days_after, hours_of
 from domain.decision import Decision, Fact
-from domain.effects.words import counted
+from domain.markup import counted
 from domain.people import Role
 from domain.policy import AccountPolicy, CarriedAccountPolicy
 from domain.task import Task

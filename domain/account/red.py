@@ -12,7 +12,7 @@ from domain.account.get_well import Track
 from domain.base import Message, State, Value
 from domain.calendar import day_of
 from domain.decision import Decision, Fact
-from domain.effects.words import counted
+from domain.markup import counted
 from domain.people import Role
 from domain.policy import AccountPolicy, CarriedAccountPolicy
 from domain.task import Choice, FieldSpec, Task

@@ -12,7 +12,7 @@ from typing import Literal
 from domain.base import Value
 from domain.cloud import closing
 from domain.cloud.issues import READY_LABEL, is_ours, is_ready
-from domain.effects.models import IssueState
+from domain.effects.github import IssueState
 from domain.task import Choice
 
 AGAIN = Choice(name="again", label="Raise it again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from domain.base import Message, Value
-from domain.effects.accounts import Scalar
+from domain.effects.effect import Scalar
 
 
 class ScoreWrite(Value):

@@ -9,7 +9,7 @@ from domain import licence_keys
 from domain import plausibility as facts
 from domain.calendar import months_after
 from domain.decision import Decision, Fact, Flag
-from domain.effects.models import Claimed
+from domain.effects.registry import Claimed
 from domain.messages import Case, CeRequest, Convert, Extend, Origin, Signup, Usage
 from domain.policy import Policy
 from domain.task import Answer

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from activities.effects.registry import BY_NAME
+from activities.effects.outside_system import effect_kinds
 from activities.effects.verify import Verified
 from starter.cli import parts
 from starter.cli.base import By, Json, console, emit
@@ -54,9 +54,9 @@ def effects_verify(of: Of = "", system: System = "", by: By = "", as_json: Json 
 
 
 def _details(found: Sequence[EffectRow]) -> None:
-    page = console()
+    page, register = console(), effect_kinds()
     for row in found:
-        kind = BY_NAME.get((row.system, row.act))
+        kind = register.get((row.system, row.act))
         held = f"{row.holder}, until {parts.when(row.held_until)}" if row.holder and row.held_until else ""
         receipt = row.receipt
         page.print(Text.assemble((f"{row.number}", "bold"), f"  {row.system}  {row.act}  {row.summary}"))

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from domain import ids
-from domain.effects.models import Moment
+from domain.effects.effect import systems
 from starter.errors import BadInput, NotFound
 from starter.local.skip import parse_duration
 from starter.service.addresses import read_key
+from store.effect_kinds import OWN_TABLES
 from store.effect_log import find, public
 
 if TYPE_CHECKING:
@@ -79,12 +80,7 @@ def read_since(text: str) -> datetime | None:
     return datetime.now(UTC) - parse_duration(text)
 
 
-def systems() -> tuple[str, ...]:
-    """The systems on record, by their names there."""
-    return (*(name for name in Moment.model_fields if name not in ("subject", "as_of")), "registry")
-
-
 def require_system(system: str) -> None:
     """Raises :class:`BadInput` for a name that is no system on record; none at all is every system."""
-    if system and system not in systems():
-        raise BadInput(f"{system[:40]!r} is no system", f"Choose one of: {', '.join(systems())}", field="system")
+    if system and system not in (known := (*systems(), OWN_TABLES)):
+        raise BadInput(f"{system[:40]!r} is no system", f"Choose one of: {', '.join(known)}", field="system")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from activities.effects.verify import SYSTEMS, Verified
+from activities.effects.verify import Verified
 from activities.effects.verify import verify as compare
 from domain.rights import Action
 from starter.service.authorization import Authorization, Caller
@@ -21,7 +21,7 @@ async def verify(record: EffectsOnRecord, caller: Caller, of: str = "", *, syste
     def compared() -> list[Verified]:
         require_system(system)
         workflows: Sequence[str] = record.workflows(of) if of else ()
-        return compare(record.settings, record.ledger, (system,) if system else SYSTEMS, workflows)
+        return compare(record.settings, record.ledger, (system,) if system else (), workflows)
 
     what = " ".join(("verify effects", *filter(None, (of[:80], system))))
     async with Authorization(record.ledger, (record.settings.vendor_domain,)).operating(caller, Action.VERIFY_EFFECTS, by=by, what=what):

@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from activities.github import GitHub
+from activities.github.effects import GitHub
 from activities.instance import Instance
 from activities.licensing import Licensing
 from activities.mail.effects import Mailer
@@ -16,40 +16,16 @@ from activities.salesforce.effects import Salesforce
 from activities.sheets import Sheets
 from activities.slack.effects import Slack
 from activities.vitally.effects import Vitally
-from domain.effects.accounts import CloseProject, KeepDoc, KeepRenewal, KeepRow, OpenProject, ReissueKey, SetAccount, SetTraits
-from domain.effects.models import (
-    ArchiveChannel,
-    AssignOwner,
-    CloseIssue,
-    Comment,
-    ConvertLead,
-    CreateAdmin,
-    Dispatch,
-    FillField,
-    GitHubBatch,
-    InstanceBatch,
-    IssueKey,
-    KeepLead,
-    LicenseBatch,
-    Mail,
-    MailBatch,
-    OpenChannel,
-    Page,
-    PagerBatch,
-    Post,
-    RaiseIssue,
-    Receipts,
-    RemoveUser,
-    ResetLink,
-    ResolvePage,
-    SalesforceBatch,
-    SetKey,
-    SetLeadStatus,
-    SheetsBatch,
-    SlackBatch,
-    UpdateOpportunity,
-    VitallyBatch,
-)
+from domain.effects.effect import BatchResult, EffectBatch
+from domain.effects.github import CloseIssue, Comment, Dispatch, FillField, RaiseIssue
+from domain.effects.instance import CreateAdmin, RemoveUser, ResetLink, SetKey
+from domain.effects.licensing import IssueKey, ReissueKey
+from domain.effects.mail import Mail
+from domain.effects.pagerduty import Page, ResolvePage
+from domain.effects.salesforce import AssignOwner, ConvertLead, KeepLead, KeepRenewal, SetAccount, SetLeadStatus, UpdateOpportunity
+from domain.effects.sheets import KeepRow
+from domain.effects.slack import ArchiveChannel, OpenChannel, Post
+from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, SetTraits
 from domain.health.writes import ScoreWrite, ScoreWrites
 from domain.upkeep import PoolChange
 from sandbox.server import SandboxServer
@@ -69,7 +45,7 @@ CHANNEL = "cloud-trial-acme"
 GIVEN: dict[str, Any] = {"subject": SUBJECT, "as_of": AS_OF}
 
 
-def do_everything(settings: Settings, ledger: Ledger, sandbox: SandboxServer, only: Sequence[str] = ()) -> dict[str, Receipts]:
+def do_everything(settings: Settings, ledger: Ledger, sandbox: SandboxServer, only: Sequence[str] = ()) -> dict[str, BatchResult]:
     """Every act once, for one trial and its renewal, or only those of some systems; the receipts by the system."""
     vault = Vault(ledger, settings.key())
     done = {}
@@ -79,7 +55,7 @@ def do_everything(settings: Settings, ledger: Ledger, sandbox: SandboxServer, on
     return done
 
 
-def _slack(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: SandboxServer) -> Receipts:
+def _slack(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: SandboxServer) -> BatchResult:
     acts = (
         OpenChannel(key="channel", name=CHANNEL, topic="Acme", invite=()),
         Post(key="hello", channel=CHANNEL, text="Hello"),
@@ -87,10 +63,10 @@ def _slack(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: SandboxS
         Post(key="answer", channel="cloud-trial-alerts", text="Seen", under="alert"),
         ArchiveChannel(key="archive", name=CHANNEL),
     )
-    return Slack.from_settings(settings, ledger).slack(SlackBatch(**GIVEN, acts=acts))
+    return Slack.from_settings(settings, ledger).carry_out(EffectBatch(**GIVEN, effects=acts))
 
 
-def _github(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: SandboxServer) -> Receipts:
+def _github(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: SandboxServer) -> BatchResult:
     host = "src-1.cloud.tenure.example"
     acts = (
         RaiseIssue(key="issue", title="New", intro="", fields={"ce_email": "TODO"}, labels=()),
@@ -100,11 +76,11 @@ def _github(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: Sandbox
     )
     run = Dispatch(key=f"warm.{host}", workflow="create-instance.yml", inputs={"host": host})
     with closing(GitHub.from_settings(settings, ledger)) as github:
-        github.github(GitHubBatch(subject=POOL, as_of=AS_OF, acts=(run,)))
-        return github.github(GitHubBatch(**GIVEN, acts=acts))
+        github.carry_out(EffectBatch(subject=POOL, as_of=AS_OF, effects=(run,)))
+        return github.carry_out(EffectBatch(**GIVEN, effects=acts))
 
 
-def _salesforce(settings: Settings, ledger: Ledger, _vault: Vault, sandbox: SandboxServer) -> Receipts:
+def _salesforce(settings: Settings, ledger: Ledger, _vault: Vault, sandbox: SandboxServer) -> BatchResult:
     org = sandbox.world.services["salesforce"].org
     account = next(record["Id"] for record in org.records["account"].values() if record["Domain__c"] == "glade.example")
     owner = str(org.find_user("ae-mira@tenure.example")["Id"])
@@ -118,21 +94,21 @@ def _salesforce(settings: Settings, ledger: Ledger, _vault: Vault, sandbox: Sand
     )
     renewal = KeepRenewal(key="renewal", account=account, name="Glade: 2026", close_on=UNTIL.date(), amount=1_000)
     with closing(Salesforce.from_settings(settings, ledger)) as salesforce:
-        salesforce.salesforce(SalesforceBatch(subject=RENEWAL, as_of=AS_OF, acts=(renewal,)))
-        return salesforce.salesforce(SalesforceBatch(**GIVEN, acts=acts))
+        salesforce.carry_out(EffectBatch(subject=RENEWAL, as_of=AS_OF, effects=(renewal,)))
+        return salesforce.carry_out(EffectBatch(**GIVEN, effects=acts))
 
 
-def _licensing(settings: Settings, ledger: Ledger, vault: Vault, _sandbox: SandboxServer) -> Receipts:
+def _licensing(settings: Settings, ledger: Ledger, vault: Vault, _sandbox: SandboxServer) -> BatchResult:
     said: dict[str, Any] = {"account": "tenure-trials", "tags": ("trial",), "seats": 100, "expires_at": UNTIL}
     issued = (IssueKey(key="generic", purpose="generic", **said), IssueKey(key="key", purpose="trial", **said))
     with closing(Licensing(settings, ledger, vault)) as licensing:
-        receipts = licensing.licensing(LicenseBatch(**GIVEN, acts=issued))
+        receipts = licensing.carry_out(EffectBatch(**GIVEN, effects=issued))
         again = ReissueKey(key="renewed", subscription=receipts.of("key").ref, **said)
-        licensing.licensing(LicenseBatch(**GIVEN, acts=(again,)))
+        licensing.carry_out(EffectBatch(**GIVEN, effects=(again,)))
         return receipts
 
 
-def _instance(settings: Settings, ledger: Ledger, vault: Vault, sandbox: SandboxServer) -> Receipts:
+def _instance(settings: Settings, ledger: Ledger, vault: Vault, sandbox: SandboxServer) -> BatchResult:
     sandbox.world.services["instances"].create(HOST)
     Pool(ledger).pool_change(PoolChange(subject=SUBJECT, as_of=AS_OF, host=HOST, change="ready"))
     key = ledger.receipt(EffectId(SUBJECT, "key"))
@@ -145,20 +121,22 @@ def _instance(settings: Settings, ledger: Ledger, vault: Vault, sandbox: Sandbox
         RemoveUser(key="removed", host=HOST, email="nobody@acme.example"),
     )
     with closing(Instance(settings, ledger, vault)) as instance:
-        return instance.instance(InstanceBatch(**GIVEN, acts=acts))
+        return instance.carry_out(EffectBatch(**GIVEN, effects=acts))
 
 
-def _pagerduty(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: SandboxServer) -> Receipts:
+def _pagerduty(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: SandboxServer) -> BatchResult:
     with closing(PagerDuty(settings, ledger)) as pagerduty:
-        return pagerduty.pagerduty(PagerBatch(**GIVEN, acts=(Page(key="page", summary="late"), ResolvePage(key="resolve", page="page"))))
+        return pagerduty.carry_out(
+            EffectBatch(**GIVEN, effects=(Page(key="page", summary="late"), ResolvePage(key="resolve", page="page")))
+        )
 
 
-def _mail(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: SandboxServer) -> Receipts:
+def _mail(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: SandboxServer) -> BatchResult:
     mail = Mail(key="mail", template="disqualified", to=EMAIL, values={"company": "Acme"})
-    return Mailer(settings, ledger).mail(MailBatch(**GIVEN, acts=(mail,)))
+    return Mailer(settings, ledger).carry_out(EffectBatch(**GIVEN, effects=(mail,)))
 
 
-def _vitally(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: SandboxServer) -> Receipts:
+def _vitally(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: SandboxServer) -> BatchResult:
     acts = (
         SetTraits(key="traits", account="acme.example", traits={"Renewal Rating": "red"}),
         KeepDoc(key="doc", account="acme.example", doc="assessment", title="Assessment", lines=("red",)),
@@ -168,15 +146,15 @@ def _vitally(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: Sandbo
     score = ScoreWrite(domain="acme.example", name="Acme", traits={"Health": 7})
     with closing(Vitally(settings, ledger)) as vitally:
         vitally.write_scores(ScoreWrites(subject="health-scores/ab12cd34.0", as_of=AS_OF, scores=(score,)))
-        return vitally.vitally(VitallyBatch(**GIVEN, acts=acts))
+        return vitally.carry_out(EffectBatch(**GIVEN, effects=acts))
 
 
-def _sheets(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: SandboxServer) -> Receipts:
+def _sheets(settings: Settings, ledger: Ledger, _vault: Vault, _sandbox: SandboxServer) -> BatchResult:
     with closing(Sheets(settings, ledger)) as sheets:
-        return sheets.sheets(SheetsBatch(**GIVEN, acts=(KeepRow(key="row", row="acme.example", cells={"Account": "Acme"}),)))
+        return sheets.carry_out(EffectBatch(**GIVEN, effects=(KeepRow(key="row", row="acme.example", cells={"Account": "Acme"}),)))
 
 
-DOING: dict[str, Callable[[Settings, Ledger, Vault, SandboxServer], Receipts]] = {
+DOING: dict[str, Callable[[Settings, Ledger, Vault, SandboxServer], BatchResult]] = {
     "slack": _slack,
     "github": _github,
     "salesforce": _salesforce,

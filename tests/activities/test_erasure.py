@@ -15,7 +15,8 @@ from activities.erasure import Forgotten, forget
 from activities.instance import usernames
 from activities.mail.effects import Mailer
 from domain import ids
-from domain.effects.models import Mail, MailBatch, Receipt
+from domain.effects.effect import EffectBatch, Receipt
+from domain.effects.mail import Mail
 from sandbox.server import SandboxServer
 from store.crypto.person_keys import PersonKeys
 from store.ledger import EffectId, Ledger
@@ -131,7 +132,7 @@ def test_whoever_was_erased_gets_no_mail_until_they_come_back(ledger: Ledger, se
 
     def sent(key: str, to: str) -> dict[str, str]:
         act = Mail(key=key, template="feedback", to=to, values=values)
-        return mailer.mail(MailBatch(subject=f"{TRIAL}/12345678.1", as_of=NOW, acts=(act,))).of(key).data
+        return mailer.carry_out(EffectBatch(subject=f"{TRIAL}/12345678.1", as_of=NOW, effects=(act,))).of(key).data
 
     forget(ledger, people, DANA, key="kestrel.example", contact=None)
     assert sent("a", DANA) == sent("b", ids.erased(DANA)) == {"held": "whom it is for was erased"}

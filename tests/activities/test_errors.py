@@ -12,35 +12,26 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DataConverter, DefaultFailureConverter
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import Step, run_batch, translating, unreachable
-from activities.github import GitHub
+from activities.errors import translating, unreachable
+from activities.github.effects import GitHub
 from activities.instance import Instance
 from activities.mail.effects import Mailer
 from activities.pagerduty import PagerDuty
 from activities.salesforce.effects import Salesforce
 from activities.slack.effects import Slack
-from domain.effects.models import (
-    AskIssue,
-    Batch,
-    CreateAdmin,
-    GitHubBatch,
-    InstanceBatch,
-    KeepLead,
-    Mail,
-    MailBatch,
-    Page,
-    PagerBatch,
-    Post,
-    RaiseIssue,
-    Receipt,
-    SalesforceBatch,
-    SlackBatch,
-)
+from domain.effects.effect import EffectBatch, Receipt
+from domain.effects.github import AskIssue, RaiseIssue
+from domain.effects.instance import CreateAdmin
+from domain.effects.mail import Mail
+from domain.effects.pagerduty import Page
+from domain.effects.salesforce import KeepLead
+from domain.effects.slack import Post
 from domain.messages import AskUsage
 from domain.upkeep import AskRuns
 from store.ledger import EffectId, Ledger
 from store.settings import Settings
 from store.vault import Vault
+from tests.store.test_ledger import Pager
 
 SUBJECT = "trial-acme.com/0a1b2c3d.1"
 AS_OF = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -85,19 +76,19 @@ def calls(settings: Settings, ledger: Ledger, vault: Vault) -> Iterator[dict[str
         pagerduty = stack.enter_context(closing(PagerDuty(nowhere, ledger)))
         of = {"subject": SUBJECT, "as_of": AS_OF}
         yield {
-            "slack": lambda: slack.slack(SlackBatch(**of, acts=(Post(key="post", channel="trials", text="hello"),))),
-            "github": lambda: github.github(
-                GitHubBatch(**of, acts=(RaiseIssue(key="request", title="t", intro="i", fields={}, labels=()),))
+            "slack": lambda: slack.carry_out(EffectBatch(**of, effects=(Post(key="post", channel="trials", text="hello"),))),
+            "github": lambda: github.carry_out(
+                EffectBatch(**of, effects=(RaiseIssue(key="request", title="t", intro="i", fields={}, labels=()),))
             ),
             "github_issue": lambda: github.issue(AskIssue(issue=7)),
             "github_reopened": github.reopened,
             "github_runs": lambda: github.runs(AskRuns(workflow="create.yml", requests=("a",))),
-            "salesforce": lambda: salesforce.salesforce(SalesforceBatch(**of, acts=(lead,))),
+            "salesforce": lambda: salesforce.carry_out(EffectBatch(**of, effects=(lead,))),
             "salesforce_accounts": salesforce.sync_accounts,
-            "instance": lambda: instance.instance(InstanceBatch(**of, acts=(admin,))),
+            "instance": lambda: instance.carry_out(EffectBatch(**of, effects=(admin,))),
             "instance_usage": lambda: instance.instance_usage(AskUsage(host=HOST, admin="ada@acme.com", as_of=AS_OF)),
-            "pagerduty": lambda: pagerduty.pagerduty(PagerBatch(**of, acts=(Page(key="page", summary="s"),))),
-            "mail": lambda: mailer.mail(MailBatch(**of, acts=(mail,))),
+            "pagerduty": lambda: pagerduty.carry_out(EffectBatch(**of, effects=(Page(key="page", summary="s"),))),
+            "mail": lambda: mailer.carry_out(EffectBatch(**of, effects=(mail,))),
         }
 
 
@@ -135,18 +126,15 @@ def secretive() -> None:
 
 
 def test_where_it_came_from_is_logged_once_without_the_clients_words(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
-    def step(act: Page, _effect: EffectId) -> Step:
-        def do() -> Receipt:
-            secretive()
-            return Receipt()
+    def do(_page: Page, _effect_id: EffectId) -> Receipt:
+        secretive()
+        return Receipt()
 
-        return Step("page.sent", act.summary, do)
-
-    batch = Batch[Page](subject=SUBJECT, as_of=AS_OF, acts=(Page(key="page", summary="s"),))
+    batch = EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(Page(key="page", summary="s"),))
     with caplog.at_level(logging.DEBUG, logger="temporalio.activity"), pytest.raises(ApplicationError):
-        run_batch(ledger, "pagerduty", batch, step, lambda _error: unreachable("PagerDuty", "no route"))
+        Pager(ledger, do).carry_out(batch)
     (said,) = [record.getMessage() for record in caplog.records if record.name == "temporalio.activity"]
-    assert said.startswith("PagerDutyUnreachable stands for OSError < ConnectionRefusedError\n")
+    assert said.startswith("PagerDutyRefused stands for OSError < ConnectionRefusedError\n")
     assert "in secretive" in said
     assert "=hush" not in said.replace('raise OSError("password=hush")', "")  # a line of code is shown, as it stands in the file
 

@@ -11,9 +11,12 @@ import httpx
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.github import GitHub, _Pace, body_of, filled, mark, names
+from activities.github.client import Pace
+from activities.github.effects import GitHub
+from activities.github.text import body_of, filled, mark, names
 from domain.cloud.issues import READY_LABEL
-from domain.effects.models import AskIssue, CloseIssue, Comment, Dispatch, FillField, GitHubAct, GitHubBatch, RaiseIssue
+from domain.effects.effect import EffectBatch
+from domain.effects.github import AskIssue, CloseIssue, Comment, Dispatch, FillField, GitHubEffect, RaiseIssue
 from domain.upkeep import AskRuns
 from sandbox.core import Fault
 from sandbox.github_store import CLOUD, Hub, Issue, Repo
@@ -40,8 +43,8 @@ def github(settings: Settings, ledger: Ledger) -> Iterator[GitHub]:
     made.close()
 
 
-def batch(*acts: GitHubAct, subject: str = SUBJECT) -> GitHubBatch:
-    return GitHubBatch(subject=subject, as_of=AS_OF, acts=acts)
+def batch(*acts: GitHubEffect, subject: str = SUBJECT) -> EffectBatch:
+    return EffectBatch(subject=subject, as_of=AS_OF, effects=acts)
 
 
 def done(sandbox: SandboxServer) -> list[str]:
@@ -59,7 +62,7 @@ def issue_of(sandbox: SandboxServer, number: int) -> Issue:
 
 
 def test_raises_an_issue_with_fields_labels_and_a_hidden_mark(github: GitHub, sandbox: SandboxServer) -> None:
-    receipt = github.github(batch(RAISE)).of("request")
+    receipt = github.carry_out(batch(RAISE)).of("request")
     issue = issue_of(sandbox, int(receipt.ref))
     assert issue.title == RAISE.title
     assert issue.labels == list(RAISE.labels)
@@ -73,24 +76,24 @@ def test_raises_an_issue_with_fields_labels_and_a_hidden_mark(github: GitHub, sa
 def test_a_title_that_github_cannot_hold_is_made_to_fit(github: GitHub, sandbox: SandboxServer) -> None:
     titles = ["Convert the trial of " + "Acme " * 60 + end for end in ("a", "b")]
     acts = [RAISE.model_copy(update={"key": f"request-{number}", "title": title}) for number, title in enumerate(titles)]
-    made = github.github(batch(*acts))
+    made = github.carry_out(batch(*acts))
     shown = {issue_of(sandbox, int(made.of(act.key).ref)).title for act in acts}
     assert len(shown) == 2
     assert all(len(title) <= 256 and title.startswith("Convert the trial of Acme") for title in shown)
 
 
 def test_fills_in_one_field_and_leaves_the_rest(github: GitHub, sandbox: SandboxServer) -> None:
-    number = int(github.github(batch(RAISE)).of("request").ref)
+    number = int(github.carry_out(batch(RAISE)).of("request").ref)
     before = issue_of(sandbox, number).body or ""
     fill = FillField(key="ce-email", issue=number, field="ce_email", value="ce-ada@tenure.example")
-    github.github(batch(fill))
+    github.carry_out(batch(fill))
     assert issue_of(sandbox, number).body == before.replace("ce_email: TODO", "ce_email: ce-ada@tenure.example")
     again = FillField(key="ce-email-again", issue=number, field="ce_email", value="ce-ada@tenure.example")
-    github.github(batch(again))
+    github.carry_out(batch(again))
     assert done(sandbox).count("issue.edited") == 1
 
 
-def life(number: int) -> tuple[GitHubAct, ...]:
+def life(number: int) -> tuple[GitHubEffect, ...]:
     return (
         RAISE,
         FillField(key="ce-email", issue=number, field="ce_email", value="ce-ada@tenure.example"),
@@ -104,11 +107,11 @@ ONCE = ["issue.created", "issue.edited", "comment.created", "comment.created", "
 
 
 def test_a_whole_life_happens_once_and_is_answered_from_the_ledger_afterwards(github: GitHub, sandbox: SandboxServer) -> None:
-    first = github.github(batch(*life(1)))
+    first = github.carry_out(batch(*life(1)))
     assert done(sandbox) == ONCE
     assert issue_of(sandbox, 1).state_reason == "not_planned"
     sandbox.world.faults.append(Fault("github", "status", times=1000))
-    assert github.github(batch(*life(1))) == first
+    assert github.carry_out(batch(*life(1))) == first
     assert done(sandbox) == ONCE
 
 
@@ -119,42 +122,42 @@ def test_a_whole_life_happens_once_and_is_answered_from_the_ledger_afterwards(gi
 def test_nothing_happens_twice_when_an_answer_is_lost(github: GitHub, sandbox: SandboxServer, kind: Any, request_line: str) -> None:
     sandbox.world.faults.append(Fault("github", kind, match=request_line, status=502))
     with pytest.raises(ApplicationError) as caught:
-        github.github(batch(*life(1)))
+        github.carry_out(batch(*life(1)))
     assert caught.value.type == "GitHubUnsure"
     assert not caught.value.non_retryable
-    github.github(batch(*life(1)))
+    github.carry_out(batch(*life(1)))
     assert sorted(done(sandbox)) == sorted(ONCE)
 
 
 def test_a_lost_close_closes_without_a_second_comment(github: GitHub, sandbox: SandboxServer) -> None:
-    github.github(batch(RAISE))
+    github.carry_out(batch(RAISE))
     close = CloseIssue(key="close", issue=1, reason="completed", text="Done.")
     sandbox.world.faults.append(Fault("github", "cut_after", match='"state"'))
     with pytest.raises(ApplicationError):
-        github.github(batch(close))
-    github.github(batch(close))
+        github.carry_out(batch(close))
+    github.carry_out(batch(close))
     assert done(sandbox) == ["issue.created", "comment.created", "issue.closed"]
 
 
 def test_an_issue_of_another_trial_is_not_taken_for_ours(github: GitHub, sandbox: SandboxServer) -> None:
-    github.github(batch(RAISE, subject="trial-acme.example/ab12cd34.01"))
+    github.carry_out(batch(RAISE, subject="trial-acme.example/ab12cd34.01"))
     sandbox.world.faults.append(Fault("github", "cut_before", match="POST"))
     with pytest.raises(ApplicationError):
-        github.github(batch(RAISE))
-    assert github.github(batch(RAISE)).of("request").ref == "2"
+        github.carry_out(batch(RAISE))
+    assert github.carry_out(batch(RAISE)).of("request").ref == "2"
 
 
 def test_a_lost_issue_is_found_although_people_changed_its_labels(github: GitHub, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("github", "cut_after", match="POST"))
     with pytest.raises(ApplicationError):
-        github.github(batch(RAISE))
+        github.carry_out(batch(RAISE))
     store, repo = hub(sandbox)
     store.set_labels(repo, store.issue(repo, 1), CLOUD, ["triaged"])
-    assert github.github(batch(RAISE)).of("request").ref == "1"
+    assert github.carry_out(batch(RAISE)).of("request").ref == "1"
 
 
 def test_the_host_is_read_once_the_label_says_ready(github: GitHub, sandbox: SandboxServer) -> None:
-    github.github(batch(RAISE))
+    github.carry_out(batch(RAISE))
     store, repo = hub(sandbox)
     issue = store.issue(repo, 1)
     for text in ("Working on it", "Instance ready: https://old.cloud.tenure.example", "Instance ready: https://Acme.cloud.tenure.example."):
@@ -168,7 +171,7 @@ def test_the_host_is_read_once_the_label_says_ready(github: GitHub, sandbox: San
 
 
 def test_an_issue_says_why_it_was_closed(github: GitHub, sandbox: SandboxServer) -> None:
-    github.github(batch(RAISE))
+    github.carry_out(batch(RAISE))
     store, repo = hub(sandbox)
     assert (github.issue(AskIssue(issue=1)).state, github.issue(AskIssue(issue=1)).reason) == ("open", "")
     store.edit_issue(repo, store.issue(repo, 1), CLOUD, {"state": "closed", "state_reason": "not_planned"})
@@ -177,7 +180,7 @@ def test_an_issue_says_why_it_was_closed(github: GitHub, sandbox: SandboxServer)
 
 def test_the_host_that_the_team_named_last_counts_however_it_is_written_and_no_strangers(github: GitHub, sandbox: SandboxServer) -> None:
     """F16, F17, F25: Markdown, a label in other letters, an outsider's comment, our own words."""
-    github.github(batch(RAISE))
+    github.carry_out(batch(RAISE))
     store, repo = hub(sandbox)
     store.add_user("mallory", association="NONE")
     issue = store.issue(repo, 1)
@@ -189,20 +192,20 @@ def test_the_host_that_the_team_named_last_counts_however_it_is_written_and_no_s
         (CLOUD, "have fun"),
     ):
         store.add_comment(repo, issue, login, text)
-    github.github(batch(Comment(key="c", issue=1, text="Instance ready: https://ours.cloud.tenure.example")))
+    github.carry_out(batch(Comment(key="c", issue=1, text="Instance ready: https://ours.cloud.tenure.example")))
     assert github.issue(AskIssue(issue=1)).host == "acme.cloud.tenure.example"
 
 
 def test_a_deleted_and_a_transferred_issue_are_states_and_no_errors(github: GitHub, sandbox: SandboxServer) -> None:
     """F27: GitHub says 410 and 301; closing what is gone needs nothing more."""
-    github.github(batch(RAISE, RAISE.model_copy(update={"key": "second"})))
+    github.carry_out(batch(RAISE, RAISE.model_copy(update={"key": "second"})))
     store, repo = hub(sandbox)
     store.delete_issue(repo, store.issue(repo, 1), CLOUD)
     there = store.transfer_issue(repo, store.issue(repo, 2), CLOUD, store.repo("acme-vendor", "cloud"))
     assert github.issue(AskIssue(issue=1)).state == "deleted"
     moved = github.issue(AskIssue(issue=2))
     assert (moved.state, moved.moved_to.rpartition("/github/")[2]) == ("transferred", f"acme-vendor/cloud/issues/{there.number}")
-    closed = github.github(batch(CloseIssue(key="cancel", issue=1, reason="not_planned", text="cancelled"))).of("cancel")
+    closed = github.carry_out(batch(CloseIssue(key="cancel", issue=1, reason="not_planned", text="cancelled"))).of("cancel")
     assert closed.data == {"gone": "deleted"}
     assert github.issue(AskIssue(issue=3)).state == "deleted"  # one that never was: nobody tells the two apart
     assert store.create_issue(repo, CLOUD, "another").number == 3
@@ -211,7 +214,7 @@ def test_a_deleted_and_a_transferred_issue_are_states_and_no_errors(github: GitH
 def test_a_repository_under_another_name_has_its_issues_still(settings: Settings, ledger: Ledger, sandbox: SandboxServer) -> None:
     made = settings.model_copy(update={"github_repo": "Acme-Vendor/Customer"})
     github = GitHub.from_settings(made, ledger)
-    github.github(batch(RAISE))
+    github.carry_out(batch(RAISE))
     assert github.issue(AskIssue(issue=1)).state == "open"
     github.close()
 
@@ -221,7 +224,7 @@ async def test_runs_say_which_requests_are_completed(github: GitHub, sandbox: Sa
     async with httpx.AsyncClient() as client:
         answer = await client.post(f"{sandbox.url}/github/_control/actions", json={"fail_next": 1})
         answer.raise_for_status()
-    receipts = github.github(batch(DISPATCH, other))
+    receipts = github.carry_out(batch(DISPATCH, other))
     requests = (receipts.of("host-1").ref, receipts.of("host-10").ref, f"{SUBJECT}/host-2")
     ask = AskRuns(workflow="create-instance.yml", requests=requests)
     for _ in range(200):
@@ -259,7 +262,7 @@ def test_mark_is_invisible() -> None:
 def test_a_rate_limit_names_when_to_try_again(github: GitHub, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("github", "rate_limit", retry_after=11))
     with pytest.raises(NotDone) as caught:
-        github.github(batch(RAISE))
+        github.carry_out(batch(RAISE))
     assert caught.value.type == "GitHubRateLimited"
     assert caught.value.next_retry_delay == timedelta(seconds=11)
 
@@ -268,7 +271,7 @@ def test_a_bad_token_is_tried_again_when_it_may_be_mended(sandbox: SandboxServer
     sandbox.world.faults.append(Fault("github", "status", status=401, body='{"message": "Bad credentials"}'))
     github = GitHub.from_settings(settings, ledger)
     with pytest.raises(NotDone) as caught:
-        github.github(batch(RAISE))
+        github.carry_out(batch(RAISE))
     github.close()
     assert (caught.value.type, caught.value.non_retryable) == ("GitHubForbidden", False)
     assert caught.value.next_retry_delay == timedelta(minutes=5)
@@ -276,7 +279,7 @@ def test_a_bad_token_is_tried_again_when_it_may_be_mended(sandbox: SandboxServer
 
 def test_what_is_invalid_is_refused_for_good(github: GitHub, sandbox: SandboxServer) -> None:
     with pytest.raises(NotDone, match="title") as caught:
-        github.github(batch(RAISE.model_copy(update={"title": " "})))
+        github.carry_out(batch(RAISE.model_copy(update={"title": " "})))
     assert (caught.value.type, caught.value.non_retryable) == ("GitHubRefused", True)
     assert done(sandbox) == []
 
@@ -284,18 +287,18 @@ def test_what_is_invalid_is_refused_for_good(github: GitHub, sandbox: SandboxSer
 def test_a_missing_issue_is_refused_and_a_hidden_repository_waits_for_its_token(github: GitHub, sandbox: SandboxServer) -> None:
     comment = Comment(key="note", issue=99, text="hello")
     with pytest.raises(NotDone) as caught:
-        github.github(batch(comment))
+        github.carry_out(batch(comment))
     assert (caught.value.type, caught.value.non_retryable) == ("GitHubNotFound", True)
     sandbox.world.faults.append(Fault("github", "status", status=404, times=2, body='{"message": "Not Found"}'))
     with pytest.raises(NotDone) as caught:
-        github.github(batch(comment))
+        github.carry_out(batch(comment))
     assert (caught.value.type, caught.value.non_retryable) == ("GitHubForbidden", False)
 
 
 def test_an_unreachable_github_did_nothing(settings: Settings, ledger: Ledger) -> None:
     gone = GitHub.from_settings(settings.model_copy(update={"github_url": "http://127.0.0.1:9/api/v3"}), ledger)
     with pytest.raises(NotDone) as caught:
-        gone.github(batch(RAISE))
+        gone.carry_out(batch(RAISE))
     gone.close()
     assert caught.value.type == "GitHubUnreachable"
     assert ledger.effects(SUBJECT) == []
@@ -304,7 +307,7 @@ def test_an_unreachable_github_did_nothing(settings: Settings, ledger: Ledger) -
 def test_threads_do_not_mix_their_requests(github: GitHub, sandbox: SandboxServer) -> None:
     def raise_one(number: int) -> str:
         act = RAISE.model_copy(update={"title": f"issue for {number}"})
-        receipt = github.github(batch(act, subject=f"trial-{number}.example/ab12cd34.0")).of("request")
+        receipt = github.carry_out(batch(act, subject=f"trial-{number}.example/ab12cd34.0")).of("request")
         return issue_of(sandbox, int(receipt.ref)).title
 
     with ThreadPoolExecutor(8) as pool:
@@ -314,9 +317,9 @@ def test_threads_do_not_mix_their_requests(github: GitHub, sandbox: SandboxServe
 
 def test_writes_of_all_threads_are_spaced(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("activities.github.time.sleep", slept.append)
-    monkeypatch.setattr("activities.github.time.monotonic", lambda: 100.0)
-    pace = _Pace(timedelta(seconds=1))
+    monkeypatch.setattr("activities.github.client.time.sleep", slept.append)
+    monkeypatch.setattr("activities.github.client.time.monotonic", lambda: 100.0)
+    pace = Pace(timedelta(seconds=1))
     for _ in range(3):
         pace.wait()
     assert slept == [0.0, 1.0, 2.0]

@@ -16,30 +16,22 @@ from sqlalchemy import select
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.effects.batch import Moments
+from activities.effects.batch import EffectBatches
 from activities.errors import RateLimited, asking, from_status, limit_wait, no_answer, refused, retry_after, unreachable, unsure
-from activities.github import GitHub
+from activities.github.effects import GitHub
 from activities.instance import Instance
 from activities.mail.effects import Mailer
 from activities.salesforce.effects import Salesforce
 from activities.sheets import Sheets
 from activities.slack.effects import Slack
 from activities.vitally.effects import Vitally
-from domain.effects.accounts import KeepRow, SetTraits
-from domain.effects.models import (
-    AskIssue,
-    CreateAdmin,
-    InstanceBatch,
-    Mail,
-    MailBatch,
-    Moment,
-    Post,
-    ResetLink,
-    SetKey,
-    SheetsBatch,
-    SlackBatch,
-    VitallyBatch,
-)
+from domain.effects.effect import EffectBatch
+from domain.effects.github import AskIssue
+from domain.effects.instance import CreateAdmin, ResetLink, SetKey
+from domain.effects.mail import Mail
+from domain.effects.sheets import KeepRow
+from domain.effects.slack import Post
+from domain.effects.vitally import SetTraits
 from domain.messages import AskUsage
 from domain.upkeep import AskRuns
 from sandbox.core import Fault
@@ -78,9 +70,9 @@ def slack(settings: Settings, ledger: Ledger) -> Slack:
     return Slack.from_settings(settings, ledger)
 
 
-def post(number: int) -> SlackBatch:
+def post(number: int) -> EffectBatch:
     act = Post(key="hello", channel="growth", text=f"Hello {number}")
-    return SlackBatch(subject=f"trial-{number}.example/ab12cd34.0", as_of=AS_OF, acts=(act,))
+    return EffectBatch(subject=f"trial-{number}.example/ab12cd34.0", as_of=AS_OF, effects=(act,))
 
 
 def asked(fault: Fault) -> int:
@@ -91,7 +83,7 @@ def asked(fault: Fault) -> int:
 def tried(slack: Slack, number: int) -> str:
     """What became of one workflow's post: done, or the type of its error."""
     try:
-        slack.slack(post(number))
+        slack.carry_out(post(number))
     except ApplicationError as error:
         return f"{error.type}, for good" if error.non_retryable else str(error.type)
     return "done"
@@ -151,7 +143,7 @@ def test_a_held_act_leaves_nothing_on_record_and_says_when(slack: Slack, ledger:
     sandbox.world.faults.append(Fault("slack", "rate_limit", match="chat.postMessage", retry_after=100))
     assert tried(slack, 1) == "SlackRateLimited"
     with pytest.raises(NotDone, match=r"slack asked us to wait: nobody asks it before .* UTC") as caught:
-        slack.slack(post(2))
+        slack.carry_out(post(2))
     assert caught.value.next_retry_delay is not None
     assert timedelta(seconds=98) < caught.value.next_retry_delay <= timedelta(seconds=106)
     assert ledger.effects() == []
@@ -161,17 +153,17 @@ def test_the_moment_carries_the_delay_on(slack: Slack, settings: Settings, ledge
     limit = Fault("slack", "rate_limit", match="chat.postMessage", times=LONG, retry_after=10)
     sandbox.world.faults.append(limit)
     mailer = Mailer.from_settings(settings, ledger)
-    moments = Moments({"slack": slack.slack, "mail": mailer.mail})
+    batches = EffectBatches({"slack": slack, "mail": mailer})
     given: dict[str, Any] = {"subject": "trial-acme.example/ab12cd34.0", "as_of": AS_OF}
     mail = Mail(key="mail", template="disqualified", to="ada@acme.example", values={"company": "Acme"})
-    asking_both = Moment(**given, slack=(Post(key="hello", channel="growth", text="Hello"),), mail=(mail,))
-    together = ActivityEnvironment().run(moments.moment, asking_both)
-    moments.close()
-    assert set(together.done) == {"mail"}
+    asking_both = EffectBatch(**given, effects=(Post(key="hello", channel="growth", text="Hello"), mail))
+    together = ActivityEnvironment().run(batches.carry_out, asking_both)
+    batches.close()
+    assert set(together.receipts) == {"mail"}
     assert timedelta(seconds=8) < together.not_before["slack"] - datetime.now(UTC) <= timedelta(seconds=10)
-    alone = SlackBatch(**given, acts=asking_both.slack, not_before=together.not_before["slack"])
+    alone = EffectBatch(**given, effects=asking_both.effects[:1], not_before=together.not_before["slack"])
     with pytest.raises(NotDone) as caught:
-        slack.slack(alone)
+        slack.carry_out(alone)
     assert caught.value.next_retry_delay is not None
     assert timedelta(seconds=8) < caught.value.next_retry_delay <= timedelta(seconds=10)
     assert asked(limit) == 1
@@ -300,8 +292,8 @@ def calls(settings: Settings, ledger: Ledger, vault: Vault) -> Iterator[dict[str
         mail = Mail(key="mail", template="disqualified", to="ada@acme.example", values={"company": "Acme"})
         held = f"instance {HOSTS[0]}"
         yield {
-            "slack": ("slack", "slack", lambda n: slack.slack(post(n))),
-            "mail": ("mail", "smtp", lambda n: mailer.mail(MailBatch(**given(n), acts=(mail,)))),
+            "slack": ("slack", "slack", lambda n: slack.carry_out(post(n))),
+            "mail": ("mail", "smtp", lambda n: mailer.carry_out(EffectBatch(**given(n), effects=(mail,)))),
             "issue": ("github", "github", lambda _: github.issue(AskIssue(issue=7))),
             "runs": ("github", "github", lambda _: github.runs(AskRuns(workflow="create.yml", requests=("a",)))),
             "sync": ("salesforce", "salesforce", lambda _: salesforce.sync_accounts()),
@@ -309,25 +301,29 @@ def calls(settings: Settings, ledger: Ledger, vault: Vault) -> Iterator[dict[str
             "traits": (
                 "vitally",
                 "vitally",
-                lambda n: vitally.vitally(VitallyBatch(**given(n), acts=(SetTraits(key="t", account="acme.example", traits={"a": 1}),))),
+                lambda n: vitally.carry_out(
+                    EffectBatch(**given(n), effects=(SetTraits(key="t", account="acme.example", traits={"a": 1}),))
+                ),
             ),
             "row": (
                 "sheets",
                 "sheets",
-                lambda n: sheets.sheets(SheetsBatch(**given(n), acts=(KeepRow(key="r", row="acme.example", cells={"Status": "Red"}),))),
+                lambda n: sheets.carry_out(
+                    EffectBatch(**given(n), effects=(KeepRow(key="r", row="acme.example", cells={"Status": "Red"}),))
+                ),
             ),
             "usage": (held, "instances", lambda _: instance.instance_usage(AskUsage(host=HOSTS[0], admin="a@b.example", as_of=AS_OF))),
             "admin": (
                 held,
                 "instances",
-                lambda n: instance.instance(InstanceBatch(**given(n), acts=(CreateAdmin(key="admin", name="Ada", **admin),))),
+                lambda n: instance.carry_out(EffectBatch(**given(n), effects=(CreateAdmin(key="admin", name="Ada", **admin),))),
             ),
             "link": (
                 held,
                 "instances",
-                lambda n: instance.instance(InstanceBatch(**given(n), acts=(ResetLink(key="link", **admin),))),
+                lambda n: instance.carry_out(EffectBatch(**given(n), effects=(ResetLink(key="link", **admin),))),
             ),
-            "key": (held, "instances", lambda n: instance.instance(InstanceBatch(**given(n), acts=(SetKey(key="key", **key),)))),
+            "key": (held, "instances", lambda n: instance.carry_out(EffectBatch(**given(n), effects=(SetKey(key="key", **key),)))),
         }
 
 

@@ -16,7 +16,9 @@ from temporalio.exceptions import ApplicationError
 
 from activities.instance import Instance, usernames
 from activities.jsonc import JsoncError, get_text, set_text
-from domain.effects.models import Claim, CreateAdmin, InstanceAct, InstanceBatch, Receipt, RegistryChange, RemoveUser, ResetLink, SetKey
+from domain.effects.effect import EffectBatch, Receipt
+from domain.effects.instance import CreateAdmin, InstanceEffect, RemoveUser, ResetLink, SetKey
+from domain.effects.registry import Claim, RegistryChange
 from domain.messages import AskUsage
 from sandbox.core import Fault
 from sandbox.instances import Instance as Remote
@@ -50,8 +52,8 @@ def remote(sandbox: SandboxServer) -> Remote:
     return made
 
 
-def batch(*acts: InstanceAct) -> InstanceBatch:
-    return InstanceBatch(subject=SUBJECT, as_of=AS_OF, acts=acts)
+def batch(*acts: InstanceEffect) -> EffectBatch:
+    return EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=acts)
 
 
 def effects(sandbox: SandboxServer) -> list[str]:
@@ -68,19 +70,19 @@ def opened(vault: Vault, receipt: Receipt) -> httpx.Response:
 
 def test_the_admin_gets_a_link_that_works(instance: Instance, remote: Remote, vault: Vault, ledger: Ledger, sandbox: SandboxServer) -> None:
     """The user is made first; the link only when somebody waits for it, and till then none is kept anywhere."""
-    admin = instance.instance(batch(ADMIN)).of("admin")
+    admin = instance.carry_out(batch(ADMIN)).of("admin")
     user = remote.find(username="ada-lovelace-x")
     assert user is not None
     assert (user.email, user.verified, user.site_admin) == (EMAIL, True, True)
     assert admin.data == {"host": HOST}
     with ledger.reading() as db:
         assert db.execute(select(kept)).all() == []
-    assert instance.instance(batch(ADMIN)).of("admin") == admin
+    assert instance.carry_out(batch(ADMIN)).of("admin") == admin
     assert effects(sandbox) == ["user.created", "user.site_admin_set"]
-    receipt = instance.instance(batch(LINK)).of("link-1")
+    receipt = instance.carry_out(batch(LINK)).of("link-1")
     assert opened(vault, receipt).status_code == 200
     assert vault.get(receipt.data["vault"]) not in receipt.model_dump_json()
-    assert instance.instance(batch(LINK)).of("link-1") == receipt
+    assert instance.carry_out(batch(LINK)).of("link-1") == receipt
     with ledger.reading() as db:
         [row] = db.execute(select(kept)).all()
     assert row.note == f"on {HOST}"  # no name made from the address
@@ -90,10 +92,10 @@ def test_the_admin_gets_a_link_that_works(instance: Instance, remote: Remote, va
 def test_a_lost_answer_makes_no_second_user(instance: Instance, remote: Remote, vault: Vault, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("instances", "cut_after", match="CreateUser"))
     with pytest.raises(ApplicationError, match=r"may or may not have acted.*\[0 of 1 done; waiting: admin\]") as lost:
-        instance.instance(batch(ADMIN))
+        instance.carry_out(batch(ADMIN))
     assert lost.value.type == "InstanceUnsure"
-    instance.instance(batch(ADMIN))
-    assert opened(vault, instance.instance(batch(LINK)).of("link-1")).status_code == 200
+    instance.carry_out(batch(ADMIN))
+    assert opened(vault, instance.carry_out(batch(LINK)).of("link-1")).status_code == 200
     assert len(remote.accounts) == 1
     assert effects(sandbox) == ["user.created", "user.site_admin_set", "password.randomized"]
 
@@ -101,20 +103,20 @@ def test_a_lost_answer_makes_no_second_user(instance: Instance, remote: Remote, 
 def test_an_error_in_the_middle_is_completed(instance: Instance, remote: Remote, vault: Vault, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("instances", "status", match="MakeSiteAdmin", status=502))
     with pytest.raises(ApplicationError, match="HTTP 502"):
-        instance.instance(batch(ADMIN))
-    instance.instance(batch(ADMIN))
+        instance.carry_out(batch(ADMIN))
+    instance.carry_out(batch(ADMIN))
     assert [user.site_admin for user in remote.accounts.values()] == [True]
 
 
 def test_a_name_that_another_has_is_numbered(instance: Instance, remote: Remote, sandbox: SandboxServer) -> None:
     sandbox.world.services["instances"].set_usage(HOST, users=[{"username": "ada-lovelace-x", "email": "other@tenure.example"}])
-    instance.instance(batch(ADMIN))
+    instance.carry_out(batch(ADMIN))
     assert [user.username for user in remote.accounts.values()] == ["ada-lovelace-x", "ada-lovelace-x-2"]
 
 
 def test_a_user_who_is_there_is_taken(instance: Instance, remote: Remote, vault: Vault, sandbox: SandboxServer) -> None:
     sandbox.world.services["instances"].set_usage(HOST, users=[{"username": "ada", "email": EMAIL.lower()}])
-    instance.instance(batch(ADMIN))
+    instance.carry_out(batch(ADMIN))
     assert [user.username for user in remote.accounts.values()] == ["ada"]
     assert effects(sandbox) == ["user.site_admin_set"]
 
@@ -122,15 +124,15 @@ def test_a_user_who_is_there_is_taken(instance: Instance, remote: Remote, vault:
 def test_an_unverified_address_is_found_by_its_name(instance: Instance, remote: Remote, sandbox: SandboxServer) -> None:
     users = [{"username": "ada-lovelace-x", "email": EMAIL, "verified": False}]
     sandbox.world.services["instances"].set_usage(HOST, users=users)
-    instance.instance(batch(ADMIN))
+    instance.carry_out(batch(ADMIN))
     assert [user.username for user in remote.accounts.values()] == ["ada-lovelace-x"]
 
 
 def test_a_new_link_replaces_the_old_one(instance: Instance, remote: Remote, vault: Vault, sandbox: SandboxServer) -> None:
     """That is how the product does it, so a link is made at the moment at which somebody uses it."""
-    instance.instance(batch(ADMIN))
-    first = instance.instance(batch(LINK)).of("link-1")
-    second = instance.instance(batch(LINK.model_copy(update={"key": "link-2"}))).of("link-2")
+    instance.carry_out(batch(ADMIN))
+    first = instance.carry_out(batch(LINK)).of("link-1")
+    second = instance.carry_out(batch(LINK.model_copy(update={"key": "link-2"}))).of("link-2")
     assert opened(vault, first).status_code == 401
     assert opened(vault, second).status_code == 200
 
@@ -138,23 +140,23 @@ def test_a_new_link_replaces_the_old_one(instance: Instance, remote: Remote, vau
 def test_whoever_never_came_is_removed(instance: Instance, remote: Remote, sandbox: SandboxServer) -> None:
     """Also when the answer is lost, and when nobody of that address is there; nobody else is."""
     sandbox.world.services["instances"].set_usage(HOST, users=[{"username": "grace", "email": "grace@acme.com"}])
-    instance.instance(batch(ADMIN))
+    instance.carry_out(batch(ADMIN))
     assert len(remote.accounts) == 2
     sandbox.world.faults.append(Fault("instances", "cut_after", match="DeleteUser"))
     with pytest.raises(ApplicationError, match="may or may not have acted"):
-        instance.instance(batch(GONE))
-    instance.instance(batch(GONE))
+        instance.carry_out(batch(GONE))
+    instance.carry_out(batch(GONE))
     assert [user.username for user in remote.accounts.values()] == ["grace"]
-    instance.instance(batch(GONE.model_copy(update={"key": "again"})))
+    instance.carry_out(batch(GONE.model_copy(update={"key": "again"})))
     assert effects(sandbox).count("user.deleted") == 1
 
 
 def test_who_was_the_admin_by_mistake_is_none_any_more(instance: Instance, remote: Remote, vault: Vault, sandbox: SandboxServer) -> None:
-    instance.instance(batch(ADMIN))
-    first = instance.instance(batch(LINK)).of("link-1")
+    instance.carry_out(batch(ADMIN))
+    first = instance.carry_out(batch(LINK)).of("link-1")
     right = ADMIN.model_copy(update={"key": "admin-1", "email": "grace@acme.com", "instead_of": EMAIL})
-    instance.instance(batch(right))
-    second = instance.instance(batch(LINK.model_copy(update={"key": "link-2", "email": "grace@acme.com"}))).of("link-2")
+    instance.carry_out(batch(right))
+    second = instance.carry_out(batch(LINK.model_copy(update={"key": "link-2", "email": "grace@acme.com"}))).of("link-2")
     assert {user.email: user.site_admin for user in remote.accounts.values()} == {EMAIL: False, "grace@acme.com": True}
     assert opened(vault, first).status_code == 401
     assert opened(vault, second).status_code == 200
@@ -165,14 +167,14 @@ def test_who_was_the_admin_by_mistake_is_none_any_more(instance: Instance, remot
 
 def test_no_link_without_an_admin(instance: Instance, remote: Remote) -> None:
     with pytest.raises(NotDone, match="create the admin first") as refused:
-        instance.instance(batch(LINK))
+        instance.carry_out(batch(LINK))
     assert refused.value.non_retryable
 
 
 def test_no_link_where_passwords_are_off(instance: Instance, remote: Remote, sandbox: SandboxServer) -> None:
     sandbox.world.services["instances"].builtin_auth = False
     with pytest.raises(NotDone, match="turn on the builtin auth provider"):
-        instance.instance(batch(ADMIN))
+        instance.carry_out(batch(ADMIN))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_user_names_are_those_that_the_product_allows(email: str, name: str) -> 
 def test_a_wrong_token_is_told(instance: Instance, remote: Remote, sandbox: SandboxServer) -> None:
     sandbox.world.services["instances"].token = "another"
     with pytest.raises(NotDone, match="does not accept our credential") as refused:
-        instance.instance(batch(ADMIN))
+        instance.carry_out(batch(ADMIN))
     assert (refused.value.type, refused.value.non_retryable, refused.value.next_retry_delay) == (
         "InstanceForbidden",
         False,
@@ -200,14 +202,14 @@ def test_a_wrong_token_is_told(instance: Instance, remote: Remote, sandbox: Sand
 
 def test_a_host_that_is_not_there_yet_is_tried_again(instance: Instance, sandbox: SandboxServer, ledger: Ledger) -> None:
     with pytest.raises(NotDone, match="nothing answers at") as gone:
-        instance.instance(batch(ADMIN))
+        instance.carry_out(batch(ADMIN))
     assert not gone.value.non_retryable
     assert ledger.effects() == []
 
 
 def test_what_is_no_host_is_refused(instance: Instance, sandbox: SandboxServer) -> None:
     with pytest.raises(NotDone, match="is not a host name") as refused:
-        instance.instance(batch(ADMIN.model_copy(update={"host": "evil.example/x?"})))
+        instance.carry_out(batch(ADMIN.model_copy(update={"host": "evil.example/x?"})))
     assert refused.value.non_retryable
 
 
@@ -262,8 +264,8 @@ def test_the_operators_token_goes_to_no_host_but_ours(settings: Settings, ledger
     with elsewhere() as (url, asked):
         made = Instance(settings.model_copy(update={"instance_url": url + "/{host}"}), ledger, vault)
         for call in (
-            lambda: made.instance(batch(ADMIN.model_copy(update={"host": host}))),
-            lambda: made.instance(batch(SetKey(key="key", host=host, vault=vault.put("license_key", "k", None, "a key")))),
+            lambda: made.carry_out(batch(ADMIN.model_copy(update={"host": host}))),
+            lambda: made.carry_out(batch(SetKey(key="key", host=host, vault=vault.put("license_key", "k", None, "a key")))),
             lambda: made.instance_usage(AskUsage(host=host, admin=EMAIL, as_of=AS_OF)),
         ):
             with pytest.raises(ApplicationError, match=r"the operators' token is not sent there.*TENURE_INSTANCE_DOMAINS") as refused:
@@ -278,7 +280,7 @@ def test_a_domain_of_ours_that_the_settings_name_is_ours(settings: Settings, led
         ours = settings.model_copy(update={"instance_url": url + "/{host}", "instance_domains": "old.tenure.example, eu.tenure.example"})
         made = Instance(ours, ledger, vault)
         with pytest.raises(ApplicationError):
-            made.instance(batch(ADMIN.model_copy(update={"host": "acme.eu.tenure.example"})))
+            made.carry_out(batch(ADMIN.model_copy(update={"host": "acme.eu.tenure.example"})))
         made.close()
     assert [path for path, _ in asked] == ["/acme.eu.tenure.example/.api/graphql"]
 
@@ -294,7 +296,7 @@ def test_an_instance_that_moved_is_called_by_the_name_of_ours_that_it_kept(
         registry.registry(RegistryChange(subject=SUBJECT, domain="acme.com", as_of=AS_OF, change="rehost", host=host))
         sandbox.world.services["instances"].rename(remote.host, host, keep=True)
     assert registry.internal_of("git.acme.com") == HOST
-    instance.instance(batch(ADMIN.model_copy(update={"host": "git.acme.com"})))
+    instance.carry_out(batch(ADMIN.model_copy(update={"host": "git.acme.com"})))
     assert instance.instance_usage(AskUsage(host="git.acme.com", admin=EMAIL, as_of=AS_OF)).joiners == 0
     assert remote.find(username="ada-lovelace-x")
     with pytest.raises(ApplicationError, match="is not sent there"):
@@ -306,7 +308,7 @@ def test_the_token_does_not_follow_where_an_instance_points(settings: Settings, 
     with elsewhere() as (other, asked_there), elsewhere(status=status, location=other + "/x") as (url, asked):
         made = Instance(settings.model_copy(update={"instance_url": url + "/{host}"}), ledger, vault)
         with pytest.raises(ApplicationError, match="our token is not sent there") as refused:
-            made.instance(batch(ADMIN))
+            made.carry_out(batch(ADMIN))
         made.close()
     assert refused.value.non_retryable
     assert (len(asked), asked_there) == (1, [])
@@ -315,14 +317,14 @@ def test_the_token_does_not_follow_where_an_instance_points(settings: Settings, 
 def test_a_rate_limit_is_kept(instance: Instance, remote: Remote, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("instances", "rate_limit", retry_after=17))
     with pytest.raises(NotDone) as limited:
-        instance.instance(batch(ADMIN))
+        instance.carry_out(batch(ADMIN))
     assert (limited.value.type, limited.value.next_retry_delay) == ("InstanceRateLimited", timedelta(seconds=17))
 
 
 def test_nobody_listens(settings: Settings, ledger: Ledger, vault: Vault) -> None:
     nowhere = Instance(settings.model_copy(update={"instance_url": "http://127.0.0.1:9/{host}"}), ledger, vault)
     with pytest.raises(NotDone) as refused:
-        nowhere.instance(batch(ADMIN))
+        nowhere.carry_out(batch(ADMIN))
     assert refused.value.type == "InstanceUnreachable"
     nowhere.close()
 
@@ -333,7 +335,7 @@ def test_nobody_listens(settings: Settings, ledger: Ledger, vault: Vault) -> Non
 def test_a_key_is_set_beside_what_stands_there(instance: Instance, remote: Remote, vault: Vault, sandbox: SandboxServer) -> None:
     remote.config = '{\n  // ours\n  "auth.providers": [{"type": "builtin"}],\n  "licenseKey": "old", /* soon */\n}'
     ref = vault.put("license_key", "new-key", None, "a key")
-    receipt = instance.instance(batch(SetKey(key="license", host=HOST, vault=ref))).of("license")
+    receipt = instance.carry_out(batch(SetKey(key="license", host=HOST, vault=ref))).of("license")
     assert receipt.data == {"vault": ref}
     assert remote.config == '{\n  // ours\n  "auth.providers": [{"type": "builtin"}],\n  "licenseKey": "new-key", /* soon */\n}'
     assert effects(sandbox) == ["config.updated"]
@@ -343,8 +345,8 @@ def test_a_key_whose_answer_was_lost_is_not_set_twice(instance: Instance, remote
     act = SetKey(key="license", host=HOST, vault=vault.put("license_key", "new-key", None, "a key"))
     sandbox.world.faults.append(Fault("instances", "cut_after", match="updateSiteConfiguration"))
     with pytest.raises(ApplicationError, match="may or may not have acted"):
-        instance.instance(batch(act))
-    instance.instance(batch(act))
+        instance.carry_out(batch(act))
+    instance.carry_out(batch(act))
     assert remote.license_key == "new-key"
     assert effects(sandbox) == ["config.updated"]
 
@@ -361,9 +363,9 @@ def test_somebody_elses_edit_is_not_overwritten(instance: Instance, remote: Remo
     with monkeypatch.context() as patched:
         patched.setattr(instance, "_configuration", then_edited)
         with pytest.raises(NotDone, match="changed by somebody else") as conflict:
-            instance.instance(batch(act))
+            instance.carry_out(batch(act))
     assert not conflict.value.non_retryable
-    instance.instance(batch(act))
+    instance.carry_out(batch(act))
     assert get_text(remote.config, "licenseKey") == "new-key"
     assert '"theirs": true' in remote.config
 
@@ -371,7 +373,7 @@ def test_somebody_elses_edit_is_not_overwritten(instance: Instance, remote: Remo
 def test_without_a_key_of_its_own_it_gets_the_current_cohorts(instance: Instance, remote: Remote, vault: Vault, ledger: Ledger) -> None:
     act = SetKey(key="license", host=HOST)
     with pytest.raises(NotDone, match="no generic trial key yet") as early:
-        instance.instance(batch(act))
+        instance.carry_out(batch(act))
     assert not early.value.non_retryable
     for number in (1, 2):
         ref = vault.put("license_key", f"generic-{number}", None, "generic")
@@ -384,14 +386,14 @@ def test_without_a_key_of_its_own_it_gets_the_current_cohorts(instance: Instance
             rotated_at=AS_OF,
             expires_at=AS_OF + timedelta(days=37),
         )
-    receipt = instance.instance(batch(act)).of("license")
+    receipt = instance.carry_out(batch(act)).of("license")
     assert receipt.data == {"vault": ref, "cohort": "2", "expires_at": (AS_OF + timedelta(days=37)).isoformat()}
     assert remote.license_key == "generic-2"
 
 
 def test_a_key_that_the_vault_lost_is_refused(instance: Instance, remote: Remote) -> None:
     with pytest.raises(NotDone, match="the vault has no 'nothing'") as refused:
-        instance.instance(batch(SetKey(key="license", host=HOST, vault="nothing")))
+        instance.carry_out(batch(SetKey(key="license", host=HOST, vault="nothing")))
     assert refused.value.non_retryable
 
 

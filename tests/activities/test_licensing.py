@@ -11,8 +11,8 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import UNKNOWN_TRIES
 from activities.licensing import Licensing
-from domain.effects.accounts import ReissueKey
-from domain.effects.models import IssueKey, LicenseAct, LicenseBatch
+from domain.effects.effect import EffectBatch
+from domain.effects.licensing import IssueKey, LicenceEffect, ReissueKey
 from sandbox.core import Fault
 from sandbox.graphql_api import decode_license
 from sandbox.server import SandboxServer
@@ -40,8 +40,8 @@ def remote(sandbox: SandboxServer) -> Any:
     return sandbox.world.services["licensing"]
 
 
-def batch(*acts: LicenseAct, subject: str = SUBJECT) -> LicenseBatch:
-    return LicenseBatch(subject=subject, as_of=AS_OF, acts=acts)
+def batch(*acts: LicenceEffect, subject: str = SUBJECT) -> EffectBatch:
+    return EffectBatch(subject=subject, as_of=AS_OF, effects=acts)
 
 
 def effects(sandbox: SandboxServer) -> list[str]:
@@ -49,7 +49,7 @@ def effects(sandbox: SandboxServer) -> list[str]:
 
 
 def test_a_key_goes_to_the_vault(licensing: Licensing, vault: Vault, sandbox: SandboxServer, ledger: Ledger) -> None:
-    receipt = licensing.licensing(batch(TRIAL)).of("extension-key")
+    receipt = licensing.carry_out(batch(TRIAL)).of("extension-key")
     info = decode_license(vault.get(receipt.data["vault"]))
     assert info is not None
     assert (info.user_count, info.expires_at) == (100, int(UNTIL.timestamp()))
@@ -58,26 +58,26 @@ def test_a_key_goes_to_the_vault(licensing: Licensing, vault: Vault, sandbox: Sa
     assert receipt.data["tags"] == ", ".join(info.tags)
     assert (receipt.data["seats"], datetime.fromisoformat(receipt.data["expires_at"])) == ("100", UNTIL)
     assert vault.get(receipt.data["vault"]) not in receipt.model_dump_json()
-    assert licensing.licensing(batch(TRIAL)).of("extension-key") == receipt
+    assert licensing.carry_out(batch(TRIAL)).of("extension-key") == receipt
     assert effects(sandbox) == ["user.created", "subscription.created", "license.created"]
     assert ledger.current_cohort() is None
 
 
 def test_each_key_has_a_subscription_of_its_own(licensing: Licensing, sandbox: SandboxServer) -> None:
     second = TRIAL.model_copy(update={"key": "production-key", "purpose": "production"})
-    receipts = licensing.licensing(batch(TRIAL, second))
+    receipts = licensing.carry_out(batch(TRIAL, second))
     assert receipts.of("extension-key").ref != receipts.of("production-key").ref
     assert effects(sandbox).count("subscription.created") == 2
     assert effects(sandbox).count("user.created") == 1
 
 
 def test_a_lost_key_is_found_by_its_tags(licensing: Licensing, vault: Vault, sandbox: SandboxServer, remote: Any) -> None:
-    licensing.licensing(batch(TRIAL, subject="trial-other.com/1.1"))  # alike, but another's
+    licensing.carry_out(batch(TRIAL, subject="trial-other.com/1.1"))  # alike, but another's
     sandbox.world.faults.append(Fault("licensing", "cut_after", match="generateProductLicense"))
     with pytest.raises(ApplicationError, match="may or may not have acted"):
-        licensing.licensing(batch(TRIAL))
+        licensing.carry_out(batch(TRIAL))
     made = [one.key for one in remote.licenses.values()]
-    receipt = licensing.licensing(batch(TRIAL)).of("extension-key")
+    receipt = licensing.carry_out(batch(TRIAL)).of("extension-key")
     assert vault.get(receipt.data["vault"]) == made[-1] != made[0]
     assert effects(sandbox).count("license.created") == 2
     assert effects(sandbox).count("subscription.created") == 2
@@ -86,24 +86,24 @@ def test_a_lost_key_is_found_by_its_tags(licensing: Licensing, vault: Vault, san
 def test_a_subscription_made_in_vain_is_used(licensing: Licensing, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("licensing", "cut_after", match="createProductSubscription"))
     with pytest.raises(ApplicationError):
-        licensing.licensing(batch(TRIAL))
-    licensing.licensing(batch(TRIAL))
+        licensing.carry_out(batch(TRIAL))
+    licensing.carry_out(batch(TRIAL))
     assert effects(sandbox) == ["user.created", "subscription.created", "license.created"]
 
 
 def test_an_account_made_in_vain_is_used(licensing: Licensing, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("licensing", "cut_after", match="createUser"))
     with pytest.raises(ApplicationError):
-        licensing.licensing(batch(TRIAL))
-    licensing.licensing(batch(TRIAL))
+        licensing.carry_out(batch(TRIAL))
+    licensing.carry_out(batch(TRIAL))
     assert effects(sandbox) == ["user.created", "subscription.created", "license.created"]
 
 
 def test_a_cut_before_it_acts_is_made_up_for(licensing: Licensing, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("licensing", "cut_before", match="generateProductLicense"))
     with pytest.raises(ApplicationError):
-        licensing.licensing(batch(TRIAL))
-    licensing.licensing(batch(TRIAL))
+        licensing.carry_out(batch(TRIAL))
+    licensing.carry_out(batch(TRIAL))
     assert effects(sandbox) == ["user.created", "subscription.created", "license.created"]
 
 
@@ -111,7 +111,7 @@ def test_a_generic_key_becomes_the_current_cohort(licensing: Licensing, ledger: 
     for number in (1, 2):
         act = GENERIC.model_copy(update={"key": f"rotation-{number}"})
         for _ in range(2):
-            receipt = licensing.licensing(batch(act, subject="generic-license/1.1")).of(act.key)
+            receipt = licensing.carry_out(batch(act, subject="generic-license/1.1")).of(act.key)
     cohort = ledger.current_cohort()
     assert cohort is not None
     assert (cohort.number, cohort.subject, cohort.vault, cohort.subscription) == (
@@ -126,14 +126,14 @@ def test_a_generic_key_becomes_the_current_cohort(licensing: Licensing, ledger: 
 def test_a_wrong_token_is_told(licensing: Licensing, remote: Any) -> None:
     remote.token = "another"
     with pytest.raises(NotDone, match="does not accept our credential") as refused:
-        licensing.licensing(batch(TRIAL))
+        licensing.carry_out(batch(TRIAL))
     assert (refused.value.type, refused.value.next_retry_delay) == ("LicensingForbidden", timedelta(minutes=5))
 
 
 def test_a_rate_limit_says_when(licensing: Licensing, sandbox: SandboxServer, ledger: Ledger) -> None:
     sandbox.world.faults.append(Fault("licensing", "rate_limit", match="FindAccount", retry_after=9))
     with pytest.raises(NotDone, match=r"waiting: extension-key") as limited:
-        licensing.licensing(batch(TRIAL))
+        licensing.carry_out(batch(TRIAL))
     assert limited.value.next_retry_delay == timedelta(seconds=9)
     assert ledger.effects() == []
 
@@ -148,7 +148,7 @@ NEXT_YEAR = UNTIL + timedelta(days=365)
 @pytest.fixture
 def subscription(licensing: Licensing) -> str:
     """A customer's subscription, with the key of its conversion."""
-    return licensing.licensing(batch(PRODUCTION)).of("production-key").ref
+    return licensing.carry_out(batch(PRODUCTION)).of("production-key").ref
 
 
 def renewed(subscription: str, **changes: Any) -> ReissueKey:
@@ -160,7 +160,7 @@ def test_a_renewal_gets_a_further_key_on_its_subscription(
     licensing: Licensing, vault: Vault, sandbox: SandboxServer, remote: Any, subscription: str, ledger: Ledger
 ) -> None:
     act = renewed(subscription)
-    first = licensing.licensing(batch(act, subject=RENEWAL))
+    first = licensing.carry_out(batch(act, subject=RENEWAL))
     receipt = first.of("key")
     assert receipt.ref == subscription
     key = vault.get(receipt.data["vault"])
@@ -170,7 +170,7 @@ def test_a_renewal_gets_a_further_key_on_its_subscription(
     assert info.tags[:2] == ("plan:enterprise-1", "customer:acme")
     assert (receipt.data["seats"], datetime.fromisoformat(receipt.data["expires_at"])) == ("250", NEXT_YEAR)
     assert key not in receipt.model_dump_json()
-    assert licensing.licensing(batch(act, subject=RENEWAL)) == first
+    assert licensing.carry_out(batch(act, subject=RENEWAL)) == first
     assert effects(sandbox) == ["user.created", "subscription.created", "license.created", "license.created"]
     (held,) = remote.subscriptions.values()
     assert [one.key for one in held.licenses][1] == key
@@ -179,7 +179,7 @@ def test_a_renewal_gets_a_further_key_on_its_subscription(
 
 def test_a_subscription_may_be_named_by_its_uuid(licensing: Licensing, remote: Any, subscription: str) -> None:
     (held,) = remote.subscriptions.values()
-    assert licensing.licensing(batch(renewed(held.uuid), subject=RENEWAL)).of("key").ref == subscription
+    assert licensing.carry_out(batch(renewed(held.uuid), subject=RENEWAL)).of("key").ref == subscription
     assert len(held.licenses) == 2
 
 
@@ -187,11 +187,11 @@ def test_a_subscription_may_be_named_by_its_uuid(licensing: Licensing, remote: A
 def test_a_lost_renewed_key_is_found_among_the_subscriptions(
     licensing: Licensing, vault: Vault, sandbox: SandboxServer, remote: Any, subscription: str, kind: Any
 ) -> None:
-    licensing.licensing(batch(renewed(subscription), subject="renewal-acme.com-2025-06-30/1.1"))  # alike, but another year's
+    licensing.carry_out(batch(renewed(subscription), subject="renewal-acme.com-2025-06-30/1.1"))  # alike, but another year's
     sandbox.world.faults.append(Fault("licensing", kind, match="generateProductLicense"))
     with pytest.raises(ApplicationError, match="may or may not have acted"):
-        licensing.licensing(batch(renewed(subscription), subject=RENEWAL))
-    receipt = licensing.licensing(batch(renewed(subscription), subject=RENEWAL)).of("key")
+        licensing.carry_out(batch(renewed(subscription), subject=RENEWAL))
+    receipt = licensing.carry_out(batch(renewed(subscription), subject=RENEWAL)).of("key")
     (held,) = remote.subscriptions.values()
     assert [one.key for one in held.licenses][2:] == [vault.get(receipt.data["vault"])]
     assert effects(sandbox).count("license.created") == 3
@@ -209,7 +209,7 @@ def test_a_subscription_that_is_none_is_refused_with_what_to_do(
     licensing: Licensing, sandbox: SandboxServer, ledger: Ledger, named: str, why: str
 ) -> None:
     with pytest.raises(NotDone, match=f"{why}; correct the account's License_Subscription__c") as refused:
-        licensing.licensing(batch(renewed(named), subject=RENEWAL))
+        licensing.carry_out(batch(renewed(named), subject=RENEWAL))
     assert (refused.value.type, refused.value.non_retryable) == ("LicensingNoSubscription", True)
     assert effects(sandbox) == []
     assert ledger.effects() == []
@@ -221,13 +221,13 @@ def test_an_archived_or_an_empty_subscription_is_refused(
     (held,) = remote.subscriptions.values()
     held.archived = True
     with pytest.raises(NotDone, match="is archived") as refused:
-        licensing.licensing(batch(renewed(subscription), subject=RENEWAL))
+        licensing.carry_out(batch(renewed(subscription), subject=RENEWAL))
     assert refused.value.non_retryable
     held.archived = False
     held.licenses.clear()
     remote.licenses.clear()
     with pytest.raises(NotDone, match="has no key yet"):
-        licensing.licensing(batch(renewed(subscription), subject=RENEWAL))
+        licensing.carry_out(batch(renewed(subscription), subject=RENEWAL))
     assert effects(sandbox).count("license.created") == 1
 
 
@@ -240,18 +240,18 @@ def test_a_renewed_key_waits_out_a_limit_a_failure_and_a_wrong_token(
         Fault("licensing", "status", match="IssueKey", status=503),
     ]
     with pytest.raises(NotDone) as limited:
-        licensing.licensing(act)
+        licensing.carry_out(act)
     assert limited.value.next_retry_delay == timedelta(seconds=9)
     its_time_has_come(ledger, "licensing")
     with pytest.raises(ApplicationError) as failing:
-        licensing.licensing(act)
+        licensing.carry_out(act)
     assert (failing.value.type, failing.value.non_retryable) == ("LicensingUnsure", False)
     its_time_has_come(ledger, "licensing")
     right, remote.token = remote.token, "another"
     with pytest.raises(NotDone, match="does not accept our credential"):
-        licensing.licensing(act)
+        licensing.carry_out(act)
     remote.token = right
-    licensing.licensing(act)
+    licensing.carry_out(act)
     assert effects(sandbox).count("license.created") == 2
 
 
@@ -269,28 +269,28 @@ def test_an_answer_that_nobody_knows_is_asked_about_and_then_a_task(
     sandbox.world.faults.append(Fault("licensing", "status", match="generateProductLicense", times=1000, status=200, body=body))
     for attempt in range(1, UNKNOWN_TRIES + 1):
         with pytest.raises(ApplicationError, match="may or may not have acted") as caught:
-            licensing.licensing(batch(TRIAL))
+            licensing.carry_out(batch(TRIAL))
         assert caught.value.non_retryable == (attempt == UNKNOWN_TRIES)
     assert "look there whether it happened" in caught.value.message
     (row,) = ledger.effects(SUBJECT)
     assert row.done_at is None
     # A person said "try again" before it was mended: one try, and they are asked again.
     with pytest.raises(ApplicationError) as caught:
-        licensing.licensing(batch(TRIAL))
+        licensing.carry_out(batch(TRIAL))
     assert caught.value.non_retryable
     sandbox.world.faults.clear()
-    licensing.licensing(batch(TRIAL))
+    licensing.carry_out(batch(TRIAL))
     assert effects(sandbox) == ["user.created", "subscription.created", "license.created"]
 
 
 def test_an_answer_that_nobody_knows_of_what_happened_all_the_same_is_found(licensing: Licensing, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("licensing", "cut_after", match="generateProductLicense"))
     with pytest.raises(ApplicationError):
-        licensing.licensing(batch(TRIAL))
+        licensing.carry_out(batch(TRIAL))
     sandbox.world.faults.append(Fault("licensing", "status", match="FindAccount", status=200, body=ODD))
     with pytest.raises(ApplicationError, match="may or may not"):
-        licensing.licensing(batch(TRIAL))
-    licensing.licensing(batch(TRIAL))
+        licensing.carry_out(batch(TRIAL))
+    licensing.carry_out(batch(TRIAL))
     assert effects(sandbox).count("license.created") == 1
 
 
@@ -306,13 +306,13 @@ INVALID = [
 def test_an_operation_that_is_not_valid_is_a_task_at_once(licensing: Licensing, sandbox: SandboxServer, body: str) -> None:
     sandbox.world.faults.append(Fault("licensing", "status", match="generateProductLicense", status=200, body=body))
     with pytest.raises(NotDone) as caught:
-        licensing.licensing(batch(TRIAL))
+        licensing.carry_out(batch(TRIAL))
     assert (caught.value.type, caught.value.non_retryable) == ("LicensingRefused", True)
 
 
 def test_a_key_that_ends_later_than_the_server_can_say_is_a_task_at_once(licensing: Licensing, sandbox: SandboxServer) -> None:
     late = TRIAL.model_copy(update={"expires_at": datetime(2040, 2, 1, 12, tzinfo=UTC)})
     with pytest.raises(NotDone, match="32 bits") as caught:
-        licensing.licensing(batch(late))
+        licensing.carry_out(batch(late))
     assert caught.value.non_retryable
     assert effects(sandbox).count("license.created") == 0

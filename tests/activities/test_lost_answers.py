@@ -12,25 +12,17 @@ import pytest
 from sqlalchemy import insert
 from temporalio.exceptions import ApplicationError
 
-from activities.github import GitHub
+from activities.github.effects import GitHub
 from activities.licensing import FIRST_KEYS, Licensing
 from activities.mail.effects import Mailer
 from activities.remote_listing import RetryingReader
-from activities.slack.effects import Slack, error_of
-from domain.effects.accounts import ReissueKey
-from domain.effects.models import (
-    Batch,
-    Dispatch,
-    GitHubBatch,
-    IssueKey,
-    LicenseBatch,
-    Mail,
-    MailBatch,
-    Post,
-    RaiseIssue,
-    Receipts,
-    SlackBatch,
-)
+from activities.slack.client import error_of
+from activities.slack.effects import Slack
+from domain.effects.effect import BatchResult, EffectBatch
+from domain.effects.github import Dispatch, RaiseIssue
+from domain.effects.licensing import IssueKey, ReissueKey
+from domain.effects.mail import Mail
+from domain.effects.slack import Post
 from sandbox.core import Fault
 from sandbox.github_store import CLOUD
 from sandbox.graphql_api import LicenseInfo
@@ -48,7 +40,7 @@ ALERTS = "cloud-trial-alerts"
 KEY = IssueKey(key="key", account="acme", purpose="trial", tags=("trial",), seats=100, expires_at=AS_OF + timedelta(days=37))
 
 
-def lost(sandbox: SandboxServer, service: str, match: str, act: Callable[[Any], Receipts], batch: Batch[Any]) -> None:
+def lost(sandbox: SandboxServer, service: str, match: str, act: Callable[[Any], BatchResult], batch: EffectBatch) -> None:
     """The act happens, and nobody hears of it."""
     sandbox.world.faults.append(Fault(service, "cut_after", match=match))
     with pytest.raises(ApplicationError, match="may or may not have acted"):
@@ -60,13 +52,13 @@ def done(sandbox: SandboxServer, service: str, act: str) -> int:
 
 
 def test_an_issue_is_found_however_many_were_raised_since(settings: Settings, ledger: Ledger, sandbox: SandboxServer) -> None:
-    raised = GitHubBatch(subject=SUBJECT, as_of=AS_OF, acts=(RaiseIssue(key="issue", title="New", intro="", fields={}, labels=()),))
+    raised = EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(RaiseIssue(key="issue", title="New", intro="", fields={}, labels=()),))
     with closing(GitHub.from_settings(settings, ledger)) as github:
-        lost(sandbox, "github", "POST", github.github, raised)
+        lost(sandbox, "github", "POST", github.carry_out, raised)
         hub = sandbox.world.services["github"].hub
         for number in range(2_005):
             hub.create_issue(hub.repo("acme-vendor", "customer"), CLOUD, f"another {number}")
-        assert github.github(raised).of("issue").ref == "1"
+        assert github.carry_out(raised).of("issue").ref == "1"
     assert done(sandbox, "github", "issue.created") == 1
 
 
@@ -74,14 +66,14 @@ def test_a_run_is_found_however_many_were_started_since(
     settings: Settings, ledger: Ledger, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sandbox.github_api.RUNS_FOUND", 100)
-    started = GitHubBatch(
-        subject=SUBJECT, as_of=AS_OF, acts=(Dispatch(key="host-1", workflow="create-instance.yml", inputs={"host": "src-1.x.example"}),)
+    started = EffectBatch(
+        subject=SUBJECT, as_of=AS_OF, effects=(Dispatch(key="host-1", workflow="create-instance.yml", inputs={"host": "src-1.x.example"}),)
     )
     with closing(GitHub.from_settings(settings, ledger)) as github:
-        lost(sandbox, "github", "dispatches", github.github, started)
+        lost(sandbox, "github", "dispatches", github.carry_out, started)
         repo = sandbox.world.services["github"].hub.repo("acme-vendor", "customer")
         repo.runs += [replace(repo.runs[0], id=number, title=f"other {number}", created_at=datetime.now(UTC)) for number in range(105)]
-        assert github.github(started).of("host-1").ref == f"{SUBJECT}/host-1"
+        assert github.carry_out(started).of("host-1").ref == f"{SUBJECT}/host-1"
     assert done(sandbox, "github", "workflow.dispatched") == 1
 
 
@@ -89,7 +81,7 @@ def test_before_it_says_no_it_looks_again_since_lists_are_late(
     settings: Settings, ledger: Ledger, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was made shows in the list only while it waits."""
-    raised = GitHubBatch(subject=SUBJECT, as_of=AS_OF, acts=(RaiseIssue(key="issue", title="New", intro="", fields={}, labels=()),))
+    raised = EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(RaiseIssue(key="issue", title="New", intro="", fields={}, labels=()),))
     hub = sandbox.world.services["github"].hub
     repo = hub.repo("acme-vendor", "customer")
     late: dict[int, Any] = {}
@@ -102,11 +94,11 @@ def test_before_it_says_no_it_looks_again_since_lists_are_late(
     token = settings.github_token.get_secret_value()
     given = (settings.github_url, token, settings.github_repo, settings.github_ref, ledger, timedelta(), timedelta(seconds=5))
     with closing(GitHub(*given)) as github:
-        lost(sandbox, "github", "POST", github.github, raised)
+        lost(sandbox, "github", "POST", github.carry_out, raised)
         late |= repo.issues
         repo.issues.clear()
-        monkeypatch.setattr("activities.github.time.sleep", show)
-        assert github.github(raised).of("issue").ref == "1"
+        monkeypatch.setattr("activities.github.client.time.sleep", show)
+        assert github.carry_out(raised).of("issue").ref == "1"
     assert (slept, done(sandbox, "github", "issue.created")) == ([5.0], 1)
 
 
@@ -115,14 +107,14 @@ def test_a_message_is_found_however_many_were_posted_since(
 ) -> None:
     monkeypatch.setattr("activities.slack.effects.PAGE", 5)
     slack = Slack.from_settings(settings, ledger)
-    posted = SlackBatch(subject=SUBJECT, as_of=AS_OF, acts=(Post(key="alert", channel=ALERTS, text="New signup"),))
-    lost(sandbox, "slack", "chat.postMessage", slack.slack, posted)
+    posted = EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(Post(key="alert", channel=ALERTS, text="New signup"),))
+    lost(sandbox, "slack", "chat.postMessage", slack.carry_out, posted)
     workspace = sandbox.world.services["slack"]
     alerts = next(channel for channel in workspace.channels.values() if channel.name == ALERTS)
     for number in range(150):  # that is 30 pages
         workspace.post(alerts, {"text": f"another {number}"})
     before = done(sandbox, "slack", "message.posted")
-    slack.slack(posted)
+    slack.carry_out(posted)
     assert done(sandbox, "slack", "message.posted") == before
 
 
@@ -130,10 +122,10 @@ def test_a_message_is_found_although_people_put_our_app_out_of_the_channel(
     settings: Settings, ledger: Ledger, sandbox: SandboxServer
 ) -> None:
     slack = Slack.from_settings(settings, ledger)
-    posted = SlackBatch(subject=SUBJECT, as_of=AS_OF, acts=(Post(key="alert", channel=ALERTS, text="New signup"),))
-    lost(sandbox, "slack", "chat.postMessage", slack.slack, posted)
+    posted = EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(Post(key="alert", channel=ALERTS, text="New signup"),))
+    lost(sandbox, "slack", "chat.postMessage", slack.carry_out, posted)
     next(channel for channel in sandbox.world.services["slack"].channels.values() if channel.name == ALERTS).members.remove(BOT_USER)
-    slack.slack(posted)
+    slack.carry_out(posted)
     assert done(sandbox, "slack", "message.posted") == 1
 
 
@@ -143,8 +135,8 @@ def test_somebody_elses_empty_subscription_is_left_alone(settings: Settings, led
     theirs = Subscription(remote.new_number(), "0" * 36, owner.number, datetime.now(UTC) - timedelta(days=1))
     remote.subscriptions[theirs.number] = theirs
     with closing(Licensing(settings, ledger, vault)) as licensing:
-        lost(sandbox, "licensing", "CreateSubscription", licensing.licensing, LicenseBatch(subject=SUBJECT, as_of=AS_OF, acts=(KEY,)))
-        licensing.licensing(LicenseBatch(subject=SUBJECT, as_of=AS_OF, acts=(KEY,)))
+        lost(sandbox, "licensing", "CreateSubscription", licensing.carry_out, EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(KEY,)))
+        licensing.carry_out(EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(KEY,)))
     assert theirs.licenses == []
     assert done(sandbox, "licensing", "subscription.created") == 1, "the one that was made in vain is used"
 
@@ -159,20 +151,20 @@ def test_a_key_is_found_beyond_the_first_page(settings: Settings, ledger: Ledger
             held.licenses.append(made)
 
     with closing(Licensing(settings, ledger, vault)) as licensing:
-        issue = LicenseBatch(subject=SUBJECT, as_of=AS_OF, acts=(KEY,))
-        lost(sandbox, "licensing", "IssueKey", licensing.licensing, issue)
+        issue = EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(KEY,))
+        lost(sandbox, "licensing", "IssueKey", licensing.carry_out, issue)
         (held,) = remote.subscriptions.values()
         add(held, FIRST_KEYS + 5)
         for _ in range(505):
             other = Subscription(remote.new_number(), "u", held.owner, datetime.now(UTC))
             remote.subscriptions[other.number] = other
             add(other, 1)
-        found = licensing.licensing(issue).of("key").ref
+        found = licensing.carry_out(issue).of("key").ref
         renew = ReissueKey(key="renewed", subscription=found, account="acme", tags=(), seats=5, expires_at=KEY.expires_at)
-        renewal = LicenseBatch(subject=SUBJECT, as_of=AS_OF, acts=(renew,))
-        lost(sandbox, "licensing", "IssueKey", licensing.licensing, renewal)
+        renewal = EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(renew,))
+        lost(sandbox, "licensing", "IssueKey", licensing.carry_out, renewal)
         add(held, 205)
-        assert licensing.licensing(renewal).of("renewed").ref == found
+        assert licensing.carry_out(renewal).of("renewed").ref == found
     assert done(sandbox, "licensing", "license.created") == 2
 
 
@@ -181,16 +173,16 @@ def test_campaign_mail_that_was_begun_and_is_stopped_meanwhile_is_settled(
 ) -> None:
     mailer = Mailer.from_settings(settings, ledger)
     learn = Mail(key="learn", template="learn", to="ada@acme.example", values={"host": "a.example"}, campaign=True)
-    lost(sandbox, "smtp", "", mailer.mail, MailBatch(subject=SUBJECT, as_of=AS_OF, acts=(learn,)))
+    lost(sandbox, "smtp", "", mailer.carry_out, EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(learn,)))
     with ledger.writing() as db:
         db.execute(insert(suppressions).values(subject=SUBJECT, why="opted out", at=AS_OF))
-    receipt = mailer.mail(MailBatch(subject=SUBJECT, as_of=AS_OF, acts=(learn,))).of("learn")
+    receipt = mailer.carry_out(EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(learn,))).of("learn")
     assert receipt.data == {"held": "opted out", "note": "an earlier attempt may have been delivered"}
     assert done(sandbox, "smtp", "mail.accepted") == 1
     (row,) = ledger.effects(SUBJECT)
     assert row.done_at is not None, "nothing stays open for ever"
     answer = Mail(key="answer", template="learn", to="ada@acme.example", values={"host": "a.example"}, thread="learn")
-    mailer.mail(MailBatch(subject=SUBJECT, as_of=AS_OF, acts=(answer,)))
+    mailer.carry_out(EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(answer,)))
     assert "In-Reply-To" not in sandbox.world.services["smtp"].mails[-1].headers
 
 

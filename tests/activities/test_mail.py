@@ -19,7 +19,8 @@ from temporalio.exceptions import ApplicationError
 
 from activities.mail.effects import NAMES, NEEDS, TEMPLATES, UNSUBSCRIBE, VALUES, Mailer, Relay, wrapped
 from domain import markup
-from domain.effects.models import Mail, MailBatch, Template
+from domain.effects.effect import EffectBatch
+from domain.effects.mail import Mail, Template
 from sandbox.core import Fault
 from sandbox.mail import Mail as Kept
 from sandbox.server import SandboxServer
@@ -62,8 +63,8 @@ def mail(template: Template = "disqualified", **changes: object) -> Mail:
     return Mail.model_validate(given)
 
 
-def batch(*acts: Mail) -> MailBatch:
-    return MailBatch(subject=SUBJECT, as_of=AS_OF, acts=acts)
+def batch(*acts: Mail) -> EffectBatch:
+    return EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=acts)
 
 
 def kept(sandbox: SandboxServer) -> list[Kept]:
@@ -219,7 +220,7 @@ def test_sends_one_mail_with_all_its_headers(mailer: Mailer, sandbox: SandboxSer
         sender=("Boris Engineer", "ce-boris@tenure.example"),
         campaign=True,
     )
-    receipt = mailer.mail(batch(act)).of("learn")
+    receipt = mailer.carry_out(batch(act)).of("learn")
     (got,) = kept(sandbox)
     assert got.message_id == receipt.ref == mailer.message_id(EffectId(SUBJECT, "learn"))
     assert got.message_id.endswith("@tenure.example>")
@@ -239,7 +240,7 @@ def test_sends_one_mail_with_all_its_headers(mailer: Mailer, sandbox: SandboxSer
 
 
 def test_a_mail_of_nobodys_answers_to_the_support_desk(mailer: Mailer, sandbox: SandboxServer, settings: Settings) -> None:
-    mailer.mail(batch(mail()))
+    mailer.carry_out(batch(mail()))
     (got,) = kept(sandbox)
     assert got.sender == settings.mail_from
     assert got.headers["Reply-To"] == settings.support_email
@@ -250,7 +251,7 @@ def test_a_mail_of_nobodys_answers_to_the_support_desk(mailer: Mailer, sandbox: 
 
 def test_a_thread_holds_together(mailer: Mailer, sandbox: SandboxServer) -> None:
     first, second, third = mail("sdr_welcome"), mail("access", thread="sdr_welcome"), mail("ce_welcome", thread="access")
-    mailer.mail(batch(first, second, third))
+    mailer.carry_out(batch(first, second, third))
     one, two, three = kept(sandbox)
     assert two.subject == three.subject == f"Re: {one.subject}"
     assert two.headers["In-Reply-To"] == two.headers["References"] == one.message_id
@@ -259,7 +260,7 @@ def test_a_thread_holds_together(mailer: Mailer, sandbox: SandboxServer) -> None
 
 
 def test_a_thread_whose_first_mail_was_never_sent_begins_here(mailer: Mailer, sandbox: SandboxServer) -> None:
-    mailer.mail(batch(mail("access", thread="sdr_welcome")))
+    mailer.carry_out(batch(mail("access", thread="sdr_welcome")))
     (got,) = kept(sandbox)
     assert "In-Reply-To" not in got.headers
     assert not got.subject.startswith("Re:")
@@ -267,17 +268,17 @@ def test_a_thread_whose_first_mail_was_never_sent_begins_here(mailer: Mailer, sa
 
 def test_a_second_run_is_answered_from_the_ledger(mailer: Mailer, sandbox: SandboxServer) -> None:
     acts = (mail("sdr_welcome"), mail("learn"))
-    first = mailer.mail(batch(*acts))
-    assert mailer.mail(batch(*acts)) == first
+    first = mailer.carry_out(batch(*acts))
+    assert mailer.carry_out(batch(*acts)) == first
     assert len(kept(sandbox)) == 2
 
 
 def test_a_lost_answer_sends_again_under_the_same_id(mailer: Mailer, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("smtp", "cut_after"))
     with pytest.raises(ApplicationError, match="waiting: disqualified") as caught:
-        mailer.mail(batch(mail()))
+        mailer.carry_out(batch(mail()))
     assert (caught.value.type, caught.value.non_retryable) == ("MailUnsure", False)
-    mailer.mail(batch(mail()))
+    mailer.carry_out(batch(mail()))
     one, two = kept(sandbox)
     assert one.message_id == two.message_id
 
@@ -285,20 +286,20 @@ def test_a_lost_answer_sends_again_under_the_same_id(mailer: Mailer, sandbox: Sa
 def test_a_lost_request_is_made_again_once(mailer: Mailer, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("smtp", "cut_before"))
     with pytest.raises(ApplicationError):
-        mailer.mail(batch(mail()))
-    mailer.mail(batch(mail()))
+        mailer.carry_out(batch(mail()))
+    mailer.carry_out(batch(mail()))
     assert len(kept(sandbox)) == 1
 
 
 def test_now_not_and_never_are_told_apart(mailer: Mailer, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("smtp", "status", status=451))
     with pytest.raises(NotDone) as caught:
-        mailer.mail(batch(mail()))
+        mailer.carry_out(batch(mail()))
     assert (caught.value.type, caught.value.non_retryable) == ("MailDeferred", False)
     assert caught.value.next_retry_delay == timedelta(minutes=1)
     sandbox.world.faults.append(Fault("smtp", "status", status=554))
     with pytest.raises(NotDone) as caught:
-        mailer.mail(batch(mail()))
+        mailer.carry_out(batch(mail()))
     assert (caught.value.type, caught.value.non_retryable) == ("MailRefused", True)
     assert kept(sandbox) == []
 
@@ -306,14 +307,14 @@ def test_now_not_and_never_are_told_apart(mailer: Mailer, sandbox: SandboxServer
 def test_an_unreachable_server_did_nothing(settings: Settings, ledger: Ledger) -> None:
     gone = Mailer.from_settings(settings.model_copy(update={"smtp_url": "smtp://127.0.0.1:9"}), ledger)
     with pytest.raises(NotDone) as caught:
-        gone.mail(batch(mail()))
+        gone.carry_out(batch(mail()))
     assert caught.value.type == "MailUnreachable"
     assert ledger.effects(SUBJECT) == []
 
 
 def test_a_login_is_used_and_never_shown(settings: Settings, ledger: Ledger, sandbox: SandboxServer) -> None:
     url = settings.smtp_url.replace("smtp://", "smtp://tenure:p%40ss@")
-    Mailer.from_settings(settings.model_copy(update={"smtp_url": url}), ledger).mail(batch(mail()))
+    Mailer.from_settings(settings.model_copy(update={"smtp_url": url}), ledger).carry_out(batch(mail()))
     assert len(kept(sandbox)) == 1
 
 
@@ -321,7 +322,7 @@ def test_a_refused_login_waits_for_a_person(settings: Settings, ledger: Ledger) 
     with smtp_server_that_refuses_logins() as port:
         url = f"smtp://tenure:hunter22@127.0.0.1:{port}"
         with pytest.raises(NotDone) as caught:
-            Mailer.from_settings(settings.model_copy(update={"smtp_url": url}), ledger).mail(batch(mail()))
+            Mailer.from_settings(settings.model_copy(update={"smtp_url": url}), ledger).carry_out(batch(mail()))
     assert (caught.value.type, caught.value.non_retryable) == ("MailForbidden", False)
     assert "hunter22" not in str(caught.value)
 
@@ -329,15 +330,15 @@ def test_a_refused_login_waits_for_a_person(settings: Settings, ledger: Ledger) 
 def test_starttls_that_is_required_is_insisted_on(settings: Settings, ledger: Ledger, sandbox: SandboxServer) -> None:
     strict = Mailer.from_settings(settings.model_copy(update={"smtp_url": f"{settings.smtp_url}?starttls=required"}), ledger)
     with pytest.raises(ApplicationError):
-        strict.mail(batch(mail()))
+        strict.carry_out(batch(mail()))
     assert kept(sandbox) == []
 
 
 def test_campaign_mail_is_held_after_an_opt_out_and_other_mail_is_not(mailer: Mailer, sandbox: SandboxServer, ledger: Ledger) -> None:
-    before = mailer.mail(batch(mail("connect_code_host", campaign=True)))
+    before = mailer.carry_out(batch(mail("connect_code_host", campaign=True)))
     with ledger.writing() as db:
         db.execute(insert(suppressions).values(subject=SUBJECT, why="opted out", at=AS_OF))
-    receipts = mailer.mail(batch(mail("connect_code_host", campaign=True), mail("learn", campaign=True), mail("terminated")))
+    receipts = mailer.carry_out(batch(mail("connect_code_host", campaign=True), mail("learn", campaign=True), mail("terminated")))
     assert receipts.of("connect_code_host") == before.of("connect_code_host"), "what was sent stays sent"
     assert receipts.of("learn").ref == ""
     assert receipts.of("learn").data == {"held": "opted out"}
@@ -348,14 +349,14 @@ def test_campaign_mail_is_held_after_an_opt_out_and_other_mail_is_not(mailer: Ma
 @pytest.mark.parametrize("to", ["ada@acme.example\r\nBcc: all@acme.example", "ada", "", "a b@acme.example", "@acme.example", "ada@"])
 def test_what_is_no_address_is_refused_for_good(mailer: Mailer, sandbox: SandboxServer, to: str) -> None:
     with pytest.raises(NotDone) as caught:
-        mailer.mail(batch(mail(to=to)))
+        mailer.carry_out(batch(mail(to=to)))
     assert (caught.value.type, caught.value.non_retryable) == ("MailInvalidAddress", True)
     assert kept(sandbox) == []
 
 
 def test_no_header_can_be_smuggled_in(mailer: Mailer, sandbox: SandboxServer) -> None:
     evil = "Acme\r\nBcc: all@acme.example"
-    mailer.mail(batch(mail("sdr_welcome", to_name=evil, values={**VALUE, "company": evil})))
+    mailer.carry_out(batch(mail("sdr_welcome", to_name=evil, values={**VALUE, "company": evil})))
     (got,) = kept(sandbox)
     assert "Bcc" not in got.headers
     assert got.rcpt_to == ["ada@acme.example"]
@@ -371,13 +372,13 @@ def test_no_header_can_be_smuggled_in(mailer: Mailer, sandbox: SandboxServer) ->
     ],
 )
 def test_a_domain_in_another_script_is_written_to(mailer: Mailer, sandbox: SandboxServer, domain: str, written: str) -> None:
-    mailer.mail(batch(mail(to=f"ada@{domain}", to_name="Ada Bücher")))
+    mailer.carry_out(batch(mail(to=f"ada@{domain}", to_name="Ada Bücher")))
     assert kept(sandbox)[0].rcpt_to == [f"ada@{written}"]
 
 
 def test_many_threads_send_at_once(mailer: Mailer, sandbox: SandboxServer) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: mailer.mail(batch(mail(key=f"mail-{number}"))), range(24)))
+        list(pool.map(lambda number: mailer.carry_out(batch(mail(key=f"mail-{number}"))), range(24)))
     assert len({one.message_id for one in kept(sandbox)}) == len(kept(sandbox)) == 24
 
 

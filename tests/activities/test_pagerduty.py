@@ -9,7 +9,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.pagerduty import PagerDuty, client, dedup_key
-from domain.effects.models import Page, PagerAct, PagerBatch, ResolvePage
+from domain.effects.effect import EffectBatch
+from domain.effects.pagerduty import Page, PagerEffect, ResolvePage
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
 from store.ledger import EffectId, Ledger, NotDone
@@ -27,8 +28,8 @@ def pages(settings: Settings, ledger: Ledger) -> Iterator[PagerDuty]:
     made.close()
 
 
-def batch(*acts: PagerAct) -> PagerBatch:
-    return PagerBatch(subject=SUBJECT, as_of=datetime(2026, 3, 2, 9, 0, tzinfo=UTC), acts=acts)
+def batch(*acts: PagerEffect) -> EffectBatch:
+    return EffectBatch(subject=SUBJECT, as_of=datetime(2026, 3, 2, 9, 0, tzinfo=UTC), effects=acts)
 
 
 def effects(sandbox: SandboxServer) -> list[str]:
@@ -36,18 +37,18 @@ def effects(sandbox: SandboxServer) -> list[str]:
 
 
 def test_a_page_and_its_end(pages: PagerDuty, sandbox: SandboxServer) -> None:
-    receipt = pages.pagerduty(batch(PAGE)).of("late-instance")
+    receipt = pages.carry_out(batch(PAGE)).of("late-instance")
     assert receipt.ref == f"{SUBJECT}/late-instance"
     [incident] = sandbox.world.services["pagerduty"].incidents
     assert (incident.summary, incident.severity, incident.source) == ("acme's instance is late", "error", "tenure")
-    pages.pagerduty(batch(PAGE, ResolvePage(key="made-at-last", page="late-instance")))
+    pages.carry_out(batch(PAGE, ResolvePage(key="made-at-last", page="late-instance")))
     assert effects(sandbox) == ["incident.triggered", "incident.resolved"]
 
 
 def test_a_page_of_another_subject_is_resolved_by_its_whole_name(pages: PagerDuty, sandbox: SandboxServer) -> None:
-    pages.pagerduty(batch(PAGE))
+    pages.carry_out(batch(PAGE))
     later = batch(ResolvePage(key="made-at-last", page=f"{SUBJECT}/late-instance")).model_copy(update={"subject": "pool/99999999.1"})
-    pages.pagerduty(later)
+    pages.carry_out(later)
     [incident] = sandbox.world.services["pagerduty"].incidents
     assert incident.status == "resolved"
 
@@ -56,21 +57,21 @@ def test_a_page_of_another_subject_is_resolved_by_its_whole_name(pages: PagerDut
 def test_a_page_whose_answer_was_lost_is_one_page(pages: PagerDuty, sandbox: SandboxServer, kind: str) -> None:
     sandbox.world.faults.append(Fault("pagerduty", kind))  # type: ignore[arg-type]
     with pytest.raises(ApplicationError, match="may or may not have acted") as lost:
-        pages.pagerduty(batch(PAGE))
+        pages.carry_out(batch(PAGE))
     assert lost.value.type == "PagerDutyUnsure"
-    pages.pagerduty(batch(PAGE))
+    pages.carry_out(batch(PAGE))
     assert effects(sandbox) == ["incident.triggered"]
 
 
 def test_the_library_neither_sleeps_nor_repeats(pages: PagerDuty, sandbox: SandboxServer, ledger: Ledger) -> None:
     sandbox.world.faults.append(Fault("pagerduty", "rate_limit", times=1, retry_after=11))
     with pytest.raises(NotDone) as limited:
-        pages.pagerduty(batch(PAGE))
+        pages.carry_out(batch(PAGE))
     assert limited.value.next_retry_delay == timedelta(seconds=11)
     its_time_has_come(ledger, "pagerduty")
     sandbox.world.faults.append(Fault("pagerduty", "status", status=503))
     with pytest.raises(ApplicationError, match="HTTP 503"):
-        pages.pagerduty(batch(PAGE))
+        pages.carry_out(batch(PAGE))
     assert effects(sandbox) == []
     assert ledger.effects()[0].done_at is None
 
@@ -78,7 +79,7 @@ def test_the_library_neither_sleeps_nor_repeats(pages: PagerDuty, sandbox: Sandb
 def test_an_event_that_is_refused_is_not_sent_again(settings: Settings, ledger: Ledger) -> None:
     pages = PagerDuty(settings.model_copy(update={"pagerduty_routing_key": type(settings.pagerduty_routing_key)("short")}), ledger)
     with pytest.raises(NotDone, match="should be 32 characters") as refused:
-        pages.pagerduty(batch(PAGE))
+        pages.carry_out(batch(PAGE))
     assert refused.value.non_retryable
     pages.close()
 
@@ -86,13 +87,13 @@ def test_an_event_that_is_refused_is_not_sent_again(settings: Settings, ledger: 
 def test_nobody_listens(settings: Settings, ledger: Ledger) -> None:
     pages = PagerDuty(settings.model_copy(update={"pagerduty_url": "http://127.0.0.1:9"}), ledger)
     with pytest.raises(NotDone) as refused:
-        pages.pagerduty(batch(PAGE))
+        pages.carry_out(batch(PAGE))
     assert refused.value.type == "PagerDutyUnreachable"
     pages.close()
 
 
 def test_a_long_summary_is_shortened(pages: PagerDuty, sandbox: SandboxServer) -> None:
-    pages.pagerduty(batch(PAGE.model_copy(update={"summary": "x" * 2000})))
+    pages.carry_out(batch(PAGE.model_copy(update={"summary": "x" * 2000})))
     assert len(sandbox.world.services["pagerduty"].incidents[0].summary) == 1024
 
 

@@ -11,32 +11,23 @@ import pytest
 from sqlalchemy import update
 from temporalio.exceptions import ApplicationError
 
-from activities.effects.kind import named
 from activities.effects.verify import verify
-from activities.github import GitHub
+from activities.github.effects import GitHub
 from activities.instance import Instance
 from activities.licensing import Licensing
 from activities.salesforce.effects import Salesforce
 from activities.slack.effects import Slack
 from activities.vitally.effects import Vitally
-from domain.effects.accounts import KeepDoc, OpenProject
-from domain.effects.models import (
-    CloseIssue,
-    ConvertLead,
-    CreateAdmin,
-    GitHubBatch,
-    InstanceBatch,
-    IssueKey,
-    KeepLead,
-    LicenseBatch,
-    OpenChannel,
-    RaiseIssue,
-    SalesforceBatch,
-    SlackBatch,
-    VitallyBatch,
-)
+from domain.effects.effect import EffectBatch
+from domain.effects.github import CloseIssue, RaiseIssue
+from domain.effects.instance import CreateAdmin
+from domain.effects.licensing import IssueKey
+from domain.effects.salesforce import ConvertLead, KeepLead
+from domain.effects.slack import OpenChannel
+from domain.effects.vitally import KeepDoc, OpenProject
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
+from store.effect_kinds import named
 from store.ledger import Ledger
 from store.settings import Settings
 from store.tables import effects
@@ -100,56 +91,56 @@ def cases(settings: Settings, ledger: Ledger, vault: Vault, sandbox: SandboxServ
                 "channel",
                 refusing("slack", "conversations.setTopic", 200, slack_no),
                 lambda: None,
-                lambda: slack.slack(SlackBatch(**GIVEN, acts=(opened,))),
+                lambda: slack.carry_out(EffectBatch(**GIVEN, effects=(opened,))),
             ),
             "close": Case(
                 "github",
                 "close",
                 refusing("github", '"state"', 422, '{"message": "Validation Failed"}'),
-                lambda: github.github(GitHubBatch(**GIVEN, acts=(raised,))),
-                lambda: github.github(GitHubBatch(**GIVEN, acts=(closed,))),
+                lambda: github.carry_out(EffectBatch(**GIVEN, effects=(raised,))),
+                lambda: github.carry_out(EffectBatch(**GIVEN, effects=(closed,))),
             ),
             "lead": Case(
                 "salesforce",
                 "lead",
                 refusing("salesforce", "CampaignMember", 400, SALESFORCE_REFUSES),
                 lambda: None,
-                lambda: crm.salesforce(SalesforceBatch(**GIVEN, acts=(LEAD,))),
+                lambda: crm.carry_out(EffectBatch(**GIVEN, effects=(LEAD,))),
             ),
             "convert": Case(
                 "salesforce",
                 "convert",
                 refusing("salesforce", "PATCH", 400, SALESFORCE_REFUSES),
-                lambda: crm.salesforce(SalesforceBatch(**GIVEN, acts=(LEAD,))),
-                lambda: crm.salesforce(SalesforceBatch(**GIVEN, acts=(convert,))),
+                lambda: crm.carry_out(EffectBatch(**GIVEN, effects=(LEAD,))),
+                lambda: crm.carry_out(EffectBatch(**GIVEN, effects=(convert,))),
             ),
             "admin": Case(
                 "instance",
                 "admin",
                 refusing("instances", "MakeSiteAdmin", 200, GRAPHQL_REFUSES),
                 lambda: None,
-                lambda: instance.instance(InstanceBatch(**GIVEN, acts=(admin,))),
+                lambda: instance.carry_out(EffectBatch(**GIVEN, effects=(admin,))),
             ),
             "key": Case(
                 "licensing",
                 "key",
                 refusing("licensing", "generateProductLicense", 200, GRAPHQL_REFUSES),
                 lambda: None,
-                lambda: licensing.licensing(LicenseBatch(**GIVEN, acts=(KEY,))),
+                lambda: licensing.carry_out(EffectBatch(**GIVEN, effects=(KEY,))),
             ),
             "doc": Case(
                 "vitally",
                 "doc",
                 refusing("vitally", "POST /vitally/resources/notes", 400, VITALLY_REFUSES),
                 lambda: None,
-                lambda: vitally.vitally(VitallyBatch(**GIVEN, acts=(doc,))),
+                lambda: vitally.carry_out(EffectBatch(**GIVEN, effects=(doc,))),
             ),
             "project": Case(
                 "vitally",
                 "project",
                 refusing("vitally", "POST /vitally/resources/projects", 400, VITALLY_REFUSES),
                 lambda: sandbox.world.services["vitally"].seed({"templates": ["Get well"]}),
-                lambda: vitally.vitally(VitallyBatch(**GIVEN, acts=(project,))),
+                lambda: vitally.carry_out(EffectBatch(**GIVEN, effects=(project,))),
             ),
         }
 

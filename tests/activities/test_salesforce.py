@@ -17,7 +17,8 @@ from temporalio.exceptions import ApplicationError
 from activities.salesforce import client
 from activities.salesforce.client import STAGE_1, Crm, same
 from activities.salesforce.effects import Salesforce
-from domain.effects.models import AssignOwner, ConvertLead, KeepLead, SalesforceAct, SalesforceBatch, SetLeadStatus, UpdateOpportunity
+from domain.effects.effect import EffectBatch
+from domain.effects.salesforce import AssignOwner, ConvertLead, KeepLead, SalesforceEffect, SetLeadStatus, UpdateOpportunity
 from sandbox.core import Fault
 from sandbox.salesforce import SESSION
 from sandbox.server import SandboxServer
@@ -50,8 +51,8 @@ def salesforce(settings: Settings, ledger: Ledger) -> Iterator[Salesforce]:
     made.close()
 
 
-def batch(*acts: SalesforceAct, subject: str = SUBJECT) -> SalesforceBatch:
-    return SalesforceBatch(subject=subject, as_of=AS_OF, acts=acts)
+def batch(*acts: SalesforceEffect, subject: str = SUBJECT) -> EffectBatch:
+    return EffectBatch(subject=subject, as_of=AS_OF, effects=acts)
 
 
 def done(sandbox: SandboxServer) -> list[str]:
@@ -71,13 +72,13 @@ def user(sandbox: SandboxServer, handle: str) -> str:
     return str(sandbox.world.services["salesforce"].org.find_user(f"{handle}@tenure.example")["Id"])
 
 
-def life(sandbox: SandboxServer) -> tuple[SalesforceAct, ...]:
+def life(sandbox: SandboxServer) -> tuple[SalesforceEffect, ...]:
     owner = AssignOwner(key="owner", owner=user(sandbox, "ae-mira"), owner_name="Mira Executive", ce=user(sandbox, "ce-ada"))
     return (KEEP, STATUS, owner, CONVERT, UPDATE)
 
 
 def test_keeps_a_lead_in_the_campaign(salesforce: Salesforce, sandbox: SandboxServer) -> None:
-    receipt = salesforce.salesforce(batch(KEEP)).of("lead")
+    receipt = salesforce.carry_out(batch(KEEP)).of("lead")
     lead = mine(sandbox, "lead")
     assert receipt.ref == lead["Id"]
     assert (lead["LastName"], lead["Company"], lead["Website"], lead["Status"]) == (KEEP.last_name, KEEP.company, "acme.example", "New")
@@ -87,14 +88,14 @@ def test_keeps_a_lead_in_the_campaign(salesforce: Salesforce, sandbox: SandboxSe
 
 def test_a_lead_gets_what_the_crm_demands_and_no_more_than_fits(salesforce: Salesforce, sandbox: SandboxServer) -> None:
     bare = KeepLead(key="lead", email="zed@gmail.com", first_name="Z" * 90, last_name="", company="", domain="zed@gmail.com", source="web")
-    salesforce.salesforce(batch(bare))
+    salesforce.carry_out(batch(bare))
     lead = mine(sandbox, "lead")
     assert (lead["LastName"], lead["Company"], lead["FirstName"], lead["Website"]) == ("zed", "zed@gmail.com", "Z" * 40, None)
 
 
 def test_a_campaign_that_does_not_exist_is_said(salesforce: Salesforce, settings: Settings, ledger: Ledger) -> None:
     other = Salesforce.from_settings(settings.model_copy(update={"salesforce_campaign": "No such campaign"}), ledger)
-    assert other.salesforce(batch(KEEP)).of("lead").data == {"no_campaign": "No such campaign"}
+    assert other.carry_out(batch(KEEP)).of("lead").data == {"no_campaign": "No such campaign"}
     other.close()
 
 
@@ -112,7 +113,7 @@ ONCE = [
 
 def test_a_whole_life_happens_once_and_is_answered_from_the_ledger_afterwards(salesforce: Salesforce, sandbox: SandboxServer) -> None:
     acts = life(sandbox)
-    first = salesforce.salesforce(batch(*acts))
+    first = salesforce.carry_out(batch(*acts))
     assert done(sandbox) == ONCE
     opportunity = mine(sandbox, "opportunity")
     assert opportunity["Id"] == first.of("convert").ref == first.of("stage").ref
@@ -124,7 +125,7 @@ def test_a_whole_life_happens_once_and_is_answered_from_the_ledger_afterwards(sa
     assert lead["IsConverted"]
     assert (lead["Sub_Status__c"], lead["Disqualified_Reason__c"]) == ("Meets criteria", "fits")
     sandbox.world.faults.append(Fault("salesforce", "status", times=1000))
-    assert salesforce.salesforce(batch(*acts)) == first
+    assert salesforce.carry_out(batch(*acts)) == first
 
 
 @pytest.mark.parametrize("kind", ["cut_after", "cut_before"])
@@ -145,16 +146,16 @@ def test_nothing_happens_twice_when_an_answer_is_lost(salesforce: Salesforce, sa
     acts = life(sandbox)
     sandbox.world.faults.append(Fault("salesforce", kind, match=request_line))
     with pytest.raises(ApplicationError) as caught:
-        salesforce.salesforce(batch(*acts))
+        salesforce.carry_out(batch(*acts))
     assert (caught.value.type, caught.value.non_retryable) == ("SalesforceUnsure", False)
     assert sandbox.world.faults == []
-    salesforce.salesforce(batch(*acts))
+    salesforce.carry_out(batch(*acts))
     assert done(sandbox) == ONCE
 
 
 def test_the_other_order_assigns_the_opportunity(salesforce: Salesforce, sandbox: SandboxServer) -> None:
     keep, status, owner, convert, _ = life(sandbox)
-    receipts = salesforce.salesforce(batch(keep, status, convert, owner))
+    receipts = salesforce.carry_out(batch(keep, status, convert, owner))
     opportunity = mine(sandbox, "opportunity")
     assert receipts.of("owner").ref == opportunity["Id"]
     assert (opportunity["OwnerId"], opportunity["Customer_Engineer__c"]) == (user(sandbox, "ae-mira"), user(sandbox, "ce-ada"))
@@ -163,43 +164,43 @@ def test_the_other_order_assigns_the_opportunity(salesforce: Salesforce, sandbox
 def test_converts_into_the_account_of_the_domain_or_the_one_given(salesforce: Salesforce, sandbox: SandboxServer) -> None:
     known = {record["Domain__c"]: record["Id"] for record in records(sandbox, "account")}
     keep = KEEP.model_copy(update={"domain": "glade.example"})
-    assert salesforce.salesforce(batch(keep, CONVERT)).of("convert").data["account"] == known["glade.example"]
+    assert salesforce.carry_out(batch(keep, CONVERT)).of("convert").data["account"] == known["glade.example"]
     other = "trial-other.example/ab12cd34.0"
     convert = CONVERT.model_copy(update={"account": known["orchard.example"]})
-    assert salesforce.salesforce(batch(keep, convert, subject=other)).of("convert").data["account"] == known["orchard.example"]
+    assert salesforce.carry_out(batch(keep, convert, subject=other)).of("convert").data["account"] == known["orchard.example"]
 
 
 def test_a_new_account_gets_the_domain_for_the_next_signup(salesforce: Salesforce, sandbox: SandboxServer) -> None:
-    first = salesforce.salesforce(batch(KEEP, CONVERT)).of("convert").data["account"]
-    second = salesforce.salesforce(batch(KEEP, CONVERT, subject="trial-acme.example/ef56ab78.0")).of("convert").data["account"]
+    first = salesforce.carry_out(batch(KEEP, CONVERT)).of("convert").data["account"]
+    second = salesforce.carry_out(batch(KEEP, CONVERT, subject="trial-acme.example/ef56ab78.0")).of("convert").data["account"]
     assert first == second
 
 
 def test_a_converted_lead_keeps_its_status_and_says_so(salesforce: Salesforce, sandbox: SandboxServer) -> None:
-    receipt = salesforce.salesforce(batch(KEEP, CONVERT, STATUS)).of("status")
+    receipt = salesforce.carry_out(batch(KEEP, CONVERT, STATUS)).of("status")
     assert "converted" in receipt.data["held"]
     assert mine(sandbox, "lead")["Sub_Status__c"] is None
 
 
 def test_what_a_person_converted_by_hand_becomes_the_subjects(salesforce: Salesforce, sandbox: SandboxServer) -> None:
-    lead = salesforce.salesforce(batch(KEEP)).of("lead").ref
+    lead = salesforce.carry_out(batch(KEEP)).of("lead").ref
     made = sandbox.world.services["salesforce"].org.convert(lead, "Qualified", opportunity_name="By hand")
-    assert salesforce.salesforce(batch(CONVERT)).of("convert").ref == made["opportunityId"]
+    assert salesforce.carry_out(batch(CONVERT)).of("convert").ref == made["opportunityId"]
     assert mine(sandbox, "opportunity")["Name"] == "By hand"
 
 
 def test_no_opportunity_is_refused_with_what_to_do(salesforce: Salesforce) -> None:
     with pytest.raises(NotDone, match="convert its lead first") as caught:
-        salesforce.salesforce(batch(KEEP, UPDATE))
+        salesforce.carry_out(batch(KEEP, UPDATE))
     assert caught.value.non_retryable
     with pytest.raises(NotDone, match="API names"):
-        salesforce.salesforce(batch(UPDATE.model_copy(update={"fields": {"Id FROM User --": 1}})))
+        salesforce.carry_out(batch(UPDATE.model_copy(update={"fields": {"Id FROM User --": 1}})))
 
 
 def test_an_unknown_field_is_refused_for_good(salesforce: Salesforce) -> None:
     bad = UPDATE.model_copy(update={"fields": {"No_Such__c": 1}})
     with pytest.raises(NotDone, match="INVALID_FIELD") as caught:
-        salesforce.salesforce(batch(KEEP, CONVERT, bad))
+        salesforce.carry_out(batch(KEEP, CONVERT, bad))
     assert (caught.value.type, caught.value.non_retryable) == ("SalesforceRefused", True)
 
 
@@ -208,16 +209,16 @@ def test_an_owner_who_left_is_refused(salesforce: Salesforce, sandbox: SandboxSe
     gone = user(sandbox, "ae-wen")
     org.records["user"][gone]["IsActive"] = False
     with pytest.raises(NotDone, match="INACTIVE_OWNER_OR_USER"):
-        salesforce.salesforce(batch(KEEP, AssignOwner(key="owner", owner=gone, owner_name="Wen Executive")))
+        salesforce.carry_out(batch(KEEP, AssignOwner(key="owner", owner=gone, owner_name="Wen Executive")))
 
 
 def test_a_locked_row_is_tried_again(salesforce: Salesforce, sandbox: SandboxServer) -> None:
     body = '[{"errorCode": "UNABLE_TO_LOCK_ROW", "message": "unable to obtain exclusive access"}]'
     sandbox.world.faults.append(Fault("salesforce", "status", match="Approved trial", status=400, body=body))
     with pytest.raises(ApplicationError) as caught:
-        salesforce.salesforce(batch(KEEP, STATUS))
+        salesforce.carry_out(batch(KEEP, STATUS))
     assert not caught.value.non_retryable
-    salesforce.salesforce(batch(KEEP, STATUS))
+    salesforce.carry_out(batch(KEEP, STATUS))
     assert mine(sandbox, "lead")["Status"] == "Approved trial"
 
 
@@ -225,15 +226,15 @@ def test_a_locked_row_is_tried_again(salesforce: Salesforce, sandbox: SandboxSer
 def test_a_used_up_allowance_waits_long(salesforce: Salesforce, sandbox: SandboxServer, limit: int) -> None:
     sandbox.world.services["salesforce"].seed({"daily_limit": limit})
     with pytest.raises(NotDone) as caught:
-        salesforce.salesforce(batch(KEEP, CONVERT))
+        salesforce.carry_out(batch(KEEP, CONVERT))
     assert caught.value.type == "SalesforceRateLimited"
     assert caught.value.next_retry_delay == timedelta(minutes=30)
 
 
 def test_an_expired_session_is_renewed_in_the_middle(salesforce: Salesforce, sandbox: SandboxServer) -> None:
-    salesforce.salesforce(batch(KEEP))
+    salesforce.carry_out(batch(KEEP))
     sandbox.world.services["salesforce"].expire_sessions()
-    salesforce.salesforce(batch(STATUS))
+    salesforce.carry_out(batch(STATUS))
     sandbox.world.services["salesforce"].expire_sessions()
     crm = salesforce._crm
     lead = crm.upsert("Lead", "Tenure_Key__c", "another", {"LastName": "x", "Company": "y"})
@@ -250,21 +251,21 @@ def test_a_session_that_is_refused_after_the_login_is_one_login_and_one_request(
     before = len(org.sessions)
     for attempt in range(3):
         with pytest.raises(NotDone) as caught:
-            salesforce.salesforce(batch(KEEP))
+            salesforce.carry_out(batch(KEEP))
         assert (caught.value.type, caught.value.next_retry_delay) == ("SalesforceForbidden", timedelta(minutes=5))
         # Whoever comes within the minute finds out by one request, and does not log in.
         assert (len(org.sessions) - before, 1000 - refusing.times) == (1, attempt + 1)
     monkeypatch.setattr(client, "LOGIN_PAUSE", 0.0)
     with pytest.raises(NotDone):
-        salesforce.salesforce(batch(KEEP))
+        salesforce.carry_out(batch(KEEP))
     assert (len(org.sessions) - before, 1000 - refusing.times) == (2, 5)
     sandbox.world.faults.clear()
-    assert salesforce.salesforce(batch(KEEP)).of("lead").ref == mine(sandbox, "lead")["Id"]
+    assert salesforce.carry_out(batch(KEEP)).of("lead").ref == mine(sandbox, "lead")["Id"]
 
 
 def test_threads_whose_session_is_refused_log_in_once_and_none_waits_for_ever(salesforce: Salesforce, sandbox: SandboxServer) -> None:
     org = sandbox.world.services["salesforce"]
-    salesforce.salesforce(batch(KEEP))
+    salesforce.carry_out(batch(KEEP))
     org.expire_sessions()
     refusing = Fault("salesforce", "status", match="/services/data/", status=401, times=1000)
     sandbox.world.faults.append(refusing)
@@ -311,12 +312,12 @@ def test_a_password_that_is_refused_is_not_sent_again_by_each_who_waits(
     wrong = Salesforce.from_settings(settings.model_copy(update={"salesforce_password": SecretStr("wrong")}), ledger)
     for _ in range(20):
         with pytest.raises(NotDone) as caught:
-            wrong.salesforce(batch(KEEP))
+            wrong.carry_out(batch(KEEP))
         assert (caught.value.type, caught.value.next_retry_delay) == ("SalesforceForbidden", timedelta(minutes=5))
     assert 1000 - logins.times == 1
     monkeypatch.setattr(client, "LOGIN_PAUSE", 0.0)
     with pytest.raises(NotDone):
-        wrong.salesforce(batch(KEEP))
+        wrong.carry_out(batch(KEEP))
     assert 1000 - logins.times == 2
     wrong.close()
 
@@ -326,13 +327,13 @@ def test_a_session_id_is_enough_and_is_replaced_by_a_login_when_it_expires(
 ) -> None:
     by_session = settings.model_copy(update={"salesforce_session_id": SecretStr(SESSION), "salesforce_password": SecretStr("")})
     only = Salesforce.from_settings(by_session, ledger)
-    only.salesforce(batch(KEEP))
+    only.carry_out(batch(KEEP))
     sandbox.world.services["salesforce"].expire_sessions()
     with pytest.raises(NotDone) as caught:
-        only.salesforce(batch(STATUS))
+        only.carry_out(batch(STATUS))
     assert (caught.value.type, caught.value.non_retryable) == ("SalesforceForbidden", False)
     both = Salesforce.from_settings(settings.model_copy(update={"salesforce_session_id": SecretStr(SESSION)}), ledger)
-    both.salesforce(batch(STATUS))
+    both.carry_out(batch(STATUS))
     only.close()
     both.close()
     assert mine(sandbox, "lead")["Status"] == "Approved trial"
@@ -342,7 +343,7 @@ def test_a_wrong_password_waits_for_a_person_and_does_not_show_it(settings: Sett
     sandbox.world.services["salesforce"].seed({"logins": {"other@tenure.example": "right"}})
     crm = Salesforce.from_settings(settings.model_copy(update={"salesforce_password": SecretStr("hunter22")}), ledger)
     with pytest.raises(NotDone) as caught:
-        crm.salesforce(batch(KEEP))
+        crm.carry_out(batch(KEEP))
     crm.close()
     assert caught.value.type == "SalesforceForbidden"
     assert "hunter22" not in str(caught.value)
@@ -357,10 +358,10 @@ def test_an_address_is_never_cut_into_anothers(salesforce: Salesforce, sandbox: 
     longest = f"{'a' * 62}@acme-widgets-1.com"
     assert len(longest) == 81
     with pytest.raises(ApplicationError, match="81 characters") as caught:
-        salesforce.salesforce(batch(KEEP.model_copy(update={"email": longest})))
+        salesforce.carry_out(batch(KEEP.model_copy(update={"email": longest})))
     assert caught.value.non_retryable
     assert not sandbox.world.services["salesforce"].org.records["lead"]
-    salesforce.salesforce(batch(KEEP.model_copy(update={"email": longest[1:]})))
+    salesforce.carry_out(batch(KEEP.model_copy(update={"email": longest[1:]})))
     (lead,) = sandbox.world.services["salesforce"].org.records["lead"].values()
     assert lead["Email"] == longest[1:]
 
@@ -368,7 +369,7 @@ def test_an_address_is_never_cut_into_anothers(salesforce: Salesforce, sandbox: 
 def test_an_unreachable_crm_did_nothing(settings: Settings, ledger: Ledger) -> None:
     gone = Salesforce.from_settings(settings.model_copy(update={"salesforce_url": "http://127.0.0.1:9"}), ledger)
     with pytest.raises(NotDone) as caught:
-        gone.salesforce(batch(KEEP))
+        gone.carry_out(batch(KEEP))
     gone.close()
     assert caught.value.type == "SalesforceUnreachable"
     assert ledger.effects(SUBJECT) == []

@@ -24,11 +24,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities import sheets as module
+from activities.effects.batch import EffectBatches
 from activities.remote_listing import Scope, at_once
 from activities.sheets import Sheets
-from domain.effects.accounts import KeepRow
-from domain.effects.models import SheetsBatch
+from domain.effects.effect import EffectBatch
 from domain.effects.reconcile import Claim
+from domain.effects.sheets import KeepRow
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
 from sandbox.sheets import TOKEN
@@ -59,8 +60,8 @@ def row(key: str = "acme.com", act: str = "tracker", **cells: str) -> KeepRow:
     return KeepRow(key=act, row=key, cells=cells or RED)
 
 
-def batch(*acts: KeepRow, of: str = "acme.com") -> SheetsBatch:
-    return SheetsBatch(subject=f"red-{of}/ab12cd34.0", as_of=AS_OF, acts=acts)
+def batch(*acts: KeepRow, of: str = "acme.com") -> EffectBatch:
+    return EffectBatch(subject=f"red-{of}/ab12cd34.0", as_of=AS_OF, effects=acts)
 
 
 def done(sandbox: SandboxServer) -> list[str]:
@@ -79,15 +80,15 @@ def seed(remote: Any, *rows: list[str], worksheet: str = "Red accounts") -> None
 
 
 def test_a_row_is_written_once_at_the_first_free_place(sheets: Sheets, remote: Any, sandbox: SandboxServer, ledger: Ledger) -> None:
-    first = sheets.sheets(batch(row()))
+    first = sheets.carry_out(batch(row()))
     receipt = first.of("tracker")
     assert (receipt.ref, receipt.data) == ("acme.com", {"row": "2"})
     (record,) = remote.records()
     assert {name: value for name, value in record.items() if value} == {"Key": "acme.com", **RED}
     sandbox.world.faults.append(Fault("sheets", "status", times=1000))
-    assert sheets.sheets(batch(row())) == first
+    assert sheets.carry_out(batch(row())) == first
     sandbox.world.faults.clear()
-    sheets.sheets(batch(row("bolt.example"), of="bolt.example"))
+    sheets.carry_out(batch(row("bolt.example"), of="bolt.example"))
     assert keys(remote) == ["acme.com", "bolt.example"]
     assert [effect.act for effect in ledger.effects()] == ["row.kept", "row.kept"]
     assert len(done(sandbox)) == 2
@@ -98,10 +99,10 @@ def test_only_the_named_cells_of_a_row_that_is_there_are_written_wherever_it_is(
 ) -> None:
     header = ["Owner", "Notes of people", "Key", "Status", "Needs"]
     seed(remote, header, ["ann", "call", "zeta.example", "red", ""], [], ["bob", "mail", "acme.com", "red", "a sponsor"])
-    receipt = sheets.sheets(batch(row(Status="yellow", Owner=""))).of("tracker")
+    receipt = sheets.carry_out(batch(row(Status="yellow", Owner=""))).of("tracker")
     assert receipt.data == {"row": "4"}
     assert remote.rows()[1:] == [["ann", "call", "zeta.example", "red"], [], ["", "mail", "acme.com", "yellow", "a sponsor"]]
-    sheets.sheets(batch(row("new.example", Status="red"), of="new.example"))
+    sheets.carry_out(batch(row("new.example", Status="red"), of="new.example"))
     assert remote.rows()[4] == ["", "", "new.example", "red"]
 
 
@@ -112,10 +113,10 @@ TOUCHED = ["acme.com ", "  acme.com", "Acme.com", "ACME.COM\u00a0", "acme.com\n"
 def test_a_row_whose_key_people_touched_is_found_wherever_it_is(sheets: Sheets, remote: Any, sandbox: SandboxServer, touched: str) -> None:
     header = [" status", "KEY ", "Notes"]
     seed(remote, header, ["red", "zeta.example", "call"], [], ["red", touched, "a sponsor"], ["red", "acme.com.au", ""])
-    assert sheets.sheets(batch(row(Status="yellow"))).of("tracker").data == {"row": "4"}
+    assert sheets.carry_out(batch(row(Status="yellow"))).of("tracker").data == {"row": "4"}
     # Somebody sorts the table meanwhile.
     seed(remote, header, ["yellow", touched, "a sponsor"], ["red", "acme.com.au"], ["red", "zeta.example", "call"])
-    assert sheets.sheets(batch(row(act="resolved", Status="green"))).of("resolved").data == {"row": "2"}
+    assert sheets.carry_out(batch(row(act="resolved", Status="green"))).of("resolved").data == {"row": "2"}
     assert remote.rows()[1:] == [["green", touched, "a sponsor"], ["red", "acme.com.au"], ["red", "zeta.example", "call"]]
     assert len(done(sandbox)) == 2
     claim = Claim(number=1, effect="e", act="row.kept", kind="row", ref="acme.com", mark="acme.com")
@@ -124,15 +125,15 @@ def test_a_row_whose_key_people_touched_is_found_wherever_it_is(sheets: Sheets, 
 
 def test_of_two_rows_that_look_alike_the_one_that_is_spelt_as_ours_is_kept(sheets: Sheets, remote: Any) -> None:
     seed(remote, ["Key", "Status"], ["ACME.com", "red"], ["acme.com", "red"])
-    assert sheets.sheets(batch(row(Status="yellow"))).of("tracker").data == {"row": "3"}
+    assert sheets.carry_out(batch(row(Status="yellow"))).of("tracker").data == {"row": "3"}
     claim = Claim(number=1, effect="e", act="row.kept", kind="row", ref="acme.com", mark="acme.com")
     assert [thing.mark for thing in sheets.remote(at_once, Scope(claims=(claim,)))] == ["acme.com", "acme.com"]
 
 
 def test_a_row_that_shows_it_already_is_not_written(sheets: Sheets, sandbox: SandboxServer) -> None:
-    sheets.sheets(batch(row()))
+    sheets.carry_out(batch(row()))
     sandbox.world.faults.append(Fault("sheets", "status", match=WRITE))
-    sheets.sheets(batch(row(act="tracker.2")))
+    sheets.carry_out(batch(row(act="tracker.2")))
     assert len(done(sandbox)) == 1
 
 
@@ -143,14 +144,14 @@ def test_a_lost_answer_makes_no_second_row(
     sheets: Sheets, remote: Any, sandbox: SandboxServer, kind: Any, request_line: str, there: bool
 ) -> None:
     if there:
-        sheets.sheets(batch(row(act="before", Status="red")))
+        sheets.carry_out(batch(row(act="before", Status="red")))
     sandbox.world.faults.append(Fault("sheets", kind, match=request_line))
     with pytest.raises(ApplicationError, match="waiting: tracker") as caught:
-        sheets.sheets(batch(row()))
+        sheets.carry_out(batch(row()))
     assert (caught.value.type, caught.value.non_retryable) == ("SheetsUnsure", False)
     assert sandbox.world.faults == []
-    sheets.sheets(batch(row("bolt.example"), of="bolt.example"))
-    sheets.sheets(batch(row()))
+    sheets.carry_out(batch(row("bolt.example"), of="bolt.example"))
+    sheets.carry_out(batch(row()))
     assert sorted(keys(remote)) == ["acme.com", "bolt.example"]
     assert len(done(sandbox)) == 2 + there
 
@@ -164,7 +165,7 @@ def test_workers_that_add_at_once_do_not_overwrite_each_other(settings: Settings
         start.wait(30)
         for _ in range(500):
             try:
-                workers[number % 2].sheets(batch(row(f"c{number}.example"), of=f"c{number}.example"))
+                workers[number % 2].carry_out(batch(row(f"c{number}.example"), of=f"c{number}.example"))
                 return
             except NotDone as error:
                 if error.type != "TurnTaken":
@@ -187,14 +188,14 @@ def test_without_the_turn_they_would(sheets: Sheets, settings: Settings, ledger:
     def overtaken() -> list[list[str]]:
         found = reading()
         with pytest.raises(NotDone, match="another worker has the turn") as caught:
-            sheets.sheets(batch(row("bolt.example"), of="bolt.example"))
+            sheets.carry_out(batch(row("bolt.example"), of="bolt.example"))
         assert caught.value.next_retry_delay == timedelta(seconds=5)
         return found
 
     other._read = overtaken  # type: ignore[method-assign]
-    other.sheets(batch(row()))
+    other.carry_out(batch(row()))
     other.close()
-    sheets.sheets(batch(row("bolt.example"), of="bolt.example"))
+    sheets.carry_out(batch(row("bolt.example"), of="bolt.example"))
     assert keys(remote) == ["acme.com", "bolt.example"]
 
 
@@ -212,9 +213,9 @@ def test_rows_that_people_move_meanwhile_are_noticed(sheets: Sheets, remote: Any
     sheets._read = moved  # type: ignore[method-assign]
     act = KeepRow(key="tracker", row="acme.com", cells={"Status": "green"})
     with pytest.raises(ApplicationError, match=r"row 2 is 'bolt\.example' now, not 'acme\.com'"):
-        sheets.sheets(batch(act))
+        sheets.carry_out(batch(act))
     sheets._read = reading  # type: ignore[method-assign]
-    assert sheets.sheets(batch(act)).of("tracker").data == {"row": "3"}
+    assert sheets.carry_out(batch(act)).of("tracker").data == {"row": "3"}
     assert [record["Status"] for record in remote.records() if record["Key"] == "acme.com"] == ["green"]
     assert keys(remote) == ["bolt.example", "acme.com"]
 
@@ -258,10 +259,10 @@ def test_a_thread_that_waits_too_long_for_the_others_did_nothing(
 ) -> None:
     monkeypatch.setattr(module, "QUEUE_SECONDS", 0.01)
     with sheets._queue, pytest.raises(NotDone, match="others write to the tracker") as caught:
-        sheets.sheets(batch(row()))
+        sheets.carry_out(batch(row()))
     assert (caught.value.type, caught.value.non_retryable) == ("TurnTaken", False)
     assert ledger.effects() == []
-    sheets.sheets(batch(row()))
+    sheets.carry_out(batch(row()))
     assert len(done(sandbox)) == 1
 
 
@@ -271,11 +272,13 @@ def test_a_thread_that_waits_too_long_for_the_others_did_nothing(
 def test_an_attempt_that_runs_out_of_time_while_it_waits_takes_no_turn_with_it(sheets: Sheets, remote: Any) -> None:
     """The worker cancels it then. An exception in its thread, between taking the turn and using it, would keep the turn for good."""
     env, waits = ActivityEnvironment(), threading.Event()
+    batches = EffectBatches({sheets.name: sheets})
+    _, alone = batches.activities()
     sheets._queue.acquire()
 
     def attempt() -> None:
         waits.set()
-        env.run(sheets.sheets, batch(row()))
+        env.run(alone, batch(row()))
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(attempt)
@@ -284,17 +287,18 @@ def test_an_attempt_that_runs_out_of_time_while_it_waits_takes_no_turn_with_it(s
         env.cancel()
         sheets._queue.release()
         running.result(timeout=30)
-    sheets.sheets(batch(row("glade.com"), of="glade.com"))
+    batches.close()
+    sheets.carry_out(batch(row("glade.com"), of="glade.com"))
     assert keys(remote) == ["acme.com", "glade.com"]
 
 
 def test_a_column_that_is_missing_is_refused_with_what_to_do(sheets: Sheets, remote: Any, ledger: Ledger, sandbox: SandboxServer) -> None:
     with pytest.raises(NotDone, match="names no column 'Mood'; add it there") as caught:
-        sheets.sheets(batch(row(Mood="bad")))
+        sheets.carry_out(batch(row(Mood="bad")))
     assert (caught.value.type, caught.value.non_retryable) == ("SheetsNoColumn", True)
     seed(remote)
     with pytest.raises(NotDone, match="no column 'Key', 'Status'"):
-        sheets.sheets(batch(row(Status="red")))
+        sheets.carry_out(batch(row(Status="red")))
     assert ledger.effects() == []
     assert done(sandbox) == []
 
@@ -305,26 +309,26 @@ def test_a_tracker_that_is_not_there_or_full_is_refused_with_what_to_do(
     for name, said in (("sheets_tracker", "set TENURE_SHEETS_TRACKER"), ("sheets_worksheet", "set TENURE_SHEETS_WORKSHEET")):
         other = Sheets(settings.model_copy(update={name: "Somebody's"}), ledger)
         with pytest.raises(NotDone, match=said) as caught:
-            other.sheets(batch(row()))
+            other.carry_out(batch(row()))
         other.close()
         assert (caught.value.type, caught.value.non_retryable) == ("SheetsNotFound", True)
     remote.spreadsheets["red-accounts-tracker"].worksheets[0].rows = 1
     with pytest.raises(NotDone, match=r"is full.*add rows at its end") as full:
-        sheets.sheets(batch(row()))
+        sheets.carry_out(batch(row()))
     assert (full.value.type, full.value.non_retryable) == ("SheetsFull", True)
 
 
 def test_a_quota_waits_a_minute(sheets: Sheets, remote: Any, sandbox: SandboxServer, ledger: Ledger) -> None:
     sandbox.world.faults.append(Fault("sheets", "rate_limit", match=READ))
     with pytest.raises(NotDone, match="Quota exceeded") as caught:
-        sheets.sheets(batch(row()))
+        sheets.carry_out(batch(row()))
     assert (caught.value.type, caught.value.next_retry_delay) == ("SheetsRateLimited", timedelta(minutes=1))
     assert ledger.effects() == []
     remote.seed({"writes_per_minute": 1})
     its_time_has_come(ledger, "sheets")
-    sheets.sheets(batch(row()))
+    sheets.carry_out(batch(row()))
     with pytest.raises(NotDone) as used_up:
-        sheets.sheets(batch(row("bolt.example"), of="bolt.example"))
+        sheets.carry_out(batch(row("bolt.example"), of="bolt.example"))
     assert used_up.value.next_retry_delay == timedelta(minutes=1)
     assert keys(remote) == ["acme.com"]
 
@@ -336,24 +340,24 @@ def test_a_quota_waits_a_minute(sheets: Sheets, remote: Any, sandbox: SandboxSer
 def test_what_an_answer_means(sheets: Sheets, sandbox: SandboxServer, status: int, type_: str, retried: bool) -> None:
     sandbox.world.faults.append(Fault("sheets", "status", match=WRITE, status=status))
     with pytest.raises(ApplicationError) as caught:
-        sheets.sheets(batch(row()))
+        sheets.carry_out(batch(row()))
     assert (caught.value.type, caught.value.non_retryable) == (type_, not retried)
     assert ("share the spreadsheet red-accounts-tracker" in str(caught.value)) is (status == 403)
-    sheets.sheets(batch(row()))
+    sheets.carry_out(batch(row()))
     assert len(done(sandbox)) == 1
 
 
 def test_an_answer_that_is_none_of_googles_is_unsure(sheets: Sheets, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("sheets", "status", status=502, body="<html>Bad Gateway</html>"))
     with pytest.raises(ApplicationError, match="HTTP 502: <html>") as caught:
-        sheets.sheets(batch(row()))
+        sheets.carry_out(batch(row()))
     assert caught.value.type == "SheetsUnsure"
 
 
 def test_a_wrong_token_waits_for_a_person_and_does_not_show_it(settings: Settings, ledger: Ledger) -> None:
     wrong = Sheets(settings.model_copy(update={"sheets_token": SecretStr("hunter22")}), ledger)
     with pytest.raises(NotDone, match="does not accept our credential") as caught:
-        wrong.sheets(batch(row()))
+        wrong.carry_out(batch(row()))
     wrong.close()
     assert (caught.value.type, caught.value.next_retry_delay) == ("SheetsForbidden", timedelta(minutes=5))
     assert "hunter22" not in str(caught.value)
@@ -362,7 +366,7 @@ def test_a_wrong_token_waits_for_a_person_and_does_not_show_it(settings: Setting
 def test_where_nobody_listens_nothing_happened(settings: Settings, ledger: Ledger) -> None:
     gone = Sheets(settings.model_copy(update={"sheets_url": "http://127.0.0.1:9"}), ledger)
     with pytest.raises(NotDone) as caught:
-        gone.sheets(batch(row()))
+        gone.carry_out(batch(row()))
     gone.close()
     assert caught.value.type == "SheetsUnreachable"
     assert ledger.effects() == []
@@ -409,7 +413,7 @@ def test_a_service_accounts_key_gives_the_token(settings: Settings, ledger: Ledg
     with google(TOKEN) as token_uri:
         path = key_file(tmp_path / "key.json", token_uri)
         mine = Sheets(settings.model_copy(update={"sheets_credentials": path, "sheets_token": SecretStr("unused")}), ledger)
-        mine.sheets(batch(row()))
+        mine.carry_out(batch(row()))
         mine.close()
     assert keys(remote) == ["acme.com"]
 
@@ -418,7 +422,7 @@ def test_a_service_account_that_google_refuses_or_does_not_answer(settings: Sett
     with google("") as token_uri:
         mine = Sheets(settings.model_copy(update={"sheets_credentials": key_file(tmp_path / "key.json", token_uri)}), ledger)
         with pytest.raises(NotDone, match="invalid_grant") as refused:
-            mine.sheets(batch(row()))
+            mine.carry_out(batch(row()))
     assert refused.value.type == "SheetsForbidden"
     mine.close()
 
@@ -430,6 +434,6 @@ def test_a_file_that_is_no_key_says_which(settings: Settings, ledger: Ledger, tm
         path.write_text(content)
     mine = Sheets(settings.model_copy(update={"sheets_credentials": path}), ledger)
     with pytest.raises(NotDone, match=r"TENURE_SHEETS_CREDENTIALS names .*key\.json") as caught:
-        mine.sheets(batch(row()))
+        mine.carry_out(batch(row()))
     assert (caught.value.type, caught.value.next_retry_delay) == ("SheetsForbidden", timedelta(minutes=5))
     mine.close()

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.slack.effects import EVENT_TYPE, SECTION_LIMIT, Slack, blocks_of
-from domain.effects.models import ArchiveChannel, OpenChannel, Post, SlackAct, SlackBatch
+from activities.slack.client import EVENT_TYPE
+from activities.slack.effects import SECTION_LIMIT, Slack, blocks_of
+from domain.effects.effect import EffectBatch
+from domain.effects.slack import ArchiveChannel, OpenChannel, Post, SlackEffect
 from domain.markup import bold
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
@@ -29,8 +31,8 @@ def slack(settings: Settings, ledger: Ledger) -> Slack:
     return Slack.from_settings(settings, ledger)
 
 
-def batch(*acts: SlackAct, subject: str = SUBJECT) -> SlackBatch:
-    return SlackBatch(subject=subject, as_of=AS_OF, acts=acts)
+def batch(*acts: SlackEffect, subject: str = SUBJECT) -> EffectBatch:
+    return EffectBatch(subject=subject, as_of=AS_OF, effects=acts)
 
 
 def done(sandbox: SandboxServer) -> list[str]:
@@ -47,7 +49,7 @@ def posted(sandbox: SandboxServer, name: str) -> list[dict[str, Any]]:
 
 
 def test_opens_a_channel_with_topic_and_people(slack: Slack, sandbox: SandboxServer) -> None:
-    receipt = slack.slack(batch(OPEN)).of("channel")
+    receipt = slack.carry_out(batch(OPEN)).of("channel")
     made = channel(sandbox, NAME)
     assert receipt.ref == made.id
     assert receipt.data == {"name": NAME, "asked": NAME, "not_invited": "nobody@elsewhere.example"}
@@ -58,10 +60,10 @@ def test_opens_a_channel_with_topic_and_people(slack: Slack, sandbox: SandboxSer
 
 def test_a_second_run_is_answered_from_the_ledger(slack: Slack, sandbox: SandboxServer) -> None:
     acts = (OPEN, Post(key="hello", channel=NAME, text="Hello"))
-    first = slack.slack(batch(*acts))
+    first = slack.carry_out(batch(*acts))
     before = done(sandbox)
     sandbox.world.faults.append(Fault("slack", "status", times=100))
-    assert slack.slack(batch(*acts)) == first
+    assert slack.carry_out(batch(*acts)) == first
     assert done(sandbox) == before
 
 
@@ -70,10 +72,10 @@ def test_a_lost_answer_makes_nothing_twice(slack: Slack, sandbox: SandboxServer,
     acts = (OPEN, Post(key="hello", channel=NAME, text="Hello"))
     sandbox.world.faults.append(Fault("slack", "cut_after", match=method))
     with pytest.raises(ApplicationError, match=r"waiting: .*hello") as caught:
-        slack.slack(batch(*acts))
+        slack.carry_out(batch(*acts))
     assert not caught.value.non_retryable
     assert not isinstance(caught.value, NotDone)
-    slack.slack(batch(*acts))
+    slack.carry_out(batch(*acts))
     assert len(done(sandbox)) == len(set(done(sandbox))) == 4
     assert len(posted(sandbox, NAME)) == 1
 
@@ -83,9 +85,9 @@ def test_a_request_that_never_acted_is_made_again(slack: Slack, sandbox: Sandbox
     sandbox.world.faults.append(Fault("slack", kind, match="chat.postMessage", status=503))
     acts = (Post(key="alert", channel="cloud-trial-alerts", text="New signup"),)
     with pytest.raises(ApplicationError) as caught:
-        slack.slack(batch(*acts))
+        slack.carry_out(batch(*acts))
     assert caught.value.type == "SlackUnsure"
-    slack.slack(batch(*acts))
+    slack.carry_out(batch(*acts))
     assert done(sandbox) == ["message.posted"]
 
 
@@ -94,8 +96,8 @@ def test_a_lost_reply_in_a_thread_is_found_there(slack: Slack, sandbox: SandboxS
     reply = Post(key="answer", channel="cloud-trial-alerts", text="Taken", under="alert")
     sandbox.world.faults.append(Fault("slack", "cut_after", match="Taken"))
     with pytest.raises(ApplicationError):
-        slack.slack(batch(parent, reply))
-    receipts = slack.slack(batch(parent, reply))
+        slack.carry_out(batch(parent, reply))
+    receipts = slack.carry_out(batch(parent, reply))
     first, second = posted(sandbox, "cloud-trial-alerts")
     assert second["thread_ts"] == first["ts"] == receipts.of("alert").ref
     assert receipts.of("answer").ref == second["ts"]
@@ -104,11 +106,11 @@ def test_a_lost_reply_in_a_thread_is_found_there(slack: Slack, sandbox: SandboxS
 
 def test_the_mark_is_the_effect_and_no_other_trials_message_is_taken_for_it(slack: Slack, sandbox: SandboxServer) -> None:
     post = Post(key="alert", channel="cloud-trial-alerts", text="New signup")
-    slack.slack(batch(post, subject="trial-acme.example/ab12cd34.01"))
+    slack.carry_out(batch(post, subject="trial-acme.example/ab12cd34.01"))
     sandbox.world.faults.append(Fault("slack", "cut_before", match="chat.postMessage"))
     with pytest.raises(ApplicationError):
-        slack.slack(batch(post))
-    slack.slack(batch(post))
+        slack.carry_out(batch(post))
+    slack.carry_out(batch(post))
     keys = [message["metadata"]["event_payload"]["key"] for message in posted(sandbox, "cloud-trial-alerts")]
     assert keys == ["trial-acme.example/ab12cd34.01/alert", f"{SUBJECT}/alert"]
 
@@ -116,7 +118,7 @@ def test_the_mark_is_the_effect_and_no_other_trials_message_is_taken_for_it(slac
 def test_a_rate_limit_names_when_to_try_again(slack: Slack, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("slack", "rate_limit", retry_after=7))
     with pytest.raises(NotDone) as caught:
-        slack.slack(batch(Post(key="alert", channel="cloud-trial-alerts", text="x")))
+        slack.carry_out(batch(Post(key="alert", channel="cloud-trial-alerts", text="x")))
     assert caught.value.type == "SlackRateLimited"
     assert caught.value.next_retry_delay == timedelta(seconds=7)
 
@@ -124,7 +126,7 @@ def test_a_rate_limit_names_when_to_try_again(slack: Slack, sandbox: SandboxServ
 def test_a_bad_token_is_tried_again_when_it_may_be_mended(sandbox: SandboxServer, settings: Settings, ledger: Ledger) -> None:
     wrong = Slack.from_settings(settings.model_copy(update={"slack_token": type(settings.slack_token)("xoxp-wrong")}), ledger)
     with pytest.raises(NotDone) as caught:
-        wrong.slack(batch(Post(key="alert", channel="cloud-trial-alerts", text="x")))
+        wrong.carry_out(batch(Post(key="alert", channel="cloud-trial-alerts", text="x")))
     assert (caught.value.type, caught.value.non_retryable) == ("SlackForbidden", False)
     assert caught.value.next_retry_delay == timedelta(minutes=5)
     assert "xoxp-wrong" not in caught.value.message
@@ -133,44 +135,44 @@ def test_a_bad_token_is_tried_again_when_it_may_be_mended(sandbox: SandboxServer
 def test_an_unreachable_slack_did_nothing(settings: Settings, ledger: Ledger) -> None:
     gone = Slack.from_settings(settings.model_copy(update={"slack_url": "http://127.0.0.1:9/api/"}), ledger)
     with pytest.raises(NotDone) as caught:
-        gone.slack(batch(Post(key="alert", channel="cloud-trial-alerts", text="x")))
+        gone.carry_out(batch(Post(key="alert", channel="cloud-trial-alerts", text="x")))
     assert caught.value.type == "SlackUnreachable"
     assert ledger.effects(SUBJECT) == []
 
 
 def test_an_archived_name_is_not_revived_but_numbered(slack: Slack, sandbox: SandboxServer) -> None:
     join = "join-acme.example-12/ab12cd34.0"
-    slack.slack(batch(OPEN, Post(key="hello", channel=NAME, text="First trial")))
-    slack.slack(batch(Post(key="early", channel=NAME, text="Somebody asks"), subject=join))
+    slack.carry_out(batch(OPEN, Post(key="hello", channel=NAME, text="First trial")))
+    slack.carry_out(batch(Post(key="early", channel=NAME, text="Somebody asks"), subject=join))
     assert [message["text"] for message in posted(sandbox, NAME)] == ["First trial", "Somebody asks"]
-    slack.slack(batch(ArchiveChannel(key="end", name=NAME)))
+    slack.carry_out(batch(ArchiveChannel(key="end", name=NAME)))
     assert channel(sandbox, NAME).is_archived
     again = "trial-acme.example/ef56ab78.0"
-    receipts = slack.slack(batch(OPEN, Post(key="hello", channel=NAME, text="Second trial"), subject=again))
+    receipts = slack.carry_out(batch(OPEN, Post(key="hello", channel=NAME, text="Second trial"), subject=again))
     assert receipts.of("channel").data["name"] == f"{NAME}-2"
     assert [message["text"] for message in posted(sandbox, f"{NAME}-2")] == ["Second trial"]
     # A subject that opened no channel means the newest.
-    slack.slack(batch(Post(key="late", channel=NAME, text="Somebody asks"), subject=join))
+    slack.carry_out(batch(Post(key="late", channel=NAME, text="Somebody asks"), subject=join))
     assert [message["text"] for message in posted(sandbox, f"{NAME}-2")] == ["Second trial", "Somebody asks"]
-    slack.slack(batch(ArchiveChannel(key="end", name=NAME), subject=again))
+    slack.carry_out(batch(ArchiveChannel(key="end", name=NAME), subject=again))
     assert channel(sandbox, f"{NAME}-2").is_archived
 
 
 def test_archiving_what_people_archived_is_fine(slack: Slack, sandbox: SandboxServer) -> None:
-    slack.slack(batch(OPEN))
+    slack.carry_out(batch(OPEN))
     sandbox.world.services["slack"].archive(channel(sandbox, NAME))
-    assert slack.slack(batch(ArchiveChannel(key="end", name=NAME))).of("end").ref == channel(sandbox, NAME).id
-    assert slack.slack(batch(ArchiveChannel(key="never", name="cloud-trial-never"))).of("never").ref == ""
+    assert slack.carry_out(batch(ArchiveChannel(key="end", name=NAME))).of("end").ref == channel(sandbox, NAME).id
+    assert slack.carry_out(batch(ArchiveChannel(key="never", name="cloud-trial-never"))).of("never").ref == ""
 
 
 def test_a_message_to_an_archived_channel_comes_to_the_alerts(slack: Slack, sandbox: SandboxServer) -> None:
-    slack.slack(batch(OPEN))
+    slack.carry_out(batch(OPEN))
     sandbox.world.services["slack"].archive(channel(sandbox, NAME))
     post = Post(key="d15", channel=NAME, text="Day 15: extended")
     sandbox.world.faults.append(Fault("slack", "cut_after", match="is gone"))
     with pytest.raises(ApplicationError):
-        slack.slack(batch(post))
-    receipt = slack.slack(batch(post)).of("d15")
+        slack.carry_out(batch(post))
+    receipt = slack.carry_out(batch(post)).of("d15")
     (message,) = posted(sandbox, "cloud-trial-alerts")
     assert f"#{NAME} is gone" in message["text"]
     assert receipt.ref == message["ts"]
@@ -179,13 +181,13 @@ def test_a_message_to_an_archived_channel_comes_to_the_alerts(slack: Slack, sand
 def test_a_channel_that_never_was_and_no_alerts_channel_is_refused(settings: Settings, ledger: Ledger) -> None:
     slack = Slack.from_settings(settings.model_copy(update={"slack_alerts_channel": "no-such"}), ledger)
     with pytest.raises(NotDone, match="create it") as caught:
-        slack.slack(batch(Post(key="x", channel="nowhere", text="x")))
+        slack.carry_out(batch(Post(key="x", channel="nowhere", text="x")))
     assert caught.value.non_retryable
 
 
 def test_mentions_come_first_and_unknown_people_by_address(slack: Slack, sandbox: SandboxServer) -> None:
     post = Post(key="ask", channel="cloud-trial-alerts", text="please triage", mention=(CE, "<x>@elsewhere.example"))
-    slack.slack(batch(post))
+    slack.carry_out(batch(post))
     (message,) = posted(sandbox, "cloud-trial-alerts")
     user = sandbox.world.services["slack"].user_by_email(CE).id
     assert message["text"] == f"<@{user}> &lt;x&gt;@elsewhere.example please triage"
@@ -200,7 +202,7 @@ def test_a_task_card_shows_choices_and_how_to_answer(slack: Slack, sandbox: Sand
         choices=(("qualify", "Qualify"), ("disqualify", "Disqualify, with a reason")),
         mention=(CE,),
     )
-    slack.slack(batch(post))
+    slack.carry_out(batch(post))
     (message,) = posted(sandbox, "cloud-trial-alerts")
     header, body, choices, how = message["blocks"]
     assert header["text"]["text"] == "Triage acme.example"
@@ -229,17 +231,17 @@ def test_no_cut_goes_through_an_entity() -> None:
 
 def test_a_topic_of_others_is_words_and_is_set_once(slack: Slack, sandbox: SandboxServer) -> None:
     acme = OPEN.model_copy(update={"topic": "Cloud trial of <!channel> R&D <https://evil.example|Reset>" + "&" * 300})
-    slack.slack(batch(acme))
+    slack.carry_out(batch(acme))
     topic = channel(sandbox, NAME).topic
     assert topic.startswith("Cloud trial of &lt;!channel&gt; R&amp;D &lt;")
     assert len(topic) <= 250
     assert topic.endswith("&amp;")
-    slack.slack(batch(acme, subject="trial-acme.example/ab12cd34.1"))
+    slack.carry_out(batch(acme, subject="trial-acme.example/ab12cd34.1"))
     assert done(sandbox).count("channel.topic_set") == 1
 
 
 def test_receipts_of_a_subject_are_found_by_their_effect(slack: Slack, ledger: Ledger) -> None:
-    receipts = slack.slack(batch(Post(key="alert", channel="cloud-trial-alerts", text="x")))
+    receipts = slack.carry_out(batch(Post(key="alert", channel="cloud-trial-alerts", text="x")))
     assert ledger.receipt(EffectId(SUBJECT, "alert")) == receipts.of("alert")
 
 
@@ -262,7 +264,7 @@ def test_a_channel_found_by_its_name_that_is_not_ours_or_is_shared_is_a_task(
     sandbox.world.services["slack"].seed({"channels": [{"name": NAME, "bot": False, **seeded}]})
     for act in (OPEN, Post(key="hello", channel=NAME, text="Hello"), ArchiveChannel(key="end", name=NAME)):
         with pytest.raises(NotDone) as caught:
-            slack.slack(batch(act))
+            slack.carry_out(batch(act))
         assert (caught.value.type, caught.value.non_retryable) == (kind, True)
         assert f"#{NAME}" in caught.value.message
     assert done(sandbox) == []
@@ -270,13 +272,13 @@ def test_a_channel_found_by_its_name_that_is_not_ours_or_is_shared_is_a_task(
 
 def test_a_channel_of_ours_is_found_by_its_name_beside_a_twin_of_others(slack: Slack, sandbox: SandboxServer) -> None:
     sandbox.world.services["slack"].seed({"channels": [NAME, {"name": NAME, "twin": True, "ours": True}]})
-    opened = slack.slack(batch(OPEN)).of("channel").ref
+    opened = slack.carry_out(batch(OPEN)).of("channel").ref
     assert sandbox.world.services["slack"].channels[opened].creator == BOT_USER
 
 
 def test_nothing_is_said_in_a_channel_of_people_that_is_shared(slack: Slack, sandbox: SandboxServer) -> None:
     sandbox.world.services["slack"].seed({"channels": [{"name": "growth", "shared": "ext"}]})
     with pytest.raises(NotDone, match="another organisation") as caught:
-        slack.slack(batch(Post(key="said", channel="growth", text="Acme's trial ends")))
+        slack.carry_out(batch(Post(key="said", channel="growth", text="Acme's trial ends")))
     assert caught.value.non_retryable
     assert done(sandbox) == []

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from activities.effects.verify import SYSTEMS, verify
-from activities.github import GitHub
+from activities.effects.verify import known_systems, verify
+from activities.github.effects import GitHub
 from activities.slack.effects import Slack
-from domain.effects.models import GitHubBatch, Post, RaiseIssue, SlackBatch
+from domain.effects.effect import EffectBatch
+from domain.effects.github import RaiseIssue
 from domain.effects.reconcile import Mismatch
+from domain.effects.slack import Post
 from sandbox.core import Fault
 from sandbox.github_store import BOT, CLOUD
 from sandbox.server import SandboxServer
@@ -74,9 +76,9 @@ def world(build: Build) -> World:
 
 def test_a_quiet_world_matches_and_what_cannot_be_told_is_said(world: World) -> None:
     verified = verify(world.settings, world.ledger)
-    assert [one.outcome.system for one in verified] == list(SYSTEMS)
-    assert [one.outcome.mismatches for one in verified] == [()] * len(SYSTEMS)
-    assert [one.outcome.failed for one in verified] == [()] * len(SYSTEMS)
+    assert [one.outcome.system for one in verified] == list(known_systems())
+    assert [one.outcome.mismatches for one in verified] == [()] * len(known_systems())
+    assert [one.outcome.failed for one in verified] == [()] * len(known_systems())
     compared = {one.outcome.system: one.outcome.compared for one in verified}
     assert compared == {
         "slack": 5,
@@ -103,7 +105,7 @@ def test_of_one_workflow_only_its_effects_are_judged(world: World) -> None:
     assert world.mismatches("github", trial) == []
     world.hub.create_issue(world.repo, BOT, "left", f"<!-- tenure:{SUBJECT}/never -->")
     assert [one.what for one in world.mismatches("github", trial)] == ["unknown"]
-    for system in SYSTEMS:
+    for system in known_systems():
         if system not in ("salesforce", "github"):
             assert world.mismatches(system, trial) == [], system
 
@@ -314,10 +316,10 @@ def test_a_note_with_a_name_of_ours_must_be_on_record(build: Build) -> None:
 
 def test_what_was_begun_and_left_is_hanging_and_what_is_under_way_is_not(build: Build) -> None:
     world = build("github")
-    raised = GitHubBatch(subject=OTHER, as_of=AS_OF, acts=(RaiseIssue(key="issue", title="x", intro="", fields={}, labels=()),))
+    raised = EffectBatch(subject=OTHER, as_of=AS_OF, effects=(RaiseIssue(key="issue", title="x", intro="", fields={}, labels=()),))
     world.sandbox.world.faults.append(Fault("github", "cut_after", match="POST"))
     with closing(GitHub.from_settings(world.settings, world.ledger)) as github, pytest.raises(Exception, match="may or may not"):
-        github.github(raised)
+        github.carry_out(raised)
     assert world.mismatches("github") == [], "it is tried again in a moment"
     row = {"system": "mail", "act": "mail.sent", "summary": "x", "as_of": AS_OF, "begun_at": datetime.now(UTC), "attempts": 1}
     with world.ledger.writing() as db:
@@ -400,8 +402,10 @@ def test_a_thousand_effects_are_listed_not_asked_for_one_by_one(settings: Settin
     slack, github = Slack.from_settings(settings, ledger), GitHub.from_settings(settings, ledger)
     for number in range(500):
         subject = f"trial-{number}.example/ab12cd34.0"
-        slack.slack(SlackBatch(subject=subject, as_of=AS_OF, acts=(Post(key="hello", channel="cloud-trial-alerts", text="x"),)))
-        github.github(GitHubBatch(subject=subject, as_of=AS_OF, acts=(RaiseIssue(key="issue", title="x", intro="", fields={}, labels=()),)))
+        slack.carry_out(EffectBatch(subject=subject, as_of=AS_OF, effects=(Post(key="hello", channel="cloud-trial-alerts", text="x"),)))
+        github.carry_out(
+            EffectBatch(subject=subject, as_of=AS_OF, effects=(RaiseIssue(key="issue", title="x", intro="", fields={}, labels=()),))
+        )
     github.close()
     verified = {one.outcome.system: one for one in verify(settings, ledger, ("slack", "github"))}
     assert [one.outcome.mismatches for one in verified.values()] == [(), ()]

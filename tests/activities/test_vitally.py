@@ -15,8 +15,8 @@ from temporalio.testing import ActivityEnvironment
 from activities.vitally import client
 from activities.vitally.client import limit_wait, pause
 from activities.vitally.effects import ENDED, MARK, Vitally
-from domain.effects.accounts import CloseProject, KeepDoc, OpenProject, SetTraits, VitallyAct
-from domain.effects.models import VitallyBatch
+from domain.effects.effect import EffectBatch
+from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, SetTraits, VitallyEffect
 from domain.health.writes import ScoresWritten, ScoreWrite, ScoreWrites
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
@@ -50,8 +50,8 @@ def remote(sandbox: SandboxServer) -> Any:
     return service
 
 
-def batch(*acts: VitallyAct, subject: str = SUBJECT) -> VitallyBatch:
-    return VitallyBatch(subject=subject, as_of=AS_OF, acts=acts)
+def batch(*acts: VitallyEffect, subject: str = SUBJECT) -> EffectBatch:
+    return EffectBatch(subject=subject, as_of=AS_OF, effects=acts)
 
 
 def done(sandbox: SandboxServer) -> list[str]:
@@ -71,7 +71,7 @@ def known(ledger: Ledger, domain: str, name: str) -> None:
 def test_each_act_happens_once_and_is_answered_from_the_ledger_afterwards(
     vitally: Vitally, remote: Any, sandbox: SandboxServer, ledger: Ledger
 ) -> None:
-    first = vitally.vitally(batch(*ACTS))
+    first = vitally.carry_out(batch(*ACTS))
     assert done(sandbox) == ONCE
     account = remote.account("acme.com")
     assert account["traits"] == {"Pulse": "Healthy", "Renewal Rating": "red", "Account - Red Account?": True}
@@ -83,7 +83,7 @@ def test_each_act_happens_once_and_is_answered_from_the_ledger_afterwards(
     assert [first.of(act.key).ref for act in ACTS] == [account["id"], note["id"], project["id"], project["id"]]
     assert [row.act for row in ledger.effects()] == ["traits.set", "doc.kept", "project.opened", "project.completed"]
     sandbox.world.faults.append(Fault("vitally", "status", times=1000))
-    assert vitally.vitally(batch(*ACTS)) == first
+    assert vitally.carry_out(batch(*ACTS)) == first
 
 
 @pytest.mark.parametrize("kind", ["cut_after", "cut_before"])
@@ -103,15 +103,15 @@ def test_nothing_happens_twice_when_an_answer_is_lost(
 ) -> None:
     sandbox.world.faults.append(Fault("vitally", kind, match=request_line))
     with pytest.raises(ApplicationError, match="waiting: ") as caught:
-        vitally.vitally(batch(*ACTS))
+        vitally.carry_out(batch(*ACTS))
     assert (caught.value.type, caught.value.non_retryable) == ("VitallyUnsure", False)
     assert sandbox.world.faults == []
-    vitally.vitally(batch(*ACTS))
+    vitally.carry_out(batch(*ACTS))
     assert done(sandbox) == ONCE
 
 
 def test_traits_are_merged_and_none_deletes_one(vitally: Vitally, remote: Any) -> None:
-    vitally.vitally(batch(TRAITS, SetTraits(key="traits.2", account="acme.com", traits={"Renewal Rating": None, "Pulse": "Poor"})))
+    vitally.carry_out(batch(TRAITS, SetTraits(key="traits.2", account="acme.com", traits={"Renewal Rating": None, "Pulse": "Poor"})))
     assert remote.account("acme.com")["traits"] == {"Account - Red Account?": True, "Pulse": "Poor"}
 
 
@@ -123,10 +123,10 @@ def test_an_account_that_is_absent_is_made_under_the_customers_name(
 ) -> None:
     known(ledger, "borealis.example", "Borealis Systems")
     traits = {"Renewal Rating": "green", "Pulse": None}
-    receipt = vitally.vitally(batch(SetTraits(key="traits", account="borealis.example", traits=traits))).of("traits")
+    receipt = vitally.carry_out(batch(SetTraits(key="traits", account="borealis.example", traits=traits))).of("traits")
     made = remote.account("borealis.example")
     assert (made["id"], made["name"], made["traits"]) == (receipt.ref, "Borealis Systems", {"Renewal Rating": "green"})
-    vitally.vitally(batch(DOC.model_copy(update={"account": "nobody.example"})))
+    vitally.carry_out(batch(DOC.model_copy(update={"account": "nobody.example"})))
     assert remote.account("nobody.example")["name"] == "nobody.example"
     assert done(sandbox) == ["account.created", "account.created", "note.created"]
 
@@ -135,8 +135,8 @@ def test_an_account_that_is_absent_is_made_under_the_customers_name(
 def test_an_account_whose_making_got_lost_is_made_once(vitally: Vitally, sandbox: SandboxServer, kind: Any) -> None:
     sandbox.world.faults.append(Fault("vitally", kind, match="POST"))
     with pytest.raises(ApplicationError):
-        vitally.vitally(batch(TRAITS))
-    vitally.vitally(batch(TRAITS))
+        vitally.carry_out(batch(TRAITS))
+    vitally.carry_out(batch(TRAITS))
     assert done(sandbox) == ["account.created"]
 
 
@@ -144,32 +144,32 @@ def test_an_account_whose_making_got_lost_is_made_once(vitally: Vitally, sandbox
 
 
 def test_a_document_is_brought_up_to_date_and_keeps_what_people_added(vitally: Vitally, remote: Any, sandbox: SandboxServer) -> None:
-    first = vitally.vitally(batch(DOC)).of("doc.1")
+    first = vitally.carry_out(batch(DOC)).of("doc.1")
     store = remote.store
     store.change("notes", store.get("notes", first.ref), {"tags": ["QBR"]})
     remote_notes = len(remote.notes())
     later = DOC.model_copy(update={"key": "doc.2", "lines": ("Rating: green",)})
-    assert vitally.vitally(batch(later)).of("doc.2") == first
+    assert vitally.carry_out(batch(later)).of("doc.2") == first
     (note,) = remote.notes("acme.com")
     assert (note["note"], note["tags"], datetime.fromisoformat(note["noteDate"])) == ("<p>Rating: green</p>", ["QBR"], AS_OF)
     assert len(remote.notes()) == remote_notes
-    vitally.vitally(batch(DOC.model_copy(update={"key": "doc.3", "doc": "save plan"}), subject=SUBJECT))
-    vitally.vitally(batch(DOC, subject="renewal-acme.com-2027-06-30/ab12cd34.0"))
+    vitally.carry_out(batch(DOC.model_copy(update={"key": "doc.3", "doc": "save plan"}), subject=SUBJECT))
+    vitally.carry_out(batch(DOC, subject="renewal-acme.com-2027-06-30/ab12cd34.0"))
     assert len(remote.notes("acme.com")) == 3
 
 
 def test_a_document_is_found_behind_many_notes(vitally: Vitally, remote: Any) -> None:
-    first = vitally.vitally(batch(DOC)).of("doc.1")
+    first = vitally.carry_out(batch(DOC)).of("doc.1")
     of = {"accountId": remote.account("acme.com")["id"], "noteDate": "2026-03-02T10:00:00Z", "traits": {}}
     for number in range(120):
         remote.store.add("notes", {**of, "note": f"call {number}", "externalId": f"zoom-{number}"})
-    assert vitally.vitally(batch(DOC.model_copy(update={"key": "doc.2"}))).of("doc.2") == first
+    assert vitally.carry_out(batch(DOC.model_copy(update={"key": "doc.2"}))).of("doc.2") == first
 
 
 def test_a_document_that_somebody_deleted_is_kept_up_to_date_and_says_so(vitally: Vitally, remote: Any) -> None:
-    first = vitally.vitally(batch(DOC)).of("doc.1")
+    first = vitally.carry_out(batch(DOC)).of("doc.1")
     remote.store.delete("notes", remote.store.get("notes", first.ref))
-    again = vitally.vitally(batch(DOC.model_copy(update={"key": "doc.2", "lines": ("new",)}))).of("doc.2")
+    again = vitally.carry_out(batch(DOC.model_copy(update={"key": "doc.2", "lines": ("new",)}))).of("doc.2")
     assert again.ref == first.ref
     assert "deleted" in again.data["note"]
 
@@ -181,15 +181,15 @@ def test_a_document_that_somebody_deleted_is_kept_up_to_date_and_says_so(vitally
 def test_a_project_whose_opening_got_lost_is_found(
     vitally: Vitally, remote: Any, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch, forgets_traits: bool
 ) -> None:
-    vitally.vitally(batch(OPEN, subject="renewal-acme.com-2025-06-30/ab12cd34.0"))  # alike, but another renewal's
+    vitally.carry_out(batch(OPEN, subject="renewal-acme.com-2025-06-30/ab12cd34.0"))  # alike, but another renewal's
     if forgets_traits:
         monkeypatch.setattr(remote.store, "_set_traits", lambda record, changes: None)  # a workspace that does not know them
     sandbox.world.faults.append(Fault("vitally", "cut_after", match="POST /vitally/resources/projects"))
     with pytest.raises(ApplicationError, match="may or may not have acted"):
-        vitally.vitally(batch(OPEN))
+        vitally.carry_out(batch(OPEN))
     other, ours = remote.projects("acme.com")
     assert (ours["traits"] == {}) is forgets_traits
-    assert vitally.vitally(batch(OPEN)).of("project").ref == ours["id"] != other["id"]
+    assert vitally.carry_out(batch(OPEN)).of("project").ref == ours["id"] != other["id"]
     assert done(sandbox) == ["project.created", "project.created"]
 
 
@@ -199,35 +199,35 @@ def test_a_project_of_that_name_from_long_ago_is_not_ours(vitally: Vitally, remo
     old.fields["createdAt"] = "2020-01-01T00:00:00.000Z"
     sandbox.world.faults.append(Fault("vitally", "cut_before", match="POST /vitally/resources/projects"))
     with pytest.raises(ApplicationError):
-        vitally.vitally(batch(OPEN))
-    assert vitally.vitally(batch(OPEN)).of("project").ref != old.id
+        vitally.carry_out(batch(OPEN))
+    assert vitally.carry_out(batch(OPEN)).of("project").ref != old.id
     assert done(sandbox) == ["project.created"]
 
 
 def test_a_template_that_is_missing_is_refused_until_somebody_makes_it(vitally: Vitally, remote: Any, ledger: Ledger) -> None:
     act = OPEN.model_copy(update={"template": "Champion Rescue"})
     with pytest.raises(NotDone, match="no project template 'Champion Rescue'; create it in Vitally") as caught:
-        vitally.vitally(batch(act))
+        vitally.carry_out(batch(act))
     assert (caught.value.type, caught.value.non_retryable) == ("VitallyNoTemplate", True)
     assert ledger.effects() == []
     remote.seed({"templates": ["Champion Rescue"]})
-    vitally.vitally(batch(act))
+    vitally.carry_out(batch(act))
     assert [project["template"] for project in remote.projects("acme.com")] == ["Champion Rescue"]
 
 
 def test_templates_are_looked_up_once(vitally: Vitally, remote: Any, sandbox: SandboxServer) -> None:
-    vitally.vitally(batch(OPEN))
+    vitally.carry_out(batch(OPEN))
     sandbox.world.faults.append(Fault("vitally", "status", match="projectTemplates", times=1000))
-    vitally.vitally(batch(OPEN, subject="get-well-acme.com/ab12cd34.0"))
+    vitally.carry_out(batch(OPEN, subject="get-well-acme.com/ab12cd34.0"))
     assert len(remote.projects("acme.com")) == 2
 
 
 def test_what_was_never_opened_or_is_gone_needs_no_completing(vitally: Vitally, remote: Any, sandbox: SandboxServer) -> None:
-    assert vitally.vitally(batch(CLOSE)).of("project.close").data == {"note": "no project was opened"}
-    opened = vitally.vitally(batch(OPEN)).of("project").ref
+    assert vitally.carry_out(batch(CLOSE)).of("project.close").data == {"note": "no project was opened"}
+    opened = vitally.carry_out(batch(OPEN)).of("project").ref
     del remote.store.objects["projects"][opened]
     again = CLOSE.model_copy(update={"key": "project.close.2"})
-    assert vitally.vitally(batch(again)).of(again.key).data == {"note": "there is no such project any more"}
+    assert vitally.carry_out(batch(again)).of(again.key).data == {"note": "there is no such project any more"}
     assert done(sandbox) == ["project.created"]
 
 
@@ -235,10 +235,10 @@ def test_the_completing_status_is_the_sandboxs_by_default_and_must_be_set(
     settings: Settings, ledger: Ledger, remote: Any, vitally: Vitally
 ) -> None:
     assert settings.vitally_completed_status == remote.status_id("Completed")
-    vitally.vitally(batch(OPEN))
+    vitally.carry_out(batch(OPEN))
     unset = Vitally(settings.model_copy(update={"vitally_completed_status": ""}), ledger)
     with pytest.raises(NotDone, match="set TENURE_VITALLY_COMPLETED_STATUS") as caught:
-        unset.vitally(batch(CLOSE))
+        unset.carry_out(batch(CLOSE))
     unset.close()
     assert caught.value.non_retryable
 
@@ -249,14 +249,14 @@ def test_the_completing_status_is_the_sandboxs_by_default_and_must_be_set(
 def test_a_rate_limit_waits_as_long_as_vitally_says(vitally: Vitally, remote: Any, sandbox: SandboxServer, ledger: Ledger) -> None:
     sandbox.world.faults.append(Fault("vitally", "rate_limit", retry_after=9))
     with pytest.raises(NotDone, match="0 of 1 done; waiting: traits") as caught:
-        vitally.vitally(batch(TRAITS))
+        vitally.carry_out(batch(TRAITS))
     assert (caught.value.type, caught.value.next_retry_delay) == ("VitallyRateLimited", timedelta(seconds=9))
     assert ledger.effects() == []
     remote.seed({"limit_per_minute": 1})
     its_time_has_come(ledger, "vitally")
-    vitally.vitally(batch(TRAITS))
+    vitally.carry_out(batch(TRAITS))
     with pytest.raises(NotDone) as used_up:
-        vitally.vitally(batch(DOC))
+        vitally.carry_out(batch(DOC))
     assert used_up.value.next_retry_delay is not None
     assert timedelta(seconds=30) < used_up.value.next_retry_delay <= timedelta(seconds=60)
 
@@ -287,20 +287,20 @@ def test_a_limit_may_end_at_a_moment() -> None:
 def test_what_an_answer_means(vitally: Vitally, remote: Any, sandbox: SandboxServer, status: int, type_: str, retried: bool) -> None:
     sandbox.world.faults.append(Fault("vitally", "status", match="POST /vitally/resources/notes", status=status))
     with pytest.raises(ApplicationError) as caught:
-        vitally.vitally(batch(DOC))
+        vitally.carry_out(batch(DOC))
     assert (caught.value.type, caught.value.non_retryable) == (type_, not retried)
 
 
 def test_an_answer_that_is_no_json_says_what_to_check(vitally: Vitally, remote: Any, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("vitally", "status", status=200, body="<html>Sign in</html>"))
     with pytest.raises(ApplicationError, match="check TENURE_VITALLY_URL"):
-        vitally.vitally(batch(TRAITS))
+        vitally.carry_out(batch(TRAITS))
 
 
 def test_a_wrong_key_waits_for_a_person_and_does_not_show_it(settings: Settings, ledger: Ledger, remote: Any) -> None:
     wrong = Vitally(settings.model_copy(update={"vitally_key": SecretStr("hunter22")}), ledger)
     with pytest.raises(NotDone, match="does not accept our credential") as caught:
-        wrong.vitally(batch(TRAITS))
+        wrong.carry_out(batch(TRAITS))
     wrong.close()
     assert (caught.value.type, caught.value.next_retry_delay) == ("VitallyForbidden", timedelta(minutes=5))
     assert "hunter22" not in str(caught.value)
@@ -309,7 +309,7 @@ def test_a_wrong_key_waits_for_a_person_and_does_not_show_it(settings: Settings,
 def test_where_nobody_listens_nothing_happened(settings: Settings, ledger: Ledger) -> None:
     gone = Vitally(settings.model_copy(update={"vitally_url": "http://127.0.0.1:9"}), ledger)
     with pytest.raises(NotDone) as caught:
-        gone.vitally(batch(TRAITS))
+        gone.carry_out(batch(TRAITS))
     with pytest.raises(NotDone, match="cannot be reached"):
         list(gone.accounts())
     gone.close()

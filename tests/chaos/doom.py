@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import activities.errors
-from domain.effects.models import Receipt
+from activities.effects.outside_system import OutsideSystem
+from domain.effects.effect import Effect, EffectBatch, Receipt
 from store.ledger import EffectId, Ledger
 from tests.chaos.kinds import Point
 
@@ -64,12 +64,12 @@ class Doom:
 
 def wrap(doom: Doom) -> None:
     """Put the points around the ledger's wrapper. Where ``DIR/blind`` is, it is broken: what was begun is done again unasked."""
-    once, act_once = Ledger.once, activities.errors._once
+    once, carried_out = Ledger.once, OutsideSystem._once
 
-    def knowing(ledger: Ledger, system: str, batch: Any, act: Any, *more: Any) -> Receipt:
-        token = kind_of_act.set(type(act).__name__)
+    def knowing(system: OutsideSystem, effect: Effect, batch: EffectBatch) -> Receipt:
+        token = kind_of_act.set(type(effect).__name__)
         try:
-            return act_once(ledger, system, batch, act, *more)
+            return carried_out(system, effect, batch)
         finally:
             kind_of_act.reset(token)
 
@@ -100,4 +100,4 @@ def wrap(doom: Doom) -> None:
         return receipt
 
     Ledger.once = doomed  # type: ignore[method-assign]
-    activities.errors._once = knowing  # type: ignore[assignment]
+    OutsideSystem._once = knowing  # type: ignore[assignment,method-assign]

@@ -16,7 +16,8 @@ from pathlib import Path
 from temporalio.testing import ActivityEnvironment
 
 from activities.slack.effects import Slack
-from domain.effects.models import Post, SlackBatch
+from domain.effects.effect import EffectBatch
+from domain.effects.slack import Post
 from store.ledger import Ledger
 from store.settings import Settings
 from tests.chaos.doom import Doom, wrap
@@ -46,8 +47,8 @@ def _one(subject: str) -> int:
         settings = Settings(_env_file=None)
         ledger = Ledger(settings.ledger_url)
         ledger.create()
-        slack = Slack.from_settings(settings, ledger).slack
-        ActivityEnvironment().run(slack, SlackBatch(subject=subject, as_of=datetime.now(UTC), acts=(post,)))
+        slack = Slack.from_settings(settings, ledger).carry_out
+        ActivityEnvironment().run(slack, EffectBatch(subject=subject, as_of=datetime.now(UTC), effects=(post,)))
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 

@@ -24,7 +24,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 import activities.all  # imported before the fork, as all that a worker needs
 import activities.effects.batch
 import activities.errors
-import activities.salesforce.effects
+import activities.salesforce.errors
 import activities.sheets
 import store.ledger
 import worker
@@ -52,7 +52,7 @@ def shorten() -> None:
     patient = workflows.frame.effects.PATIENT
     patient.initial_interval, patient.backoff_coefficient, patient.maximum_interval = timedelta(seconds=0.5), 1.2, timedelta(seconds=2)
     activities.effects.batch.PATIENCE = ONE_TRY / 2
-    for module in (activities.errors, activities.salesforce.effects, activities.sheets):
+    for module in (activities.errors, activities.salesforce.errors, activities.sheets):
         module.LIMIT_RETRY = timedelta(seconds=2)  # type: ignore[attr-defined]
     worker.Worker = partial(worker.Worker, sticky_queue_schedule_to_start_timeout=timedelta(seconds=1))  # type: ignore[attr-defined,assignment]
     # A trial run of each workflow at the start of a worker costs more than all the rest of it.

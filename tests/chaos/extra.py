@@ -5,7 +5,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from domain.effects.models import Comment
+    from domain.effects.github import Comment
     from domain.upkeep import UpkeepInput
     from workflows.upkeep import Upkeep
 
@@ -17,6 +17,6 @@ class CommentOnIssue(Upkeep):
     @workflow.run
     async def run(self, input: UpkeepInput) -> str:
         """Returns the comment's id."""
-        made = await self.process.effects.github(Comment(key="comment", issue=1, text="The outside systems are tried today."))
+        made = await self.process.do(Comment(key="comment", issue=1, text="The outside systems are tried today."))
         await self.process.settle()
         return made.of("comment").ref

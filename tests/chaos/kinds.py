@@ -1,21 +1,14 @@
 """What there is to kill: every kind of effect that the code knows, and the points of each at which a worker dies.
 
-The kinds are read from the union types of :mod:`domain.effects.models`, so that a new one is asked for as soon as it can be written down.
+The kinds are those that some outside system carries out.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 from itertools import product
-from typing import Annotated, Any, get_args, get_origin
 
-from domain.effects import models
-from domain.effects.effect import Act
-
-#: The unions of the systems' acts, by the system's name: those that a moment carries.
-UNIONS: dict[str, Any] = {
-    name: get_args(field.annotation)[0] for name, field in models.Moment.model_fields.items() if get_origin(field.annotation) is tuple
-}
+from activities.effects.outside_system import systems
 
 
 class Point(StrEnum):
@@ -28,17 +21,8 @@ class Point(StrEnum):
     RETRY_DONE = "retry_done"  #: the same after ``after``: the outside system has acted, whether it can tell or not
 
 
-def kinds_of(union: Any) -> list[str]:
-    """The names of the acts in a union, or of the one act that stands in the place of one."""
-    if get_origin(union) is Annotated:
-        return kinds_of(get_args(union)[0])
-    if isinstance(union, type) and issubclass(union, Act):
-        return [union.__name__]
-    return [name for part in get_args(union) for name in kinds_of(part)]
-
-
 #: Every kind of effect: ``OpenChannel``, ``Post`` …
-KINDS: tuple[str, ...] = tuple(name for union in UNIONS.values() for name in kinds_of(union))
+KINDS: tuple[str, ...] = tuple(effect.__name__ for system in systems().values() for effect in system.effects())
 
 Kill = tuple[str, Point]
 EVERYTHING: frozenset[Kill] = frozenset(product(KINDS, Point))

@@ -14,13 +14,16 @@ import pytest
 from sqlalchemy import event, insert, select, update
 from temporalio.exceptions import ApplicationError
 
-from activities import errors
-from activities.errors import Step, from_status, limited, refused, retry_after, run_batch, unsure
-from domain.effects.models import Batch, Page, Receipt
+from activities.effects import outside_system
+from activities.effects.outside_system import OutsideSystem, carries_out
+from activities.errors import from_status, limited, refused, retry_after, unsure
+from domain.effects.effect import EffectBatch, Receipt
+from domain.effects.pagerduty import Page
 from store import ledger as ledger_module
 from store.engine import AsJson
 from store.holds import Free
 from store.ledger import EffectBusy, EffectId, Ledger, NotDone
+from store.settings import Settings
 from store.tables import assignments, effects
 
 AS_OF = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -165,12 +168,15 @@ def test_two_attempts_at_once_act_once(ledger: Ledger) -> None:
     assert (len(remote.acts), remote.probes) == (1, 0)
 
 
+def posted(ledger: Ledger, remote: Remote, effect: EffectId = EFFECT) -> Receipt:
+    return outside_system.once(ledger, effect, remote.do, remote.probe, system="slack", act="message.posted", summary="hello", as_of=AS_OF)
+
+
 def test_an_effect_costs_two_statements_each_a_transaction_of_its_own(ledger: Ledger) -> None:
     remote, said = Remote(), list[str]()
-    step = Step("message.posted", "hello", remote.do, remote.probe)
-    errors.once(ledger, EffectId("trial-x/1.1", "before"), "slack", step, AS_OF)  # what the first connection costs is not counted
+    posted(ledger, remote, EffectId("trial-x/1.1", "before"))  # what the first connection costs is not counted
     event.listen(ledger.engine, "before_cursor_execute", lambda *about: said.append(about[2].split()[0]))
-    errors.once(ledger, EFFECT, "slack", step, AS_OF)
+    posted(ledger, remote)
     assert said == ["INSERT", "UPDATE"]
     [_, row] = ledger.effects()
     assert (row.attempts, row.holder, row.receipt) == (1, None, Receipt(ref="id-2", data={"by": "do"}))
@@ -178,12 +184,11 @@ def test_an_effect_costs_two_statements_each_a_transaction_of_its_own(ledger: Le
 
 def test_a_held_system_is_not_begun_and_what_is_done_is_answered(ledger: Ledger) -> None:
     remote = Remote()
-    step = Step("message.posted", "hello", remote.do, remote.probe)
-    done = errors.once(ledger, EFFECT, "slack", step, AS_OF)
+    done = posted(ledger, remote)
     ledger.holds.failed("slack", Free(), timedelta(minutes=1))
-    assert errors.once(ledger, EFFECT, "slack", step, AS_OF) == done
+    assert posted(ledger, remote) == done
     with pytest.raises(NotDone, match="nothing was done"):
-        errors.once(ledger, EffectId(EFFECT.subject, "next"), "slack", step, AS_OF)
+        posted(ledger, remote, EffectId(EFFECT.subject, "next"))
     assert [row.key for row in ledger.effects()] == [EFFECT.key]
     assert len(remote.acts) == 1
 
@@ -315,49 +320,76 @@ def test_a_file_lets_readers_read_beside_the_writer(tmp_path: Path) -> None:
 # --- Batches ------------------------------------------------------------------------------------------------------------------
 
 
-def pages(*keys: str) -> Batch[Page]:
-    return Batch[Page](subject="trial-acme.com/0a1b2c3d.1", as_of=AS_OF, acts=tuple(Page(key=key, summary=key) for key in keys))
+def pages(*keys: str) -> EffectBatch:
+    return EffectBatch(subject="trial-acme.com/0a1b2c3d.1", as_of=AS_OF, effects=tuple(Page(key=key, summary=key) for key in keys))
+
+
+class Pager(OutsideSystem):
+    """Pages, as ``do`` says; a key that is ``held`` is answered without."""
+
+    name = "pagerduty"
+
+    def __init__(self, ledger: Ledger, do: Callable[[Page, EffectId], Receipt], held: str = "") -> None:
+        self._ledger, self._do, self._held = ledger, do, held
+
+    @classmethod
+    def from_settings(cls, settings: Settings, ledger: Ledger) -> Pager:
+        raise NotImplementedError
+
+    def error(self, error: Exception) -> ApplicationError | None:
+        return refused("PagerDuty", str(error)) if isinstance(error, OSError) else None
+
+    def _instead(self, page: Page, _effect_id: EffectId) -> Receipt | None:
+        return Receipt(data={"held": "opted out"}) if page.key == self._held else None
+
+    @carries_out(Page, act="page.sent", asks="-", means="-", window="-", told="not told: -", instead=_instead)
+    def _page(self, page: Page, effect_id: EffectId) -> Receipt:
+        return self._do(page, effect_id)
 
 
 def test_a_batch_goes_on_where_it_stopped(ledger: Ledger) -> None:
     broken = {"b"}
     did: list[str] = []
 
-    def step(act: Page, effect: EffectId) -> Step:
-        def do() -> Receipt:
-            if act.key in broken:
-                raise OSError("cable")
-            did.append(act.key)
-            return Receipt(ref=str(effect))
+    def do(page: Page, effect_id: EffectId) -> Receipt:
+        if page.key in broken:
+            raise OSError("cable")
+        did.append(page.key)
+        return Receipt(ref=str(effect_id))
 
-        return Step("page.sent", act.summary, do)
-
-    def translate(error: Exception) -> ApplicationError | None:
-        return refused("PagerDuty", str(error)) if isinstance(error, OSError) else None
-
+    pager = Pager(ledger, do)
     with pytest.raises(NotDone, match=r"PagerDuty refused: cable \[1 of 3 done; waiting: b, c\]") as stopped:
-        run_batch(ledger, "pagerduty", pages("a", "b", "c"), step, translate)
+        pager.carry_out(pages("a", "b", "c"))
     assert (stopped.value.type, stopped.value.non_retryable) == ("PagerDutyRefused", True)
     broken.clear()
-    receipts = run_batch(ledger, "pagerduty", pages("a", "b", "c"), step, translate)
+    result = pager.carry_out(pages("a", "b", "c"))
     assert did == ["a", "b", "c"]
-    assert receipts.of("c").ref == "trial-acme.com/0a1b2c3d.1/c"
+    assert result.of("c").ref == "trial-acme.com/0a1b2c3d.1/c"
     assert [row.system for row in ledger.effects()] == ["pagerduty"] * 3
 
 
 def test_a_fault_of_ours_is_raised_as_it_is(ledger: Ledger) -> None:
-    def step(act: Page, _effect: EffectId) -> Step:
-        nothing: dict[str, str] = {}
-        return Step("page.sent", act.summary, lambda: Receipt(ref=nothing["missing"]))
-
+    nothing: dict[str, str] = {}
     with pytest.raises(KeyError, match="missing"):
-        run_batch(ledger, "pagerduty", pages("a"), step, lambda _error: None)
+        Pager(ledger, lambda _page, _effect_id: Receipt(ref=nothing["missing"])).carry_out(pages("a"))
 
 
-def test_an_act_that_needs_no_effect_leaves_none(ledger: Ledger) -> None:
-    receipts = run_batch(ledger, "mail", pages("a"), lambda act, _effect: Receipt(data={"held": "opted out"}), lambda _error: None)
-    assert receipts.of("a").data == {"held": "opted out"}
+def test_an_effect_that_is_not_to_be_done_leaves_none(ledger: Ledger) -> None:
+    result = Pager(ledger, lambda _page, _effect_id: Receipt(), held="a").carry_out(pages("a"))
+    assert result.of("a").data == {"held": "opted out"}
     assert ledger.effects() == []
+
+
+def test_what_was_begun_and_is_not_to_be_done_any_more_is_settled(ledger: Ledger) -> None:
+    def lost(_page: Page, _effect_id: EffectId) -> Receipt:
+        raise RuntimeError("the answer was lost")
+
+    with pytest.raises(RuntimeError):
+        Pager(ledger, lost).carry_out(pages("a"))
+    Pager(ledger, lost, held="a").carry_out(pages("a"))
+    [row] = ledger.effects()
+    assert row.done_at is not None
+    assert row.receipt == Receipt(data={"held": "opted out"})
 
 
 # --- Errors -------------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 from temporalio.exceptions import ApplicationError
 
-from domain.effects.models import AskOwners, Claim, Claimed, RegistryAnswer, RegistryChange
+from domain.effects.registry import AskOwners, Claim, Claimed, RegistryAnswer, RegistryChange
 from domain.messages import Account
 from domain.people import Person, Role
 from domain.upkeep import AskPool, PoolChange, PoolLevel

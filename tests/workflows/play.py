@@ -27,7 +27,9 @@ from activities.signup import SignUp
 from domain import ids, licence_keys, policy
 from domain.account.account import AccountFacts
 from domain.decision import Decision
-from domain.effects.models import AskOwners, Claim, IssueKey, LicenseBatch, RegistryChange
+from domain.effects.effect import EffectBatch
+from domain.effects.licensing import IssueKey
+from domain.effects.registry import AskOwners, Claim, RegistryChange
 from domain.messages import SignupAgain, SignupAnswer
 from domain.people import Owners, Person
 from domain.policy import Policy
@@ -150,7 +152,7 @@ class Play:
         )
         vault = Vault(self.ledger, self.settings.key())
         licensing = Licensing(self.settings, self.ledger, vault)
-        licensing.licensing(LicenseBatch(subject="test/cohort", as_of=NOW, acts=(key,)))
+        licensing.carry_out(EffectBatch(subject="test/cohort", as_of=NOW, effects=(key,)))
         licensing.close()
 
     def cloud(self, mode: str = "auto") -> None:

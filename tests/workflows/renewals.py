@@ -15,7 +15,8 @@ from domain import policy as policies
 from domain.account.account import HealthSnapshot, RenewalRow
 from domain.calendar import hours_of
 from domain.decision import Decision
-from domain.effects.models import IssueKey, LicenseBatch
+from domain.effects.effect import EffectBatch
+from domain.effects.licensing import IssueKey
 from domain.health.types import Band
 from domain.policy import AccountPolicy
 from domain.renewal.state import RenewalInput, RenewalStatus
@@ -95,7 +96,7 @@ class Course:
         key = IssueKey(
             key="key", account=ids.company(self.domain), purpose="production", tags=terms.tags, seats=110, expires_at=midnight(self.on)
         )
-        sold = licensing.licensing(LicenseBatch(subject=f"test/{self.domain}", as_of=NOW, acts=(key,)))
+        sold = licensing.carry_out(EffectBatch(subject=f"test/{self.domain}", as_of=NOW, effects=(key,)))
         licensing.close()
         account = {
             "Name": "Acme",

@@ -16,7 +16,7 @@ from temporalio.client import (
     WorkflowExecutionStatus,
 )
 
-from domain.effects.models import Claim
+from domain.effects.registry import Claim
 from domain.upkeep import AccountSync, PoolChange, PoolLevel, UpkeepInput
 from tests.workflows.play import NOW, Play, eventually
 

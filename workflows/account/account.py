@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.account.lifecycle import AccountInput, AccountState, AccountStatus, MarkAccountRed, Stage, StartRenewal
     from domain.account.red import MarkRed, RedInput
     from domain.decision import Decision
-    from domain.effects.accounts import CloseProject, OpenProject, SetTraits, VitallyAct
+    from domain.effects.vitally import CloseProject, OpenProject, SetTraits, VitallyEffect
     from domain.markup import bold, code, plain
     from domain.people import Role
     from domain.renewal.state import CancelRenewal, MoveRenewal, RenewalInput
@@ -196,7 +196,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
         self._date()
         acts = [*self._stage(), *self._goal(first)]
         if acts:
-            p.spawn(p.effects.vitally(*acts))
+            p.do(*acts)
         p.owner = p.team.email(lifecycle.owner(s.stage)) or p.team.email(Role.TA) or p.team.email(Role.AE)
         if self._closed():
             self._leave()
@@ -207,7 +207,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
         if not self.moving and (decision := lifecycle.renewal(p.policy, p.customer, s, workflow.now())).outcome == "start":
             self._renew(decision)
 
-    def _stage(self) -> list[VitallyAct]:
+    def _stage(self) -> list[VitallyEffect]:
         p, s = self.process, self.s
         decision = lifecycle.stage(p.policy, p.customer, s, workflow.now())
         if s.stage is not None and decision.outcome == s.stage.value:
@@ -219,7 +219,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
         if s.stage in (Stage.ADOPTING, Stage.NURTURING):
             s.rests_in = "nurturing" if s.stage is Stage.NURTURING else "adopting"
         account, number = p.customer.domain, self._number()
-        acts: list[VitallyAct] = [
+        acts: list[VitallyEffect] = [
             SetTraits(key=f"vitally.stage-{number}", account=account, traits={lifecycle.TRAIT: lifecycle.SHOWN[s.stage]})
         ]
         if s.stage is Stage.ONBOARDING and not s.project and s.goal == "":  # D9, once
@@ -228,7 +228,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
             acts.append(OpenProject(key=s.project, account=account, template=lifecycle.ONBOARDING, name=name))
         return acts
 
-    def _goal(self, first: bool) -> list[VitallyAct]:
+    def _goal(self, first: bool) -> list[VitallyEffect]:
         """The goal is decided once (C05), and ends the onboarding project. Who had it behind them before we looked is not told of it."""
         p, s = self.process, self.s
         if s.goal:

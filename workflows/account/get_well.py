@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.account import get_well
     from domain.account.account import PlanEnded, PlanReason, PlanReviewed
     from domain.account.get_well import GetWellInput, GetWellState, PlanReview, PlanStatus, PlanText, PlanUpdate
-    from domain.effects.accounts import CloseProject, KeepDoc, OpenProject, VitallyAct
+    from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, VitallyEffect
     from domain.markup import bold, plain
     from domain.people import Role
     from domain.task import Choice, Task, TaskKind, TaskSpec
@@ -271,7 +271,7 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         """Vitally as it must be now: the projects that the reasons need, and the document."""
         p, s, number = self.process, self.s, self._number()
         account, wanted = p.customer.domain, get_well.projects(s.reasons)
-        acts: list[VitallyAct] = []
+        acts: list[VitallyEffect] = []
         for template, key in s.projects.items():
             if template not in wanted:
                 why = s.why_ended if not s.reasons else "the reason is gone"
@@ -288,7 +288,7 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
                 key=f"vitally.plan-{number}", account=account, doc="get-well-plan", title=f"Get-well plan: {p.customer.name}", lines=lines
             )
         )
-        p.spawn(p.effects.vitally(*acts))
+        p.do(*acts)
 
     def _number(self) -> int:
         """Keys of this plan's effects are counted, through all its runs."""

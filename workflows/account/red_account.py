@@ -19,8 +19,11 @@ with workflow.unsafe.imports_passed_through():
     from domain.account.account import AccountFacts, AccountTeam, Customer, HealthSnapshot, PlanReason, RedEnded
     from domain.account.red import Mark, MarkRed, RedInput, RedState, RedStatus, RedUpdate, Resolve
     from domain.decision import Decision
-    from domain.effects.accounts import KeepRow, Scalar, SetAccount, SetTraits
-    from domain.effects.models import SlackAct
+    from domain.effects.effect import Effect
+    from domain.effects.salesforce import SetAccount
+    from domain.effects.sheets import KeepRow
+    from domain.effects.slack import SlackEffect
+    from domain.effects.vitally import SetTraits
     from domain.markup import bold, plain
     from domain.people import Role
     from domain.renewal.state import AssessRenewal
@@ -147,7 +150,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
             self._record(given)
         s.waiting = []
         s.row = p.effects.subject  # an account that is red again has another row
-        acts: tuple[SlackAct, ...] = ()
+        acts: tuple[SlackEffect, ...] = ()
         if self.tracked:
             text = f"🔴 {bold(f'{p.customer.name} is red')}: {red.reasons(s)}. State, needs and actions follow in this thread; ask here for help."
             acts = (
@@ -283,23 +286,20 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         asks = f"{decision.rule} It was marked red because: {red.reasons(self.s)}."
         return self.process.spec(TaskKind.PROMOTE, title, asks, Role.TA_MANAGER, red.PROMOTE, self.process.policy.red.update_hours)
 
-    def _write(self, health: str, is_red: bool, *posts: SlackAct) -> None:
+    def _write(self, health: str, is_red: bool, *more: Effect) -> None:
         """One moment: field, trait, row and thread."""
         p, s, number = self.process, self.s, self._number()
-        p.spawn(p.effects.vitally(SetTraits(key=f"vitally.red-{number}", account=p.customer.domain, traits={red.TRAIT: is_red})))
+        effects: list[Effect] = [SetTraits(key=f"vitally.red-{number}", account=p.customer.domain, traits={red.TRAIT: is_red})]
         if health:
-            fields: dict[str, Scalar] = {red.CRM_FIELD: health}
-            p.spawn(p.effects.salesforce(SetAccount(key=f"crm.red-{number}", account=p.customer.id, fields=fields)))
+            effects.append(SetAccount(key=f"crm.red-{number}", account=p.customer.id, fields={red.CRM_FIELD: health}))
         if self.tracked:
-            cells = red.row(p.customer, p.team, s)
-            p.spawn(p.effects.sheets(KeepRow(key=f"sheet.row-{number}", row=s.row, cells=cells)))
-        if posts:
-            p.spawn(p.effects.slack(*posts))
+            effects.append(KeepRow(key=f"sheet.row-{number}", row=s.row, cells=red.row(p.customer, p.team, s)))
+        p.do(*effects, *more)
 
     def _row(self) -> None:
         p = self.process
         cells = red.row(p.customer, p.team, self.s)
-        p.spawn(p.effects.sheets(KeepRow(key=f"sheet.row-{self._number()}", row=self.s.row, cells=cells)))
+        p.do(KeepRow(key=f"sheet.row-{self._number()}", row=self.s.row, cells=cells))
 
     def _plan(self, on: bool, why: str) -> None:
         """The account's get-well plan has a reason more, or less (gap 11)."""

@@ -15,7 +15,8 @@ from temporalio import workflow
 
 from domain.cloud.issues import is_ready
 from domain.cloud.requests import HOLDS, Word, word
-from domain.effects.models import IssueState, Post, RaiseIssue
+from domain.effects.github import IssueState, RaiseIssue
+from domain.effects.slack import Post
 from domain.messages import IssueEvent
 from domain.people import Role
 from domain.policy import Policy
@@ -105,7 +106,7 @@ class Requests:
         if request.by_hand:
             number = await request.by_hand(issue)
         else:
-            number = int((await self.p.effects.github(issue)).of(issue.key).ref or 0)
+            number = int((await self.p.do(issue)).of(issue.key).ref or 0)
         request.raised(number, attempt)
         return number
 

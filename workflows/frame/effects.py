@@ -1,14 +1,16 @@
 """How a workflow acts on the world: what is asked for at one moment travels in one activity, with a summary in prose.
 
-Batches for one system queue behind each other; batches for different systems of the same moment run side by side in the activity
-``moment``. A system that does not answer there, or refuses, goes on alone, in an activity of its own: it stalls only what is asked of
-itself, and shows as itself. An act that is refused for good is not an end: the growth role is asked to mend it and says retry or skip.
+Whoever asks, and whatever the systems: the effects of one moment go together, side by side on their systems. A system that does not answer
+there, or refuses, goes on alone, in an activity of its own that is called as it is: it stalls only what is asked of itself, and shows as
+itself. What is asked of it meanwhile waits for its turn. An effect that is refused for good is not an end: the growth role is asked to mend
+it and says retry or skip.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -16,35 +18,8 @@ from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
-from domain.effects import words
-from domain.effects.accounts import SheetsAct, VitallyAct
-from domain.effects.effect import Act
-from domain.effects.models import (
-    AskIssue,
-    Batch,
-    GitHubAct,
-    GitHubBatch,
-    InstanceAct,
-    InstanceBatch,
-    IssueState,
-    LicenseAct,
-    LicenseBatch,
-    MailAct,
-    MailBatch,
-    Moment,
-    PagerAct,
-    PagerBatch,
-    Receipt,
-    Receipts,
-    ResetLink,
-    SalesforceAct,
-    SalesforceBatch,
-    SheetsBatch,
-    SlackAct,
-    SlackBatch,
-    Together,
-    VitallyBatch,
-)
+from domain.effects.effect import TOGETHER, BatchResult, Effect, EffectBatch, Receipt
+from domain.effects.github import AskIssue, IssueState
 from domain.messages import AskUsage, SignupAgain, SignupAnswer, Usage
 
 Result = TypeVar("Result")
@@ -63,53 +38,56 @@ AT_A_PAGE, AFTERWARDS = Priority(priority_key=1), Priority(priority_key=4)
 LOCAL_TRY = timedelta(seconds=10)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What one caller wants of one system, and where they wait for it. ``as_of`` is the moment."""
+
+    effects: tuple[Effect, ...]
+    as_of: datetime
+    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    receipts: dict[str, Receipt] = field(default_factory=dict)
+
+    @property
+    def system(self) -> str:
+        return self.effects[0].system
+
+    def answer(self, found: BatchResult) -> None:
+        """Give the caller what they wait for."""
+        self.receipts.update({effect.key: found.of(effect.key) for effect in self.effects})
+        if not self.done.done():
+            self.done.set_result(None)
+
+
 class Effects:
-    """The world, for one subject: a workflow's own acts under its own keys in the ledger."""
+    """The world, for one subject: a workflow's own effects under its own keys in the ledger."""
 
     def __init__(self, cycle: int, mend: Mend) -> None:
         """``cycle`` counts the lives of one workflow id within one chain of runs; ``mend`` asks a person to mend a refused batch."""
         info = workflow.info()
         self.subject = f"{info.workflow_id}/{info.first_execution_run_id[-8:]}.{cycle}"  # the first digits are but the time of day
         self._mend = mend
-        self._turns: dict[str, asyncio.Lock] = {}
-        self._moment: dict[str, tuple[tuple[Act, ...], asyncio.Future[Receipts | datetime | None]]] = {}
-        self._flushes: list[asyncio.Task[None]] = []
+        self._waiting: list[_Asked] = []
+        self._busy: set[str] = set()
+        self._starting = False
 
-    async def slack(self, *acts: SlackAct) -> Receipts:
-        """Do these acts on Slack."""
-        return await self._do("slack", SlackBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
+    async def do(self, *effects: Effect) -> BatchResult:
+        """Do these effects, each system's in their order, and return their receipts. What others ask for at this moment goes along."""
+        systems = dict.fromkeys(effect.system for effect in effects)
+        asked = [_Asked(tuple(effect for effect in effects if effect.system == system), workflow.now()) for system in systems]
+        self._waiting += asked
+        self._wake()
+        for each in asked:
+            await each.done
+        return BatchResult(receipts={key: receipt for each in asked for key, receipt in each.receipts.items()})
 
-    async def github(self, *acts: GitHubAct) -> Receipts:
-        """Do these acts on GitHub."""
-        return await self._do("github", GitHubBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
-
-    async def salesforce(self, *acts: SalesforceAct) -> Receipts:
-        """Do these acts on Salesforce."""
-        return await self._do("salesforce", SalesforceBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
-
-    async def instance(self, *acts: InstanceAct) -> Receipts:
-        """Do these acts on the customer's instance."""
-        return await self._do("instance", InstanceBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
-
-    async def licensing(self, *acts: LicenseAct) -> Receipts:
-        """Do these acts on the licensing API."""
-        return await self._do("licensing", LicenseBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
-
-    async def pagerduty(self, *acts: PagerAct) -> Receipts:
-        """Do these acts on PagerDuty."""
-        return await self._do("pagerduty", PagerBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
-
-    async def mail(self, *acts: MailAct) -> Receipts:
-        """Send these mails."""
-        return await self._do("mail", MailBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
-
-    async def vitally(self, *acts: VitallyAct) -> Receipts:
-        """Do these acts in Vitally."""
-        return await self._do("vitally", VitallyBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
-
-    async def sheets(self, *acts: SheetsAct) -> Receipts:
-        """Do these acts on the tracker's sheet."""
-        return await self._do("sheets", SheetsBatch(subject=self.subject, as_of=workflow.now(), acts=acts), acts)
+    async def attempt(self, effect: Effect) -> Receipt | None:
+        """Do an effect for somebody who waits at a page; None when its system did not do it while they wait."""
+        try:
+            return (await self._carry_out(effect.system, [effect], workflow.now(), within=WHILE_THEY_WAIT)).of(effect.key)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return None
 
     async def usage(self, host: str, admin: str, former: Sequence[str] = ()) -> Usage | None:
         """What the instance says about its use; None when it did not answer for six hours."""
@@ -128,25 +106,6 @@ class Effects:
             if is_cancelled_exception(error):
                 raise
             return None
-
-    async def reset_link(self, act: ResetLink) -> Receipt | None:
-        """Make a reset link for somebody who waits at a page; None when the instance did not make it while they wait."""
-        try:
-            receipts: Receipts = await workflow.execute_activity(
-                "instance",
-                InstanceBatch(subject=self.subject, as_of=workflow.now(), acts=(act,)),
-                result_type=Receipts,
-                start_to_close_timeout=WHILE_THEY_WAIT,
-                schedule_to_close_timeout=WHILE_THEY_WAIT,
-                retry_policy=PATIENT,
-                priority=AT_A_PAGE,
-                summary=words.summary((act,)),
-            )
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            return None
-        return receipts.of(act.key)
 
     async def issue(self, number: int) -> IssueState | None:
         """What an issue says now; None when GitHub did not answer for six hours."""
@@ -201,62 +160,101 @@ class Effects:
         )
         return answer
 
-    async def _do(self, system: str, batch: Batch[Any], acts: Sequence[Act]) -> Receipts:
-        async with self._turns.setdefault(system, asyncio.Lock()):
-            done = await self._with_others(system, acts)
-            if isinstance(done, Receipts):
-                return done
-            batch = batch.model_copy(update={"not_before": done})
-            while True:
-                try:
-                    receipts: Receipts = await workflow.execute_activity(
-                        system,
-                        batch,
-                        result_type=Receipts,
-                        start_to_close_timeout=ONE_TRY,
-                        retry_policy=PATIENT,
-                        priority=AFTERWARDS,
-                        summary=words.summary(acts),
-                    )
-                    return receipts
-                except ActivityError as error:
-                    if is_cancelled_exception(error):
-                        raise
-                    if not await self._mend(system, str(error.cause or error)):
-                        return Receipts(by_key={act.key: Receipt() for act in acts})
+    # --- batches -------------------------------------------------------------------------------------------------------------------
 
-    async def _with_others(self, system: str, acts: Sequence[Act]) -> Receipts | datetime | None:
-        """Do the acts together with those of other systems that are asked for at this moment.
+    def _wake(self) -> None:
+        if not self._starting:
+            self._starting = True
+            _go_on(self._start(), self._waiting)
 
-        When the system is to go alone: the real time before which it wants to be left alone, or None.
-        """
-        asked: asyncio.Future[Receipts | datetime | None] = asyncio.get_running_loop().create_future()
-        self._moment[system] = (tuple(acts), asked)
-        if len(self._moment) == 1:
-            self._flushes = [each for each in self._flushes if not each.done()]
-            self._flushes.append(asyncio.create_task(self._flush()))
-        return await asked
-
-    async def _flush(self) -> None:
-        """Once everything of this moment has been asked for: one activity for all systems, unless there is but one."""
+    async def _start(self) -> None:
+        """Once everything of this moment has been asked for: begin what waits for no other, moment by moment."""
         await workflow.wait_condition(lambda: True)
-        moment, self._moment = self._moment, {}
-        done: dict[str, Receipts] = {}
-        waits: dict[str, datetime] = {}
-        try:
-            if len(moment) > 1:
-                acts = {system: acts for system, (acts, _) in moment.items()}
-                together: Together = await workflow.execute_activity(
-                    "moment",
-                    Moment.model_validate({"subject": self.subject, "as_of": workflow.now(), **acts}),
-                    result_type=Together,
-                    start_to_close_timeout=ONE_TRY,
-                    retry_policy=PATIENT,
-                    priority=AFTERWARDS,
-                    summary=words.summary([act for each in acts.values() for act in each]),
-                )
-                done, waits = together.done, together.not_before
-        finally:
-            for system, (_, asked) in moment.items():
-                if not asked.done():
-                    asked.set_result(done.get(system) or waits.get(system))
+        self._starting = False
+        while free := [asked for asked in self._waiting if asked.system not in self._busy]:
+            moment = [asked for asked in free if asked.as_of == free[0].as_of]
+            self._waiting = [asked for asked in self._waiting if asked not in moment]
+            self._busy.update(asked.system for asked in moment)
+            _go_on(self._at_once(moment), moment)
+
+    async def _at_once(self, moment: list[_Asked]) -> None:
+        """The effects of one moment: several systems in one activity, then each that is left there in one of its own."""
+        systems = {each.system: [other for other in moment if other.system == each.system] for each in moment}
+        together = BatchResult(left=dict.fromkeys(systems, ""))
+        if len(systems) > 1:
+            try:
+                together = await self._carry_out(TOGETHER, _effects(moment), moment[0].as_of)
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+        for system, asked in systems.items():
+            if system in together.left:
+                _go_on(self._alone(system, asked, together.not_before.get(system)), asked)
+                continue
+            for each in asked:
+                each.answer(together)
+            self._free(system)
+
+    async def _alone(self, system: str, asked: list[_Asked], not_before: datetime | None) -> None:
+        """One system, in an activity of its own. What one of several callers is refused goes on by itself, and stops no other's."""
+        left = [asked]
+        while left:
+            callers = left.pop(0)
+            try:
+                found = await self._carry_out(system, _effects(callers), asked[0].as_of, not_before)
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                if len(callers) > 1:
+                    left = [[each] for each in callers]
+                    continue
+                if await self._mend(system, str(error.cause or error)):
+                    left.insert(0, callers)
+                    continue
+                found = BatchResult(receipts={effect.key: Receipt() for effect in _effects(callers)})
+            for each in callers:
+                each.answer(found)
+        self._free(system)
+
+    def _free(self, system: str) -> None:
+        self._busy.discard(system)
+        if self._waiting:
+            self._wake()
+
+    async def _carry_out(
+        self,
+        name: str,
+        effects: Sequence[Effect],
+        as_of: datetime,
+        not_before: datetime | None = None,
+        within: timedelta | None = None,
+    ) -> BatchResult:
+        """One activity, asked again until it is done, or refused, or ``within`` is over."""
+        batch = EffectBatch(subject=self.subject, as_of=as_of, effects=tuple(effects), not_before=not_before)
+        found: BatchResult = await workflow.execute_activity(
+            name,
+            batch,
+            result_type=BatchResult,
+            start_to_close_timeout=within or ONE_TRY,
+            schedule_to_close_timeout=within,
+            retry_policy=PATIENT,
+            priority=AT_A_PAGE if within else AFTERWARDS,
+            summary=batch.in_words(),
+        )
+        return found
+
+
+def _effects(asked: Iterable[_Asked]) -> list[Effect]:
+    return [effect for each in asked for effect in each.effects]
+
+
+def _go_on(work: Coroutine[Any, Any, None], asked: Sequence[_Asked]) -> None:
+    """Let work go on beside its callers, who are told of a fault of ours in it."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            for each in asked:
+                if not each.done.done():
+                    each.done.set_exception(fault)
+
+    asyncio.create_task(work).add_done_callback(ended)

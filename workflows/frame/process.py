@@ -13,7 +13,8 @@ from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 from domain import ids, ladder, markup
 from domain.calendar import LONGEST_TIMER, moment_after
 from domain.decision import Decision
-from domain.effects.models import Post
+from domain.effects.effect import BatchResult, Effect
+from domain.effects.slack import Post
 from domain.people import Owners, Role
 from domain.policy import Officed
 from domain.task import Answer, Check, Choice, Escalation, Task, TaskSpec
@@ -115,6 +116,10 @@ class Process(Generic[Figures]):
         self._work.append(task)
         return task
 
+    def do(self, *effects: Effect) -> asyncio.Task[BatchResult]:
+        """Do these effects, with all that is asked for at this moment. Awaited, it is what they left behind; else it goes on beside."""
+        return self.spawn(self.effects.do(*effects))
+
     def may_continue(self) -> bool:
         """Whether now is the moment to continue as new: the run is long enough, and nothing is under way that would be lost."""
         idle, info = all(task.done() for task in self._work) and workflow.all_handlers_finished(), workflow.info()
@@ -210,7 +215,7 @@ class Process(Generic[Figures]):
 
     def post(self, *posts: Post) -> None:
         """Post, beside whatever goes on."""
-        self.spawn(self.effects.slack(*posts))
+        self.do(*posts)
 
     def open(self, *specs: TaskSpec, first: tuple[Post, ...] = (), channel: str = "") -> list[Task]:
         """Ask people, all at one moment, and go on; ``first`` is said before. ``channel``: there rather than where it is talked about."""
@@ -286,6 +291,6 @@ class Process(Generic[Figures]):
         )
         task = self.desk.open(spec, self.alerts_channel)
         if system != "slack":
-            self.spawn(self.effects.slack(card(task)))
+            self.do(card(task))
         answer = await self.answer_to(task)
         return answer is not None and answer.choice == "retry"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from domain.effects.models import Post
+from domain.effects.slack import Post
 from domain.markup import bold
 from domain.task import Answer, Escalation, Task, TaskSpec, find, refusal
 from domain.views import TaskView

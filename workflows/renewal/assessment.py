@@ -35,7 +35,7 @@ async def assess(r: RenewalProcess) -> None:
         for kind in KINDS:
             r.desk.withdraw(kind, "the renewal must be processed")
         r.say("unrated", r.record(decisions.unrated(r.policy, missing, workflow.now())).rule, Role.TA_MANAGER, Role.AE_MANAGER)
-        r.do("vitally", r.assessment(), *r.project_done("the renewal must be processed"))
+        r.do(r.assessment(), *r.project_done("the renewal must be processed"))
     r.over_with("assessment")
 
 
@@ -55,7 +55,7 @@ def by_hand(r: RenewalProcess, message: AssessRenewal) -> str:
 async def _filled_in(r: RenewalProcess) -> str:
     """TA and AE side by side; returns whoever did not answer in time."""
     s = r.state
-    r.do("vitally", r.assessment())
+    r.do(r.assessment())
     ta, ae = r.open(_ta(r), _ae(r))
     answered = await r.wait_for(lambda: not (ta.is_open or ae.is_open), until="processing", summary="the assessment by TA and AE")
     s.ta = said_by_ta(ta.answer) if ta.answer else None
@@ -68,7 +68,7 @@ async def _reviewed(r: RenewalProcess) -> str:
     s = r.state
     if s.assessed_at is not None:
         return ""  # rated by hand meanwhile
-    r.do("vitally", r.assessment())
+    r.do(r.assessment())
     ta, ae = r.open(_review(r, TaskKind.REVIEW_TA, Role.TA_MANAGER), _review(r, TaskKind.REVIEW_AE, Role.AE_MANAGER))
     if not await r.wait_for(lambda: not (ta.is_open or ae.is_open), until="processing", summary="the review by both managers"):
         return _silent(ta, ae)

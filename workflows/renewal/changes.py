@@ -43,5 +43,5 @@ def _forget(r: RenewalProcess, why: str) -> None:
     for kind in (TaskKind.EARLY_REVIEW, *assessment.KINDS, TaskKind.PLAN, TaskKind.PROCESS):
         r.desk.withdraw(kind, why)
     if done := r.project_done("the renewal's date has moved"):
-        r.do("vitally", *done)
+        r.do(*done)
     r.enter(Phase.UPCOMING)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from temporalio import workflow
 
 from domain.account.account import Rating
-from domain.effects.accounts import KeepRenewal, OpenProject
+from domain.effects.salesforce import KeepRenewal
+from domain.effects.vitally import OpenProject
 from domain.markup import code
 from domain.people import Role
 from domain.renewal import decisions, documents
@@ -63,11 +64,11 @@ async def _completed(r: RenewalProcess) -> None:
     s = r.state
     r.enter(Phase.EARLY_REVIEW)
     s.project = s.next("project.early")
-    r.do("vitally", OpenProject(key=s.project, account=r.customer.domain, template=TEMPLATE, name=f"{TEMPLATE} {s.renewal_on}"))
+    r.do(OpenProject(key=s.project, account=r.customer.domain, template=TEMPLATE, name=f"{TEMPLATE} {s.renewal_on}"))
     [task] = r.open(_spec(r))
     if await r.wait_for(lambda: not task.is_open, until="assessment", summary=task.spec.title) and task.answer:
         s.early = said_by_ta(task.answer)
-        r.do("vitally", r.assessment(early=True), *r.project_done("the early assessment is complete"))
+        r.do(r.assessment(early=True), *r.project_done("the early assessment is complete"))
     r.desk.withdraw(TaskKind.EARLY_REVIEW, "the assessment asks the same")
     r.enter(Phase.UPCOMING)
 

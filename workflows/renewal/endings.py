@@ -10,7 +10,9 @@ from domain import ids, licence_keys
 from domain.account.account import RenewalEnded
 from domain.amounts import dollars
 from domain.calendar import months_after
-from domain.effects.accounts import ReissueKey, SetAccount, SetTraits
+from domain.effects.licensing import ReissueKey
+from domain.effects.salesforce import SetAccount
+from domain.effects.vitally import SetTraits
 from domain.people import Role
 from domain.renewal import decisions
 from domain.renewal.state import CancelRenewal, End, Phase
@@ -34,7 +36,7 @@ async def renew(r: RenewalProcess, answer: Answer) -> End:
     r.crm("closed", {"StageName": "Closed Won", "Amount": arr, "Renewal_Outcome__c": decision.outcome, **term}, account)
     r.say("renewed", f"🎉 Renewed until {end} with {seats:,} seats: {decision.rule} Its key is re-issued.", Role.AE, Role.TA)
     subscription = r.customer.subscription or await _subscription(r)
-    r.do("licensing", key(r, "key.renewed", subscription, seats, end))
+    r.do(key(r, "key.renewed", subscription, seats, end))
     await r.delivered()
     r.enter(Phase.RENEWED)
     return "renewed"
@@ -47,7 +49,7 @@ def churn(r: RenewalProcess, answer: Answer) -> End:
     r.record(decisions.came(r.policy, r.customer.arr, 0, note, workflow.now()))
     s.actual_outcome, s.actual_arr = "full_churn", 0
     r.crm("closed", {"StageName": "Closed Lost", "Renewal_Outcome__c": "full_churn", "Description": f"Churned: {reason}"})
-    r.do("vitally", SetTraits(key="trait.churned", account=r.customer.domain, traits={CHURNED_TRAIT: _midnight(s.due_on).isoformat()}))
+    r.do(SetTraits(key="trait.churned", account=r.customer.domain, traits={CHURNED_TRAIT: _midnight(s.due_on).isoformat()}))
     lost = f"${r.customer.arr:,} a year from {s.due_on} on"
     r.say("churned", f"Lost: {reason}. Finance: {r.customer.name} churns with {lost}.", Role.AE, Role.TA, Role.AE_MANAGER)
     r.enter(Phase.CHURNED)
@@ -72,7 +74,7 @@ def cancel(r: RenewalProcess) -> End:
     r.crm("cancelled", {**closed, "Description": s.why_cancelled})
     r.say("cancelled", f"Cancelled. {s.why_cancelled}", Role.AE, Role.TA)
     if done := r.project_done("the renewal is cancelled"):
-        r.do("vitally", *done)
+        r.do(*done)
     r.enter(Phase.CANCELLED)
     return "cancelled"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 from domain.account.account import PlanReviewed
-from domain.effects.accounts import KeepDoc
+from domain.effects.vitally import KeepDoc
 from domain.people import Role
 from domain.renewal import decisions, documents
 from domain.renewal.state import SavePlan
@@ -76,7 +76,7 @@ async def _agreed(r: RenewalProcess, task: Task) -> bool:
     while answer := await r.answer_beside(task):
         fields = {name: str(value).strip() for name, value in answer.fields.items() if value is not None}
         s.save_plan = SavePlan.model_validate({**fields, "by": answer.by, "at": workflow.now()})
-        r.do("vitally", _document(r, s.save_plan))
+        r.do(_document(r, s.save_plan))
         [review] = r.open(_review(r, s.save_plan))
         verdict = await r.answer_beside(review)
         if verdict is None:
@@ -94,7 +94,7 @@ async def _sponsored(r: RenewalProcess, task: Task) -> None:
         s.sponsor = str(answer.fields["sponsor"])
         r.say("sponsor", f"Executive sponsor: {s.sponsor}.", Role.TA, Role.AE)
         if s.save_plan:
-            r.do("vitally", _document(r, s.save_plan))
+            r.do(_document(r, s.save_plan))
 
 
 async def _left(r: RenewalProcess) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
@@ -14,8 +14,10 @@ from domain import ids
 from domain.account.account import AccountView, PlanReason, Rating, RenewalRow, RenewalRuns
 from domain.calendar import day_of
 from domain.decision import Decision
-from domain.effects.accounts import CloseProject, KeepDoc, SetTraits, VitallyAct
-from domain.effects.models import Post, Receipts, SalesforceAct, UpdateOpportunity
+from domain.effects.effect import BatchResult, Effect
+from domain.effects.salesforce import SalesforceEffect, UpdateOpportunity
+from domain.effects.slack import Post
+from domain.effects.vitally import CloseProject, KeepDoc, SetTraits, VitallyEffect
 from domain.forecast.rollup import expectation, quarter_of
 from domain.markup import bold, plain
 from domain.people import Role
@@ -26,7 +28,6 @@ from workflows.account import account_links
 from workflows.account.process import AccountProcess
 from workflows.frame.search_attributes import ACCOUNT, ARR, FORECAST, OWNER, RATING, RENEWAL_QUARTER, STAGE
 
-System = Literal["slack", "salesforce", "vitally", "licensing"]
 #: The message under which everything about a renewal is said.
 THREAD = "slack.renewal"
 #: The trait that carries the rating in Vitally, and the document of the assessment.
@@ -65,7 +66,6 @@ class RenewalProcess(AccountProcess):
         self.stage = s.phase.value
         self.started_with()
         self._row: RenewalRow | None = None
-        self._outbox: dict[System, list[Any]] = {}
         self._begun = self._turn = False
         self._delivering = 0
         self._writing = asyncio.Lock()
@@ -147,43 +147,39 @@ class RenewalProcess(AccountProcess):
 
     # --- acting, asking and telling ------------------------------------------------------------------------------------------------
 
-    def do(self, system: System, *acts: Any) -> None:
-        """Act on a system. What is asked for at one moment travels together, whichever part of the renewal asks for it."""
-        self._outbox.setdefault(system, []).extend(acts)
+    def do(self, *effects: Effect) -> asyncio.Task[BatchResult]:
+        """As every process does; what a message asks for before :meth:`begin` waits for that, and what operators see follows."""
+        self._delivering += 1
         self.changed()
+        return self.spawn(self._once_begun(effects))
 
     def changed(self) -> None:
-        """Something changed: once every part of the renewal has had its turn at this moment, that is shown, and what was asked for is done."""
+        """Something changed: that is shown once every part of the renewal has had its turn at this moment."""
         if not self._turn:
             self._turn = True
             self.spawn(self._end_of_turn())
 
-    def begin(self, *first: SalesforceAct) -> None:
-        """The first acts of all: what a message asked for before has waited for them."""
-        self._outbox["salesforce"] = [*first, *self._outbox.get("salesforce", [])]
+    def begin(self, *first: Effect) -> None:
+        """The first effects of all."""
         self._begun = True
-        self.changed()
+        self.do(*first)
 
     async def delivered(self) -> None:
         """Wait until everything that was asked for is done."""
         await self.wait(lambda: not self._turn and not self._delivering, summary="what is under way")
 
-    async def _end_of_turn(self) -> None:
-        await workflow.wait_condition(lambda: self._begun)
-        self._turn, outbox, self._outbox = False, self._outbox, {}
-        self.publish()
-        effects = self.effects
-        systems: dict[System, Callable[..., Awaitable[Receipts]]] = {
-            "slack": effects.slack,
-            "salesforce": effects.salesforce,
-            "vitally": effects.vitally,
-            "licensing": effects.licensing,
-        }
-        self._delivering += 1
+    async def _once_begun(self, effects: tuple[Effect, ...]) -> BatchResult:
         try:
-            await asyncio.gather(*(systems[system](*acts) for system, acts in outbox.items()))
+            if not self._begun:
+                await workflow.wait_condition(lambda: self._begun)
+            return await self.effects.do(*effects)
         finally:
             self._delivering -= 1
+
+    async def _end_of_turn(self) -> None:
+        await workflow.wait_condition(lambda: self._begun)
+        self._turn = False
+        self.publish()
 
     def nothing_more(self, why: str) -> None:
         """Withdraw what is asked of the account's people; an act that waits to be mended is still to be done."""
@@ -204,11 +200,11 @@ class RenewalProcess(AccountProcess):
                 f"{bold(f'The renewal of {self.customer.name}')} on {s.renewal_on}: ${self.customer.arr:,}, {self.customer.seats:,} seats."
             )
             opening = (self.said(THREAD, text, Role.AE, Role.TA, under=""),)
-        self.do("slack", *opening, *posts)
+        self.do(*opening, *posts)
 
-    def crm(self, what: str, fields: dict[str, str | bool | int | None], *more: SalesforceAct) -> None:
+    def crm(self, what: str, fields: dict[str, str | bool | int | None], *more: SalesforceEffect) -> None:
         """Set fields of the renewal's opportunity."""
-        self.do("salesforce", UpdateOpportunity(key=self.state.next(f"crm.{what}"), fields=fields), *more)
+        self.do(UpdateOpportunity(key=self.state.next(f"crm.{what}"), fields=fields), *more)
 
     def assessment(self, early: bool = False) -> KeepDoc:
         """The health assessment as it stands; what an early one said is filled in while it is fresh."""
@@ -222,20 +218,20 @@ class RenewalProcess(AccountProcess):
             lines=documents.assessment(self.customer, s, before),
         )
 
-    def project_done(self, why: str) -> tuple[VitallyAct, ...]:
+    def project_done(self, why: str) -> tuple[VitallyEffect, ...]:
         """Complete the early assessment's project, if it is open."""
         s, project = self.state, self.state.project
         s.project = ""
         return (CloseProject(key=f"{project}.done", account=self.customer.domain, project=project, why=why),) if project else ()
 
-    def rated(self, rating: Rating, decision: Decision, *acts: VitallyAct, enters: bool = True) -> None:
+    def rated(self, rating: Rating, decision: Decision, *acts: VitallyEffect, enters: bool = True) -> None:
         """A rating, wherever it is from: everybody who reads one has it, and it may bring the account into Lighthouse."""
         s = self.state
         s.rating = rating
         if enters and not s.in_lighthouse:
             s.entering = self.record(decisions.enters(self.policy, rating, workflow.now())).outcome == "enters"
         self.crm("rating", {"Renewal_Rating__c": rating})
-        self.do("vitally", SetTraits(key=s.next("trait.rating"), account=self.customer.domain, traits={RATING_TRAIT: rating}), *acts)
+        self.do(SetTraits(key=s.next("trait.rating"), account=self.customer.domain, traits={RATING_TRAIT: rating}), *acts)
         self.say("rating", f"{documents.colour(rating)}: {decision.rule}", Role.AE, Role.TA)
         self.check_expectation()
         if "value_engineering" in s.done:

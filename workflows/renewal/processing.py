@@ -82,7 +82,7 @@ def _extend(r: RenewalProcess, days: int, approved_by: str, by: str) -> None:
     r.crm("extended", {"CloseDate": s.due_on.isoformat()})
     r.say("extended", f"Extended: {decision.rule}", Role.AE)
     if r.customer.subscription:
-        r.do("licensing", endings.key(r, s.next("key.extended"), r.customer.subscription, r.customer.seats, s.due_on))
+        r.do(endings.key(r, s.next("key.extended"), r.customer.subscription, r.customer.seats, s.due_on))
     else:
         r.say("no_key", f"{r.customer.name} has no subscription on record: issue the key until {s.due_on} by hand.", Role.TA)
 

@@ -11,14 +11,9 @@ from temporalio.exceptions import FailureError, is_cancelled_exception
 from domain import ladder
 from domain.cloud.issues import host_of, is_ours
 from domain.cloud.requests import AGAIN, word_on_instance
-from domain.effects.models import (
-    FillField,
-    Page,
-    RaiseIssue,
-    RegistryAnswer,
-    RegistryChange,
-    ResolvePage,
-)
+from domain.effects.github import FillField, RaiseIssue
+from domain.effects.pagerduty import Page, ResolvePage
+from domain.effects.registry import RegistryAnswer, RegistryChange
 from domain.messages import Terminate
 from domain.people import Role
 from domain.task import Answer, Choice, FieldSpec, TaskKind
@@ -41,11 +36,11 @@ def request(t: TrialProcess) -> CloudRequest:
         if attempt == 1:  # the page of the first stands until an instance is there, and its SLA holds
             s.provisioning_due = ladder.provisioning_due(t.policy, workflow.now(), t.input.origin == "ce_requested")
             page = Page(key="page.request", summary=f"Cloud trial instance for {s.company}: issue #{number}", severity="warning")
-            t.spawn(t.effects.pagerduty(page))
+            t.do(page)
 
     def overdue(number: int) -> None:
         late = f"The provisioning SLA of {s.company} is missed: issue #{number}"
-        t.spawn(t.effects.pagerduty(Page(key="page.sla", summary=late, severity="error")))
+        t.do(Page(key="page.sla", summary=late, severity="error"))
 
     return CloudRequest(
         name="provision",
@@ -122,7 +117,7 @@ async def provisioned(t: TrialProcess, asked: CloudRequest, number: int) -> None
             s.taken_hosts = [*s.taken_hosts, s.ready_host]
         said = await t.requests.carried_out(asked, said.number)
     s.host, s.instance_live = s.ready_host, True
-    t.spawn(t.effects.pagerduty(ResolvePage(key="page.ready", page="page.request")))
+    t.do(ResolvePage(key="page.ready", page="page.request"))
     if not ce_known:
         await t.wait_unless_ended(lambda: t.email(Role.CE) != "", summary="until the CE is known")
 
@@ -148,9 +143,7 @@ def _failed(t: TrialProcess, why: str) -> None:
     n = sum(task.spec.kind == TaskKind.PROVISION for task in s.tasks)
     said = t.said(f"slack.provision-{n}.failed", f"Building {s.host} failed: {why}. It goes on by hand.", Role.CE)
     t.post(said)
-    t.spawn(
-        t.effects.pagerduty(Page(key=f"page.provision-{n}.failed", summary=f"Provisioning of {s.host} failed: {why}", severity="error"))
-    )
+    t.do(Page(key=f"page.provision-{n}.failed", summary=f"Provisioning of {s.host} failed: {why}", severity="error"))
 
 
 async def _ask_for_ce(t: TrialProcess) -> None:
@@ -165,7 +158,7 @@ async def _ask_for_ce(t: TrialProcess) -> None:
     await owning.owners(t, email)
     owning.find_owners(t)
     if number := t.state.request_issue:
-        await t.effects.github(FillField(key="request.ce_email", issue=number, field="ce_email", value=email))
+        await t.do(FillField(key="request.ce_email", issue=number, field="ce_email", value=email))
 
 
 def refuse_host(t: TrialProcess, answer: Answer) -> str | None:

@@ -7,16 +7,10 @@ from datetime import timedelta
 from temporalio import workflow
 
 from domain import ids
-from domain.effects.models import (
-    AskOwners,
-    Claim,
-    Claimed,
-    CloseIssue,
-    Post,
-    RegistryAnswer,
-    RegistryChange,
-    ResolvePage,
-)
+from domain.effects.github import CloseIssue
+from domain.effects.pagerduty import ResolvePage
+from domain.effects.registry import AskOwners, Claim, Claimed, RegistryAnswer, RegistryChange
+from domain.effects.slack import Post
 from domain.markup import bold
 from domain.messages import Case
 from domain.trial import decisions
@@ -64,7 +58,7 @@ async def wait_for_room(t: TrialProcess, *, warm: bool) -> Claimed:
     full = f"{bold(s.company)} waits for room: the cap of {t.policy.cloud.instance_cap} instances is reached."
     t.post(Post(key="slack.waitlisted", channel=t.alerts_channel, under="" if s.alert == "slack.alert" else s.alert, text=full))
     s.alert = "slack.waitlisted" if s.alert == "slack.alert" else s.alert
-    t.spawn(t.effects.mail(t.mail("waitlisted")))
+    t.do(t.mail("waitlisted"))
     queue = RegistryChange(subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="wait")
     await t.effects.local("registry", queue, RegistryAnswer, "join the waiting list")
     while True:
@@ -81,8 +75,8 @@ async def cancel(t: TrialProcess, why: str) -> None:
     s = t.state
     if s.request_issue:
         text = f"This request is cancelled: {why}"
-        t.spawn(t.effects.github(CloseIssue(key="request.cancel", issue=s.request_issue, reason="not_planned", text=text)))
-        t.spawn(t.effects.pagerduty(ResolvePage(key="page.cancel", page="page.request")))
+        t.do(CloseIssue(key="request.cancel", issue=s.request_issue, reason="not_planned", text=text))
+        t.do(ResolvePage(key="page.cancel", page="page.request"))
     await release(t)
 
 

@@ -7,16 +7,11 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 
 from domain import ids, licence_keys
-from domain.effects.models import (
-    AskHost,
-    CreateAdmin,
-    IssueKey,
-    Receipt,
-    RegistryAnswer,
-    RegistryChange,
-    SetKey,
-    UpdateOpportunity,
-)
+from domain.effects.effect import Receipt
+from domain.effects.instance import CreateAdmin, SetKey
+from domain.effects.licensing import IssueKey
+from domain.effects.registry import AskHost, RegistryAnswer, RegistryChange
+from domain.effects.salesforce import UpdateOpportunity
 from domain.messages import Case, ChangeDomain, CorrectAdmin, DomainChangeInput
 from domain.people import Role
 from domain.task import FieldSpec, field_fault
@@ -30,7 +25,7 @@ from workflows.trial.process import TrialProcess
 async def new_link(t: TrialProcess) -> None:
     """C17: a new link by mail. An earlier one works until one of them is opened, for only then a reset link is made on the instance."""
     t.state.links += 1
-    await t.effects.mail(t.mail("new_link", key=f"mail.link-{t.state.links}", link=True))
+    await t.do(t.mail("new_link", key=f"mail.link-{t.state.links}", link=True))
 
 
 async def correct_admin(t: TrialProcess, message: CorrectAdmin) -> str:
@@ -55,7 +50,7 @@ async def correct_admin(t: TrialProcess, message: CorrectAdmin) -> str:
 async def _admin_follows(t: TrialProcess, number: int) -> None:
     s, key = t.state, f"admin-{number}"
     if s.stage is Stage.TRIAGE:
-        t.spawn(t.effects.salesforce(intake.lead(t).model_copy(update={"key": f"crm.lead-{number}"})))
+        t.do(intake.lead(t).model_copy(update={"key": f"crm.lead-{number}"}))
     else:
         said = (
             "The admin's address was corrected; whoever had the wrong one is no admin any more. Please correct the contact in the CRM too."
@@ -73,9 +68,9 @@ async def _admin_follows(t: TrialProcess, number: int) -> None:
         name=t.contact.name,
         instead_of=s.admin,
     )
-    await t.effects.instance(admin)
+    await t.do(admin)
     s.admin = admin.email
-    await t.effects.mail(t.mail("new_link", key=f"mail.{key}", link=True))
+    await t.do(t.mail("new_link", key=f"mail.{key}", link=True))
 
 
 def refuse_admin(t: TrialProcess, message: CorrectAdmin) -> str | None:
@@ -139,7 +134,7 @@ async def own_key(t: TrialProcess, key: str, until: datetime) -> Receipt:
         tags, seats = terms.generic.tags, terms.generic.seats
     else:
         tags, seats = terms.trial.tags, (s.request.seats if s.request else terms.trial.seats) + buffer
-    issued = await t.effects.licensing(
+    issued = await t.do(
         IssueKey(
             key=key,
             account=t.name,
@@ -150,7 +145,7 @@ async def own_key(t: TrialProcess, key: str, until: datetime) -> Receipt:
         )
     )
     receipt = issued.of(key)
-    await t.effects.instance(SetKey(key=f"instance.{key}", host=s.host, vault=receipt.data.get("vault", "")))
+    await t.do(SetKey(key=f"instance.{key}", host=s.host, vault=receipt.data.get("vault", "")))
     return receipt
 
 

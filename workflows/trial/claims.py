@@ -5,7 +5,8 @@ from __future__ import annotations
 from temporalio import workflow
 
 from domain import mailbox
-from domain.effects.models import RegistryAnswer, RegistryChange, RemoveUser, ResetLink
+from domain.effects.instance import RemoveUser, ResetLink
+from domain.effects.registry import RegistryAnswer, RegistryChange
 from domain.messages import JoinAsk, OpenLink, Signup, SignupAnswer
 from domain.people import Role
 from domain.task import TaskKind
@@ -50,7 +51,7 @@ async def reset_link(t: TrialProcess) -> str:
     act = ResetLink(
         key=f"instance.link-{s.openings + 1}", host=s.host, email=t.contact.email, ttl_hours=t.policy.handoff.reset_link_ttl_hours
     )
-    receipt = await t.effects.reset_link(act)
+    receipt = await t.effects.attempt(act)
     if receipt is None:
         messages.refuse(f"{s.host} does not answer at this moment: the link is still good, open it again in a few minutes")
     s.openings += 1

@@ -7,18 +7,9 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 
 from domain import licence_keys
-from domain.effects.models import (
-    AssignOwner,
-    ConvertLead,
-    CreateAdmin,
-    InstanceAct,
-    OpenChannel,
-    Post,
-    SalesforceAct,
-    SetKey,
-    SetLeadStatus,
-    SlackAct,
-)
+from domain.effects.instance import CreateAdmin, InstanceEffect, SetKey
+from domain.effects.salesforce import AssignOwner, ConvertLead, SalesforceEffect, SetLeadStatus
+from domain.effects.slack import OpenChannel, Post, SlackEffect
 from domain.markup import bold
 from domain.messages import INSTANT, TRIAGED, Case
 from domain.people import Role
@@ -33,8 +24,8 @@ async def instant(t: TrialProcess) -> None:
     if t.state.owners.sdr is None:
         await owning.owners(t)  # a company that waited for room has none yet
     owning.find_owners(t)
-    t.spawn(t.effects.salesforce(*_crm(t, intake.lead(t))))
-    t.spawn(t.effects.slack(*_alert(t), *_channel(t), _introduction(t)))
+    t.do(*_crm(t, intake.lead(t)))
+    t.do(*_alert(t), *_channel(t), _introduction(t))
     if t.policy.handoff.prequalified == "ce":
         await _hand_over(t, 0)
         return
@@ -47,17 +38,17 @@ async def build(t: TrialProcess) -> None:
     await owning.owners(t, t.state.request.ce if t.state.request else "")
     owning.find_owners(t)
     t.enter(Stage.PROVISIONING)
-    first: tuple[SalesforceAct, ...] = (
+    first: tuple[SalesforceEffect, ...] = (
         (SetLeadStatus(key="crm.qualified", status="Working", sub_status="Approved trial"),)
         if t.state.case in TRIAGED
         else (intake.lead(t),)
     )
-    t.spawn(t.effects.salesforce(*_crm(t, *first)))
+    t.do(*_crm(t, *first))
     request = building.request(t)
     number = await t.requests.raised(request)
-    t.spawn(t.effects.slack(*_alert(t), *_channel(t), _introduction(t, number)))
+    t.do(*_alert(t), *_channel(t), _introduction(t, number))
     if t.input.origin == "self_serve":
-        t.spawn(t.effects.mail(t.mail("sdr_welcome", sender=Role.INBOUND_SDR)))
+        t.do(t.mail("sdr_welcome", sender=Role.INBOUND_SDR))
     await building.provisioned(t, request, number)
     await _hand_over(t, number)
 
@@ -71,7 +62,7 @@ def start(t: TrialProcess, at: datetime) -> None:
     t.enter(Stage.ONBOARDING)
 
 
-def _crm(t: TrialProcess, *first: SalesforceAct) -> tuple[SalesforceAct, ...]:
+def _crm(t: TrialProcess, *first: SalesforceEffect) -> tuple[SalesforceEffect, ...]:
     """Assignment and conversion in the policy's order (C14); the opportunity stays in stage 1 (A19)."""
     s = t.state
     o, named = s.owners, s.case is Case.NAMED
@@ -92,7 +83,7 @@ def _alert(t: TrialProcess) -> tuple[Post, ...]:
     return (Post(key="slack.alert", channel=t.alerts_channel, text=said + "".join(f"\n⚠️ {flag}" for flag in s.flags)),)
 
 
-def _channel(t: TrialProcess) -> tuple[SlackAct, ...]:
+def _channel(t: TrialProcess) -> tuple[SlackEffect, ...]:
     """The trial's channel with CE and AE (C11: or only the thread under the alert)."""
     if t.policy.trial.slack_mode == "thread":
         return ()
@@ -112,7 +103,7 @@ def _introduction(t: TrialProcess, issue: int = 0) -> Post:
     return t.said("slack.introduction", "\n".join(lines), Role.CE, Role.AE)
 
 
-async def open_instance(t: TrialProcess, template: str, *before: InstanceAct) -> None:
+async def open_instance(t: TrialProcess, template: str, *before: InstanceEffect) -> None:
     """Admin user and licence key; then the mail with the link to set a password, and the CE's welcome. ``before``: what is done first."""
     s = t.state
     admin = CreateAdmin(key=t.keyed("instance.admin"), host=s.host, email=t.contact.email, name=t.contact.name)
@@ -124,11 +115,11 @@ async def open_instance(t: TrialProcess, template: str, *before: InstanceAct) ->
         access = t.mail("access", sender=Role.CE, link=True, thread="mail.sdr_welcome" if t.input.origin == "self_serve" else "")
     copies = t.copy(access, s.owners.ae) if access.sender else ()
     welcome = t.mail("ce_welcome", sender=Role.CE)
-    made = await t.effects.instance(*before, admin, *key)
+    made = await t.do(*before, admin, *key)
     s.admin = admin.email
     if key and (until := made.of(key[0].key).data.get("expires_at")):
         s.key_until = datetime.fromisoformat(until)
-    t.spawn(t.effects.mail(access, *copies, welcome))
+    t.do(access, *copies, welcome)
 
 
 async def _hand_over(t: TrialProcess, number: int) -> None:

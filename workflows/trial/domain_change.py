@@ -15,7 +15,10 @@ from temporalio.exceptions import FailureError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from domain import ladder
     from domain.cloud.requests import AGAIN, DONE
-    from domain.effects.models import Mail, Post, RaiseIssue, RegistryAnswer, RegistryChange
+    from domain.effects.github import RaiseIssue
+    from domain.effects.mail import Mail
+    from domain.effects.registry import RegistryAnswer, RegistryChange
+    from domain.effects.slack import Post
     from domain.messages import DomainChangeInput, IssueEvent
     from domain.people import Owners, Role
     from domain.policy import Policy
@@ -51,7 +54,7 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
     async def run(self, input: DomainChangeInput) -> str:
         """Warn, get consent, have it moved, verify."""
         p = self.process
-        p.spawn(p.effects.mail(self._warning()))
+        p.do(self._warning())
         p.post(self._good_sign())
         consent = await p.ask(self._consent())
         if consent is None or consent.choice == "deferred":

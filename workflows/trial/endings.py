@@ -9,15 +9,12 @@ from temporalio import workflow
 from domain import ladder, licence_keys
 from domain.calendar import add_working_days, months_after
 from domain.cloud.requests import AGAIN, DONE
-from domain.effects.models import (
-    ArchiveChannel,
-    IssueKey,
-    RaiseIssue,
-    RegistryAnswer,
-    RegistryChange,
-    SetKey,
-    UpdateOpportunity,
-)
+from domain.effects.github import RaiseIssue
+from domain.effects.instance import SetKey
+from domain.effects.licensing import IssueKey
+from domain.effects.registry import RegistryAnswer, RegistryChange
+from domain.effects.salesforce import UpdateOpportunity
+from domain.effects.slack import ArchiveChannel
 from domain.markup import bold, code
 from domain.messages import Convert, Extend
 from domain.people import Role
@@ -52,7 +49,7 @@ async def _extended(t: TrialProcess, n: int, days: int, reason: str) -> None:
     ends = f"{s.ends_at:%Y-%m-%d}"
     longest = s.ends_at or workflow.now()
     own_key = decisions.needs_own_key(t.policy, s.total_days) or not licence_keys.covers(t.policy, s.key_until, longest)
-    t.spawn(t.effects.salesforce(changes.extended_until(t)))
+    t.do(changes.extended_until(t))
     if own_key:
         t.spawn(changes.own_key(t, f"key.extend.{n}", licence_keys.of_trial(t.policy, longest)))
 
@@ -95,7 +92,7 @@ def _taken_back(t: TrialProcess, n: int, days: int, answer: Answer) -> None:
     s.ends_at, s.extended = max(s.ends_at - timedelta(days=days), workflow.now()), None
     s.total_days = (s.ends_at - s.started_at).days
     t.desk.withdraw(TaskKind.DEADLINE, f"extension {n} was taken back")
-    t.spawn(t.effects.salesforce(changes.extended_until(t)))
+    t.do(changes.extended_until(t))
     text = f"Extension {n} is taken back: the trial ends on {s.ends_at:%Y-%m-%d}."
     t.post(t.said(f"slack.extend.{n}.back", text, Role.CE))
 
@@ -124,8 +121,8 @@ async def convert(t: TrialProcess, message: Convert) -> End | None:
     )
     await t.effects.local("registry", kept, RegistryAnswer, "the domain keeps its instance as a paid one; no more campaign mail")
     fields: dict[str, str | bool | int | None] = {"Trial_Outcome__c": "converted", "Trial_Stage__c": "converted"}
-    t.spawn(t.effects.salesforce(UpdateOpportunity(key="crm.outcome", fields=fields)))
-    t.spawn(t.effects.mail(t.mail("converted", sender=Role.CE)))
+    t.do(UpdateOpportunity(key="crm.outcome", fields=fields))
+    t.do(t.mail("converted", sender=Role.CE))
     t.spawn(_production_key(t, message.seats or 1, end))
     text = (
         f"{bold(s.company)} is a customer: {message.seats} seats until {end:%Y-%m-%d} (#{said.number}). A host of their own can be offered:"
@@ -192,7 +189,7 @@ def _conversion(t: TrialProcess, message: Convert, end: date) -> CloudRequest:
 
 async def _production_key(t: TrialProcess, seats: int, last_day: date) -> None:
     terms = t.policy.license.production
-    issued = await t.effects.licensing(
+    issued = await t.do(
         IssueKey(
             key="key.production",
             account=t.name,
@@ -203,7 +200,7 @@ async def _production_key(t: TrialProcess, seats: int, last_day: date) -> None:
         )
     )
     vault = issued.of("key.production").data.get("vault", "")
-    await t.effects.instance(SetKey(key="instance.key.production", host=t.state.host, vault=vault))
+    await t.do(SetKey(key="instance.key.production", host=t.state.host, vault=vault))
 
 
 async def terminate(t: TrialProcess, verdict: Verdict) -> End:
@@ -220,13 +217,13 @@ async def terminate(t: TrialProcess, verdict: Verdict) -> End:
         "Trial_Stage__c": "terminated",
         "StageName": "Closed Lost",
     }
-    t.spawn(t.effects.salesforce(UpdateOpportunity(key="crm.outcome", fields=fields)))
-    t.spawn(t.effects.mail(t.mail("terminated", reason=why)))
+    t.do(UpdateOpportunity(key="crm.outcome", fields=fields))
+    t.do(t.mail("terminated", reason=why))
     await t.requests.carried_out(_teardown(t, why))
     await capacity.release(t)
     feedback(t)
     closing = t.said("slack.terminated", f"{s.host} is gone; domain and capacity are free.")
-    t.spawn(t.effects.slack(closing, *((ArchiveChannel(key="slack.archive", name=s.channel),) if s.channel else ())))
+    t.do(closing, *((ArchiveChannel(key="slack.archive", name=s.channel),) if s.channel else ()))
     t.enter(Stage.TERMINATED)
     return "terminated"
 
@@ -290,4 +287,4 @@ def feedback(t: TrialProcess) -> None:
     s = t.state
     if s.feedback == "wanted":
         s.feedback = "sent"
-        t.spawn(t.effects.mail(t.mail("feedback")))
+        t.do(t.mail("feedback"))

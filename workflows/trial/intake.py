@@ -6,7 +6,7 @@ from temporalio import workflow
 
 from domain import ids, mailbox
 from domain.decision import Decision
-from domain.effects.models import KeepLead, SetLeadStatus
+from domain.effects.salesforce import KeepLead, SetLeadStatus
 from domain.messages import Case, CeRequest, JoinAsk, JoinInput, SignupAgain, SignupAnswer
 from domain.people import Role
 from domain.task import Answer, Choice, FieldSpec, TaskKind
@@ -131,7 +131,7 @@ async def triage(t: TrialProcess, why: str = "") -> Decision:
     """
     t.enter(Stage.TRIAGE)
     s, free = t.state, t.state.case is Case.FREE_MAIL
-    t.spawn(t.effects.salesforce(lead(t)))
+    t.do(lead(t))
     company = (FieldSpec(name="domain", asks="the company's own domain, as acme.com", kind="domain"),) if free else ()
     choices = (
         Choice(name="qualify", label="Qualifies", fields=company, every_check=True),
@@ -194,8 +194,8 @@ async def disqualify(t: TrialProcess, reason: str, sub_status: str = "Does not m
     """Case 3.1 (A8): the lead is closed with its reason, and the person is told kindly how to host it themselves."""
     s = t.state
     closed = SetLeadStatus(key="crm.disqualified", status="Disqualified", sub_status=sub_status, reason=reason)
-    t.spawn(t.effects.salesforce(lead(t), closed))  # whoever only waited for room has no lead yet
-    t.spawn(t.effects.mail(t.mail("disqualified")))
+    t.do(lead(t), closed)  # whoever only waited for room has no lead yet
+    t.do(t.mail("disqualified"))
     t.post(t.said("slack.disqualified", f"{s.company} did not qualify: {reason} They were told how to self-host."))
     t.enter(Stage.DISQUALIFIED)
     return "disqualified"
@@ -220,7 +220,7 @@ async def move(t: TrialProcess) -> End:
         if (asked := await triage(t, why)).outcome == "disqualified":
             return await disqualify(t, asked.rule)
     closed = "Goes on as the lead of the company's own trial."
-    t.spawn(t.effects.salesforce(SetLeadStatus(key="crm.moved", status="Disqualified", sub_status=DUPLICATE, reason=closed)))
+    t.do(SetLeadStatus(key="crm.moved", status="Disqualified", sub_status=DUPLICATE, reason=closed))
     t.post(t.said("slack.moved", f"{t.contact.name} is of {domain}: the signup goes on there."))
     t.enter(Stage.MOVED)
     return "moved"

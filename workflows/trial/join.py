@@ -14,7 +14,8 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from domain import ids
-    from domain.effects.models import Mail, Post
+    from domain.effects.mail import Mail
+    from domain.effects.slack import Post
     from domain.messages import JoinDigestInput, JoinInput, JoinNotice
     from domain.people import Role
     from domain.policy import Policy
@@ -46,7 +47,7 @@ class JoinRequest(WorkflowWithTasks[Process[Policy]]):
         p, who = self.process, input.contact
         values = {"host": input.host, "first_name": who.first_name or who.name, "company": input.domain}
         told = Mail(key="mail.existing_instance", template="existing_instance", to=who.email, to_name=who.name, values=values)
-        p.spawn(p.effects.mail(told))
+        p.do(told)
         if input.admin:
             p.spawn(self._tell_admin(JoinNotice(email=who.email, host=input.host, admin=input.admin)))
         alert = f"{who.name} ({input.domain}) {'signed up' if input.via == 'signup' else 'is blocked'}, and {input.host} is theirs already."
@@ -110,7 +111,7 @@ class JoinDigest(WorkflowWithTasks[Process[Policy]]):
             if p.may_continue():
                 await self._continue_as_new(self._rest)
             self.not_before = workflow.now() + timedelta(hours=tasks.join_mail_hours)
-            await p.effects.mail(self._mail())
+            await p.do(self._mail())
 
     def _rest(self) -> JoinDigestInput:
         left = {"host": self.host, "admin": self.admin, "who": tuple(self.who), "more": self.more}

@@ -6,7 +6,8 @@ from temporalio import workflow
 
 from domain import ladder
 from domain.decision import Decision
-from domain.effects.models import Mail, SalesforceAct, UpdateOpportunity
+from domain.effects.mail import Mail
+from domain.effects.salesforce import SalesforceEffect, UpdateOpportunity
 from domain.messages import Convert, Extend, Terminate
 from domain.people import Role
 from domain.task import Answer, Choice, FieldSpec, TaskKind
@@ -140,7 +141,7 @@ async def _come_due(t: TrialProcess, moments: list[Moment]) -> None:
             case _:
                 pass
     if mails and s.verdict is None:
-        t.spawn(t.effects.mail(*mails))
+        t.do(*mails)
 
 
 def _activation(t: TrialProcess) -> None:
@@ -152,8 +153,8 @@ def _activation(t: TrialProcess) -> None:
             "Trial_Activated__c": True,
             "Trial_Activated_At__c": s.activated_at.strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
         }
-        acts: tuple[SalesforceAct, ...] = (UpdateOpportunity(key="crm.activated", fields=fields),)
-        t.spawn(t.effects.salesforce(*acts))
+        acts: tuple[SalesforceEffect, ...] = (UpdateOpportunity(key="crm.activated", fields=fields),)
+        t.do(*acts)
 
 
 def _ask(t: TrialProcess) -> None:

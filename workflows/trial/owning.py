@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from temporalio import workflow
 
-from domain.effects.models import AskOwners, AssignOwner, FillField, OpenChannel
+from domain.effects.github import FillField
+from domain.effects.registry import AskOwners
+from domain.effects.salesforce import AssignOwner
+from domain.effects.slack import OpenChannel
 from domain.markup import bold
 from domain.people import Owners, Role
 from domain.task import Answer, Choice, FieldSpec, TaskKind, TaskSpec
@@ -101,16 +104,16 @@ def appointed(t: TrialProcess, before: Owners) -> None:
     n = sum(task.spec.kind == TaskKind.OWNERS for task in s.tasks)
     if s.channel:
         invite = tuple(person.email for person in new.values())
-        t.spawn(t.effects.slack(OpenChannel(key=f"slack.channel.{n}", name=s.channel, topic=f"Cloud trial of {s.company}", invite=invite)))
+        t.do(OpenChannel(key=f"slack.channel.{n}", name=s.channel, topic=f"Cloud trial of {s.company}", invite=invite))
     who = ", ".join(f"{PARTS[part]} {person.name}" for part, person in new.items())
     t.post(t.said(f"slack.owners.{n}", f"{bold(s.company)} has from now on: {who}.", *(ROLES[part] for part in new)))
     if o.ae and ("ae" in new or "ce" in new):
-        t.spawn(t.effects.salesforce(AssignOwner(key=f"crm.assign.{n}", owner=o.ae.id, owner_name=o.ae.name, ce=o.ce.id if o.ce else "")))
+        t.do(AssignOwner(key=f"crm.assign.{n}", owner=o.ae.id, owner_name=o.ae.name, ce=o.ce.id if o.ce else ""))
     if "ce" in new:
         t.desk.withdraw(TaskKind.CE_EMAIL, f"the CE is {new['ce'].name}")
         if s.request_issue and s.stage is Stage.PROVISIONING:
             email = new["ce"].email
-            t.spawn(t.effects.github(FillField(key="request.ce_email", issue=s.request_issue, field="ce_email", value=email)))
+            t.do(FillField(key="request.ce_email", issue=s.request_issue, field="ce_email", value=email))
     for task in s.tasks:
         given = o.email(task.spec.role)
         if task.is_open and not task.spec.assignee and given and task.spec.kind in (TaskKind.DEADLINE, TaskKind.HAND_OVER, TaskKind.TRIAGE):

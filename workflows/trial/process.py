@@ -9,7 +9,7 @@ from temporalio import workflow
 
 from domain import ids
 from domain.calendar import day_of
-from domain.effects.models import Mail, Template
+from domain.effects.mail import Mail, Template
 from domain.markup import bold, plain
 from domain.messages import Contact
 from domain.people import Person, Role

@@ -5,7 +5,8 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from domain.effects.models import Mail, Post
+    from domain.effects.mail import Mail
+    from domain.effects.slack import Post
     from domain.messages import RescueInput, SignupAgain
     from domain.people import Role
     from domain.policy import Policy
@@ -38,7 +39,7 @@ class SignupRescue(WorkflowWithTasks[Process[Policy]]):
             "reason": input.error or "unknown",
             "event_id": workflow.info().workflow_id,
         }
-        p.spawn(p.effects.mail(Mail(key="mail.signup_failed", template="signup_failed", to=input.support_email, values=values)))
+        p.do(Mail(key="mail.signup_failed", template="signup_failed", to=input.support_email, values=values))
         alert = Post(key="slack.growth", channel="growth", text=f"The signup form failed {input.company or who.name}; support has a task.")
         why = input.error or "unknown"
         first: tuple[Post, ...] = (alert,)

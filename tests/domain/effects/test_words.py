@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import pkgutil
+from datetime import UTC, datetime
+from importlib import import_module
 
 import pytest
 
-from domain.effects import accounts, models
-from domain.effects.effect import Act
-from domain.effects.words import summary, words
+import domain.effects
+from domain.effects.effect import KINDS, Effect, EffectBatch
+from domain.effects.salesforce import ConvertLead
+from domain.effects.slack import OpenChannel
 from domain.markup import LONGEST_SUMMARY
 
-ACTS = [
-    *get_args(get_args(models.SlackAct)[0]),
-    *get_args(get_args(models.GitHubAct)[0]),
-    *get_args(get_args(models.SalesforceAct)[0]),
-    *get_args(get_args(models.InstanceAct)[0]),
-    *get_args(get_args(models.PagerAct)[0]),
-    *get_args(get_args(accounts.VitallyAct)[0]),
-    *get_args(models.LicenseAct),
-    accounts.KeepRow,
-    models.Mail,
-]
+AS_OF = datetime(2026, 3, 2, tzinfo=UTC)
+
+for module in pkgutil.iter_modules(domain.effects.__path__, "domain.effects."):
+    import_module(module.name)
 
 
-@pytest.mark.parametrize("kind", ACTS, ids=lambda kind: kind.__name__)
-def test_every_act_has_words_of_its_own(kind: type[Act]) -> None:
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.__name__)
+def test_every_act_has_words_of_its_own(kind: type[Effect]) -> None:
     sample = {
         "name": "n", "topic": "t", "channel": "c", "text": "t", "title": "t", "intro": "i", "fields": {"F": "v"}, "labels": (), "issue": 7,
         "field": "f", "value": "v", "reason": "completed", "workflow": "w.yml", "inputs": {}, "email": "e", "first_name": "f", "last_name": "l",
@@ -36,17 +32,18 @@ def test_every_act_has_words_of_its_own(kind: type[Act]) -> None:
         "row": "acme.com", "cells": {"Status": "red"},
     }  # fmt: skip
     known = {name: value for name, value in sample.items() if name in kind.model_fields}
-    if "account" in known and kind is models.ConvertLead:
+    if "account" in known and kind is ConvertLead:
         known["account"] = ""
     act = kind.model_validate({"key": "slack.the.key", **known})
-    said = words(act)
+    said = act.in_words()
     assert said
     assert said != act.key
     assert "@" not in said
 
 
 def test_a_summary_is_as_long_as_the_server_takes_it() -> None:
-    many = [models.OpenChannel(key=str(number), name="ä" * 40, topic="") for number in range(9)]
-    assert len(summary(many).encode()) <= LONGEST_SUMMARY
-    assert summary(many).endswith("…")
-    assert summary(many[:1]) == "open #" + "ä" * 40
+    many = [OpenChannel(key=str(number), name="ä" * 40, topic="") for number in range(9)]
+    summary = EffectBatch(subject="trial-acme.com/0a1b2c3d.1", as_of=AS_OF, effects=tuple(many)).in_words()
+    assert len(summary.encode()) <= LONGEST_SUMMARY
+    assert summary.endswith("…")
+    assert EffectBatch(subject="trial-acme.com/0a1b2c3d.1", as_of=AS_OF, effects=tuple(many[:1])).in_words() == "open #" + "ä" * 40

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.effects.models import Claimed, Template
+from domain.effects.mail import Template
+from domain.effects.registry import Claimed
 from domain.messages import Case, Instance, Usage
 from domain.policy import Policy
 from domain.task import Answer

@@ -16,7 +16,7 @@ import typer
 
 from domain import policy
 from domain.decision import Decision, Fact
-from domain.effects.models import Receipt
+from domain.effects.effect import Receipt
 from domain.messages import SignupAnswer
 from domain.task import Answer, Check, Choice, FieldSpec
 from domain.views import NextStep, TaskView, TrialStatus

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from activities.effects.verify import known_systems
 from domain import ids
-from domain.effects.models import Receipt
+from domain.effects.effect import Receipt, systems
 from sandbox.server import SandboxServer
-from starter.service.effects import systems
 from store.audit import Audit
+from store.effect_kinds import OWN_TABLES
 from store.ledger import EffectId, Ledger
 from store.settings import Settings
 from store.tables import effects
@@ -125,9 +126,7 @@ def test_without_a_ledger_none_is_made(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_systems_are_those_that_are_verified() -> None:
-    from activities.effects.verify import SYSTEMS
-
-    assert set(systems()) == set(SYSTEMS)
+    assert known_systems() == (*systems(), OWN_TABLES)
 
 
 def test_the_subjects_of_a_company() -> None:

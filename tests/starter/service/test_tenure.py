@@ -23,7 +23,8 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from domain import ids, policy
-from domain.effects.models import Claim, Receipt, RegistryChange
+from domain.effects.effect import Receipt
+from domain.effects.registry import Claim, RegistryChange
 from domain.messages import Account, Contact, Extend, IssueEvent, Signup, SignupAgain
 from domain.people import Owners, Person, Role
 from domain.task import Answer

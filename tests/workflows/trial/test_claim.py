@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from domain.effects.models import RegistryChange
+from domain.effects.registry import RegistryChange
 from starter.errors import Refused, Unavailable
 from starter.service.forms import JoinForm
 from store import registry

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from domain import ids
-from domain.effects.models import Claim
+from domain.effects.registry import Claim
 from domain.trial.state import TrialInput
 from store.tables import share_links, vault
 from tests.workflows.play import NOW, Play

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
-from domain.effects.models import Claim
+from domain.effects.registry import Claim
 from starter.errors import Refused
 from tests.workflows.play import NOW, Play, eventually
 

@@ -1,15 +1,20 @@
-"""What the register says of one kind of effect, and what a row of the ledger claims of the world."""
+"""The register of effects: every kind that the ledger may hold, and what a row of it claims of the world.
+
+A kind is declared where the code that carries it out stands: beside a handler (:func:`activities.effects.outside_system.carries_out`), or by
+:func:`declares` and :func:`records`. ``docs/effects.md`` is written from it, and ``tenure effects verify`` compares by it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from domain.effects.effect import Act
+from domain.effects.effect import Effect
 from domain.effects.reconcile import Claim
 from store.ledger import EffectId, EffectRow
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 Claims = Callable[[EffectRow], tuple[Claim, ...]]
 Marks = Callable[[EffectId], tuple[tuple[str, str], ...]]
 
@@ -28,14 +33,14 @@ def no_mark(_effect: EffectId) -> tuple[tuple[str, str], ...]:
 class EffectKind:
     """One kind of effect.
 
-    ``act`` is the ledger's word, ``asked_by`` the act that asks for it (None: an activity of its own does it). ``probe`` says how the
+    ``act`` is the ledger's word, ``asked_by`` the effect that a workflow asks for (None: an activity of its own does it). ``probe`` says how the
     remote side is asked whether it happened and ``code`` is the function that asks; ``means`` makes a repetition no second effect;
     ``window`` is what can go wrong all the same. ``told``: what a verification compares, or why it cannot. ``marks`` (kind, mark) are left on what it makes, as far as they are known beforehand. ``first``: what is there already while only its first part is done.
     """
 
     system: str
     act: str
-    asked_by: type[Act] | None
+    asked_by: type[Effect] | None
     probe: str
     code: Callable[..., Any]
     means: str
@@ -50,6 +55,49 @@ class EffectKind:
     def untold(self) -> str:
         """Why a verification cannot tell; empty when it can."""
         return self.told if self.claims is nothing else ""
+
+
+#: Every kind that was declared, by system and act.
+KINDS: dict[tuple[str, str], EffectKind] = {}
+
+#: The system's name of our own tables, whose changes are on record like any effect.
+OWN_TABLES = "registry"
+
+
+def register(kind: EffectKind) -> None:
+    """Make a kind known. Raises ``TypeError`` when another code declares the same one."""
+    known = KINDS.setdefault((kind.system, kind.act), kind)
+    if known.code.__qualname__ != kind.code.__qualname__:
+        raise TypeError(f"{kind.system} {kind.act} is declared by {known.code.__qualname__} and by {kind.code.__qualname__}; rename one")
+    KINDS[kind.system, kind.act] = kind
+
+
+def declares(system: str, act: str, **says: Any) -> Callable[[Function], Function]:
+    """The function has an effect of its own, which no workflow asks for; ``says`` is the rest of its :class:`EffectKind`."""
+
+    def declared(function: Function) -> Function:
+        register(EffectKind(system=system, act=act, asked_by=None, code=function, **says))
+        return function
+
+    return declared
+
+
+def records(*acts: str) -> Callable[[Function], Function]:
+    """The function changes our own tables and records that in the same transaction, under these words."""
+
+    def declared(function: Function) -> Function:
+        for act in acts:
+            declares(
+                OWN_TABLES,
+                act,
+                probe="None is needed: the change and its record are one transaction.",
+                means="The ledger's own database.",
+                window="None.",
+                told="not told: it is the ledger's own database, and the record is part of the change",
+            )(function)
+        return function
+
+    return declared
 
 
 def named(effect: EffectId | EffectRow) -> EffectId:
@@ -82,6 +130,6 @@ def data(row: EffectRow, name: str) -> str:
     return row.receipt.data.get(name, "") if row.receipt is not None else ""
 
 
-def subject(effect: EffectId) -> str:
+def subject_of(effect: EffectId) -> str:
     """The subject, as Salesforce's records carry it."""
     return effect.subject

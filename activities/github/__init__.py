@@ -1,0 +1,1 @@
+"""GitHub: its client and errors, what is written there, and the effects on it."""

@@ -1,0 +1,76 @@
+"""What is done on GitHub: the issues to the Cloud team and the automation (A25); and what an issue says now."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from domain.base import Message, Value
+from domain.cloud.closing import Where
+from domain.effects.effect import Effect
+
+
+class GitHubEffect(Effect):
+    """An effect on the repository of the Cloud team's issues."""
+
+    system: ClassVar[str] = "github"
+
+
+class RaiseIssue(GitHubEffect):
+    """Raise an issue to the Cloud team. ``fields`` become ``name: value`` lines of the body; an unknown value is ``TODO``."""
+
+    words: ClassVar[str] = "raise an issue: {title}"
+    title: str
+    intro: str
+    fields: dict[str, str]
+    labels: tuple[str, ...]
+
+
+class FillField(GitHubEffect):
+    """Replace a field's value in the body of an issue of ours (the ``TODO`` of the CE's e-mail)."""
+
+    words: ClassVar[str] = "fill in {field} of #{issue}"
+    issue: int
+    field: str
+    value: str
+
+
+class Comment(GitHubEffect):
+    """Comment on an issue."""
+
+    words: ClassVar[str] = "comment on #{issue}"
+    issue: int
+    text: str
+
+
+class CloseIssue(GitHubEffect):
+    """Comment the reason and close an issue as not planned (a cancelled request) or completed."""
+
+    words: ClassVar[str] = "close #{issue}"
+    issue: int
+    reason: Literal["completed", "not_planned"]
+    text: str
+
+
+class Dispatch(GitHubEffect):
+    """Start the automation that makes a warm instance of that host (A25)."""
+
+    words: ClassVar[str] = "start {workflow}"
+    workflow: str
+    inputs: dict[str, str]
+
+
+class IssueState(Value):
+    """What an issue says now; ``host`` is what the Cloud team named last as ready, once the label says so, and ``moved_to`` where it was transferred."""
+
+    number: int
+    labels: tuple[str, ...] = ()
+    state: Where
+    host: str = ""
+    reason: str = ""
+    moved_to: str = ""
+
+
+class AskIssue(Message):
+    """Ask what an issue says now."""
+
+    issue: int

@@ -1,0 +1,36 @@
+"""What is done on the licensing API: keys (A15, A17, A24, D30)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from domain.effects.effect import Effect
+
+
+class LicenceEffect(Effect):
+    """An effect on the licensing API."""
+
+    system: ClassVar[str] = "licensing"
+
+
+class IssueKey(LicenceEffect):
+    """A new subscription and a key on it, for ``account`` (a licensing user name). The key goes to the vault."""
+
+    words: ClassVar[str] = "issue a {purpose} key for {seats} seats"
+    account: str
+    purpose: Literal["generic", "trial", "production"]
+    tags: tuple[str, ...]
+    seats: int
+    expires_at: datetime
+
+
+class ReissueKey(LicenceEffect):
+    """A further key on an existing subscription (D30, handbook 3.1: a renewal never makes a new subscription). The key goes to the vault."""
+
+    words: ClassVar[str] = "re-issue the key for {seats} seats"
+    subscription: str
+    account: str
+    tags: tuple[str, ...]
+    seats: int
+    expires_at: datetime
