@@ -18,6 +18,7 @@ from store.accounts import Accounts
 from store.forecasts import Forecasts
 from store.instance_pool import Pool
 from store.ledger import Ledger
+from store.read_model import ReadModel
 from store.registry import Registry
 from store.settings import Settings
 
@@ -32,8 +33,9 @@ def activities(
     assert isinstance(vitally, Vitally)
     beginnings = settings.account_beginnings_per_second
     fleet = Fleet(ledger, Warehouse.from_settings(settings), vitally.accounts, vitally.write_scores, tell, beginnings)
-    batches = EffectBatches(made)
-    ours = (Registry(ledger), Pool(ledger), Accounts(ledger), Forecasts(ledger), fleet, SigningUp(sign_up), direct)
+    lists = ReadModel(ledger)
+    batches = EffectBatches(made, lists.keep)
+    ours = (lists, Registry(ledger), Pool(ledger), Accounts(ledger), Forecasts(ledger), fleet, SigningUp(sign_up), direct)
     try:
         yield [*batches.activities(), *(each for owner in (*made.values(), *ours) for each in _defined(owner))]
     finally:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 from store.ledger_file import Outdated
 
 #: The version that this code needs: the newest file of ``migrations/versions``.
-NEWEST = "0001"
+NEWEST = "0002"
 
 
 def version(db: Connection) -> str:

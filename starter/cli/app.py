@@ -43,6 +43,12 @@ class Program(LazyGroup):
             "Make the ledger's database, or bring an older one up to date. Run it at every deployment, before the new processes start.",
             panel=SETUP,
         ),
+        Deferred(
+            "rebuild",
+            "setup",
+            "Make the lists of processes and tasks anew from what runs, and show what differed; exits with 1 when a process did not answer.",
+            panel=SETUP,
+        ),
         Deferred("config", "setup", "List every setting, secrets masked, with where its value is from.", panel=SETUP),
         Deferred(
             "schedules",

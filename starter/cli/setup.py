@@ -16,6 +16,7 @@ from starter.cli.parts import columns, when
 from starter.service.bootstrap import find
 from starter.service.connect import named_by_environment
 from starter.service.deployments import Build, builds, make_current
+from starter.service.rebuild import rebuild as made_anew
 from starter.service.schedules import ensure
 from store import schema
 from store.ledger import Ledger
@@ -28,6 +29,7 @@ workers = typer.Typer(help="See which builds of the workers there are, and let o
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command("migrate", rich_help_panel=PANEL)(migrate)
+    app.command("rebuild", rich_help_panel=PANEL)(rebuild)
     app.command("config", rich_help_panel=PANEL)(config)
     app.command("schedules", rich_help_panel=PANEL)(schedules)
     app.add_typer(workers, name="workers", rich_help_panel=PANEL)
@@ -64,6 +66,16 @@ def migrate(as_json: Json = False) -> None:
         as_json,
         lambda: console().print(f"The database is of version {schema.NEWEST}; it {done}."),
     )
+
+
+def rebuild(as_json: Json = False) -> None:
+    """Make the lists of processes and tasks anew from what runs, and show what differed; exits with 1 when a process did not answer."""
+    done = ask(made_anew)
+    lines = [*done.differed, *(f"{workflow} did not answer" for workflow in done.mute)]
+    lines.append(f"{done.open} processes were asked; {len(done.differed)} rows differed")
+    emit(done, as_json, lambda: console().print("\n".join(lines), markup=False, soft_wrap=True))
+    if done.mute:
+        raise typer.Exit(1)
 
 
 def schedules(as_json: Json = False) -> None:

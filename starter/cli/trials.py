@@ -190,11 +190,12 @@ def tasks(
     role: Annotated[str, typer.Option("--role", help="Only what is asked of this role.", show_default=False)] = "",
     assignee: Annotated[str, typer.Option("--for", help="Only what is asked of this person, by e-mail address.", show_default=False)] = "",
     workflow: Annotated[str, typer.Option("--workflow", help="Only what this process asks, by its id.", show_default=False)] = "",
+    after: Annotated[str, typer.Option("--after", metavar="TASK", help="Only what comes after this task.", show_default=False)] = "",
     limit: Annotated[int, typer.Option("--limit", help="How many at most.")] = 50,
     as_json: Json = False,
 ) -> None:
     """List the open tasks, the earliest due first."""
-    found = ask(lambda tenure: tenure.tasks(limit, role=role, assignee=assignee, workflow=workflow))
+    found = ask(lambda tenure: tenure.tasks(limit, after=after, role=role, assignee=assignee, workflow=workflow))
     emit(found, as_json, lambda: show_trials.tasks(found, " and ".join(asked for asked in (words(role), assignee) if asked)))
 
 

@@ -15,7 +15,7 @@ from domain.messages import ChangeDomain, Convert, CorrectAdmin, Extend, NewLink
 from domain.people import Person, Role
 from domain.rights import Action, Asked
 from domain.task import Answer
-from starter.errors import BadInput, NotFound, TenureError, Unavailable
+from starter.errors import BadInput, NotFound, TenureError
 from starter.service.authorization import Authorization, Caller, on_owned, on_task
 from starter.service.events import event_id as derived
 from starter.service.queries import Queries
@@ -130,10 +130,7 @@ class Commands(Queries, ABC):
 
     async def _asked(self, workflow_id: str, task: str) -> Asked | None:
         """An open task as the rights see it, by its id or its kind; None when no such task is open: the workflow then says why."""
-        found = await self._open_tasks(workflow_id)
-        if isinstance(found, Unavailable):
-            raise found
-        view = next((view for view in found if task in (view.task, view.kind)), None)
+        view = await self.open_task(workflow_id, task)
         return None if view is None else Asked(id=view.id, role=Role(view.role), assignee=view.assignee, also=view.asked)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -30,8 +30,8 @@ from starter.service.forms import TrialPage, TrialView
 from starter.service.temporal_errors import asking
 from store import ledger_file
 from store.effect_log import public
+from store.read_model import ReadModel
 from store.registry import Registry
-from workflows.frame.search_attributes import DUE_AT
 
 if TYPE_CHECKING:
     from store.ledger import EffectRow, Ledger
@@ -44,11 +44,8 @@ T = TypeVar("T")
 #: Bounds of what one answer may hold, so that no question costs the server or the workers much.
 MOST_ROWS = 200
 MOST_TASKS = 100
-SCANNED_FOR_TASKS = 500
-AT_ONCE = 8
 #: How long a workflow may take to say where it stands, at each asking.
 LOOKS = (timedelta(seconds=2), timedelta(seconds=3), timedelta(seconds=7))
-_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class Queries:
@@ -120,49 +117,31 @@ class Queries:
             tasks=tasks,
         )
 
-    async def tasks(self, limit: int = 50, *, role: str = "", assignee: str = "", workflow: str = "") -> list[TaskView]:
-        """The open tasks of all workflows, the earliest due first; of one role, of one person, or of one workflow."""
+    async def tasks(self, limit: int = 50, *, after: str = "", role: str = "", assignee: str = "", workflow: str = "") -> list[TaskView]:
+        """The open tasks of all workflows, the earliest due first; of one role, of one person, or of one workflow.
+
+        ``after`` is the id of the last task of the page before. It is one look into the ledger, whatever the number of workflows.
+        """
         if role and role not in {known.value for known in Role}:
             raise BadInput(f"{role[:40]!r} is no role", f"Choose one of: {', '.join(known.value for known in Role)}", field="role")
-        if workflow:
-            its = await self._open_tasks(workflow)
-            if isinstance(its, Unavailable):
-                raise its
-            return sorted(_asked_of(its, role, assignee), key=lambda task: task.due_at)[: listing.bounded(limit, MOST_TASKS)]
-        with asking("the list of tasks"):
-            found = self.client.list_workflows(
-                "DueAt IS NOT NULL AND ExecutionStatus = 'Running'", page_size=SCANNED_FOR_TASKS, limit=SCANNED_FOR_TASKS
-            )
-            waiting = [execution async for execution in found]
-        waiting.sort(key=lambda execution: execution.typed_search_attributes.get(DUE_AT) or _LAST)
         wanted = listing.bounded(limit, MOST_TASKS)
-        views: list[TaskView] = []
-        mute: list[Unavailable] = []
-        asked = 0
-        for start in range(0, len(waiting), AT_ONCE):
-            if len(views) >= wanted:
-                break
-            for tasks in await asyncio.gather(*(self._open_tasks(execution.id) for execution in waiting[start : start + AT_ONCE])):
-                asked += 1
-                if isinstance(tasks, Unavailable):
-                    mute.append(tasks)
-                else:
-                    views += _asked_of(tasks, role, assignee)
-        if mute and len(mute) == asked:
-            raise mute[0]
-        return sorted(views, key=lambda task: task.due_at)[:wanted]
+        lists = ReadModel(self.ledger)
+        return await self.read(
+            lambda: lists.open_tasks(wanted, after=after, role=role, assignee=assignee.strip(), workflow=workflow.strip())
+        )
 
-    async def _open_tasks(self, workflow_id: str) -> Sequence[TaskView] | Unavailable:
-        """One workflow's tasks. One that cannot say must not hide the tasks of all others, so that is no error yet."""
+    async def open_task(self, workflow_id: str, name: str) -> TaskView | None:
+        """An open task by its id or its kind; a workflow whose task the lists do not know is asked itself."""
+        lists = ReadModel(self.ledger)
+        known = await self.read(lambda: lists.open_task(workflow_id, name))
+        if known is not None:
+            return known
         try:
             with asking(workflow_id):
-                handle = self.client.get_workflow_handle(workflow_id)
-                return await query(handle, "open_tasks", list[TaskView])
+                found = await query(self.client.get_workflow_handle(workflow_id), "open_tasks", list[TaskView])
         except NotFound:
-            return ()  # it ended since it was listed
-        except Unavailable as error:
-            log.warning("tasks of %s: %s", workflow_id, error)
-            return error
+            return None
+        return next((view for view in found if name in (view.task, view.kind)), None)
 
     async def effects(self, domain: str) -> list[EffectRow]:
         """What was done in the world for a company, in the order of its trial's time."""
@@ -196,10 +175,6 @@ class Queries:
             raise Unavailable(
                 f"the ledger {ledger_file.matter(error)}", "Ask again; if it stays, whoever runs Tenure looks at its database"
             ) from error
-
-
-def _asked_of(tasks: Sequence[TaskView], role: str, assignee: str) -> list[TaskView]:
-    return [task for task in tasks if role in ("", task.role) and assignee.lower() in ("", task.assignee.lower())]
 
 
 async def query(handle: WorkflowHandle[Any, Any], name: str, result: type[T], *message: Any) -> T:

@@ -56,6 +56,7 @@ from starter.service.forms import JoinForm, SignupForm, TrialPage, TrialRequestF
 from starter.service.kept_requests import KeptRequests, ledger_in_time
 from starter.service.queries import query
 from starter.service.temporal_errors import Closing, Over, asking
+from store.read_model import ReadModel
 from store.registry import Registry
 from store.roster import named
 from workflows.frame.search_attributes import DOMAIN, STAGE
@@ -327,6 +328,8 @@ class Tenure(KeptRequests):
             with asking(workflow_id, missing=missing or _nothing_runs(workflow_id)):
                 return str(await _patiently(handle.execute_update(name, message, id=event_id or new_event(), result_type=str)))
         except (NotFound, Closing) as error:
+            if isinstance(error, NotFound) and name == "answer":  # the lists had a task of it: it ended without a word, as by a termination
+                await self.read(lambda: ReadModel(self.ledger).close(workflow_id))
             if said := await self.what_became(workflow_id, str(getattr(message, "task", ""))):
                 raise Over(f"{workflow_id} is over: {said}; nothing was changed", error.do) from error
             raise

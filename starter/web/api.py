@@ -280,10 +280,11 @@ def router(tenure: Tenure, limits: Limits) -> APIRouter:
         role: Annotated[str, Query(max_length=50, description="Only what this role is asked.", examples=["inbound_sdr"])] = "",
         assignee: Annotated[str, Query(max_length=254, description="Only what this person of ours is asked.")] = "",
         workflow: Annotated[str, Query(max_length=300, description="Only what this process asks.", examples=["trial-acme.com"])] = "",
+        after: Annotated[str, Query(max_length=600, description="The next page: `id` of the last task of the page before.")] = "",
         limit: Annotated[int, Query(ge=1, le=100)] = 50,
     ) -> list[TaskView]:
         """Open tasks of all workflows, with their choices and the fields that each choice needs."""
-        return await tenure.tasks(limit, role=role, assignee=assignee, workflow=workflow)
+        return await tenure.tasks(limit, after=after, role=role, assignee=assignee, workflow=workflow)
 
     @routes.post("/tasks/{id}/answer", tags=["tasks"], summary="Answer a task", responses=CHANGED)
     async def answer(id: TaskId, body: AnswerBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:

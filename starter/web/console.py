@@ -53,9 +53,16 @@ def router(tenure: Tenure, pages: Pages) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
 
     async def desk(
-        request: Request, page: str = "", *, said: str = "", refused: str = "", values: dict[str, str] | None = None, status: int = 200
+        request: Request,
+        page: str = "",
+        after: str = "",
+        *,
+        said: str = "",
+        refused: str = "",
+        values: dict[str, str] | None = None,
+        status: int = 200,
     ) -> HTMLResponse:
-        listed, tasks = await asyncio.gather(tenure.trials(TRIALS_SHOWN, page), tenure.tasks(TASKS_SHOWN))
+        listed, tasks = await asyncio.gather(tenure.trials(TRIALS_SHOWN, page), tenure.tasks(TASKS_SHOWN, after=after))
         return pages.page(
             "console.html",
             status,
@@ -65,6 +72,7 @@ def router(tenure: Tenure, pages: Pages) -> APIRouter:
             first=not page,
             tasks=tasks,
             tasks_shown=TASKS_SHOWN,
+            more_tasks=f"/console?{urlencode({'after': tasks[-1].id})}" if len(tasks) == TASKS_SHOWN else "",
             events={task.id: new_event() for task in tasks},
             now=datetime.now(UTC),
             said=sentence(said),
@@ -74,8 +82,10 @@ def router(tenure: Tenure, pages: Pages) -> APIRouter:
         )
 
     @routes.get("/console")
-    async def show(request: Request, page: Annotated[str, Query(max_length=4_000)] = "") -> HTMLResponse:
-        return await desk(request, page)
+    async def show(
+        request: Request, page: Annotated[str, Query(max_length=4_000)] = "", after: Annotated[str, Query(max_length=600)] = ""
+    ) -> HTMLResponse:
+        return await desk(request, page, after)
 
     @routes.post("/console")
     async def answer(request: Request) -> HTMLResponse:

@@ -226,8 +226,8 @@ class FakeTenure(Tenure):
             tasks=(triage_task(),),
         )
 
-    async def tasks(self, limit: int = 50, *, role: str = "", assignee: str = "", workflow: str = "") -> list[TaskView]:
-        self._called("tasks", limit, role, assignee, workflow)
+    async def tasks(self, limit: int = 50, *, after: str = "", role: str = "", assignee: str = "", workflow: str = "") -> list[TaskView]:
+        self._called("tasks", limit, role, assignee, workflow, *([after] if after else []))
         return [triage_task()]
 
     async def effects(self, domain: str) -> list[EffectRow]:

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select
 
-from store import access_tables, account_tables, holds, lease, schema  # noqa: F401  each has tables
+from store import access_tables, account_tables, holds, lease, process_tables, schema  # noqa: F401  each has tables
 from store.ledger import Ledger
 from store.ledger_file import Outdated
 from store.tables import effects, metadata

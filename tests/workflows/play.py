@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
 import pytest
@@ -33,6 +33,7 @@ from domain.effects.registry import AskOwners, Claim, RegistryChange
 from domain.messages import SignupAgain, SignupAnswer
 from domain.people import Owners, Person
 from domain.policy import Policy
+from domain.read_model import Rows
 from domain.upkeep import PoolChange
 from domain.views import TaskView, TrialStatus
 from sandbox.core import Fault
@@ -46,6 +47,7 @@ from starter.service.histories import decrypt
 from starter.service.tenure import Tenure
 from store.instance_pool import Pool
 from store.ledger import Ledger
+from store.read_model import ReadModel
 from store.registry import Registry
 from store.settings import Settings
 from store.vault import Vault
@@ -264,8 +266,23 @@ class Play:
 
     async def _forward(self, domain_or_workflow: str, length: timedelta) -> None:
         handle = self.env.client.get_workflow_handle(self._workflow(domain_or_workflow))
-        await at_rest(handle)
+        if await at_rest(handle):
+            await self.agree(handle)
         await self.env.fast_forward(handle, length)
+
+    async def agree(self, handle: WorkflowHandle[Any, Any]) -> None:
+        """At every wait the tables that lists read show what the workflow says of itself."""
+        differences: list[str] = []
+
+        async def look() -> bool:
+            said = await handle.query("snapshot", result_type=cast("type[Rows | None]", Rows | None))
+            differences[:] = ReadModel(self.ledger).differences(said) if said else []
+            return not differences
+
+        try:
+            await eventually(look)
+        except TimeoutError:
+            raise AssertionError(f"the lists have it otherwise: {differences}") from None
 
     async def ended(self, domain_or_workflow: str) -> Any:
         """The result, once the workflow has ended."""

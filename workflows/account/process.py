@@ -60,6 +60,11 @@ class AccountProcess(Process[AccountPolicy]):
     def customer(self, given: Customer) -> None:
         self._customer = plausibility.believed(self.policy.facts, given, self._customer, workflow.now().date())
 
+    @property
+    def subject(self) -> str:
+        """The account's domain."""
+        return self.customer.domain
+
     def attributes(self) -> dict[SearchAttributeKey[Any], Any]:
         """The account, by its domain."""
         return {ACCOUNT: self.customer.domain}

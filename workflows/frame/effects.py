@@ -21,6 +21,7 @@ from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exce
 from domain.effects.effect import TOGETHER, BatchResult, Effect, EffectBatch, Receipt
 from domain.effects.github import AskIssue, IssueState
 from domain.messages import AskUsage, SignupAgain, SignupAnswer, Usage
+from domain.read_model import Rows
 
 Result = TypeVar("Result")
 Mend = Callable[[str, str], Awaitable[bool]]
@@ -61,11 +62,16 @@ class _Asked:
 class Effects:
     """The world, for one subject: a workflow's own effects under its own keys in the ledger."""
 
-    def __init__(self, cycle: int, mend: Mend) -> None:
-        """``cycle`` counts the lives of one workflow id within one chain of runs; ``mend`` asks a person to mend a refused batch."""
+    def __init__(self, cycle: int, mend: Mend, rows: Callable[[], Rows | None] = lambda: None) -> None:
+        """``cycle`` counts the lives of one workflow id within one chain of runs; ``mend`` asks a person to mend a refused batch.
+
+        ``rows`` gives what lists do not show of the process yet: it goes along.
+        """
         info = workflow.info()
         self.subject = f"{info.workflow_id}/{info.first_execution_run_id[-8:]}.{cycle}"  # the first digits are but the time of day
         self._mend = mend
+        self._rows = rows
+        self.local_steps = 0  #: How many are under way.
         self._waiting: list[_Asked] = []
         self._busy: set[str] = set()
         self._starting = False
@@ -155,10 +161,14 @@ class Effects:
 
     async def local(self, name: str, ask: object, result: type[Result], summary: str) -> Result:
         """A short step on the ledger's own database, as a local activity."""
-        answer: Result = await workflow.execute_local_activity(
-            name, ask, result_type=result, start_to_close_timeout=LOCAL_TRY, retry_policy=PATIENT, summary=summary
-        )
-        return answer
+        self.local_steps += 1
+        try:
+            answer: Result = await workflow.execute_local_activity(
+                name, ask, result_type=result, start_to_close_timeout=LOCAL_TRY, retry_policy=PATIENT, summary=summary
+            )
+            return answer
+        finally:
+            self.local_steps -= 1
 
     # --- batches -------------------------------------------------------------------------------------------------------------------
 
@@ -230,7 +240,8 @@ class Effects:
         within: timedelta | None = None,
     ) -> BatchResult:
         """One activity, asked again until it is done, or refused, or ``within`` is over."""
-        batch = EffectBatch(subject=self.subject, as_of=as_of, effects=tuple(effects), not_before=not_before)
+        rows = None if within else self._rows()
+        batch = EffectBatch(subject=self.subject, as_of=as_of, effects=tuple(effects), not_before=not_before, rows=rows)
         found: BatchResult = await workflow.execute_activity(
             name,
             batch,

@@ -17,9 +17,11 @@ from domain.effects.effect import BatchResult, Effect
 from domain.effects.slack import Post
 from domain.people import Owners, Role
 from domain.policy import Officed
+from domain.read_model import ProcessRow, Rows
 from domain.task import Answer, Check, Choice, Escalation, Task, TaskSpec
 from domain.views import NextStep
 from workflows.frame.effects import Effects
+from workflows.frame.rows import RowsTold
 from workflows.frame.search_attributes import DUE_AT, OWNER, STAGE
 from workflows.frame.tasks import Desk, card, reminder
 
@@ -31,6 +33,9 @@ LONGEST_DETAILS = 4_000
 
 #: How far the clocks of two of the server's machines may be apart: so much before its moment a timer may fire.
 SKEW = timedelta(minutes=1)
+
+#: Turns of a workflow task's loop after which everything that is asked for at a moment has been asked for.
+TURNS = 4
 
 Figures = TypeVar("Figures", bound=Officed)
 Result = TypeVar("Result")
@@ -85,17 +90,25 @@ class Process(Generic[Figures]):
         self.team: Team = team or Owners()
         self.desk = Desk([] if tasks is None else tasks)
         self.decisions: list[Decision] = [] if decisions is None else decisions
-        self.effects = Effects(cycle, self._mend)
+        self.effects = Effects(cycle, self._mend, self._take_rows)
         self.stage = ""
         self.owner = ""
         self._words: Callable[[], str] = lambda: self.stage
         self._published: tuple[str, str, datetime | None] | None = None
         self._shown: dict[SearchAttributeKey[Any], Any] = {}
+        self._ahead: Callable[[], Iterable[tuple[datetime, str]]] = lambda: ()
         self._work: list[asyncio.Task[Any]] = []
+        self._told = RowsTold(self.decisions)
+        self._telling = self._closing = False
 
-    def described_by(self, words: Callable[[], str]) -> None:
-        """Where it stands, in words: the workflow says it."""
-        self._words = words
+    @property
+    def subject(self) -> str:
+        """What it is about, as lists show it: a company's domain, or what its workflow id has in the place of one."""
+        return ""
+
+    def described_by(self, words: Callable[[], str], ahead: Callable[[], Iterable[tuple[datetime, str]]]) -> None:
+        """Where it stands, in words, and what is ahead: the workflow says it."""
+        self._words, self._ahead = words, ahead
 
     def in_words(self) -> str:
         """Where it stands, in words."""
@@ -131,8 +144,9 @@ class Process(Generic[Figures]):
 
     async def settle(self) -> None:
         """Wait for everything that goes on beside, and for every handler: the last line of a run."""
+        self._closing = True
         self.publish()
-        await self.wait(lambda: all(task.done() for task in self._work), summary="what is still under way")
+        await self._wait(lambda: all(task.done() for task in self._work), None, "what is still under way")
         for task in self._work:
             task.result()
         self._work.clear()
@@ -140,6 +154,10 @@ class Process(Generic[Figures]):
 
     async def wait(self, ready: Callable[[], bool], *, until: datetime | None = None, summary: str) -> bool:
         """Wait for ``ready``, at most until ``until``, chasing open tasks meanwhile. True when ready, False when the time has come."""
+        self._closing = False
+        return await self._wait(ready, until, summary)
+
+    async def _wait(self, ready: Callable[[], bool], until: datetime | None, summary: str) -> bool:
         while not ready():
             self.publish()
             now, seen = workflow.now(), self.desk.version
@@ -267,6 +285,9 @@ class Process(Generic[Figures]):
         if updates:
             workflow.upsert_search_attributes(updates)
         workflow.set_current_details(markup.markdown(self.in_words()[:LONGEST_DETAILS]))
+        if not self._telling and self._is_shown() and self._told.differs(self._list_row(), self.desk.tasks):
+            self._telling = True
+            self.spawn(self._tell())
 
     def started_with(self) -> None:
         """What the start brought along as search attributes is not published again."""
@@ -275,6 +296,42 @@ class Process(Generic[Figures]):
         # Earlier versions gave the owner's address; its handle in the place of it is no news, which would be another command.
         self._published = (given.get(STAGE, ""), ids.handle(owner) if "@" in owner else owner, given.get(DUE_AT))
         self._shown = {key: given.get(key) for key in self.attributes()}
+
+    # --- what lists show -----------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Rows | None:
+        """All that lists should show of it; None for what is on no list."""
+        return self._told.everything(self._list_row(), self.desk.tasks) if self._is_shown() else None
+
+    async def _tell(self) -> None:
+        """What is done at this moment, or once a short step on the ledger has answered, takes the rows along; else they go by themselves."""
+        for _ in range(TURNS):
+            await workflow.wait_condition(lambda: not self.effects.local_steps)
+        self._telling = False
+        if rows := self._take_rows():
+            await self.effects.local("keep_rows", rows, type(None), "what lists show of it")
+
+    def _take_rows(self) -> Rows | None:
+        return self._told.take(self._list_row(), self.desk.tasks) if self._is_shown() else None
+
+    def _is_shown(self) -> bool:
+        """A run of the upkeep that asks nobody is on no list."""
+        return bool(self.stage or self.desk.tasks)
+
+    def _list_row(self) -> ProcessRow:
+        coming = next(iter(self.steps(self._ahead())), None)
+        return ProcessRow(
+            kind=workflow.info().workflow_type,
+            subject=self.subject,
+            stage=self.stage,
+            owner=self.owner,
+            in_words=markup.plain(self.in_words().partition("\n")[0]),
+            next_at=coming.at if coming else None,
+            next_what=coming.what if coming else "",
+            due_at=self.desk.due_at(),
+            closed=self._closing,
+            at=workflow.now(),
+        )
 
     def _next_chased(self) -> str:
         return next((t.spec.title for t in self.desk.tasks if t.is_open and t.next_at == self.desk.next_at()), "an open task")

@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.base import Message
     from domain.decision import Decision, last_word
     from domain.markup import plain
+    from domain.read_model import Rows
     from domain.task import Answer, Task, late
     from domain.views import NextStep, TaskView
     from workflows.frame import messages
@@ -30,7 +31,7 @@ class WorkflowWithTasks(ABC, Generic[ProcessType]):
         self.process = process
         self.about = about
         self.notes: list[str] = [] if notes is None else notes
-        process.described_by(self.in_words)
+        process.described_by(self.in_words, self.ahead)
 
     @abstractmethod
     def in_words(self) -> str:
@@ -107,6 +108,11 @@ class WorkflowWithTasks(ABC, Generic[ProcessType]):
     def dossier(self) -> list[Decision]:
         """Every decision so far, with its evidence."""
         return self.process.decisions
+
+    @workflow.query
+    def snapshot(self) -> Rows | None:
+        """What lists should show of it, for `tenure rebuild`."""
+        return self.process.snapshot()
 
     @workflow.query
     def what_became(self, task: Any = "") -> str:

@@ -44,6 +44,11 @@ class TrialProcess(Process[Policy]):
             self._published = (self.stage, "", None)  # the start brought it along
         self.requests = Requests(self)
 
+    @property
+    def subject(self) -> str:
+        """The company's domain, or what stands for an address at a free-mail provider."""
+        return workflow.info().workflow_id.removeprefix("trial-")
+
     def over(self) -> bool:
         """Whether the trial has ended, or its instance is being torn down."""
         return self.state.end is not None or self.state.stage in OVER

@@ -16,7 +16,6 @@ import pytest_asyncio
 from sqlalchemy import insert
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
-from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
@@ -27,9 +26,9 @@ from domain.effects.effect import Receipt
 from domain.effects.registry import Claim, RegistryChange
 from domain.messages import Account, Contact, Extend, IssueEvent, Signup, SignupAgain
 from domain.people import Owners, Person, Role
-from domain.task import Answer
+from domain.read_model import ProcessRow, Rows
+from domain.task import Answer, Choice, Task, TaskSpec
 from starter.errors import BadInput, NotAllowed, NotFound, Refused, Unavailable
-from starter.service import queries
 from starter.service import tenure as service
 from starter.service.connect import connect
 from starter.service.forms import JoinForm, SignupForm, TrialRequestForm, TrialView
@@ -39,12 +38,12 @@ from starter.service.tenure import Tenure
 from store.audit import Audit
 from store.crypto.codec import ENCODING, data_converter
 from store.ledger import EffectId, Ledger
+from store.read_model import ReadModel
 from store.registry import Registry
 from store.settings import Settings
 from store.tables import accounts, assignments, roster
 from tests.starter import standins
 from tests.starter.web_fakes import PEOPLE, person
-from workflows.frame.search_attributes import DUE_AT
 
 T = TypeVar("T")
 POLICY = policy.default()
@@ -69,6 +68,15 @@ async def end(client: Client, workflow_id: str) -> None:
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
+
+
+def asks(workflow: str, due: datetime, role: Role = Role.INBOUND_SDR) -> Rows:
+    """What a process tells the lists that asks one thing."""
+    choices = (Choice(name="yes", label="Yes"),)
+    spec = TaskSpec(kind="triage", title="Triage", asks="?", role=role, assignee="SDR@tenure.example", choices=choices, due_at=due)
+    task = Task(id="triage-1", spec=spec, opened_at=AS_OF, next_at=due)
+    shown = ProcessRow(kind="Trial", subject="", stage="triage", due_at=due, at=AS_OF)
+    return Rows(workflow=workflow, run="01a22e62", version=1, whole=True, process=shown, tasks=(task,))
 
 
 @pytest.fixture(autouse=True)
@@ -360,63 +368,39 @@ class TestLooking:
             with pytest.raises(BadInput):
                 await cut_off.trials(2, page)
 
-    async def test_tasks_by_due_time_by_role_and_by_person(self, tenure: Tenure, domain: str) -> None:
-        later, sooner, asked = f"later-{domain}", f"so-{domain}", f"ce-{domain}"
-        for one in (later, sooner):
-            await tenure.signup(SignupForm(email=f"ada@{one}"))
-        await tenure.request_trial(TrialRequestForm(email=f"ada@{asked}", company="Acme", ce=CE))
-        mine = {f"trial-{one}" for one in (later, sooner, asked)}
-
-        async def all_three() -> list[str] | None:
-            found = [task.workflow for task in await tenure.tasks(100) if task.workflow in mine]
-            return found if len(found) == 3 else None
-
-        assert (await eventually(all_three))[-1] == f"trial-{later}"
-        assert {task.workflow for task in await tenure.tasks(100, role="ce")} & mine == {f"trial-{asked}"}
-        assert {task.workflow for task in await tenure.tasks(100, assignee="sdr@TENURE.example")} >= mine
+    async def test_tasks_by_due_time_by_role_and_by_person(self, tenure: Tenure, domain: str, ledger: Ledger) -> None:
+        later, sooner, asked = f"trial-later-{domain}", f"trial-so-{domain}", f"trial-ce-{domain}"
+        for workflow, due, role in ((later, 9, Role.INBOUND_SDR), (sooner, 1, Role.INBOUND_SDR), (asked, 5, Role.CE)):
+            ReadModel(ledger).keep(asks(workflow, AS_OF + timedelta(hours=due), role))
+        assert [task.workflow for task in await tenure.tasks(100)] == [sooner, asked, later]
+        assert [task.workflow for task in await tenure.tasks(100, role="ce")] == [asked]
+        assert len(await tenure.tasks(100, assignee="sdr@TENURE.example")) == 3
         assert await tenure.tasks(100, assignee="nobody@tenure.example") == []
-        assert len(await tenure.tasks(1)) == 1
-        assert {task.workflow for task in await tenure.tasks(100, workflow=f"trial-{asked}")} == {f"trial-{asked}"}
+        assert [task.workflow for task in await tenure.tasks(1)] == [sooner]
+        assert [task.workflow for task in await tenure.tasks(1, after=f"{sooner}:triage-1")] == [asked]
+        assert [task.workflow for task in await tenure.tasks(100, workflow=asked)] == [asked]
         assert await tenure.tasks(100, workflow="trial-nobody.example") == []
 
-    async def test_a_workflow_that_cannot_say_hides_no_other_s_tasks(
-        self, tenure: Tenure, engine: WorkflowEnvironment, domain: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    async def test_with_no_worker_at_all_every_task_is_listed(
+        self, tenure: Tenure, engine: WorkflowEnvironment, domain: str, ledger: Ledger
     ) -> None:
-        await tenure.signup(SignupForm(email=f"ada@{domain}"))
-
-        async def listed() -> bool:
-            return f"trial-{domain}" in {task.workflow for task in await tenure.tasks(100)}
-
-        await eventually(listed)
-        mute = f"mute-{domain}"
-        monkeypatch.setattr(queries, "LOOKS", (timedelta(seconds=3),))
-        due = TypedSearchAttributes([SearchAttributePair(DUE_AT, AS_OF)])  # before all others, so that it is asked
-        await engine.client.start_workflow("Trial", id=mute, task_queue=f"idle-{domain}", search_attributes=due)
-
-        async def both_asked() -> bool:
-            return await listed() and mute in caplog.text
-
-        assert await eventually(both_asked, within=60)
-        await engine.client.get_workflow_handle(mute).terminate()
-
-    async def test_with_no_worker_at_all_no_list_pretends_to_be_empty(
-        self, tenure: Tenure, engine: WorkflowEnvironment, domain: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(queries, "LOOKS", (timedelta(seconds=1),))
-        async for execution in engine.client.list_workflows("DueAt IS NOT NULL AND ExecutionStatus = 'Running'"):
-            await end(engine.client, execution.id)
-        due = TypedSearchAttributes([SearchAttributePair(DUE_AT, AS_OF)])
-        mute = await engine.client.start_workflow("Trial", id=f"mute-{domain}", task_queue=f"idle-{domain}", search_attributes=due)
-
-        async def refused() -> bool:
-            try:
-                await tenure.tasks()
-            except Unavailable:
-                return True
-            return False
-
-        assert await eventually(refused)
+        """No list waits for a workflow that cannot say, and none is left out for it."""
+        workflow = f"trial-{domain}"
+        mute = await engine.client.start_workflow("Trial", id=workflow, task_queue=f"idle-{domain}")
+        ReadModel(ledger).keep(asks(workflow, AS_OF))
+        assert [task.id for task in await tenure.tasks(1)] == [f"{workflow}:triage-1"]
         await mute.terminate()
+
+    async def test_an_answer_to_a_process_that_was_terminated_takes_its_tasks_off_the_list(
+        self, tenure: Tenure, engine: WorkflowEnvironment, domain: str, ledger: Ledger
+    ) -> None:
+        workflow = f"trial-{domain}"
+        mute = await engine.client.start_workflow("Trial", id=workflow, task_queue=f"idle-{domain}")
+        ReadModel(ledger).keep(asks(workflow, AS_OF))
+        await mute.terminate()
+        with pytest.raises(NotFound, match="is not running"):
+            await tenure.answer(f"{workflow}:triage-1", Answer(task="triage-1", choice="yes", by="sdr@tenure.example"))
+        assert await tenure.tasks(workflow=workflow) == []
 
     async def test_effects_of_one_company_only(self, tenure: Tenure, domain: str) -> None:
         def done(workflow: str) -> None:
@@ -435,7 +419,7 @@ class TestLooking:
         assert [row.subject for row in await tenure.effects(f"www.{domain}")] == [f"trial-{domain}/0123abcd.1"]
 
     async def test_no_server_is_said_by_every_question(self, cut_off: Tenure) -> None:
-        for ask in (cut_off.trials(), cut_off.tasks(), cut_off.trial("acme.example"), cut_off.act("acme.example", "new_link", {"by": CE})):
+        for ask in (cut_off.trials(), cut_off.trial("acme.example"), cut_off.act("acme.example", "new_link", {"by": CE})):
             with pytest.raises(Unavailable):
                 await ask
 

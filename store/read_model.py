@@ -1,0 +1,193 @@
+"""The read model: what lists show of every process, written with its effects and read with one SELECT (design idea 11).
+
+Writing again what was written changes nothing, and what is older never overwrites what is newer: run ids are in the order of their time,
+versions count within a run. :meth:`ReadModel.close` and ``tenure rebuild`` see to a run that ended without a word, as one that was terminated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, func, or_, select, update
+from temporalio import activity
+
+from domain.read_model import ProcessRow, Rows
+from domain.task import Task, TaskSpec
+from domain.views import TaskView
+from store.ledger import Ledger
+from store.process_tables import decisions, processes, tasks
+
+
+class ReadModel:
+    """The three tables of one ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    # --- writing ------------------------------------------------------------------------------------------------------------
+
+    @activity.defn(name="keep_rows")
+    def keep(self, rows: Rows) -> None:
+        """Write what has changed of one workflow. Safe to repeat, in any order."""
+        with self._ledger.writing() as db:
+            self._keep(db, rows)
+
+    def _keep(self, db: Connection, rows: Rows) -> None:
+        order: dict[str, Any] = {"workflow": rows.workflow, "run": rows.run, "version": rows.version}
+        if rows.process is not None:
+            self._newest(db, processes, [{**order, **_process(rows.process)}])
+        if rows.whole:
+            asked = [task.id for task in rows.tasks]
+            gone = (tasks.c.workflow == rows.workflow, tasks.c.run < rows.run, tasks.c.status == "open", tasks.c.task.not_in(asked))
+            db.execute(update(tasks).where(*gone).values(status="withdrawn", closed_because="a later run asks it no more"))
+        if rows.tasks:
+            self._newest(db, tasks, [{**order, "subject": rows.workflow, **_task(task)} for task in rows.tasks])
+        if rows.decisions:
+            made = [
+                {
+                    **decision.model_dump(mode="json", include=set(decisions.c.keys())),
+                    "at": decision.at,
+                    "workflow": rows.workflow,
+                    "run": rows.run,
+                    "subject": rows.workflow,
+                    "number": number,
+                }
+                for number, decision in enumerate(rows.decisions, rows.first_decision)
+            ]
+            db.execute(self._ledger.upserting(db, decisions).on_conflict_do_nothing(), made)
+
+    def _newest(self, db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+        new = self._ledger.upserting(db, table)
+        said = new.excluded
+        keys = [column.name for column in table.primary_key.columns]
+        later = or_(table.c.run < said.run, and_(table.c.run == said.run, table.c.version < said.version))
+        values = {name: said[name] for name in rows[0] if name not in keys}
+        db.execute(new.on_conflict_do_update(index_elements=keys, set_=values, where=later), rows)
+
+    def close(self, workflow: str) -> bool:
+        """A workflow was found to have ended: it asks nothing any more, whatever its last rows say. Returns whether they said otherwise."""
+        with self._ledger.writing() as db:
+            open_row = (processes.c.workflow == workflow, processes.c.status == "open")
+            row = db.execute(update(processes).where(*open_row).values(status="closed", due_at=None)).rowcount
+            mine = (tasks.c.workflow == workflow, tasks.c.status == "open")
+            asked = db.execute(update(tasks).where(*mine).values(status="withdrawn", closed_because="its process has ended")).rowcount
+        return bool(row or asked)
+
+    # --- reading ------------------------------------------------------------------------------------------------------------
+
+    def open_tasks(self, limit: int, *, after: str = "", role: str = "", assignee: str = "", workflow: str = "") -> list[TaskView]:
+        """The open tasks, the earliest due first: of one role, one person (an address in any case), one workflow; those after a task's id."""
+        query = select(tasks).where(tasks.c.status == "open").order_by(tasks.c.due_at, tasks.c.workflow, tasks.c.task).limit(limit)
+        if role:
+            query = query.where(tasks.c.role == role)
+        if assignee:
+            query = query.where(func.lower(tasks.c.assignee) == assignee.lower())
+        if workflow:
+            query = query.where(tasks.c.workflow == workflow)
+        if after:
+            query = query.where(_after(after))
+        with self._ledger.reading() as db:
+            return [view(row) for row in db.execute(query)]
+
+    def open_task(self, workflow: str, name: str) -> TaskView | None:
+        """An open task of a workflow by its id, or the newest of its kind; None when the tables know none."""
+        named = or_(tasks.c.task == name, tasks.c.kind == name)
+        query = select(tasks).where(tasks.c.workflow == workflow, tasks.c.status == "open", named)
+        with self._ledger.reading() as db:
+            row = db.execute(query.order_by(tasks.c.task != name, tasks.c.opened_at.desc()).limit(1)).one_or_none()
+        return None if row is None else view(row)
+
+    # --- rebuilding ---------------------------------------------------------------------------------------------------------
+
+    def open_workflows(self) -> set[str]:
+        """The workflows that are open by the tables."""
+        with self._ledger.reading() as db:
+            by_row = db.execute(select(processes.c.workflow).where(processes.c.status == "open")).scalars()
+            by_task = db.execute(select(tasks.c.workflow).where(tasks.c.status == "open").distinct()).scalars()
+            return {*by_row, *by_task}
+
+    def differences(self, rows: Rows) -> list[str]:
+        """What the tables have otherwise than an open workflow, which says all of itself in ``rows``; in words."""
+        with self._ledger.reading() as db:
+            return self._differences(db, rows)
+
+    def replace(self, rows: Rows) -> list[str]:
+        """Make the rows of an open workflow what it says of itself; returns what differed."""
+        with self._ledger.writing(alone=True) as db:
+            told = self._differences(db, rows)
+            if told:
+                stale = [tasks.c.status == "open", tasks.c.task.in_([task.id for task in rows.tasks])]
+                db.execute(delete(tasks).where(tasks.c.workflow == rows.workflow, or_(*stale)))
+                db.execute(delete(processes).where(processes.c.workflow == rows.workflow))
+                self._keep(db, rows)
+        return told
+
+    def _differences(self, db: Connection, rows: Rows) -> list[str]:
+        assert rows.process is not None  # a snapshot is whole
+        was = db.execute(select(processes).where(processes.c.workflow == rows.workflow)).one_or_none()
+        there = {row.task: row for row in db.execute(select(tasks).where(tasks.c.workflow == rows.workflow))}
+        made = select(func.count()).select_from(decisions).where(decisions.c.workflow == rows.workflow, decisions.c.run == rows.run)
+        missing = len(rows.decisions) - (db.execute(made).scalar() or 0)
+        told = [f"{rows.workflow}: {each}" for each in _told(was, _process(rows.process), ("stage", "owner", "due_at", "status"))]
+        told += [f"{rows.workflow}: {missing} decisions were missing"] if missing else []
+        wanted = {task.id: _task(task) for task in rows.tasks}
+        for name, row in sorted(wanted.items()):
+            told += [f"{rows.workflow}:{name}: {each}" for each in _told(there.get(name), row, ("spec", "rung", "status", "answered_by"))]
+        gone = sorted(name for name, row in there.items() if row.status == "open" and name not in wanted)
+        return told + [f"{rows.workflow}:{name}: nobody asks it" for name in gone]
+
+
+def view(row: Row[Any]) -> TaskView:
+    """An open task as a person sees it."""
+    spec = TaskSpec.model_validate(row.spec)
+    return TaskView.of(row.workflow, Task(id=row.task, spec=spec, opened_at=row.opened_at, rung=row.rung, next_at=row.next_at))
+
+
+def _process(row: ProcessRow) -> dict[str, Any]:
+    return {
+        **row.model_dump(exclude={"closed", "at"}),
+        "due_at": None if row.closed else row.due_at,
+        "status": "closed" if row.closed else "open",
+        "updated_at": row.at,
+    }
+
+
+def _task(task: Task) -> dict[str, Any]:
+    spec = task.spec
+    return {
+        "task": task.id,
+        "kind": str(spec.kind),
+        "role": spec.role.value,
+        "assignee": spec.assignee,
+        "also": list(spec.asked),
+        "spec": spec.model_dump(mode="json"),
+        "opened_at": task.opened_at,
+        "rung": task.rung,
+        "next_at": task.next_at,
+        "due_at": spec.due_at,
+        "status": task.status,
+        "answer": task.answer.model_dump(mode="json") if task.answer else None,
+        "answered_by": task.answer.by if task.answer else "",
+        "closed_at": task.closed_at,
+        "closed_because": task.closed_because,
+    }
+
+
+def _told(was: Row[Any] | None, now: Mapping[str, Any], names: Collection[str]) -> list[str]:
+    """What of these differs, in words."""
+    if was is None:
+        return ["it was not in the tables"]
+    return [f"{name} was {was._mapping[name]!r}, is {now[name]!r}" for name in names if was._mapping[name] != now[name]]
+
+
+def _after(task: str) -> ColumnElement[bool]:
+    """That a task comes after the named one, whose row stays when it is closed."""
+    workflow, _, name = task.rpartition(":")
+    due: Any = select(tasks.c.due_at).where(tasks.c.workflow == workflow, tasks.c.task == name).scalar_subquery()
+    same: Any = tasks.c.due_at == due
+    return or_(
+        tasks.c.due_at > due,
+        and_(same, tasks.c.workflow > workflow),
+        and_(same, tasks.c.workflow == workflow, tasks.c.task > name),
+    )

@@ -1,0 +1,60 @@
+"""What the lists show of a process (:mod:`domain.read_model`): which of it has changed since they were told last."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from temporalio import workflow
+
+from domain.decision import Decision
+from domain.read_model import ProcessRow, Rows
+from domain.task import Task
+
+
+class RowsTold:
+    """What one run has told the lists."""
+
+    def __init__(self, decisions: list[Decision]) -> None:
+        """``decisions`` is the list in the workflow's state; what stands in it already was told by the run before."""
+        self._decisions = decisions
+        self._version = 0
+        self._process: ProcessRow | None = None
+        self._tasks: dict[str, tuple[str, int, datetime]] = {}
+        self._before = self._decided = len(decisions)
+
+    def differs(self, process: ProcessRow, tasks: list[Task]) -> bool:
+        """Whether the lists show anything that is so no more."""
+        return not process.same_as(self._process) or len(self._decisions) > self._decided or any(self._is_news(task) for task in tasks)
+
+    def take(self, process: ProcessRow, tasks: list[Task]) -> Rows | None:
+        """The rows that have changed, for an activity that writes them; None when nothing has."""
+        if not self.differs(process, tasks):
+            return None
+        first, self._decided = self._decided, len(self._decisions)
+        news = tuple(task.model_copy() for task in tasks if self._is_news(task))
+        self._version, self._process, whole = self._version + 1, process, self._process is None
+        self._tasks |= {task.id: _told(task) for task in news}
+        info = workflow.info()
+        return Rows(
+            workflow=info.workflow_id,
+            run=info.run_id,
+            version=self._version,
+            whole=whole,
+            process=process,
+            tasks=news,
+            first_decision=first - self._before + 1,
+            decisions=tuple(self._decisions[first:]),
+        )
+
+    def everything(self, process: ProcessRow, tasks: list[Task]) -> Rows:
+        """All rows as they are now, by the version that was told last: for whoever makes the tables anew."""
+        info, made = workflow.info(), tuple(self._decisions[self._before :])
+        about = {"workflow": info.workflow_id, "run": info.run_id, "version": self._version, "whole": True}
+        return Rows(**about, process=process, tasks=tuple(tasks), decisions=made)
+
+    def _is_news(self, task: Task) -> bool:
+        return self._tasks.get(task.id) != _told(task)
+
+
+def _told(task: Task) -> tuple[str, int, datetime]:
+    return task.status, task.rung, task.next_at
