@@ -289,9 +289,8 @@ class Ledger:
 
     def part(self, effect: EffectId, receipt: Receipt) -> None:
         """Record what the first part of an effect left behind, while the rest is still to be done: it stays on record if that is refused."""
-        with self.writing() as db:
-            mine = (effects.c.subject == effect.subject, effects.c.key == effect.key, effects.c.done_at.is_(None))
-            db.execute(update(effects).where(*mine).values(receipt=receipt.model_dump(mode="json")))
+        with self.stating() as db:
+            db.execute(_PART, {"of": effect.subject, "named": effect.key, "left": receipt.model_dump(mode="json")})
 
     def count_unknown(self, effect: EffectId) -> int:
         """Count one more answer that we do not know; returns how many there were. What may have happened stays begun."""
@@ -306,12 +305,12 @@ class Ledger:
     def _forget(self, begun: Begun) -> None:
         """Nothing happened. When an earlier attempt, or a first part, happened all the same, the mark stays."""
         if begun.first:
-            with self.writing() as db:
+            with self.stating() as db:
                 db.execute(delete(effects).where(*_still_held(begun), effects.c.receipt.is_(None)))
         self._let_go(begun)
 
     def _let_go(self, begun: Begun) -> None:
-        with self.writing() as db:
+        with self.stating() as db:
             db.execute(update(effects).where(*_still_held(begun)).values(holder=None, held_until=None))
 
     # --- What is on record --------------------------------------------------------------------------------------------------
@@ -386,6 +385,12 @@ _DONE = (
     update(effects)
     .where(effects.c.number == bindparam("of"), effects.c.done_at.is_(None))
     .values(done_at=bindparam("at"), receipt=bindparam("left"), holder=None, held_until=None)
+)
+
+_PART = (
+    update(effects)
+    .where(effects.c.subject == bindparam("of"), effects.c.key == bindparam("named"), effects.c.done_at.is_(None))
+    .values(receipt=bindparam("left"))
 )
 
 
