@@ -155,7 +155,7 @@ async def ensure(client: Client, settings: Settings) -> dict[str, str]:
 
 async def _ensure(client: Client, work: Recurring, jitter: timedelta) -> str:
     wanted = Schedule(
-        action=ScheduleActionStartWorkflow(work.workflow, work.given, id=work.id, task_queue=ids.TASK_QUEUE, static_summary=work.note),
+        action=ScheduleActionStartWorkflow(work.workflow, work.given, id=work.id, task_queue=work.queue, static_summary=work.note),
         spec=work.spec(jitter),
         # After an outage the last round that was missed is made up for, not each of them.
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=work.every),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
+from temporalio.client import Client
 
 from domain import ids
 from domain import policy as policies
 from domain.account.get_well import next_round
-from starter.service.schedules import recurring
+from starter.service.schedules import ensure, recurring
 from store.settings import Settings
 from tests.domain.make import day
 from tests.domain.make_accounts import figures
@@ -34,15 +36,21 @@ def test_the_first_forecast_waits_for_its_week() -> None:
     assert len(made) == 6
 
 
-def test_the_runs_over_all_customers_have_a_queue_of_their_own() -> None:
+class Server:
+    """Takes the schedules that are made, in the place of a client."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, str] = {}
+
+    async def create_schedule(self, _id: str, schedule: Any, **_how: Any) -> None:
+        self.queues[schedule.action.workflow] = schedule.action.task_queue
+
+
+async def test_the_runs_over_all_customers_are_started_on_a_queue_of_their_own() -> None:
     """Each queue's worker knows the workflows that come there, and no signup waits behind thousands of scores."""
-    made = recurring(policies.default(), policies.default_accounts(), Settings(_env_file=None))
-    names = {work.workflow: work.queue for work in made}
-    assert (
-        {name for name, queue in names.items() if queue == ids.BATCH_QUEUE}
-        == {each.__name__ for each in BATCH}
-        == {"ScoreHealth", "SyncAccounts"}
-    )
-    assert {name for name, queue in names.items() if queue == ids.TASK_QUEUE} <= {each.__name__ for each in ALL} - {
-        each.__name__ for each in BATCH
-    }
+    server = Server()
+    await ensure(cast(Client, server), Settings(_env_file=None))
+    batch, others = ({each.__name__ for each in kinds} for kinds in (BATCH, set(ALL) - set(BATCH)))
+    assert {name for name, queue in server.queues.items() if queue == ids.BATCH_QUEUE} == batch == {"ScoreHealth", "SyncAccounts"}
+    assert {name for name, queue in server.queues.items() if queue == ids.TASK_QUEUE} <= others
+    assert len(server.queues) == 6
