@@ -9,9 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from temporalio import activity
 
 from domain import rights
+from domain.commands import action_of
 from domain.people import Person
-from domain.provenance import ACTIONS, Direct, Plea, Ruling, is_ours
-from domain.rights import Action, Actor, Right
+from domain.provenance import Direct, Plea, Ruling, is_ours
+from domain.rights import Actor, Right
+from domain.trial.commands import REQUEST
 from store.audit import Audit, Entry
 from store.ledger import Ledger
 from store.roster import Roster, judged
@@ -45,9 +47,9 @@ class DirectDecisions:
         def right(actor: Actor, roster: Iterable[Person]) -> Right:
             if plea.asked is not None:
                 return rights.may_answer(plea.asked, actor, roster)
-            if (action := ACTIONS[plea.name]) is None:
+            if not (action := action_of(plea.name)):
                 return Right(allowed=False, rule="answer", why="no such task is open")
-            owners = (actor.person,) if action is Action.REQUEST and actor.person else self._colleagues.owners(about.subject, roster)
+            owners = (actor.person,) if action == REQUEST.name and actor.person else self._colleagues.owners(about.subject, roster)
             return rights.may(action, actor, owners, roster)
 
         _, role, found = judged(about.by, self._colleagues.roster(), right)

@@ -12,6 +12,7 @@ from bench.history import Left, actions, left_by, said
 from bench.report import Row, row
 from domain.account import get_well
 from domain.account.account import Rating
+from domain.account.commands import START_RENEWAL
 from starter.service.accounts import Accounts
 
 #: How long before its early review a renewal begins.
@@ -102,7 +103,7 @@ async def begun(ground: Ground, **standing: Any) -> Customer:
     days = AHEAD + timedelta(days=Accounts.of(ground.tenure).policy.renewal.early_review_days)
     customer = await Customer.signed(ground, now.date() + days - TERM)
     await customer.stands(now, **standing)
-    await customer.service.start_renewal(customer.domain)
+    await customer.service.decide(START_RENEWAL, customer.domain, {})
     await customer.rest(customer.renewal)
     return customer
 

@@ -17,7 +17,8 @@ from bench.harness import Ground, until
 from domain import ids, licence_keys
 from domain.effects.effect import EffectBatch
 from domain.effects.licensing import IssueKey
-from domain.messages import Convert, SignupAnswer
+from domain.messages import SignupAnswer
+from domain.trial.commands import Convert
 from domain.upkeep import PoolChange
 from starter.local.skip import skip
 from starter.service.forms import SignupForm

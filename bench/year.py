@@ -13,6 +13,7 @@ from bench.harness import Ground
 from bench.history import Left, left_by, said
 from bench.renewal import rated, renewed
 from bench.report import Row, row
+from domain.account.commands import MARK_ACCOUNT_RED, RESOLVE
 
 MONTH = timedelta(days=30)
 #: How the account does as each month begins: it grows into use, is at its targets, loses some of it, and comes back.
@@ -46,11 +47,11 @@ async def lived(ground: Ground) -> Customer:
         await customer.morning(customer.start + month * MONTH, account)
         await customer.told(await customer.now(account), **standing)
         if month == MARKED:
-            await customer.service.mark_red(customer.domain, {"by": TA, "reason": "their champion left"})
+            await customer.service.decide(MARK_ACCOUNT_RED, customer.domain, {"by": TA, "reason": "their champion left"})
             await customer.rest(account, customer.red)
         if month == PROMOTED:
             async with customer.heard(account):
-                await customer.service.resolve_red(customer.domain, {"by": TA, "to": "yellow", "note": "a new champion"})
+                await customer.service.decide(RESOLVE, customer.domain, {"by": TA, "to": "yellow", "note": "a new champion"})
         if month == ASSESSED:
             await customer.morning(customer.end - timedelta(days=customer.policy.renewal.process_days), account)
             await rated(customer, "green", "flat")

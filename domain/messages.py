@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -118,67 +118,8 @@ class CeRequest(Message):
     account: Account | None = None
 
 
-class Extend(Message):
-    """Extend the trial by ``days`` (None: the policy's length for its origin). ``again``: although it was extended in this period already."""
-
-    by: str = ""
-    days: Typed | None = None
-    reason: str = Field(default="", max_length=2_000)
-    again: bool = False
-
-
-class Convert(Message):
-    """Convert the trial to a paid instance: ``seats`` bought, until ``contract_end``."""
-
-    by: str = ""
-    seats: Typed | None = None
-    contract_end: date | None = None
-    note: str = Field(default="", max_length=2_000)
-
-
-class Terminate(Message):
-    """End the trial now. ``feedback`` asks the growth role to send the feedback mail (A18)."""
-
-    by: str = ""
-    reason: str = Field(default="", max_length=2_000)
-    feedback: bool = False
-
-
-class RequestFeedback(Message):
-    """The CE asks for the feedback mail of an unsuccessful trial (A18)."""
-
-    by: str = ""
-
-
-class ChangeDomain(Message):
-    """Move the instance from its random host to ``new_host`` (A20)."""
-
-    by: str = ""
-    new_host: str = Field(default="", max_length=253)
-
-
-class CorrectAdmin(Message):
-    """The address of the initial admin is wrong: it is ``email`` from now on, at the same company (C17)."""
-
-    by: str = ""
-    email: str = Field(default="", max_length=254)
-
-
-class NewLink(Message):
-    """The admin missed the window: mail a new link to set the password (C17). ``to``: only if that is the admin's address."""
-
-    by: str = ""
-    to: str = ""
-
-
 class OpenLink(Message):
     """The link in a mail to ``by`` was opened: confirm the claim, and make a reset link on the instance."""
-
-    by: str = ""
-
-
-class OptOut(Message):
-    """The prospect wants no more onboarding mail."""
 
     by: str = ""
 

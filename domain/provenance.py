@@ -10,33 +10,14 @@ from typing import Any, Literal
 
 from pydantic_core import to_json
 
+from domain.all import NAMED
 from domain.base import Message
+from domain.commands import figures, words_of
 from domain.ids import digest
-from domain.rights import Action, Asked
+from domain.rights import Asked
 
-#: Updates and signals by which people decide, each with its row in the table of rights; an answer is judged by its task.
-ACTIONS: Mapping[str, Action | None] = {
-    "adopt_policy": Action.ADOPT_POLICY,
-    "answer": None,
-    "assess": Action.ASSESS,
-    "cancel": Action.CANCEL,
-    "change_domain": Action.CHANGE_DOMAIN,
-    "convert": Action.CONVERT,
-    "correct_admin": Action.CORRECT_ADMIN,
-    "extend": Action.EXTEND,
-    "forecast": Action.FORECAST,
-    "mark_red": Action.MARK_RED,
-    "move": Action.MOVE,
-    "new_link": Action.NEW_LINK,
-    "opt_out": Action.OPT_OUT,
-    "plan": Action.PLAN,
-    "request": Action.REQUEST,
-    "request_feedback": Action.REQUEST_FEEDBACK,
-    "resolve": Action.RESOLVE_RED,
-    "start_renewal": Action.START_RENEWAL,
-    "terminate": Action.TERMINATE,
-}
-DECISIONS = frozenset(ACTIONS)
+#: The updates and signals by which people decide, those that are declared later, too.
+DECISIONS = NAMED.keys()
 #: What our own programs tell a workflow, and nobody else. A signup is one: it brings along what the way in read of the company.
 PROGRAMS = frozenset(
     {
@@ -56,30 +37,8 @@ PROGRAMS = frozenset(
         "signup",
     }
 )
-#: What a message decides, beside by whom.
-_DECIDED = frozenset(
-    {
-        "again",
-        "amount",
-        "as",
-        "checks",
-        "choice",
-        "contract_end",
-        "days",
-        "feedback",
-        "new_host",
-        "outcome",
-        "rating",
-        "renewal_on",
-        "seats",
-        "size",
-        "task",
-        "to",
-        "unjudged",
-    }
-)
-#: Texts of messages that name nobody.
-_PLAIN = ("contract_end", "rating", "outcome", "as", "renewal_on", "to", "new_host")
+#: What a message of our programs says that is no free text and names nobody; a decision's are its :meth:`domain.commands.Command.figures`.
+_TOLD = frozenset({"contract_end", "outcome", "renewal_on", "to"})
 _LONGEST = 80
 
 
@@ -130,7 +89,7 @@ def sealed(workflow: str, name: str, event: str, args: Any) -> str:
     except ValueError:  # no JSON: no message of ours
         body = None
     given = body if isinstance(body, dict) else {}
-    decided = {field: given[field] for field in sorted(_DECIDED & given.keys())}
+    decided = {field: given[field] for field in sorted(_figures(name) & given.keys())}
     by = [digest(str(given.get(field) or "")) for field in ("by", "ce", "email")]
     return hashlib.sha256(json.dumps([workflow, name, event, by, decided], sort_keys=True).encode()).hexdigest()
 
@@ -149,8 +108,17 @@ def described(name: str, fields: Mapping[str, object]) -> str:
     """What was asked for, for the audit: the act and its figures. No free text, which may hold anybody's name."""
     if name == "answer":
         return f"answer {plain(fields.get('task'))}: {plain(fields.get('choice'))}"
-    parts = [f"{field} {plain(value)}" for field, value in fields.items() if isinstance(value, bool | int | float) or field in _PLAIN]
+    words = words_of(name) if name in NAMED else _TOLD
+    parts = [
+        f"{field} {plain(value)}"
+        for field, value in fields.items()
+        if isinstance(value, bool | int | float) or (field in words and isinstance(value, str))
+    ]
     return " ".join((name, *parts))
+
+
+def _figures(name: str) -> frozenset[str]:
+    return figures(name) if name in NAMED else _TOLD
 
 
 def plain(value: object, longest: int = _LONGEST) -> str:

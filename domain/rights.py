@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.base import Value
@@ -78,88 +79,50 @@ class Reach(StrEnum):
 
 
 class Action(StrEnum):
-    """What may be asked for. Answering a task stands apart: see :func:`may_answer`."""
+    """What may be asked for and is no decision about a process: those have their rows from :mod:`domain.commands`."""
 
-    REQUEST = "request"
-    EXTEND = "extend"
-    CONVERT = "convert"
-    TERMINATE = "terminate"
-    REQUEST_FEEDBACK = "request_feedback"
-    CHANGE_DOMAIN = "change_domain"
-    CORRECT_ADMIN = "correct_admin"
-    NEW_LINK = "new_link"
-    OPT_OUT = "opt_out"
-    START_RENEWAL = "start_renewal"
-    ASSESS = "assess"
-    FORECAST = "forecast"
-    MOVE = "move"
-    CANCEL = "cancel"
-    MARK_RED = "mark_red"
-    RESOLVE_RED = "resolve_red"
-    PLAN = "plan"
     READ = "read"
     AUDIT = "audit"
-    ADOPT_POLICY = "adopt_policy"
     FORGET = "forget"
     VERIFY_EFFECTS = "verify_effects"
     TOKENS = "tokens"
 
 
-#: What each action is called in a refusal and in the table's page.
-WORDS: Mapping[Action, str] = {
-    Action.REQUEST: "request a trial",
-    Action.EXTEND: "extend a trial",
-    Action.CONVERT: "convert a trial",
-    Action.TERMINATE: "terminate a trial",
-    Action.REQUEST_FEEDBACK: "ask a prospect for feedback",
-    Action.CHANGE_DOMAIN: "move an instance to another host",
-    Action.CORRECT_ADMIN: "correct the administrator's address",
-    Action.NEW_LINK: "send the administrator a new link",
-    Action.OPT_OUT: "stop the onboarding mails",
-    Action.START_RENEWAL: "start a renewal by hand",
-    Action.ASSESS: "rate a renewal by hand",
-    Action.FORECAST: "forecast a renewal",
-    Action.MOVE: "move a renewal's date",
-    Action.CANCEL: "end a renewal that there is nothing of to renew",
-    Action.MARK_RED: "mark an account red",
-    Action.RESOLVE_RED: "promote a red account",
-    Action.PLAN: "write a get-well plan",
-    Action.READ: "read trials, tasks and accounts",
-    Action.AUDIT: "read the audit",
-    Action.ADOPT_POLICY: "move running processes to another policy",
-    Action.FORGET: "erase a person",
-    Action.VERIFY_EFFECTS: "compare the ledger with the outside systems",
-    Action.TOKENS: "make and revoke tokens",
+OWN, TEAM, ANY = Reach.OWN, Reach.TEAM, Reach.ANY
+SALE: Mapping[Group, Reach] = {Group.CE: TEAM, Group.AE: TEAM, Group.MANAGER: TEAM, Group.LEADERSHIP: ANY}
+OPS: Mapping[Group, Reach] = {Group.OPS: ANY}
+
+
+@dataclass(frozen=True)
+class Row:
+    """An action in the table: what it is called in a refusal and on the page, and who may. ``of`` is the process that it is about, if any."""
+
+    words: str
+    reach: Mapping[Group, Reach]
+    of: str = ""
+
+
+#: The table. Answering a task stands apart: see :func:`may_answer`.
+RIGHTS: dict[str, Row] = {
+    Action.READ.value: Row("read trials, tasks and accounts", dict.fromkeys(Group, ANY)),
+    Action.AUDIT.value: Row("read the audit", {Group.MANAGER: ANY, Group.LEADERSHIP: ANY, Group.OPS: ANY}),
+    Action.FORGET.value: Row("erase a person", OPS),
+    Action.VERIFY_EFFECTS.value: Row("compare the ledger with the outside systems", OPS),
+    Action.TOKENS.value: Row("make and revoke tokens", OPS),
 }
 
-_OWN, _TEAM, _ANY = Reach.OWN, Reach.TEAM, Reach.ANY
-_SALE = {Group.CE: _TEAM, Group.AE: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY}
-_OPS = {Group.OPS: _ANY}
-RIGHTS: Mapping[Action, Mapping[Group, Reach]] = {
-    Action.REQUEST: {Group.CE: _OWN, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
-    Action.EXTEND: _SALE,
-    Action.CONVERT: _SALE,
-    Action.TERMINATE: _SALE,
-    Action.REQUEST_FEEDBACK: {**_SALE, Group.SDR: _TEAM},
-    Action.CHANGE_DOMAIN: {**_SALE, Group.TA: _TEAM, Group.OPS: _ANY},
-    Action.CORRECT_ADMIN: {**_SALE, Group.OPS: _ANY},
-    Action.NEW_LINK: {**_SALE, Group.SDR: _TEAM, Group.TA: _TEAM, Group.OPS: _ANY, Group.DESK: _ANY},
-    Action.OPT_OUT: {**_SALE, Group.SDR: _TEAM, Group.TA: _TEAM, Group.OPS: _ANY, Group.DESK: _ANY},
-    Action.START_RENEWAL: {Group.AE: _TEAM, Group.TA: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY, Group.OPS: _ANY},
-    Action.ASSESS: {Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
-    Action.FORECAST: {Group.AE: _OWN, Group.TA: _OWN, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
-    Action.MOVE: {Group.AE: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
-    Action.CANCEL: {Group.AE: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
-    Action.MARK_RED: {**_SALE, Group.TA: _TEAM},
-    Action.RESOLVE_RED: {Group.AE: _TEAM, Group.TA: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
-    Action.PLAN: {Group.CE: _TEAM, Group.TA: _TEAM, Group.MANAGER: _TEAM, Group.LEADERSHIP: _ANY},
-    Action.READ: dict.fromkeys(Group, _ANY),
-    Action.AUDIT: {Group.MANAGER: _ANY, Group.LEADERSHIP: _ANY, Group.OPS: _ANY},
-    Action.ADOPT_POLICY: _OPS,
-    Action.FORGET: _OPS,
-    Action.VERIFY_EFFECTS: _OPS,
-    Action.TOKENS: _OPS,
-}
+
+def grant(action: str, words: str, reach: Mapping[Group, Reach], *, of: str = "") -> None:
+    """Add a row. Raises ``ValueError`` when there is one of that name."""
+    if action in RIGHTS:
+        raise ValueError(f"the table of rights has a row {action!r} already: give the other one a name of its own")
+    RIGHTS[action] = Row(words, reach, of)
+
+
+def rows() -> list[tuple[str, Row]]:
+    """The table in one order, whoever was imported first: each process's rows together, then those about none."""
+    return sorted(RIGHTS.items(), key=lambda row: (not row[1].of, row[1].of))
+
 
 #: Which of an account's or a trial's people a role stands beside, to be in its team.
 _KIND: Mapping[Group, str] = {
@@ -198,17 +161,18 @@ class Right(Value):
     why: str = ""
 
 
-def may(action: Action, actor: Actor, owners: Iterable[Person] = (), roster: Iterable[Person] = ()) -> Right:
+def may(action: str, actor: Actor, owners: Iterable[Person] = (), roster: Iterable[Person] = ()) -> Right:
     """Whether ``actor`` may do this to a trial or an account that ``owners`` look after. Nobody looks after it: then no team stands in the way."""
-    reach = RIGHTS[action].get(actor.group)
+    row = RIGHTS[action]
+    reach = row.reach.get(actor.group)
     owned = tuple(owners)
     if reach is None:
-        return _no(action, actor, owned, f"{_called(actor)} may not {WORDS[action]}")
-    rule = f"{action.value}: {actor.group.value} {reach.value}"
+        return _no(action, actor, owned, f"{_called(actor)} may not {row.words}")
+    rule = f"{action}: {actor.group.value} {reach.value}"
     if reach is Reach.ANY:
         return Right(allowed=True, rule=rule)
     if actor.person is None:
-        return _no(action, actor, owned, f"a token that acts for nobody may not {WORDS[action]}")
+        return _no(action, actor, owned, f"a token that acts for nobody may not {row.words}")
     within = _is_own(actor.person, owned) if reach is Reach.OWN else _in_team(actor.person, owned, roster)
     if within:
         return Right(allowed=True, rule=rule)
@@ -240,31 +204,32 @@ def may_answer(asked: Asked, actor: Actor, roster: Iterable[Person] = ()) -> Rig
 
 def table_hash() -> str:
     """Twelve hex digits of the whole table; they stand on the audit beside each right that was used."""
-    lines = [f"{action}:{group}={reach}" for action, row in RIGHTS.items() for group, reach in sorted(row.items())]
+    lines = [f"{action}:{group}={reach}" for action, row in rows() for group, reach in sorted(row.reach.items())]
     lines += [f"{role}<{','.join(over)}" for role, over in OVER.items()] + [f"{role}={group}" for role, group in GROUP_OF.items()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
-def who_may(action: Action) -> str:
+def who_may(action: str) -> str:
     """Who may, in words: ``CE (team), leadership (any)``."""
-    return ", ".join(f"{_KIND[group]} ({RIGHTS[action][group].value})" for group in Group if group in RIGHTS[action])
+    reach = RIGHTS[action].reach
+    return ", ".join(f"{_KIND[group]} ({reach[group].value})" for group in Group if group in reach)
 
 
 def page() -> str:
     """The whole table as Markdown: ``docs/rights.md``."""
     head = ["action", *(_KIND[group] for group in Group)]
-    rows = [[WORDS[action], *(RIGHTS[action][group].value if group in RIGHTS[action] else "–" for group in Group)] for action in Action]
+    cells = [[row.words, *(row.reach[group].value if group in row.reach else "–" for group in Group)] for _, row in rows()]
     over = [[_role(role), "; ".join(_role(other) for other in OVER[role]) or "–"] for role in Role]
     roles = [[_KIND[group], ", ".join(_role(role) for role in Role if GROUP_OF[role] is group)] for group in Group]
     return (
         "\n\n".join(
             (
                 "# Who may do what",
-                "Written by `tenure rights` from `domain/rights.py`; a test keeps the two equal. Every way in reads this table when a message arrives, "
+                "Written by `tenure rights` from `domain/rights.py` and the commands of each process; a test keeps the two equal. Every way in reads this table when a message arrives, "
                 "with the role that the person has then.",
                 "*own*: what one looks after oneself. *team*: what a colleague with the same manager looks after, what those look after who report to "
                 "one, and what nobody of one's kind looks after yet. *any*: all. A dash: not at all.",
-                _markdown(head, rows),
+                _markdown(head, cells),
                 "## Answering a task",
                 "A task may be answered by whoever it is given to, by whom its ladder asks (the backup, the manager), by colleagues of the same role "
                 "and manager, by whoever the person it is given to reports to, and by these roles:",
@@ -283,10 +248,10 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
-def _no(action: Action, actor: Actor, owners: tuple[Person, ...], why: str) -> Right:
+def _no(action: str, actor: Actor, owners: tuple[Person, ...], why: str) -> Right:
     looked_after = ", ".join(f"{person.email} ({_role(person.role)})" for person in owners)
     tail = f"; it is looked after by {looked_after}" if looked_after else ""
-    return Right(allowed=False, rule=f"{action.value}: {actor.group.value}", why=f"{why}. These may: {who_may(action)}{tail}")
+    return Right(allowed=False, rule=f"{action}: {actor.group.value}", why=f"{why}. These may: {who_may(action)}{tail}")
 
 
 def _called(actor: Actor) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
 from domain.amounts import count, dollars
 from domain.base import Message, State, Value
+from domain.commands import ANY_PROCESS, NAMES_NOBODY, Command, declare
 from domain.people import Role
 
 
@@ -116,13 +117,17 @@ class Answer(Message):
     ``unjudged``: the way in found no such open task, so it judged nobody; a task that was opened since is not answered by it.
     """
 
-    task: str
-    choice: str
+    task: Annotated[str, NAMES_NOBODY]
+    choice: Annotated[str, NAMES_NOBODY]
     by: str = ""
     note: str = Field(default="", max_length=2_000)
-    checks: dict[str, bool] = {}
+    checks: Annotated[dict[str, bool], NAMES_NOBODY] = {}
     fields: dict[str, JsonValue] = {}
     unjudged: bool = False
+
+
+#: Whatever asks takes it; whether somebody may is judged by the task.
+ANSWER = declare(Command("answer", ANY_PROCESS, Answer, offered=False))
 
 
 class Task(State):

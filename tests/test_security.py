@@ -68,7 +68,7 @@ from tests.activities.every_effect import do_everything
 from tests.activities.test_effect_registry import EFFECTS
 from tests.domain.test_markup import active_in_a_line, active_in_markdown, active_in_slack
 from tests.starter.web.test_signin import every_route
-from tests.starter.web_fakes import CSRF, Site, site_in
+from tests.starter.web_fakes import CSRF, Site, at, site_in
 from workflows.all import ALL
 from workflows.frame import provenance
 
@@ -154,7 +154,7 @@ async def test_no_way_in_of_the_document_hands_on_the_id_that_it_was_given(site:
                 continue
             ref = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
             body = bodies[ref.rpartition("/")[2]]["examples"][0]
-            url = path.format(domain="acme.com", id="trial-acme.com:triage-1")
+            url = at(path)
             used = []
             for named in ("opt-out", "opt-out", "new-link"):
                 site.tenure.calls.clear()
@@ -372,7 +372,7 @@ def test_every_system_that_texts_go_to_is_tried() -> None:
 def test_every_template_of_ours_escapes_what_it_is_given(settings: Settings) -> None:
     """Mails in HTML and our pages, each file of the folders: none turns the escaping off, and no value stands where it would not be enough."""
     escapes: Any = compiled(TEMPLATES).autoescape
-    for folder in (TEMPLATES, ROOT / "starter" / "templates"):
+    for folder in (TEMPLATES, ROOT / "starter" / "web" / "templates"):
         files = [file for file in folder.iterdir() if ".html" in file.name]
         assert len(files) > 10
         for file in files:
@@ -450,7 +450,7 @@ async def test_no_redirect_of_any_route_follows_host(tmp_path: Path) -> None:
 
 
 async def _no_redirect_follows_host(site: Site) -> None:
-    paths = {path.format(domain="acme.com", id="trial-acme.com:triage-1", token="t") for _, path in every_route(site.app.routes)}
+    paths = {at(path) for _, path in every_route(site.app.routes)}
     redirects = 0
     for path in {*paths, *(f"{path}/" for path in paths), *(path.rstrip("/") or "/" for path in paths), "//evil.example/", "/\u20ac/"}:
         for browser in (site.plain, site.signed_in("ce@tenure.example")):

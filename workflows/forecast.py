@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.forecast.weekly_round import AskForecast, AskLines, ForecastInput, ForecastOwners, Owner, OwnLines, TakeForecast, Taken
     from domain.people import Role
     from domain.policy import AccountPolicy
-    from domain.renewal.state import ProjectOutcome
+    from domain.renewal.commands import ProjectOutcome
     from domain.task import Answer, Escalation, Task
     from workflows.frame.effects import PATIENT
     from workflows.frame.process import Process

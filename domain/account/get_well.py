@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from pydantic import Field
-
 from domain.account.account import AccountTeam, Customer, HealthSnapshot, PlanReason, Reason
 from domain.base import Message, State, Value
 from domain.calendar import day_of
@@ -77,23 +75,6 @@ class PlanReview(Value):
     by: str
     outcome: str
     note: str = ""
-
-
-class PlanText(Message):
-    """The update ``plan``: the TA writes the plan, or rewrites the parts that are given, at any time."""
-
-    by: str = ""
-    state: str | None = Field(default=None, max_length=2_000)
-    onboarding_flow: str | None = Field(default=None, max_length=2_000)
-    docs: str | None = Field(default=None, max_length=2_000)
-    syncs: str | None = Field(default=None, max_length=2_000)
-    drive: str | None = Field(default=None, max_length=2_000)
-    help: str | None = Field(default=None, max_length=2_000)
-    context: str | None = Field(default=None, max_length=2_000)
-
-    def parts(self) -> dict[str, str]:
-        """What is given, by the question's name."""
-        return {name: text.strip() for name, text in self.model_dump(exclude={"by"}, exclude_none=True).items() if text.strip()}
 
 
 class GetWellState(State):

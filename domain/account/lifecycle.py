@@ -10,8 +10,6 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field
-
 from domain.account.account import AccountTeam, Customer, HealthSnapshot, Reason, RenewalEnded
 from domain.account.red import Criterion, Hand
 from domain.base import Message, State, Value
@@ -47,19 +45,6 @@ SHOWN = {
     Stage.RENEWING: "4. Renewing",
     Stage.CLOSED: "Closed",
 }
-
-
-class MarkAccountRed(Message):
-    """The update ``mark_red`` of an account: a person's judgement (B18)."""
-
-    by: str = Field(default="", max_length=254)
-    reason: str = Field(default="", max_length=2_000)
-
-
-class StartRenewal(Message):
-    """The update ``start_renewal``: the renewal of this term begins now, by hand."""
-
-    by: str = Field(default="", max_length=254)
 
 
 class AccountState(State):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
-from pydantic import Field
-
 from domain.account.account import AccountTeam, Customer, HealthSnapshot
+from domain.account.commands import MarkRed, Source
 from domain.account.get_well import Track
 from domain.base import Message, State, Value
 from domain.calendar import day_of
@@ -17,7 +16,6 @@ from domain.people import Role
 from domain.policy import AccountPolicy, CarriedAccountPolicy
 from domain.task import Choice, FieldSpec, Task
 
-Source = Literal["automatic", "judgement", "vitally", "salesforce"]
 Criterion = Literal["not_deployed", "health", "no_contact", "decline"]
 Hand = Literal["salesforce", "vitally"]
 
@@ -48,22 +46,6 @@ UPDATES = tuple(
     for name, label in (("on_track", "On track"), ("at_risk", "At risk"), ("off_track", "Off track"))
 )
 PROMOTE = (Choice(name="yes", label="Promote it"), Choice(name="no", label="Keep it red"))
-
-
-class MarkRed(Message):
-    """The update ``mark_red``: one command for both systems (C20). ``by`` is empty when the facts alone decided."""
-
-    by: str = Field(default="", max_length=254)
-    reason: str = Field(min_length=1, max_length=2_000)
-    source: Source = "judgement"
-
-
-class Resolve(Message):
-    """The update ``resolve``: the account is red no more."""
-
-    by: str = Field(default="", max_length=254)
-    to: Literal["yellow", "green"]
-    note: str = Field(default="", max_length=2_000)
 
 
 class Mark(Value):

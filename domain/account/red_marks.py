@@ -10,8 +10,9 @@ from datetime import datetime
 
 from domain.account import red
 from domain.account.account import Customer
+from domain.account.commands import MarkRed
 from domain.account.lifecycle import AccountState
-from domain.account.red import Hand, MarkRed
+from domain.account.red import Hand
 from domain.calendar import day_of, hours_of
 from domain.policy import AccountPolicy
 

@@ -15,8 +15,9 @@ from domain.forecast import rollup
 from domain.forecast.rollup import Actual, Forecast, Moved, words
 from domain.markup import bold
 from domain.policy import AccountPolicy, CarriedAccountPolicy
+from domain.renewal.commands import ProjectOutcome
 from domain.renewal.decisions import refuse_forecast
-from domain.renewal.state import PROJECTED, ProjectOutcome, RenewalState
+from domain.renewal.state import PROJECTED, RenewalState
 from domain.task import Choice, FieldSpec
 
 #: How many renewals one card lists, and how many one answer may change: a way in takes fifty fields at most.

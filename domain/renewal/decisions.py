@@ -13,19 +13,8 @@ from domain.calendar import day_of, days_after, months_after
 from domain.decision import Decision, Fact, last_word
 from domain.forecast.rollup import expectation, words
 from domain.policy import AccountPolicy
-from domain.renewal.state import (
-    PROJECTED,
-    SETTLED,
-    Assessment,
-    AssessRenewal,
-    CancelRenewal,
-    MoveRenewal,
-    Phase,
-    ProjectOutcome,
-    RenewalState,
-    SavePlan,
-    milestone,
-)
+from domain.renewal.commands import AssessRenewal, CancelRenewal, MoveRenewal, ProjectOutcome
+from domain.renewal.state import PROJECTED, SETTLED, Assessment, Phase, RenewalState, SavePlan, milestone
 from domain.task import Answer
 
 PLANNED: tuple[Outcome, ...] = ("full_churn", "partial_churn", "flat")

@@ -9,14 +9,12 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import ConfigDict, Field
-
 from domain.account.account import AccountTeam, Customer, HealthSnapshot, Outcome, PlanReviewed, Rating
-from domain.amounts import MOST_DOLLARS, Typed
 from domain.base import Message, State, Value
 from domain.calendar import days_after, hours_of
 from domain.decision import Decision
 from domain.policy import AccountPolicy, CarriedAccountPolicy
+from domain.renewal.commands import CancelRenewal
 from domain.task import Task
 
 End = Literal["renewed", "churned", "cancelled"]
@@ -64,42 +62,6 @@ class RenewalResult(Message):
 
 
 # --- messages ------------------------------------------------------------------------------------------------------------------------
-
-
-class ProjectOutcome(Message):
-    """The update ``forecast``: what the AE, or the TA (``as``), expects; ``amount`` is the ARR after the renewal. The AE's word counts."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
-
-    by: str = Field(max_length=254)
-    outcome: Outcome
-    amount: Typed | None = Field(default=None, ge=0, le=MOST_DOLLARS)
-    note: str = Field(default="", max_length=2_000)
-    role: Literal["ae", "ta"] = Field(default="ae", alias="as")
-
-
-class AssessRenewal(Message):
-    """The update ``assess``: a manager rates by hand, which may bring the account into Lighthouse at any time (D27)."""
-
-    by: str = Field(max_length=254)
-    rating: Rating
-    why: str = Field(max_length=2_000)
-
-
-class MoveRenewal(Message):
-    """The update ``move``: the term ends on another day."""
-
-    by: str = Field(max_length=254)
-    renewal_on: date
-    reason: str = Field(default="", max_length=2_000)
-
-
-class CancelRenewal(Message):
-    """The signal ``cancel``: there is nothing to renew any more. ``note`` says why, or into which account it was merged."""
-
-    why: Literal["churned_early", "merged"]
-    note: str = Field(default="", max_length=2_000)
-    by: str = Field(default="", max_length=254)
 
 
 # --- what it remembers -----------------------------------------------------------------------------------------------------------------

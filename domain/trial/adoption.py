@@ -10,25 +10,18 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
 from domain.base import Message, Value
 from domain.decision import Decision, Fact
 from domain.messages import Origin
 from domain.policy import CarriedPolicy, Policy
 from domain.trial.agenda import agenda
+from domain.trial.commands import AdoptPolicy
 from domain.trial.state import OPEN_TO_DECIDE, Stage, TrialState
 
 #: Stages in which a trial is being ended: it ends by the policy that decided so.
 CLOSING = frozenset({Stage.TEARDOWN, Stage.CONVERTING})
-
-
-class AdoptPolicy(Message):
-    """Go on by another policy. ``by`` is who says so, ``why`` one sentence."""
-
-    by: str = Field(max_length=254)
-    policy: CarriedPolicy
-    why: str = Field(default="", max_length=2_000)
 
 
 class WhatIf(Message):

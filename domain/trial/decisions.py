@@ -10,9 +10,10 @@ from domain import plausibility as facts
 from domain.calendar import months_after
 from domain.decision import Decision, Fact, Flag
 from domain.effects.registry import Claimed
-from domain.messages import Case, CeRequest, Convert, Extend, Origin, Signup, Usage
+from domain.messages import Case, CeRequest, Origin, Signup, Usage
 from domain.policy import Policy
 from domain.task import Answer
+from domain.trial.commands import Convert, Extend
 from domain.trial.qualification import CE_REQUEST_CHECKS
 from domain.trial.state import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, Extension, Stage
 

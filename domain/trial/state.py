@@ -8,10 +8,11 @@ from typing import Literal
 
 from domain.base import Message, State
 from domain.decision import Decision, Flag
-from domain.messages import Case, CeRequest, Contact, Convert, Extend, Origin, Signup, Terminate, Usage
+from domain.messages import Case, CeRequest, Contact, Origin, Signup, Usage
 from domain.people import Owners
 from domain.policy import CarriedPolicy
 from domain.task import Task
+from domain.trial.commands import Convert, Extend, Terminate
 
 End = Literal["redirected", "disqualified", "denied", "moved", "terminated", "converted", "abandoned"]
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+import domain.all  # noqa: F401
 from domain import rights as table
 from domain.rights import Action, Group
 from starter.cli import show_access
@@ -31,7 +32,7 @@ def add_to(app: typer.Typer) -> None:
 
 def rights(as_json: Json = False) -> None:
     """Print the table of rights, as Markdown."""
-    cells = {action.value: {group.value: reach.value for group, reach in row.items()} for action, row in table.RIGHTS.items()}
+    cells = {action: {group.value: reach.value for group, reach in row.reach.items()} for action, row in table.rows()}
     answers = {role.value: [over.value for over in table.OVER[role]] for role in table.OVER}
 
     def show() -> None:

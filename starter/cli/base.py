@@ -15,7 +15,7 @@ from rich.text import Text
 
 from domain import markup
 from domain.amounts import dollars
-from starter.errors import TenureError
+from starter.errors import BadInput, TenureError
 from starter.run import run_cli
 from starter.service.bootstrap import find, open_tenure
 from starter.service.tenure import Tenure
@@ -65,6 +65,17 @@ def emit(answer: Any, as_json: bool, page: Callable[[], None]) -> None:
 def say(text: str, as_json: bool) -> None:
     """Print what was done, in words."""
     emit({"message": text}, as_json, lambda: console().print(text, markup=False))
+
+
+def pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    """What a repeatable ``NAME=VALUE`` option was given. Raises :class:`BadInput`."""
+    found: dict[str, str] = {}
+    for pair in given or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise BadInput(f"{option} {pair[:60]!r} is not NAME=VALUE", f"Write it like {option} name=value")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def plain(value: Any) -> Any:

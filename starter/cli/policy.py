@@ -11,8 +11,8 @@ import typer
 from rich.text import Text
 
 from domain import policy as figures
-from domain.rights import Action
 from domain.trial.adoption import Difference, Move, differences
+from domain.trial.commands import ADOPT_POLICY
 from starter.cli import parts
 from starter.cli.base import By, Json, ask, console, emit
 from starter.errors import BadInput, NotFound
@@ -111,7 +111,7 @@ def adopt(
         if not apply:
             return await each()
         what = f"adopt policy {policy.hash}"
-        async with tenure.gate.operating(tenure.caller, Action.ADOPT_POLICY, by=by, what=what):
+        async with tenure.gate.operating(tenure.caller, ADOPT_POLICY.name, by=by, what=what):
             return await each()
 
     found = ask(asked)

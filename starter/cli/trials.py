@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -11,21 +10,18 @@ from pydantic import ValidationError
 
 from domain.task import Answer
 from starter.cli import show_trials
-from starter.cli.base import By, Domain, Json, ask, emit, say, whole
+from starter.cli.base import By, Domain, Json, ask, emit, pairs, say, whole
+from starter.cli.decisions import Deciding, Event
 from starter.cli.parts import words
 from starter.errors import BadInput
 from starter.service.forms import SignupForm, TrialRequestForm
 from starter.service.tenure import Tenure, bad_fields
 
-trial = typer.Typer(help="Look at trials and decide about them.", no_args_is_help=True)
+trial = typer.Typer(help="Look at trials and decide about them.", no_args_is_help=True, cls=Deciding)
 
 Name = Annotated[str, typer.Option("--name", help="The person's full name.", show_default=False)]
 Company = Annotated[str, typer.Option("--company", help="The company's name.", show_default=False)]
-Event = Annotated[
-    str, typer.Option("--event-id", help="An id of your own for this event; sent twice, it has effect once.", show_default=False)
-]
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The prospect's work e-mail address.", show_default=False)]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.", show_default=False)]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -102,90 +98,6 @@ def trial_request(
     emit(said, as_json, lambda: show_trials.signup(said))
 
 
-@trial.command("extend")
-def trial_extend(
-    domain: Domain,
-    days: Annotated[
-        int | None,
-        typer.Option(
-            "--days", metavar="NUMBER", parser=whole, help="How many days; the policy's length when not given.", show_default=False
-        ),
-    ] = None,
-    by: By = "",
-    reason: Reason = "",
-    again: Annotated[bool, typer.Option("--again", help="Although somebody has extended it in this period already.")] = False,
-    event_id: Event = "",
-    as_json: Json = False,
-) -> None:
-    """Extend a trial."""
-    _act(domain, "extend", {"days": days, "by": by, "reason": reason, "again": again}, event_id, as_json)
-
-
-@trial.command("convert")
-def trial_convert(
-    domain: Domain,
-    seats: Annotated[int | None, typer.Option("--seats", metavar="NUMBER", parser=whole, help="Seats bought.", show_default=False)] = None,
-    contract_end: Annotated[
-        str, typer.Option("--contract-end", metavar="YYYY-MM-DD", help="When the contract ends.", show_default=False)
-    ] = "",
-    note: Annotated[str, typer.Option("--note", help="For the record.", show_default=False)] = "",
-    by: By = "",
-    event_id: Event = "",
-    as_json: Json = False,
-) -> None:
-    """Convert a trial to a paid instance."""
-    _act(domain, "convert", {"seats": seats, "contract_end": contract_end or None, "note": note, "by": by}, event_id, as_json)
-
-
-@trial.command("terminate")
-def trial_terminate(
-    domain: Domain,
-    reason: Reason = "",
-    feedback: Annotated[bool, typer.Option("--feedback", help="Ask for the prospect's feedback.")] = False,
-    by: By = "",
-    event_id: Event = "",
-    as_json: Json = False,
-) -> None:
-    """End a trial now."""
-    _act(domain, "terminate", {"reason": reason, "feedback": feedback, "by": by}, event_id, as_json)
-
-
-@trial.command("feedback")
-def trial_feedback(domain: Domain, by: By = "", event_id: Event = "", as_json: Json = False) -> None:
-    """Ask the prospect of an unsuccessful trial for feedback."""
-    _act(domain, "request_feedback", {"by": by}, event_id, as_json)
-
-
-@trial.command("change-domain")
-def trial_change_domain(
-    domain: Domain,
-    new_host: Annotated[str, typer.Argument(metavar="HOST", help="The instance's new host.", show_default=False)],
-    by: By = "",
-    event_id: Event = "",
-    as_json: Json = False,
-) -> None:
-    """Move a trial's instance to another host."""
-    _act(domain, "change_domain", {"new_host": new_host, "by": by}, event_id, as_json)
-
-
-@trial.command("correct-admin")
-def trial_correct_admin(
-    domain: Domain,
-    email: Annotated[str, typer.Argument(metavar="EMAIL", help="The right address, at the same company.", show_default=False)],
-    by: By = "",
-    event_id: Event = "",
-    as_json: Json = False,
-) -> None:
-    """Correct the address of the instance's admin: mails and instance follow."""
-    _act(domain, "correct_admin", {"email": email, "by": by}, event_id, as_json)
-
-
-@trial.command("new-link")
-def trial_new_link(domain: Domain, by: By = "", event_id: Event = "", as_json: Json = False) -> None:
-    """Send the instance's admin a fresh link to set the password."""
-    _act(domain, "new_link", {"by": by}, event_id, as_json)
-
-
 def tasks(
     role: Annotated[str, typer.Option("--role", help="Only what is asked of this role.", show_default=False)] = "",
     assignee: Annotated[str, typer.Option("--for", help="Only what is asked of this person, by e-mail address.", show_default=False)] = "",
@@ -219,10 +131,6 @@ def answer(
     say(ask(lambda tenure: tenure.answer(task, given, event_id)), as_json)
 
 
-def _act(domain: str, name: str, message: Mapping[str, Any], event_id: str, as_json: bool) -> None:
-    say(ask(lambda tenure: tenure.act(domain, name, message, event_id)), as_json)
-
-
 def _form(model: Any, **values: Any) -> Any:
     """The model of what was typed; a fault is the user's."""
     try:
@@ -238,17 +146,6 @@ def _name(full: str) -> dict[str, str]:
 
 def _event(event_id: str) -> dict[str, str]:
     return {"event_id": event_id} if event_id else {}
-
-
-def pairs(option: str, given: list[str] | None) -> dict[str, str]:
-    """What a repeatable ``NAME=VALUE`` option was given. Raises :class:`BadInput`."""
-    found: dict[str, str] = {}
-    for pair in given or []:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.strip():
-            raise BadInput(f"{option} {pair[:60]!r} is not NAME=VALUE", f"Write it like {option} name=value")
-        found[name.strip()] = value.strip()
-    return found
 
 
 def _yes(name: str, value: str) -> bool:

@@ -7,43 +7,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
 from temporalio.client import WithStartWorkflowOperation, WorkflowExecutionStatus
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 
-from domain import ids, markup, plausibility
+from domain import commands, ids, markup, plausibility
 from domain.account.account import AccountTeam, Customer, HealthSnapshot, RenewalRow
-from domain.account.get_well import PlanText
-from domain.account.lifecycle import AccountInput, MarkAccountRed
-from domain.account.red import Resolve
+from domain.account.commands import START_RENEWAL, StartRenewal
+from domain.account.lifecycle import AccountInput
 from domain.base import Message
 from domain.calendar import days_after
+from domain.commands import Command, Kind
 from domain.decision import Decision
 from domain.forecast import rollup as forecasting
 from domain.forecast.rollup import Forecast
 from domain.health.guidance import guidance
 from domain.policy import AccountPolicy
-from domain.renewal.state import AssessRenewal, MoveRenewal, ProjectOutcome, RenewalInput
-from domain.rights import Action
+from domain.renewal.state import RenewalInput
 from domain.views import NextStep, TaskView
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.service import listing
 from starter.service.account_views import AccountOverview, ForecastView, HealthView, ProcessView
-from starter.service.authorization import on_owned
+from starter.service.authorization import Caller
 from starter.service.bootstrap import read_policies
 from starter.service.queries import query, query_all
 from starter.service.temporal_errors import Closing, Over, asking
-from starter.service.tenure import PATIENCE, Tenure, bad_fields, described
+from starter.service.tenure import Tenure
 from store.accounts import Accounts as Records
-from store.roster import as_of_now
 from workflows.frame.search_attributes import ACCOUNT
 from workflows.renewal.process import started_as
 
-__all__ = ["AccountOverview", "Accounts", "ForecastView", "HealthView", "ProcessView", "csv_rows", "read"]
+__all__ = ["AccountOverview", "Accounts", "ForecastView", "HealthView", "ProcessView", "csv_rows"]
 
 T = TypeVar("T")
 
@@ -164,17 +160,53 @@ class Accounts:
             snapshots=tuple(each.taken_at for each in snapshots),
         )
 
-    # --- Asking -------------------------------------------------------------------------------------------------------------
+    # --- Deciding -----------------------------------------------------------------------------------------------------------
 
-    async def start_renewal(self, account: str, on: date | None = None, by: str = "") -> str:
-        """Start the renewal of an account's term by hand; the id is the lock. Raises :class:`Refused` when it runs, or ran, already."""
-        customer, team, standing = await self._customer(account)
-        async with self._decision(
-            Action.START_RENEWAL, customer, team, by=by, what="start a renewal", subject=ids.account(customer.domain), nameless=True
-        ):
-            return await self._start_renewal(customer, team, standing, on)
+    async def decide(self, command: Command[Any], key: str, given: Message | Mapping[str, Any], event_id: str = "") -> str:
+        """Decide about the trial or the account that ``key`` names, as any way in offers it; returns what was done, in words."""
+        if command.of == commands.TRIAL:
+            return await self._tenure.act(key, command.name, given, event_id)
+        if command.of == commands.RENEWAL:
+            row = await self._renewal_of(key)
+            over = NotFound(f"{row.workflow} has ended", f"`tenure renewal show {row.domain}` says what became of it")
+            return await self._tenure.decide(command, row.workflow, given, event_id, missing=over)
+        if command.of == commands.ACCOUNT:
+            return await self._of_account(command, key, given, event_id)
+        customer, _, _ = await self.known(key)
+        return await self._tenure.decide(
+            command, command.of.workflow_id(customer.domain), given, event_id, missing=_none_of(command.of, customer)
+        )
 
-    async def _start_renewal(self, customer: Customer, team: AccountTeam, standing: HealthSnapshot | None, on: date | None) -> str:
+    async def _of_account(self, command: Command[Any], key: str, given: Message | Mapping[str, Any], event_id: str) -> str:
+        """An account's life is started when it has none yet; a renewal's id is the lock of its start."""
+        customer, team, standing = await self._customer(key)
+        workflow, settings = ids.account(customer.domain), self._tenure.settings
+        if command == START_RENEWAL:
+
+            async def begin(decided: StartRenewal, event: str) -> str:
+                return await self._start_renewal(customer, team, standing, decided.renewal_on, event)
+
+            return await self._tenure.decide(command, workflow, given, event_id, begin)
+        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+            "Account",
+            AccountInput(
+                customer=customer,
+                team=team,
+                policy=self.policy,
+                channel=settings.slack_forecast_channel,
+                red_channel=settings.slack_red_channel,
+            ),
+            id=workflow,
+            task_queue=self._tenure.task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            search_attributes=TypedSearchAttributes([SearchAttributePair(ACCOUNT, customer.domain)]),
+            static_summary=f"Life of {customer.name}",
+        )
+        return await self._tenure.decide(command, workflow, given, event_id, start=start)
+
+    async def _start_renewal(
+        self, customer: Customer, team: AccountTeam, standing: HealthSnapshot | None, on: date | None, event: str
+    ) -> str:
         renewal_on = on or customer.contract_end
         if renewal_on is None:
             raise BadInput(
@@ -184,7 +216,7 @@ class Accounts:
             raise BadInput(odd, "Say --date YYYY-MM-DD as the contract has it", field="date")
         workflow_id = ids.renewal(customer.domain, renewal_on)
         open_now = await self._tenure.read(lambda: self.records.renewals(status="open", domain=customer.domain))
-        if open_now:
+        if open_now and not (open_now[0].workflow == workflow_id and await self._tenure.began(workflow_id, event)):
             raise Refused(f"{open_now[0].workflow} is open already", f"`tenure renewal move {customer.domain} DATE` moves its date")
         given = RenewalInput(
             customer=customer,
@@ -195,96 +227,22 @@ class Accounts:
             channel=self._tenure.settings.slack_forecast_channel,
         )
         try:
-            with asking(workflow_id):
-                await self._tenure.client.start_workflow(
-                    "Renewal",
-                    given,
-                    id=workflow_id,
-                    task_queue=self._tenure.task_queue,
-                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    search_attributes=started_as(given),
-                    static_summary=f"Renewal of {customer.name} on {renewal_on}",
-                )
+            await self._tenure.begin("Renewal", given, workflow_id, event, started_as(given), f"Renewal of {customer.name} on {renewal_on}")
         except Closing:
             raise Refused(f"{workflow_id} has run already", f"`tenure renewal show {customer.domain}` says what became of it") from None
         return f"{workflow_id}: started"
 
-    async def assess(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
-        """A manager rates a renewal by hand (D27)."""
-        return await self._ask_renewal(account, Action.ASSESS, read(AssessRenewal, message), event_id)
-
-    async def project(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
-        """The AE, or the TA, says what is expected of a renewal (D28, D29)."""
-        return await self._ask_renewal(account, Action.FORECAST, read(ProjectOutcome, message), event_id)
-
-    async def move(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
-        """The term ends on another day: everything is re-armed."""
-        return await self._ask_renewal(account, Action.MOVE, read(MoveRenewal, message), event_id)
-
-    async def mark_red(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
-        """Mark an account red, by judgement (B18, C20); its life is started when it has none yet."""
-        customer, team, _ = await self._customer(account)
-        marked = read(MarkAccountRed, message)
-        settings = self._tenure.settings
-        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
-            "Account",
-            AccountInput(
-                customer=customer,
-                team=team,
-                policy=self.policy,
-                channel=settings.slack_forecast_channel,
-                red_channel=settings.slack_red_channel,
-            ),
-            id=ids.account(customer.domain),
-            task_queue=self._tenure.task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            search_attributes=TypedSearchAttributes([SearchAttributePair(ACCOUNT, customer.domain)]),
-            static_summary=f"Life of {customer.name}",
-        )
-        workflow = ids.account(customer.domain)
-        event = self._tenure.event(workflow, "mark_red", event_id)
-        async with self._decision(Action.MARK_RED, customer, team, by=marked.by, what="mark_red", subject=workflow, event=event) as by:
-            with asking(workflow):
-                async with asyncio.timeout(PATIENCE):
-                    return str(
-                        await self._tenure.client.execute_update_with_start_workflow(
-                            "mark_red", marked.model_copy(update={"by": by}), start_workflow_operation=start, id=event, result_type=str
-                        )
-                    )
-
     async def red(self, account: str) -> ProcessView:
         """What is done about a red account, or was when it was red last."""
-        customer, _, _ = await self.known(account)
-        found = await self._process(ids.red(customer.domain), ended=True)
-        if found is None:
-            raise NotFound(f"{customer.name} is not red, and was not", f"`tenure account show {customer.domain}` says how it does")
-        return found
-
-    async def resolve_red(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
-        """A red account is promoted to yellow or green (B17)."""
-        customer, team, _ = await self.known(account)
-        missing = NotFound(f"{customer.name} is not red", f"`tenure account show {customer.domain}` says how it does")
-        given = read(Resolve, message)
-        return await self._ask(Action.RESOLVE_RED, customer, team, ids.red(customer.domain), "resolve", given, event_id, missing)
+        return await self._of_kind(commands.RED, account)
 
     async def plan(self, account: str) -> ProcessView:
         """The account's get-well plan, or its last one."""
-        customer, _, _ = await self.known(account)
-        found = await self._process(ids.get_well(customer.domain), ended=True)
-        if found is None:
-            raise NotFound(
-                f"{customer.name} has no get-well plan", "One begins by itself when there is a reason: see `tenure account show`"
-            )
-        return found
+        return await self._of_kind(commands.PLAN, account)
 
-    async def write_plan(self, account: str, message: Mapping[str, Any], event_id: str = "") -> str:
-        """The TA writes the get-well plan, or rewrites parts of it (D16)."""
-        customer, team, _ = await self.known(account)
-        missing = NotFound(
-            f"{customer.name} has no get-well plan", "One begins by itself when there is a reason: see `tenure account show`"
-        )
-        given = read(PlanText, message)
-        return await self._ask(Action.PLAN, customer, team, ids.get_well(customer.domain), "plan", given, event_id, missing)
+    def called_by(self, caller: Caller) -> Accounts:
+        """The same service for somebody else."""
+        return Accounts(self._tenure.called_by(caller), self.policy)
 
     # --- How ----------------------------------------------------------------------------------------------------------------
 
@@ -298,45 +256,12 @@ class Accounts:
             )
         return customer, team, standing
 
-    async def _ask_renewal(self, account: str, action: Action, message: Message, event_id: str) -> str:
-        row = await self._renewal_of(account)
-        missing = NotFound(f"{row.workflow} has ended", f"`tenure renewal show {row.domain}` says what became of it")
-        view = await self._tenure.read(lambda: self.records.view(row.domain))
-        return await self._ask(action, view.customer, view.team, row.workflow, action.value, message, event_id, missing)
-
-    async def _ask(
-        self,
-        action: Action,
-        customer: Customer | None,
-        team: AccountTeam,
-        workflow: str,
-        name: str,
-        message: Message,
-        event_id: str,
-        missing: TenureError,
-    ) -> str:
-        """Ask a running process for something that a person decides, if they may."""
-        event, given = self._tenure.event(workflow, name, event_id), str(getattr(message, "by", ""))
-        async with self._decision(action, customer, team, by=given, what=described(name, message), subject=workflow, event=event) as by:
-            return await self._tenure.update(workflow, name, message.model_copy(update={"by": by}), event, missing)
-
-    def _decision(
-        self,
-        action: Action,
-        customer: Customer | None,
-        team: AccountTeam,
-        *,
-        by: str,
-        what: str,
-        subject: str,
-        event: str = "",
-        nameless: bool = False,
-    ) -> AbstractAsyncContextManager[str]:
-        """The gate, for what the account's team looks after."""
-        people = (team.ta, team.ae, team.ce, team.ta_manager, team.ae_manager) if customer else ()
-        judge = on_owned(action, lambda roster: as_of_now(people, roster))
-        caller = self._tenure.caller
-        return self._tenure.gate.decision(caller, judge, by=by, what=what, subject=subject, event=event, nameless=nameless)
+    async def _of_kind(self, kind: Kind, account: str) -> ProcessView:
+        customer, _, _ = await self.known(account)
+        found = await self._process(kind.workflow_id(customer.domain), ended=True)
+        if found is None:
+            raise _none_of(kind, customer, ", and was not")
+        return found
 
     async def _renewal_of(self, account: str, *, open_only: bool = True) -> RenewalRow:
         """The open renewal of an account, else its last one. Raises :class:`NotFound`."""
@@ -399,19 +324,16 @@ def shown(customer: Customer, rows: Sequence[RenewalRow]) -> Customer:
     return customer.model_copy(update={"contract_end": running.renewal_on, "data_errors": {"contract_end": why, **customer.data_errors}})
 
 
+def _none_of(kind: Kind, customer: Customer, ever: str = "") -> NotFound:
+    """There is no such process of a customer's."""
+    if kind == commands.PLAN:
+        return NotFound(f"{customer.name} has no get-well plan", "One begins by itself when there is a reason: see `tenure account show`")
+    is_none = f"is not red{ever}" if kind == commands.RED else f"has no {kind.workflow}"
+    return NotFound(f"{customer.name} {is_none}", f"`tenure account show {customer.domain}` says how it does")
+
+
 class _Absent(TenureError):
     """There is no such process."""
-
-
-M = TypeVar("M", bound=Message)
-
-
-def read(model: type[M], given: Mapping[str, Any]) -> M:
-    """The message of what a person typed; a fault is theirs. Raises :class:`BadInput`."""
-    try:
-        return model.model_validate({name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        raise bad_fields(error) from None
 
 
 def csv_rows(forecast: Forecast) -> Sequence[Sequence[Any]]:

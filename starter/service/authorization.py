@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from domain import rights
 from domain.people import Person
-from domain.rights import Action, Actor, Asked, Group, Right
+from domain.rights import Actor, Asked, Group, Right
 from starter.errors import BadInput, NotAllowed, NotFound, Refused, Unavailable
 from store.audit import Audit, Entry, Via
 from store.roster import Roster, judged, named
@@ -104,16 +104,16 @@ class Authorization:
         else:
             await self._note(**noted, outcome="accepted", event=event)
 
-    def operating(self, caller: Caller, action: Action, *, by: str, what: str, subject: str = "") -> AbstractAsyncContextManager[str]:
+    def operating(self, caller: Caller, action: str, *, by: str, what: str, subject: str = "") -> AbstractAsyncContextManager[str]:
         """Around an act of operations, which concerns no trial's owners: an operator at the command line holds the keys anyway, and is noted."""
         return self.decision(caller, lambda actor, _: rights.may(action, actor), by=by, what=what, subject=subject, nameless=True)
 
-    async def admit(self, caller: Caller, action: Action, *, what: str = "") -> str:
+    async def admit(self, caller: Caller, action: str, *, what: str = "") -> str:
         """Let somebody read, or do what concerns no trial; only a refusal is noted. Returns who it is. Raises :class:`NotAllowed`."""
         who, role, right = await self._read(lambda: self._judged(caller, lambda actor, _: rights.may(action, actor), "", False))
         if not right.allowed:
             noted = {"who": who or "nobody", "role": role, "via": caller.via, "through": caller.through}
-            what = what or rights.WORDS[action]
+            what = what or rights.RIGHTS[action].words
             await self._note(**noted, what=what, outcome="refused", reason=right.why, rule=right.rule, rules=rights.table_hash())
             raise NotAllowed(right.why, "")
         return who
@@ -166,7 +166,7 @@ class Authorization:
             ) from error
 
 
-def on_owned(action: Action, owners: Callable[[Iterable[Person]], Iterable[Person]]) -> Judge:
+def on_owned(action: str, owners: Callable[[Iterable[Person]], Iterable[Person]]) -> Judge:
     """Judge by who looks after what is asked for; ``owners`` is given the roster and runs where the ledger may be read."""
 
     def judge(actor: Actor, roster: Iterable[Person]) -> Right:

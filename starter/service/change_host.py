@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from temporalio.common import WorkflowIDConflictPolicy
 
 from domain import ids
-from domain.messages import ChangeDomain, Contact, DomainChangeInput
-from domain.rights import Action
+from domain.messages import Contact, DomainChangeInput
 from domain.trial import decisions
+from domain.trial.commands import CHANGE_DOMAIN, ChangeDomain
 from starter.errors import BadInput, NotFound, Refused
 from starter.service.authorization import on_owned
 from starter.service.temporal_errors import Closing, asking
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 async def change_host(tenure: Tenure, domain: str, message: ChangeDomain, event_id: str = "") -> str:
     """Move a customer's instance to a host of their own; returns what was done, in words. One move at a time."""
     key, registry = tenure.key_of(domain), Registry(tenure.ledger)
-    judge = on_owned(Action.CHANGE_DOMAIN, lambda roster: current(registry.owners_of(key), roster))
+    judge = on_owned(CHANGE_DOMAIN.name, lambda roster: current(registry.owners_of(key), roster))
     what, name = f"change_domain new_host {message.new_host[:120]}", ids.domain_change(key)
     event = tenure.event(name, "change_domain", event_id)
     async with tenure.gate.decision(tenure.caller, judge, by=message.by, what=what, subject=name, event=event) as by:

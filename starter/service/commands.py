@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pydantic import ValidationError
+from temporalio.client import WithStartWorkflowOperation
 
-from domain import provenance
+from domain import commands, provenance
 from domain.base import Message
-from domain.messages import ChangeDomain, Convert, CorrectAdmin, Extend, NewLink, OpenLink, OptOut, RequestFeedback, Terminate
+from domain.commands import Command
+from domain.messages import OpenLink
 from domain.people import Person, Role
-from domain.rights import Action, Asked
+from domain.rights import Asked
 from domain.task import Answer
+from domain.trial.commands import CHANGE_DOMAIN, NEW_LINK, ChangeDomain, CorrectAdmin
 from starter.errors import BadInput, NotFound, TenureError
 from starter.service.authorization import Authorization, Caller, on_owned, on_task
 from starter.service.events import event_id as derived
@@ -26,17 +29,10 @@ if TYPE_CHECKING:
     from domain.addresses import Address
     from store.settings import Settings
 
-#: What may be asked of a running trial, and the message of each.
-ACTS: Mapping[str, type[Message]] = {
-    "extend": Extend,
-    "convert": Convert,
-    "terminate": Terminate,
-    "request_feedback": RequestFeedback,
-    "change_domain": ChangeDomain,
-    "correct_admin": CorrectAdmin,
-    "new_link": NewLink,
-    "opt_out": OptOut,
-}
+M = TypeVar("M", bound=Message)
+#: How a decision is carried out that is more than an update: its message, and the event's id.
+Carry = Callable[[Any, str], Awaitable[str]]
+Start = WithStartWorkflowOperation[Any, Any]
 
 
 class Commands(Queries, ABC):
@@ -47,7 +43,9 @@ class Commands(Queries, ABC):
     settings: Settings
 
     @abstractmethod
-    async def update(self, workflow_id: str, name: str, message: Message, event_id: str, missing: TenureError | None = None) -> str:
+    async def update(
+        self, workflow_id: str, name: str, message: Message, event_id: str, missing: TenureError | None = None, start: Start | None = None
+    ) -> str:
         """Send an update to a running workflow and return what it says."""
 
     @abstractmethod
@@ -69,43 +67,56 @@ class Commands(Queries, ABC):
         caller = self.caller
         return derived(self.settings.way_in_key(), given, caller.via, caller.through, caller.email, workflow_id, name, *space)
 
+    async def decide(
+        self,
+        command: Command[Any],
+        workflow_id: str,
+        given: Message | Mapping[str, Any] | None = None,
+        event_id: str = "",
+        carry: Carry | None = None,
+        **how: Any,
+    ) -> str:
+        """Judge a decision at the gate, and have it carried out: by :meth:`update` (``how``), or by ``carry``; returns what was done, in words."""
+        message = read(command.message, given)
+        judge = on_owned(command.judged_as, lambda roster: self._owners(workflow_id, roster))
+        event, what = self.event(workflow_id, command.name, event_id), described(command.name, message)
+        decision = self.gate.decision(
+            self.caller, judge, by=str(getattr(message, "by", "")), what=what, subject=workflow_id, event=event, nameless=command.nameless
+        )
+        async with decision as by:
+            if isinstance(message, CorrectAdmin):
+                message = message.model_copy(update={"email": self.outsider(message.email).email})
+            decided = message.model_copy(update={"by": by})
+            return await (carry(decided, event) if carry else self._act_on(workflow_id, command.name, decided, event, **how))
+
     async def act(self, domain: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
-        """Ask a running trial to do one of :data:`ACTS`; returns what was done, in words. ``domain`` may be any host of the company."""
+        """Ask a running trial for one of its decisions; returns what was done, in words. ``domain`` may be any host of the company."""
         try:
             return await self.act_on(self.workflow_of(domain), name, message, event_id)
         except (NotFound, Over):
-            if name != "change_domain":
+            if name != CHANGE_DOMAIN.name:
                 raise
             # The trial is over: a customer's instance may still move.
-            return await self._moved(domain, ChangeDomain.model_validate(message or {}), event_id)
+            return await self._moved(domain, read(ChangeDomain, message), event_id)
 
     async def act_on(self, workflow_id: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
         """The same by workflow id, for a link that carries one."""
-        model = ACTS.get(name)
-        if model is None:
-            raise BadInput(f"{name[:40]!r} cannot be asked of a trial", f"Ask one of: {', '.join(ACTS)}")
-        try:
-            checked = message if isinstance(message, model) else model.model_validate(message or {})
-        except ValidationError as error:
-            raise bad_fields(error) from None
-        judge = on_owned(Action(name), lambda roster: self._owners(workflow_id, roster))
-        event, given = self.event(workflow_id, name, event_id), str(getattr(checked, "by", ""))
-        async with self.gate.decision(self.caller, judge, by=given, what=described(name, checked), subject=workflow_id, event=event) as by:
-            if isinstance(checked, CorrectAdmin):
-                checked = checked.model_copy(update={"email": self.outsider(checked.email).email})
-            return await self._act_on(workflow_id, name, checked.model_copy(update={"by": by}), event)
+        known = {command.name: command for command in commands.of(commands.TRIAL)}
+        if name not in known:
+            raise BadInput(f"{name[:40]!r} cannot be asked of a trial", f"Ask one of: {', '.join(known)}")
+        return await self.decide(known[name], workflow_id, message, event_id)
 
     async def open_link(self, workflow_id: str, email: str) -> str:
         """The reader of a mail opens the link in it, which confirms their claim: the vault's reference of the reset link that was made."""
-        event, judge = self.event(workflow_id, "open_link", ""), on_owned(Action.NEW_LINK, lambda roster: self._owners(workflow_id, roster))
+        event, judge = self.event(workflow_id, "open_link", ""), on_owned(NEW_LINK.name, lambda roster: self._owners(workflow_id, roster))
         async with self.gate.decision(self.caller, judge, by=email, what="open_link", subject=workflow_id, event=event) as by:
             return await self._open_link(workflow_id, OpenLink(by=by), event)
 
     async def _open_link(self, workflow_id: str, message: OpenLink, event_id: str) -> str:
         return await self.update(workflow_id, "open_link", message, event_id)
 
-    async def _act_on(self, workflow_id: str, name: str, message: Message, event_id: str) -> str:
-        return await self.update(workflow_id, name, message, event_id)
+    async def _act_on(self, workflow_id: str, name: str, message: Message, event_id: str, **how: Any) -> str:
+        return await self.update(workflow_id, name, message, event_id, **how)
 
     def _owners(self, workflow_id: str, roster: Iterable[Person]) -> Iterable[Person]:
         return Roster(self.ledger).owners(workflow_id, roster)
@@ -136,7 +147,17 @@ class Commands(Queries, ABC):
 
 def described(name: str, message: Message) -> str:
     """What was asked for, for the audit: the act and its figures."""
-    return provenance.described(name, message.model_dump(mode="json", exclude_defaults=True, exclude={"by"}))
+    return provenance.described(name, message.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"by"}))
+
+
+def read(model: type[M], given: Message | Mapping[str, Any] | None) -> M:
+    """The message of what a person typed; a fault is theirs. Raises :class:`BadInput`."""
+    if isinstance(given, model):
+        return given
+    try:
+        return model.model_validate({name: value for name, value in dict(given or {}).items() if value is not None})
+    except ValidationError as error:
+        raise bad_fields(error) from None
 
 
 def bad_fields(error: ValidationError) -> BadInput:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from domain.base import Value
 from domain.policy import Policy
-from domain.trial.adoption import AdoptPolicy, Preview, WhatIf
+from domain.trial.adoption import Preview, WhatIf
+from domain.trial.commands import AdoptPolicy
 from starter.errors import NotFound, Refused, TenureError
 from starter.service.queries import query
 from starter.service.temporal_errors import asking

@@ -21,7 +21,7 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowHandle,
 )
-from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
+from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
 from domain import ids
@@ -29,7 +29,6 @@ from domain.base import Message
 from domain.messages import (
     Account,
     CeRequest,
-    ChangeDomain,
     Contact,
     Instance,
     IssueEvent,
@@ -43,14 +42,14 @@ from domain.messages import (
 )
 from domain.people import Person, Role
 from domain.policy import Policy
-from domain.rights import Action
+from domain.trial.commands import REQUEST, ChangeDomain
 from domain.trial.state import Stage, TrialInput
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.service import erasure
 from starter.service.addresses import checked_address, read_address
 from starter.service.authorization import Authorization, on_owned, operator
 from starter.service.change_host import change_host
-from starter.service.commands import ACTS, bad_fields, described
+from starter.service.commands import Start, bad_fields
 from starter.service.events import new_event
 from starter.service.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
 from starter.service.kept_requests import KeptRequests, ledger_in_time
@@ -67,7 +66,6 @@ if TYPE_CHECKING:
     from store.settings import Settings
 
 __all__ = [
-    "ACTS",
     "JoinForm",
     "SignupForm",
     "Tenure",
@@ -76,7 +74,6 @@ __all__ = [
     "TrialRow",
     "TrialView",
     "bad_fields",
-    "described",
 ]
 
 log = logging.getLogger(__name__)
@@ -85,6 +82,8 @@ SignupVia = Literal["web", "api", "cli", "rescue", "free_mail"]
 
 #: A person looks at the page until the answer comes: hundreds of customers whose health is being looked at may wait.
 SOMEBODY_WAITS = Priority(priority_key=1)
+#: The memo that says which event started a process.
+BEGUN_BY = "begun_by"
 #: A trial may close between our look and our message; then the next try starts a new one.
 TRIES = 3
 
@@ -143,7 +142,7 @@ class Tenure(KeptRequests):
         address = self.outsider(form.email)
         ce = checked_address(form.ce)
         what = f"request a {form.size} trial with {form.seats} seats"
-        judge = on_owned(Action.REQUEST, lambda roster: _the_ce(ce, roster))
+        judge = on_owned(REQUEST.name, lambda roster: _the_ce(ce, roster))
         by = "" if self.caller.email else ce
         subject = ids.trial(address.key)
         form = form.model_copy(update={"event_id": self.event(subject, "request", form.event_id, address.email)})
@@ -321,18 +320,54 @@ class Tenure(KeptRequests):
                     raise Unavailable(f"the trial of {shown} is just ending", "Ask again in a moment") from error
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def update(self, workflow_id: str, name: str, message: Message, event_id: str, missing: TenureError | None = None) -> str:
-        """Send an update to a running workflow and return what it says; ``missing`` is raised when none runs. A double click is one event."""
+    async def update(
+        self, workflow_id: str, name: str, message: Message, event_id: str, missing: TenureError | None = None, start: Start | None = None
+    ) -> str:
+        """Send an update to a running workflow and return what it says; ``missing`` is raised when none runs, unless ``start`` starts it then.
+
+        A double click is one event.
+        """
+        event = event_id or new_event()
         handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(workflow_id)
         try:
             with asking(workflow_id, missing=missing or _nothing_runs(workflow_id)):
-                return str(await _patiently(handle.execute_update(name, message, id=event_id or new_event(), result_type=str)))
+                if start is not None:
+                    with_start = self.client.execute_update_with_start_workflow
+                    return str(await _patiently(with_start(name, message, start_workflow_operation=start, id=event, result_type=str)))
+                return str(await _patiently(handle.execute_update(name, message, id=event, result_type=str)))
         except (NotFound, Closing) as error:
             if isinstance(error, NotFound) and name == "answer":  # the lists had a task of it: it ended without a word, as by a termination
                 await self.read(lambda: ReadModel(self.ledger).close(workflow_id))
             if said := await self.what_became(workflow_id, str(getattr(message, "task", ""))):
                 raise Over(f"{workflow_id} is over: {said}; nothing was changed", error.do) from error
             raise
+
+    async def begin(
+        self, kind: str, given: Message, workflow_id: str, event_id: str, attributes: TypedSearchAttributes, summary: str
+    ) -> None:
+        """Start a process whose id is the lock. Raises :class:`Closing` when it runs, or ran, already, unless this very event started it."""
+        try:
+            with asking(workflow_id):
+                await self.client.start_workflow(
+                    kind,
+                    given,
+                    id=workflow_id,
+                    task_queue=self.task_queue,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    search_attributes=attributes,
+                    static_summary=summary,
+                    memo={BEGUN_BY: event_id},
+                )
+        except Closing:
+            if not await self.began(workflow_id, event_id):
+                raise
+
+    async def began(self, workflow_id: str, event_id: str) -> bool:
+        """Whether it was this event that started a process."""
+        with suppress(NotFound), asking(workflow_id):
+            described = await self.client.get_workflow_handle(workflow_id).describe()
+            return bool(await described.memo_value(BEGUN_BY, "") == event_id)
+        return False
 
     async def what_became(self, workflow_id: str, task: str = "") -> str:
         """Who decided what and when about a process that has ended, for whoever came too late; empty when it does not say, or goes on."""

@@ -8,44 +8,31 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ConfigDict, Field
 
-from domain.base import Message, Value
-from domain.messages import ChangeDomain, Convert, CorrectAdmin, Extend, NewLink, RequestFeedback, SignupAnswer, Terminate
+from domain import commands
+from domain.base import Value
+from domain.messages import SignupAnswer
 from domain.task import Answer
 from domain.views import TaskView
-from starter.service.authorization import Caller
+from starter.service.accounts import Accounts
 from starter.service.events import new_event
-from starter.service.forms import EventId, GivenName, JoinForm, Name, SignupForm, TrialPage, TrialRequestForm, TrialView
+from starter.service.forms import GivenName, JoinForm, Name, SignupForm, TrialPage, TrialRequestForm, TrialView
 from starter.service.tenure import Tenure
-from starter.web import signups
-from starter.web.authentication import caller_of
+from starter.web import decisions, signups
+from starter.web.decisions import BY, CHANGED, Asker, Domain, Done, IdempotencyKey
 from starter.web.limiting import Limits
 from starter.web.problem_details import PROBLEMS
 
-IdempotencyKey = Annotated[
-    EventId | None, Header(description="Your own id of this click or request; sent again, it has no second effect.", examples=["6f1c0c52"])
-]
-Domain = Annotated[
-    str,
-    Path(
-        max_length=300,
-        description="The company's domain (any host of it will do), or an address at a free-mail provider.",
-        examples=["acme.com"],
-    ),
-]
 TaskId = Annotated[
     str, Path(max_length=600, description="`WORKFLOW:TASK`, as the list of tasks gives it.", examples=["trial-acme.com:triage-1"])
 ]
-Asker = Annotated[Caller, Depends(caller_of)]
-BY = "Who decides: left out, or your own address; a token of ops names the person for whom it acts."
 Responses = dict[int | str, dict[str, Any]]
 TRIED: Responses = {code: PROBLEMS[code] for code in (422, 503)}
 SENT: Responses = {code: PROBLEMS[code] for code in (422, 429, 503)}
 SIGNED_UP: Responses = {**SENT, 503: PROBLEMS["kept"]}
 JOINED: Responses = {code: PROBLEMS[code] for code in (404, 409, 422, 429, 503)}
-CHANGED: Responses = {code: PROBLEMS[code] for code in (404, 409, 422, 503)}
 READ: Responses = {code: PROBLEMS[code] for code in (404, 422, 503)}
 
 
@@ -103,48 +90,6 @@ class JoinBody(Value):
     last_name: Name = ""
 
 
-class ExtendBody(Extend):
-    """An extension, with an example."""
-
-    model_config = _body({"by": "ce.one@tenure.example", "days": 15, "reason": "the pilot team starts next week"})
-
-
-class ConvertBody(Convert):
-    """A conversion, with an example."""
-
-    model_config = _body({"by": "ce.one@tenure.example", "seats": 250, "contract_end": "2027-06-30"})
-
-
-class TerminateBody(Terminate):
-    """A termination, with an example."""
-
-    model_config = _body({"by": "ce.one@tenure.example", "reason": "they chose to host it themselves", "feedback": True})
-
-
-class RequestFeedbackBody(RequestFeedback):
-    """A wish for feedback, with an example."""
-
-    model_config = _body({"by": "ce.one@tenure.example"})
-
-
-class ChangeDomainBody(ChangeDomain):
-    """A change of the host, with an example."""
-
-    model_config = _body({"by": "ce.one@tenure.example", "new_host": "acme.cloud.tenure.example"})
-
-
-class CorrectAdminBody(CorrectAdmin):
-    """A correction of the administrator's address, with an example."""
-
-    model_config = _body({"by": "ce.one@tenure.example", "email": "dana.reyes@acme.com"})
-
-
-class NewLinkBody(NewLink):
-    """A wish for a new link, with an example."""
-
-    model_config = _body({"by": "ce.one@tenure.example"})
-
-
 class AnswerBody(Value):
     """An answer to a task: one of its choices, what its checks came to, and the fields that the choice needs."""
 
@@ -165,12 +110,6 @@ class AnswerBody(Value):
     fields: dict[str, str | int | None] = Field(default={}, max_length=50)
 
 
-class Done(Value):
-    """What was done, in words."""
-
-    done: str
-
-
 class Kept(Value):
     """A failed signup is on record under this id; support is told, and the person is written to."""
 
@@ -179,6 +118,7 @@ class Kept(Value):
 
 def router(tenure: Tenure, limits: Limits) -> APIRouter:
     """The routes, for :func:`starter.web.app.create_app`."""
+    accounts = Accounts.of(tenure)
     routes = APIRouter(prefix="/api")
 
     @routes.post(
@@ -231,43 +171,8 @@ def router(tenure: Tenure, limits: Limits) -> APIRouter:
         """The CE's manager is asked to approve it; see the task that this opens (A28)."""
         return await tenure.called_by(caller).request_trial(TrialRequestForm(**body.model_dump(), event_id=idempotency_key or new_event()))
 
-    async def act(caller: Caller, domain: str, name: str, message: Message, key: str | None) -> Done:
-        return Done(done=await tenure.called_by(caller).act(domain, name, message, key or new_event()))
-
-    @routes.post("/trials/{domain}/extend", tags=["trials"], summary="Extend the trial", responses=CHANGED)
-    async def extend(domain: Domain, body: ExtendBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
-        """Moves the deadline. A new licence key is made only when the whole trial gets longer than the shared key covers (A15)."""
-        return await act(caller, domain, "extend", body, idempotency_key)
-
-    @routes.post("/trials/{domain}/convert", tags=["trials"], summary="Convert the trial to a paid instance", responses=CHANGED)
-    async def convert(domain: Domain, body: ConvertBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
-        """Asks the Cloud team to make it a production instance; once it is one, its key is made and the trial ends as converted (A17)."""
-        return await act(caller, domain, "convert", body, idempotency_key)
-
-    @routes.post("/trials/{domain}/terminate", tags=["trials"], summary="End the trial now", responses=CHANGED)
-    async def terminate(domain: Domain, body: TerminateBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
-        """Raises the teardown issue, tells the prospect, and gives back capacity and domain (A16). It cannot be undone."""
-        return await act(caller, domain, "terminate", body, idempotency_key)
-
-    @routes.post("/trials/{domain}/request-feedback", tags=["trials"], summary="Ask the prospect for feedback", responses=CHANGED)
-    async def request_feedback(domain: Domain, body: RequestFeedbackBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
-        """Has the feedback mail of an unsuccessful trial sent (A18)."""
-        return await act(caller, domain, "request_feedback", body, idempotency_key)
-
-    @routes.post("/trials/{domain}/change-domain", tags=["trials"], summary="Move the instance to another host", responses=CHANGED)
-    async def change_domain(domain: Domain, body: ChangeDomainBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
-        """The administrator is told what breaks and asked to agree before anything moves (A20)."""
-        return await act(caller, domain, "change_domain", body, idempotency_key)
-
-    @routes.post("/trials/{domain}/correct-admin", tags=["trials"], summary="Correct the administrator's address", responses=CHANGED)
-    async def correct_admin(domain: Domain, body: CorrectAdminBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
-        """The mails, and the instance's administrator, follow; the wrong address is no administrator's any more (C17)."""
-        return await act(caller, domain, "correct_admin", body, idempotency_key)
-
-    @routes.post("/trials/{domain}/new-link", tags=["trials"], summary="Mail the administrator a new link", responses=CHANGED)
-    async def new_link(domain: Domain, body: NewLinkBody, caller: Asker, idempotency_key: IdempotencyKey = None) -> Done:
-        """Mails the administrator a new link; an earlier one works until one of them is opened (C17)."""
-        return await act(caller, domain, "new_link", body, idempotency_key)
+    for kind in commands.kinds():
+        decisions.add_to(routes, accounts, kind)
 
     @routes.post("/joins", tags=["signups"], summary="Ask for an invitation to the company's instance", status_code=201, responses=JOINED)
     async def join(body: JoinBody, request: Request, idempotency_key: IdempotencyKey = None) -> Done:

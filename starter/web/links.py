@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain import ids, mailbox
-from domain.messages import NewLink, OptOut
+from domain.trial.commands import NewLink, OptOut
 from starter.errors import NotFound, Refused, TenureError, Unavailable
 from starter.service.authorization import LINK
 from starter.service.temporal_errors import Closing, Over

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from domain import amounts
-from domain.messages import CeRequest, Convert, Extend
-from domain.renewal.state import ProjectOutcome
+from domain.messages import CeRequest
+from domain.renewal.commands import ProjectOutcome
 from domain.task import FieldSpec, field_fault
+from domain.trial.commands import Convert, Extend
 from tests.domain.make import ADA, MONDAY, quickly
 
 whole = st.integers(0, amounts.MOST_DOLLARS)

@@ -18,12 +18,13 @@ from domain.account.lifecycle import AccountState
 from domain.account.red import RedState
 from domain.forecast import rollup
 from domain.health import hourly_run, score
-from domain.messages import Convert
 from domain.renewal import decisions as renewal_decide
 from domain.renewal import documents
 from domain.renewal import state as renewal
-from domain.renewal.state import MoveRenewal, RenewalState
+from domain.renewal.commands import MoveRenewal
+from domain.renewal.state import RenewalState
 from domain.trial import decisions
+from domain.trial.commands import Convert
 from domain.trial.state import Stage
 from tests.domain.make import MONDAY, quickly
 from tests.domain.make import POLICY as TRIALS

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import licence_keys, policy
-from domain.messages import Convert
 from domain.trial import decisions
+from domain.trial.commands import Convert
 from domain.trial.state import Stage
 from tests.domain.make import MONDAY
 

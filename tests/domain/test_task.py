@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue, ValidationError
 
-from domain.messages import Convert, Extend
 from domain.people import Role
 from domain.task import Answer, Check, Choice, FieldSpec, TaskSpec, field_fault, find, refusal
+from domain.trial.commands import Convert, Extend
 from tests.domain.make import MONDAY, answer, day, quickly, task
 
 SEATS = FieldSpec(name="seats", asks="how many seats", kind="integer")

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from domain.decision import Fact
 from domain.effects.effect import BatchResult, EffectBatch, Receipt
 from domain.effects.slack import Post
-from domain.messages import Contact, Extend
+from domain.messages import Contact
+from domain.trial.commands import Extend
 from domain.trial.state import Stage, TrialInput, TrialState
 from tests.domain.make import ADA, MONDAY, POLICY, ce_request, started
 

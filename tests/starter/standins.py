@@ -9,9 +9,10 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from domain.decision import Decision
-    from domain.messages import CeRequest, Extend, IssueEvent, JoinAsk, JoinInput, RescueInput, Signup, SignupAnswer
+    from domain.messages import CeRequest, IssueEvent, JoinAsk, JoinInput, RescueInput, Signup, SignupAnswer
     from domain.people import Role
     from domain.task import Answer, Choice, Task, TaskSpec
+    from domain.trial.commands import Extend
     from domain.trial.state import TrialInput
     from domain.views import NextStep, TaskView, TrialStatus
     from workflows.frame.search_attributes import DUE_AT, STAGE

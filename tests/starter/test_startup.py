@@ -45,7 +45,7 @@ COMMANDS = dict(leaves(typer.main.get_command(app.app)))
 #: What an argument or option takes, by its name, where any text will not do.
 VALUES = {
     "length": "5d", "by": "ce-ada@tenure.example", "email": "dana@acme.com", "role": "ce", "choice": "qualify", "task": "trial-acme.com:triage-1",
-    "subject": "x", "on": "2027-01-01", "rating": "red", "outcome": "renew",
+    "subject": "x", "renewal_on": "2027-01-01", "rating": "red", "outcome": "renew",
 }  # fmt: skip
 #: What is given though it need not be.
 ALWAYS = {"by", "role", "yes"}

@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,8 +17,10 @@ from fastapi import FastAPI
 from itsdangerous import TimestampSigner
 from sqlalchemy import insert
 from temporalio.client import Client
+from temporalio.common import TypedSearchAttributes
 
 from domain import policy
+from domain.account.account import RenewalRow
 from domain.addresses import Address
 from domain.base import Message
 from domain.decision import Decision, Fact
@@ -30,6 +32,8 @@ from domain.views import NextStep, TaskView, TrialStatus
 from starter.service.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
 from starter.service.tenure import Tenure
 from starter.web.app import create_app, session_key
+from store.account_tables import customers
+from store.accounts import Accounts
 from store.audit import Audit, AuditRow
 from store.ledger import EffectRow, Ledger
 from store.service_tokens import ServiceTokens
@@ -51,8 +55,28 @@ PEOPLE = (
     ("boss", "ce_manager", None),
     ("ta", "ta", None),
     ("growth", "growth", None),
+    ("ta.one", "ta", "ta.manager"),
+    ("ta.manager", "ta_manager", None),
+    ("ae.one", "ae", "ae.manager"),
+    ("ae.manager", "ae_manager", None),
 )
 CSRF = "of-this-session"
+#: Two customers; of the second the renewal runs.
+CUSTOMER, RENEWING = "globex.com", "acme.com"
+RUNNING: dict[str, Any] = {
+    "workflow": "renewal-acme.com-2027-06-30",
+    "domain": RENEWING,
+    "name": "Acme",
+    "renewal_on": date(2027, 6, 30),
+    "arr": 120_000,
+    "phase": "forecast",
+}
+
+
+def at(path: str) -> str:
+    """A path of the API's document with what there is in this site in it."""
+    account = CUSTOMER if path.endswith("/start") else RENEWING
+    return path.format(domain="acme.com", account=account, id="trial-acme.com:triage-1", token="t")
 
 
 def person(handle: str, role: str, manager: str | None = None) -> dict[str, Any]:
@@ -138,9 +162,14 @@ class FakeTenure(Tenure):
         self._called("request_trial", form)
         return self.script.signup
 
-    async def _act_on(self, workflow_id: str, name: str, message: Message, event_id: str) -> str:
+    async def _act_on(self, workflow_id: str, name: str, message: Message, event_id: str, **how: Any) -> str:
         self._called("act_on", workflow_id, name, message, event_id)
         return f"{name} done"
+
+    async def begin(
+        self, kind: str, given: Message, workflow_id: str, event_id: str, attributes: TypedSearchAttributes, summary: str
+    ) -> None:
+        self._called("begin", kind, given, workflow_id, event_id)
 
     async def _open_link(self, workflow_id: str, message: OpenLink, event_id: str) -> str:
         self._called("open_link", workflow_id, message, event_id)
@@ -282,6 +311,9 @@ async def site_in(folder: Path, **changes: Any) -> AsyncIterator[Site]:
     tenure = FakeTenure(ledger, settings)
     with ledger.writing() as db:
         db.execute(insert(roster), [person(*each) for each in PEOPLE])
+        team = {"ta": "ta.one", "ae": "ae.one", "as_of": NOON}
+        db.execute(insert(customers), [{"domain": domain, "id": domain, "name": domain, **team} for domain in (CUSTOMER, RENEWING)])
+    Accounts(ledger).keep_renewal_row(RenewalRow(**RUNNING, updated_at=NOON))
     token = ServiceTokens(ledger).create("tests", role=Group.OPS)
     app = create_app(tenure, settings)
     ours = {"Authorization": f"Bearer {token}"}

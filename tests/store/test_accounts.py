@@ -17,7 +17,7 @@ from domain.health.types import Traits
 from domain.markup import bold
 from domain.people import Role
 from domain.policy import default_accounts
-from domain.renewal.state import ProjectOutcome
+from domain.renewal.commands import ProjectOutcome
 from sandbox import fleet
 from sandbox.server import SandboxServer
 from store.account_tables import forecasts, health, health_changes

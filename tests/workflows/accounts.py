@@ -11,9 +11,10 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from domain import ids
 from domain import policy as policies
 from domain.account.account import AccountFacts, AccountView, HealthSnapshot, PlanReason, Reason
+from domain.account.commands import MarkRed, Source
 from domain.account.get_well import GetWellInput
 from domain.account.lifecycle import AccountInput, AccountStatus
-from domain.account.red import MarkRed, RedInput, Source
+from domain.account.red import RedInput
 from domain.base import Message
 from domain.calendar import hours_of
 from domain.decision import Decision

@@ -13,7 +13,8 @@ from temporalio.common import RawValue
 
 from activities.provenance import UNCHECKED
 from domain import ids
-from domain.messages import Account, Contact, Extend, JoinAsk, Signup
+from domain.messages import Account, Contact, JoinAsk, Signup
+from domain.trial.commands import Extend
 from starter.service.provenance import WayIn
 from store.audit import Audit, AuditRow
 from tests.workflows.accounts import AE, Life

@@ -12,7 +12,9 @@ from temporalio.client import WorkflowUpdateFailedError
 
 from activities.instance import Instance
 from domain import ids
+from domain.account.commands import RESOLVE
 from domain.messages import AskUsage, Usage
+from domain.renewal.commands import ASSESS, FORECAST
 from domain.task import Answer
 from starter.errors import Refused
 from starter.service.accounts import Accounts
@@ -145,18 +147,18 @@ async def test_the_loser_of_an_answer_that_ended_the_process_reads_who_won(play:
 async def test_the_loser_reads_who_promoted_a_red_account(play: Play) -> None:
     life = await Life.marked(play)
     accounts = Accounts(play.tenure, play.accounts)
-    await accounts.resolve_red(life.domain, {"by": TA, "to": "yellow"})
+    await accounts.decide(RESOLVE, life.domain, {"by": TA, "to": "yellow"})
     await play.ended(life.red)
     with pytest.raises(Refused, match=rf"{life.red} is over: .*decided by {TA} {AT}; nothing was changed"):
-        await accounts.resolve_red(life.domain, {"by": TA_MANAGER, "to": "green"})
+        await accounts.decide(RESOLVE, life.domain, {"by": TA_MANAGER, "to": "green"})
 
 
 async def test_the_loser_reads_who_ended_a_renewal(play: Play) -> None:
     course = await Course.begin(play, days=100)
     with play.env.with_time_skipping_disabled():
         accounts = Accounts(play.tenure, play.accounts)
-        await accounts.assess(course.domain, {"by": "ae-manager@tenure.example", "rating": "green", "why": "they renew every year"})
+        await accounts.decide(ASSESS, course.domain, {"by": "ae-manager@tenure.example", "rating": "green", "why": "they renew every year"})
         await play.signal(course.id, "cancel", {"why": "churned_early", "by": AE})
         await play.ended(course.id)
         with pytest.raises(Refused, match=rf"no open renewal: {course.id} is over: .*decided by .* {AT}; nothing was changed"):
-            await accounts.project(course.domain, {"by": AE, "outcome": "flat"})
+            await accounts.decide(FORECAST, course.domain, {"by": AE, "outcome": "flat"})

@@ -9,24 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
-from typing import Any
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from domain import ids
-    from domain.account import get_well, lifecycle, red, red_marks
+    from domain.account import commands, get_well, lifecycle, red, red_marks
     from domain.account.account import AccountFacts, PlanEnded, PlanReason, Reason, RedEnded, RenewalEnded, RenewalRuns
-    from domain.account.lifecycle import AccountInput, AccountState, AccountStatus, MarkAccountRed, Stage, StartRenewal
-    from domain.account.red import MarkRed, RedInput
+    from domain.account.commands import MarkAccountRed, MarkRed, StartRenewal
+    from domain.account.lifecycle import AccountInput, AccountState, AccountStatus, Stage
+    from domain.account.red import RedInput
     from domain.decision import Decision
     from domain.effects.vitally import CloseProject, OpenProject, SetTraits, VitallyEffect
     from domain.markup import bold, code, plain
     from domain.people import Role
-    from domain.renewal.state import CancelRenewal, MoveRenewal, RenewalInput
+    from domain.renewal.commands import CancelRenewal, MoveRenewal
+    from domain.renewal.state import RenewalInput
     from workflows.account import account_links
     from workflows.account.process import AccountProcess
     from workflows.frame import messages
+    from workflows.frame.handlers import decides, hears
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 
@@ -60,90 +62,68 @@ class Account(WorkflowWithTasks[AccountProcess]):
 
     # --- messages ------------------------------------------------------------------------------------------------------------------------
 
-    @workflow.signal
-    def facts(self, raw: Any = None) -> None:
+    @hears(AccountFacts)
+    def facts(self, given: AccountFacts) -> None:
         """What changed, from the hourly run."""
-        with messages.noting(self.notes, "facts", raw):
-            given = messages.parsed(AccountFacts, raw)
-            domain = self.process.customer.domain
-            messages.refuse(None if given.customer.domain == domain else f"these are the facts of {given.customer.domain}, not of {domain}")
-            self._take(given)
-            self._decide()
+        domain = self.process.customer.domain
+        messages.refuse(None if given.customer.domain == domain else f"these are the facts of {given.customer.domain}, not of {domain}")
+        self._take(given)
+        self._decide()
 
-    @workflow.signal
-    def renewal_runs(self, raw: Any = None) -> None:
+    @hears(RenewalRuns)
+    def renewal_runs(self, given: RenewalRuns) -> None:
         """A renewal has begun, whoever began it, or a person moved it: its date counts from now on."""
-        with messages.noting(self.notes, "renewal_runs", raw):
-            given, s = messages.parsed(RenewalRuns, raw), self.s
-            if (s.renewal, s.renewal_on) == (given.workflow, given.renewal_on) or (s.renewal and s.renewal != given.workflow):
-                return
-            s.renewal, s.renewal_on, s.term_end = given.workflow, given.renewal_on, given.renewal_on
-            self._decide()
+        s = self.s
+        if (s.renewal, s.renewal_on) == (given.workflow, given.renewal_on) or (s.renewal and s.renewal != given.workflow):
+            return
+        s.renewal, s.renewal_on, s.term_end = given.workflow, given.renewal_on, given.renewal_on
+        self._decide()
 
-    @workflow.signal
-    def renewal_ended(self, raw: Any = None) -> None:
+    @hears(RenewalEnded)
+    def renewal_ended(self, given: RenewalEnded) -> None:
         """What became of a renewal."""
-        with messages.noting(self.notes, "renewal_ended", raw):
-            lifecycle.settle(self.s, messages.parsed(RenewalEnded, raw))
-            self._decide()
+        lifecycle.settle(self.s, given)
+        self._decide()
 
-    @workflow.signal
-    def red_ended(self, raw: Any = None) -> None:
+    @hears(RedEnded)
+    def red_ended(self, _: RedEnded) -> None:
         """It is red no more. What still makes it red is known to whoever promoted it: it marks red again only once it was gone."""
-        with messages.noting(self.notes, "red_ended", raw):
-            messages.parsed(RedEnded, raw)
-            red_marks.ended(self.process.policy, self.process.customer, self.s, workflow.now())
+        red_marks.ended(self.process.policy, self.process.customer, self.s, workflow.now())
 
-    @workflow.signal
-    def plan_ended(self, raw: Any = None) -> None:
+    @hears(PlanEnded)
+    def plan_ended(self, _: PlanEnded) -> None:
         """The get-well plan is over; it ends only when this account, too, took its reasons back."""
-        with messages.noting(self.notes, "plan_ended", raw):
-            messages.parsed(PlanEnded, raw)
 
-    @workflow.update
-    async def mark_red(self, raw: Any = None) -> str:
+    def may_mark_red(self, given: MarkAccountRed) -> None:
+        """With a reason, by somebody, while the account is open."""
+        messages.refuse(None if given.by.strip() else 'say who marks it: "by" must be your e-mail address')
+        messages.refuse(None if given.reason.strip() else 'say why: "reason" must not be empty')
+        messages.refuse("the account is closed" if self.s.stage is Stage.CLOSED else None)
+
+    @decides(commands.MARK_ACCOUNT_RED, may_mark_red)
+    async def mark_red(self, given: MarkAccountRed) -> str:
         """A person's judgement (B18): one command for every system (C20)."""
-        given, red_already = messages.parsed(MarkAccountRed, raw), self.s.red
+        red_already = self.s.red
         self._mark(MarkRed(by=given.by, reason=given.reason, source="judgement"))
         if red_already:
             return f"{self.process.customer.name} is red already; the reason is told to whoever follows it: {given.reason}"
         return f"{self.process.customer.name} is marked red in the CRM, in Vitally and in the tracker: {given.reason}"
 
-    @mark_red.validator
-    def _may_mark_red(self, raw: Any = None) -> None:
-        given = messages.parsed(MarkAccountRed, raw)
-        messages.refuse(None if given.by.strip() else 'say who marks it: "by" must be your e-mail address')
-        messages.refuse(None if given.reason.strip() else 'say why: "reason" must not be empty')
-        messages.refuse("the account is closed" if self.s.stage is Stage.CLOSED else None)
+    def may_start_renewal(self, given: StartRenewal) -> None:
+        """The one that is due next by what is known here."""
+        messages.refuse(None if given.by.strip() else 'say who starts it: "by" must be your e-mail address')
+        messages.refuse("a renewal of another date is started by the page, the API or the command line" if given.renewal_on else None)
+        decision = lifecycle.renewal(self.process.policy, self.process.customer, self.s, workflow.now())
+        messages.refuse(None if decision.outcome in ("wait", "start") else f"nothing was started: {decision.rule}")
 
-    @workflow.update
-    async def start_renewal(self, raw: Any = None) -> str:
+    @decides(commands.START_RENEWAL, may_start_renewal)
+    async def start_renewal(self, given: StartRenewal) -> str:
         """The renewal of this term begins now, by hand."""
-        given = messages.parsed(StartRenewal, raw)
         decision = lifecycle.renewal(self.process.policy, self.process.customer, self.s, workflow.now())
         self._renew(
             decision.model_copy(update={"outcome": "start", "by": given.by, "rule": f"{given.by} began it by hand. {decision.rule}"})
         )
         return f"{self.s.renewal} begins"
-
-    @start_renewal.validator
-    def _may_start_renewal(self, raw: Any = None) -> None:
-        given = messages.parsed(StartRenewal, raw)
-        messages.refuse(None if given.by.strip() else 'say who starts it: "by" must be your e-mail address')
-        decision = lifecycle.renewal(self.process.policy, self.process.customer, self.s, workflow.now())
-        messages.refuse(None if decision.outcome in ("wait", "start") else f"nothing was started: {decision.rule}")
-
-    @workflow.signal(name="mark_red")
-    async def _mark_red(self, raw: Any = None) -> None:
-        with messages.noting(self.notes, "mark_red", raw):
-            self._may_mark_red(raw)
-            await self.mark_red(raw)
-
-    @workflow.signal(name="start_renewal")
-    async def _start_renewal(self, raw: Any = None) -> None:
-        with messages.noting(self.notes, "start_renewal", raw):
-            self._may_start_renewal(raw)
-            await self.start_renewal(raw)
 
     @workflow.query
     def status(self) -> AccountStatus:

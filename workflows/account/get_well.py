@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from domain import ids
-    from domain.account import get_well
+    from domain.account import commands, get_well
     from domain.account.account import PlanEnded, PlanReason, PlanReviewed
-    from domain.account.get_well import GetWellInput, GetWellState, PlanReview, PlanStatus, PlanText, PlanUpdate
+    from domain.account.commands import PlanText
+    from domain.account.get_well import GetWellInput, GetWellState, PlanReview, PlanStatus, PlanUpdate
     from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, VitallyEffect
     from domain.markup import bold, plain
     from domain.people import Role
     from domain.task import Choice, Task, TaskKind, TaskSpec
     from workflows.account.process import AccountProcess
     from workflows.frame import messages
+    from workflows.frame.handlers import decides, hears
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 #: Under this message everything is said.
@@ -68,40 +69,30 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
 
     # --- messages ----------------------------------------------------------------------------------------------------------------------
 
-    @workflow.signal
-    def reason(self, raw: Any = None) -> None:
+    @hears(PlanReason)
+    def reason(self, given: PlanReason) -> None:
         """A reason came, or is gone."""
-        with messages.noting(self.notes, "reason", raw):
-            given = messages.parsed(PlanReason, raw)
-            if given.on:
-                self._add(given)
-            elif given.reason in self.s.reasons:
-                self._drop(given)
-            self.told = True
-            self.process.look_again()
+        if given.on:
+            self._add(given)
+        elif given.reason in self.s.reasons:
+            self._drop(given)
+        self.told = True
+        self.process.look_again()
 
-    @workflow.update
-    async def plan(self, raw: Any = None) -> str:
-        """The TA writes the plan, or rewrites parts of it."""
-        message = messages.parsed(PlanText, raw)
-        parts = message.parts()
-        self._write(parts, message.by)
-        left = ", ".join(question.name for question in get_well.unanswered(self.s))
-        return f"taken: {', '.join(parts)}; {f'still to be answered: {left}' if left else 'the plan is complete'}"
-
-    @plan.validator
-    def _may_plan(self, raw: Any = None) -> None:
-        message = messages.parsed(PlanText, raw)
+    def may_plan(self, message: PlanText) -> None:
+        """By somebody, something, while there is a reason."""
         messages.refuse(None if message.by.strip() else 'say who writes: "by" must be your e-mail address')
         names = ", ".join(question.name for question in (*get_well.QUESTIONS, get_well.CONTEXT))
         messages.refuse(None if message.parts() else f"there is nothing to write; give at least one of: {names}")
         messages.refuse(None if self.s.reasons else "the plan is over: every reason is gone")
 
-    @workflow.signal(name="plan")
-    async def _plan(self, raw: Any = None) -> None:
-        with messages.noting(self.notes, "plan", raw):
-            self._may_plan(raw)
-            await self.plan(raw)
+    @decides(commands.WRITE_PLAN, may_plan)
+    async def plan(self, message: PlanText) -> str:
+        """The TA writes the plan, or rewrites parts of it."""
+        parts = message.parts()
+        self._write(parts, message.by)
+        left = ", ".join(question.name for question in get_well.unanswered(self.s))
+        return f"taken: {', '.join(parts)}; {f'still to be answered: {left}' if left else 'the plan is complete'}"
 
     @workflow.query
     def status(self) -> PlanStatus:

@@ -15,9 +15,10 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from domain import ids
-    from domain.account import get_well, red
+    from domain.account import commands, get_well, red
     from domain.account.account import AccountFacts, AccountTeam, Customer, HealthSnapshot, PlanReason, RedEnded
-    from domain.account.red import Mark, MarkRed, RedInput, RedState, RedStatus, RedUpdate, Resolve
+    from domain.account.commands import MarkRed, Resolve
+    from domain.account.red import Mark, RedInput, RedState, RedStatus, RedUpdate
     from domain.decision import Decision
     from domain.effects.effect import Effect
     from domain.effects.salesforce import SetAccount
@@ -26,11 +27,12 @@ with workflow.unsafe.imports_passed_through():
     from domain.effects.vitally import SetTraits
     from domain.markup import bold, plain
     from domain.people import Role
-    from domain.renewal.state import AssessRenewal
+    from domain.renewal.commands import AssessRenewal
     from domain.task import Task, TaskKind, TaskSpec
     from workflows.account import account_links
     from workflows.account.process import AccountProcess
     from workflows.frame import messages
+    from workflows.frame.handlers import decides, hears
     from workflows.frame.tasks import card
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
@@ -75,48 +77,30 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
 
     # --- messages ----------------------------------------------------------------------------------------------------------------------
 
-    @workflow.update
-    async def mark_red(self, raw: Any = None) -> str:
+    def may_mark(self, _: MarkRed) -> None:
+        """At any time: who is being promoted this moment is red anew."""
+
+    @decides(commands.MARK_RED, may_mark)
+    async def mark_red(self, given: MarkRed) -> str:
         """Mark it red, or add a reason for which it is."""
-        given = messages.parsed(MarkRed, raw)
         return self._mark(given)
 
-    @mark_red.validator
-    def _may_mark(self, raw: Any = None) -> None:
-        messages.parsed(MarkRed, raw)
-
-    @workflow.update
-    async def resolve(self, raw: Any = None) -> str:
-        """Promote it to yellow or green."""
-        given = messages.parsed(Resolve, raw)
-        self._resolve(given)
-        return f"red no more: {given.to}, and written back"
-
-    @resolve.validator
-    def _may_resolve(self, raw: Any = None) -> None:
-        given = messages.parsed(Resolve, raw)
+    def may_resolve(self, given: Resolve) -> None:
+        """By somebody, once it is marked, and once."""
         messages.refuse(None if given.by.strip() else 'say who promotes it: "by" must be your e-mail address')
         messages.refuse(None if self.s.marks else "it is being marked red this moment: ask again in a minute")
         messages.refuse(f"it is {self.s.end} already; nothing was changed" if self.s.end else None)
 
-    @workflow.signal(name="mark_red")
-    async def _mark_red(self, raw: Any = None) -> None:
-        with messages.noting(self.notes, "mark_red", raw):
-            self._may_mark(raw)
-            await self.mark_red(raw)
+    @decides(commands.RESOLVE, may_resolve)
+    async def resolve(self, given: Resolve) -> str:
+        """Promote it to yellow or green."""
+        self._resolve(given)
+        return f"red no more: {given.to}, and written back"
 
-    @workflow.signal(name="resolve")
-    async def _resolved(self, raw: Any = None) -> None:
-        with messages.noting(self.notes, "resolve", raw):
-            self._may_resolve(raw)
-            await self.resolve(raw)
-
-    @workflow.signal
-    def facts(self, raw: Any = None) -> None:
+    @hears(AccountFacts)
+    def facts(self, given: AccountFacts) -> None:
         """How the account does now, and who looks after it."""
-        with messages.noting(self.notes, "facts", raw):
-            given = messages.parsed(AccountFacts, raw)
-            self._facts(given.customer, given.team, given.standing)
+        self._facts(given.customer, given.team, given.standing)
 
     @workflow.query
     def status(self) -> RedStatus:

@@ -15,9 +15,10 @@ with workflow.unsafe.imports_passed_through():
     from domain.decision import Decision, last_word
     from domain.markup import plain
     from domain.read_model import Rows
-    from domain.task import Answer, Task, late
+    from domain.task import ANSWER, Answer, Task, late
     from domain.views import NextStep, TaskView
     from workflows.frame import messages
+    from workflows.frame.handlers import decides, signals_of
     from workflows.frame.process import Process
 
 ProcessType = TypeVar("ProcessType", bound=Process[Any])
@@ -70,29 +71,22 @@ class WorkflowWithTasks(ABC, Generic[ProcessType]):
         del self.process.decisions[:-kept]
         workflow.continue_as_new(anew())
 
-    @workflow.update
-    async def answer(self, raw: Any = None) -> str:
-        """Answer an open task; one answer wins."""
-        task = self.process.desk.answer(messages.parsed(Answer, raw))
-        self._answered(task)
-        return f"{task.id}: {task.answer.choice if task.answer else ''}, taken"
-
-    @answer.validator
-    def _may_answer(self, raw: Any = None) -> None:
-        message = messages.parsed(Answer, raw)
+    def may_answer(self, message: Answer) -> None:
+        """An open task's choice, with what it needs."""
         self.process.desk.check(message)
         messages.refuse(self._unfit(self.process.desk.named(message), message))
 
-    @workflow.signal(name="answer")
-    async def _answer(self, raw: Any = None) -> None:
-        with messages.noting(self.notes, "answer", raw):
-            self._may_answer(raw)
-            await self.answer(raw)
+    @decides(ANSWER, may_answer)
+    async def answer(self, message: Answer) -> str:
+        """Answer an open task; one answer wins."""
+        task = self.process.desk.answer(message)
+        self._answered(task)
+        return f"{task.id}: {task.answer.choice if task.answer else ''}, taken"
 
     @workflow.signal(dynamic=True)
     def _unheard_of(self, name: str, _values: Sequence[RawValue]) -> None:
         with messages.noting(self.notes, name, None):
-            messages.refuse("there is no such signal")
+            messages.refuse(f"there is no such signal; send one of: {', '.join(signals_of(type(self)))}")
 
     @workflow.query
     def open_tasks(self) -> list[TaskView]:

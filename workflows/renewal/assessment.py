@@ -8,7 +8,8 @@ from domain.account.account import Rating
 from domain.decision import Decision
 from domain.people import Role
 from domain.renewal import decisions, documents
-from domain.renewal.state import Assessment, AssessRenewal, Phase
+from domain.renewal.commands import AssessRenewal
+from domain.renewal.state import Assessment, Phase
 from domain.task import Answer, Check, FieldSpec, Task, TaskKind, TaskSpec
 from workflows.renewal.early_review import TA_FIELDS, ratings, said_by_ta
 from workflows.renewal.process import RenewalProcess

@@ -6,7 +6,8 @@ from temporalio import workflow
 
 from domain.people import Role
 from domain.renewal import decisions
-from domain.renewal.state import Key, MoveRenewal, Phase, milestone
+from domain.renewal.commands import MoveRenewal
+from domain.renewal.state import Key, Phase, milestone
 from domain.task import TaskKind
 from workflows.renewal import assessment
 from workflows.renewal.process import RenewalProcess

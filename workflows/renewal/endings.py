@@ -15,7 +15,8 @@ from domain.effects.salesforce import SetAccount
 from domain.effects.vitally import SetTraits
 from domain.people import Role
 from domain.renewal import decisions
-from domain.renewal.state import CancelRenewal, End, Phase
+from domain.renewal.commands import CancelRenewal
+from domain.renewal.state import End, Phase
 from domain.task import Answer, Choice, FieldSpec, TaskKind
 from workflows.renewal.process import RenewalProcess
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from temporalio import workflow
 
 from domain.renewal import decisions
-from domain.renewal.state import Phase, Projection, ProjectOutcome, milestone
+from domain.renewal.commands import ProjectOutcome
+from domain.renewal.state import Phase, Projection, milestone
 from domain.task import TaskKind
 from workflows.renewal.process import RenewalProcess
 

@@ -8,7 +8,8 @@ from domain.amounts import dollars
 from domain.forecast.rollup import words
 from domain.people import Role
 from domain.renewal import decisions
-from domain.renewal.state import Phase, ProjectOutcome, milestone
+from domain.renewal.commands import ProjectOutcome
+from domain.renewal.state import Phase, milestone
 from domain.task import Choice, FieldSpec, TaskKind, TaskSpec
 from workflows.renewal import forecast
 from workflows.renewal.process import RenewalProcess

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from domain.account.account import PlanReviewed
-    from domain.renewal import decisions
-    from domain.renewal.state import AssessRenewal, CancelRenewal, MoveRenewal, ProjectOutcome, RenewalInput, RenewalResult, RenewalStatus
+    from domain.renewal import commands, decisions
+    from domain.renewal.commands import AssessRenewal, CancelRenewal, MoveRenewal, ProjectOutcome
+    from domain.renewal.state import RenewalInput, RenewalResult, RenewalStatus
     from domain.task import Answer, Task, TaskKind
     from workflows.frame import messages
+    from workflows.frame.handlers import decides, hears
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
     from workflows.renewal import assessment, changes, early_review, endings, forecast, lighthouse, plan, processing
     from workflows.renewal.process import BeginsAnew, Cancelled, RenewalProcess
@@ -56,47 +57,43 @@ class Renewal(WorkflowWithTasks[RenewalProcess]):
         await r.settle()
         return RenewalResult(domain=input.customer.domain, rating=s.rating, outcome=s.actual_outcome, end=s.end)
 
-    # --- a person decides: updates, each followed by its validator -------------------------------------------------------------------
+    # --- a person decides: what refuses each, and what it does; each may be signalled, too ---------------------------------------------
 
-    @workflow.update
-    async def forecast(self, raw: Any = None) -> str:
+    def may_forecast(self, message: ProjectOutcome) -> None:
+        """Once it is rated, and as its amount allows."""
+        messages.refuse(decisions.refuse_forecast(self.process.policy, self.process.state, self.process.customer.arr, message))
+
+    @decides(commands.FORECAST, may_forecast)
+    async def forecast(self, message: ProjectOutcome) -> str:
         """The AE, or the TA, says what they expect (D29)."""
-        return forecast.project(self.process, messages.parsed(ProjectOutcome, raw))
+        return forecast.project(self.process, message)
 
-    @forecast.validator
-    def _may_forecast(self, raw: Any = None) -> None:
-        r, message = self.process, messages.parsed(ProjectOutcome, raw)
-        messages.refuse(decisions.refuse_forecast(r.policy, r.state, r.customer.arr, message))
+    def may_assess(self, message: AssessRenewal) -> None:
+        """Once it is looked at, and until it is settled."""
+        messages.refuse(decisions.refuse_assess(self.process.policy, self.process.state, message, workflow.now()))
 
-    @workflow.update
-    async def assess(self, raw: Any = None) -> str:
+    @decides(commands.ASSESS, may_assess)
+    async def assess(self, message: AssessRenewal) -> str:
         """A manager rates by hand (D27)."""
-        return assessment.by_hand(self.process, messages.parsed(AssessRenewal, raw))
+        return assessment.by_hand(self.process, message)
 
-    @assess.validator
-    def _may_assess(self, raw: Any = None) -> None:
-        messages.refuse(
-            decisions.refuse_assess(self.process.policy, self.process.state, messages.parsed(AssessRenewal, raw), workflow.now())
-        )
+    def may_move(self, message: MoveRenewal) -> None:
+        """To a day that can be one, until it is settled."""
+        messages.refuse(decisions.refuse_move(self.process.policy, self.process.state, message, workflow.now()))
 
-    @workflow.update
-    async def move(self, raw: Any = None) -> str:
+    @decides(commands.MOVE, may_move)
+    async def move(self, message: MoveRenewal) -> str:
         """The term ends on another day (gap 9)."""
-        return changes.move(self.process, messages.parsed(MoveRenewal, raw))
+        return changes.move(self.process, message)
 
-    @move.validator
-    def _may_move(self, raw: Any = None) -> None:
-        messages.refuse(decisions.refuse_move(self.process.policy, self.process.state, messages.parsed(MoveRenewal, raw), workflow.now()))
-
-    @workflow.update
-    async def cancel(self, raw: Any = None) -> str:
-        """The account churned early or was merged: there is nothing to renew."""
-        return endings.take(self.process, messages.parsed(CancelRenewal, raw))
-
-    @cancel.validator
-    def _may_cancel(self, raw: Any = None) -> None:
-        messages.parsed(CancelRenewal, raw)
+    def may_cancel(self, _: CancelRenewal) -> None:
+        """Until it is settled."""
         messages.refuse(decisions.refuse_cancel(self.process.state))
+
+    @decides(commands.CANCEL, may_cancel)
+    async def cancel(self, message: CancelRenewal) -> str:
+        """The account churned early or was merged: there is nothing to renew."""
+        return endings.take(self.process, message)
 
     def _unfit(self, task: Task, answer: Answer) -> str | None:
         return decisions.refuse_answer(self.process.policy, self.process.state, self.process.customer.arr, task.spec.kind, answer)
@@ -105,29 +102,10 @@ class Renewal(WorkflowWithTasks[RenewalProcess]):
         if task.spec.kind == TaskKind.PROCESS and task.answer:
             processing.take(self.process, task.answer)
 
-    # --- the same as signals, from other workflows, `temporal workflow signal` and the Web UI: what is refused is noted ----------------
-
-    @workflow.signal(name="forecast")
-    async def _forecast(self, raw: Any = None) -> None:
-        await self._signalled("forecast", raw, self._may_forecast, self.forecast)
-
-    @workflow.signal(name="assess")
-    async def _assess(self, raw: Any = None) -> None:
-        await self._signalled("assess", raw, self._may_assess, self.assess)
-
-    @workflow.signal(name="move")
-    async def _move(self, raw: Any = None) -> None:
-        await self._signalled("move", raw, self._may_move, self.move)
-
-    @workflow.signal(name="cancel")
-    async def _cancel(self, raw: Any = None) -> None:
-        await self._signalled("cancel", raw, self._may_cancel, self.cancel)
-
-    @workflow.signal
-    def plan_reviewed(self, raw: Any = None) -> None:
+    @hears(PlanReviewed)
+    def plan_reviewed(self, message: PlanReviewed) -> None:
         """The leadership inspected the get-well plan (D27, C34)."""
-        with messages.noting(self.notes, "plan_reviewed", raw):
-            messages.refuse(lighthouse.inspected(self.process, messages.parsed(PlanReviewed, raw)))
+        messages.refuse(lighthouse.inspected(self.process, message))
 
     # --- look only -------------------------------------------------------------------------------------------------------------------
 
@@ -143,10 +121,3 @@ class Renewal(WorkflowWithTasks[RenewalProcess]):
     def ahead(self) -> Iterable[tuple[datetime, str]]:
         """What comes next."""
         return self.process.ahead()
-
-    # --- private -----------------------------------------------------------------------------------------------------------------------
-
-    async def _signalled(self, name: str, raw: Any, check: Any, act: Any) -> None:
-        with messages.noting(self.notes, name, raw):
-            check(raw)
-            await act(raw)

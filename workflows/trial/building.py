@@ -14,10 +14,10 @@ from domain.cloud.requests import AGAIN, word_on_instance
 from domain.effects.github import FillField, RaiseIssue
 from domain.effects.pagerduty import Page, ResolvePage
 from domain.effects.registry import RegistryAnswer, RegistryChange
-from domain.messages import Terminate
 from domain.people import Role
 from domain.task import Answer, Choice, FieldSpec, TaskKind
 from domain.trial import decisions
+from domain.trial.commands import Terminate
 from domain.trial.state import Verdict
 from workflows.frame.cloud_requests import CloudRequest, TeamTask
 from workflows.trial import owning

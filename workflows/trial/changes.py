@@ -12,10 +12,11 @@ from domain.effects.instance import CreateAdmin, SetKey
 from domain.effects.licensing import IssueKey
 from domain.effects.registry import AskHost, RegistryAnswer, RegistryChange
 from domain.effects.salesforce import UpdateOpportunity
-from domain.messages import Case, ChangeDomain, CorrectAdmin, DomainChangeInput
+from domain.messages import Case, DomainChangeInput
 from domain.people import Role
 from domain.task import FieldSpec, field_fault
 from domain.trial import decisions
+from domain.trial.commands import ChangeDomain, CorrectAdmin
 from domain.trial.state import OPEN_TO_CORRECT, Stage
 from workflows.frame import detached, messages
 from workflows.trial import intake

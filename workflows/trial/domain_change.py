@@ -7,7 +7,6 @@ anything is asked of the Cloud team; afterwards somebody verifies with the admin
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
@@ -23,8 +22,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.people import Owners, Role
     from domain.policy import Policy
     from domain.task import Choice, TaskKind, TaskSpec
-    from workflows.frame import messages
     from workflows.frame.cloud_requests import CloudRequest, Requests, TeamTask
+    from workflows.frame.handlers import hears
     from workflows.frame.process import Process
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
@@ -69,11 +68,10 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
         await p.settle()
         return "moved"
 
-    @workflow.signal
-    def issue_event(self, raw: Any = None) -> None:
+    @hears(IssueEvent)
+    def issue_event(self, message: IssueEvent) -> None:
         """The issue changed, says the webhook."""
-        with messages.noting(self.notes, "issue_event", raw):
-            self.requests.stir(messages.parsed(IssueEvent, raw))
+        self.requests.stir(message)
 
     # --- the steps ---------------------------------------------------------------------------------------------------------------------
 

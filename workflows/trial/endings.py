@@ -16,11 +16,11 @@ from domain.effects.registry import RegistryAnswer, RegistryChange
 from domain.effects.salesforce import UpdateOpportunity
 from domain.effects.slack import ArchiveChannel
 from domain.markup import bold, code
-from domain.messages import Convert, Extend
 from domain.people import Role
 from domain.task import Answer, Choice, TaskKind
 from domain.trial import decisions
 from domain.trial.agenda import agenda
+from domain.trial.commands import Convert, Extend
 from domain.trial.state import End, Extension, Stage, Verdict
 from workflows.frame.cloud_requests import CloudRequest, TeamTask
 from workflows.trial import capacity, changes, intake

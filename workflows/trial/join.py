@@ -8,7 +8,6 @@ refused by the admin, or signed in by SSO.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from temporalio import workflow
 
@@ -20,7 +19,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.people import Role
     from domain.policy import Policy
     from domain.task import Choice, TaskKind, TaskSpec
-    from workflows.frame import detached, messages
+    from workflows.frame import detached
+    from workflows.frame.handlers import hears
     from workflows.frame.process import Process
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
@@ -124,14 +124,13 @@ class JoinDigest(WorkflowWithTasks[Process[Policy]]):
         self.sent += 1
         return Mail(key=f"mail.join_request-{self.sent}", template="join_request", to=self.admin, values=values)
 
-    @workflow.signal(name="asks")
-    async def _asks(self, raw: Any = None) -> None:
-        with messages.noting(self.notes, "asks", raw):
-            notice = messages.parsed(JoinNotice, raw)
-            self.host, self.admin = notice.host, notice.admin
-            if notice.email in self.who:
-                return
-            if len(self.who) < self.input.policy.tasks.join_mail_people:
-                self.who.append(notice.email)
-            else:
-                self.more += 1
+    @hears(JoinNotice)
+    def asks(self, notice: JoinNotice) -> None:
+        """Somebody more wants to join."""
+        self.host, self.admin = notice.host, notice.admin
+        if notice.email in self.who:
+            return
+        if len(self.who) < self.input.policy.tasks.join_mail_people:
+            self.who.append(notice.email)
+        else:
+            self.more += 1

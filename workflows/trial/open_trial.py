@@ -8,11 +8,11 @@ from domain import ladder
 from domain.decision import Decision
 from domain.effects.mail import Mail
 from domain.effects.salesforce import SalesforceEffect, UpdateOpportunity
-from domain.messages import Convert, Extend, Terminate
 from domain.people import Role
 from domain.task import Answer, Choice, FieldSpec, TaskKind
 from domain.trial import decisions
 from domain.trial.agenda import Moment, agenda, automatic_deadline
+from domain.trial.commands import Convert, Extend, Terminate
 from domain.trial.state import End, Stage, Verdict
 from workflows.trial import changes, endings, owning
 from workflows.trial.process import TrialProcess

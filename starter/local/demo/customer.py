@@ -16,6 +16,7 @@ from domain import ids
 from domain.account.account import RenewalRow
 from domain.calendar import hours_of
 from domain.policy import AccountPolicy
+from domain.renewal.commands import MOVE
 from domain.renewal.state import RenewalResult, RenewalStatus
 from domain.views import TaskView
 from starter.local import skip
@@ -106,7 +107,7 @@ class Playing:
         """The AE moves the renewal's date."""
         on = (await self.status()).renewal_on + timedelta(days=days)
         by = self.row.ae or "ae-mira@tenure.example"
-        await self._accounts.move(self.row.domain, {"by": by, "renewal_on": on, "reason": "co-termed with their other contract"})
+        await self._accounts.decide(MOVE, self.row.domain, {"by": by, "renewal_on": on, "reason": "co-termed with their other contract"})
         self.tell(f"the renewal moves to {on}")
 
     async def processed(self, *, arr: float = 1.0) -> None:

@@ -22,6 +22,7 @@ from temporalio.service import RPCError
 
 from domain import ids
 from domain.account.account import Customer, RenewalRow
+from domain.account.commands import START_RENEWAL
 from domain.forecast.rollup import days_of, quarter_of
 from domain.policy import AccountPolicy
 from starter.errors import TenureError, Unavailable
@@ -133,7 +134,7 @@ async def _begun(director: Director, accounts: Accounts, quarter: str) -> list[R
     near = [each.domain for each in customers if each.contract_end and each.contract_end <= by_itself]
     await director.until_scheduled("the renewals of the quarter", ids.HEALTH, lambda: {row.domain for row in found()} >= set(near))
     for far in {each.domain for each in customers} - {row.domain for row in await asyncio.to_thread(found)}:
-        await accounts.start_renewal(far)
+        await accounts.decide(START_RENEWAL, far, {})
 
     async def all_begun() -> bool:
         return len(await asyncio.to_thread(found)) >= len(customers)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from domain.account import get_well
 from domain.account.account import Reason
-from domain.account.get_well import GetWellState, PlanReview, PlanText, PlanUpdate
+from domain.account.commands import PlanText
+from domain.account.get_well import GetWellState, PlanReview, PlanUpdate
 from tests.domain.make import answer, day, quickly, task
 from tests.domain.make_accounts import POLICY, customer, explained, figures, on, reasons, standing
 

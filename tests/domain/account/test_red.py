@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from domain.account import red
 from domain.account.account import Customer, HealthSnapshot
-from domain.account.red import Mark, MarkRed, RedState, RedUpdate
+from domain.account.commands import MarkRed
+from domain.account.red import Mark, RedState, RedUpdate
 from tests.domain.make import MONDAY, day, quickly
 from tests.domain.make_accounts import POLICY, customer, explained, figures, on, standing, team
 

@@ -14,7 +14,7 @@ from domain.forecast import rollup, weekly_round
 from domain.forecast.rollup import NONE, Tally, against_actual, baseline, compare, days_of, is_closed, quarter_of, roll_up
 from domain.markup import bold
 from domain.policy import AccountPolicy, default_accounts
-from domain.renewal.state import ProjectOutcome
+from domain.renewal.commands import ProjectOutcome
 
 POLICY = default_accounts()
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)

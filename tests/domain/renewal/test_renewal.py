@@ -16,19 +16,8 @@ from domain.markup import bold
 from domain.policy import AccountPolicy
 from domain.renewal import decisions as decide
 from domain.renewal import documents as docs
-from domain.renewal.state import (
-    Assessment,
-    AssessRenewal,
-    CancelRenewal,
-    MoveRenewal,
-    Phase,
-    Projection,
-    ProjectOutcome,
-    RenewalState,
-    SavePlan,
-    agenda,
-    milestone,
-)
+from domain.renewal.commands import AssessRenewal, CancelRenewal, MoveRenewal, ProjectOutcome
+from domain.renewal.state import Assessment, Phase, Projection, RenewalState, SavePlan, agenda, milestone
 from domain.task import Answer
 from tests.domain.make import MONDAY, day, quickly
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from domain.policy import Policy
 from domain.trial import adoption, decisions
-from domain.trial.adoption import AdoptPolicy
 from domain.trial.agenda import agenda
+from domain.trial.commands import AdoptPolicy
 from domain.trial.state import Stage, TrialState, Verdict
 from tests.domain.make import POLICY, day, facts, quickly, started, with_figures
 

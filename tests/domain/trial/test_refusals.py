@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from domain.messages import Convert, Extend
 from domain.trial import decisions
+from domain.trial.commands import Convert, Extend
 from domain.trial.state import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, Extension, Stage
 from tests.domain.make import MONDAY, POLICY, with_figures
 

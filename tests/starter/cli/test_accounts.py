@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 
 from domain.account.account import HealthSnapshot, RenewalRow
+from domain.account.commands import MARK_ACCOUNT_RED, RESOLVE, START_RENEWAL, WRITE_PLAN
 from domain.account.get_well import PlanReview, PlanStatus, PlanUpdate
 from domain.account.lifecycle import AccountStatus
 from domain.account.red import Mark, RedStatus, RedUpdate
+from domain.commands import Command
 from domain.decision import Decision, Fact
 from domain.forecast import rollup as forecasting
 from domain.health.guidance import guidance
 from domain.health.score import score
+from domain.renewal.commands import ASSESS, FORECAST, MOVE
 from domain.renewal.state import RenewalStatus
 from domain.task import Choice, FieldSpec
 from domain.views import NextStep, TaskView
@@ -179,7 +182,7 @@ class FakeAccounts:
         }
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name not in {*self.answers, "start_renewal", "assess", "project", "move", "mark_red", "resolve_red", "write_plan"}:
+        if name not in {*self.answers, "decide"}:
             raise AttributeError(name)
 
         async def answer(*args: Any, **named: Any) -> Any:
@@ -211,39 +214,43 @@ def accounts(monkeypatch: pytest.MonkeyPatch) -> FakeAccounts:
 @pytest.mark.parametrize(
     ("arguments", "asked"),
     [
-        ("renewal start acme.example", ("start_renewal", (ACME, None, ""))),
-        ("renewal start acme.example --date 2027-01-31", ("start_renewal", (ACME, date(2027, 1, 31), ""))),
+        ("renewal start acme.example", (START_RENEWAL, (ACME, {"date": None, "by": ""}, ""))),
+        ("renewal start acme.example --date 2027-01-31", (START_RENEWAL, (ACME, {"date": date(2027, 1, 31), "by": ""}, ""))),
         (
             "renewal assess acme.example --rating red --why left --by m@x.y --event-id e-1",
-            ("assess", (ACME, {"rating": "red", "why": "left", "by": "m@x.y"}, "e-1")),
+            (ASSESS, (ACME, {"rating": "red", "why": "left", "by": "m@x.y"}, "e-1")),
         ),
         (
             "renewal forecast acme.example --outcome flat",
-            ("project", (ACME, {"outcome": "flat", "amount": None, "note": "", "as": "ae", "by": ""}, "")),
+            (FORECAST, (ACME, {"outcome": "flat", "amount": None, "note": "", "as": "ae", "by": ""}, "")),
         ),
         (
             "renewal forecast acme.example --outcome partial_churn --amount 90000 --note n --as ta --by ta@x.y --event-id e-2",
-            ("project", (ACME, {"outcome": "partial_churn", "amount": 90_000, "note": "n", "as": "ta", "by": "ta@x.y"}, "e-2")),
+            (FORECAST, (ACME, {"outcome": "partial_churn", "amount": 90_000, "note": "n", "as": "ta", "by": "ta@x.y"}, "e-2")),
         ),
         (
             "renewal move acme.example 2027-02-28 --reason co-termed --by ae@x.y",
-            ("move", (ACME, {"renewal_on": date(2027, 2, 28), "reason": "co-termed", "by": "ae@x.y"}, "")),
+            (MOVE, (ACME, {"renewal_on": date(2027, 2, 28), "reason": "co-termed", "by": "ae@x.y"}, "")),
         ),
-        ("red mark acme.example --reason left --by ta@x.y --event-id e-3", ("mark_red", (ACME, {"reason": "left", "by": "ta@x.y"}, "e-3"))),
+        (
+            "red mark acme.example --reason left --by ta@x.y --event-id e-3",
+            (MARK_ACCOUNT_RED, (ACME, {"reason": "left", "by": "ta@x.y"}, "e-3")),
+        ),
         (
             "red resolve acme.example --to yellow --note better --by m@x.y",
-            ("resolve_red", (ACME, {"to": "yellow", "note": "better", "by": "m@x.y"}, "")),
+            (RESOLVE, (ACME, {"to": "yellow", "note": "better", "by": "m@x.y"}, "")),
         ),
         (
             "plan update acme.example --field drive=a=b --field help=none --by ta@x.y",
-            ("write_plan", (ACME, {"drive": "a=b", "help": "none", "by": "ta@x.y"}, "")),
+            (WRITE_PLAN, (ACME, {"drive": "a=b", "help": "none", "by": "ta@x.y"}, "")),
         ),
     ],
 )
-def test_what_is_decided(run: Run, accounts: FakeAccounts, arguments: str, asked: tuple[str, tuple[Any, ...]]) -> None:
+def test_what_is_decided(run: Run, accounts: FakeAccounts, arguments: str, asked: tuple[Command[Any], tuple[Any, ...]]) -> None:
     said = run(*arguments.split())
     assert (said.code, said.out.strip()) == (0, f"done for {NASTY}")
-    assert accounts.asked == [(*asked, {})]
+    command, given = asked
+    assert accounts.asked == [("decide", (command, *given), {})]
     assert run(*arguments.split(), "--json").json == {"message": f"done for {NASTY}"}
 
 
@@ -294,7 +301,7 @@ def test_as_json_each_is_what_the_service_said(run: Run, accounts: FakeAccounts)
 def test_who_decides_may_stand_in_the_environment(run: Run, accounts: FakeAccounts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENURE_BY", BY)
     run("red", "mark", ACME, "--reason", "left")
-    assert accounts.asked[0][1][1] == {"reason": "left", "by": BY}
+    assert accounts.asked[0][1][2] == {"reason": "left", "by": BY}
 
 
 @pytest.mark.parametrize(
@@ -311,7 +318,7 @@ def test_who_decides_may_stand_in_the_environment(run: Run, accounts: FakeAccoun
         ("red mark acme.example", "Missing option '--reason'"),
         ("red resolve acme.example", "Missing option '--to'"),
         ("plan update acme.example --field drive", "'drive'"),
-        ("plan update acme.example --field drive=x --field cure=y --field by=z", "a plan has no part by, cure"),
+        ("plan update acme.example --field drive=x --field cure=y --field by=z", "there is no field by, cure"),
         ("health show", "Missing argument 'ACCOUNT'"),
     ],
 )

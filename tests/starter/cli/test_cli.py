@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +178,7 @@ def test_a_ce_requests(run: Run, tenure: FakeTenure) -> None:
         (
             ["convert", "acme.com", "--seats", "50", "--contract-end", "2027-11-30", "--note", "n"],
             "convert",
-            {"seats": 50, "contract_end": "2027-11-30", "note": "n", "by": ""},
+            {"seats": 50, "contract_end": date(2027, 11, 30), "note": "n", "by": ""},
         ),
         (["convert", "acme.com"], "convert", {"seats": None, "contract_end": None, "note": "", "by": ""}),
         (["terminate", "acme.com", "--feedback"], "terminate", {"reason": "", "feedback": True, "by": ""}),

@@ -21,13 +21,14 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from domain import ids, policy
+from domain import commands, ids, policy
 from domain.effects.effect import Receipt
 from domain.effects.registry import Claim, RegistryChange
-from domain.messages import Account, Contact, Extend, IssueEvent, Signup, SignupAgain
+from domain.messages import Account, Contact, IssueEvent, Signup, SignupAgain
 from domain.people import Owners, Person, Role
 from domain.read_model import ProcessRow, Rows
 from domain.task import Answer, Choice, Task, TaskSpec
+from domain.trial.commands import CONVERT, Extend
 from starter.errors import BadInput, NotAllowed, NotFound, Refused, Unavailable
 from starter.service import tenure as service
 from starter.service.connect import connect
@@ -524,12 +525,14 @@ async def test_the_ledger_s_outage_is_said(tenure: Tenure, domain: str, tmp_path
 
 
 def test_every_act_has_its_message() -> None:
-    for name, message in service.ACTS.items():
-        assert message(by=CE), name
+    acts = commands.of(commands.TRIAL)
+    assert len(acts) >= 8
+    for command in acts:
+        assert command.message(by=CE), command.name
 
 
 def test_an_act_s_date_is_read_from_text() -> None:
-    convert = service.ACTS["convert"].model_validate({"contract_end": "2027-11-30", "seats": 50})
+    convert = CONVERT.message.model_validate({"contract_end": "2027-11-30", "seats": 50})
     assert convert.model_dump()["contract_end"] == date(2027, 11, 30)
 
 

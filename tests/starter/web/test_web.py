@@ -15,11 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
-from domain.messages import Convert, Extend, SignupAnswer
+from domain.messages import Case, SignupAnswer
+from domain.trial.commands import Convert, Extend
 from starter.errors import BadInput, NotFound, Refused, Unavailable
 from starter.web import health, security_headers
 from starter.web.app import RETRY_TASK, create_app
-from tests.starter.web_fakes import HTML, Site, site_in
+from tests.starter.web_fakes import HTML, Site, at, site_in
 
 SIGNUP = {"email": "dana@acme.com", "first_name": "Dana", "last_name": "Reyes", "company": "Acme"}
 
@@ -52,7 +53,7 @@ async def test_a_signup_answers_with_the_routing_decision(site: Site) -> None:
 
 
 async def test_a_redirected_signup_made_nothing_new(site: Site) -> None:
-    site.tenure.script.signup = site.tenure.script.signup.model_copy(update={"outcome": "redirected", "case": "1"})
+    site.tenure.script.signup = site.tenure.script.signup.model_copy(update={"outcome": "redirected", "case": Case.HAS_INSTANCE})
     assert (await site.http.post("/api/signups", json=SIGNUP)).status_code == 200
 
 
@@ -307,11 +308,10 @@ async def test_every_example_of_a_body_is_one_that_is_taken(site: Site) -> None:
             schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
             name = schema.get("$ref", "").rpartition("/")[2]
             for example in document["components"]["schemas"].get(name, {}).get("examples", []):
-                url = path.format(domain="acme.com", id="trial-acme.com:triage-1")
-                answer = await site.http.request(method, url, json=example)
+                answer = await site.http.request(method, at(path), json=example)
                 assert answer.status_code < 300, (path, answer.text)
                 tried += 1
-    assert tried == 12
+    assert tried == 21
 
 
 async def test_the_document_has_a_page_of_our_own(site: Site) -> None:

@@ -12,10 +12,12 @@ from sqlalchemy import insert, update
 from domain import ids
 from domain import policy as policies
 from domain.account.account import RenewalRow
+from domain.account.commands import MARK_ACCOUNT_RED, RESOLVE, START_RENEWAL, WRITE_PLAN
 from domain.forecast import rollup as forecasting
 from domain.forecast.weekly_round import TakeForecast
 from domain.health.score import score
 from domain.health.types import Traits
+from domain.renewal.commands import ASSESS, FORECAST, MOVE
 from starter.errors import BadInput, NotFound, Refused, Unavailable
 from starter.service.accounts import Accounts, csv_rows
 from store.account_tables import customers, forecasts, health, health_changes
@@ -130,7 +132,7 @@ async def test_renewals_by_quarter_status_and_rating(play: Play, accounts: Accou
 
 async def test_a_renewal_that_is_none_is_told_from_an_account_that_is_none(play: Play, accounts: Accounts) -> None:
     life = Life.of(play)
-    for asked in (accounts.renewal(life.domain), accounts.move(life.domain, {"by": AE, "renewal_on": LAST})):
+    for asked in (accounts.renewal(life.domain), accounts.decide(MOVE, life.domain, {"by": AE, "renewal_on": LAST})):
         with pytest.raises(NotFound, match=f"{life.domain} has no (open )?renewal.*180 days before.*tenure renewal start {life.domain}"):
             await asked
     with pytest.raises(NotFound, match=r"nobody\.example is no customer"):
@@ -139,7 +141,7 @@ async def test_a_renewal_that_is_none_is_told_from_an_account_that_is_none(play:
     with pytest.raises(NotFound, match=f"{row.workflow} is not known to Temporal any more.*tenure renewal list --all"):
         await accounts.renewal(life.domain)
     with pytest.raises(NotFound, match="has no open renewal"):
-        await accounts.assess(life.domain, {"by": AE_MANAGER, "rating": "red", "why": "left"})
+        await accounts.decide(ASSESS, life.domain, {"by": AE_MANAGER, "rating": "red", "why": "left"})
 
 
 # --- An account with everything ---------------------------------------------------------------------------------------------
@@ -160,19 +162,19 @@ async def test_an_account_with_every_process(play: Play, accounts: Accounts) -> 
 
     reason = {"by": AE, "reason": "the champion left"}
     with pytest.raises(BadInput, match="nobody is named who decides"):
-        await accounts.mark_red(life.domain, {"reason": "the champion left"})
-    said = [await accounts.mark_red(life.domain, reason, "click-1") for _ in range(2)]
+        await accounts.decide(MARK_ACCOUNT_RED, life.domain, {"reason": "the champion left"})
+    said = [await accounts.decide(MARK_ACCOUNT_RED, life.domain, reason, "click-1") for _ in range(2)]
     assert said == ["Acme is marked red in the CRM, in Vitally and in the tracker: the champion left"] * 2
     await play.task(life.red, "fill")
     red = await accounts.red(life.domain)
     assert ([mark["reason"] for mark in red.status["marks"]], red.kind, red.open) == (["the champion left"], "RedAccount", True)
 
     assert (await accounts.plan(life.domain)).status["fields"] == {}
-    assert await accounts.write_plan(life.domain, {"by": TA, "drive": PLAN["drive"]}, "click-2") == (
+    assert await accounts.decide(WRITE_PLAN, life.domain, {"by": TA, "drive": PLAN["drive"]}, "click-2") == (
         "taken: drive; still to be answered: state, onboarding_flow, docs, syncs, help, context"
     )
     with pytest.raises(Refused, match="there is nothing to write; give at least one of: state"):
-        await accounts.write_plan(life.domain, {"by": TA})
+        await accounts.decide(WRITE_PLAN, life.domain, {"by": TA})
     assert (await accounts.plan(life.domain)).status["fields"] == {"drive": PLAN["drive"]}
 
     await life.handle().terminate("the account is closed")  # its last word is still shown; of the others, those that run
@@ -188,27 +190,27 @@ async def test_an_account_with_every_process(play: Play, accounts: Accounts) -> 
 async def test_marked_red_before_the_hourly_run_has_seen_it_and_promoted(play: Play, accounts: Accounts) -> None:
     life = Life.of(play, facts={"mau_seats": 0.9})
     for asked, words in (
-        (accounts.resolve_red(life.domain, {"by": TA, "to": "green"}), "Acme is not red"),
+        (accounts.decide(RESOLVE, life.domain, {"by": TA, "to": "green"}), "Acme is not red"),
         (accounts.red(life.domain), "Acme is not red, and was not"),
         (accounts.plan(life.domain), "Acme has no get-well plan. One begins by itself when there is a reason"),
-        (accounts.write_plan(life.domain, {"by": TA, "drive": "x"}), "Acme has no get-well plan"),
+        (accounts.decide(WRITE_PLAN, life.domain, {"by": TA, "drive": "x"}), "Acme has no get-well plan"),
     ):
         with pytest.raises(NotFound, match=words):
             await asked
     assert not (await accounts.overview(life.domain)).processes
     with pytest.raises(BadInput, match="reason: String should have at most 2000 characters"):
-        await accounts.mark_red(life.domain, {"by": TA, "reason": "x" * 2_001})
+        await accounts.decide(MARK_ACCOUNT_RED, life.domain, {"by": TA, "reason": "x" * 2_001})
     assert not await life.ran(life.id)
-    await accounts.mark_red(f"code.{life.domain}", {"by": TA, "reason": "their sponsor is gone"}, "click-1")
+    await accounts.decide(MARK_ACCOUNT_RED, f"code.{life.domain}", {"by": TA, "reason": "their sponsor is gone"}, "click-1")
     await play.task(life.red, "fill")
     assert await life.ran(life.id, life.red) == {life.id, life.red}
     with pytest.raises(BadInput, match="to: Input should be 'yellow' or 'green'"):
-        await accounts.resolve_red(life.domain, {"by": TA_MANAGER, "to": "blue"})
-    assert await accounts.resolve_red(life.domain, {"by": TA_MANAGER, "to": "green"}) == "red no more: green, and written back"
+        await accounts.decide(RESOLVE, life.domain, {"by": TA_MANAGER, "to": "blue"})
+    assert await accounts.decide(RESOLVE, life.domain, {"by": TA_MANAGER, "to": "green"}) == "red no more: green, and written back"
     await play.ended(life.red)
     over = rf"{life.red} is over: red: green, decided by {TA_MANAGER} at .* UTC; nothing was changed.*tenure account show {life.domain}"
     with pytest.raises(Refused, match=over):
-        await accounts.resolve_red(life.domain, {"by": TA_MANAGER, "to": "green"})
+        await accounts.decide(RESOLVE, life.domain, {"by": TA_MANAGER, "to": "green"})
     assert not (await accounts.red(life.domain)).open
 
 
@@ -216,7 +218,10 @@ async def test_nobody_marks_or_renews_who_is_no_customer_any_more(play: Play, ac
     life = Life.of(play)
     with play.ledger.writing() as db:
         db.execute(update(customers).where(customers.c.domain == life.domain).values(status="merged", merged_into="big.example"))
-    for asked in (accounts.mark_red(life.domain, {"by": TA, "reason": "x"}), accounts.start_renewal(life.domain)):
+    for asked in (
+        accounts.decide(MARK_ACCOUNT_RED, life.domain, {"by": TA, "reason": "x"}),
+        accounts.decide(START_RENEWAL, life.domain, {}),
+    ):
         with pytest.raises(Refused, match=r"Acme is no customer any more: the CRM says merged into big\.example"):
             await asked
     assert not await life.ran(life.id)
@@ -228,21 +233,21 @@ async def test_nobody_marks_or_renews_who_is_no_customer_any_more(play: Play, ac
 async def test_started_by_hand_once_for_a_term(play: Play, accounts: Accounts) -> None:
     life = Life.of(play, Contract_End__c=None)
     with pytest.raises(BadInput, match=r"the CRM names no end of Acme's contract.*--date") as nowhen:
-        await accounts.start_renewal(life.domain)
+        await accounts.decide(START_RENEWAL, life.domain, {})
     assert nowhen.value.field == "date"
     on = TODAY + timedelta(days=300)
     renewal = ids.renewal(life.domain, on)
-    assert await accounts.start_renewal(life.domain, on) == f"{renewal}: started"
+    assert await accounts.decide(START_RENEWAL, life.domain, {"date": on}) == f"{renewal}: started"
     await eventually(lambda: accounts.renewals())
     assert (await accounts.renewal(life.domain)).status["phase"] == "upcoming"
     with pytest.raises(Refused, match=f"{renewal} is open already.*tenure renewal move {life.domain} DATE"):
-        await accounts.start_renewal(life.domain, on + timedelta(days=30))
+        await accounts.decide(START_RENEWAL, life.domain, {"date": on + timedelta(days=30)})
     await accounts._tenure.client.get_workflow_handle(renewal).signal("cancel", {"why": "churned_early"})
     await play.ended(renewal)
     last = await accounts.renewal(life.domain)
     assert (last.open, last.status["end"]) == (False, "cancelled")
     with pytest.raises(Refused, match=f"{renewal} has run already.*tenure renewal show {life.domain}"):
-        await accounts.start_renewal(life.domain, on)
+        await accounts.decide(START_RENEWAL, life.domain, {"date": on})
 
 
 @pytest.mark.cacheless
@@ -250,33 +255,33 @@ async def test_rated_projected_and_moved_each_once(play: Play, accounts: Account
     course = await Course.begin(play, days=100)
     domain = course.domain
     with pytest.raises(Refused, match="too early to forecast: an outcome is projected once the renewal is rated"):
-        await accounts.project(domain, {"by": AE, "outcome": "flat"})
+        await accounts.decide(FORECAST, domain, {"by": AE, "outcome": "flat"})
     rated = {"by": AE_MANAGER, "rating": "green", "why": "they renew every year"}
     with pytest.raises(BadInput, match="rating: Input should be 'green', 'yellow' or 'red'"):
-        await accounts.assess(domain, {**rated, "rating": "blue"})
+        await accounts.decide(ASSESS, domain, {**rated, "rating": "blue"})
     with pytest.raises(Refused, match='say why: "why" must not be empty'):
-        await accounts.assess(domain, {**rated, "why": " "})
+        await accounts.decide(ASSESS, domain, {**rated, "why": " "})
     await play.task(course.id, "assess_ta")
-    assert [await accounts.assess(domain, rated, "click-1") for _ in range(2)] == ["rated green"] * 2
+    assert [await accounts.decide(ASSESS, domain, rated, "click-1") for _ in range(2)] == ["rated green"] * 2
     assert (await course.dossier()).count(("rating", "green")) == 1
 
     await course.phase("plan", "forecast")
     said = {"by": AE, "outcome": "partial_churn", "amount": 90_000, "as": "ae", "note": None}
     with pytest.raises(Refused, match="120,000 does not fit partial churn"):
-        await accounts.project(domain, {**said, "amount": 120_000})
-    first = await accounts.project(domain, said, "click-2")
-    assert await accounts.project(domain, said, "click-2") == first
-    await accounts.project(domain, {"by": TA, "outcome": "flat", "as": "ta"})
+        await accounts.decide(FORECAST, domain, {**said, "amount": 120_000})
+    first = await accounts.decide(FORECAST, domain, said, "click-2")
+    assert await accounts.decide(FORECAST, domain, said, "click-2") == first
+    await accounts.decide(FORECAST, domain, {"by": TA, "outcome": "flat", "as": "ta"})
     status = (await accounts.renewal(domain)).status
     assert (status["outcome"], status["amount"], status["ta_outcome"]) == ("partial_churn", 90_000, "flat")
 
     later = course.on + timedelta(days=14)
     with pytest.raises(Refused, match="is over; a renewal cannot move into the past"):
-        await accounts.move(domain, {"by": AE, "renewal_on": date(2020, 1, 31)})
-    said_moved = await accounts.move(domain, {"by": AE, "renewal_on": later}, "click-3")
-    assert await accounts.move(domain, {"by": AE, "renewal_on": later}, "click-3") == said_moved
+        await accounts.decide(MOVE, domain, {"by": AE, "renewal_on": date(2020, 1, 31)})
+    said_moved = await accounts.decide(MOVE, domain, {"by": AE, "renewal_on": later}, "click-3")
+    assert await accounts.decide(MOVE, domain, {"by": AE, "renewal_on": later}, "click-3") == said_moved
     with pytest.raises(Refused, match=f"the renewal is on {later} already"):
-        await accounts.move(domain, {"by": AE, "renewal_on": later})
+        await accounts.decide(MOVE, domain, {"by": AE, "renewal_on": later})
 
     async def listed() -> list[RenewalRow]:
         return [row for row in await accounts.renewals(rating="green") if row.renewal_on == later and row.ta_outcome == "flat"]

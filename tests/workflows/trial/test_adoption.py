@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from domain.policy import Policy
-from domain.trial.adoption import AdoptPolicy
+from domain.trial.commands import AdoptPolicy
 from starter.service.policy_adoption import Adoption, adoptions
 from tests.workflows.play import Play, changed
 from tests.workflows.trial.test_trial import TORN_DOWN, day_0, gone, prequalified, unknown

@@ -1,0 +1,107 @@
+"""How a workflow takes messages: its handlers are typed, and here is what stands between them and whatever anybody sends.
+
+A handler is read from plain JSON here and not by the SDK's converter, for what that cannot read fails the workflow's task until somebody
+mends it: a message that is none of ours is refused with what is wrong and which fields there are; come as a signal, it is noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+from temporalio import workflow
+
+from domain.base import Message
+from domain.commands import Command
+from workflows.frame.messages import noting, parsed
+
+W = TypeVar("W")
+M = TypeVar("M", bound=Message)
+R = TypeVar("R")
+Handler = Callable[[W, M], Awaitable[R]]
+Check = Callable[[W, M], None]
+
+
+class _Handled(Generic[W, M, R]):
+    """Stands in a class body in the place of a handler, and leaves there the handler itself, its update, and its signal twin."""
+
+    def __init__(self, name: str, model: type[M], may: Check[W, M], handler: Handler[W, M, R], *, twin: bool, words: str | None) -> None:
+        self.name, self.model, self.may, self.handler, self.twin, self.words = name, model, may, handler, twin, words
+
+    def __set_name__(self, owner: type, attribute: str) -> None:
+        name, model, may, handler = self.name, self.model, self.may, self.handler
+
+        async def update(self: Any, raw: Any = None) -> Any:
+            return await handler(self, parsed(model, raw))
+
+        def check(self: Any, raw: Any = None) -> None:
+            may(self, parsed(model, raw))
+
+        async def signal(self: Any, raw: Any = None) -> None:
+            with noting(self.notes, name, raw):
+                message = parsed(model, raw)
+                may(self, message)
+                await handler(self, message)
+
+        defined: Any = workflow.update(name=name, description=self.words)(update)
+        defined.validator(check)
+        setattr(owner, attribute, handler)
+        setattr(owner, f"_{name}_update", defined)
+        if self.twin:
+            setattr(owner, f"_{name}_signal", workflow.signal(name=name, description=self.words)(signal))
+
+
+def decides(command: Command[M], may: Check[W, M]) -> Callable[[Handler[W, M, R]], Handler[W, M, R]]:
+    """A handler of a decision: an update that ``may`` refuses, and the same as a signal, whose refusal is noted on the process."""
+    return _handled(command.name, command.message, may, twin=command.twin, words=command.words or None)
+
+
+def answers(name: str, model: type[M], may: Check[W, M]) -> Callable[[Handler[W, M, R]], Handler[W, M, R]]:
+    """A handler of what our programs ask for and wait for: an update alone. ``may`` refuses it."""
+    return _handled(name, model, may, twin=False)
+
+
+def hears(model: type[M]) -> Callable[[Callable[[W, M], None]], Callable[[W, M], None]]:
+    """A handler of what our programs tell: a signal of its own name; what it refuses is noted on the process."""
+    return lambda handler: _signal(handler, lambda raw: parsed(model, raw))
+
+
+def hears_text(handler: Callable[[W, str], None]) -> Callable[[W, str], None]:
+    """The same of a signal that carries a text, or nothing."""
+    return _signal(handler, str)
+
+
+def looks(model: type[M]) -> Callable[[Callable[[W, M], R]], Callable[[W, M], R]]:
+    """A query that takes a message."""
+
+    def made(handler: Callable[[W, M], R]) -> Any:
+        def query(self: Any, raw: Any = None) -> Any:
+            return handler(self, parsed(model, raw))
+
+        query.__qualname__, query.__doc__ = handler.__qualname__, handler.__doc__
+        return workflow.query(name=handler.__name__)(query)
+
+    return made
+
+
+def _signal(handler: Callable[[W, Any], None], read: Callable[[Any], Any]) -> Callable[[W, Any], None]:
+    def signal(self: Any, raw: Any = None) -> None:
+        with noting(self.notes, handler.__name__, raw):
+            handler(self, read(raw))
+
+    signal.__qualname__, signal.__doc__ = handler.__qualname__, handler.__doc__
+    return workflow.signal(name=handler.__name__)(signal)
+
+
+def _handled(
+    name: str, model: type[M], may: Check[W, M], *, twin: bool, words: str | None = None
+) -> Callable[[Handler[W, M, R]], Handler[W, M, R]]:
+    def made(handler: Handler[W, M, R]) -> Any:
+        return _Handled(name, model, may, handler, twin=twin, words=words)
+
+    return made
+
+
+def signals_of(cls: type) -> list[str]:
+    """What people may signal to a workflow: its decisions."""
+    return sorted(each.removeprefix("_").removesuffix("_signal") for each in dir(cls) if each.endswith("_signal"))
