@@ -167,8 +167,10 @@ def kinds() -> tuple[Kind, ...]:
 
 
 def figures(name: str) -> frozenset[str]:
-    """The figures of the commands of that name; none when there is none."""
-    return frozenset().union(*(command.figures() for command in NAMED.get(name, ())))
+    """The figures of every command but those fields that are free text in the one of that name: no other field slips past a mark."""
+    own = {info.alias or field for command in NAMED.get(name, ()) for field, info in command.message.model_fields.items()}
+    free = own.difference(*(command.figures() for command in NAMED.get(name, ())))
+    return frozenset().union(*(command.figures() for command in every())) - free
 
 
 def words_of(name: str) -> frozenset[str]:

@@ -245,13 +245,13 @@ async def test_no_sign_stops_a_trial_or_its_audit(play: Play) -> None:
     """JSON can hold a sign that PostgreSQL does not take."""
     sign = "\x00"
     domain, _ = await prequalified(play)
-    raw = json.dumps({"days": 15, "by": f"ce-{sign}@tenure.example", "reason": sign, "to": sign}).encode()
+    raw = json.dumps({"seats": 15, "by": f"ce-{sign}@tenure.example", "note": sign, "contract_end": sign}).encode()
     await play.straight.get_workflow_handle(ids.trial(domain)).signal(
-        "extend", RawValue(Payload(metadata={"encoding": b"json/plain"}, data=raw))
+        "convert", RawValue(Payload(metadata={"encoding": b"json/plain"}, data=raw))
     )
     found = await rows(play, domain, 1)
     assert (found[0].who, found[0].outcome) == ("ce-\ufffd@tenure.example", "refused")
-    assert found[0].what == "extend days 15 to \ufffd"
+    assert found[0].what == "convert seats 15 contract_end \ufffd"
     await play.status(domain)
 
 
