@@ -7,16 +7,33 @@ versions count within a run. :meth:`ReadModel.close` and ``tenure rebuild`` see 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, func, or_, select, update
 from temporalio import activity
 
+from domain.base import Value
 from domain.read_model import ProcessRow, Rows
 from domain.task import Task, TaskSpec
 from domain.views import TaskView
 from store.ledger import Ledger
 from store.process_tables import decisions, processes, tasks
+
+
+class Listed(Value):
+    """A process in a list. ``in_words`` and what comes next are as of ``updated_at``; ``due_at`` is its earliest open task's."""
+
+    workflow: str
+    subject: str
+    stage: str
+    owner: str = ""
+    in_words: str = ""
+    next_at: datetime | None = None
+    next_what: str = ""
+    due_at: datetime | None = None
+    open: bool
+    updated_at: datetime
 
 
 class ReadModel:
@@ -97,6 +114,22 @@ class ReadModel:
         with self._ledger.reading() as db:
             row = db.execute(query.order_by(tasks.c.task != name, tasks.c.opened_at.desc()).limit(1)).one_or_none()
         return None if row is None else view(row)
+
+    def processes(self, kind: str, limit: int, *, after: str = "", stage: str = "", owner: str = "", closed: bool = False) -> list[Listed]:
+        """The processes of a kind by what they are about: the open ones, with ``closed`` all; those after a workflow's id."""
+        columns = processes.c
+        query = select(processes).where(columns.kind == kind).order_by(columns.subject, columns.workflow).limit(limit)
+        if not closed:
+            query = query.where(columns.status == "open")
+        if stage:
+            query = query.where(columns.stage == stage)
+        if owner:
+            query = query.where(func.lower(columns.owner) == owner.lower())
+        if after:
+            subject: Any = select(columns.subject).where(columns.workflow == after).scalar_subquery()
+            query = query.where(or_(columns.subject > subject, and_(columns.subject == subject, columns.workflow > after)))
+        with self._ledger.reading() as db:
+            return [Listed.model_validate({**row._mapping, "open": row.status == "open"}) for row in db.execute(query)]
 
     # --- rebuilding ---------------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,13 @@ class HealthView(Value):
     changes: tuple[tuple[datetime, Band, Score], ...] = ()
 
 
+class CustomerLine(Value):
+    """A customer in a list, and how it does; no standing before the first hourly run."""
+
+    customer: Customer
+    standing: HealthSnapshot | None
+
+
 class AccountOverview(Value):
     """Everything about one account: who it is, how it does, its processes and its renewals."""
 

@@ -6,7 +6,7 @@ What is listed is read from the ledger's read model; what is asked goes to the w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
@@ -29,13 +29,14 @@ from domain.renewal.state import RenewalInput
 from domain.views import NextStep, TaskView
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.service import listing
-from starter.service.account_views import AccountOverview, ForecastView, HealthView, ProcessView
+from starter.service.account_views import AccountOverview, CustomerLine, ForecastView, HealthView, ProcessView
 from starter.service.authorization import Caller
 from starter.service.bootstrap import read_policies
-from starter.service.queries import query, query_all
+from starter.service.queries import MOST_ROWS, query, query_all
 from starter.service.temporal_errors import Closing, Over, asking
 from starter.service.tenure import Tenure
 from store.accounts import Accounts as Records
+from store.read_model import Listed, ReadModel
 from workflows.frame.search_attributes import ACCOUNT
 from workflows.renewal.process import started_as
 
@@ -116,8 +117,25 @@ class Accounts:
             processes=tuple(process for process in found if process is not None),
         )
 
-    async def renewals(self, *, quarter: str = "", status: str = "open", rating: str = "", limit: int = 50) -> list[RenewalRow]:
-        """Renewals, the soonest first: of a fiscal quarter, a status (empty: any), a rating."""
+    async def page(self, band: str = "", *, after: str = "", limit: int = 50) -> list[CustomerLine]:
+        """A page of the customers by name; ``after`` is the domain of the last one of the page before."""
+        found = [CustomerLine(customer=customer, standing=standing) for customer, standing in await self.accounts(band)]
+        return _following(found, after, lambda line: line.customer.domain)[: listing.bounded(limit, MOST_ROWS)]
+
+    async def processes(
+        self, kind: Kind, *, stage: str = "", owner: str = "", closed: bool = False, after: str = "", limit: int = 50
+    ) -> list[Listed]:
+        """A page of the processes of a kind by their account: the open ones, with ``closed`` all; ``after`` is the last workflow of the page before."""
+        wanted = listing.bounded(limit, MOST_ROWS)
+        lists = ReadModel(self._tenure.ledger)
+        return await self._tenure.read(
+            lambda: lists.processes(kind.workflow, wanted, after=after, stage=stage, owner=owner.strip(), closed=closed)
+        )
+
+    async def renewals(
+        self, *, quarter: str = "", status: str = "open", rating: str = "", after: str = "", limit: int = 50
+    ) -> list[RenewalRow]:
+        """Renewals, the soonest first: of a fiscal quarter, a status (empty: any), a rating; those after the workflow ``after``."""
         statuses = ("open", "renewed", "churned", "cancelled")
         if status and status not in statuses:
             raise BadInput(f"{status[:40]!r} is not a status", f"Choose one of: {', '.join(statuses)}", field="status")
@@ -125,7 +143,8 @@ class Accounts:
             raise BadInput(f"{rating[:40]!r} is not a rating", "Choose green, yellow or red", field="rating")
         first, last = self._days(quarter) if quarter else (None, None)
         rows = await self._tenure.read(lambda: self.records.renewals(status=status or None, first=first, last=last))  # type: ignore[arg-type]
-        return [row for row in rows if rating in ("", row.rating or "")][: listing.bounded(limit, 1_000)]
+        rows = _following([row for row in rows if rating in ("", row.rating or "")], after, lambda row: row.workflow)
+        return rows[: listing.bounded(limit, 1_000)]
 
     async def renewal(self, account: str) -> ProcessView:
         """The account's open renewal, or its last one."""
@@ -234,11 +253,11 @@ class Accounts:
 
     async def red(self, account: str) -> ProcessView:
         """What is done about a red account, or was when it was red last."""
-        return await self._of_kind(commands.RED, account)
+        return await self.of_kind(commands.RED, account)
 
     async def plan(self, account: str) -> ProcessView:
         """The account's get-well plan, or its last one."""
-        return await self._of_kind(commands.PLAN, account)
+        return await self.of_kind(commands.PLAN, account)
 
     def called_by(self, caller: Caller) -> Accounts:
         """The same service for somebody else."""
@@ -256,7 +275,8 @@ class Accounts:
             )
         return customer, team, standing
 
-    async def _of_kind(self, kind: Kind, account: str) -> ProcessView:
+    async def of_kind(self, kind: Kind, account: str) -> ProcessView:
+        """The account's process of that kind that runs, or its last one. Raises :class:`NotFound`."""
         customer, _, _ = await self.known(account)
         found = await self._process(kind.workflow_id(customer.domain), ended=True)
         if found is None:
@@ -322,6 +342,16 @@ def shown(customer: Customer, rows: Sequence[RenewalRow]) -> Customer:
         return customer
     why = f"the CRM says {customer.contract_end or 'nothing'}, and its renewal runs on {running.renewal_on}, which counts"
     return customer.model_copy(update={"contract_end": running.renewal_on, "data_errors": {"contract_end": why, **customer.data_errors}})
+
+
+def _following(rows: list[T], after: str, key: Callable[[T], str]) -> list[T]:
+    """The rows behind the named one. Raises :class:`BadInput` when it is none of them any more."""
+    if not after:
+        return rows
+    at = next((number for number, row in enumerate(rows) if key(row) == after), None)
+    if at is None:
+        raise BadInput(f"{after[:80]!r} is not in this list (any more)", "Ask for the first page again", field="after")
+    return rows[at + 1 :]
 
 
 def _none_of(kind: Kind, customer: Customer, ever: str = "") -> NotFound:

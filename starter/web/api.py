@@ -20,7 +20,7 @@ from starter.service.accounts import Accounts
 from starter.service.events import new_event
 from starter.service.forms import GivenName, JoinForm, Name, SignupForm, TrialPage, TrialRequestForm, TrialView
 from starter.service.tenure import Tenure
-from starter.web import decisions, signups
+from starter.web import accounts_api, decisions, signups
 from starter.web.decisions import BY, CHANGED, Asker, Domain, Done, IdempotencyKey
 from starter.web.limiting import Limits
 from starter.web.problem_details import PROBLEMS
@@ -171,6 +171,7 @@ def router(tenure: Tenure, limits: Limits) -> APIRouter:
         """The CE's manager is asked to approve it; see the task that this opens (A28)."""
         return await tenure.called_by(caller).request_trial(TrialRequestForm(**body.model_dump(), event_id=idempotency_key or new_event()))
 
+    accounts_api.add_to(routes, accounts)
     for kind in commands.kinds():
         decisions.add_to(routes, accounts, kind)
 
