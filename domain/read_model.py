@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from domain.account.account import RenewalRow
 from domain.base import Message
 from domain.decision import Decision
 from domain.task import Task
@@ -36,7 +37,7 @@ class Rows(Message):
     """What has changed of one workflow since its last rows. Of two rows for one thing the one of the later run, then of the higher version stays.
 
     ``whole``: the first rows of a run, with every open task; what earlier runs asked and this one does not, nobody asks any more.
-    ``first_decision`` is the number within the run of the first of ``decisions``, from 1.
+    ``renewal`` is what the forecast reads of a renewal. ``first_decision`` is the number within the run of the first of ``decisions``, from 1.
     """
 
     workflow: str
@@ -47,3 +48,4 @@ class Rows(Message):
     tasks: tuple[Task, ...] = ()
     first_decision: int = 1
     decisions: tuple[Decision, ...] = ()
+    renewal: RenewalRow | None = None

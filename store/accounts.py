@@ -107,15 +107,10 @@ class Accounts:
         """What is known of an account, with its team and its standing. It only reads."""
         return self.view(ask.domain)
 
-    @activity.defn(name="keep_renewal_row")
     def keep_renewal_row(self, row: RenewalRow) -> None:
         """Replace a renewal's row. Safe to repeat, and in any order: an older row never replaces a newer one."""
-        values = row.model_dump()
         with self._ledger.writing() as db:
-            put = self._ledger.upserting(db, renewals).values(values)
-            newer = {name: put.excluded[name] for name in values if name != "workflow"}
-            older = renewals.c.updated_at <= put.excluded.updated_at
-            db.execute(put.on_conflict_do_update(index_elements=["workflow"], set_=newer, where=older))
+            put_renewal(db, row)
 
     # --- Reading ------------------------------------------------------------------------------------------------------------
 
@@ -251,3 +246,12 @@ def renewal_of(row: Row[Any]) -> RenewalRow:
 
 def _change(row: Row[Any]) -> HealthChange:
     return HealthChange.model_validate({name: row._mapping[name] for name in HealthChange.model_fields})
+
+
+def put_renewal(db: Connection, row: RenewalRow) -> None:
+    """Replace a renewal's row, unless a newer one is there."""
+    values = row.model_dump()
+    put = Ledger.upserting(db, renewals).values(values)
+    newer = {name: put.excluded[name] for name in values if name != "workflow"}
+    older = renewals.c.updated_at <= put.excluded.updated_at
+    db.execute(put.on_conflict_do_update(index_elements=["workflow"], set_=newer, where=older))

@@ -17,6 +17,7 @@ from domain.base import Value
 from domain.read_model import ProcessRow, Rows
 from domain.task import Task, TaskSpec
 from domain.views import TaskView
+from store.accounts import put_renewal
 from store.ledger import Ledger
 from store.process_tables import decisions, processes, tasks
 
@@ -54,6 +55,9 @@ class ReadModel:
         order: dict[str, Any] = {"workflow": rows.workflow, "run": rows.run, "version": rows.version}
         if rows.process is not None:
             self._newest(db, processes, [{**order, **_process(rows.process)}])
+            shown = db.execute(select(processes.c.run, processes.c.version).where(processes.c.workflow == rows.workflow)).one()
+            if rows.renewal is not None and tuple(shown) == (rows.run, rows.version):
+                put_renewal(db, rows.renewal)
         if rows.whole:
             asked = [task.id for task in rows.tasks]
             gone = (tasks.c.workflow == rows.workflow, tasks.c.run < rows.run, tasks.c.status == "open", tasks.c.task.not_in(asked))

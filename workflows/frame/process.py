@@ -11,6 +11,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
 from domain import ids, ladder, markup
+from domain.account.account import RenewalRow
 from domain.calendar import LONGEST_TIMER, moment_after
 from domain.decision import Decision
 from domain.effects.effect import BatchResult, Effect
@@ -285,7 +286,7 @@ class Process(Generic[Figures]):
         if updates:
             workflow.upsert_search_attributes(updates)
         workflow.set_current_details(markup.markdown(self.in_words()[:LONGEST_DETAILS]))
-        if not self._telling and self._is_shown() and self._told.differs(self._list_row(), self.desk.tasks):
+        if not self._telling and self._is_shown() and self._told.differs(self._list_row(), self.desk.tasks, self.renewal_row()):
             self._telling = True
             self.spawn(self._tell())
 
@@ -312,7 +313,11 @@ class Process(Generic[Figures]):
             await self.effects.local("keep_rows", rows, type(None), "what lists show of it")
 
     def _take_rows(self) -> Rows | None:
-        return self._told.take(self._list_row(), self.desk.tasks) if self._is_shown() else None
+        return self._told.take(self._list_row(), self.desk.tasks, self.renewal_row()) if self._is_shown() else None
+
+    def renewal_row(self) -> RenewalRow | None:
+        """A renewal as the forecast reads it; None of anything else."""
+        return None
 
     def _is_shown(self) -> bool:
         """A run of the upkeep that asks nobody is on no list."""

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from temporalio import workflow
 
+from domain.account.account import RenewalRow
 from domain.decision import Decision
 from domain.read_model import ProcessRow, Rows
 from domain.task import Task
@@ -19,17 +20,20 @@ class RowsTold:
         self._decisions = decisions
         self._version = 0
         self._process: ProcessRow | None = None
+        self._renewal: RenewalRow | None = None
         self._tasks: dict[str, tuple[str, int, datetime]] = {}
         self._before = self._decided = len(decisions)
 
-    def differs(self, process: ProcessRow, tasks: list[Task]) -> bool:
+    def differs(self, process: ProcessRow, tasks: list[Task], renewal: RenewalRow | None) -> bool:
         """Whether the lists show anything that is so no more."""
-        return not process.same_as(self._process) or len(self._decisions) > self._decided or any(self._is_news(task) for task in tasks)
+        decided = len(self._decisions) > self._decided
+        return not process.same_as(self._process) or decided or any(map(self._is_news, tasks)) or self._has_moved(renewal)
 
-    def take(self, process: ProcessRow, tasks: list[Task]) -> Rows | None:
+    def take(self, process: ProcessRow, tasks: list[Task], renewal: RenewalRow | None) -> Rows | None:
         """The rows that have changed, for an activity that writes them; None when nothing has."""
-        if not self.differs(process, tasks):
+        if not self.differs(process, tasks, renewal):
             return None
+        moved, self._renewal = self._has_moved(renewal), renewal
         first, self._decided = self._decided, len(self._decisions)
         news = tuple(task.model_copy() for task in tasks if self._is_news(task))
         self._version, self._process, whole = self._version + 1, process, self._process is None
@@ -44,6 +48,7 @@ class RowsTold:
             tasks=news,
             first_decision=first - self._before + 1,
             decisions=tuple(self._decisions[first:]),
+            renewal=renewal if moved else None,
         )
 
     def everything(self, process: ProcessRow, tasks: list[Task]) -> Rows:
@@ -51,6 +56,12 @@ class RowsTold:
         info, made = workflow.info(), tuple(self._decisions[self._before :])
         about = {"workflow": info.workflow_id, "run": info.run_id, "version": self._version, "whole": True}
         return Rows(**about, process=process, tasks=tuple(tasks), decisions=made)
+
+    def _has_moved(self, renewal: RenewalRow | None) -> bool:
+        if renewal is None or self._renewal is None:
+            return renewal is not None
+        same = {"updated_at": renewal.updated_at, "forecast_at": renewal.forecast_at}  # who only confirms what they said changes nothing
+        return renewal != self._renewal.model_copy(update=same)
 
     def _is_news(self, task: Task) -> bool:
         return self._tasks.get(task.id) != _told(task)

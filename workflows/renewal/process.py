@@ -65,10 +65,8 @@ class RenewalProcess(AccountProcess):
         self.thread = THREAD
         self.stage = s.phase.value
         self.started_with()
-        self._row: RenewalRow | None = None
         self._begun = self._turn = False
         self._delivering = 0
-        self._writing = asyncio.Lock()
 
     # --- where it stands -----------------------------------------------------------------------------------------------------------
 
@@ -88,22 +86,6 @@ class RenewalProcess(AccountProcess):
         self.state.standing = view.standing or self.state.standing
         self.owner = self.team.email(Role.TA) or self.team.email(Role.AE)
         return view
-
-    def publish(self) -> None:
-        """As every process does; and the forecast's row is written anew when something of it has changed."""
-        super().publish()
-        now = self.row()
-        same = {"updated_at": now.updated_at, "forecast_at": now.forecast_at}  # who only confirms what they said before changes nothing
-        if self._row is None or now != self._row.model_copy(update=same):
-            self._row = now
-            self.spawn(self._keep(now))
-
-    async def _keep(self, row: RenewalRow) -> None:
-        async with self._writing:
-            if row is self._row:  # else a newer one waits already
-                await self.effects.local(
-                    "keep_renewal_row", row, type(None), f"the forecast's row: {row.phase}, {row.rating or 'not rated'}"
-                )
 
     # --- waiting -------------------------------------------------------------------------------------------------------------------
 
@@ -268,7 +250,7 @@ class RenewalProcess(AccountProcess):
 
     # --- what is read of it --------------------------------------------------------------------------------------------------------
 
-    def row(self) -> RenewalRow:
+    def renewal_row(self) -> RenewalRow:
         """The renewal as the forecast reads it. One that churned early is lost like any other; one that was merged is none any more."""
         s = self.state
         lost_early = s.end == "cancelled" and s.cancel is not None and s.cancel.why == "churned_early"
@@ -295,7 +277,7 @@ class RenewalProcess(AccountProcess):
 
     def status(self) -> RenewalStatus:
         """Where the renewal stands."""
-        s, row = self.state, self.row()
+        s, row = self.state, self.renewal_row()
         return RenewalStatus(
             **{name: getattr(row, name) for name in RenewalRow.model_fields if name in RenewalStatus.model_fields},
             due_on=s.due_on,
