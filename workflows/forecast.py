@@ -46,33 +46,35 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
     @workflow.run
     async def run(self, input: ForecastInput) -> Taken:
         """Ask, wait at most until it is due, roll up, post."""
-        p = self.process
-        found = await p.effects.local("forecast_owners", AskForecast(), ForecastOwners, "who has renewals that are rated")
+        process = self.process
+        found = await process.effects.local("forecast_owners", AskForecast(), ForecastOwners, "who has renewals that are rated")
         due = ladder.due_in(input.policy, workflow.now(), input.policy.forecast.confirm_hours)
         tasks = [await self._open(owner, due) for owner in found.owners]
         for first in range(0, len(tasks), CARDS):
-            p.spawn(self._post(tasks[first : first + CARDS]))
-        p.stage = "asking" if tasks else ""
-        await p.wait(lambda: not any(task.is_open for task in tasks), until=due, summary="the forecast is taken")
-        p.stage = "taking" if tasks else ""
-        p.desk.withdraw("*", "the forecast was taken without an answer")
+            process.spawn(self._post(tasks[first : first + CARDS]))
+        process.stage = "asking" if tasks else ""
+        await process.wait(lambda: not any(task.is_open for task in tasks), until=due, summary="the forecast is taken")
+        process.stage = "taking" if tasks else ""
+        process.tasks.withdraw("*", "the forecast was taken without an answer")
         taken = await self._take()
         if taken.weighted:
-            await p.do(Post(key="slack.forecast", channel=input.channel, text=taken.text))
-        await p.settle()
+            await process.do(Post(key="slack.forecast", channel=input.channel, text=taken.text))
+        await process.settle()
         return taken
 
     # --- Asking -----------------------------------------------------------------------------------------------------------------
 
     async def _open(self, owner: Owner, due: datetime) -> Task:
         """The AE's task: the manager is asked when half of the time is over, since the forecast is taken when all of it is."""
-        p, policy = self.process, self.input.policy
-        lines = await p.effects.local("forecast_lines", AskLines(ae=owner.ae), OwnLines, f"the {owner.renewals} renewals of {owner.name}")
+        process, policy = self.process, self.input.policy
+        lines = await process.effects.local(
+            "forecast_lines", AskLines(ae=owner.ae), OwnLines, f"the {owner.renewals} renewals of {owner.name}"
+        )
         half = ladder.due_in(policy, workflow.now(), policy.forecast.confirm_hours / 2)
         kind = f"forecast-{re.sub(r'[^a-z0-9]+', '-', owner.ae.partition('@')[0].lower()).strip('-') or 'nobody'}"
-        kind = kind if p.desk.find_open(kind) is None else f"{kind}-of-{len(self.owners) + 1}"
+        kind = kind if process.tasks.find_open(kind) is None else f"{kind}-of-{len(self.owners) + 1}"
         self.owners[kind], self.lines[kind] = owner, lines
-        spec = p.spec(
+        spec = process.spec(
             kind,
             f"Forecast of {owner.name}: {owner.renewals} renewals" if owner.renewals > 1 else f"Forecast of {owner.name}",
             weekly_round.asks(policy, lines),
@@ -82,7 +84,7 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
             asked=(owner.asks, "", ""),
             rungs=(Escalation(at=half, asks="manager", who=owner.manager or owner.asks),),
         )
-        return p.desk.open(spec, p.channel)
+        return process.tasks.open(spec, process.channel)
 
     async def _post(self, tasks: list[Task]) -> None:
         await self.process.do(*(card(task) for task in tasks if task.is_open))
@@ -113,7 +115,7 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
 
     async def _pass_on(self, said: dict[str, ProjectOutcome]) -> None:
         for renewal, message in said.items():
-            await self.process.effects.tell(renewal, "forecast", message)
+            await self.process.effects.signal(renewal, "forecast", message)
 
     # --- Taking -----------------------------------------------------------------------------------------------------------------
 
@@ -139,5 +141,5 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
 
     def in_words(self) -> str:
         """Whom it waits for."""
-        waiting = [task.spec.assignee or task.spec.role.value for task in self.process.desk.tasks if task.is_open]
+        waiting = [task.spec.assignee or task.spec.role.value for task in self.process.tasks.all if task.is_open]
         return f"waits for {', '.join(waiting)}" if waiting else "rolls the quarters up"

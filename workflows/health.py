@@ -52,7 +52,7 @@ class ScoreHealth(WorkflowWithTasks[Process[AccountPolicy]]):
     @workflow.run
     async def run(self, input: HealthInput) -> HealthRun:
         """Copy, score, tell and write; what cannot be done now is said once, and done by a later run."""
-        p, as_of = self.process, workflow.now()
+        process, as_of = self.process, workflow.now()
         copied = await self._do("copy_hand_traits", None, HandCopied, COPYING, "copy the traits that people set in Vitally")
         if copied is not None:
             self.problems += copied.unreadable
@@ -71,7 +71,7 @@ class ScoreHealth(WorkflowWithTasks[Process[AccountPolicy]]):
             scored = await self._score(as_of)
         self.problems += scored.odd if scored else ()
         self._now("tells who must know")
-        write = WriteScores(subject=p.effects.subject, as_of=as_of, policy=self.input.policy)
+        write = WriteScores(subject=process.effects.subject, as_of=as_of, policy=self.input.policy)
         told, written = await asyncio.gather(
             self._do("tell_accounts", TellAccounts(), Told, TELLING, "signal the accounts to which a change matters"),
             self._do("write_scores", write, ScoresWritten, TELLING, "show the new scores in Vitally"),
@@ -86,7 +86,7 @@ class ScoreHealth(WorkflowWithTasks[Process[AccountPolicy]]):
         )
         self._now(done.in_words)
         await self._complain(done)
-        await p.settle()
+        await process.settle()
         return done
 
     async def _score(self, as_of: datetime) -> FleetScored | None:

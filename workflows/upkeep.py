@@ -47,7 +47,7 @@ class RotateGenericKey(Upkeep):
     @workflow.run
     async def run(self, input: UpkeepInput) -> str:
         """Make the cohort's key and say so; empty when a person said to go on with the old one."""
-        p = self.process
+        process = self.process
         terms = input.policy.license.generic
         expires = licence_keys.of_cohort(input.policy, workflow.now())
         key = IssueKey(
@@ -58,13 +58,13 @@ class RotateGenericKey(Upkeep):
             seats=terms.seats,
             expires_at=expires,
         )
-        made = await p.do(key)
+        made = await process.do(key)
         if not made.of("key.generic").ref:
-            await p.settle()
+            await process.settle()
             return ""
         said = Post(key="slack.rotated", channel="growth", text=f"New generic trial key: {terms.seats} seats, until {expires:%Y-%m-%d}.")
-        await p.do(said)
-        await p.settle()
+        await process.do(said)
+        await process.settle()
         return f"{expires:%Y-%m-%d}"
 
 
@@ -79,21 +79,21 @@ class RefillPool(Upkeep):
         Hosts that are on record as being made are what an earlier round left behind when it was ended: they are asked for again,
         which makes no second instance.
         """
-        p, before = self.process, workflow.get_last_completion_result(PoolLevel)
+        process, before = self.process, workflow.get_last_completion_result(PoolLevel)
         self.page = before.page if before is not None else ""
         level = await self._level(input, "how many warm instances are left")
         new = upkeep.missing(input.policy, level.warm + level.pending, level.cap_left, str(workflow.uuid4()))
         hosts = [*level.pending_hosts, *new]
         self._alarm(input, level, len(hosts))
         if hosts:
-            await self._make(p, input, hosts)
-        await p.settle()
+            await self._make(process, input, hosts)
+        await process.settle()
         level = await self._level(input, "how many warm instances there are now")
         if self.page and level.warm >= input.policy.pool.floor:
-            await p.do(ResolvePage(key="page.filled", page=self.page))
+            await process.do(ResolvePage(key="page.filled", page=self.page))
             self.page = ""
         self._alarm(input, level, level.pending)
-        await p.settle()
+        await process.settle()
         return level.model_copy(update={"page": self.page})
 
     async def _level(self, input: UpkeepInput, summary: str) -> PoolLevel:
@@ -104,29 +104,29 @@ class RefillPool(Upkeep):
 
         ``page`` is the page that is open: what was told, not what was.
         """
-        p, floor = self.process, input.policy.pool.floor
+        process, floor = self.process, input.policy.pool.floor
         if level.warm >= floor or self.page:
             return
         alarm = f"Only {level.warm} warm instances are left (floor {floor}); {asked} more are asked for."
-        p.do(Post(key="slack.floor", channel=input.alerts_channel, text="🚨 " + alarm))
-        p.do(Page(key="page.floor", summary=alarm, severity="error"))
-        self.page = f"{p.effects.subject}/page.floor"
+        process.do(Post(key="slack.floor", channel=input.alerts_channel, text="🚨 " + alarm))
+        process.do(Page(key="page.floor", summary=alarm, severity="error"))
+        self.page = f"{process.effects.subject}/page.floor"
 
-    async def _make(self, p: Process[Policy], input: UpkeepInput, hosts: list[str]) -> None:
+    async def _make(self, process: Process[Policy], input: UpkeepInput, hosts: list[str]) -> None:
         for host in hosts:
-            await self._change(p, host, "expected")
-        asked = await p.do(*(Dispatch(key=f"warm.{host}", workflow=AUTOMATION, inputs={"host": host}) for host in hosts))
+            await self._change(process, host, "expected")
+        asked = await process.do(*(Dispatch(key=f"warm.{host}", workflow=AUTOMATION, inputs={"host": host}) for host in hosts))
         requests = {asked.of(f"warm.{host}").ref: host for host in hosts}
         made = await self._ready(input, {ref: host for ref, host in requests.items() if ref})
         for host in hosts:
-            await self._change(p, host, "ready" if host in made else "lost")
+            await self._change(process, host, "ready" if host in made else "lost")
         if missing := [host for host in hosts if host not in made]:
             text = f"The automation did not make {', '.join(missing)}: please make them by hand."
-            p.do(Post(key="slack.by_hand", channel=input.alerts_channel, text=text))
+            process.do(Post(key="slack.by_hand", channel=input.alerts_channel, text=text))
 
-    async def _change(self, p: Process[Policy], host: str, change: Literal["expected", "ready", "lost"]) -> None:
-        told = PoolChange(subject=p.effects.subject, as_of=workflow.now(), host=host, change=change)
-        await p.effects.local("pool_change", told, type(None), f"{host}: {change}")
+    async def _change(self, process: Process[Policy], host: str, change: Literal["expected", "ready", "lost"]) -> None:
+        told = PoolChange(subject=process.effects.subject, as_of=workflow.now(), host=host, change=change)
+        await process.effects.local("pool_change", told, type(None), f"{host}: {change}")
 
     async def _ready(self, input: UpkeepInput, requests: dict[str, str]) -> list[str]:
         """The hosts whose run succeeded, asked for at growing intervals until the policy's time-out."""
@@ -159,7 +159,7 @@ class SyncAccounts(Upkeep):
     @workflow.run
     async def run(self, input: UpkeepInput) -> AccountSync | None:
         """Copy, and say what is inconsistent."""
-        p = self.process
+        process = self.process
         try:
             copied: AccountSync = await workflow.execute_activity(
                 "salesforce_accounts",
@@ -171,24 +171,26 @@ class SyncAccounts(Upkeep):
                 summary="copy accounts and people from the CRM",
             )
         except ActivityError:
-            await p.do(Post(key="slack.sync", channel="growth", text="The CRM could not be copied for an hour: routing uses the old copy."))
+            await process.do(
+                Post(key="slack.sync", channel="growth", text="The CRM could not be copied for an hour: routing uses the old copy.")
+            )
             return workflow.get_last_completion_result(AccountSync)  # what was told stays told
         before: AccountSync | None = workflow.get_last_completion_result(AccountSync)
         new = [error for error in copied.data_errors if before is None or error not in before.data_errors]
         if new:
             lines = "\n".join(f"- {error}" for error in new[:SHOWN])
             more = f"\n… and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
-            await p.do(Post(key="slack.data_errors", channel="growth", text=f"Accounts in the CRM with data errors:\n{lines}{more}"))
+            await process.do(Post(key="slack.data_errors", channel="growth", text=f"Accounts in the CRM with data errors:\n{lines}{more}"))
         if copied.absent:
             away = "\n".join(f"- {person.email}: {person.why}" for person in copied.absent[:SHOWN])
-            await p.do(Post(key="slack.absent", channel="growth", text=f"Get no new trials from now on:\n{away}"))
+            await process.do(Post(key="slack.absent", channel="growth", text=f"Get no new trials from now on:\n{away}"))
         if told := [
             *copied.left,
             *(error for error in copied.customer_errors if before is None or error not in before.customer_errors),
             *_odd(copied, before),
         ]:
-            await p.do(Post(key="slack.customers", channel="growth", text="Customers in the CRM:\n" + _listed(told)))
-        await p.settle()
+            await process.do(Post(key="slack.customers", channel="growth", text="Customers in the CRM:\n" + _listed(told)))
+        await process.settle()
         return copied
 
 

@@ -285,7 +285,7 @@ async def brought_to_its_end(play: Play, trial: str) -> None:
 async def _a_step(play: Play, trial: str) -> None:
     stage = (await play.status(trial.removeprefix("trial-"))).stage
     kinds = {task.kind for task in await play.tasks(trial)}
-    if mends := [kind for kind in kinds if kind.startswith("mend-")]:
+    if mends := [kind for kind in kinds if kind.startswith("fix-")]:
         await play.answer(trial, mends[0], "skip", by=CE)
     elif "teardown" in kinds:
         await play.answer(trial, "teardown", "done", by=CE)

@@ -81,12 +81,12 @@ async def test_a_refused_rotation_waits_for_a_person(play: Play) -> None:
     """The licensing API says no for good: growth is asked, and retries when it is mended."""
     play.fault("licensing", "status", status=400, match="IssueKey")
     rotate = await play.start("RotateGenericKey", given(play))
-    task = await play.task(rotate, "mend-licensing")
+    task = await play.task(rotate, "fix-licensing")
     assert task.role == "growth"
     assert play.ledger.current_cohort() is None
-    await play.answer(rotate, "mend-licensing", "retry", by=GROWTH)
+    await play.answer(rotate, "fix-licensing", "retry", by=GROWTH)
     await play.ended(rotate)
-    assert play.effects(rotate) == {0: ["licensing: key.generic", "slack: task.mend-licensing-1", "slack: slack.rotated"]}
+    assert play.effects(rotate) == {0: ["licensing: key.generic", "slack: task.fix-licensing-1", "slack: slack.rotated"]}
     assert len(play.sandbox.world.services["licensing"].licenses) == 1
 
 
@@ -194,7 +194,7 @@ async def test_a_dispatch_that_is_refused_is_mended_or_skipped(play: Play) -> No
     play.fault("github", "status", status=422, match="dispatches")
     play.warm("src-a", "src-b", "src-c")
     round_ = await play.start("RefillPool", given(play))
-    await play.answer(round_, "mend-github", "skip", by=GROWTH)
+    await play.answer(round_, "fix-github", "skip", by=GROWTH)
     level = await settled(play, round_)
     assert (level.warm, level.pending) == (3, 0)
     assert "by hand" in play.said("slack.by_hand", round_)
@@ -361,11 +361,11 @@ async def test_nonsense_changes_nothing_and_a_skipped_rotation_is_none(play: Pla
     """Growth goes on with the old key: no new one is announced."""
     play.fault("licensing", "status", status=400, match="IssueKey")
     rotate = await play.start("RotateGenericKey", given(play))
-    await play.task(rotate, "mend-licensing")
-    for nonsense in ("retry", [1], {"task": "mend-licensing"}, None):
+    await play.task(rotate, "fix-licensing")
+    for nonsense in ("retry", [1], {"task": "fix-licensing"}, None):
         await play.signal(rotate, "answer", nonsense)
-    assert "choose one of: retry, skip" in await play.refused(rotate, "answer", {"task": "mend-licensing", "choice": "no", "by": GROWTH})
-    await play.answer(rotate, "mend-licensing", "skip", by=GROWTH)
+    assert "choose one of: retry, skip" in await play.refused(rotate, "answer", {"task": "fix-licensing", "choice": "no", "by": GROWTH})
+    await play.answer(rotate, "fix-licensing", "skip", by=GROWTH)
     assert await play.ended(rotate) == ""
-    assert play.effects(rotate) == {0: ["slack: task.mend-licensing-1"]}
+    assert play.effects(rotate) == {0: ["slack: task.fix-licensing-1"]}
     assert play.ledger.current_cohort() is None

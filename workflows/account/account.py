@@ -39,26 +39,26 @@ class Account(WorkflowWithTasks[AccountProcess]):
     @workflow.init
     def __init__(self, input: AccountInput) -> None:
         """State only; no commands."""
-        s = self.s = input.state or AccountState()
+        state = self.state = input.state or AccountState()
         self.input = input
-        process = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, input.channel, input.cycle)
-        self._begin(process, notes=s.notes)
+        process = AccountProcess(input.policy, input.customer, input.team, state.tasks, state.decisions, input.channel, input.cycle)
+        self._begin(process, notes=state.notes)
         self.moving = False
-        process.stage = s.stage.value if s.stage else ""
+        process.stage = state.stage.value if state.stage else ""
         process.started_with()
 
     @workflow.run
     async def run(self, input: AccountInput) -> str:
         """Look, decide, wait for the next day that matters; until the account is closed."""
-        p, s = self.process, self.s
-        if s.stage is None:
+        process, state = self.process, self.state
+        if state.stage is None:
             await self._wake()
-        await self._rounds(self._closed, self._wake, lambda: self._next_run(s))
-        await p.settle()
-        if p.customer.status == "customer" and not s.lost:  # it came back meanwhile
-            fresh = AccountState(since=s.since, standing=s.standing, settled=s.settled, next_end=s.next_end)
+        await self._rounds(self._closed, self._wake, lambda: self._next_run(state))
+        await process.settle()
+        if process.customer.status == "customer" and not state.lost:  # it came back meanwhile
+            fresh = AccountState(since=state.since, standing=state.standing, settled=state.settled, next_end=state.next_end)
             await self._continue_as_new(lambda: self._next_run(fresh, input.cycle + 1))
-        return s.why_closed
+        return state.why_closed
 
     # --- messages ------------------------------------------------------------------------------------------------------------------------
 
@@ -73,22 +73,22 @@ class Account(WorkflowWithTasks[AccountProcess]):
     @hears(RenewalRuns)
     def renewal_runs(self, given: RenewalRuns) -> None:
         """A renewal has begun, whoever began it, or a person moved it: its date counts from now on."""
-        s = self.s
-        if (s.renewal, s.renewal_on) == (given.workflow, given.renewal_on) or (s.renewal and s.renewal != given.workflow):
+        state = self.state
+        if (state.renewal, state.renewal_on) == (given.workflow, given.renewal_on) or (state.renewal and state.renewal != given.workflow):
             return
-        s.renewal, s.renewal_on, s.term_end = given.workflow, given.renewal_on, given.renewal_on
+        state.renewal, state.renewal_on, state.term_end = given.workflow, given.renewal_on, given.renewal_on
         self._decide()
 
     @hears(RenewalEnded)
     def renewal_ended(self, given: RenewalEnded) -> None:
         """What became of a renewal."""
-        lifecycle.settle(self.s, given)
+        lifecycle.settle(self.state, given)
         self._decide()
 
     @hears(RedEnded)
     def red_ended(self, _: RedEnded) -> None:
         """It is red no more. What still makes it red is known to whoever promoted it: it marks red again only once it was gone."""
-        red_marks.ended(self.process.policy, self.process.customer, self.s, workflow.now())
+        red_marks.ended(self.process.policy, self.process.customer, self.state, workflow.now())
 
     @hears(PlanEnded)
     def plan_ended(self, _: PlanEnded) -> None:
@@ -98,12 +98,12 @@ class Account(WorkflowWithTasks[AccountProcess]):
         """With a reason, by somebody, while the account is open."""
         messages.refuse(None if given.by.strip() else 'say who marks it: "by" must be your e-mail address')
         messages.refuse(None if given.reason.strip() else 'say why: "reason" must not be empty')
-        messages.refuse("the account is closed" if self.s.stage is Stage.CLOSED else None)
+        messages.refuse("the account is closed" if self.state.stage is Stage.CLOSED else None)
 
     @decides(commands.MARK_ACCOUNT_RED, may_mark_red)
     async def mark_red(self, given: MarkAccountRed) -> str:
         """A person's judgement (B18): one command for every system (C20)."""
-        red_already = self.s.red
+        red_already = self.state.red
         self._mark(MarkRed(by=given.by, reason=given.reason, source="judgement"))
         if red_already:
             return f"{self.process.customer.name} is red already; the reason is told to whoever follows it: {given.reason}"
@@ -113,40 +113,40 @@ class Account(WorkflowWithTasks[AccountProcess]):
         """The one that is due next by what is known here."""
         messages.refuse(None if given.by.strip() else 'say who starts it: "by" must be your e-mail address')
         messages.refuse("a renewal of another date is started by the page, the API or the command line" if given.renewal_on else None)
-        decision = lifecycle.renewal(self.process.policy, self.process.customer, self.s, workflow.now())
+        decision = lifecycle.renewal(self.process.policy, self.process.customer, self.state, workflow.now())
         messages.refuse(None if decision.outcome in ("wait", "start") else f"nothing was started: {decision.rule}")
 
     @decides(commands.START_RENEWAL, may_start_renewal)
     async def start_renewal(self, given: StartRenewal) -> str:
         """The renewal of this term begins now, by hand."""
-        decision = lifecycle.renewal(self.process.policy, self.process.customer, self.s, workflow.now())
+        decision = lifecycle.renewal(self.process.policy, self.process.customer, self.state, workflow.now())
         self._renew(
             decision.model_copy(update={"outcome": "start", "by": given.by, "rule": f"{given.by} began it by hand. {decision.rule}"})
         )
-        return f"{self.s.renewal} begins"
+        return f"{self.state.renewal} begins"
 
     @workflow.query
     def status(self) -> AccountStatus:
         """Where the account stands."""
-        s, p = self.s, self.process
+        state, process = self.state, self.process
         return AccountStatus(
-            account=p.customer.domain,
-            name=p.customer.name,
-            stage=s.stage.value if s.stage else "",
+            account=process.customer.domain,
+            name=process.customer.name,
+            stage=state.stage.value if state.stage else "",
             in_words=plain(self.in_words()),
-            since=s.since,
-            contract_end=lifecycle.term_end(p.customer, s),
-            contradiction=s.contradiction,
-            goal=s.goal,
-            renewal=s.renewal,
-            plan=tuple(s.plan),
-            red=s.red,
-            standing=s.standing,
-            ta=p.team.email(Role.TA),
-            ae=p.team.email(Role.AE),
-            open_tasks=tuple(view.id for view in p.desk.views()),
-            notes=tuple(s.notes),
-            policy=p.policy.hash,
+            since=state.since,
+            contract_end=lifecycle.term_end(process.customer, state),
+            contradiction=state.contradiction,
+            goal=state.goal,
+            renewal=state.renewal,
+            plan=tuple(state.plan),
+            red=state.red,
+            standing=state.standing,
+            ta=process.team.email(Role.TA),
+            ae=process.team.email(Role.AE),
+            open_tasks=tuple(view.id for view in process.tasks.views()),
+            notes=tuple(state.notes),
+            policy=process.policy.hash,
         )
 
     # --- looking and deciding --------------------------------------------------------------------------------------------------------------
@@ -154,168 +154,178 @@ class Account(WorkflowWithTasks[AccountProcess]):
     async def _wake(self) -> None:
         """A day has come: the ledger's copy, and everything decided anew."""
         view = await self.process.look()
-        if view.standing and (self.s.standing is None or view.standing.as_of >= self.s.standing.as_of):
-            self.s.standing = view.standing
+        if view.standing and (self.state.standing is None or view.standing.as_of >= self.state.standing.as_of):
+            self.state.standing = view.standing
         self._decide()
 
     def _take(self, given: AccountFacts) -> None:
         """Signals may overtake each other: what is older than what is known says nothing."""
-        p, s = self.process, self.s
-        if given.customer.as_of >= p.customer.as_of:
-            p.customer, p.team = given.customer, given.team
-        if given.standing and (s.standing is None or given.standing.as_of >= s.standing.as_of):
-            s.standing = given.standing
+        process, state = self.process, self.state
+        if given.customer.as_of >= process.customer.as_of:
+            process.customer, process.team = given.customer, given.team
+        if given.standing and (state.standing is None or given.standing.as_of >= state.standing.as_of):
+            state.standing = given.standing
 
     def _decide(self) -> None:
-        p, s = self.process, self.s
+        process, state = self.process, self.state
         if self._closed():
             return
-        first, s.seen_at = s.stage is None, workflow.now()
-        if p.customer.contract_start:
-            s.since = min(s.since or p.customer.contract_start, p.customer.contract_start)
+        first, state.seen_at = state.stage is None, workflow.now()
+        if process.customer.contract_start:
+            state.since = min(state.since or process.customer.contract_start, process.customer.contract_start)
         self._date()
         acts = [*self._stage(), *self._goal(first)]
         if acts:
-            p.do(*acts)
-        p.owner = p.team.email(lifecycle.owner(s.stage)) or p.team.email(Role.TA) or p.team.email(Role.AE)
+            process.do(*acts)
+        process.owner = process.team.email(lifecycle.owner(state.stage)) or process.team.email(Role.TA) or process.team.email(Role.AE)
         if self._closed():
             self._leave()
             return
         self._band()
         self._utilization()
         self._red()
-        if not self.moving and (decision := lifecycle.renewal(p.policy, p.customer, s, workflow.now())).outcome == "start":
+        if not self.moving and (decision := lifecycle.renewal(process.policy, process.customer, state, workflow.now())).outcome == "start":
             self._renew(decision)
 
     def _stage(self) -> list[VitallyEffect]:
-        p, s = self.process, self.s
-        decision = lifecycle.stage(p.policy, p.customer, s, workflow.now())
-        if s.stage is not None and decision.outcome == s.stage.value:
+        process, state = self.process, self.state
+        decision = lifecycle.stage(process.policy, process.customer, state, workflow.now())
+        if state.stage is not None and decision.outcome == state.stage.value:
             return []
-        p.record(decision)
-        s.stage = Stage(decision.outcome)
-        s.why_closed = decision.rule if s.stage is Stage.CLOSED else ""
-        p.stage = s.stage.value
-        if s.stage in (Stage.ADOPTING, Stage.NURTURING):
-            s.rests_in = "nurturing" if s.stage is Stage.NURTURING else "adopting"
-        account, number = p.customer.domain, self._number()
+        process.record(decision)
+        state.stage = Stage(decision.outcome)
+        state.why_closed = decision.rule if state.stage is Stage.CLOSED else ""
+        process.stage = state.stage.value
+        if state.stage in (Stage.ADOPTING, Stage.NURTURING):
+            state.rests_in = "nurturing" if state.stage is Stage.NURTURING else "adopting"
+        account, number = process.customer.domain, self._number()
         acts: list[VitallyEffect] = [
-            SetTraits(key=f"vitally.stage-{number}", account=account, traits={lifecycle.TRAIT: lifecycle.SHOWN[s.stage]})
+            SetTraits(key=f"vitally.stage-{number}", account=account, traits={lifecycle.TRAIT: lifecycle.SHOWN[state.stage]})
         ]
-        if s.stage is Stage.ONBOARDING and not s.project and s.goal == "":  # D9, once
-            s.project = f"vitally.onboarding-{number}"
-            name = f"{lifecycle.ONBOARDING}: {p.customer.name}"
-            acts.append(OpenProject(key=s.project, account=account, template=lifecycle.ONBOARDING, name=name))
+        if state.stage is Stage.ONBOARDING and not state.project and state.goal == "":  # D9, once
+            state.project = f"vitally.onboarding-{number}"
+            name = f"{lifecycle.ONBOARDING}: {process.customer.name}"
+            acts.append(OpenProject(key=state.project, account=account, template=lifecycle.ONBOARDING, name=name))
         return acts
 
     def _goal(self, first: bool) -> list[VitallyEffect]:
         """The goal is decided once (C05), and ends the onboarding project. Who had it behind them before we looked is not told of it."""
-        p, s = self.process, self.s
-        if s.goal:
+        process, state = self.process, self.state
+        if state.goal:
             return []
-        decision = lifecycle.goal(p.policy, p.customer, s, workflow.now())
+        decision = lifecycle.goal(process.policy, process.customer, state, workflow.now())
         why = decision.rule if decision else "the account is closed"
-        if decision is None and s.stage is not Stage.CLOSED:
+        if decision is None and state.stage is not Stage.CLOSED:
             return []
-        if decision is None or (first and s.stage is not Stage.ONBOARDING):
-            s.goal = "passed"
+        if decision is None or (first and state.stage is not Stage.ONBOARDING):
+            state.goal = "passed"
         else:
-            p.record(decision)
-            s.goal = "hit" if decision.outcome == "hit" else "missed"
-        if not s.project:
+            process.record(decision)
+            state.goal = "hit" if decision.outcome == "hit" else "missed"
+        if not state.project:
             return []
-        return [CloseProject(key=f"{s.project}.closed", account=p.customer.domain, project=s.project, why=why)]
+        return [CloseProject(key=f"{state.project}.closed", account=process.customer.domain, project=state.project, why=why)]
 
     def _band(self) -> None:
         """D14: a band that is worse than the last known one is told to the TA."""
-        p, s = self.process, self.s
-        if s.standing is None or s.standing.band == "unknown":
+        process, state = self.process, self.state
+        if state.standing is None or state.standing.band == "unknown":
             return
-        before, s.band = s.band, s.standing.band
-        if before and red.BETTER[s.band] < red.BETTER[before]:
-            score = f" ({s.standing.score:.1f} of 10)" if s.standing.score is not None else ""
-            todo = f"What hurts, and what to do about it: {code(f'tenure health show {p.customer.domain}')}."
-            text = f"The health of {p.customer.name} was {before} and is {s.band}{score}. {todo}"
-            p.post(p.said(f"slack.band-{self._number()}", text, Role.TA))
+        before, state.band = state.band, state.standing.band
+        if before and red.BETTER[state.band] < red.BETTER[before]:
+            score = f" ({state.standing.score:.1f} of 10)" if state.standing.score is not None else ""
+            todo = f"What hurts, and what to do about it: {code(f'tenure health show {process.customer.domain}')}."
+            text = f"The health of {process.customer.name} was {before} and is {state.band}{score}. {todo}"
+            process.post(process.said(f"slack.band-{self._number()}", text, Role.TA))
 
     def _utilization(self) -> None:
         """D15, D17: the reasons that the utilization gives, and takes back."""
-        p, s = self.process, self.s
-        decision = get_well.utilization(p.policy, s.since, s.standing, workflow.now())
+        process, state = self.process, self.state
+        decision = get_well.utilization(process.policy, state.since, state.standing, workflow.now())
         if decision.outcome == "unknown":
             return
         wanted: list[Reason] = [reason for reason in get_well.REASON_PROJECTS if reason == decision.outcome]
-        come, gone = [each for each in wanted if each not in s.plan], [each for each in s.plan if each not in wanted]
+        come, gone = [each for each in wanted if each not in state.plan], [each for each in state.plan if each not in wanted]
         if come or gone:
-            p.record(decision)
-            s.plan = wanted
+            process.record(decision)
+            state.plan = wanted
             self._reasons(come, gone, decision.rule)
 
     def _red(self) -> None:
         """B17, D31: what makes it red, by itself or by hand, each once; and how it does is told to whoever follows it while it is red."""
-        p, s, now = self.process, self.s, workflow.now()
-        if marks := red_marks.news(p.policy, p.customer, s, now):
+        process, state, now = self.process, self.state, workflow.now()
+        if marks := red_marks.news(process.policy, process.customer, state, now):
             self._mark(*marks)
-        held, how = red.holding(p.policy, p.customer, s.standing, now), s.standing
-        told = f"{how.band if how else ''} {how.champion if how else ''} {sorted(held)} {p.customer.health} {p.team.ta} {p.team.ta_manager}"
-        if s.red and told != s.red_told:
-            if s.red_told:
-                p.spawn(p.effects.tell(ids.red(p.customer.domain), "facts", self._facts()))
-            s.red_told = told
+        held, how = red.holding(process.policy, process.customer, state.standing, now), state.standing
+        told = f"{how.band if how else ''} {how.champion if how else ''} {sorted(held)} {process.customer.health} {process.team.ta} {process.team.ta_manager}"
+        if state.red and told != state.red_told:
+            if state.red_told:
+                process.spawn(process.effects.signal(ids.red(process.customer.domain), "facts", self._facts()))
+            state.red_told = told
 
     def _date(self) -> None:
         """Gap 9: the renewal date moved, and an open renewal moves along, whoever started it. What contradicts one is told, and moves nothing."""
-        p, s = self.process, self.s
-        end, against = lifecycle.crm_end(p.customer, s), lifecycle.contradiction(p.policy, p.customer, s, workflow.now())
+        process, state = self.process, self.state
+        end, against = (
+            lifecycle.crm_end(process.customer, state),
+            lifecycle.contradiction(process.policy, process.customer, state, workflow.now()),
+        )
         if not against and not self.moving:
-            decision = lifecycle.moved(p.policy, p.customer, s, workflow.now())
-            before, s.term_end = s.term_end, end or s.term_end
+            decision = lifecycle.moved(process.policy, process.customer, state, workflow.now())
+            before, state.term_end = state.term_end, end or state.term_end
             if decision is not None and before is not None and end is not None:
-                p.record(decision)
+                process.record(decision)
                 if decision.outcome == "next":
-                    s.settled = sorted({*s.settled, before})
-                    against = lifecycle.contradiction(p.policy, p.customer, s, workflow.now())
+                    state.settled = sorted({*state.settled, before})
+                    against = lifecycle.contradiction(process.policy, process.customer, state, workflow.now())
                 else:
                     self.moving = True  # from this moment on: no renewal begins until it is known which one moves
-                    p.spawn(self._move(before, end))
-        s.crm_end = end
+                    process.spawn(self._move(before, end))
+        state.crm_end = end
         self._contradicted(against)
 
     def _contradicted(self, against: str) -> None:
         """The CRM contradicts the renewal date that counts: told once, and again when it does so no more."""
-        p, s = self.process, self.s
-        before, s.contradiction = s.contradiction, against
+        process, state = self.process, self.state
+        before, state.contradiction = state.contradiction, against
         if against == before:
             return
         if against:
-            todo = f"Correct the contract's end in the CRM, or move the renewal: `tenure renewal move {p.customer.domain} DATE`."
-            text = f":warning: {p.customer.name}: {against}, which counts until then. {todo}"
+            todo = f"Correct the contract's end in the CRM, or move the renewal: `tenure renewal move {process.customer.domain} DATE`."
+            text = f":warning: {process.customer.name}: {against}, which counts until then. {todo}"
         else:
-            text = f"{p.customer.name}: the CRM and the renewal date {s.term_end or ''} agree again.".replace("  ", " ")
-        p.post(p.said(f"slack.contradiction-{self._number()}", text, Role.AE, Role.TA))
+            text = f"{process.customer.name}: the CRM and the renewal date {state.term_end or ''} agree again.".replace("  ", " ")
+        process.post(process.said(f"slack.contradiction-{self._number()}", text, Role.AE, Role.TA))
 
     # --- the processes beside it -----------------------------------------------------------------------------------------------------------
 
     def _renew(self, decision: Decision) -> None:
         """The renewal of this term begins; one that was started by hand counts, and one that has ended, too."""
-        p, s = self.process, self.s
-        end = lifecycle.to_renew(p.policy, p.customer, s)
+        process, state = self.process, self.state
+        end = lifecycle.to_renew(process.policy, process.customer, state)
         if end is None:
             raise ValueError("only a term with an end is renewed")
-        p.record(decision)
-        s.renewal, s.renewal_on, s.term_end = ids.renewal(p.customer.domain, end), end, end
+        process.record(decision)
+        state.renewal, state.renewal_on, state.term_end = ids.renewal(process.customer.domain, end), end, end
         start = RenewalInput(
-            customer=p.customer, team=p.team, renewal_on=end, standing=s.standing, policy=p.policy, channel=self.input.channel
+            customer=process.customer,
+            team=process.team,
+            renewal_on=end,
+            standing=state.standing,
+            policy=process.policy,
+            channel=self.input.channel,
         )
-        p.spawn(account_links.renew(start, s.renewal))
+        process.spawn(account_links.renew(start, state.renewal))
 
     async def _move(self, before: date, to: date) -> None:
         """Tell the renewal of that term, of which we may not know: it was started by hand. One that is over counts no more."""
-        p, s = self.process, self.s
-        name = s.renewal or ids.renewal(p.customer.domain, before)
-        runs = await p.effects.tell(name, "move", MoveRenewal(by="Salesforce", renewal_on=to, reason="the contract's end in the CRM"))
+        process, state = self.process, self.state
+        name = state.renewal or ids.renewal(process.customer.domain, before)
+        runs = await process.effects.signal(
+            name, "move", MoveRenewal(by="Salesforce", renewal_on=to, reason="the contract's end in the CRM")
+        )
         self.moving = False
-        s.renewal, s.renewal_on = (name, to) if runs else ("", None)
+        state.renewal, state.renewal_on = (name, to) if runs else ("", None)
         self._decide()
 
     def _reasons(self, come: list[Reason], gone: list[Reason], why: str) -> None:
@@ -323,50 +333,54 @@ class Account(WorkflowWithTasks[AccountProcess]):
         self.process.spawn(account_links.in_turn(self.process, self.input.channel, *told))
 
     def _mark(self, *marks: MarkRed) -> None:
-        p, s = self.process, self.s
-        red_marks.marked(p.customer, s)
+        process, state = self.process, self.state
+        red_marks.marked(process.customer, state)
         start = RedInput(
-            customer=p.customer,
-            team=p.team,
-            policy=p.policy,
+            customer=process.customer,
+            team=process.team,
+            policy=process.policy,
             channel=self.input.red_channel,
             plan_channel=self.input.channel,
             marks=marks,
-            standing=s.standing,
-            renewal=s.renewal,
+            standing=state.standing,
+            renewal=state.renewal,
         )
-        p.spawn(account_links.mark(p, start))
+        process.spawn(account_links.mark(process, start))
 
     def _leave(self) -> None:
         """It is no customer any more: nothing of it goes on."""
-        p, s = self.process, self.s
-        why = s.why_closed
-        if s.plan:
-            self._reasons([], s.plan, why)
-        if s.red:
-            p.spawn(p.effects.tell(ids.red(p.customer.domain), "facts", self._facts()))
-        open_one = s.renewal or (ids.renewal(p.customer.domain, s.term_end) if s.term_end else "")
-        if open_one and not s.lost:
-            merged = p.customer.status == "merged"
+        process, state = self.process, self.state
+        why = state.why_closed
+        if state.plan:
+            self._reasons([], state.plan, why)
+        if state.red:
+            process.spawn(process.effects.signal(ids.red(process.customer.domain), "facts", self._facts()))
+        open_one = state.renewal or (ids.renewal(process.customer.domain, state.term_end) if state.term_end else "")
+        if open_one and not state.lost:
+            merged = process.customer.status == "merged"
             told = CancelRenewal(
-                why="merged" if merged else "churned_early", note=p.customer.merged_into if merged else why, by="Salesforce"
+                why="merged" if merged else "churned_early", note=process.customer.merged_into if merged else why, by="Salesforce"
             )
-            p.spawn(p.effects.tell(open_one, "cancel", told))
+            process.spawn(process.effects.signal(open_one, "cancel", told))
 
     # --- small things ----------------------------------------------------------------------------------------------------------------------
 
     def _facts(self) -> AccountFacts:
         """What is told of it: whose renewal ended in full churn is no customer, whatever the CRM says yet."""
-        p, s = self.process, self.s
-        customer = p.customer.model_copy(update={"status": "churned"}) if s.lost and p.customer.status == "customer" else p.customer
-        return AccountFacts(customer=customer, team=p.team, standing=s.standing)
+        process, state = self.process, self.state
+        customer = (
+            process.customer.model_copy(update={"status": "churned"})
+            if state.lost and process.customer.status == "customer"
+            else process.customer
+        )
+        return AccountFacts(customer=customer, team=process.team, standing=state.standing)
 
     def ahead(self) -> Iterable[tuple[datetime, str]]:
         """The days on which something may change by itself."""
-        return ((moment.at, moment.what) for moment in lifecycle.agenda(self.process.policy, self.process.customer, self.s))
+        return ((moment.at, moment.what) for moment in lifecycle.agenda(self.process.policy, self.process.customer, self.state))
 
     def _closed(self) -> bool:
-        return self.s.stage is Stage.CLOSED
+        return self.state.stage is Stage.CLOSED
 
     def _next_run(self, state: AccountState, cycle: int = 0) -> AccountInput:
         known = {"customer": self.process.customer, "team": self.process.team, "state": state}
@@ -374,21 +388,26 @@ class Account(WorkflowWithTasks[AccountProcess]):
 
     def _number(self) -> int:
         """Keys of its effects are counted, through all its runs."""
-        self.s.writes += 1
-        return self.s.writes
+        self.state.writes += 1
+        return self.state.writes
 
     def in_words(self) -> str:
         """Where the account stands, for people."""
-        s, p = self.s, self.process
-        end = lifecycle.term_end(p.customer, s)
-        lines = [f"{bold(p.customer.name)} is {s.stage.value if s.stage else 'being looked at'}; renewal date {end or 'not known'}", ""]
+        state, process = self.state, self.process
+        end = lifecycle.term_end(process.customer, state)
+        lines = [
+            f"{bold(process.customer.name)} is {state.stage.value if state.stage else 'being looked at'}; renewal date {end or 'not known'}",
+            "",
+        ]
         lines += [f"- {step.at:%Y-%m-%d}: {step.what}" for step in self.process.steps(self.ahead())[:4]]
-        if s.renewal:
-            lines.append(f"- its renewal runs: {s.renewal}")
-        if s.contradiction:
-            lines.append(f"- data error: {s.contradiction}")
-        if s.red or s.plan:
-            lines.append(f"- {'red; ' if s.red else ''}get-well reasons: {', '.join(get_well.WORDS[each] for each in s.plan) or 'none'}")
-        if s.decisions:
-            lines.append(f"- decided last ({s.decisions[-1].what}): {s.decisions[-1].outcome}. {s.decisions[-1].rule}")
+        if state.renewal:
+            lines.append(f"- its renewal runs: {state.renewal}")
+        if state.contradiction:
+            lines.append(f"- data error: {state.contradiction}")
+        if state.red or state.plan:
+            lines.append(
+                f"- {'red; ' if state.red else ''}get-well reasons: {', '.join(get_well.WORDS[each] for each in state.plan) or 'none'}"
+            )
+        if state.decisions:
+            lines.append(f"- decided last ({state.decisions[-1].what}): {state.decisions[-1].outcome}. {state.decisions[-1].rule}")
         return "\n".join(lines)

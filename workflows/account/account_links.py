@@ -14,34 +14,34 @@ with workflow.unsafe.imports_passed_through():
     from workflows.frame.detached import begin
 
 
-async def reason(p: AccountProcess, given: PlanReason, channel: str) -> None:
+async def reason(process: AccountProcess, given: PlanReason, channel: str) -> None:
     """Tell the account's get-well plan that a reason came or is gone; one that comes begins the plan when there is none (gap 11)."""
-    plan = ids.get_well(p.customer.domain)
+    plan = ids.get_well(process.customer.domain)
     if not given.on:
-        await p.effects.tell(plan, "reason", given)
+        await process.effects.signal(plan, "reason", given)
         return
-    start = GetWellInput(customer=p.customer, team=p.team, policy=p.policy, channel=channel, reasons=(given,))
-    summary = f"get-well plan of {p.customer.name}"
+    start = GetWellInput(customer=process.customer, team=process.team, policy=process.policy, channel=channel, reasons=(given,))
+    summary = f"get-well plan of {process.customer.name}"
     # A plan that ends between the two is begun anew.
-    while not await begin("GetWell", start, id=plan, summary=summary, account=p.customer.domain) and not await p.effects.tell(
+    while not await begin("GetWell", start, id=plan, summary=summary, account=process.customer.domain) and not await process.effects.signal(
         plan, "reason", given
     ):
         workflow.logger.info("%s has just ended: it is begun anew", plan)
 
 
-async def in_turn(p: AccountProcess, channel: str, *given: PlanReason) -> None:
+async def in_turn(process: AccountProcess, channel: str, *given: PlanReason) -> None:
     """The same for several, after what was said before: a plan that is still being begun takes longer than a word that its reason is gone."""
-    async with p.reasons:
+    async with process.reasons:
         for each in given:
-            await reason(p, each, channel)
+            await reason(process, each, channel)
 
 
-async def mark(p: AccountProcess, start: RedInput) -> None:
+async def mark(process: AccountProcess, start: RedInput) -> None:
     """Mark the account red, or add the reasons when it is red already (C20); ``start`` has them, and is how it begins when it is not."""
-    name, domain = ids.red(p.customer.domain), p.customer.domain
-    summary = f"{p.customer.name} is red"
+    name, domain = ids.red(process.customer.domain), process.customer.domain
+    summary = f"{process.customer.name} is red"
     while not await begin("RedAccount", start, id=name, summary=summary, account=domain):
-        if all([await p.effects.tell(name, "mark_red", given) for given in start.marks]):
+        if all([await process.effects.signal(name, "mark_red", given) for given in start.marks]):
             return
         workflow.logger.info("%s has just ended: it is begun anew", name)
 

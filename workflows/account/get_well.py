@@ -41,31 +41,31 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
     @workflow.init
     def __init__(self, input: GetWellInput) -> None:
         """State only; no commands."""
-        s = self.s = input.state or GetWellState(reasons={given.reason: given for given in input.reasons if given.on})
+        state = self.state = input.state or GetWellState(reasons={given.reason: given for given in input.reasons if given.on})
         self.input = input
-        process = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, input.channel, input.cycle)
-        self._begin(process, notes=s.notes)
+        process = AccountProcess(input.policy, input.customer, input.team, state.tasks, state.decisions, input.channel, input.cycle)
+        self._begin(process, notes=state.notes)
         self.told = False
         process.thread = THREAD
-        process.stage = "execution" if s.planned_at else "planning"
+        process.stage = "execution" if state.planned_at else "planning"
         process.started_with()
 
     @workflow.run
     async def run(self, input: GetWellInput) -> str:
         """Plan, keep at it, and end when every reason is gone."""
-        p, s = self.process, self.s
-        if self.told and not s.reasons:
+        process, state = self.process, self.state
+        if self.told and not state.reasons:
             return "every reason was gone before the plan began"
-        if not await p.wait(lambda: bool(s.reasons), until=messages.soon(), summary="the first reason"):
+        if not await process.wait(lambda: bool(state.reasons), until=messages.soon(), summary="the first reason"):
             return "no reason came"
-        if not s.decisions:
+        if not state.decisions:
             await self._open()
-        await self._rounds(lambda: not s.reasons, self._round, self._next_run)
+        await self._rounds(lambda: not state.reasons, self._round, self._next_run)
         self._close()
-        await p.settle()
-        if s.reasons:  # one came while the plan ended: a new plan
-            workflow.continue_as_new(self._input(GetWellState(reasons=s.reasons), input.cycle + 1))
-        return s.why_ended
+        await process.settle()
+        if state.reasons:  # one came while the plan ended: a new plan
+            workflow.continue_as_new(self._input(GetWellState(reasons=state.reasons), input.cycle + 1))
+        return state.why_ended
 
     # --- messages ----------------------------------------------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         """A reason came, or is gone."""
         if given.on:
             self._add(given)
-        elif given.reason in self.s.reasons:
+        elif given.reason in self.state.reasons:
             self._drop(given)
         self.told = True
         self.process.look_again()
@@ -84,160 +84,164 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         messages.refuse(None if message.by.strip() else 'say who writes: "by" must be your e-mail address')
         names = ", ".join(question.name for question in (*get_well.QUESTIONS, get_well.CONTEXT))
         messages.refuse(None if message.parts() else f"there is nothing to write; give at least one of: {names}")
-        messages.refuse(None if self.s.reasons else "the plan is over: every reason is gone")
+        messages.refuse(None if self.state.reasons else "the plan is over: every reason is gone")
 
     @decides(commands.WRITE_PLAN, may_plan)
     async def plan(self, message: PlanText) -> str:
         """The TA writes the plan, or rewrites parts of it."""
         parts = message.parts()
         self._write(parts, message.by)
-        left = ", ".join(question.name for question in get_well.unanswered(self.s))
+        left = ", ".join(question.name for question in get_well.unanswered(self.state))
         return f"taken: {', '.join(parts)}; {f'still to be answered: {left}' if left else 'the plan is complete'}"
 
     @workflow.query
     def status(self) -> PlanStatus:
         """Where the plan stands."""
-        s, customer = self.s, self.process.customer
+        state, customer = self.state, self.process.customer
         return PlanStatus(
             account=customer.domain,
             name=customer.name,
             stage=self.process.stage,
             in_words=plain(self.in_words()),
-            reasons={name: each.why for name, each in s.reasons.items()},
-            planned_at=s.planned_at,
-            fields=s.fields,
-            updates=tuple(s.updates),
-            reviews=tuple(s.reviews),
-            notes=tuple(s.notes),
+            reasons={name: each.why for name, each in state.reasons.items()},
+            planned_at=state.planned_at,
+            fields=state.fields,
+            updates=tuple(state.updates),
+            reviews=tuple(state.reviews),
+            notes=tuple(state.notes),
             policy=self.process.policy.hash,
         )
 
     def ahead(self) -> Iterable[tuple[datetime, str]]:
         """The weekly update, and the review."""
-        return ((moment.at, moment.what) for moment in get_well.agenda(self.process.policy, self.s))
+        return ((moment.at, moment.what) for moment in get_well.agenda(self.process.policy, self.state))
 
     # --- the steps, in the order in which they come --------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        p, s = self.process, self.s
-        s.standing = (await p.look()).standing
-        p.record(get_well.opened(p.policy, s.reasons, workflow.now()))
-        text = f"{bold(f'{p.customer.name} gets a get-well plan')}: {get_well.said(s.reasons)}. It is talked about in this thread."
-        p.open(self._planning(), first=(p.said(THREAD, text, Role.TA, Role.AE, under=""),))
+        process, state = self.process, self.state
+        state.standing = (await process.look()).standing
+        process.record(get_well.opened(process.policy, state.reasons, workflow.now()))
+        text = (
+            f"{bold(f'{process.customer.name} gets a get-well plan')}: {get_well.said(state.reasons)}. It is talked about in this thread."
+        )
+        process.open(self._planning(), first=(process.said(THREAD, text, Role.TA, Role.AE, under=""),))
         self._keep()
 
     def _add(self, given: PlanReason) -> None:
         """Another reason: the same plan (gap 11). It is said in the thread, and may need another project, or another answer."""
-        p, s = self.process, self.s
-        known = given.reason in s.reasons
-        s.reasons = {**s.reasons, given.reason: given}
-        if known or not s.decisions or p.stage == "ended":  # the same again; or the plan opens with it this moment
+        process, state = self.process, self.state
+        known = given.reason in state.reasons
+        state.reasons = {**state.reasons, given.reason: given}
+        if known or not state.decisions or process.stage == "ended":  # the same again; or the plan opens with it this moment
             return
-        p.record(get_well.opened(p.policy, s.reasons, workflow.now()))
-        self._say("reason", f"Another reason for the plan of {p.customer.name}: {get_well.said({given.reason: given})}.", Role.TA, Role.AE)
-        if s.planned_at and get_well.unanswered(s):
-            p.open(self._planning())
+        process.record(get_well.opened(process.policy, state.reasons, workflow.now()))
+        self._say(
+            "reason", f"Another reason for the plan of {process.customer.name}: {get_well.said({given.reason: given})}.", Role.TA, Role.AE
+        )
+        if state.planned_at and get_well.unanswered(state):
+            process.open(self._planning())
         self._keep()
 
     def _drop(self, given: PlanReason) -> None:
         """A reason is gone; the last one ends the plan."""
-        p, s = self.process, self.s
-        s.reasons = {name: each for name, each in s.reasons.items() if name != given.reason}
+        process, state = self.process, self.state
+        state.reasons = {name: each for name, each in state.reasons.items() if name != given.reason}
         why = f"{get_well.WORDS[given.reason]}{f' ({given.why})' if given.why else ''}"
-        if s.reasons:
-            self._say("reason", f"No reason any more for the plan of {p.customer.name}: {why}.")
+        if state.reasons:
+            self._say("reason", f"No reason any more for the plan of {process.customer.name}: {why}.")
             self._keep()
         else:
-            s.why_ended = p.record(get_well.ended(p.policy, why, workflow.now())).rule
+            state.why_ended = process.record(get_well.ended(process.policy, why, workflow.now())).rule
 
     async def _round(self) -> None:
         """A week, or two, have passed. Who looks after the account now is asked; a task that is still open is not asked a second time."""
-        p, s, now, figures = self.process, self.s, workflow.now(), self.process.policy.get_well
-        s.standing = (await p.look()).standing or s.standing
-        p.owner = p.team.email(Role.TA) or p.owner
-        if s.planned_at is None or not s.reasons:
+        process, state, now, figures = self.process, self.state, workflow.now(), self.process.policy.get_well
+        state.standing = (await process.look()).standing or state.standing
+        process.owner = process.team.email(Role.TA) or process.owner
+        if state.planned_at is None or not state.reasons:
             return
         if self._is_due("update"):
-            s.update_at = get_well.next_round(s.planned_at, figures.update_days, now)
-            p.ask_in_rounds(self._updating())
+            state.update_at = get_well.next_round(state.planned_at, figures.update_days, now)
+            process.ask_in_rounds(self._updating())
         if self._is_due("review"):  # not in the moment in which the update is asked for: it waits for that
-            s.review_at = get_well.next_round(s.planned_at, figures.leadership_days, now)
-            p.ask_in_rounds(self._reviewing())
+            state.review_at = get_well.next_round(state.planned_at, figures.leadership_days, now)
+            process.ask_in_rounds(self._reviewing())
 
     def _is_due(self, kind: str) -> bool:
-        return any(moment.kind == kind and moment.at <= workflow.now() for moment in get_well.agenda(self.process.policy, self.s))
+        return any(moment.kind == kind and moment.at <= workflow.now() for moment in get_well.agenda(self.process.policy, self.state))
 
     def _answered(self, task: Task) -> None:
         """What an answer brings, at once."""
-        p, s, answer, now = self.process, self.s, task.answer, workflow.now()
-        if answer is None or not s.reasons:
+        process, state, answer, now = self.process, self.state, task.answer, workflow.now()
+        if answer is None or not state.reasons:
             return
         given = {name: str(value).strip() for name, value in answer.fields.items() if value not in (None, "")}
         match task.spec.kind:
             case TaskKind.PLAN:
-                known = {question.name for question in get_well.questions(s)}
+                known = {question.name for question in get_well.questions(state)}
                 self._write({name: text for name, text in given.items() if name in known}, answer.by)
                 return
             case TaskKind.UPDATE:
-                s.updates = [*s.updates, PlanUpdate.model_validate({**given, "status": answer.choice, "at": now, "by": answer.by})]
+                state.updates = [*state.updates, PlanUpdate.model_validate({**given, "status": answer.choice, "at": now, "by": answer.by})]
             case TaskKind.REVIEW:
-                p.record(get_well.reviewed(p.policy, answer, s, now))
-                s.reviews = [*s.reviews, PlanReview(at=now, by=answer.by, outcome=answer.choice, note=answer.note)]
+                process.record(get_well.reviewed(process.policy, answer, state, now))
+                state.reviews = [*state.reviews, PlanReview(at=now, by=answer.by, outcome=answer.choice, note=answer.note)]
                 self._reviewed(answer.choice, answer.note, answer.by)
             case _:
                 return
         self._keep()
-        p.look_again()
+        process.look_again()
 
     def _write(self, parts: dict[str, str], by: str) -> None:
         """The plan is written, or rewritten. Once every question has its answer the cadence begins."""
-        p, s, now, figures = self.process, self.s, workflow.now(), self.process.policy.get_well
-        s.fields = {**s.fields, **parts}
-        if not get_well.unanswered(s):
-            p.desk.withdraw(TaskKind.PLAN, f"the plan was written by {by}")
-            if s.planned_at is None:
-                s.planned_at, p.stage = now, "execution"
-                s.update_at = get_well.next_round(now, figures.update_days, now)
-                s.review_at = get_well.next_round(now, figures.leadership_days, now)
-        elif p.desk.find_open(TaskKind.PLAN) is None:
-            p.open(self._planning())
+        process, state, now, figures = self.process, self.state, workflow.now(), self.process.policy.get_well
+        state.fields = {**state.fields, **parts}
+        if not get_well.unanswered(state):
+            process.tasks.withdraw(TaskKind.PLAN, f"the plan was written by {by}")
+            if state.planned_at is None:
+                state.planned_at, process.stage = now, "execution"
+                state.update_at = get_well.next_round(now, figures.update_days, now)
+                state.review_at = get_well.next_round(now, figures.leadership_days, now)
+        elif process.tasks.find_open(TaskKind.PLAN) is None:
+            process.open(self._planning())
         self._keep()
-        p.look_again()
+        process.look_again()
 
     def _reviewed(self, outcome: str, note: str, by: str) -> None:
         """Whoever asked for the plan hears of the review; an escalation is said to the leaderships of both sides."""
-        p, name = self.process, self.process.customer.name
+        process, name = self.process, self.process.customer.name
         told = PlanReviewed(criteria_met=outcome == "criteria_met", note=note, by=by)
-        for asker in sorted({each.from_workflow for each in self.s.reasons.values() if each.from_workflow}):
-            p.spawn(p.effects.tell(asker, "plan_reviewed", told))
+        for asker in sorted({each.from_workflow for each in self.state.reasons.values() if each.from_workflow}):
+            process.spawn(process.effects.signal(asker, "plan_reviewed", told))
         if outcome == "escalate":
             text = f"The get-well plan of {name} is escalated by {by}: {note or 'say in this thread what is needed'}"
             self._say("escalated", text, Role.TS_LEADERSHIP, Role.SALES_LEADERSHIP)
 
     def _close(self) -> None:
-        p, why = self.process, self.s.why_ended
-        p.stage = "ended"
-        p.desk.withdraw("*", "the plan is over")
-        self._say("ended", f"The get-well plan of {p.customer.name} is over. {why}", Role.TA, Role.TA_MANAGER)
+        process, why = self.process, self.state.why_ended
+        process.stage = "ended"
+        process.tasks.withdraw("*", "the plan is over")
+        self._say("ended", f"The get-well plan of {process.customer.name} is over. {why}", Role.TA, Role.TA_MANAGER)
         self._keep()
         told = PlanEnded(workflow=workflow.info().workflow_id, why=why)
-        p.spawn(p.effects.tell(ids.account(p.customer.domain), "plan_ended", told))
+        process.spawn(process.effects.signal(ids.account(process.customer.domain), "plan_ended", told))
 
     def _next_run(self) -> GetWellInput:
-        s = self.s
-        s.updates, s.reviews = s.updates[-KEPT:], s.reviews[-KEPT:]
-        return self._input(s, self.input.cycle)
+        state = self.state
+        state.updates, state.reviews = state.updates[-KEPT:], state.reviews[-KEPT:]
+        return self._input(state, self.input.cycle)
 
     # --- tasks, acts and words -------------------------------------------------------------------------------------------------------------
 
     def _planning(self) -> TaskSpec:
-        left = get_well.unanswered(self.s)
-        asks = f"Why: {get_well.said(self.s.reasons)}. Answer together with the AE; what you write can be rewritten at any time."
+        left = get_well.unanswered(self.state)
+        asks = f"Why: {get_well.said(self.state.reasons)}. Answer together with the AE; what you write can be rewritten at any time."
         planned = Choice(name="planned", label="The plan is written", fields=left)
         return self.process.spec(TaskKind.PLAN, "get-well plan", asks, Role.TA, (planned,), self.process.policy.get_well.planning_hours)
 
     def _updating(self) -> TaskSpec:
-        asks = f"How does it go with the plan ({get_well.said(self.s.reasons)})?"
+        asks = f"How does it go with the plan ({get_well.said(self.state.reasons)})?"
         return self.process.spec(
             TaskKind.UPDATE,
             "weekly update of the get-well plan",
@@ -248,7 +252,7 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         )
 
     def _reviewing(self) -> TaskSpec:
-        last = self.s.updates[-1] if self.s.updates else None
+        last = self.state.updates[-1] if self.state.updates else None
         says = f"{last.by} says {last.status.replace('_', ' ')}: {last.progress}. Next: {last.next}" if last else "No update came yet."
         title = "leadership review of the get-well plan"
         return self.process.spec(
@@ -260,41 +264,47 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
 
     def _keep(self) -> None:
         """Vitally as it must be now: the projects that the reasons need, and the document."""
-        p, s, number = self.process, self.s, self._number()
-        account, wanted = p.customer.domain, get_well.projects(s.reasons)
+        process, state, number = self.process, self.state, self._number()
+        account, wanted = process.customer.domain, get_well.projects(state.reasons)
         acts: list[VitallyEffect] = []
-        for template, key in s.projects.items():
+        for template, key in state.projects.items():
             if template not in wanted:
-                why = s.why_ended if not s.reasons else "the reason is gone"
+                why = state.why_ended if not state.reasons else "the reason is gone"
                 acts.append(CloseProject(key=f"{key}.closed", account=account, project=key, why=why))
         for template in wanted:
-            if template not in s.projects:
+            if template not in state.projects:
                 key = f"vitally.{template.lower().replace(' ', '-')}-{number}"
-                acts.append(OpenProject(key=key, account=account, template=template, name=f"{template}: {p.customer.name}"))
-                s.projects = {**s.projects, template: key}
-        s.projects = {template: key for template, key in s.projects.items() if template in wanted}
-        lines = get_well.document(p.customer, s, SHOWN)
+                acts.append(OpenProject(key=key, account=account, template=template, name=f"{template}: {process.customer.name}"))
+                state.projects = {**state.projects, template: key}
+        state.projects = {template: key for template, key in state.projects.items() if template in wanted}
+        lines = get_well.document(process.customer, state, SHOWN)
         acts.append(
             KeepDoc(
-                key=f"vitally.plan-{number}", account=account, doc="get-well-plan", title=f"Get-well plan: {p.customer.name}", lines=lines
+                key=f"vitally.plan-{number}",
+                account=account,
+                doc="get-well-plan",
+                title=f"Get-well plan: {process.customer.name}",
+                lines=lines,
             )
         )
-        p.do(*acts)
+        process.do(*acts)
 
     def _number(self) -> int:
         """Keys of this plan's effects are counted, through all its runs."""
-        self.s.writes += 1
-        return self.s.writes
+        self.state.writes += 1
+        return self.state.writes
 
     def _input(self, state: GetWellState, cycle: int) -> GetWellInput:
-        p = self.process
-        return self.input.model_copy(update={"customer": p.customer, "team": p.team, "state": state, "reasons": (), "cycle": cycle})
+        process = self.process
+        return self.input.model_copy(
+            update={"customer": process.customer, "team": process.team, "state": state, "reasons": (), "cycle": cycle}
+        )
 
     def in_words(self) -> str:
         """Where the plan stands, for people."""
-        s, p = self.s, self.process
-        lines = [f"{bold(p.customer.name)}: {p.stage} of its get-well plan; {get_well.said(s.reasons)}", ""]
-        lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in p.steps(self.ahead())[:4]]
-        if s.updates:
-            lines.append(f"- last update: {s.updates[-1].status.replace('_', ' ')}, {s.updates[-1].progress}")
+        state, process = self.state, self.process
+        lines = [f"{bold(process.customer.name)}: {process.stage} of its get-well plan; {get_well.said(state.reasons)}", ""]
+        lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in process.steps(self.ahead())[:4]]
+        if state.updates:
+            lines.append(f"- last update: {state.updates[-1].status.replace('_', ' ')}, {state.updates[-1].progress}")
         return "\n".join(lines)

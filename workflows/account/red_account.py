@@ -49,12 +49,12 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
     @workflow.init
     def __init__(self, input: RedInput) -> None:
         """State only; no commands."""
-        s = self.s = input.state or RedState(standing=input.standing, at_mark=input.standing, waiting=list(input.marks))
+        state = self.state = input.state or RedState(standing=input.standing, at_mark=input.standing, waiting=list(input.marks))
         self.input = input
         self.tracked = input.policy.red.program == "red_accounts"
         channel = input.channel if self.tracked else input.plan_channel
-        process = AccountProcess(input.policy, input.customer, input.team, s.tasks, s.decisions, channel, input.cycle)
-        self._begin(process, notes=s.notes)
+        process = AccountProcess(input.policy, input.customer, input.team, state.tasks, state.decisions, channel, input.cycle)
+        self._begin(process, notes=state.notes)
         process.thread = THREAD if self.tracked else ""
         process.stage = "red"
         process.started_with()
@@ -62,18 +62,18 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
     @workflow.run
     async def run(self, input: RedInput) -> str:
         """Mark it, follow it, and write back what it is promoted to."""
-        p, s = self.process, self.s
-        if not s.marks:
-            if not await p.wait(lambda: bool(s.waiting), until=messages.soon(), summary="the first reason"):
+        process, state = self.process, self.state
+        if not state.marks:
+            if not await process.wait(lambda: bool(state.waiting), until=messages.soon(), summary="the first reason"):
                 return "nobody said why"
             await self._open()
-        await self._rounds(lambda: s.end != "", self._round, self._next_run)
+        await self._rounds(lambda: state.end != "", self._round, self._next_run)
         self._close()
-        await p.settle()
-        if s.waiting:  # marked again while it was promoted: red anew
-            fresh = RedState(standing=s.standing, at_mark=s.standing, waiting=s.waiting)
+        await process.settle()
+        if state.waiting:  # marked again while it was promoted: red anew
+            fresh = RedState(standing=state.standing, at_mark=state.standing, waiting=state.waiting)
             workflow.continue_as_new(self._input(fresh, input.cycle + 1))
-        return s.end
+        return state.end
 
     # --- messages ----------------------------------------------------------------------------------------------------------------------
 
@@ -88,8 +88,8 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
     def may_resolve(self, given: Resolve) -> None:
         """By somebody, once it is marked, and once."""
         messages.refuse(None if given.by.strip() else 'say who promotes it: "by" must be your e-mail address')
-        messages.refuse(None if self.s.marks else "it is being marked red this moment: ask again in a minute")
-        messages.refuse(f"it is {self.s.end} already; nothing was changed" if self.s.end else None)
+        messages.refuse(None if self.state.marks else "it is being marked red this moment: ask again in a minute")
+        messages.refuse(f"it is {self.state.end} already; nothing was changed" if self.state.end else None)
 
     @decides(commands.RESOLVE, may_resolve)
     async def resolve(self, given: Resolve) -> str:
@@ -105,185 +105,189 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
     @workflow.query
     def status(self) -> RedStatus:
         """Where it stands."""
-        s, p = self.s, self.process
+        state, process = self.state, self.process
         return RedStatus(
-            account=p.customer.domain,
-            name=p.customer.name,
-            stage=s.end or p.stage,
+            account=process.customer.domain,
+            name=process.customer.name,
+            stage=state.end or process.stage,
             in_words=plain(self.in_words()),
-            marks=tuple(s.marks),
-            fields=s.fields,
-            updates=tuple(s.updates),
-            notes=tuple(s.notes),
-            policy=p.policy.hash,
+            marks=tuple(state.marks),
+            fields=state.fields,
+            updates=tuple(state.updates),
+            notes=tuple(state.notes),
+            policy=process.policy.hash,
         )
 
     def ahead(self) -> Iterable[tuple[datetime, str]]:
         """The next weekly update."""
-        return [(self.s.update_at, WEEKLY)] if self.s.update_at and not self.s.end else []
+        return [(self.state.update_at, WEEKLY)] if self.state.update_at and not self.state.end else []
 
     # --- the steps, in the order in which they come --------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
         """C20: every system in one moment."""
-        p, s = self.process, self.s
-        view = await p.look()
-        s.standing = s.standing or view.standing
-        s.at_mark, s.shown = s.standing, p.customer.health == "Red"
-        for given in s.waiting:
+        process, state = self.process, self.state
+        view = await process.look()
+        state.standing = state.standing or view.standing
+        state.at_mark, state.shown = state.standing, process.customer.health == "Red"
+        for given in state.waiting:
             self._record(given)
-        s.waiting = []
-        s.row = p.effects.subject  # an account that is red again has another row
+        state.waiting = []
+        state.row = process.effects.subject  # an account that is red again has another row
         acts: tuple[SlackEffect, ...] = ()
         if self.tracked:
-            text = f"🔴 {bold(f'{p.customer.name} is red')}: {red.reasons(s)}. State, needs and actions follow in this thread; ask here for help."
+            text = f"🔴 {bold(f'{process.customer.name} is red')}: {red.reasons(state)}. State, needs and actions follow in this thread; ask here for help."
             acts = (
-                p.said(THREAD, text, Role.TA, Role.AE, Role.TA_MANAGER, under=""),
-                card(p.desk.open(self._filling(), p.channel), THREAD),
+                process.said(THREAD, text, Role.TA, Role.AE, Role.TA_MANAGER, under=""),
+                card(process.tasks.open(self._filling(), process.channel), THREAD),
             )
         self._write("Red", True, *acts)
         self._lighthouse()
-        self._plan(True, red.reasons(s))
+        self._plan(True, red.reasons(state))
 
     def _mark(self, given: MarkRed) -> str:
         """The first reason, or another one: the same thread and the same row."""
-        p, s = self.process, self.s
-        if not s.marks or s.end:  # it is being marked, or promoted, this moment
-            s.waiting = [*s.waiting, given]
+        process, state = self.process, self.state
+        if not state.marks or state.end:  # it is being marked, or promoted, this moment
+            state.waiting = [*state.waiting, given]
             return f"marked red: {given.reason}"
         if given.source in red.HANDS:
             return f"red already, and shown so in every system: {given.reason}"
-        if given.reason in {mark.reason for mark in s.marks}:
+        if given.reason in {mark.reason for mark in state.marks}:
             return f"red already, for this very reason: {given.reason}"
         self._record(given)
         if self.tracked:
             who = f" ({given.by})" if given.by else ""
-            self._say("reason", f"Another reason why {p.customer.name} is red: {given.reason}{who}.", Role.TA, Role.AE)
+            self._say("reason", f"Another reason why {process.customer.name} is red: {given.reason}{who}.", Role.TA, Role.AE)
             self._row()
-        self._plan(True, red.reasons(s))
+        self._plan(True, red.reasons(state))
         return f"red already; the reason is added: {given.reason}"
 
     def _record(self, given: MarkRed) -> None:
-        p, s, now = self.process, self.s, workflow.now()
-        s.marks = [*s.marks, Mark(at=now, reason=given.reason, source=given.source, by=given.by)]
-        p.record(red.marked(p.policy, given, p.customer, s.standing, now))
+        process, state, now = self.process, self.state, workflow.now()
+        state.marks = [*state.marks, Mark(at=now, reason=given.reason, source=given.source, by=given.by)]
+        process.record(red.marked(process.policy, given, process.customer, state.standing, now))
 
     def _facts(self, customer: Customer, team: AccountTeam, standing: HealthSnapshot | None) -> None:
         """B17: what promotes it is proposed; people decide."""
-        p, s, now = self.process, self.s, workflow.now()
-        p.customer, p.team, s.standing = customer, team, standing or s.standing
-        p.owner = p.team.email(Role.TA) or p.owner
-        if s.end or not s.marks:
+        process, state, now = self.process, self.state, workflow.now()
+        process.customer, process.team, state.standing = customer, team, standing or state.standing
+        process.owner = process.team.email(Role.TA) or process.owner
+        if state.end or not state.marks:
             return
-        if p.customer.status != "customer":
-            self._ended("churned", red.gone(p.policy, p.customer, now))
+        if process.customer.status != "customer":
+            self._ended("churned", red.gone(process.policy, process.customer, now))
             return
-        if s.standing and s.standing.band != s.declined:
-            s.declined = ""  # what did not convince once may do so after another band
-        if p.customer.health != s.declined_health:
-            s.declined_health = ""
-        s.shown = s.shown or p.customer.health == "Red"
-        decision = red.promotion(p.policy, s, p.customer, s.standing, now)
+        if state.standing and state.standing.band != state.declined:
+            state.declined = ""  # what did not convince once may do so after another band
+        if process.customer.health != state.declined_health:
+            state.declined_health = ""
+        state.shown = state.shown or process.customer.health == "Red"
+        decision = red.promotion(process.policy, state, process.customer, state.standing, now)
         to: Any = "" if decision.outcome == "red" else decision.outcome
-        if to == s.proposed:
+        if to == state.proposed:
             return
-        s.proposed = to
-        p.record(decision)
-        p.desk.withdraw(TaskKind.PROMOTE, f"the facts have changed: {decision.rule}")
+        state.proposed = to
+        process.record(decision)
+        process.tasks.withdraw(TaskKind.PROMOTE, f"the facts have changed: {decision.rule}")
         if to:
-            p.open(self._promoting(decision))
+            process.open(self._promoting(decision))
 
     def _answered(self, task: Task) -> None:
         """What an answer brings, at once."""
-        p, s, answer, now = self.process, self.s, task.answer, workflow.now()
-        if answer is None or s.end:
+        process, state, answer, now = self.process, self.state, task.answer, workflow.now()
+        if answer is None or state.end:
             return
         given = {name: str(value).strip() for name, value in answer.fields.items() if value not in (None, "")}
         match task.spec.kind:
             case TaskKind.FILL | TaskKind.UPDATE:
                 update = RedUpdate.model_validate({**given, "status": answer.choice, "at": now, "by": answer.by})
-                s.updates = [*s.updates, update]
-                s.fields = {**s.fields, **{name: text for name, text in given.items() if name in FIELDS}}
-                if s.filled_at is None:
-                    s.filled_at = now
-                    s.update_at = get_well.next_round(now, p.policy.red.update_days, now)
+                state.updates = [*state.updates, update]
+                state.fields = {**state.fields, **{name: text for name, text in given.items() if name in FIELDS}}
+                if state.filled_at is None:
+                    state.filled_at = now
+                    state.update_at = get_well.next_round(now, process.policy.red.update_days, now)
                 self._say(task.spec.kind, _told(update))
                 self._row()
-            case TaskKind.PROMOTE if answer.choice == "yes" and s.proposed:
-                self._resolve(Resolve(by=answer.by, to=s.proposed, note=answer.note))
+            case TaskKind.PROMOTE if answer.choice == "yes" and state.proposed:
+                self._resolve(Resolve(by=answer.by, to=state.proposed, note=answer.note))
             case TaskKind.PROMOTE:
-                s.declined, s.declined_health = s.standing.band if s.standing else "", p.customer.health
-                s.proposed = ""
+                state.declined, state.declined_health = state.standing.band if state.standing else "", process.customer.health
+                state.proposed = ""
             case _:
                 return
 
     async def _round(self) -> None:
         """A week has passed. Who looks after the account now is asked; a task that is still open is not asked a second time."""
-        p, s, now = self.process, self.s, workflow.now()
-        view = await p.look()
-        self._facts(p.customer, p.team, view.standing)
-        if s.end or s.filled_at is None:
+        process, state, now = self.process, self.state, workflow.now()
+        view = await process.look()
+        self._facts(process.customer, process.team, view.standing)
+        if state.end or state.filled_at is None:
             return
-        s.update_at = get_well.next_round(s.filled_at, p.policy.red.update_days, now)
-        p.ask_in_rounds(self._updating())
+        state.update_at = get_well.next_round(state.filled_at, process.policy.red.update_days, now)
+        process.ask_in_rounds(self._updating())
 
     def _resolve(self, given: Resolve) -> None:
-        p, s = self.process, self.s
-        s.note = given.note
-        self._ended(given.to, red.resolved(p.policy, given.to, given.by, given.note, p.customer, s.standing, workflow.now()))
+        process, state = self.process, self.state
+        state.note = given.note
+        self._ended(
+            given.to, red.resolved(process.policy, given.to, given.by, given.note, process.customer, state.standing, workflow.now())
+        )
 
     def _ended(self, end: red.End, decision: Decision) -> None:
-        self.s.end, self.s.ended_at, self.s.why_ended = end, decision.at, self.process.record(decision).rule
+        self.state.end, self.state.ended_at, self.state.why_ended = end, decision.at, self.process.record(decision).rule
         self.process.look_again()
 
     def _close(self) -> None:
-        p, s, why = self.process, self.s, self.s.why_ended
-        p.stage = s.end
-        p.desk.withdraw("*", f"it is red no more: {s.end}")
-        post = p.said(f"slack.ended-{self._number()}", f"{bold(f'{p.customer.name} is {s.end}.')} {why}", Role.TA, Role.AE, under=THREAD)
-        self._write("" if s.end == "churned" else s.end.capitalize(), False, *((post,) if self.tracked else ()))
-        self._plan(False, "the customer is gone" if s.end == "churned" else f"promoted to {s.end}")
-        if s.end:
-            told = RedEnded(workflow=workflow.info().workflow_id, to=s.end)
-            p.spawn(p.effects.tell(ids.account(p.customer.domain), "red_ended", told))
+        process, state, why = self.process, self.state, self.state.why_ended
+        process.stage = state.end
+        process.tasks.withdraw("*", f"it is red no more: {state.end}")
+        post = process.said(
+            f"slack.ended-{self._number()}", f"{bold(f'{process.customer.name} is {state.end}.')} {why}", Role.TA, Role.AE, under=THREAD
+        )
+        self._write("" if state.end == "churned" else state.end.capitalize(), False, *((post,) if self.tracked else ()))
+        self._plan(False, "the customer is gone" if state.end == "churned" else f"promoted to {state.end}")
+        if state.end:
+            told = RedEnded(workflow=workflow.info().workflow_id, to=state.end)
+            process.spawn(process.effects.signal(ids.account(process.customer.domain), "red_ended", told))
 
     def _next_run(self) -> RedInput:
-        self.s.updates = self.s.updates[-KEPT:]
-        return self._input(self.s, self.input.cycle)
+        self.state.updates = self.state.updates[-KEPT:]
+        return self._input(self.state, self.input.cycle)
 
     # --- tasks, acts and words -------------------------------------------------------------------------------------------------------------
 
     def _filling(self) -> TaskSpec:
-        asks = f"Why: {red.reasons(self.s)}. Say with the AE what the state is, what is needed, and who does what."
+        asks = f"Why: {red.reasons(self.state)}. Say with the AE what the state is, what is needed, and who does what."
         return self.process.spec(
             TaskKind.FILL, "state, needs and actions of a red account", asks, Role.TA, (red.FILL,), self.process.policy.red.fill_hours
         )
 
     def _updating(self) -> TaskSpec:
-        asks = f"What changed since the last update? Needed: {self.s.fields.get('needs', '')}. Actions: {self.s.fields.get('actions', '')}."
+        asks = f"What changed since the last update? Needed: {self.state.fields.get('needs', '')}. Actions: {self.state.fields.get('actions', '')}."
         return self.process.spec(
             TaskKind.UPDATE, "weekly update of a red account", asks, Role.TA, red.UPDATES, self.process.policy.red.update_hours
         )
 
     def _promoting(self, decision: Decision) -> TaskSpec:
         title = f"promote it to {decision.outcome}?"
-        asks = f"{decision.rule} It was marked red because: {red.reasons(self.s)}."
+        asks = f"{decision.rule} It was marked red because: {red.reasons(self.state)}."
         return self.process.spec(TaskKind.PROMOTE, title, asks, Role.TA_MANAGER, red.PROMOTE, self.process.policy.red.update_hours)
 
     def _write(self, health: str, is_red: bool, *more: Effect) -> None:
         """One moment: field, trait, row and thread."""
-        p, s, number = self.process, self.s, self._number()
-        effects: list[Effect] = [SetTraits(key=f"vitally.red-{number}", account=p.customer.domain, traits={red.TRAIT: is_red})]
+        process, state, number = self.process, self.state, self._number()
+        effects: list[Effect] = [SetTraits(key=f"vitally.red-{number}", account=process.customer.domain, traits={red.TRAIT: is_red})]
         if health:
-            effects.append(SetAccount(key=f"crm.red-{number}", account=p.customer.id, fields={red.CRM_FIELD: health}))
+            effects.append(SetAccount(key=f"crm.red-{number}", account=process.customer.id, fields={red.CRM_FIELD: health}))
         if self.tracked:
-            effects.append(KeepRow(key=f"sheet.row-{number}", row=s.row, cells=red.row(p.customer, p.team, s)))
-        p.do(*effects, *more)
+            effects.append(KeepRow(key=f"sheet.row-{number}", row=state.row, cells=red.row(process.customer, process.team, state)))
+        process.do(*effects, *more)
 
     def _row(self) -> None:
-        p = self.process
-        cells = red.row(p.customer, p.team, self.s)
-        p.do(KeepRow(key=f"sheet.row-{self._number()}", row=self.s.row, cells=cells))
+        process = self.process
+        cells = red.row(process.customer, process.team, self.state)
+        process.do(KeepRow(key=f"sheet.row-{self._number()}", row=self.state.row, cells=cells))
 
     def _plan(self, on: bool, why: str) -> None:
         """The account's get-well plan has a reason more, or less (gap 11)."""
@@ -292,11 +296,13 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
 
     def _lighthouse(self) -> None:
         """C20: where Lighthouse is the program, the open renewal is rated red; one that is not looked at yet refuses, and rates it in time."""
-        p, renewal = self.process, self.input.renewal
+        process, renewal = self.process, self.input.renewal
         if not self.tracked and renewal:
-            by = self.s.marks[0].by or p.team.email(Role.TA) or workflow.info().workflow_id
-            p.spawn(
-                p.effects.tell(renewal, "assess", AssessRenewal(by=by, rating="red", why=f"red account: {red.reasons(self.s)}"[:2_000]))
+            by = self.state.marks[0].by or process.team.email(Role.TA) or workflow.info().workflow_id
+            process.spawn(
+                process.effects.signal(
+                    renewal, "assess", AssessRenewal(by=by, rating="red", why=f"red account: {red.reasons(self.state)}"[:2_000])
+                )
             )
 
     def _say(self, key: str, text: str, *mention: Role) -> None:
@@ -304,20 +310,22 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
 
     def _number(self) -> int:
         """Keys of its effects are counted, through all its runs."""
-        self.s.writes += 1
-        return self.s.writes
+        self.state.writes += 1
+        return self.state.writes
 
     def _input(self, state: RedState, cycle: int) -> RedInput:
-        p = self.process
-        return self.input.model_copy(update={"customer": p.customer, "team": p.team, "state": state, "marks": (), "cycle": cycle})
+        process = self.process
+        return self.input.model_copy(
+            update={"customer": process.customer, "team": process.team, "state": state, "marks": (), "cycle": cycle}
+        )
 
     def in_words(self) -> str:
         """Where the red account stands, for people."""
-        s, p = self.s, self.process
-        lines = [f"{bold(p.customer.name)} is {s.end or 'red'}: {red.reasons(s) or 'it is being marked'}", ""]
-        lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in p.steps(self.ahead())[:4]]
-        if s.fields:
-            lines.append(f"- state: {s.fields.get('state', '')}; needed: {s.fields.get('needs', '')}")
+        state, process = self.state, self.process
+        lines = [f"{bold(process.customer.name)} is {state.end or 'red'}: {red.reasons(state) or 'it is being marked'}", ""]
+        lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in process.steps(self.ahead())[:4]]
+        if state.fields:
+            lines.append(f"- state: {state.fields.get('state', '')}; needed: {state.fields.get('needs', '')}")
         return "\n".join(lines)
 
 

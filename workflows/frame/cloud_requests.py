@@ -82,9 +82,9 @@ class Outcome:
 class Requests:
     """The requests of one process."""
 
-    def __init__(self, p: Process[Policy]) -> None:
+    def __init__(self, process: Process[Policy]) -> None:
         """None yet."""
-        self.p = p
+        self.process = process
         self._heard: dict[int, list[IssueEvent]] = {}
         self._done: dict[int, CloudRequest] = {}
         self._times: dict[str, int] = {}
@@ -95,7 +95,7 @@ class Requests:
             self._heard[event.issue].append(event)
         elif event.issue in self._done and event.action == "reopened":
             self._heard[event.issue] = [event]
-            self.p.spawn(self._reopened(self._done[event.issue], event.issue))
+            self.process.spawn(self._reopened(self._done[event.issue], event.issue))
 
     async def raised(self, request: CloudRequest, attempt: int = 1) -> int:
         """Raise its issue, under its key: ``convert``, ``convert.2``, …; returns the issue's number."""
@@ -106,7 +106,7 @@ class Requests:
         if request.by_hand:
             number = await request.by_hand(issue)
         else:
-            number = int((await self.p.do(issue)).of(issue.key).ref or 0)
+            number = int((await self.process.do(issue)).of(issue.key).ref or 0)
         request.raised(number, attempt)
         return number
 
@@ -118,7 +118,7 @@ class Requests:
                 number = await self.raised(request, attempt)
             self._heard[number] = []
             try:
-                outcome = await _Following(self.p, request, number, self._heard[number]).until_settled()
+                outcome = await _Following(self.process, request, number, self._heard[number]).until_settled()
             finally:
                 del self._heard[number]
             if outcome.choice != "again":
@@ -130,7 +130,7 @@ class Requests:
     async def _reopened(self, request: CloudRequest, number: int) -> None:
         """What had been done is being worked on again: a person says whether it stands, unless the Cloud team closes it as done again."""
         try:
-            again = _Following(self.p, request, number, self._heard[number], late=True)
+            again = _Following(self.process, request, number, self._heard[number], late=True)
             outcome = await again.until_settled()
         finally:
             del self._heard[number]
@@ -142,8 +142,8 @@ class Requests:
 class _Following:
     """One issue, followed. ``late``: it had been done once, and was reopened."""
 
-    def __init__(self, p: Process[Policy], request: CloudRequest, number: int, heard: list[IssueEvent], late: bool = False) -> None:
-        self.p, self.request, self.number, self.heard, self.late = p, request, number, heard, late
+    def __init__(self, process: Process[Policy], request: CloudRequest, number: int, heard: list[IssueEvent], late: bool = False) -> None:
+        self.process, self.request, self.number, self.heard, self.late = process, request, number, heard, late
         self.word = Word(says="open")
         self.task: Task | None = None
         self.question: Task | None = None
@@ -163,12 +163,12 @@ class _Following:
         while (outcome := self._settled()) is None:
             self._look()
             wakes = [at for at in (None if self.looking else self.look_at, None if self.told_overdue else self.due) if at]
-            await self.p.wait(self._stirred, until=min(wakes, default=None), summary=f"#{self.number}: {request.what}")
+            await self.process.wait(self._stirred, until=min(wakes, default=None), summary=f"#{self.number}: {request.what}")
             self._tell_overdue()
             self._take_look()
         for task in (self.task, self.question):
             if task and task.is_open:
-                self.p.desk.withdraw(task.spec.kind, "settled" if outcome.choice == "done" else f"settled: {outcome.choice}")
+                self.process.tasks.withdraw(task.spec.kind, "settled" if outcome.choice == "done" else f"settled: {outcome.choice}")
         return outcome
 
     def _stirred(self) -> bool:
@@ -203,7 +203,7 @@ class _Following:
         if self.number and self.looking is None and (due or len(self.heard) > self.seen):
             self.seen = len(self.heard)
             # One that nobody waits for any more is left to end: to cancel it would be another command, beside what else is decided then.
-            self.looking = self.p.spawn(self.p.effects.issue(self.number))
+            self.looking = self.process.spawn(self.process.effects.issue(self.number))
 
     def _take_look(self) -> None:
         """What GitHub said: a change is told."""
@@ -223,7 +223,7 @@ class _Following:
             return
         if self.question and self.question.is_open:
             became = {"done": "is done", "open": "is open again", "wrong": self.word.why}[self.word.says]
-            self.p.desk.withdraw(self.question.spec.kind, f"#{self.number} {became}")
+            self.process.tasks.withdraw(self.question.spec.kind, f"#{self.number} {became}")
             self.question = None
         if self.word.says == "wrong":
             self._ask(self.word.why)
@@ -240,11 +240,11 @@ class _Following:
     # --- people ------------------------------------------------------------------------------------------------------------------
 
     def _ask_the_team(self, team: TeamTask, due: datetime) -> None:
-        process, what = self.p, self.request.what
+        process, what = self.process, self.request.what
         title = f"{what[:1].upper()}{what[1:]} (#{self.number})"
         spec = process.spec(team.kind, title, team.asks, Role.CLOUD, team.choices, due_at=due)
         channel, under = process.talk()
-        self.task = process.desk.find_open(team.kind) or process.desk.open(spec, channel)
+        self.task = process.tasks.find_open(team.kind) or process.tasks.open(spec, channel)
         if team.card:
             first = team.announced(self.number) if self.task.id == f"{team.kind}-1" else ()
             process.post(*first, card(self.task, under))
@@ -252,20 +252,20 @@ class _Following:
     def _ask(self, why: str) -> None:
         """The CE is told what happened, and asked what becomes of it."""
         request = self.request
-        [self.question] = self.p.open(
-            self.p.spec(
+        [self.question] = self.process.open(
+            self.process.spec(
                 f"{request.name}-reopened" if self.late else f"{request.name}-declined",
                 f"#{self.number} {why}"[:150],
                 f"The Cloud team was asked to {request.what}. #{self.number} {why}. What now?",
                 Role.CE,
                 (HOLDS, *request.undo) if self.late else request.choices,
-                self.p.policy.tasks.declined_hours,
+                self.process.policy.tasks.declined_hours,
             )
         )
 
     def _tell(self, text: str) -> None:
-        n = sum(task.spec.kind == f"{self.request.name}-declined" for task in self.p.desk.tasks)
-        self.p.post(self.p.said(f"slack.{self.request.name}.reopened-{n}", text, Role.CE))
+        number = sum(task.spec.kind == f"{self.request.name}-declined" for task in self.process.tasks.all)
+        self.process.post(self.process.said(f"slack.{self.request.name}.reopened-{number}", text, Role.CE))
 
 
 def _agree(event: IssueEvent, issue: IssueState) -> bool:

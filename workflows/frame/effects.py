@@ -24,7 +24,7 @@ from domain.messages import AskUsage, SignupAgain, SignupAnswer, Usage
 from domain.read_model import Rows
 
 Result = TypeVar("Result")
-Mend = Callable[[str, str], Awaitable[bool]]
+Remediate = Callable[[str, str], Awaitable[bool]]
 
 #: For as long as it takes: an outside system may be down for days, and is asked again at most every five minutes.
 PATIENT = RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5))
@@ -62,14 +62,14 @@ class _Asked:
 class Effects:
     """The world, for one subject: a workflow's own effects under its own keys in the ledger."""
 
-    def __init__(self, cycle: int, mend: Mend, rows: Callable[[], Rows | None] = lambda: None) -> None:
-        """``cycle`` counts the lives of one workflow id within one chain of runs; ``mend`` asks a person to mend a refused batch.
+    def __init__(self, cycle: int, remediate: Remediate, rows: Callable[[], Rows | None] = lambda: None) -> None:
+        """``cycle`` counts the lives of one workflow id within one chain of runs; ``remediate`` asks a person to put right what a system refused.
 
         ``rows`` gives what lists do not show of the process yet: it goes along.
         """
         info = workflow.info()
         self.subject = f"{info.workflow_id}/{info.first_execution_run_id[-8:]}.{cycle}"  # the first digits are but the time of day
-        self._mend = mend
+        self._remediate = remediate
         self._rows = rows
         self.local_steps = 0  #: How many are under way.
         self._waiting: list[_Asked] = []
@@ -148,14 +148,14 @@ class Effects:
                 raise
             return None, str(error.cause or error)
 
-    async def tell(self, workflow_id: str, signal: str, *message: Any) -> bool:
+    async def signal(self, workflow_id: str, name: str, *message: Any) -> bool:
         """Signal another workflow of ours; False when it has ended and nobody waits for it any more."""
         try:
-            await workflow.get_external_workflow_handle(workflow_id).signal(signal, args=message)
+            await workflow.get_external_workflow_handle(workflow_id).signal(name, args=message)
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise
-            workflow.logger.info("%s has ended before it could be told of %s", workflow_id, signal)
+            workflow.logger.info("%s has ended before it could be told of %s", workflow_id, name)
             return False
         return True
 
@@ -218,7 +218,7 @@ class Effects:
                 if len(callers) > 1:
                     left = [[each] for each in callers]
                     continue
-                if await self._mend(system, str(error.cause or error)):
+                if await self._remediate(system, str(error.cause or error)):
                     left.insert(0, callers)
                     continue
                 found = BatchResult(receipts={effect.key: Receipt() for effect in _effects(callers)})

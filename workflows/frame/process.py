@@ -24,7 +24,7 @@ from domain.views import NextStep
 from workflows.frame.effects import Effects
 from workflows.frame.rows import RowsTold
 from workflows.frame.search_attributes import DUE_AT, OWNER, STAGE
-from workflows.frame.tasks import Desk, card, reminder
+from workflows.frame.tasks import TaskList, card, reminder
 
 #: Events of a run after which it is continued as new, if the engine does not suggest it before: a history that a person can still read.
 LONG = 1_500
@@ -89,9 +89,9 @@ class Process(Generic[Figures]):
         self.alerts_channel = alerts_channel
         self.channel, self.thread = channel or alerts_channel, ""
         self.team: Team = team or Owners()
-        self.desk = Desk([] if tasks is None else tasks)
+        self.tasks = TaskList([] if tasks is None else tasks)
         self.decisions: list[Decision] = [] if decisions is None else decisions
-        self.effects = Effects(cycle, self._mend, self._take_rows)
+        self.effects = Effects(cycle, self._remediate, self._take_rows)
         self.stage = ""
         self.owner = ""
         self._words: Callable[[], str] = lambda: self.stage
@@ -141,7 +141,7 @@ class Process(Generic[Figures]):
 
     def look_again(self) -> None:
         """Something has changed: whoever waits looks again at what they wait for, and it is shown."""
-        self.desk.version += 1
+        self.tasks.version += 1
 
     async def settle(self) -> None:
         """Wait for everything that goes on beside, and for every handler: the last line of a run."""
@@ -161,17 +161,17 @@ class Process(Generic[Figures]):
     async def _wait(self, ready: Callable[[], bool], until: datetime | None, summary: str) -> bool:
         while not ready():
             self.publish()
-            now, seen = workflow.now(), self.desk.version
-            for task, rung, number in self.desk.climb():
+            now, seen = workflow.now(), self.tasks.version
+            for task, rung, number in self.tasks.climb():
                 self.post(reminder(task, rung, number))
             if until is not None and until <= now:
                 return False
-            wakes = [min(at, moment_after(now, LONGEST_TIMER)) for at in (until, self.desk.next_at()) if at is not None]
+            wakes = [min(at, moment_after(now, LONGEST_TIMER)) for at in (until, self.tasks.next_at()) if at is not None]
             timeout = min(wakes) - now if wakes else None
             chases = bool(wakes) and min(wakes) != until
             try:
                 await workflow.wait_condition(
-                    lambda seen=seen: ready() or self.desk.version != seen,  # type: ignore[misc]
+                    lambda seen=seen: ready() or self.tasks.version != seen,  # type: ignore[misc]
                     timeout=timeout,
                     timeout_summary=markup.summary("remind: " + self._next_chased() if chases else summary),
                 )
@@ -239,13 +239,13 @@ class Process(Generic[Figures]):
     def open(self, *specs: TaskSpec, first: tuple[Post, ...] = (), channel: str = "") -> list[Task]:
         """Ask people, all at one moment, and go on; ``first`` is said before. ``channel``: there rather than where it is talked about."""
         channel, under = (channel, "") if channel else self.talk()
-        tasks = [self.desk.open(spec, channel) for spec in specs]
+        tasks = [self.tasks.open(spec, channel) for spec in specs]
         self.post(*first, *(card(task, under) for task in tasks))
         return tasks
 
     def ask_in_rounds(self, *specs: TaskSpec) -> None:
         """Ask what is asked every so often, all at one moment; what is still open from the round before is not asked a second time."""
-        if new := [spec for spec in specs if self.desk.find_open(spec.kind) is None]:
+        if new := [spec for spec in specs if self.tasks.find_open(spec.kind) is None]:
             self.open(*new)
 
     async def ask(self, spec: TaskSpec, *, first: tuple[Post, ...] = (), channel: str = "") -> Answer | None:
@@ -260,7 +260,7 @@ class Process(Generic[Figures]):
     def steps(self, ahead: Iterable[tuple[datetime, str]] = ()) -> list[NextStep]:
         """What comes next: these moments, and whom each open task reminds when."""
         steps = [NextStep(at=at, what=what) for at, what in ahead]
-        for task in self.desk.tasks:
+        for task in self.tasks.all:
             if task.is_open:
                 rung = task.spec.ladder[task.rung].who if task.rung < len(task.spec.ladder) else task.spec.assignee
                 steps.append(NextStep(at=task.next_at, what=f"remind {rung or task.spec.role.value}: {task.spec.title}"))
@@ -270,7 +270,7 @@ class Process(Generic[Figures]):
 
     def publish(self) -> None:
         """Show where the process stands: one upsert for all search attributes, and only when one changed; and the details in words."""
-        now, also = (self.stage, ids.handle(self.owner), self.desk.due_at()), self.attributes()
+        now, also = (self.stage, ids.handle(self.owner), self.tasks.due_at()), self.attributes()
         before = self._published or (None, None, None)
         updates: list[SearchAttributeUpdate[Any]] = []
         if now[0] and now[0] != before[0]:
@@ -286,7 +286,7 @@ class Process(Generic[Figures]):
         if updates:
             workflow.upsert_search_attributes(updates)
         workflow.set_current_details(markup.markdown(self.in_words()[:LONGEST_DETAILS]))
-        if not self._telling and self._is_shown() and self._told.differs(self._list_row(), self.desk.tasks, self.renewal_row()):
+        if not self._telling and self._is_shown() and self._told.differs(self._list_row(), self.tasks.all, self.renewal_row()):
             self._telling = True
             self.spawn(self._tell())
 
@@ -302,7 +302,7 @@ class Process(Generic[Figures]):
 
     def snapshot(self) -> Rows | None:
         """All that lists should show of it; None for what is on no list."""
-        return self._told.everything(self._list_row(), self.desk.tasks) if self._is_shown() else None
+        return self._told.everything(self._list_row(), self.tasks.all) if self._is_shown() else None
 
     async def _tell(self) -> None:
         """What is done at this moment, or once a short step on the ledger has answered, takes the rows along; else they go by themselves."""
@@ -313,7 +313,7 @@ class Process(Generic[Figures]):
             await self.effects.local("keep_rows", rows, type(None), "what lists show of it")
 
     def _take_rows(self) -> Rows | None:
-        return self._told.take(self._list_row(), self.desk.tasks, self.renewal_row()) if self._is_shown() else None
+        return self._told.take(self._list_row(), self.tasks.all, self.renewal_row()) if self._is_shown() else None
 
     def renewal_row(self) -> RenewalRow | None:
         """A renewal as the forecast reads it; None of anything else."""
@@ -321,7 +321,7 @@ class Process(Generic[Figures]):
 
     def _is_shown(self) -> bool:
         """A run of the upkeep that asks nobody is on no list."""
-        return bool(self.stage or self.desk.tasks)
+        return bool(self.stage or self.tasks.all)
 
     def _list_row(self) -> ProcessRow:
         coming = next(iter(self.steps(self._ahead())), None)
@@ -333,25 +333,27 @@ class Process(Generic[Figures]):
             in_words=markup.plain(self.in_words().partition("\n")[0]),
             next_at=coming.at if coming else None,
             next_what=coming.what if coming else "",
-            due_at=self.desk.due_at(),
+            due_at=self.tasks.due_at(),
             closed=self._closing,
             at=workflow.now(),
         )
 
     def _next_chased(self) -> str:
-        return next((t.spec.title for t in self.desk.tasks if t.is_open and t.next_at == self.desk.next_at()), "an open task")
+        return next(
+            (trial.spec.title for trial in self.tasks.all if trial.is_open and trial.next_at == self.tasks.next_at()), "an open task"
+        )
 
-    async def _mend(self, system: str, why: str) -> bool:
-        """Ask for a refused act to be mended; True: try again, False: go on without it."""
+    async def _remediate(self, system: str, why: str) -> bool:
+        """Ask a person to put right what a system refused; True: try again, False: go on without it."""
         spec = TaskSpec(
-            kind=f"mend-{system}",
+            kind=f"fix-{system}",
             title=f"{system} refused an act",
-            asks=f"{why}\nMend the cause and choose retry, or skip the act: the process goes on without it.",
+            asks=f"{why}\nFix the cause and choose retry, or skip the act: the process goes on without it.",
             role=Role.GROWTH,
-            choices=(Choice(name="retry", label="Mended: try again"), Choice(name="skip", label="Go on without it")),
+            choices=(Choice(name="retry", label="Fixed: try again"), Choice(name="skip", label="Go on without it")),
             due_at=ladder.due_in(self.policy, workflow.now(), self.policy.tasks.rescue_hours),
         )
-        task = self.desk.open(spec, self.alerts_channel)
+        task = self.tasks.open(spec, self.alerts_channel)
         if system != "slack":
             self.do(card(task))
         answer = await self.answer_to(task)

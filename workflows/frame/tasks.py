@@ -18,27 +18,27 @@ def refused(why: str) -> ApplicationError:
     return ApplicationError(why, type="Refused", non_retryable=True)
 
 
-class Desk:
+class TaskList:
     """Tasks live in the workflow's state (``tasks``); the desk opens, reminds, answers and withdraws them."""
 
     def __init__(self, tasks: list[Task]) -> None:
         """``tasks`` is the state's own list."""
-        self.tasks = tasks
+        self.all = tasks
         self.version = 0
 
     def open(self, spec: TaskSpec, channel: str) -> Task:
         """Ask. The caller posts its card; :meth:`next_at` says when somebody else is asked."""
-        number = max((int(task.id.rpartition("-")[2]) for task in self.tasks if task.spec.kind == spec.kind), default=0) + 1
+        number = max((int(task.id.rpartition("-")[2]) for task in self.all if task.spec.kind == spec.kind), default=0) + 1
         first = spec.ladder[0].at if spec.ladder else spec.due_at
         task = Task(id=f"{spec.kind}-{number}", spec=spec, channel=channel, opened_at=workflow.now(), next_at=first)
-        self.tasks.append(task)
+        self.all.append(task)
         self.version += 1
         _count("opened", task)
         return task
 
     def check(self, answer: Answer) -> None:
         """Refuse an answer that cannot be taken (an update's validator)."""
-        if why := refusal(self._own(answer), self.tasks):
+        if why := refusal(self._own(answer), self.all):
             raise refused(why)
 
     def answer(self, answer: Answer) -> Task:
@@ -51,34 +51,34 @@ class Desk:
 
     def named(self, answer: Answer) -> Task:
         """The task that an answer means; :meth:`check` has let it through."""
-        task = find(self._own(answer).task, self.tasks)
+        task = find(self._own(answer).task, self.all)
         if task is None:
             raise refused(f"there is no task {answer.task!r}")
         return task
 
     def withdraw(self, kind: str, why: str) -> None:
         """Close the open tasks of a kind, because what they asked was settled elsewhere (``*``: all)."""
-        for task in self.tasks:
+        for task in self.all:
             if task.is_open and kind in ("*", task.spec.kind):
                 task.status, task.closed_at, task.closed_because = "withdrawn", workflow.now(), why
                 self.version += 1
 
     def forget(self) -> None:
         """Let go of what is closed, before a run is continued as new; the newest of each kind stays, and the numbers go on from it."""
-        newest = {task.spec.kind: task for task in self.tasks}
-        self.tasks[:] = [task for task in self.tasks if task.is_open or newest[task.spec.kind] is task]
+        newest = {task.spec.kind: task for task in self.all}
+        self.all[:] = [task for task in self.all if task.is_open or newest[task.spec.kind] is task]
 
     def find_open(self, kind: str) -> Task | None:
         """The open task of a kind."""
-        return next((task for task in self.tasks if task.is_open and task.spec.kind == kind), None)
+        return next((task for task in self.all if task.is_open and task.spec.kind == kind), None)
 
     def next_at(self) -> datetime | None:
         """When the next rung of any open task is climbed."""
-        return min((task.next_at for task in self.tasks if task.is_open and task.spec.ladder), default=None)
+        return min((task.next_at for task in self.all if task.is_open and task.spec.ladder), default=None)
 
     def due_at(self) -> datetime | None:
         """The earliest due time of the open tasks: the search attribute ``DueAt``."""
-        return min((task.spec.due_at for task in self.tasks if task.is_open), default=None)
+        return min((task.spec.due_at for task in self.all if task.is_open), default=None)
 
     def climb(self) -> list[tuple[Task, Escalation, int]]:
         """Climb every rung that is due: (task, the rung whose person is asked now, how often this task was chased).
@@ -86,7 +86,7 @@ class Desk:
         A task without a ladder is chased by nobody: its process acts by itself when it is due.
         """
         now, climbed = workflow.now(), []
-        for task in self.tasks:
+        for task in self.all:
             ladder = task.spec.ladder
             if not task.is_open or not ladder or task.next_at > now:
                 continue
@@ -100,7 +100,7 @@ class Desk:
 
     def views(self) -> list[TaskView]:
         """The open tasks, for the query."""
-        return [TaskView.of(workflow.info().workflow_id, task) for task in self.tasks if task.is_open]
+        return [TaskView.of(workflow.info().workflow_id, task) for task in self.all if task.is_open]
 
     def _own(self, answer: Answer) -> Answer:
         """The same answer with the workflow's own name taken off the task's id."""

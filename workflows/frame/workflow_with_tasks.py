@@ -67,19 +67,19 @@ class WorkflowWithTasks(ABC, Generic[ProcessType]):
     async def _continue_as_new(self, anew: Callable[[], Message], kept: int = 50) -> NoReturn:
         """The next run has what ``anew`` says once all is done, and so many decisions; the earlier ones stand in the histories."""
         await self.process.settle()
-        self.process.desk.forget()
+        self.process.tasks.forget()
         del self.process.decisions[:-kept]
         workflow.continue_as_new(anew())
 
     def may_answer(self, message: Answer) -> None:
         """An open task's choice, with what it needs."""
-        self.process.desk.check(message)
-        messages.refuse(self._unfit(self.process.desk.named(message), message))
+        self.process.tasks.check(message)
+        messages.refuse(self._unfit(self.process.tasks.named(message), message))
 
     @decides(ANSWER, may_answer)
     async def answer(self, message: Answer) -> str:
         """Answer an open task; one answer wins."""
-        task = self.process.desk.answer(message)
+        task = self.process.tasks.answer(message)
         self._answered(task)
         return f"{task.id}: {task.answer.choice if task.answer else ''}, taken"
 
@@ -91,7 +91,7 @@ class WorkflowWithTasks(ABC, Generic[ProcessType]):
     @workflow.query
     def open_tasks(self) -> list[TaskView]:
         """What is asked of whom."""
-        return self.process.desk.views()
+        return self.process.tasks.views()
 
     @workflow.query
     def next_steps(self) -> list[NextStep]:
@@ -111,7 +111,7 @@ class WorkflowWithTasks(ABC, Generic[ProcessType]):
     @workflow.query
     def what_became(self, task: Any = "") -> str:
         """Who decided what and when, for whoever comes after it has ended; ``task`` is the one that they meant to answer."""
-        tasks = self.process.desk.tasks
+        tasks = self.process.tasks.all
         meant = task.removeprefix(f"{workflow.info().workflow_id}:") if isinstance(task, str) else ""
         words = (late(meant, tasks) if meant else "", last_word(self.process.decisions), late("", tasks))
         return next((each for each in words if each), "")

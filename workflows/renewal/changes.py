@@ -20,29 +20,29 @@ AGAIN: tuple[Key, ...] = ("value_engineering", "processing", "term_end")
 BY_CRM = "Salesforce"
 
 
-def move(r: RenewalProcess, message: MoveRenewal) -> str:
+def move(renewal: RenewalProcess, message: MoveRenewal) -> str:
     """The term ends on another day; an extension of the old one is void."""
-    s, now = r.state, workflow.now()
-    decision = r.record(decisions.moved(r.policy, s, message, now))
-    s.renewal_on, s.extension_days = message.renewal_on, 0
-    s.done = [key for key in s.done if key not in AGAIN or milestone(r.policy, s, key).at <= now]
+    state, now = renewal.state, workflow.now()
+    decision = renewal.record(decisions.moved(renewal.policy, state, message, now))
+    state.renewal_on, state.extension_days = message.renewal_on, 0
+    state.done = [key for key in state.done if key not in AGAIN or milestone(renewal.policy, state, key).at <= now]
     if decision.outcome == "begins anew":
-        _forget(r, decision.rule)
-    r.crm("moved", {"CloseDate": s.renewal_on.isoformat()})
+        _forget(renewal, decision.rule)
+    renewal.crm("moved", {"CloseDate": state.renewal_on.isoformat()})
     if message.by != BY_CRM:
-        r.spawn(r.runs())
-    r.say("moved", f"The renewal moves: {decision.rule}", Role.AE, Role.TA)
-    return f"moved to {s.renewal_on}: {decision.outcome}"
+        renewal.spawn(renewal.runs())
+    renewal.say("moved", f"The renewal moves: {decision.rule}", Role.AE, Role.TA)
+    return f"moved to {state.renewal_on}: {decision.outcome}"
 
 
-def _forget(r: RenewalProcess, why: str) -> None:
+def _forget(renewal: RenewalProcess, why: str) -> None:
     """What was found would be stale by the new date. The rating stays until there is another, and so does Lighthouse."""
-    s = r.state
-    s.done, s.planned, s.told_value_engineering, s.anew = [], False, False, True
-    s.ta = s.ae = s.assessed_at = s.projection = s.ta_projection = None
-    s.odd = ""
+    state = renewal.state
+    state.done, state.planned, state.told_value_engineering, state.anew = [], False, False, True
+    state.ta = state.ae = state.assessed_at = state.projection = state.ta_projection = None
+    state.odd = ""
     for kind in (TaskKind.EARLY_REVIEW, *assessment.KINDS, TaskKind.PLAN, TaskKind.PROCESS):
-        r.desk.withdraw(kind, why)
-    if done := r.project_done("the renewal's date has moved"):
-        r.do(*done)
-    r.enter(Phase.UPCOMING)
+        renewal.tasks.withdraw(kind, why)
+    if done := renewal.project_done("the renewal's date has moved"):
+        renewal.do(*done)
+    renewal.enter(Phase.UPCOMING)

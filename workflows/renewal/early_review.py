@@ -23,63 +23,65 @@ TA_FIELDS = (
 )
 
 
-async def begin(r: RenewalProcess) -> None:
+async def begin(renewal: RenewalProcess) -> None:
     """What the ledger knows by now, and the opportunity: the one that people made is adopted, else there is a new one."""
-    await r.look()
-    s, customer, ae = r.state, r.customer, r.team.ae
+    await renewal.look()
+    state, customer, ae = renewal.state, renewal.customer, renewal.team.ae
     opportunity = KeepRenewal(
         key="crm.renewal",
         account=customer.id,
-        name=f"{customer.name}: renewal {s.renewal_on}",
-        close_on=s.renewal_on,
+        name=f"{customer.name}: renewal {state.renewal_on}",
+        close_on=state.renewal_on,
         amount=customer.arr,
         seats=customer.seats,
         owner=ae.id if ae else "",
     )
-    r.begin(opportunity)
-    r.spawn(r.runs())
+    renewal.begin(opportunity)
+    renewal.spawn(renewal.runs())
 
 
-async def review(r: RenewalProcess) -> None:
+async def review(renewal: RenewalProcess) -> None:
     """The early review, unless it is over, or comes so late that the assessment itself is due."""
-    s = r.state
-    if "early_review" in s.done:
+    state = renewal.state
+    if "early_review" in state.done:
         return
-    await r.wait_for(lambda: False, until="early_review", summary="the early review")
-    if workflow.now() >= milestone(r.policy, s, "assessment").at:
-        r.record(decisions.early_review_skipped(r.policy, s, workflow.now()))
-        r.over_with("early_review")
+    await renewal.wait_for(lambda: False, until="early_review", summary="the early review")
+    if workflow.now() >= milestone(renewal.policy, state, "assessment").at:
+        renewal.record(decisions.early_review_skipped(renewal.policy, state, workflow.now()))
+        renewal.over_with("early_review")
         return
-    await r.look()
-    decision = r.record(decisions.early_review(r.policy, s.standing, workflow.now()))
-    r.over_with("early_review")
+    await renewal.look()
+    decision = renewal.record(decisions.early_review(renewal.policy, state.standing, workflow.now()))
+    renewal.over_with("early_review")
     if decision.outcome == "flagged":
-        await _completed(r)
+        await _completed(renewal)
     elif decision.outcome == "unknown":
-        r.say("unknown", f"{decision.rule} Find out what is missing: {code(f'tenure health show {r.customer.domain}')}.", Role.TA)
+        renewal.say(
+            "unknown", f"{decision.rule} Find out what is missing: {code(f'tenure health show {renewal.customer.domain}')}.", Role.TA
+        )
 
 
-async def _completed(r: RenewalProcess) -> None:
+async def _completed(renewal: RenewalProcess) -> None:
     """The TA's early assessment; when it does not come, the assessment itself asks the same."""
-    s = r.state
-    r.enter(Phase.EARLY_REVIEW)
-    s.project = s.next("project.early")
-    r.do(OpenProject(key=s.project, account=r.customer.domain, template=TEMPLATE, name=f"{TEMPLATE} {s.renewal_on}"))
-    [task] = r.open(_spec(r))
-    if await r.wait_for(lambda: not task.is_open, until="assessment", summary=task.spec.title) and task.answer:
-        s.early = said_by_ta(task.answer)
-        r.do(r.assessment(early=True), *r.project_done("the early assessment is complete"))
-    r.desk.withdraw(TaskKind.EARLY_REVIEW, "the assessment asks the same")
-    r.enter(Phase.UPCOMING)
+    state = renewal.state
+    renewal.enter(Phase.EARLY_REVIEW)
+    state.project = state.next("project.early")
+    renewal.do(OpenProject(key=state.project, account=renewal.customer.domain, template=TEMPLATE, name=f"{TEMPLATE} {state.renewal_on}"))
+    [task] = renewal.open(_spec(renewal))
+    if await renewal.wait_for(lambda: not task.is_open, until="assessment", summary=task.spec.title) and task.answer:
+        state.early = said_by_ta(task.answer)
+        renewal.do(renewal.assessment(early=True), *renewal.project_done("the early assessment is complete"))
+    renewal.tasks.withdraw(TaskKind.EARLY_REVIEW, "the assessment asks the same")
+    renewal.enter(Phase.UPCOMING)
 
 
-def _spec(r: RenewalProcess) -> TaskSpec:
+def _spec(renewal: RenewalProcess) -> TaskSpec:
     asks = (
-        f"It renews on {r.state.renewal_on}, and its health is not what it should be: {documents.health(r.state.standing)}. "
+        f"It renews on {renewal.state.renewal_on}, and its health is not what it should be: {documents.health(renewal.state.standing)}. "
         "Complete the renewal health assessment now, while there is time to act."
     )
     title = "early renewal health assessment"
-    return r.spec(TaskKind.EARLY_REVIEW, title, asks, Role.TA, ratings(TA_FIELDS), r.policy.renewal.early_review_hours)
+    return renewal.spec(TaskKind.EARLY_REVIEW, title, asks, Role.TA, ratings(TA_FIELDS), renewal.policy.renewal.early_review_hours)
 
 
 def ratings(fields: tuple[FieldSpec, ...] = (), *, label: str = "{rating}", every_check: bool = False) -> tuple[Choice, ...]:

@@ -15,37 +15,39 @@ from workflows.renewal import forecast
 from workflows.renewal.process import RenewalProcess
 
 
-async def project(r: RenewalProcess) -> None:
+async def project(renewal: RenewalProcess) -> None:
     """Until the AE has projected an outcome, or the renewal must be processed."""
-    s = r.state
-    if s.planned:
+    state = renewal.state
+    if state.planned:
         return
-    r.enter(Phase.PLAN)
-    if s.rating == "green" and s.ae and s.ae.outcome:
-        forecast.project(r, ProjectOutcome(by=s.ae.by, outcome=s.ae.outcome, note="as projected in the assessment"))
-    elif workflow.now() < milestone(r.policy, s, "processing").at:
-        await _asked(r)
-    s.planned = True
+    renewal.enter(Phase.PLAN)
+    if state.rating == "green" and state.ae and state.ae.outcome:
+        forecast.project(renewal, ProjectOutcome(by=state.ae.by, outcome=state.ae.outcome, note="as projected in the assessment"))
+    elif workflow.now() < milestone(renewal.policy, state, "processing").at:
+        await _asked(renewal)
+    state.planned = True
 
 
-async def _asked(r: RenewalProcess) -> None:
-    [task] = r.open(_spec(r))
-    if not await forecast.until_processing(r, lambda: not task.is_open, "the AE's plan"):
-        r.desk.withdraw(TaskKind.PLAN, "the renewal must be processed")
-        r.say("unplanned", r.record(decisions.unplanned(r.policy, workflow.now())).rule, Role.AE_MANAGER)
+async def _asked(renewal: RenewalProcess) -> None:
+    [task] = renewal.open(_spec(renewal))
+    if not await forecast.until_processing(renewal, lambda: not task.is_open, "the AE's plan"):
+        renewal.tasks.withdraw(TaskKind.PLAN, "the renewal must be processed")
+        renewal.say("unplanned", renewal.record(decisions.unplanned(renewal.policy, workflow.now())).rule, Role.AE_MANAGER)
     elif task.answer:
         amount = dollars(task.answer.fields.get("amount"))
         given = {"by": task.answer.by, "outcome": task.answer.choice, "amount": amount, "note": task.answer.note}
-        forecast.project(r, ProjectOutcome.model_validate(given))
+        forecast.project(renewal, ProjectOutcome.model_validate(given))
 
 
-def _spec(r: RenewalProcess) -> TaskSpec:
-    s = r.state
+def _spec(renewal: RenewalProcess) -> TaskSpec:
+    state = renewal.state
     amount = (FieldSpec(name="amount", asks="the ARR that you expect afterwards", kind="dollars"),)
     choices = tuple(
         Choice(name=each, label=words(each).capitalize(), fields=amount if each in ("partial_churn", "incremental") else ())
-        for each in decisions.planned(r.policy)
+        for each in decisions.planned(renewal.policy)
     )
-    said = f" In the assessment you projected {words(s.ae.outcome)}." if s.ae and s.ae.outcome else ""
-    asks = f"It renews on {s.renewal_on} with ${r.customer.arr:,}, and is {s.rating or 'not rated'}. What do you project?{said}"
-    return r.spec(TaskKind.PLAN, "renewal plan", asks, Role.AE, choices, r.policy.renewal.plan_hours)
+    said = f" In the assessment you projected {words(state.ae.outcome)}." if state.ae and state.ae.outcome else ""
+    asks = (
+        f"It renews on {state.renewal_on} with ${renewal.customer.arr:,}, and is {state.rating or 'not rated'}. What do you project?{said}"
+    )
+    return renewal.spec(TaskKind.PLAN, "renewal plan", asks, Role.AE, choices, renewal.policy.renewal.plan_hours)

@@ -60,10 +60,10 @@ class RenewalProcess(AccountProcess):
 
     def __init__(self, input: RenewalInput) -> None:
         """``input`` never changes; ``state`` is the workflow's own."""
-        s = self.state = RenewalState(renewal_on=input.renewal_on, standing=input.standing)
-        super().__init__(input.policy, input.customer, input.team, s.tasks, s.decisions, input.channel)
+        state = self.state = RenewalState(renewal_on=input.renewal_on, standing=input.standing)
+        super().__init__(input.policy, input.customer, input.team, state.tasks, state.decisions, input.channel)
         self.thread = THREAD
-        self.stage = s.phase.value
+        self.stage = state.phase.value
         self.started_with()
         self._begun = self._turn = False
         self._delivering = 0
@@ -94,19 +94,19 @@ class RenewalProcess(AccountProcess):
 
         Raises :class:`Cancelled` or :class:`BeginsAnew` when that is what happened instead.
         """
-        s = self.state
+        state = self.state
         while True:
-            due = s.renewal_on, s.extension_days
-            at = milestone(self.policy, s, until).at if until and until not in s.done else None
+            due = state.renewal_on, state.extension_days
+            at = milestone(self.policy, state, until).at if until and until not in state.done else None
             came = await self.wait(
-                lambda due=due: ready() or s.anew or s.cancel is not None or (s.renewal_on, s.extension_days) != due,  # type: ignore[misc]
+                lambda due=due: ready() or state.anew or state.cancel is not None or (state.renewal_on, state.extension_days) != due,  # type: ignore[misc]
                 until=at,
                 summary=summary,
             )
-            if s.cancel is not None:
+            if state.cancel is not None:
                 raise Cancelled
-            if s.anew:
-                s.anew = False
+            if state.anew:
+                state.anew = False
                 raise BeginsAnew
             if not came:
                 return False
@@ -164,10 +164,10 @@ class RenewalProcess(AccountProcess):
         self.publish()
 
     def nothing_more(self, why: str) -> None:
-        """Withdraw what is asked of the account's people; an act that waits to be mended is still to be done."""
-        for task in self.desk.tasks:
-            if not task.spec.kind.startswith("mend-"):
-                self.desk.withdraw(task.spec.kind, why)
+        """Withdraw what is asked of the account's people; a refused effect is still to be done."""
+        for task in self.tasks.all:
+            if not task.spec.kind.startswith("fix-"):
+                self.tasks.withdraw(task.spec.kind, why)
 
     def say(self, what: str, text: str, *mention: Role) -> None:
         """Say something in the renewal's thread."""
@@ -175,12 +175,10 @@ class RenewalProcess(AccountProcess):
 
     def post(self, *posts: Post) -> None:
         """Post; the thread is opened by the first."""
-        s, opening = self.state, tuple[Post, ...]()
-        if THREAD not in s.counts:
-            s.next(THREAD)
-            text = (
-                f"{bold(f'The renewal of {self.customer.name}')} on {s.renewal_on}: ${self.customer.arr:,}, {self.customer.seats:,} seats."
-            )
+        state, opening = self.state, tuple[Post, ...]()
+        if THREAD not in state.counts:
+            state.next(THREAD)
+            text = f"{bold(f'The renewal of {self.customer.name}')} on {state.renewal_on}: ${self.customer.arr:,}, {self.customer.seats:,} seats."
             opening = (self.said(THREAD, text, Role.AE, Role.TA, under=""),)
         self.do(*opening, *posts)
 
@@ -190,51 +188,51 @@ class RenewalProcess(AccountProcess):
 
     def assessment(self, early: bool = False) -> KeepDoc:
         """The health assessment as it stands; what an early one said is filled in while it is fresh."""
-        s = self.state
-        before = None if early else decisions.fresh(self.policy, s.early, workflow.now())
+        state = self.state
+        before = None if early else decisions.fresh(self.policy, state.early, workflow.now())
         return KeepDoc(
-            key=s.next("doc.assessment"),
+            key=state.next("doc.assessment"),
             account=self.customer.domain,
             doc=ASSESSMENT_DOC,
-            title=f"Renewal health assessment: {self.customer.name}, {s.renewal_on}",
-            lines=documents.assessment(self.customer, s, before),
+            title=f"Renewal health assessment: {self.customer.name}, {state.renewal_on}",
+            lines=documents.assessment(self.customer, state, before),
         )
 
     def project_done(self, why: str) -> tuple[VitallyEffect, ...]:
         """Complete the early assessment's project, if it is open."""
-        s, project = self.state, self.state.project
-        s.project = ""
+        state, project = self.state, self.state.project
+        state.project = ""
         return (CloseProject(key=f"{project}.done", account=self.customer.domain, project=project, why=why),) if project else ()
 
     def rated(self, rating: Rating, decision: Decision, *acts: VitallyEffect, enters: bool = True) -> None:
         """A rating, wherever it is from: everybody who reads one has it, and it may bring the account into Lighthouse."""
-        s = self.state
-        s.rating = rating
-        if enters and not s.in_lighthouse:
-            s.entering = self.record(decisions.enters(self.policy, rating, workflow.now())).outcome == "enters"
+        state = self.state
+        state.rating = rating
+        if enters and not state.in_lighthouse:
+            state.entering = self.record(decisions.enters(self.policy, rating, workflow.now())).outcome == "enters"
         self.crm("rating", {"Renewal_Rating__c": rating})
-        self.do(SetTraits(key=s.next("trait.rating"), account=self.customer.domain, traits={RATING_TRAIT: rating}), *acts)
+        self.do(SetTraits(key=state.next("trait.rating"), account=self.customer.domain, traits={RATING_TRAIT: rating}), *acts)
         self.say("rating", f"{documents.colour(rating)}: {decision.rule}", Role.AE, Role.TA)
         self.check_expectation()
-        if "value_engineering" in s.done:
+        if "value_engineering" in state.done:
             self.tell_value_engineering()
 
     def check_expectation(self) -> None:
         """C13: what the AE projects should fit the rating; when it does not, that is said once, and nothing is refused."""
-        s = self.state
-        odd = expectation(s.rating, s.projection.outcome if s.projection else None)
-        if odd and odd != s.odd:
+        state = self.state
+        odd = expectation(state.rating, state.projection.outcome if state.projection else None)
+        if odd and odd != state.odd:
             self.say("odd", f"⚠️ {self.customer.name}: {odd}", Role.AE)
-        s.odd = odd
+        state.odd = odd
 
     def tell_value_engineering(self) -> None:
         """D38: value engineering hears of a renewal at risk, once."""
-        s = self.state
-        if s.rating in ("yellow", "red") and not s.told_value_engineering:
-            s.told_value_engineering = True
-            days = (s.due_on - day_of(self.policy.office, workflow.now())).days
+        state = self.state
+        if state.rating in ("yellow", "red") and not state.told_value_engineering:
+            state.told_value_engineering = True
+            days = (state.due_on - day_of(self.policy.office, workflow.now())).days
             self.say(
-                "value_engineering", f"Value engineering: {self.customer.name} renews in {days} days and is {s.rating}; please engage."
+                "value_engineering", f"Value engineering: {self.customer.name} renews in {days} days and is {state.rating}; please engage."
             )
 
     async def reason(self, on: bool, why: str) -> None:
@@ -246,51 +244,51 @@ class RenewalProcess(AccountProcess):
     async def runs(self) -> None:
         """The account hears on which day its renewal is, whoever began or moved it: the two never disagree."""
         told = RenewalRuns(workflow=workflow.info().workflow_id, renewal_on=self.state.renewal_on)
-        await self.effects.tell(ids.account(self.customer.domain), "renewal_runs", told)
+        await self.effects.signal(ids.account(self.customer.domain), "renewal_runs", told)
 
     # --- what is read of it --------------------------------------------------------------------------------------------------------
 
     def renewal_row(self) -> RenewalRow:
         """The renewal as the forecast reads it. One that churned early is lost like any other; one that was merged is none any more."""
-        s = self.state
-        lost_early = s.end == "cancelled" and s.cancel is not None and s.cancel.why == "churned_early"
+        state = self.state
+        lost_early = state.end == "cancelled" and state.cancel is not None and state.cancel.why == "churned_early"
         return RenewalRow(
             workflow=workflow.info().workflow_id,
             domain=self.customer.domain,
             name=self.customer.name,
-            renewal_on=s.renewal_on,
+            renewal_on=state.renewal_on,
             arr=self.customer.arr,
-            phase=s.phase.value,
-            rating=s.rating,
-            outcome=s.projection.outcome if s.projection else None,
-            ta_outcome=s.ta_projection.outcome if s.ta_projection else None,
-            system_outcome=s.system_outcome,
-            amount=s.projection.amount if s.projection else None,
+            phase=state.phase.value,
+            rating=state.rating,
+            outcome=state.projection.outcome if state.projection else None,
+            ta_outcome=state.ta_projection.outcome if state.ta_projection else None,
+            system_outcome=state.system_outcome,
+            amount=state.projection.amount if state.projection else None,
             ae=self.team.email(Role.AE),
             ta=self.team.email(Role.TA),
-            status="churned" if lost_early else s.end or "open",
-            actual_outcome=s.actual_outcome,
-            actual_arr=s.actual_arr,
-            forecast_at=s.projection.at if s.projection else None,
+            status="churned" if lost_early else state.end or "open",
+            actual_outcome=state.actual_outcome,
+            actual_arr=state.actual_arr,
+            forecast_at=state.projection.at if state.projection else None,
             updated_at=workflow.now(),
         )
 
     def status(self) -> RenewalStatus:
         """Where the renewal stands."""
-        s, row = self.state, self.renewal_row()
+        state, row = self.state, self.renewal_row()
         return RenewalStatus(
             **{name: getattr(row, name) for name in RenewalRow.model_fields if name in RenewalStatus.model_fields},
-            due_on=s.due_on,
+            due_on=state.due_on,
             in_words=plain(self.in_words()),
-            in_lighthouse=s.in_lighthouse,
-            success_criteria=s.save_plan.criteria if s.save_plan else "",
-            sponsor=s.sponsor,
-            forecast_by=s.projection.by if s.projection else "",
-            odd=s.odd,
-            contract_end=s.contract_end,
-            end=s.end or "",
-            open_tasks=tuple(view.id for view in self.desk.views()),
-            notes=tuple(s.notes),
+            in_lighthouse=state.in_lighthouse,
+            success_criteria=state.save_plan.criteria if state.save_plan else "",
+            sponsor=state.sponsor,
+            forecast_by=state.projection.by if state.projection else "",
+            odd=state.odd,
+            contract_end=state.contract_end,
+            end=state.end or "",
+            open_tasks=tuple(view.id for view in self.tasks.views()),
+            notes=tuple(state.notes),
             policy=self.policy.hash,
         )
 
@@ -301,16 +299,16 @@ class RenewalProcess(AccountProcess):
 
     def attributes(self) -> dict[SearchAttributeKey[Any], Any]:
         """What the forecast, and whoever looks after renewals, filters by."""
-        s = self.state
+        state = self.state
         return {
             **super().attributes(),
-            RATING: s.rating,
-            FORECAST: s.projection.outcome if s.projection else None,
-            RENEWAL_QUARTER: quarter_of(self.policy, s.renewal_on),
+            RATING: state.rating,
+            FORECAST: state.projection.outcome if state.projection else None,
+            RENEWAL_QUARTER: quarter_of(self.policy, state.renewal_on),
             ARR: self.customer.arr,
         }
 
     def in_words(self) -> str:
         """Where it stands, in words."""
-        waits = [f"{task.spec.role.value}: {task.spec.title}" for task in self.desk.tasks if task.is_open]
+        waits = [f"{task.spec.role.value}: {task.spec.title}" for task in self.tasks.all if task.is_open]
         return documents.in_words(self.policy, self.customer.name, self.state, self.steps(self.ahead()), waits, workflow.now())

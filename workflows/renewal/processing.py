@@ -36,59 +36,63 @@ CHOICES = (
 )
 
 
-async def process(r: RenewalProcess) -> End | None:
+async def process(renewal: RenewalProcess) -> End | None:
     """Until it is renewed or lost; None when its date moved away meanwhile."""
-    s = r.state
-    r.enter(Phase.PROCESSING)
-    r.over_with("processing")
-    await r.look()
+    state = renewal.state
+    renewal.enter(Phase.PROCESSING)
+    renewal.over_with("processing")
+    await renewal.look()
     while True:
-        [task] = r.open(_spec(r))
-        answer = await _answer(r, task, s.renewal_on)
+        [task] = renewal.open(_spec(renewal))
+        answer = await _answer(renewal, task, state.renewal_on)
         if answer is None:
-            r.desk.withdraw(TaskKind.PROCESS, f"the renewal has moved to {s.renewal_on}")
-            if workflow.now() < milestone(r.policy, s, "processing").at:
+            renewal.tasks.withdraw(TaskKind.PROCESS, f"the renewal has moved to {state.renewal_on}")
+            if workflow.now() < milestone(renewal.policy, state, "processing").at:
                 return None
         elif answer.choice == "renewed":
-            return await endings.renew(r, answer)
+            return await endings.renew(renewal, answer)
         elif answer.choice == "churned":
-            return endings.churn(r, answer)
+            return endings.churn(renewal, answer)
 
 
-def take(r: RenewalProcess, answer: Answer) -> None:
+def take(renewal: RenewalProcess, answer: Answer) -> None:
     """The task was answered: from this moment on nothing else may change the renewal, or its term is longer by an extension."""
     if answer.choice == "extend":
-        _extend(r, int(str(answer.fields["days"])), str(answer.fields["approved_by"]), answer.by)
+        _extend(renewal, int(str(answer.fields["days"])), str(answer.fields["approved_by"]), answer.by)
     else:
-        r.enter(Phase.CLOSING)
-        r.nothing_more(f"the renewal is {answer.choice}")
+        renewal.enter(Phase.CLOSING)
+        renewal.nothing_more(f"the renewal is {answer.choice}")
 
 
-async def _answer(r: RenewalProcess, task: Task, on: date) -> Answer | None:
+async def _answer(renewal: RenewalProcess, task: Task, on: date) -> Answer | None:
     """The AE's answer, whenever it comes; None when the date moved. At the end of the term their manager hears that it is late."""
-    s = r.state
-    while not await r.wait_for(lambda: not task.is_open or s.renewal_on != on, until="term_end", summary="the end of the term"):
-        r.over_with("term_end")
-        r.say("term_end", f"The term of {r.customer.name} ends today, and the renewal is not processed.", Role.AE, Role.AE_MANAGER)
+    state = renewal.state
+    while not await renewal.wait_for(lambda: not task.is_open or state.renewal_on != on, until="term_end", summary="the end of the term"):
+        renewal.over_with("term_end")
+        renewal.say(
+            "term_end", f"The term of {renewal.customer.name} ends today, and the renewal is not processed.", Role.AE, Role.AE_MANAGER
+        )
     return task.answer
 
 
-def _extend(r: RenewalProcess, days: int, approved_by: str, by: str) -> None:
+def _extend(renewal: RenewalProcess, days: int, approved_by: str, by: str) -> None:
     """The customer goes on under a key for those days; the term's end, from which the next one counts, stays."""
-    s = r.state
-    decision = r.record(decisions.extended(r.policy, s, days, approved_by, by, workflow.now()))
-    s.extension_days += days
-    s.done = [key for key in s.done if key != "term_end"]
-    r.crm("extended", {"CloseDate": s.due_on.isoformat()})
-    r.say("extended", f"Extended: {decision.rule}", Role.AE)
-    if r.customer.subscription:
-        r.do(endings.key(r, s.next("key.extended"), r.customer.subscription, r.customer.seats, s.due_on))
+    state = renewal.state
+    decision = renewal.record(decisions.extended(renewal.policy, state, days, approved_by, by, workflow.now()))
+    state.extension_days += days
+    state.done = [key for key in state.done if key != "term_end"]
+    renewal.crm("extended", {"CloseDate": state.due_on.isoformat()})
+    renewal.say("extended", f"Extended: {decision.rule}", Role.AE)
+    if renewal.customer.subscription:
+        renewal.do(endings.key(renewal, state.next("key.extended"), renewal.customer.subscription, renewal.customer.seats, state.due_on))
     else:
-        r.say("no_key", f"{r.customer.name} has no subscription on record: issue the key until {s.due_on} by hand.", Role.TA)
+        renewal.say(
+            "no_key", f"{renewal.customer.name} has no subscription on record: issue the key until {state.due_on} by hand.", Role.TA
+        )
 
 
-def _spec(r: RenewalProcess) -> TaskSpec:
-    s = r.state
-    said = f" You projected {words(s.projection.outcome)}." if s.projection else ""
-    asks = f"The term ends on {s.due_on}; the ARR is ${r.customer.arr:,}.{said} Process the renewal opportunity, and say what became of it."
-    return r.spec(TaskKind.PROCESS, "process the renewal", asks, Role.AE, CHOICES, r.policy.renewal.processing_hours)
+def _spec(renewal: RenewalProcess) -> TaskSpec:
+    state = renewal.state
+    said = f" You projected {words(state.projection.outcome)}." if state.projection else ""
+    asks = f"The term ends on {state.due_on}; the ARR is ${renewal.customer.arr:,}.{said} Process the renewal opportunity, and say what became of it."
+    return renewal.spec(TaskKind.PROCESS, "process the renewal", asks, Role.AE, CHOICES, renewal.policy.renewal.processing_hours)

@@ -39,23 +39,23 @@ class Renewal(WorkflowWithTasks[RenewalProcess]):
     @workflow.run
     async def run(self, input: RenewalInput) -> RenewalResult:
         """Review early, assess, plan, forecast, process; again from the start when the date moves that far."""
-        r, s = self.process, self.process.state
-        await early_review.begin(r)
-        r.spawn(lighthouse.watch(r))
-        while s.end is None:
+        renewal, state = self.process, self.process.state
+        await early_review.begin(renewal)
+        renewal.spawn(lighthouse.watch(renewal))
+        while state.end is None:
             try:
-                await early_review.review(r)
-                await assessment.assess(r)
-                await plan.project(r)
-                await forecast.keep(r)
-                s.end = await processing.process(r)
+                await early_review.review(renewal)
+                await assessment.assess(renewal)
+                await plan.project(renewal)
+                await forecast.keep(renewal)
+                state.end = await processing.process(renewal)
             except BeginsAnew:
                 continue
             except Cancelled:
-                s.end = endings.cancel(r)
-        await endings.tell(r)
-        await r.settle()
-        return RenewalResult(domain=input.customer.domain, rating=s.rating, outcome=s.actual_outcome, end=s.end)
+                state.end = endings.cancel(renewal)
+        await endings.report(renewal)
+        await renewal.settle()
+        return RenewalResult(domain=input.customer.domain, rating=state.rating, outcome=state.actual_outcome, end=state.end)
 
     # --- a person decides: what refuses each, and what it does; each may be signalled, too ---------------------------------------------
 

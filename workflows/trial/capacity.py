@@ -18,71 +18,73 @@ from domain.trial.state import Stage
 from workflows.trial.process import TrialProcess
 
 
-async def claim(t: TrialProcess, *, warm: bool, owners: AskOwners | None = None) -> Claimed:
+async def claim(trial: TrialProcess, *, warm: bool, owners: AskOwners | None = None) -> Claimed:
     """Claim a warm instance, or room for one that will be made."""
-    s = t.state
+    state = trial.state
     ask = Claim(
-        subject=t.effects.subject,
-        domain=t.input.domain,
-        admin=t.contact.email,
-        cap=t.policy.cloud.instance_cap,
+        subject=trial.effects.subject,
+        domain=trial.input.domain,
+        admin=trial.contact.email,
+        cap=trial.policy.cloud.instance_cap,
         warm=warm,
-        host="" if warm else f"{t.slug}.{t.policy.cloud.domain_suffix}",
+        host="" if warm else f"{trial.slug}.{trial.policy.cloud.domain_suffix}",
         as_of=workflow.now(),
         owners=owners,
     )
-    claimed = await t.effects.local("claim", ask, Claimed, "claim a warm instance" if warm else "reserve room for an instance")
-    s.full = claimed.outcome == "full"
+    claimed = await trial.effects.local("claim", ask, Claimed, "claim a warm instance" if warm else "reserve room for an instance")
+    state.full = claimed.outcome == "full"
     if claimed.outcome != "claimed" or warm:
-        t.record(decisions.claim(t.policy, claimed, workflow.now()))
+        trial.record(decisions.claim(trial.policy, claimed, workflow.now()))
     if claimed.outcome == "claimed":
-        s.host, s.instance_live, s.owners = claimed.host, warm, claimed.owners or s.owners
+        state.host, state.instance_live, state.owners = claimed.host, warm, claimed.owners or state.owners
     return claimed
 
 
-async def reserve(t: TrialProcess) -> bool:
+async def reserve(trial: TrialProcess) -> bool:
     """Keep room for an instance that will be made; at the cap, wait for it. False when the domain has an instance: it gets no second."""
-    claimed = await claim(t, warm=False)
+    claimed = await claim(trial, warm=False)
     if claimed.outcome == "full":
-        claimed = await wait_for_room(t, warm=False)
+        claimed = await wait_for_room(trial, warm=False)
     if claimed.outcome != "owned":
         return True
-    t.state.case, t.state.host = Case.HAS_INSTANCE, claimed.host
+    trial.state.case, trial.state.host = Case.HAS_INSTANCE, claimed.host
     return False
 
 
-async def wait_for_room(t: TrialProcess, *, warm: bool) -> Claimed:
+async def wait_for_room(trial: TrialProcess, *, warm: bool) -> Claimed:
     """A26: the cap is reached. The company waits its turn, is told so, and is served as soon as an instance is released."""
-    s = t.state
-    t.enter(Stage.WAITLISTED)
-    full = f"{bold(s.company)} waits for room: the cap of {t.policy.cloud.instance_cap} instances is reached."
-    t.post(Post(key="slack.waitlisted", channel=t.alerts_channel, under="" if s.alert == "slack.alert" else s.alert, text=full))
-    s.alert = "slack.waitlisted" if s.alert == "slack.alert" else s.alert
-    t.do(t.mail("waitlisted"))
-    queue = RegistryChange(subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="wait")
-    await t.effects.local("registry", queue, RegistryAnswer, "join the waiting list")
+    state = trial.state
+    trial.enter(Stage.WAITLISTED)
+    full = f"{bold(state.company)} waits for room: the cap of {trial.policy.cloud.instance_cap} instances is reached."
+    trial.post(
+        Post(key="slack.waitlisted", channel=trial.alerts_channel, under="" if state.alert == "slack.alert" else state.alert, text=full)
+    )
+    state.alert = "slack.waitlisted" if state.alert == "slack.alert" else state.alert
+    trial.do(trial.mail("waitlisted"))
+    queue = RegistryChange(subject=trial.effects.subject, domain=trial.input.domain, as_of=workflow.now(), change="wait")
+    await trial.effects.local("registry", queue, RegistryAnswer, "join the waiting list")
     while True:
-        s.capacity_freed = False
-        recheck = workflow.now() + timedelta(hours=t.policy.cloud.wait_recheck_hours)
-        await t.wait_unless_ended(lambda: s.capacity_freed, until=recheck, summary="waits for room on the cloud")
-        claimed = await claim(t, warm=warm)
+        state.capacity_freed = False
+        recheck = workflow.now() + timedelta(hours=trial.policy.cloud.wait_recheck_hours)
+        await trial.wait_unless_ended(lambda: state.capacity_freed, until=recheck, summary="waits for room on the cloud")
+        claimed = await claim(trial, warm=warm)
         if claimed.outcome != "full":
             return claimed
 
 
-async def cancel(t: TrialProcess, why: str) -> None:
+async def cancel(trial: TrialProcess, why: str) -> None:
     """A trial that ended before it started: the pending request is cancelled, the page resolved, the room freed."""
-    s = t.state
-    if s.request_issue:
+    state = trial.state
+    if state.request_issue:
         text = f"This request is cancelled: {why}"
-        t.do(CloseIssue(key="request.cancel", issue=s.request_issue, reason="not_planned", text=text))
-        t.do(ResolvePage(key="page.cancel", page="page.request"))
-    await release(t)
+        trial.do(CloseIssue(key="request.cancel", issue=state.request_issue, reason="not_planned", text=text))
+        trial.do(ResolvePage(key="page.cancel", page="page.request"))
+    await release(trial)
 
 
-async def release(t: TrialProcess) -> None:
+async def release(trial: TrialProcess) -> None:
     """Free domain and capacity, and tell the company that waits longest."""
-    gone = RegistryChange(subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="release")
-    freed = await t.effects.local("registry", gone, RegistryAnswer, "free domain and capacity")
+    gone = RegistryChange(subject=trial.effects.subject, domain=trial.input.domain, as_of=workflow.now(), change="release")
+    freed = await trial.effects.local("registry", gone, RegistryAnswer, "free domain and capacity")
     if freed.waiting:
-        await t.effects.tell(ids.trial(freed.waiting), "capacity_freed")
+        await trial.effects.signal(ids.trial(freed.waiting), "capacity_freed")

@@ -19,122 +19,126 @@ from workflows.trial import building, changes, intake, owning
 from workflows.trial.process import TrialProcess
 
 
-async def instant(t: TrialProcess) -> None:
+async def instant(trial: TrialProcess) -> None:
     """Case 2 (A5, A6): the warm instance is theirs; everything else follows at once, each system on its own."""
-    if t.state.owners.sdr is None:
-        await owning.owners(t)  # a company that waited for room has none yet
-    owning.find_owners(t)
-    t.do(*_crm(t, intake.lead(t)))
-    t.do(*_alert(t), *_channel(t), _introduction(t))
-    if t.policy.handoff.prequalified == "ce":
-        await _hand_over(t, 0)
+    if trial.state.owners.sdr is None:
+        await owning.owners(trial)  # a company that waited for room has none yet
+    owning.find_owners(trial)
+    trial.do(*_crm(trial, intake.lead(trial)))
+    trial.do(*_alert(trial), *_channel(trial), _introduction(trial))
+    if trial.policy.handoff.prequalified == "ce":
+        await _hand_over(trial, 0)
         return
-    start(t, workflow.now())
-    await open_instance(t, "instant_access")
+    start(trial, workflow.now())
+    await open_instance(trial, "instant_access")
 
 
-async def build(t: TrialProcess) -> None:
+async def build(trial: TrialProcess) -> None:
     """Case 3.2 and CE requests (A9, A28): room is reserved already, the Cloud team builds, the CE hands over."""
-    await owning.owners(t, t.state.request.ce if t.state.request else "")
-    owning.find_owners(t)
-    t.enter(Stage.PROVISIONING)
+    await owning.owners(trial, trial.state.request.ce if trial.state.request else "")
+    owning.find_owners(trial)
+    trial.enter(Stage.PROVISIONING)
     first: tuple[SalesforceEffect, ...] = (
         (SetLeadStatus(key="crm.qualified", status="Working", sub_status="Approved trial"),)
-        if t.state.case in TRIAGED
-        else (intake.lead(t),)
+        if trial.state.case in TRIAGED
+        else (intake.lead(trial),)
     )
-    t.do(*_crm(t, *first))
-    request = building.request(t)
-    number = await t.requests.raised(request)
-    t.do(*_alert(t), *_channel(t), _introduction(t, number))
-    if t.input.origin == "self_serve":
-        t.do(t.mail("sdr_welcome", sender=Role.INBOUND_SDR))
-    await building.provisioned(t, request, number)
-    await _hand_over(t, number)
+    trial.do(*_crm(trial, *first))
+    request = building.request(trial)
+    number = await trial.requests.raised(request)
+    trial.do(*_alert(trial), *_channel(trial), _introduction(trial, number))
+    if trial.input.origin == "self_serve":
+        trial.do(trial.mail("sdr_welcome", sender=Role.INBOUND_SDR))
+    await building.provisioned(trial, request, number)
+    await _hand_over(trial, number)
 
 
-def start(t: TrialProcess, at: datetime) -> None:
+def start(trial: TrialProcess, at: datetime) -> None:
     """The trial starts: the admin can use the instance now (handbook 2.4). Every deadline counts from here."""
-    s, lengths = t.state, t.policy.trial
-    s.total_days = (lengths.self_serve if t.input.origin == "self_serve" else lengths.ce_requested).base_days
-    s.started_at, s.ends_at = at, at + timedelta(days=s.total_days)
-    s.claimed_at = at
-    t.enter(Stage.ONBOARDING)
+    state, lengths = trial.state, trial.policy.trial
+    state.total_days = (lengths.self_serve if trial.input.origin == "self_serve" else lengths.ce_requested).base_days
+    state.started_at, state.ends_at = at, at + timedelta(days=state.total_days)
+    state.claimed_at = at
+    trial.enter(Stage.ONBOARDING)
 
 
-def _crm(t: TrialProcess, *first: SalesforceEffect) -> tuple[SalesforceEffect, ...]:
+def _crm(trial: TrialProcess, *first: SalesforceEffect) -> tuple[SalesforceEffect, ...]:
     """Assignment and conversion in the policy's order (C14); the opportunity stays in stage 1 (A19)."""
-    s = t.state
-    o, named = s.owners, s.case is Case.NAMED
-    account = s.signup.account if s.signup else s.request.account if s.request else None
-    assign = AssignOwner(key="crm.assign", owner=o.ae.id, owner_name=o.ae.name, ce=o.ce.id if o.ce else "") if o.ae else None
-    convert = ConvertLead(key="crm.convert", account=account.id if account else "", opportunity=f"{s.company} - cloud trial")
-    route = AssignOwner(key="crm.route", owner=o.sdr.id, owner_name=o.sdr.name) if named and o.sdr else None
-    ordered = (assign, convert) if t.policy.assignment.order == "assign_then_convert" else (convert, assign)
+    state = trial.state
+    owners, named = state.owners, state.case is Case.NAMED
+    account = state.signup.account if state.signup else state.request.account if state.request else None
+    assign = (
+        AssignOwner(key="crm.assign", owner=owners.ae.id, owner_name=owners.ae.name, ce=owners.ce.id if owners.ce else "")
+        if owners.ae
+        else None
+    )
+    convert = ConvertLead(key="crm.convert", account=account.id if account else "", opportunity=f"{state.company} - cloud trial")
+    route = AssignOwner(key="crm.route", owner=owners.sdr.id, owner_name=owners.sdr.name) if named and owners.sdr else None
+    ordered = (assign, convert) if trial.policy.assignment.order == "assign_then_convert" else (convert, assign)
     return (*first, *(act for act in (route, *ordered) if act))
 
 
-def _alert(t: TrialProcess) -> tuple[Post, ...]:
+def _alert(trial: TrialProcess) -> tuple[Post, ...]:
     """What `#cloud-trial-alerts` reads of a signup that no card or waiting note has told it of."""
-    s = t.state
-    if s.alert != "slack.alert":
+    state = trial.state
+    if state.alert != "slack.alert":
         return ()
-    said = f"{bold(s.company)} ({t.input.domain.rpartition('@')[2]}) starts a cloud trial: case {s.case}, {s.host}."
-    return (Post(key="slack.alert", channel=t.alerts_channel, text=said + "".join(f"\n⚠️ {flag}" for flag in s.flags)),)
+    said = f"{bold(state.company)} ({trial.input.domain.rpartition('@')[2]}) starts a cloud trial: case {state.case}, {state.host}."
+    return (Post(key="slack.alert", channel=trial.alerts_channel, text=said + "".join(f"\n⚠️ {flag}" for flag in state.flags)),)
 
 
-def _channel(t: TrialProcess) -> tuple[SlackEffect, ...]:
+def _channel(trial: TrialProcess) -> tuple[SlackEffect, ...]:
     """The trial's channel with CE and AE (C11: or only the thread under the alert)."""
-    if t.policy.trial.slack_mode == "thread":
+    if trial.policy.trial.slack_mode == "thread":
         return ()
-    o = t.state.owners
-    t.state.channel = f"cloud-trial-{t.name}"
-    people = tuple(person.email for person in (o.ce, o.ae) if person)
-    return (OpenChannel(key="slack.channel", name=t.state.channel, topic=f"Cloud trial of {t.state.company}", invite=people),)
+    owners = trial.state.owners
+    trial.state.channel = f"cloud-trial-{trial.name}"
+    people = tuple(person.email for person in (owners.ce, owners.ae) if person)
+    return (OpenChannel(key="slack.channel", name=trial.state.channel, topic=f"Cloud trial of {trial.state.company}", invite=people),)
 
 
-def _introduction(t: TrialProcess, issue: int = 0) -> Post:
-    o = t.state.owners
+def _introduction(trial: TrialProcess, issue: int = 0) -> Post:
+    owners = trial.state.owners
     lines = [
-        f"{bold(t.state.company)} is yours: CE {o.ce.name if o.ce else 'to be assigned'}, AE {o.ae.name if o.ae else 'to be assigned'}."
+        f"{bold(trial.state.company)} is yours: CE {owners.ce.name if owners.ce else 'to be assigned'}, AE {owners.ae.name if owners.ae else 'to be assigned'}."
     ]
-    lines += [f"Instance request: #{issue}"] if issue else [f"Instance: {t.state.host}"]
-    lines += [f"_{note}_" for note in o.notes]
-    return t.said("slack.introduction", "\n".join(lines), Role.CE, Role.AE)
+    lines += [f"Instance request: #{issue}"] if issue else [f"Instance: {trial.state.host}"]
+    lines += [f"_{note}_" for note in owners.notes]
+    return trial.said("slack.introduction", "\n".join(lines), Role.CE, Role.AE)
 
 
-async def open_instance(t: TrialProcess, template: str, *before: InstanceEffect) -> None:
+async def open_instance(trial: TrialProcess, template: str, *before: InstanceEffect) -> None:
     """Admin user and licence key; then the mail with the link to set a password, and the CE's welcome. ``before``: what is done first."""
-    s = t.state
-    admin = CreateAdmin(key=t.keyed("instance.admin"), host=s.host, email=t.contact.email, name=t.contact.name)
-    key = (SetKey(key=t.keyed("instance.key"), host=s.host),) if t.input.origin == "self_serve" else ()
+    state = trial.state
+    admin = CreateAdmin(key=trial.keyed("instance.admin"), host=state.host, email=trial.contact.email, name=trial.contact.name)
+    key = (SetKey(key=trial.keyed("instance.key"), host=state.host),) if trial.input.origin == "self_serve" else ()
     # Worded before anything is awaited: meanwhile the claim may pass on, and what follows is the next one's own.
     if template == "instant_access":
-        access = t.mail("instant_access", link=True)
+        access = trial.mail("instant_access", link=True)
     else:
-        access = t.mail("access", sender=Role.CE, link=True, thread="mail.sdr_welcome" if t.input.origin == "self_serve" else "")
-    copies = t.copy(access, s.owners.ae) if access.sender else ()
-    welcome = t.mail("ce_welcome", sender=Role.CE)
-    made = await t.do(*before, admin, *key)
-    s.admin = admin.email
+        access = trial.mail("access", sender=Role.CE, link=True, thread="mail.sdr_welcome" if trial.input.origin == "self_serve" else "")
+    copies = trial.copy(access, state.owners.ae) if access.sender else ()
+    welcome = trial.mail("ce_welcome", sender=Role.CE)
+    made = await trial.do(*before, admin, *key)
+    state.admin = admin.email
     if key and (until := made.of(key[0].key).data.get("expires_at")):
-        s.key_until = datetime.fromisoformat(until)
-    t.do(access, *copies, welcome)
+        state.key_until = datetime.fromisoformat(until)
+    trial.do(access, *copies, welcome)
 
 
-async def _hand_over(t: TrialProcess, number: int) -> None:
+async def _hand_over(trial: TrialProcess, number: int) -> None:
     """A9 (9)-(12): the CE makes the link and answers the welcome mail; or it goes by itself (C16). The trial starts with that mail."""
-    s = t.state
-    t.enter(Stage.HAND_OFF)
-    text = f"{s.host} is ready" + (f" (#{number})." if number else ".")
-    t.post(Post(key="slack.ready", channel=t.alerts_channel, under=s.alert, text=text))
-    prequalified = s.case in INSTANT
-    if (t.policy.handoff.prequalified if prequalified else t.policy.handoff.qualified) == "ce":
+    state = trial.state
+    trial.enter(Stage.HAND_OFF)
+    text = f"{state.host} is ready" + (f" (#{number})." if number else ".")
+    trial.post(Post(key="slack.ready", channel=trial.alerts_channel, under=state.alert, text=text))
+    prequalified = state.case in INSTANT
+    if (trial.policy.handoff.prequalified if prequalified else trial.policy.handoff.qualified) == "ce":
         asks = "Check the instance, then hand over: your answer to the welcome mail is sent, with the link to get in to the admin alone."
-        title, choice = f"Hand {s.host} over to {s.company}", Choice(name="hand_over", label="Hand over")
-        await t.ask_or_end(t.spec(TaskKind.HAND_OVER, title, asks, Role.CE, (choice,), t.policy.tasks.ce_hand_off_hours))
-    if t.input.origin == "ce_requested":
-        ends_at = workflow.now() + timedelta(days=t.policy.trial.ce_requested.base_days)
-        await changes.own_key(t, "key.trial", licence_keys.of_trial(t.policy, ends_at))
-    start(t, workflow.now())
-    await open_instance(t, "access")
+        title, choice = f"Hand {state.host} over to {state.company}", Choice(name="hand_over", label="Hand over")
+        await trial.ask_or_end(trial.spec(TaskKind.HAND_OVER, title, asks, Role.CE, (choice,), trial.policy.tasks.ce_hand_off_hours))
+    if trial.input.origin == "ce_requested":
+        ends_at = workflow.now() + timedelta(days=trial.policy.trial.ce_requested.base_days)
+        await changes.own_key(trial, "key.trial", licence_keys.of_trial(trial.policy, ends_at))
+    start(trial, workflow.now())
+    await open_instance(trial, "access")

@@ -52,20 +52,20 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
     @workflow.run
     async def run(self, input: DomainChangeInput) -> str:
         """Warn, get consent, have it moved, verify."""
-        p = self.process
-        p.do(self._warning())
-        p.post(self._good_sign())
-        consent = await p.ask(self._consent())
+        process = self.process
+        process.do(self._warning())
+        process.post(self._good_sign())
+        consent = await process.ask(self._consent())
         if consent is None or consent.choice == "deferred":
-            await p.settle()
+            await process.settle()
             return "deferred"
         if why := await self._not_moved():
-            p.post(p.said("slack.not_moved", f"{input.host} keeps its name: {why}", Role.CE, Role.AE))
-            await p.settle()
+            process.post(process.said("slack.not_moved", f"{input.host} keeps its name: {why}", Role.CE, Role.AE))
+            await process.settle()
             return "failed"
-        p.stage = "verify"
-        await p.ask(self._verify())
-        await p.settle()
+        process.stage = "verify"
+        await process.ask(self._verify())
+        await process.settle()
         return "moved"
 
     @hears(IssueEvent)
@@ -76,39 +76,39 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
     # --- the steps ---------------------------------------------------------------------------------------------------------------------
 
     def _warning(self) -> Mail:
-        i = self.input
+        given = self.input
         values = {
-            "old_host": i.host,
-            "new_host": i.new_host,
-            "host": i.host,
-            "first_name": i.contact.first_name or i.contact.name,
-            "company": i.company or i.domain,
-            "ce_name": i.ce.name if i.ce else "",
+            "old_host": given.host,
+            "new_host": given.new_host,
+            "host": given.host,
+            "first_name": given.contact.first_name or given.contact.name,
+            "company": given.company or given.domain,
+            "ce_name": given.ce.name if given.ce else "",
         }
-        sender = (i.ce.name, i.ce.email) if i.ce else None
-        to = i.contact
+        sender = (given.ce.name, given.ce.email) if given.ce else None
+        to = given.contact
         return Mail(key="mail.domain_change", template="domain_change", to=to.email, to_name=to.name, sender=sender, values=values)
 
     def _good_sign(self) -> Post:
-        i = self.input
-        text = f"{i.company or i.domain} wants {i.new_host} instead of {i.host}: a good moment to talk about what comes after the trial."
+        given = self.input
+        text = f"{given.company or given.domain} wants {given.new_host} instead of {given.host}: a good moment to talk about what comes after the trial."
         return self.process.said("slack.domain_change", text, Role.CE, Role.AE)
 
     async def _not_moved(self) -> str:
         """Raise the issue and wait until the Cloud team has closed it as done, or says here what became of it; returns why it was not moved."""
-        i = self.input
+        given = self.input
         self.process.stage = "moving"
         request = CloudRequest(
             name="move",
-            what=f"move {i.host} to {i.new_host}",
+            what=f"move {given.host} to {given.new_host}",
             issue=self._issue,
             choices=(AGAIN, DONE.model_copy(update={"label": "Moved"}), Choice(name="failed", label="It keeps its name")),
-            every=timedelta(hours=i.policy.provisioning.poll_hours),
+            every=timedelta(hours=given.policy.provisioning.poll_hours),
             team=TeamTask(
                 kind=TaskKind.MOVE,
                 asks="Close the issue when it is done, or say here what became of it.",
                 choices=MOVES,
-                due=lambda: ladder.due_in(i.policy, workflow.now(), i.policy.tasks.verify_hours),
+                due=lambda: ladder.due_in(given.policy, workflow.now(), given.policy.tasks.verify_hours),
             ),
         )
         said = await self.requests.carried_out(request)
@@ -117,46 +117,48 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
         return await self._recorded()
 
     def _issue(self) -> RaiseIssue:
-        i = self.input
+        given = self.input
         return RaiseIssue(
             key="domain_change",
-            title=f"Change the host of {i.company or i.domain} to {i.new_host}",
+            title=f"Change the host of {given.company or given.domain} to {given.new_host}",
             intro="The admin has been warned and consents. Keep the internal host answering: our programs call the instance by no other name.",
             fields={
-                "customer": i.company or i.domain,
-                "host": i.host,
-                "new_host": i.new_host,
-                "internal_host": i.internal_host or i.host,
+                "customer": given.company or given.domain,
+                "host": given.host,
+                "new_host": given.new_host,
+                "internal_host": given.internal_host or given.host,
             },
             labels=("team/cloud", "mi", "mi/domain-change-request"),
         )
 
     async def _recorded(self) -> str:
         """Let the registry and the trial know; returns why the registry would not have it."""
-        i, p = self.input, self.process
-        moved = RegistryChange(subject=p.effects.subject, domain=i.domain, as_of=workflow.now(), change="rehost", host=i.new_host)
+        given, process = self.input, self.process
+        moved = RegistryChange(
+            subject=process.effects.subject, domain=given.domain, as_of=workflow.now(), change="rehost", host=given.new_host
+        )
         try:
-            await p.effects.local("registry", moved, RegistryAnswer, f"the instance is at {i.new_host} now")
+            await process.effects.local("registry", moved, RegistryAnswer, f"the instance is at {given.new_host} now")
         except FailureError as error:  # of a local activity it comes unwrapped
             if is_cancelled_exception(error):
                 raise
             return str(error.cause or error)  # the trial was ended meanwhile, or the host is another customer's
-        await p.effects.tell(i.trial, "rehosted", i.new_host)
+        await process.effects.signal(given.trial, "rehosted", given.new_host)
         return ""
 
     def _consent(self) -> TaskSpec:
-        i = self.input
+        given = self.input
         asks = "Their sign-in by SSO, permission syncing and webhooks stop working until they redo them, and old links break. They know by mail: do they want it?"
         title, choices = (
-            f"Does the admin of {i.host} agree to the move?",
+            f"Does the admin of {given.host} agree to the move?",
             (Choice(name="agreed", label="They agree"), Choice(name="deferred", label="Not now")),
         )
-        return self.process.spec(TaskKind.CONSENT, title, asks, Role.CE, choices, i.policy.tasks.consent_hours)
+        return self.process.spec(TaskKind.CONSENT, title, asks, Role.CE, choices, given.policy.tasks.consent_hours)
 
     def _verify(self) -> TaskSpec:
-        i = self.input
+        given = self.input
         asks = "Check with the admin: sign-in by SSO, permission syncing and webhooks redone?"
         done = Choice(name="verified", label="All three work")
         return self.process.spec(
-            TaskKind.VERIFY, f"Verify {i.new_host} with the admin", asks, Role.CE, (done,), i.policy.tasks.verify_hours
+            TaskKind.VERIFY, f"Verify {given.new_host} with the admin", asks, Role.CE, (done,), given.policy.tasks.verify_hours
         )

@@ -29,151 +29,153 @@ from workflows.trial.process import TrialProcess
 TAKE_BACK = Choice(name="take_back", label="Take the extension back: the trial ends as before it")
 
 
-def extend(t: TrialProcess, message: Extend, by: str) -> None:
+def extend(trial: TrialProcess, message: Extend, by: str) -> None:
     """A15: the deadline moves at once, and the extension is asked of the Cloud team; a longer life needs a key of its own."""
-    s = t.state
-    if s.ends_at is None or s.started_at is None:
+    state = trial.state
+    if state.ends_at is None or state.started_at is None:
         raise ValueError("only a started trial is extended")
-    days = decisions.extension_days(t.policy, t.input.origin, message.days)
+    days = decisions.extension_days(trial.policy, trial.input.origin, message.days)
     longer = timedelta(days=days)
-    s.period += 1
-    before, s.ends_at = s.ends_at, s.ends_at + longer if s.ends_at + longer > workflow.now() else workflow.now() + longer
-    s.extended = Extension(by=by, at=workflow.now(), before=before, until=s.ends_at)
-    s.total_days = (s.ends_at - s.started_at).days
-    t.enter(Stage.EXTENDED)
-    t.spawn(_extended(t, s.period, days, message.reason))
+    state.period += 1
+    before, state.ends_at = state.ends_at, state.ends_at + longer if state.ends_at + longer > workflow.now() else workflow.now() + longer
+    state.extended = Extension(by=by, at=workflow.now(), before=before, until=state.ends_at)
+    state.total_days = (state.ends_at - state.started_at).days
+    trial.enter(Stage.EXTENDED)
+    trial.spawn(_extended(trial, state.period, days, message.reason))
 
 
-async def _extended(t: TrialProcess, n: int, days: int, reason: str) -> None:
-    s = t.state
-    ends = f"{s.ends_at:%Y-%m-%d}"
-    longest = s.ends_at or workflow.now()
-    own_key = decisions.needs_own_key(t.policy, s.total_days) or not licence_keys.covers(t.policy, s.key_until, longest)
-    t.do(changes.extended_until(t))
+async def _extended(trial: TrialProcess, period: int, days: int, reason: str) -> None:
+    state = trial.state
+    ends = f"{state.ends_at:%Y-%m-%d}"
+    longest = state.ends_at or workflow.now()
+    own_key = decisions.needs_own_key(trial.policy, state.total_days) or not licence_keys.covers(trial.policy, state.key_until, longest)
+    trial.do(changes.extended_until(trial))
     if own_key:
-        t.spawn(changes.own_key(t, f"key.extend.{n}", licence_keys.of_trial(t.policy, longest)))
+        trial.spawn(changes.own_key(trial, f"key.extend.{period}", licence_keys.of_trial(trial.policy, longest)))
 
     def raised(number: int, attempt: int) -> None:
-        t.numbered(f"extend-{n}")(number, attempt)
+        trial.numbered(f"extend-{period}")(number, attempt)
         if attempt == 1:
             key = ", with a licence key of its own" if own_key else ""
             text = f"Extended by {days} days to {ends}{key}: #{number}. {reason}".strip()
-            t.post(t.said(f"slack.extend.{n}", text, Role.CE))
+            trial.post(trial.said(f"slack.extend.{period}", text, Role.CE))
 
     request = CloudRequest(
-        name=f"extension-{n}",
-        what=f"extend the trial on {s.host} by {days} days",
+        name=f"extension-{period}",
+        what=f"extend the trial on {state.host} by {days} days",
         issue=lambda: RaiseIssue(
-            key=f"extend.{n}",
-            title=f"Extend the trial of {s.company} by {days} days",
-            intro=f"Please extend the trial on {s.host}.",
-            fields={"customer": t.name, "host": s.host, "additional_days": str(days), "trial_ends_on": ends},
+            key=f"extend.{period}",
+            title=f"Extend the trial of {state.company} by {days} days",
+            intro=f"Please extend the trial on {state.host}.",
+            fields={"customer": trial.name, "host": state.host, "additional_days": str(days), "trial_ends_on": ends},
             labels=("team/cloud", "mi", "mi/extend-trial-request"),
         ),
         raised=raised,
         choices=(AGAIN, DONE, TAKE_BACK),
-        every=timedelta(days=t.policy.termination.poll_days),
-        moot=t.over,
+        every=timedelta(days=trial.policy.termination.poll_days),
+        moot=trial.over,
         undo=(TAKE_BACK,),
-        undone=lambda answer: _taken_back(t, n, days, answer),
+        undone=lambda answer: _taken_back(trial, period, days, answer),
     )
-    said = await t.requests.carried_out(request)
+    said = await trial.requests.carried_out(request)
     if said.choice == TAKE_BACK.name and said.answer:
-        _taken_back(t, n, days, said.answer)
+        _taken_back(trial, period, days, said.answer)
 
 
-def _taken_back(t: TrialProcess, n: int, days: int, answer: Answer) -> None:
+def _taken_back(trial: TrialProcess, number: int, days: int, answer: Answer) -> None:
     """The Cloud team does not extend it: the trial ends when it would have ended without, and whoever owns it decides what then."""
-    s = t.state
-    if s.ends_at is None or s.started_at is None or t.over():
+    state = trial.state
+    if state.ends_at is None or state.started_at is None or trial.over():
         return
-    t.record(decisions.by_person(t.policy, "take back", answer.by, answer.note or f"extension {n} is not made", workflow.now(), s.usage))
-    s.period += 1
-    s.ends_at, s.extended = max(s.ends_at - timedelta(days=days), workflow.now()), None
-    s.total_days = (s.ends_at - s.started_at).days
-    t.desk.withdraw(TaskKind.DEADLINE, f"extension {n} was taken back")
-    t.do(changes.extended_until(t))
-    text = f"Extension {n} is taken back: the trial ends on {s.ends_at:%Y-%m-%d}."
-    t.post(t.said(f"slack.extend.{n}.back", text, Role.CE))
+    trial.record(
+        decisions.by_person(
+            trial.policy, "take back", answer.by, answer.note or f"extension {number} is not made", workflow.now(), state.usage
+        )
+    )
+    state.period += 1
+    state.ends_at, state.extended = max(state.ends_at - timedelta(days=days), workflow.now()), None
+    state.total_days = (state.ends_at - state.started_at).days
+    trial.tasks.withdraw(TaskKind.DEADLINE, f"extension {number} was taken back")
+    trial.do(changes.extended_until(trial))
+    text = f"Extension {number} is taken back: the trial ends on {state.ends_at:%Y-%m-%d}."
+    trial.post(trial.said(f"slack.extend.{number}.back", text, Role.CE))
 
 
-async def convert(t: TrialProcess, message: Convert) -> End | None:
+async def convert(trial: TrialProcess, message: Convert) -> End | None:
     """A17: a new production subscription and key, never the trial's; the domain stays theirs.
 
     Nobody is told that it is a customer's, and no key of a customer is made, before the Cloud team has made the instance a production one, which
     is not torn down. Taken back, the trial goes on as it was: None.
     """
-    s, terms, before = t.state, t.policy.license.production, t.state.stage
-    t.enter(Stage.CONVERTING)
-    t.publish()
+    state, terms, before = trial.state, trial.policy.license.production, trial.state.stage
+    trial.enter(Stage.CONVERTING)
+    trial.publish()
     end = message.contract_end or months_after(workflow.now().date(), terms.term_months)
-    t.spawn(_keep_key(t))
-    said = await t.requests.carried_out(_conversion(t, message, end))
+    trial.spawn(_keep_key(trial))
+    said = await trial.requests.carried_out(_conversion(trial, message, end))
     if said.choice == TAKE_BACK.name and said.answer:
         why = said.answer.note or "the conversion is not made"
-        t.record(decisions.by_person(t.policy, "take back", said.answer.by, why, workflow.now(), s.usage))
-        back = t.said(f"slack.convert.back-{s.issues['convert']}", f"{s.host} stays on trial: {why}.", Role.CE, Role.AE)
-        t.post(back)
-        t.enter(before)
+        trial.record(decisions.by_person(trial.policy, "take back", said.answer.by, why, workflow.now(), state.usage))
+        back = trial.said(f"slack.convert.back-{state.issues['convert']}", f"{state.host} stays on trial: {why}.", Role.CE, Role.AE)
+        trial.post(back)
+        trial.enter(before)
         return None
     kept = RegistryChange(
-        subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="convert", host=s.host, why="converted"
+        subject=trial.effects.subject, domain=trial.input.domain, as_of=workflow.now(), change="convert", host=state.host, why="converted"
     )
-    await t.effects.local("registry", kept, RegistryAnswer, "the domain keeps its instance as a paid one; no more campaign mail")
+    await trial.effects.local("registry", kept, RegistryAnswer, "the domain keeps its instance as a paid one; no more campaign mail")
     fields: dict[str, str | bool | int | None] = {"Trial_Outcome__c": "converted", "Trial_Stage__c": "converted"}
-    t.do(UpdateOpportunity(key="crm.outcome", fields=fields))
-    t.do(t.mail("converted", sender=Role.CE))
-    t.spawn(_production_key(t, message.seats or 1, end))
-    text = (
-        f"{bold(s.company)} is a customer: {message.seats} seats until {end:%Y-%m-%d} (#{said.number}). A host of their own can be offered:"
-    )
-    text += f" {code(f'tenure trial change-domain {t.input.domain} HOST')}."
-    t.post(t.said("slack.converted", text, Role.CE, Role.AE))
-    t.enter(Stage.CONVERTED)
+    trial.do(UpdateOpportunity(key="crm.outcome", fields=fields))
+    trial.do(trial.mail("converted", sender=Role.CE))
+    trial.spawn(_production_key(trial, message.seats or 1, end))
+    text = f"{bold(state.company)} is a customer: {message.seats} seats until {end:%Y-%m-%d} (#{said.number}). A host of their own can be offered:"
+    text += f" {code(f'tenure trial change-domain {trial.input.domain} HOST')}."
+    trial.post(trial.said("slack.converted", text, Role.CE, Role.AE))
+    trial.enter(Stage.CONVERTED)
     return "converted"
 
 
-async def _keep_key(t: TrialProcess) -> None:
+async def _keep_key(trial: TrialProcess) -> None:
     """The trial's key stays good while the Cloud team makes the instance a production one."""
-    s = t.state
+    state = trial.state
 
     def converting() -> bool:
-        return s.stage is Stage.CONVERTING
+        return state.stage is Stage.CONVERTING
 
     while converting():
-        key = next((moment for moment in agenda(t.policy, t.input.origin, s) if moment.kind == "key"), None)
-        until, known = key.at if key else None, s.key_until
-        due = not await t.wait(
-            lambda known=known: not converting() or s.key_until != known,  # type: ignore[misc]
+        key = next((moment for moment in agenda(trial.policy, trial.input.origin, state) if moment.kind == "key"), None)
+        until, known = key.at if key else None, state.key_until
+        due = not await trial.wait(
+            lambda known=known: not converting() or state.key_until != known,  # type: ignore[misc]
             until=until,
             summary="a new key for the trial, if it is no customer's by then",
         )
         if due and key and converting():
-            s.done = [*s.done, key.key]
-            changes.keep_key(t)
+            state.done = [*state.done, key.key]
+            changes.keep_key(trial)
 
 
-def _conversion(t: TrialProcess, message: Convert, end: date) -> CloudRequest:
-    s = t.state
+def _conversion(trial: TrialProcess, message: Convert, end: date) -> CloudRequest:
+    state = trial.state
     return CloudRequest(
         name="conversion",
-        what=f"make {s.host} a production instance",
+        what=f"make {state.host} a production instance",
         issue=lambda: RaiseIssue(
             key="convert",
-            title=f"Convert the trial of {s.company} to paid",
-            intro=f"Please make {s.host} a production instance: it must not be torn down.",
+            title=f"Convert the trial of {state.company} to paid",
+            intro=f"Please make {state.host} a production instance: it must not be torn down.",
             fields={
-                "customer": t.name,
-                "host": s.host,
+                "customer": trial.name,
+                "host": state.host,
                 "instance_type": "production",
                 "seats": str(message.seats),
                 "contract_end": f"{end:%Y-%m-%d}",
             },
             labels=("team/cloud", "mi", "mi/convert-request"),
         ),
-        raised=t.numbered("convert"),
+        raised=trial.numbered("convert"),
         choices=(AGAIN, DONE, TAKE_BACK.model_copy(update={"label": "Take the conversion back: the trial goes on"})),
-        every=timedelta(hours=t.policy.provisioning.poll_hours),
+        every=timedelta(hours=trial.policy.provisioning.poll_hours),
         team=TeamTask(
             kind=TaskKind.CONVERSION,
             asks="Close the issue when it is one, or say here what became of it.",
@@ -181,110 +183,110 @@ def _conversion(t: TrialProcess, message: Convert, end: date) -> CloudRequest:
                 Choice(name="done", label="It is a production instance"),
                 Choice(name="failed", label="It cannot be: say why in the note"),
             ),
-            due=lambda: ladder.due_in(t.policy, workflow.now(), t.policy.tasks.conversion_hours),
+            due=lambda: ladder.due_in(trial.policy, workflow.now(), trial.policy.tasks.conversion_hours),
         ),
         failed_asks=True,
     )
 
 
-async def _production_key(t: TrialProcess, seats: int, last_day: date) -> None:
-    terms = t.policy.license.production
-    issued = await t.do(
+async def _production_key(trial: TrialProcess, seats: int, last_day: date) -> None:
+    terms = trial.policy.license.production
+    issued = await trial.do(
         IssueKey(
             key="key.production",
-            account=t.name,
+            account=trial.name,
             purpose="production",
-            tags=(*terms.tags, f"customer:{t.name}"),
+            tags=(*terms.tags, f"customer:{trial.name}"),
             seats=seats + terms.seat_buffer,
-            expires_at=licence_keys.through(t.policy.license, last_day),
+            expires_at=licence_keys.through(trial.policy.license, last_day),
         )
     )
     vault = issued.of("key.production").data.get("vault", "")
-    await t.do(SetKey(key="instance.key.production", host=t.state.host, vault=vault))
+    await trial.do(SetKey(key="instance.key.production", host=trial.state.host, vault=vault))
 
 
-async def terminate(t: TrialProcess, verdict: Verdict) -> End:
+async def terminate(trial: TrialProcess, verdict: Verdict) -> End:
     """A16: notices, the teardown request, and when the Cloud team has done it, domain and capacity are free."""
-    s = t.state
-    s.ended_by, why = verdict.decision, verdict.decision.rule
-    t.enter(Stage.TEARDOWN)
-    t.publish()
+    state = trial.state
+    state.ended_by, why = verdict.decision, verdict.decision.rule
+    trial.enter(Stage.TEARDOWN)
+    trial.publish()
     if verdict.terminate and verdict.terminate.feedback:
-        s.feedback = s.feedback or "wanted"
-    await _stop_mail(t, "terminated")
+        state.feedback = state.feedback or "wanted"
+    await _stop_mail(trial, "terminated")
     fields: dict[str, str | bool | int | None] = {
         "Trial_Outcome__c": "terminated",
         "Trial_Stage__c": "terminated",
         "StageName": "Closed Lost",
     }
-    t.do(UpdateOpportunity(key="crm.outcome", fields=fields))
-    t.do(t.mail("terminated", reason=why))
-    await t.requests.carried_out(_teardown(t, why))
-    await capacity.release(t)
-    feedback(t)
-    closing = t.said("slack.terminated", f"{s.host} is gone; domain and capacity are free.")
-    t.do(closing, *((ArchiveChannel(key="slack.archive", name=s.channel),) if s.channel else ()))
-    t.enter(Stage.TERMINATED)
+    trial.do(UpdateOpportunity(key="crm.outcome", fields=fields))
+    trial.do(trial.mail("terminated", reason=why))
+    await trial.requests.carried_out(_teardown(trial, why))
+    await capacity.release(trial)
+    feedback(trial)
+    closing = trial.said("slack.terminated", f"{state.host} is gone; domain and capacity are free.")
+    trial.do(closing, *((ArchiveChannel(key="slack.archive", name=state.channel),) if state.channel else ()))
+    trial.enter(Stage.TERMINATED)
     return "terminated"
 
 
-def _teardown(t: TrialProcess, why: str) -> CloudRequest:
+def _teardown(trial: TrialProcess, why: str) -> CloudRequest:
     """The instance stands, and domain and capacity are taken, until the issue is closed as done or somebody says that it is gone."""
-    s, hours, days = t.state, t.policy.termination.notice_hours, t.policy.termination.teardown_working_days
+    state, hours, days = trial.state, trial.policy.termination.notice_hours, trial.policy.termination.teardown_working_days
     gone = "The instance is gone"
     return CloudRequest(
         name="teardown",
-        what=f"tear down {s.host}",
+        what=f"tear down {state.host}",
         issue=lambda: RaiseIssue(
             key="teardown",
-            title=f"Tear down the trial of {s.company}",
-            intro=f"Please tear {s.host} down; give {hours} hour's notice in the channel first. The data cannot be recovered.",
-            fields={"customer": t.name, "host": s.host, "reason": why},
+            title=f"Tear down the trial of {state.company}",
+            intro=f"Please tear {state.host} down; give {hours} hour's notice in the channel first. The data cannot be recovered.",
+            fields={"customer": trial.name, "host": state.host, "reason": why},
             labels=("team/cloud", "mi", "mi/teardown-request"),
         ),
-        raised=t.numbered("teardown"),
+        raised=trial.numbered("teardown"),
         choices=(AGAIN, DONE.model_copy(update={"label": gone})),
-        every=timedelta(days=t.policy.termination.poll_days),
+        every=timedelta(days=trial.policy.termination.poll_days),
         team=TeamTask(
             kind=TaskKind.TEARDOWN,
             asks="Close the issue when the instance is gone, or say so here.",
             choices=(Choice(name="done", label=gone),),
-            due=lambda: add_working_days(t.policy.office, workflow.now(), days),
-            announced=lambda number: (t.said("slack.terminating", f"The trial ends: {why} Teardown: #{number}.", Role.CE),),
+            due=lambda: add_working_days(trial.policy.office, workflow.now(), days),
+            announced=lambda number: (trial.said("slack.terminating", f"The trial ends: {why} Teardown: #{number}.", Role.CE),),
         ),
     )
 
 
-async def before_the_start(t: TrialProcess) -> End:
+async def before_the_start(trial: TrialProcess) -> End:
     """A person ended it before it had started: the pending request is cancelled, or an instance already built is torn down."""
-    s = t.state
-    verdict = s.verdict
+    state = trial.state
+    verdict = state.verdict
     if verdict is None:
         raise ValueError("ended early without a verdict")
-    s.verdict = None
-    s.ended_by = verdict.decision
-    if s.instance_live:
-        return await terminate(t, verdict)
-    await capacity.cancel(t, verdict.decision.rule)
-    return await intake.disqualify(t, verdict.decision.rule)
+    state.verdict = None
+    state.ended_by = verdict.decision
+    if state.instance_live:
+        return await terminate(trial, verdict)
+    await capacity.cancel(trial, verdict.decision.rule)
+    return await intake.disqualify(trial, verdict.decision.rule)
 
 
-async def opt_out(t: TrialProcess) -> None:
+async def opt_out(trial: TrialProcess) -> None:
     """The prospect wants no more onboarding mail: none is sent from now on, not even one that waits for a retry."""
-    t.state.opted_out = True
-    t.look_again()
-    await _stop_mail(t, "the prospect opted out")
+    trial.state.opted_out = True
+    trial.look_again()
+    await _stop_mail(trial, "the prospect opted out")
 
 
-async def _stop_mail(t: TrialProcess, why: str) -> None:
+async def _stop_mail(trial: TrialProcess, why: str) -> None:
     """No campaign mail from this moment on (A11)."""
-    stop = RegistryChange(subject=t.effects.subject, domain=t.input.domain, as_of=workflow.now(), change="stop_mail", why=why)
-    await t.effects.local("registry", stop, RegistryAnswer, "no more campaign mail")
+    stop = RegistryChange(subject=trial.effects.subject, domain=trial.input.domain, as_of=workflow.now(), change="stop_mail", why=why)
+    await trial.effects.local("registry", stop, RegistryAnswer, "no more campaign mail")
 
 
-def feedback(t: TrialProcess) -> None:
+def feedback(trial: TrialProcess) -> None:
     """A18: the growth role's mail, when the CE asked for it and the trial did not succeed."""
-    s = t.state
-    if s.feedback == "wanted":
-        s.feedback = "sent"
-        t.do(t.mail("feedback"))
+    state = trial.state
+    if state.feedback == "wanted":
+        state.feedback = "sent"
+        trial.do(trial.mail("feedback"))

@@ -44,39 +44,47 @@ class JoinRequest(WorkflowWithTasks[Process[Policy]]):
     @workflow.run
     async def run(self, input: JoinInput) -> str:
         """Tell the person and the admin, then follow up."""
-        p, who = self.process, input.contact
+        process, who = self.process, input.contact
         values = {"host": input.host, "first_name": who.first_name or who.name, "company": input.domain}
         told = Mail(key="mail.existing_instance", template="existing_instance", to=who.email, to_name=who.name, values=values)
-        p.do(told)
+        process.do(told)
         if input.admin:
-            p.spawn(self._tell_admin(JoinNotice(email=who.email, host=input.host, admin=input.admin)))
+            process.spawn(self._tell_admin(JoinNotice(email=who.email, host=input.host, admin=input.admin)))
         alert = f"{who.name} ({input.domain}) {'signed up' if input.via == 'signup' else 'is blocked'}, and {input.host} is theirs already."
-        answer = await p.ask(self._spec(), first=(Post(key="slack.alert", channel=input.alerts_channel, text=alert),))
-        await p.settle()
+        answer = await process.ask(self._spec(), first=(Post(key="slack.alert", channel=input.alerts_channel, text=alert),))
+        await process.settle()
         return answer.choice if answer else "withdrawn"
 
     async def _tell_admin(self, notice: JoinNotice) -> None:
-        i, digest = self.input, ids.join_digest(self.input.domain)
+        given, digest = self.input, ids.join_digest(self.input.domain)
         start = JoinDigestInput(
-            domain=i.domain, host=i.host, admin=i.admin, who=(notice.email,), policy=i.policy, alerts_channel=i.alerts_channel
+            domain=given.domain,
+            host=given.host,
+            admin=given.admin,
+            who=(notice.email,),
+            policy=given.policy,
+            alerts_channel=given.alerts_channel,
         )
-        while not await detached.begin("JoinDigest", start, id=digest, summary=f"who wants to join {i.host}"):
-            if await self.process.effects.tell(digest, "asks", notice):
+        while not await detached.begin("JoinDigest", start, id=digest, summary=f"who wants to join {given.host}"):
+            if await self.process.effects.signal(digest, "asks", notice):
                 return
             workflow.logger.info("%s has just ended: it is begun anew", digest)
 
     def _spec(self) -> TaskSpec:
-        i, from_signup = self.input, self.input.via == "signup"
-        owner = i.ae.email if i.ae and from_signup else ""
-        backup = i.backup if from_signup else i.ae.email if i.ae else i.backup
+        given, from_signup = self.input, self.input.via == "signup"
+        owner = given.ae.email if given.ae and from_signup else ""
+        backup = given.backup if from_signup else given.ae.email if given.ae else given.backup
         choices = (
             Choice(name="invited", label="Invited"),
             Choice(name="refused", label="The admin refused"),
             Choice(name="sso", label="Signed in by SSO"),
         )
-        title, asks = f"Get {i.contact.name} into {i.host}", "Reach out to the instance's admin: without SSO nobody can join uninvited."
-        role, hours = Role.AE if from_signup else Role.SUPPORT, i.policy.tasks.join_hours
-        return self.process.spec(TaskKind.JOIN, title, asks, role, choices, hours, asked=(owner, backup, i.manager))
+        title, asks = (
+            f"Get {given.contact.name} into {given.host}",
+            "Reach out to the instance's admin: without SSO nobody can join uninvited.",
+        )
+        role, hours = Role.AE if from_signup else Role.SUPPORT, given.policy.tasks.join_hours
+        return self.process.spec(TaskKind.JOIN, title, asks, role, choices, hours, asked=(owner, backup, given.manager))
 
 
 @workflow.defn
@@ -100,18 +108,18 @@ class JoinDigest(WorkflowWithTasks[Process[Policy]]):
     @workflow.run
     async def run(self, input: JoinDigestInput) -> int:
         """One mail a day while anybody asks; returns how many went. However many ask, no run has more of them than it can hold."""
-        p, tasks = self.process, input.policy.tasks
+        process, tasks = self.process, input.policy.tasks
         while True:
             if self.not_before is not None:
-                await p.wait(p.may_continue, until=self.not_before, summary="who else wants to join")
+                await process.wait(process.may_continue, until=self.not_before, summary="who else wants to join")
             if not self.who:
-                await p.settle()
+                await process.settle()
                 if not self.who:  # somebody may have asked meanwhile
                     return self.sent
-            if p.may_continue():
+            if process.may_continue():
                 await self._continue_as_new(self._rest)
             self.not_before = workflow.now() + timedelta(hours=tasks.join_mail_hours)
-            await p.do(self._mail())
+            await process.do(self._mail())
 
     def _rest(self) -> JoinDigestInput:
         left = {"host": self.host, "admin": self.admin, "who": tuple(self.who), "more": self.more}

@@ -73,7 +73,7 @@ class TrialProcess(Process[Policy]):
         self.record(verdict.decision)
         for kind in PRE_START if verdict.terminate else (TaskKind.DEADLINE,):
             made = verdict.decision
-            self.desk.withdraw(kind, f"{made.outcome}, decided by {made.by or 'the policy'} at {made.at:%Y-%m-%d %H:%M} UTC")
+            self.tasks.withdraw(kind, f"{made.outcome}, decided by {made.by or 'the policy'} at {made.at:%Y-%m-%d %H:%M} UTC")
         return f"{verdict.decision.outcome}: taken, and carried out now"
 
     async def wait_unless_ended(self, ready: Callable[[], bool], *, until: datetime | None = None, summary: str) -> bool:
@@ -127,15 +127,15 @@ class TrialProcess(Process[Policy]):
         self, template: Template, *, sender: Role | None = None, key: str = "", link: bool = False, thread: str = "", reason: str = ""
     ) -> Mail:
         """A mail to the prospect; an owner who writes has the AE in copy. One with a ``link`` to set the password goes to the admin alone."""
-        s, owners = self.state, self.state.owners
+        state, owners = self.state, self.state.owners
         person = owners.of(sender) if sender else None
         cc = (owners.ae.email,) if not link and person and owners.ae and owners.ae.email != person.email else ()
-        ends_on = day_of(self.policy.office, s.ends_at) if s.ends_at else None  # the reader counts days, not hours
+        ends_on = day_of(self.policy.office, state.ends_at) if state.ends_at else None  # the reader counts days, not hours
         days_left = max((ends_on - day_of(self.policy.office, workflow.now())).days, 0) if ends_on else 0
         values = {
-            "company": s.company,
+            "company": state.company,
             "first_name": self.contact.first_name or self.contact.name,
-            "host": s.host,
+            "host": state.host,
             "ce_name": owners.ce.name if owners.ce else "",
             "ae_name": owners.ae.name if owners.ae else "",
             "sdr_name": owners.sdr.name if owners.sdr else "",
@@ -184,31 +184,31 @@ class TrialProcess(Process[Policy]):
 
     def status(self) -> TrialStatus:
         """Where the trial stands."""
-        s = self.state
+        state = self.state
         return TrialStatus(
             domain=self.input.domain,
-            company=s.company,
-            stage=s.stage.value,
+            company=state.company,
+            stage=state.stage.value,
             in_words=plain(self.in_words()),
-            case=s.case or "",
+            case=state.case or "",
             origin=self.input.origin,
-            host=s.host,
-            end=s.end or "",
-            signed_up_at=s.signed_up_at,
-            started_at=s.started_at,
-            ends_at=s.ends_at,
-            total_days=s.total_days,
-            ce=s.owners.ce.email if s.owners.ce else "",
-            ae=s.owners.ae.email if s.owners.ae else "",
-            sdr=s.owners.sdr.email if s.owners.sdr else "",
-            active=s.active if s.usage else None,
-            opted_out=s.opted_out,
-            issues=s.issues,
-            open_tasks=tuple(view.id for view in self.desk.views()),
-            notes=tuple(s.notes),
+            host=state.host,
+            end=state.end or "",
+            signed_up_at=state.signed_up_at,
+            started_at=state.started_at,
+            ends_at=state.ends_at,
+            total_days=state.total_days,
+            ce=state.owners.ce.email if state.owners.ce else "",
+            ae=state.owners.ae.email if state.owners.ae else "",
+            sdr=state.owners.sdr.email if state.owners.sdr else "",
+            active=state.active if state.usage else None,
+            opted_out=state.opted_out,
+            issues=state.issues,
+            open_tasks=tuple(view.id for view in self.tasks.views()),
+            notes=tuple(state.notes),
             policy=self.policy.hash,
             contact=self.contact.email,
-            confirmed_at=s.confirmed_at,
+            confirmed_at=state.confirmed_at,
         )
 
     def ahead(self) -> Iterable[tuple[datetime, str]]:
@@ -219,16 +219,16 @@ class TrialProcess(Process[Policy]):
 
     def in_words(self) -> str:
         """Where it stands, for people."""
-        s = self.state
-        words = STAGES[s.stage].format(host=s.host or "the instance", ends=f"{s.ends_at:%a %d %b %Y}" if s.ends_at else "")
-        lines = [f"{bold(s.company or self.input.domain)}: {words}", ""]
-        if s.started_at and not s.confirmed_at and not s.end:
+        state = self.state
+        words = STAGES[state.stage].format(host=state.host or "the instance", ends=f"{state.ends_at:%a %d %b %Y}" if state.ends_at else "")
+        lines = [f"{bold(state.company or self.input.domain)}: {words}", ""]
+        if state.started_at and not state.confirmed_at and not state.end:
             lines.append("- nobody has opened the link in the admin's mail yet")
-        if not s.end:
+        if not state.end:
             lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.steps(self.ahead())[:4]]
-            lines += [f"- waits for {task.spec.role.value}: {task.spec.title}" for task in self.desk.tasks if task.is_open]
-        if s.decisions:
-            last = s.decisions[-1]
+            lines += [f"- waits for {task.spec.role.value}: {task.spec.title}" for task in self.tasks.all if task.is_open]
+        if state.decisions:
+            last = state.decisions[-1]
             lines.append(f"- decided last ({last.what}): {last.outcome}. {last.rule}")
         return "\n".join(lines)
 

@@ -77,7 +77,7 @@ class FindReopened(Upkeep):
             if again.issue in known:
                 continue
             event = IssueEvent(issue=again.issue, action="reopened", reason="reopened")
-            if await self.process.effects.tell(again.workflow, "issue_event", event):
+            if await self.process.effects.signal(again.workflow, "issue_event", event):
                 continue
             late = LateWordInput(
                 workflow=again.workflow,

@@ -33,43 +33,43 @@ class SignupRescue(WorkflowWithTasks[Process[Policy]]):
     @workflow.run
     async def run(self, input: RescueInput) -> str:
         """Mail support, ask what became of it, and sign the person up if they still want to."""
-        p, who = self.process, input.contact
+        process, who = self.process, input.contact
         values = {
             "joiner": who.email,
             "reason": input.error or "unknown",
             "event_id": workflow.info().workflow_id,
         }
-        p.do(Mail(key="mail.signup_failed", template="signup_failed", to=input.support_email, values=values))
+        process.do(Mail(key="mail.signup_failed", template="signup_failed", to=input.support_email, values=values))
         alert = Post(key="slack.growth", channel="growth", text=f"The signup form failed {input.company or who.name}; support has a task.")
         why = input.error or "unknown"
         first: tuple[Post, ...] = (alert,)
         while True:
-            answer = await p.ask(self._spec(why), first=first)
+            answer = await process.ask(self._spec(why), first=first)
             if answer is None or answer.choice == "drop":
                 outcome = "dropped"
                 break
-            signed, why = await p.effects.sign_up(self._again(answer))
+            signed, why = await process.effects.sign_up(self._again(answer))
             if signed is not None:
                 outcome = signed.outcome
                 break
             first = ()  # the form would refuse that address as well: support is asked again, and told why
-        await p.settle()
+        await process.settle()
         return outcome
 
     def _again(self, answer: Answer) -> SignupAgain:
-        i = self.input
-        email = str(answer.fields.get("email") or i.contact.email).strip()
-        contact = i.contact.model_copy(update={"email": email})
-        return SignupAgain(domain="", contact=contact, company=i.company, event=self.process.effects.subject, via="rescue")
+        given = self.input
+        email = str(answer.fields.get("email") or given.contact.email).strip()
+        contact = given.contact.model_copy(update={"email": email})
+        return SignupAgain(domain="", contact=contact, company=given.company, event=self.process.effects.subject, via="rescue")
 
     def _spec(self, why: str) -> TaskSpec:
-        i = self.input
+        given = self.input
         email = FieldSpec(name="email", asks="their address, when the form had it wrong", kind="email", required=False)
         choices = (
             Choice(name="provision", label="They still want it: sign them up", fields=(email,)),
             Choice(name="drop", label="They do not want it any more"),
         )
-        title = f"The signup of {i.company or i.contact.name} failed"
+        title = f"The signup of {given.company or given.contact.name} failed"
         look = "Look first: what failed may have come through after all, and to sign them up again changes nothing then."
         asks = f"Call or write to them, with #growth. {look} What went wrong: {why}"
-        return self.process.spec(TaskKind.RESCUE, title, asks, Role.SUPPORT, choices, i.policy.tasks.rescue_hours)
+        return self.process.spec(TaskKind.RESCUE, title, asks, Role.SUPPORT, choices, given.policy.tasks.rescue_hours)

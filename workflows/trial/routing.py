@@ -12,51 +12,51 @@ from workflows.trial import capacity, claims, intake, owning
 from workflows.trial.process import TrialProcess
 
 
-async def route(t: TrialProcess, signup: Signup) -> SignupAnswer:
+async def route(trial: TrialProcess, signup: Signup) -> SignupAnswer:
     """Decide the case (A3) and claim an instance: nothing but a local step on the ledger's own database before the answer."""
-    s = t.state
-    if s.stage is Stage.TEARDOWN or s.end == "terminated":
-        s.waiting_signups = [*s.waiting_signups, signup.model_copy(update={"instance": None})]  # it will be gone by then
-        return intake.answered(t, "after_teardown")
-    if s.signup is not None or s.request is not None:
-        return await again(t, signup)
-    if signup.instance and signup.instance.subject == t.effects.subject:
+    state = trial.state
+    if state.stage is Stage.TEARDOWN or state.end == "terminated":
+        state.waiting_signups = [*state.waiting_signups, signup.model_copy(update={"instance": None})]  # it will be gone by then
+        return intake.answered(trial, "after_teardown")
+    if state.signup is not None or state.request is not None:
+        return await again(trial, signup)
+    if signup.instance and signup.instance.subject == trial.effects.subject:
         # Our own claim: the worker that made it died before it could answer, and the form was sent again.
         signup = signup.model_copy(update={"instance": None})
-    s.signup, s.contact, s.signed_up_at = signup, signup.contact, signup.at
-    s.company = signup.company or (signup.account.name if signup.account else "") or t.input.domain.rpartition("@")[2]
-    routed = t.record(decisions.route(t.policy, signup, t.input.domain))
-    s.case, s.flags = Case(routed.outcome), routed.flags
-    if s.case is Case.HAS_INSTANCE and signup.instance:
-        s.host = signup.instance.host
-        return intake.answered(t, "redirected") if signup.instance.confirmed else intake.unconfirmed(t)
-    if s.case in TRIAGED:
-        return intake.answered(t, "triage")
-    claimed = await capacity.claim(t, warm=True, owners=owning.ask_owners(t))
+    state.signup, state.contact, state.signed_up_at = signup, signup.contact, signup.at
+    state.company = signup.company or (signup.account.name if signup.account else "") or trial.input.domain.rpartition("@")[2]
+    routed = trial.record(decisions.route(trial.policy, signup, trial.input.domain))
+    state.case, state.flags = Case(routed.outcome), routed.flags
+    if state.case is Case.HAS_INSTANCE and signup.instance:
+        state.host = signup.instance.host
+        return intake.answered(trial, "redirected") if signup.instance.confirmed else intake.unconfirmed(trial)
+    if state.case in TRIAGED:
+        return intake.answered(trial, "triage")
+    claimed = await capacity.claim(trial, warm=True, owners=owning.ask_owners(trial))
     if claimed.outcome == "owned":
-        s.case, s.host = Case.HAS_INSTANCE, claimed.host
-        return intake.answered(t, "redirected")
+        state.case, state.host = Case.HAS_INSTANCE, claimed.host
+        return intake.answered(trial, "redirected")
     if claimed.outcome == "full":
-        return intake.answered(t, "waitlisted")
+        return intake.answered(trial, "waitlisted")
     if claimed.outcome == "empty":
-        return intake.answered(t, "building")
-    if t.policy.handoff.prequalified == "automatic":
-        s.claimed_at = workflow.now()  # the mail with the link goes out this moment
-    return intake.answered(t, "instant")
+        return intake.answered(trial, "building")
+    if trial.policy.handoff.prequalified == "automatic":
+        state.claimed_at = workflow.now()  # the mail with the link goes out this moment
+    return intake.answered(trial, "instant")
 
 
-async def again(t: TrialProcess, signup: Signup) -> SignupAnswer:
+async def again(trial: TrialProcess, signup: Signup) -> SignupAnswer:
     """A second signup of the domain (case 1): sent to the instance there is, or told truthfully what the first one waits for.
 
     An instance whose claim nobody has confirmed is no place to send somebody to.
     """
-    s = t.state
-    if s.contact and mailbox.same(signup.contact.email, s.contact.email):
-        if s.stage in (Stage.PROVISIONING, Stage.HAND_OFF):
-            return intake.answered(t, "building")
-        outcome = "instant" if s.host and s.instance_live else "triage"
-        return intake.answered(t, "waitlisted" if s.stage is Stage.WAITLISTED else outcome)
-    if s.instance_live and s.case is not Case.HAS_INSTANCE and s.confirmed_at is None:
-        return await claims.another(t, signup)
-    t.spawn(intake.join(t, JoinAsk(contact=signup.contact, via="signup")))
-    return intake.answered(t, "redirected" if s.instance_live else "triage", case=Case.HAS_INSTANCE)
+    state = trial.state
+    if state.contact and mailbox.same(signup.contact.email, state.contact.email):
+        if state.stage in (Stage.PROVISIONING, Stage.HAND_OFF):
+            return intake.answered(trial, "building")
+        outcome = "instant" if state.host and state.instance_live else "triage"
+        return intake.answered(trial, "waitlisted" if state.stage is Stage.WAITLISTED else outcome)
+    if state.instance_live and state.case is not Case.HAS_INSTANCE and state.confirmed_at is None:
+        return await claims.another(trial, signup)
+    trial.spawn(intake.join(trial, JoinAsk(contact=signup.contact, via="signup")))
+    return intake.answered(trial, "redirected" if state.instance_live else "triage", case=Case.HAS_INSTANCE)

@@ -54,46 +54,46 @@ class Trial(WorkflowWithTasks[TrialProcess]):
     @workflow.run
     async def run(self, input: TrialInput) -> TrialResult:
         """Route, deliver, keep, end."""
-        t, s = self.process, self.process.state
+        trial, state = self.process, self.process.state
         for waited in input.waiting:
-            await self.routing.run(partial(routing.route, t, waited))
-        if not await t.wait(lambda: s.case is not None or self.routing.busy, until=messages.soon(), summary="the signup"):
-            s.end = "abandoned"
-            t.enter(Stage.ABANDONED)
+            await self.routing.run(partial(routing.route, trial, waited))
+        if not await trial.wait(lambda: state.case is not None or self.routing.busy, until=messages.soon(), summary="the signup"):
+            state.end = "abandoned"
+            trial.enter(Stage.ABANDONED)
         else:
-            await workflow.wait_condition(lambda: s.case is not None and not self.routing.busy)
-            s.end = await self._course()
-        t.desk.withdraw(TaskKind.OWNERS, "the trial is over")
-        await t.settle()
-        if s.waiting_signups:
-            waiting = tuple(s.waiting_signups)
-            workflow.continue_as_new(input.model_copy(update={"policy": t.policy, "waiting": waiting, "cycle": input.cycle + 1}))
-        return TrialResult(domain=input.domain, case=s.case or "", end=s.end, host=s.host)
+            await workflow.wait_condition(lambda: state.case is not None and not self.routing.busy)
+            state.end = await self._course()
+        trial.tasks.withdraw(TaskKind.OWNERS, "the trial is over")
+        await trial.settle()
+        if state.waiting_signups:
+            waiting = tuple(state.waiting_signups)
+            workflow.continue_as_new(input.model_copy(update={"policy": trial.policy, "waiting": waiting, "cycle": input.cycle + 1}))
+        return TrialResult(domain=input.domain, case=state.case or "", end=state.end, host=state.host)
 
     async def _course(self) -> End:
-        t, s = self.process, self.process.state
+        trial, state = self.process, self.process.state
         try:
-            if s.case is Case.HAS_INSTANCE:
-                return await intake.redirect(t)
-            if s.case is Case.CE_REQUESTED and s.request:
-                await owning.owners(t, s.request.ce)
-                approval = await intake.approval(t, s.request)
+            if state.case is Case.HAS_INSTANCE:
+                return await intake.redirect(trial)
+            if state.case is Case.CE_REQUESTED and state.request:
+                await owning.owners(trial, state.request.ce)
+                approval = await intake.approval(trial, state.request)
                 if approval.outcome == "denied":
-                    return await intake.deny(t, approval.rule)
-            if s.case in TRIAGED:
-                qualification = await intake.triage(t)
+                    return await intake.deny(trial, approval.rule)
+            if state.case in TRIAGED:
+                qualification = await intake.triage(trial)
                 if qualification.outcome == "disqualified":
-                    return await intake.disqualify(t, qualification.rule)
-                if s.case is Case.FREE_MAIL:
-                    return await intake.move(t)
-            if s.case in INSTANT and not s.instance_live and s.full:
-                await capacity.wait_for_room(t, warm=True)
-            if not s.instance_live and not await capacity.reserve(t):
-                return await intake.redirect(t)
-            await (delivery.instant(t) if s.instance_live else delivery.build(t))
+                    return await intake.disqualify(trial, qualification.rule)
+                if state.case is Case.FREE_MAIL:
+                    return await intake.move(trial)
+            if state.case in INSTANT and not state.instance_live and state.full:
+                await capacity.wait_for_room(trial, warm=True)
+            if not state.instance_live and not await capacity.reserve(trial):
+                return await intake.redirect(trial)
+            await (delivery.instant(trial) if state.instance_live else delivery.build(trial))
         except EndedEarly:
-            return await endings.before_the_start(t)
-        return await open_trial.until_its_end(t)
+            return await endings.before_the_start(trial)
+        return await open_trial.until_its_end(trial)
 
     # --- a signup, a request: the answer is the routing decision ---------------------------------------------------------------------
 
@@ -143,9 +143,11 @@ class Trial(WorkflowWithTasks[TrialProcess]):
     def may_extend(self, message: Extend) -> None:
         """Once a period, within the policy's limits, before anybody has decided to end it."""
         self._undecided()
-        s = self.process.state
+        state = self.process.state
         messages.refuse(
-            decisions.refuse_extend(self.process.policy, s.stage, message, s.extended, workflow.now(), self.process.input.origin, s.ends_at)
+            decisions.refuse_extend(
+                self.process.policy, state.stage, message, state.extended, workflow.now(), self.process.input.origin, state.ends_at
+            )
         )
 
     @decides(commands.EXTEND, may_extend)
@@ -255,11 +257,11 @@ class Trial(WorkflowWithTasks[TrialProcess]):
     @decides(commands.ADOPT_POLICY, may_adopt)
     async def adopt_policy(self, message: AdoptPolicy) -> str:
         """Go on by another policy (idea 2): what is ahead follows its figures, what was promised stays."""
-        t = self.process
+        trial = self.process
         moved = self._moves(message.policy)
-        t.record(adoption.adopted(t.policy, message, moved, workflow.now()))
-        t.policy = message.policy
-        return f"goes on by policy {t.policy.hash}; moments that change: {len(moved)}"
+        trial.record(adoption.adopted(trial.policy, message, moved, workflow.now()))
+        trial.policy = message.policy
+        return f"goes on by policy {trial.policy.hash}; moments that change: {len(moved)}"
 
     # --- what programs tell ------------------------------------------------------------------------------------------------------------
 
@@ -297,23 +299,23 @@ class Trial(WorkflowWithTasks[TrialProcess]):
     @looks(WhatIf)
     def what_if(self, message: WhatIf) -> Preview:
         """What another policy would change for this trial."""
-        t, policy = self.process, message.policy
+        trial, policy = self.process, message.policy
         return Preview(
-            domain=t.input.domain,
-            stage=t.state.stage.value,
-            policy=t.policy.hash,
+            domain=trial.input.domain,
+            stage=trial.state.stage.value,
+            policy=trial.policy.hash,
             would_be=policy.hash,
             moves=self._moves(policy),
-            refused=adoption.refuse(t.policy, policy, t.state) or "",
+            refused=adoption.refuse(trial.policy, policy, trial.state) or "",
         )
 
     # --- private -----------------------------------------------------------------------------------------------------------------------
 
     def _undecided(self) -> None:
-        s = self.process.state
-        closing = s.stage not in OPEN_TO_TERMINATE | {Stage.SIGNUP, Stage.DECIDING}
-        ended = s.ended_by if closing else None
-        decided = s.verdict.decision if s.verdict else ended
+        state = self.process.state
+        closing = state.stage not in OPEN_TO_TERMINATE | {Stage.SIGNUP, Stage.DECIDING}
+        ended = state.ended_by if closing else None
+        decided = state.verdict.decision if state.verdict else ended
         messages.refuse(("too late: " if ended else "") + decisions.already(decided) if decided else None)
 
     def _moves(self, policy: Policy) -> tuple[adoption.Move, ...]:

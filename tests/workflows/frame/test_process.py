@@ -25,7 +25,7 @@ def waiting(monkeypatch: pytest.MonkeyPatch, shown: list[datetime]) -> Process[A
     )
     made: Process[Any] = Process.__new__(Process)
     made.publish = lambda: None  # type: ignore[method-assign]
-    made.desk = cast(Any, SimpleNamespace(version=0, climb=list, next_at=lambda: None))
+    made.tasks = cast(Any, SimpleNamespace(version=0, climb=list, next_at=lambda: None))
     return made
 
 
