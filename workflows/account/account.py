@@ -186,6 +186,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
         self._red()
         if not self.moving and (decision := lifecycle.renewal(process.policy, process.customer, state, workflow.now())).outcome == "start":
             self._renew(decision)
+        self.process.publish()  # what was decided is shown now, though nobody waits for it
 
     def _stage(self) -> list[VitallyEffect]:
         process, state = self.process, self.state
