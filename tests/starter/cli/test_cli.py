@@ -292,7 +292,7 @@ def test_an_empty_list_says_of_what(run: Run, tenure: FakeTenure) -> None:
 
 def test_the_list_of_tasks(run: Run, tenure: FakeTenure) -> None:
     page = run("tasks", "--role", "ce", "--for", "ce@x.y", "--limit", "3").out
-    assert tenure.asked == [("tasks", (3,), {"role": "ce", "assignee": "ce@x.y", "workflow": ""})]
+    assert tenure.asked == [("tasks", (3,), {"after": "", "role": "ce", "assignee": "ce@x.y", "workflow": ""})]
     assert all(part in page for part in (NASTY, "Does the size fit?", "ce_email: the CE", "then of sdr.backup@tenure.example"))
     assert [TaskView.model_validate(task) for task in run("tasks", "--json").json] == [a_task()]
 
