@@ -94,8 +94,8 @@ def test_a_list_leaves_out_what_was_not_asked_for(run: Run, record: Ledger) -> N
     [
         (["list", "--since", "2026-13-01"], "is not a moment"),
         (["list", "--since", "soon"], "is not a length of time"),
-        (["list", "--system", "fax"], "Choose one of: slack, github"),
-        (["verify", "--system", "fax"], "Choose one of: slack, github"),
+        (["list", "--system", "fax"], "Choose one of: github, instance"),
+        (["verify", "--system", "fax"], "Choose one of: github, instance"),
         (["show", "alert"], "is not the number of an effect"),
         (["list", "not a domain"], "is not a domain"),
     ],
