@@ -85,7 +85,7 @@ async def test_whoever_waits_at_a_page_goes_before_what_follows_a_signup(play: P
         if event.HasField("activity_task_scheduled_event_attributes")
     ]
     priorities = {(each.activity_type.name, each.priority.priority_key) for each in scheduled}
-    assert ("moment", 4) in priorities
+    assert ("effects", 4) in priorities
     assert {number for kind, number in priorities if kind == "instance"} <= {1, 4}
     assert ("instance", 1) in priorities
 
