@@ -76,8 +76,8 @@ def calls(url: str, token: str, domains: tuple[str, ...]) -> tuple[int, set[str]
             @given(cases)
             def call(case: schemathesis.Case[Any]) -> None:
                 nonlocal made
-                if made % 2 and "domain" in (case.path_parameters or {}):
-                    case.path_parameters["domain"] = domains[made % len(domains)]  # one that there is
+                for key in {"domain", "account"} & (case.path_parameters or {}).keys() if made % 2 else ():
+                    case.path_parameters[key] = domains[made % len(domains)]  # one that there is
                 case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, checks=CHECKS, timeout=30)
                 made += 1
 
