@@ -132,15 +132,16 @@ def _sweep(db: Connection, table: Table, email: str, names: Collection[str], key
     texts = {column.name: cast(column, Text) for column in columns}
     hosts = {address.rpartition("@")[2] for address in (email, mailbox.canonical(email))}
     about = [_holds(each, f"{at}{host}") for each in texts.values() for host in hosts for at in ("@", "%40")]
-    processes = {ids.digest(email), ids.digest(key) if "@" in key else key} if "subject" in texts and names else set()
-    about += [_holds(texts["subject"], part) for part in processes]
+    of = [name for name in ("subject", "workflow") if name in texts]
+    processes = {ids.digest(email), ids.digest(key) if "@" in key else key} if of and names else set()
+    about += [_holds(texts[name], part) for part in processes for name in of]
     if not about:
         return 0
     address_only, all_of_it = _replacing(email, ()), _replacing(email, names)
 
     def replacing(row: Any) -> Callable[[str], str]:
         text = json.dumps([row[column.name] for column in columns], ensure_ascii=False)
-        theirs = address_only(text) != text or any(part in row["subject"] for part in processes)
+        theirs = address_only(text) != text or any(part in row[name] for part in processes for name in of)
         return all_of_it if theirs else address_only
 
     rows = [row._mapping for row in db.execute(select(table).where(or_(*about)))]
