@@ -9,6 +9,7 @@ import calendar
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from domain.base import Value
 from domain.policy_sections import Office
 
 #: Days whose hours have a moment in UTC in every time zone, with a day to spare.
@@ -17,6 +18,16 @@ FIRST_DAY, LAST_DAY = date(1, 1, 4), date(9999, 12, 28)
 LONGEST_TIMER = timedelta(days=3_650)
 #: From here on the office's clock is not counted any more: the days ahead could not hold the work.
 _FIRST_MOMENT, _LAST_MOMENT = datetime(1, 1, 4, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+
+
+class Due(Value):
+    """Something that falls due at ``at`` by itself, in words. ``kind`` says what is done then, ``key`` is unique in its process; ``name`` is a mail's template."""
+
+    at: datetime
+    what: str
+    kind: str = ""
+    key: str = ""
+    name: str = ""
 
 
 def days_after(day: date, days: int) -> date:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from domain.account.account import AccountTeam, Customer, HealthSnapshot, PlanReason, Reason
 from domain.base import Message, State, Value
-from domain.calendar import day_of
+from domain.calendar import Due, day_of
 from domain.decision import Decision, Fact
 from domain.markup import counted
 from domain.policy import AccountPolicy, CarriedAccountPolicy
@@ -124,14 +124,6 @@ class PlanStatus(Message):
     policy: str = ""
 
 
-class PlanMoment(Value):
-    """Something that a plan does at ``at``."""
-
-    at: datetime
-    kind: Literal["update", "review"]
-    what: str
-
-
 # --- what starts and ends one ------------------------------------------------------------------------------------------------------
 
 
@@ -246,15 +238,15 @@ def projects(reasons: dict[Reason, PlanReason]) -> tuple[str, ...]:
     return (PLAN_PROJECT, *of_reason[:1]) if reasons else ()
 
 
-def agenda(policy: AccountPolicy, state: GetWellState) -> list[PlanMoment]:
+def agenda(policy: AccountPolicy, state: GetWellState) -> list[Due]:
     """What comes, in order: the TA's update each week, and the leadership's review every other week, which waits for that week's update."""
-    moments: list[PlanMoment] = []
+    moments: list[Due] = []
     if state.update_at:
-        moments.append(PlanMoment(at=state.update_at, kind="update", what="ask the TA for the weekly update"))
+        moments.append(Due(at=state.update_at, kind="update", what="ask the TA for the weekly update"))
     if state.review_at:
         update = next((task for task in state.tasks if task.is_open and task.spec.kind == TaskKind.UPDATE), None)
         at = max(state.review_at, update.spec.due_at) if update else state.review_at
-        moments.append(PlanMoment(at=at, kind="review", what="ask the TA's manager for the review"))
+        moments.append(Due(at=at, kind="review", what="ask the TA's manager for the review"))
     return sorted(moments, key=lambda moment: (moment.at, moment.kind == "review"))
 
 

@@ -12,8 +12,8 @@ from typing import Literal
 
 from domain.account.account import AccountTeam, Customer, HealthSnapshot, Reason, RenewalEnded
 from domain.account.red import Criterion, Hand
-from domain.base import Message, State, Value
-from domain.calendar import day_of, days_after, hours_of
+from domain.base import Message, State
+from domain.calendar import Due, day_of, days_after, hours_of
 from domain.decision import Decision, Fact
 from domain.markup import counted
 from domain.people import Role
@@ -119,13 +119,6 @@ class AccountStatus(Message):
     open_tasks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     policy: str = ""
-
-
-class AccountMoment(Value):
-    """A day on which something may change by itself."""
-
-    at: datetime
-    what: str
 
 
 def owner(stage: Stage | None) -> Role:
@@ -350,7 +343,7 @@ def _facts(customer: Customer, state: AccountState, now: datetime) -> tuple[Fact
 # --- when it must be looked at -------------------------------------------------------------------------------------------------------
 
 
-def agenda(policy: AccountPolicy, customer: Customer, state: AccountState) -> list[AccountMoment]:
+def agenda(policy: AccountPolicy, customer: Customer, state: AccountState) -> list[Due]:
     """Every day ahead on which something may change by itself, in order; ahead of the last look (``seen_at``)."""
     cycle, red, since, end = policy.lifecycle, policy.red, state.since, term_end(customer, state)
     days: dict[date, list[str]] = {}
@@ -369,5 +362,5 @@ def agenda(policy: AccountPolicy, customer: Customer, state: AccountState) -> li
     on(customer.last_activity_on, red.no_contact_days, "no interaction for so long: red")
     on(to_renew(policy, customer, state), -policy.renewal.early_review_days, "the renewal begins")
     on(end, -policy.renewal.process_days, "the stage becomes renewing")
-    moments = [AccountMoment(at=hours_of(policy.office, day)[0], what="; ".join(what)) for day, what in sorted(days.items())]
+    moments = [Due(at=hours_of(policy.office, day)[0], what="; ".join(what)) for day, what in sorted(days.items())]
     return [moment for moment in moments if state.seen_at is None or moment.at > state.seen_at]

@@ -14,7 +14,7 @@ from domain.decision import Decision, Fact, last_word
 from domain.forecast.rollup import expectation, words
 from domain.policy import AccountPolicy
 from domain.renewal.commands import AssessRenewal, CancelRenewal, MoveRenewal, ProjectOutcome
-from domain.renewal.state import PROJECTED, SETTLED, Assessment, Phase, RenewalState, SavePlan, milestone
+from domain.renewal.state import PROJECTED, SETTLED, Assessment, Phase, RenewalState, SavePlan, falls_due
 from domain.task import Answer
 
 PLANNED: tuple[Outcome, ...] = ("full_churn", "partial_churn", "flat")
@@ -183,11 +183,11 @@ def begins_anew(policy: AccountPolicy, state: RenewalState, to: date, now: datet
     then = state.model_copy(update={"renewal_on": to, "extension_days": 0})
     if state.assessed_at is not None:
         stale = timedelta(days=policy.renewal.assessment_fresh_days)
-        late = milestone(policy, then, "assessment").at - state.assessed_at > stale
+        late = falls_due(policy, then, "assessment").at - state.assessed_at > stale
         return "the assessment would be stale by then, so all begins again" if late else ""
-    if "assessment" in state.done and now < milestone(policy, then, "processing").at:
+    if "assessment" in state.done and now < falls_due(policy, then, "processing").at:
         return "it was never rated, and there is time for it again"
-    return "the early review is ahead again" if now < milestone(policy, then, "early_review").at else ""
+    return "the early review is ahead again" if now < falls_due(policy, then, "early_review").at else ""
 
 
 def moved(policy: AccountPolicy, state: RenewalState, message: MoveRenewal, now: datetime) -> Decision:
@@ -237,7 +237,7 @@ def refuse_assess(policy: AccountPolicy, state: RenewalState, message: AssessRen
         return late
     if state.phase is Phase.PROCESSING:
         return "too late to rate: the renewal is being processed; answer the task `process`"
-    first = milestone(policy, state, "early_review").at
+    first = falls_due(policy, state, "early_review").at
     if state.phase is Phase.UPCOMING and now < first:
         return f"too early to rate: the renewal is looked at from {first:%Y-%m-%d} on; move it if its date is wrong"
     if state.in_lighthouse and message.rating not in policy.lighthouse.ratings:

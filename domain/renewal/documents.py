@@ -12,7 +12,7 @@ from domain.calendar import day_of
 from domain.forecast.rollup import words
 from domain.markup import bold
 from domain.policy import AccountPolicy
-from domain.renewal.state import Assessment, Phase, Projection, RenewalState, SavePlan, milestone
+from domain.renewal.state import Assessment, Phase, Projection, RenewalState, SavePlan, falls_due
 from domain.views import NextStep
 
 PHASES = {
@@ -68,7 +68,7 @@ def health(standing: HealthSnapshot | None) -> str:
 
 def in_words(policy: AccountPolicy, name: str, state: RenewalState, steps: list[NextStep], waits: list[str], now: datetime) -> str:
     """Where a renewal stands and what comes next."""
-    moments = {key: milestone(policy, state, key).at for key in ("assessment", "processing")}
+    moments = {key: falls_due(policy, state, key).at for key in ("assessment", "processing")}
     phase = PHASES[state.phase].format(**moments, due=state.due_on)
     left = (state.due_on - day_of(policy.office, now)).days
     days = f"{abs(left)} day{'' if abs(left) == 1 else 's'}"

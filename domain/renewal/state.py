@@ -1,4 +1,4 @@
-"""What a renewal is (D25–D30): its phases, its moments, the messages that it takes, and everything it remembers in one model.
+"""What a renewal is (D25–D30): its phases, what falls due when, the messages that it takes, and everything it remembers in one model.
 
 Dates are days; a moment is the opening of the office on its day. Amounts are whole dollars a year.
 """
@@ -11,7 +11,7 @@ from typing import Literal
 
 from domain.account.account import AccountTeam, Customer, HealthSnapshot, Outcome, PlanReviewed, Rating
 from domain.base import Message, State, Value
-from domain.calendar import days_after, hours_of
+from domain.calendar import Due, days_after, hours_of
 from domain.decision import Decision
 from domain.policy import AccountPolicy, CarriedAccountPolicy
 from domain.renewal.commands import CancelRenewal
@@ -106,7 +106,7 @@ class SavePlan(Value):
 
 
 class RenewalState(State):
-    """Everything a renewal remembers. ``done`` are the moments that are over; ``anew``: the date moved so far that all begins again.
+    """Everything a renewal remembers. ``done`` is what fell due and is over; ``anew``: the date moved so far that all begins again.
 
     ``entering``: a rating has just brought it into Lighthouse. ``extension_days`` were granted beyond the term by the deal desk.
     ``project`` is the key of the open Vitally project, ``counts`` how many acts of each kind there were.
@@ -162,19 +162,11 @@ class RenewalState(State):
         return f"{what}.{self.counts[what]}"
 
 
-# --- its moments -------------------------------------------------------------------------------------------------------------------------
+# --- when it falls due -------------------------------------------------------------------------------------------------------------------------
 
 
-class Milestone(Value):
-    """Something that falls due by itself."""
-
-    key: Key
-    at: datetime
-    what: str
-
-
-def milestone(policy: AccountPolicy, state: RenewalState, key: Key) -> Milestone:
-    """When that moment of a renewal is, by its date as it stands."""
+def falls_due(policy: AccountPolicy, state: RenewalState, key: Key) -> Due:
+    """When something of a renewal falls due, by its date as it stands."""
     days, what = {
         "early_review": (policy.renewal.early_review_days, "early review: is it yellow or red?"),
         "assessment": (policy.renewal.process_days, "the health assessment is asked of TA and AE"),
@@ -183,13 +175,13 @@ def milestone(policy: AccountPolicy, state: RenewalState, key: Key) -> Milestone
         "term_end": (0, "the term ends; who has not answered is told"),
     }[key]
     day = days_after(state.due_on if key in ("processing", "term_end") else state.renewal_on, -days)
-    return Milestone(key=key, at=hours_of(policy.office, day)[0], what=what)
+    return Due(key=key, at=hours_of(policy.office, day)[0], what=what)
 
 
-def agenda(policy: AccountPolicy, state: RenewalState) -> list[Milestone]:
-    """Every moment that is not over, in the order of time."""
+def agenda(policy: AccountPolicy, state: RenewalState) -> list[Due]:
+    """What is ahead, or due and not done, in the order of time."""
     keys: tuple[Key, ...] = ("early_review", "assessment", "value_engineering", "processing", "term_end")
-    return sorted((milestone(policy, state, key) for key in keys if key not in state.done), key=lambda each: each.at)
+    return sorted((falls_due(policy, state, key) for key in keys if key not in state.done), key=lambda each: each.at)
 
 
 class RenewalStatus(Message):

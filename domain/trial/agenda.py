@@ -1,26 +1,13 @@
-"""What an open trial does when: every moment ahead, from its policy and its state. The timers and ``next_steps`` both read it."""
+"""What an open trial does when: everything ahead, from its policy and its state. The timers and ``next_steps`` both read it."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import timedelta
 
-from domain.base import Value
+from domain.calendar import Due
 from domain.messages import Origin
 from domain.policy import Policy
 from domain.trial.state import TrialState
-
-Kind = Literal["mail", "warning", "ask", "due", "grace", "key"]
-
-
-class Moment(Value):
-    """Something that falls due at ``at``. ``key`` is unique in the trial; ``name`` is the mail's template or the kind again."""
-
-    at: datetime
-    kind: Kind
-    key: str
-    name: str
-    what: str
 
 
 def automatic_deadline(origin: Origin, state: TrialState) -> bool:
@@ -28,15 +15,15 @@ def automatic_deadline(origin: Origin, state: TrialState) -> bool:
     return origin == "self_serve" and state.period == 0
 
 
-def agenda(policy: Policy, origin: Origin, state: TrialState) -> list[Moment]:
-    """Every moment still ahead or past due and not done, in the order of time."""
+def agenda(policy: Policy, origin: Origin, state: TrialState) -> list[Due]:
+    """What is ahead, or past due and not done, in the order of time."""
     if state.started_at is None or state.ends_at is None:
         return []
-    moments = [*_mails(policy, state), *_deadline(policy, origin, state), *_key(policy, state)]
-    return sorted((m for m in moments if m.key not in state.done), key=lambda m: (m.at, m.key))
+    ahead = [*_mails(policy, state), *_deadline(policy, origin, state), *_key(policy, state)]
+    return sorted((due for due in ahead if due.key not in state.done), key=lambda due: (due.at, due.key))
 
 
-def _mails(policy: Policy, state: TrialState) -> list[Moment]:
+def _mails(policy: Policy, state: TrialState) -> list[Due]:
     if state.opted_out:
         return []
     days = policy.onboarding
@@ -49,13 +36,13 @@ def _mails(policy: Policy, state: TrialState) -> list[Moment]:
         "next_steps": (days.next_steps_day, "mail: what comes after the trial (only after usage)"),
     }
     return [
-        Moment(at=at, kind="mail", key=f"mail.{name}", name=name, what=what)
+        Due(at=at, kind="mail", key=f"mail.{name}", name=name, what=what)
         for name, (day, what) in campaign.items()
         if state.ends_at and (at := state.deadline_in(day)) < state.ends_at
     ]
 
 
-def _deadline(policy: Policy, origin: Origin, state: TrialState) -> list[Moment]:
+def _deadline(policy: Policy, origin: Origin, state: TrialState) -> list[Due]:
     if state.ends_at is None:
         return []
     n, ends = state.period, state.ends_at
@@ -66,26 +53,26 @@ def _deadline(policy: Policy, origin: Origin, state: TrialState) -> list[Moment]
         if first_day_15
         else ends - timedelta(days=policy.trial.deadline.ask_days_before)
     )
-    moments = [Moment(at=ask_at, kind="ask", key=f"ask.{n}", name="ask", what=_ask_words(policy, first_day_15))]
+    found = [Due(at=ask_at, kind="ask", key=f"ask.{n}", name="ask", what=_ask_words(policy, first_day_15))]
     if n == 0:
         warn_at = state.deadline_in(lengths.warning_day)
-        moments.append(Moment(at=warn_at, kind="warning", key="warning", name="warning", what="warn the admin by mail if nothing is used"))
+        found.append(Due(at=warn_at, kind="warning", key="warning", name="warning", what="warn the admin by mail if nothing is used"))
     if first_day_15:
         what = "extend if active, terminate if not" if policy.trial.d15.mode == "automatic" else "the CE's decision is due"
-        moments.append(Moment(at=ends, kind="due", key=f"due.{n}", name="due", what=f"day {state.total_days}: {what}"))
+        found.append(Due(at=ends, kind="due", key=f"due.{n}", name="due", what=f"day {state.total_days}: {what}"))
     else:
         grace = ends + timedelta(days=policy.trial.deadline.grace_days)
         words = "terminate if inactive" if policy.trial.deadline.inactive_after_grace == "terminate" else "stays with the manager"
-        moments.append(Moment(at=grace, kind="grace", key=f"grace.{n}", name="grace", what=f"the grace ends: {words}"))
-    return moments
+        found.append(Due(at=grace, kind="grace", key=f"grace.{n}", name="grace", what=f"the grace ends: {words}"))
+    return found
 
 
-def _key(policy: Policy, state: TrialState) -> list[Moment]:
+def _key(policy: Policy, state: TrialState) -> list[Due]:
     """A trial that is open still when its key would end, since it waits for a person, gets another one in time."""
     if state.key_until is None:
         return []
     at = state.key_until - timedelta(days=policy.license.trial.renew_days_before)
-    return [Moment(at=at, kind="key", key=f"key.{state.keys}", name="key", what="a new licence key, if nobody has decided by then")]
+    return [Due(at=at, kind="key", key=f"key.{state.keys}", name="key", what="a new licence key, if nobody has decided by then")]
 
 
 def _ask_words(policy: Policy, first_day_15: bool) -> str:

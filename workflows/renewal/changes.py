@@ -7,7 +7,7 @@ from temporalio import workflow
 from domain.people import Role
 from domain.renewal import decisions
 from domain.renewal.commands import MoveRenewal
-from domain.renewal.state import Key, Phase, milestone
+from domain.renewal.state import Key, Phase, falls_due
 from domain.task import TaskKind
 from workflows.renewal import assessment
 from workflows.renewal.process import RenewalProcess
@@ -25,7 +25,7 @@ def move(renewal: RenewalProcess, message: MoveRenewal) -> str:
     state, now = renewal.state, workflow.now()
     decision = renewal.record(decisions.moved(renewal.policy, state, message, now))
     state.renewal_on, state.extension_days = message.renewal_on, 0
-    state.done = [key for key in state.done if key not in AGAIN or milestone(renewal.policy, state, key).at <= now]
+    state.done = [key for key in state.done if key not in AGAIN or falls_due(renewal.policy, state, key).at <= now]
     if decision.outcome == "begins anew":
         _forget(renewal, decision.rule)
     renewal.crm("moved", {"CloseDate": state.renewal_on.isoformat()})

@@ -10,7 +10,7 @@ from domain.effects.vitally import OpenProject
 from domain.markup import code
 from domain.people import Role
 from domain.renewal import decisions, documents
-from domain.renewal.state import Assessment, Phase, milestone
+from domain.renewal.state import Assessment, Phase, falls_due
 from domain.task import Answer, Choice, FieldSpec, TaskKind, TaskSpec
 from workflows.renewal.process import RenewalProcess
 
@@ -46,7 +46,7 @@ async def review(renewal: RenewalProcess) -> None:
     if "early_review" in state.done:
         return
     await renewal.wait_for(lambda: False, until="early_review", summary="the early review")
-    if workflow.now() >= milestone(renewal.policy, state, "assessment").at:
+    if workflow.now() >= falls_due(renewal.policy, state, "assessment").at:
         renewal.record(decisions.early_review_skipped(renewal.policy, state, workflow.now()))
         renewal.over_with("early_review")
         return

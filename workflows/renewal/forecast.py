@@ -8,14 +8,14 @@ from temporalio import workflow
 
 from domain.renewal import decisions
 from domain.renewal.commands import ProjectOutcome
-from domain.renewal.state import Phase, Projection, milestone
+from domain.renewal.state import Phase, Projection, falls_due
 from domain.task import TaskKind
 from workflows.renewal.process import RenewalProcess
 
 
 async def keep(renewal: RenewalProcess) -> None:
     """Until it must be processed. The weekly question is asked of each AE once for all renewals (C34), so this one only listens."""
-    if workflow.now() < milestone(renewal.policy, renewal.state, "processing").at:
+    if workflow.now() < falls_due(renewal.policy, renewal.state, "processing").at:
         renewal.enter(Phase.FORECAST)
         await until_processing(renewal, lambda: False, "the weekly forecast, until it must be processed")
 

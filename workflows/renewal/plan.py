@@ -9,7 +9,7 @@ from domain.forecast.rollup import words
 from domain.people import Role
 from domain.renewal import decisions
 from domain.renewal.commands import ProjectOutcome
-from domain.renewal.state import Phase, milestone
+from domain.renewal.state import Phase, falls_due
 from domain.task import Choice, FieldSpec, TaskKind, TaskSpec
 from workflows.renewal import forecast
 from workflows.renewal.process import RenewalProcess
@@ -23,7 +23,7 @@ async def project(renewal: RenewalProcess) -> None:
     renewal.enter(Phase.PLAN)
     if state.rating == "green" and state.ae and state.ae.outcome:
         forecast.project(renewal, ProjectOutcome(by=state.ae.by, outcome=state.ae.outcome, note="as projected in the assessment"))
-    elif workflow.now() < milestone(renewal.policy, state, "processing").at:
+    elif workflow.now() < falls_due(renewal.policy, state, "processing").at:
         await _asked(renewal)
     state.planned = True
 

@@ -22,7 +22,7 @@ from domain.forecast.rollup import expectation, quarter_of
 from domain.markup import bold, plain
 from domain.people import Role
 from domain.renewal import decisions, documents
-from domain.renewal.state import Key, Phase, RenewalInput, RenewalState, RenewalStatus, agenda, milestone
+from domain.renewal.state import Key, Phase, RenewalInput, RenewalState, RenewalStatus, agenda, falls_due
 from domain.task import Answer, Task
 from workflows.account import account_links
 from workflows.account.process import AccountProcess
@@ -97,7 +97,7 @@ class RenewalProcess(AccountProcess):
         state = self.state
         while True:
             due = state.renewal_on, state.extension_days
-            at = milestone(self.policy, state, until).at if until and until not in state.done else None
+            at = falls_due(self.policy, state, until).at if until and until not in state.done else None
             came = await self.wait(
                 lambda due=due: ready() or state.anew or state.cancel is not None or (state.renewal_on, state.extension_days) != due,  # type: ignore[misc]
                 until=at,

@@ -9,7 +9,7 @@ from temporalio import workflow
 from domain.forecast.rollup import words
 from domain.people import Role
 from domain.renewal import decisions
-from domain.renewal.state import End, Phase, milestone
+from domain.renewal.state import End, Phase, falls_due
 from domain.task import Answer, Choice, FieldSpec, Task, TaskKind, TaskSpec
 from workflows.renewal import endings
 from workflows.renewal.process import RenewalProcess
@@ -47,7 +47,7 @@ async def process(renewal: RenewalProcess) -> End | None:
         answer = await _answer(renewal, task, state.renewal_on)
         if answer is None:
             renewal.tasks.withdraw(TaskKind.PROCESS, f"the renewal has moved to {state.renewal_on}")
-            if workflow.now() < milestone(renewal.policy, state, "processing").at:
+            if workflow.now() < falls_due(renewal.policy, state, "processing").at:
                 return None
         elif answer.choice == "renewed":
             return await endings.renew(renewal, answer)

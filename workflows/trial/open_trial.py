@@ -5,13 +5,14 @@ from __future__ import annotations
 from temporalio import workflow
 
 from domain import ladder
+from domain.calendar import Due
 from domain.decision import Decision
 from domain.effects.mail import Mail
 from domain.effects.salesforce import SalesforceEffect, UpdateOpportunity
 from domain.people import Role
 from domain.task import Answer, Choice, FieldSpec, TaskKind
 from domain.trial import decisions
-from domain.trial.agenda import Moment, agenda, automatic_deadline
+from domain.trial.agenda import agenda, automatic_deadline
 from domain.trial.commands import Convert, Extend, Terminate
 from domain.trial.state import End, Stage, Verdict
 from workflows.trial import changes, endings, owning
@@ -99,37 +100,37 @@ def take_answer(trial: TrialProcess, answer: Answer) -> None:
         trial.take(verdict_of(trial, answer))
 
 
-# --- the moments -------------------------------------------------------------------------------------------------------------------
+# --- what falls due ------------------------------------------------------------------------------------------------------------------
 
 
-async def _come_due(trial: TrialProcess, moments: list[Moment]) -> None:
+async def _come_due(trial: TrialProcess, ahead: list[Due]) -> None:
     """Everything that falls due at once, with the instance's facts gathered once.
 
     What is due is done, and counts as that, only when nothing that it stands on has changed meanwhile; else what is ahead is looked at anew.
     """
     state, begun = trial.state, _rhythm(trial)
-    deciding = any(moment.kind in ("due", "grace") for moment in moments)
+    deciding = any(due.kind in ("due", "grace") for due in ahead)
     before = state.stage
     if deciding:
         trial.enter(Stage.DECIDING)  # from here a late answer is refused, not taken and forgotten
-    if any(moment.kind not in ("mail", "key") or moment.name in ("usage_check", "next_steps") for moment in moments):
+    if any(due.kind not in ("mail", "key") or due.name in ("usage_check", "next_steps") for due in ahead):
         state.usage = await trial.effects.usage(state.host, trial.contact.email, state.former_admins)
         _activation(trial)
-    if any(moment.kind in ("ask", "due", "grace") for moment in moments):
+    if any(due.kind in ("ask", "due", "grace") for due in ahead):
         await owning.owners(trial)  # whoever has left since is replaced before anybody is asked, or it is ended
         owning.find_owners(trial)
     if deciding:
         trial.enter(before)
     if state.verdict is not None or _rhythm(trial) != begun:
         return  # a person decided while the facts were on their way, and their word stands; or the trial is another's now
-    state.done = [*state.done, *(moment.key for moment in moments)]
+    state.done = [*state.done, *(due.key for due in ahead)]
     mails: list[Mail] = []
-    for moment in moments:
-        match moment.kind:
-            case "mail" if not state.opted_out and decisions.mail_may_go(trial.policy, moment.name, state.usage):
-                mails.append(trial.mail(moment.name, sender=Role.CE))  # type: ignore[arg-type]
+    for due in ahead:
+        match due.kind:
+            case "mail" if not state.opted_out and decisions.mail_may_go(trial.policy, due.name, state.usage):
+                mails.append(trial.mail(due.name, sender=Role.CE))  # type: ignore[arg-type]
             case "mail":
-                state.notes = [*state.notes, f"held: {moment.what}"]
+                state.notes = [*state.notes, f"held: {due.what}"]
             case "warning" if state.usage is not None and not decisions.activity(trial.policy, state.usage)[0]:
                 mails.append(trial.mail("inactivity_warning"))
             case "ask":

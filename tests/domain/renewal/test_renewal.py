@@ -17,7 +17,7 @@ from domain.policy import AccountPolicy
 from domain.renewal import decisions as decide
 from domain.renewal import documents as docs
 from domain.renewal.commands import AssessRenewal, CancelRenewal, MoveRenewal, ProjectOutcome
-from domain.renewal.state import Assessment, Phase, Projection, RenewalState, SavePlan, agenda, milestone
+from domain.renewal.state import Assessment, Phase, Projection, RenewalState, SavePlan, agenda, falls_due
 from domain.task import Answer
 from tests.domain.make import MONDAY, day, quickly
 
@@ -63,7 +63,7 @@ def test_an_extension_moves_what_is_to_be_processed_alone() -> None:
     longer = state(extension_days=20)
     assert longer.due_on == ON + timedelta(days=20)
     for key, shift in (("early_review", 0), ("assessment", 0), ("value_engineering", 0), ("processing", 20), ("term_end", 20)):
-        assert milestone(POLICY, longer, key).at - milestone(POLICY, state(), key).at == timedelta(days=shift)  # type: ignore[arg-type]
+        assert falls_due(POLICY, longer, key).at - falls_due(POLICY, state(), key).at == timedelta(days=shift)  # type: ignore[arg-type]
 
 
 @quickly
