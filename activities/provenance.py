@@ -1,4 +1,4 @@
-"""Decisions that came straight to Temporal: judged as at the door, and on the audit."""
+"""Decisions that came straight to Temporal: judged by the same table as every other, and noted on the audit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing somebody up on their behalf (A21, and the free-mail signups of A3): the same way in as the form's."""
+"""Signing somebody up on their behalf (A21, and the free-mail signups of A3): by the same service as the form's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SignUp = Callable[[SignupAgain], Awaitable[SignupAnswer]]
 
 
 class SigningUp:
-    """The way in is the starter's, handed in by the worker: activities know no starter."""
+    """The worker hands in the starter's service: activities import no starter."""
 
     def __init__(self, sign_up: SignUp) -> None:
         self._sign_up = sign_up

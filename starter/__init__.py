@@ -1,1 +1,1 @@
-"""Every way in: the service that all of them share, the command line, the web, the schedules, and the local stack."""
+"""The entry points: the command line, the web, the schedules, the local stack, and the service that all of them share."""

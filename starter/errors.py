@@ -1,4 +1,4 @@
-"""What a way in may answer instead of doing what was asked.
+"""What an entry point may answer instead of doing what was asked.
 
 TenureError
  ├─ BadInput      what was sent cannot be understood or is out of bounds; nothing was changed      (HTTP 422, exit 2)

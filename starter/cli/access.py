@@ -98,10 +98,10 @@ def token_create(
         raise BadInput(f"{role[:40]!r} is no role of the rights", f"Choose one of: {', '.join(groups)}", field="role")
 
     async def make(tenure: Tenure) -> str:
-        if person and await tenure.gate.person(person) is None:
+        if person and await tenure.authorization.person(person) is None:
             raise NotFound(f"{person[:254]} is not among our people", "The CRM's people are copied every quarter of an hour")
         what = f"token create {name[:80]} {role or 'person ' + person}"
-        async with tenure.gate.operating(tenure.caller, Action.TOKENS, by=by, what=what):
+        async with tenure.authorization.operating(tenure.caller, Action.TOKENS, by=by, what=what):
             try:
                 return await tenure.read(lambda: ServiceTokens(tenure.ledger).create(name, role=groups.get(role), person=person))
             except Taken as error:
@@ -133,7 +133,7 @@ def token_revoke(
     """End a token, at once."""
 
     async def end(tenure: Tenure) -> str:
-        async with tenure.gate.operating(tenure.caller, Action.TOKENS, by=by, what=f"token revoke {name[:80]}"):
+        async with tenure.authorization.operating(tenure.caller, Action.TOKENS, by=by, what=f"token revoke {name[:80]}"):
             if not await tenure.read(lambda: ServiceTokens(tenure.ledger).revoke(name)):
                 raise NotFound(f"no token {name[:80]!r} works", "`tenure token list` lists them")
         return f"{name}: revoked"

@@ -111,7 +111,7 @@ def adopt(
         if not apply:
             return await each()
         what = f"adopt policy {policy.hash}"
-        async with tenure.gate.operating(tenure.caller, ADOPT_POLICY.name, by=by, what=what):
+        async with tenure.authorization.operating(tenure.caller, ADOPT_POLICY.name, by=by, what=what):
             return await each()
 
     found = ask(asked)

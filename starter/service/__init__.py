@@ -1,1 +1,1 @@
-"""The service behind every way in: queries, commands, and who may give them."""
+"""The service behind web, API and command line: queries, commands, and who may give them."""

@@ -1,4 +1,4 @@
-"""The one place that every way in passes: who asks, whether they may, and the note of it on the audit.
+"""Authorizes every request and writes the audit log.
 
 The role of a person is looked up when their message arrives, so whoever has changed roles or left since the question was asked is judged
 by what they are now.
@@ -34,7 +34,7 @@ Judge = Callable[[Actor, Iterable[Person]], Right]
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is at the door: a signed-in person (``email``), a token (``token``, with its ``group`` or its person), the operator at the command
+    """Who asks: a signed-in person (``email``), a token (``token``, with its ``group`` or its person), the operator at the command
     line, or the reader of a link of ours, who may do what the link is for.
     """
 

@@ -26,7 +26,7 @@ async def change_host(tenure: Tenure, domain: str, message: ChangeDomain, event_
     judge = on_owned(CHANGE_DOMAIN.name, lambda roster: current(registry.owners_of(key), roster))
     what, name = f"change_domain new_host {message.new_host[:120]}", ids.domain_change(key)
     event = tenure.event(name, "change_domain", event_id)
-    async with tenure.gate.decision(tenure.caller, judge, by=message.by, what=what, subject=name, event=event) as by:
+    async with tenure.authorization.decision(tenure.caller, judge, by=message.by, what=what, subject=name, event=event) as by:
         return await _change_host(tenure, registry, key, message.model_copy(update={"by": by}))
 
 

@@ -1,4 +1,4 @@
-"""What people decide about a trial, and their answers to tasks: judged at the gate, then sent to the workflow as an update."""
+"""What people decide about a trial, and their answers to tasks: authorized, then sent to the workflow as an update."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Commands(Queries, ABC):
     """What may be decided. The connection and the rest are those of :class:`starter.service.tenure.Tenure`."""
 
     caller: Caller
-    gate: Authorization
+    authorization: Authorization
     settings: Settings
 
     @abstractmethod
@@ -76,11 +76,11 @@ class Commands(Queries, ABC):
         carry: Carry | None = None,
         **how: Any,
     ) -> str:
-        """Judge a decision at the gate, and have it carried out: by :meth:`update` (``how``), or by ``carry``; returns what was done, in words."""
+        """Authorize a decision, and have it carried out: by :meth:`update` (``how``), or by ``carry``; returns what was done, in words."""
         message = read(command.message, given)
         judge = on_owned(command.judged_as, lambda roster: self._owners(workflow_id, roster))
         event, what = self.event(workflow_id, command.name, event_id), described(command.name, message)
-        decision = self.gate.decision(
+        decision = self.authorization.decision(
             self.caller, judge, by=str(getattr(message, "by", "")), what=what, subject=workflow_id, event=event, nameless=command.nameless
         )
         async with decision as by:
@@ -109,7 +109,7 @@ class Commands(Queries, ABC):
     async def open_link(self, workflow_id: str, email: str) -> str:
         """The reader of a mail opens the link in it, which confirms their claim: the vault's reference of the reset link that was made."""
         event, judge = self.event(workflow_id, "open_link", ""), on_owned(NEW_LINK.name, lambda roster: self._owners(workflow_id, roster))
-        async with self.gate.decision(self.caller, judge, by=email, what="open_link", subject=workflow_id, event=event) as by:
+        async with self.authorization.decision(self.caller, judge, by=email, what="open_link", subject=workflow_id, event=event) as by:
             return await self._open_link(workflow_id, OpenLink(by=by), event)
 
     async def _open_link(self, workflow_id: str, message: OpenLink, event_id: str) -> str:
@@ -130,7 +130,9 @@ class Commands(Queries, ABC):
             )
         asked = await self._asked(workflow_id, task)
         event, what = self.event(workflow_id, f"answer {task}", event_id), described("answer", answer.model_copy(update={"task": task}))
-        async with self.gate.decision(self.caller, on_task(asked), by=answer.by, what=what, subject=workflow_id, event=event) as by:
+        async with self.authorization.decision(
+            self.caller, on_task(asked), by=answer.by, what=what, subject=workflow_id, event=event
+        ) as by:
             judged: dict[str, Any] = {"task": task, "by": by, "unjudged": asked is None}
             if answer.choice == "qualify" and (named := answer.fields.get("domain")):
                 judged["fields"] = {**answer.fields, "domain": self.company_of(str(named))}

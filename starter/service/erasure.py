@@ -61,7 +61,7 @@ async def forget(tenure: Tenure, email: str, by: str = "") -> Erasure:
         raise Unavailable("this client encrypts nothing", "Run it as `tenure forget`")
     contact, is_open = await _contact_of(tenure, key)
     mine = None if contact is None else contact.lower() in (address.lower(), ids.erased(address))
-    async with tenure.gate.operating(tenure.caller, Action.FORGET, by=by, what=f"erase {address}", subject=ids.trial(key)):
+    async with tenure.authorization.operating(tenure.caller, Action.FORGET, by=by, what=f"erase {address}", subject=ids.trial(key)):
         done = await tenure.read(lambda: erase(tenure.ledger, everybody, address, key=key, contact=mine))
     Spool(tenure.settings.data_dir).erase(address)
     notes = ["no mail goes to them any more, unless they sign up again themselves"]

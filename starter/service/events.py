@@ -1,4 +1,4 @@
-"""The ids of clicks and requests, as a workflow and the audit get them: each way in, caller and action has a space of its own.
+"""The ids of clicks and requests, as a workflow and the audit get them: each entry point, caller and action has a space of its own.
 
 A caller may name an id (``Idempotency-Key``, a form's hidden field, ``--event-id``), so that what is sent again has no second effect. What is
 used is made of it with our secret key: nobody can guess, or take beforehand, the id of another's request.

@@ -1,4 +1,4 @@
-"""The service that every way in shares: a request becomes a start, an update, a signal or a query, and nothing else.
+"""The service behind web, API and command line: a request becomes a start, an update, a signal or a query, and nothing else.
 
 Workflows are named by string, so that a command starts without the activities' client libraries.
 Errors are those of :mod:`starter.errors`; none of them leaves anything half done that asking again does not finish.
@@ -98,7 +98,7 @@ class Tenure(KeptRequests):
         self.policy = policy
         self.task_queue = task_queue
         self.caller = operator()
-        self.gate = Authorization(ledger, (settings.vendor_domain,))
+        self.authorization = Authorization(ledger, (settings.vendor_domain,))
         self._keeps(ledger, settings)
         self._later: set[asyncio.Task[None]] = set()
 
@@ -146,7 +146,7 @@ class Tenure(KeptRequests):
         by = "" if self.caller.email else ce
         subject = ids.trial(address.key)
         form = form.model_copy(update={"event_id": self.event(subject, "request", form.event_id, address.email)})
-        async with self.gate.decision(self.caller, judge, by=by, what=what, subject=subject, event=form.event_id):
+        async with self.authorization.decision(self.caller, judge, by=by, what=what, subject=subject, event=form.event_id):
             try:
                 return await self._request_trial(form, address, ce)
             except Unavailable as error:

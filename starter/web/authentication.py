@@ -1,4 +1,4 @@
-"""Who is at the door: everything under ``/api`` and ``/console`` needs a session or a token, but for the prospects' own ways in.
+"""Authenticates every request: everything under ``/api`` and ``/console`` needs a session or a token, but for the prospects' own pages and links.
 
 A person is looked up in the roster at each request, so that whoever has left is out at once, whatever their cookie or token says.
 """
@@ -54,7 +54,7 @@ class Door:
         request = Request(scope)
         try:
             caller = await self._caller(request)
-            await self.tenure.gate.admit(caller, Action.READ)
+            await self.tenure.authorization.admit(caller, Action.READ)
         except TenureError as error:
             await self._refusal(request, error)(scope, receive, send)
             return
@@ -111,7 +111,7 @@ async def has_ended(tenure: Tenure, session: Mapping[str, Any]) -> bool:
 
 
 def caller_of(request: Request) -> Caller:
-    """Whom the door let in."""
+    """Who asks, as authenticated."""
     caller: Caller = request.state.caller
     return caller
 

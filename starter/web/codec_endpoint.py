@@ -127,7 +127,7 @@ class CodecEndpoint:
         if "session" not in request.scope or request.headers.get("authorization"):
             return False
         try:
-            await self._tenure.gate.admit(await session_caller(self._tenure, request, self._settings.session_hours), Action.READ)
+            await self._tenure.authorization.admit(await session_caller(self._tenure, request, self._settings.session_hours), Action.READ)
         except NotSignedIn:
             return False
         return True

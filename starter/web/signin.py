@@ -144,7 +144,7 @@ def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
         await end(request)  # what the browser brought along is nobody's
         why = await not_ours(email, claims)
         if why:
-            await tenure.gate.refused("web", "sign in", why, who=email or "nobody")
+            await tenure.authorization.refused("web", "sign in", why, who=email or "nobody")
             return pages.trouble(403, "You are not signed in", why, "Ask whoever keeps the CRM's people, or sign in as somebody else")
         request.session.update(id=secrets.token_urlsafe(24), email=email, name=str(claims.get("name") or email)[:100], at=int(time.time()))
         csrf_of(request)
@@ -161,7 +161,7 @@ def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
             return "the provider tells no address of yours"
         if claims.get("email_verified") is not True:
             return f"nobody has verified that {email} is yours"
-        return "" if await tenure.gate.person(email) else f"{email} is not among our people, or has left"
+        return "" if await tenure.authorization.person(email) else f"{email} is not among our people, or has left"
 
     @routes.post(SIGN_OUT)
     async def sign_out(request: Request) -> Response:

@@ -92,7 +92,7 @@ async def plant(tenure: Tenure, web: httpx.AsyncClient) -> list[Marked]:
         with suppress(TenureError):
             await tenure.answer(f"{ids.trial(person.domain)}:triage-1", answer)
     for person in known[:4]:
-        for days in (None, 900):  # refused at the gate, and sent past it: taken once, refused once
+        for days in (None, 900):  # refused by the service, and sent past it: taken once, refused once
             asked = {"by": person.email, "days": days, "reason": person("reason")}
             with suppress(TenureError):
                 await tenure.act(person.domain, "extend", asked)

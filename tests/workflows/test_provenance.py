@@ -1,4 +1,4 @@
-"""What is sent straight to Temporal, as the Web UI and `temporal` do, is judged there as at the door, and stands on the audit."""
+"""What is sent straight to Temporal, as the Web UI and `temporal` do, is judged there by the same table, and stands on the audit."""
 
 from __future__ import annotations
 

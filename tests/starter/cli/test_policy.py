@@ -26,7 +26,7 @@ from tests.starter.web_fakes import person
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> list[dict[str, Any]]:
-    """A service of three trials, and what it was asked; its gate is a real one, and knows somebody of ops and a CE."""
+    """A service of three trials, and what it was asked; its authorization is a real one, and knows somebody of ops and a CE."""
     with ledger.writing() as db:
         db.execute(insert(roster), [person("ops", "cloud"), person("ce", "ce")])
     got: list[dict[str, Any]] = []
@@ -48,7 +48,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> list[dict[str, Any
         class Tenure:
             client = None
             caller = operator()
-            gate = Authorization(ledger, ("tenure.example",))
+            authorization = Authorization(ledger, ("tenure.example",))
 
         yield Tenure()
 

@@ -269,7 +269,7 @@ class TestAnswers:
 
 
 class TestRights:
-    """Each way in passes the same gate; here the operator's, with a real workflow behind it."""
+    """Each way in is authorized alike; here the operator's, with a real workflow behind it."""
 
     async def test_whoever_may_not_is_refused_and_told_who_may(self, tenure: Tenure, domain: str) -> None:
         await tenure.signup(SignupForm(email=f"ada@{domain}"))
