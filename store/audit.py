@@ -177,7 +177,9 @@ def digest_of(fields: dict[str, Any]) -> str:
 def _why_it_differs(place: int, row: Any, rows: Sequence[Any]) -> str:
     """A row that fits its hash under another number was moved; any other was changed."""
     fields = {name: value for name, value in row.items() if name != "hash"}
-    came_from = next((n for n in range(1, len(rows) + 2) if n != place and digest_of({**fields, "number": n}) == row["hash"]), None)
+    came_from = next(
+        (number for number in range(1, len(rows) + 2) if number != place and digest_of({**fields, "number": number}) == row["hash"]), None
+    )
     return (
         f"row {place} was row {came_from}: rows were reordered or taken out"
         if came_from

@@ -407,7 +407,7 @@ def _address(name: str, email: str) -> Address:
         spec = f"{local}{at}{domain}"
         if not _ADDRESS.fullmatch(spec):
             raise ValueError(f"{email!r} is not an e-mail address that can be written to")
-        shown = "".join(c if c.isprintable() else " " for c in name)
+        shown = "".join(sign if sign.isprintable() else " " for sign in name)
         return Address(display_name=" ".join(shown.split()), addr_spec=spec)
     except (ValueError, MessageError, IndexError) as error:
         raise refused(SYSTEM, f"{error}; correct the address", kind="InvalidAddress") from None

@@ -49,7 +49,8 @@ def policy_show(
     shown = [entry for entry in entries if entry.path == section or entry.path.startswith(f"{section}." if section else "")]
     if not shown:
         raise NotFound(
-            f"the policy has no section {section[:40]!r}", f"Choose one of: {', '.join(sorted({e.path.split('.')[0] for e in entries}))}"
+            f"the policy has no section {section[:40]!r}",
+            f"Choose one of: {', '.join(sorted({entry.path.split('.')[0] for entry in entries}))}",
         )
     answer = {"file": str(path), "hash": loaded.hash, "accounts_hash": accounts.hash, "figures": shown}
     emit(answer, as_json, lambda: _figures(shown, f"trials {loaded.hash}, accounts {accounts.hash}", str(path)))

@@ -152,57 +152,57 @@ def _account(found: ProcessView) -> tuple[str, str, Facts, Sections]:
 
 
 def _renewal(found: ProcessView) -> tuple[str, str, Facts, Sections]:
-    s = RenewalStatus.model_validate(found.status)
-    amount = "" if s.amount is None else f", {pages.money(s.amount)}"
-    said = f"{parts.words(s.outcome)}{amount}, says {s.forecast_by} ({parts.when(s.forecast_at)})" if s.outcome else ""
-    came = "" if s.actual_arr is None else f", {pages.money(s.actual_arr)}"
+    status = RenewalStatus.model_validate(found.status)
+    amount = "" if status.amount is None else f", {pages.money(status.amount)}"
+    said = f"{parts.words(status.outcome)}{amount}, says {status.forecast_by} ({parts.when(status.forecast_at)})" if status.outcome else ""
+    came = "" if status.actual_arr is None else f", {pages.money(status.actual_arr)}"
     facts: Facts = [
-        ("renews on", pages.day(s.renewal_on)),
-        ("extended to", pages.day(s.due_on) if s.due_on != s.renewal_on else ""),
-        ("ARR", pages.money(s.arr)),
-        ("rating", Text(s.rating, style=pages.STYLES[s.rating]) if s.rating else Text("not yet", style="dim")),
-        ("Lighthouse", Text("in it", style="yellow") if s.in_lighthouse else ""),
-        ("exit criteria", s.success_criteria),
-        ("sponsor", s.sponsor),
+        ("renews on", pages.day(status.renewal_on)),
+        ("extended to", pages.day(status.due_on) if status.due_on != status.renewal_on else ""),
+        ("ARR", pages.money(status.arr)),
+        ("rating", Text(status.rating, style=pages.STYLES[status.rating]) if status.rating else Text("not yet", style="dim")),
+        ("Lighthouse", Text("in it", style="yellow") if status.in_lighthouse else ""),
+        ("exit criteria", status.success_criteria),
+        ("sponsor", status.sponsor),
         ("expected", said),
-        ("the TA says", parts.words(s.ta_outcome or "")),
-        ("its rating says", parts.words(s.system_outcome or "")),
-        ("look at this", Text(s.odd, style="yellow") if s.odd else ""),
-        ("came", f"{parts.words(s.actual_outcome)}{came}" if s.actual_outcome else ""),
-        ("next term to", pages.day(s.contract_end)),
-        ("TA", s.ta),
-        ("AE", s.ae),
+        ("the TA says", parts.words(status.ta_outcome or "")),
+        ("its rating says", parts.words(status.system_outcome or "")),
+        ("look at this", Text(status.odd, style="yellow") if status.odd else ""),
+        ("came", f"{parts.words(status.actual_outcome)}{came}" if status.actual_outcome else ""),
+        ("next term to", pages.day(status.contract_end)),
+        ("TA", status.ta),
+        ("AE", status.ae),
     ]
-    return s.name, s.phase, facts, ()
+    return status.name, status.phase, facts, ()
 
 
 def _plan(found: ProcessView) -> tuple[str, str, Facts, Sections]:
-    s = PlanStatus.model_validate(found.status)
+    status = PlanStatus.model_validate(found.status)
     sections: list[tuple[str, Group | Table]] = []
-    if s.reasons:
-        sections.append(("Why there is one", _list([(parts.words(reason), why) for reason, why in s.reasons.items()])))
-    if s.fields:
+    if status.reasons:
+        sections.append(("Why there is one", _list([(parts.words(reason), why) for reason, why in status.reasons.items()])))
+    if status.fields:
         asked = {each.name: each.asks for each in (*QUESTIONS, CONTEXT)}
-        sections.append(("The plan", _list([(asked.get(name, parts.words(name)), text) for name, text in s.fields.items()])))
-    if s.updates:
-        rows = [(each.at, each.by, each.status, _said(each.progress, blockers=each.blockers, next=each.next)) for each in s.updates]
+        sections.append(("The plan", _list([(asked.get(name, parts.words(name)), text) for name, text in status.fields.items()])))
+    if status.updates:
+        rows = [(each.at, each.by, each.status, _said(each.progress, blockers=each.blockers, next=each.next)) for each in status.updates]
         sections.append(("Weekly updates", _told(rows)))
-    if s.reviews:
-        sections.append(("Leadership's reviews", _told([(each.at, each.by, each.outcome, each.note) for each in s.reviews])))
-    return s.name, s.stage, [("planned", parts.when(s.planned_at))], sections
+    if status.reviews:
+        sections.append(("Leadership's reviews", _told([(each.at, each.by, each.outcome, each.note) for each in status.reviews])))
+    return status.name, status.stage, [("planned", parts.when(status.planned_at))], sections
 
 
 def _red(found: ProcessView) -> tuple[str, str, Facts, Sections]:
-    s = RedStatus.model_validate(found.status)
+    status = RedStatus.model_validate(found.status)
     sections: list[tuple[str, Group | Table]] = []
-    if s.marks:
-        sections.append(("Why it is red", _told([(mark.at, mark.by, mark.source, mark.reason) for mark in s.marks])))
-    if s.fields:
-        sections.append(("Where it stands", _list([(parts.words(name), text) for name, text in s.fields.items()])))
-    if s.updates:
-        rows = [(each.at, each.by, each.status, _said(each.state, needs=each.needs, actions=each.actions)) for each in s.updates]
+    if status.marks:
+        sections.append(("Why it is red", _told([(mark.at, mark.by, mark.source, mark.reason) for mark in status.marks])))
+    if status.fields:
+        sections.append(("Where it stands", _list([(parts.words(name), text) for name, text in status.fields.items()])))
+    if status.updates:
+        rows = [(each.at, each.by, each.status, _said(each.state, needs=each.needs, actions=each.actions)) for each in status.updates]
         sections.append(("Updates", _told(rows)))
-    return s.name, s.stage, [], sections
+    return status.name, status.stage, [], sections
 
 
 SHOW: dict[str, Callable[[ProcessView], tuple[str, str, Facts, Sections]]] = {

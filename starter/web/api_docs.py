@@ -33,7 +33,7 @@ def grouped(document: dict[str, Any]) -> dict[str, list[Route]]:
                 path=path,
                 summary=operation["summary"],
                 description=operation.get("description", ""),
-                parameters=tuple((p["name"], p.get("description", "")) for p in operation.get("parameters", ())),
+                parameters=tuple((given["name"], given.get("description", "")) for given in operation.get("parameters", ())),
                 example=_example(document, operation),
                 answers=tuple(operation["responses"]),
             )

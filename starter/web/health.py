@@ -139,7 +139,7 @@ async def _worker(client: Client, task_queue: str) -> str:
         )
     )
     since = datetime.now(UTC) - POLLED_WITHIN
-    live = [{p.identity for p in poll.pollers if p.last_access_time.ToDatetime(UTC) >= since} for poll in polls]
+    live = [{poller.identity for poller in poll.pollers if poller.last_access_time.ToDatetime(UTC) >= since} for poll in polls]
     if not all(live):
         raise NotReady(f"no worker polls the task queue {task_queue!r}; start one with `python worker.py`")
     count = len(live[0] | live[1])

@@ -93,7 +93,7 @@ async def typed(request: Request) -> dict[str, str]:
 
 def one_line(text: str) -> str:
     """Text without line breaks or control characters, which no name or address has and some databases refuse."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 def sentence(text: str) -> str:

@@ -99,7 +99,7 @@ def _names(node: Mapping[str, Any]) -> Iterator[str]:
 
 def is_name(text: str) -> bool:
     """Whether a text may be what somebody is called."""
-    return 2 <= len(text) <= LONGEST_NAME and any(c.isalpha() for c in text) and "@" not in text
+    return 2 <= len(text) <= LONGEST_NAME and any(sign.isalpha() for sign in text) and "@" not in text
 
 
 def replaced(text: str, names: Collection[str], mail: Replace, name: Replace, *, any_case: bool = False) -> str:

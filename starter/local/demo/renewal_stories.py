@@ -5,85 +5,85 @@ from __future__ import annotations
 from starter.local.demo.customer import Playing, Script
 
 
-async def flat(c: Playing) -> None:
+async def flat(customer: Playing) -> None:
     """Green: assessed, monitored, renewed as it is."""
-    await c.before(c.policy.renewal.process_days)
-    await c.assessed("green", "green", outcome="flat")
-    await c.processed()
-    await c.ends()
+    await customer.before(customer.policy.renewal.process_days)
+    await customer.assessed("green", "green", outcome="flat")
+    await customer.processed()
+    await customer.ends()
 
 
-async def grows(c: Playing) -> None:
+async def grows(customer: Playing) -> None:
     """Green, and they buy more."""
-    await c.before(c.policy.renewal.process_days)
-    await c.assessed("green", "green", outcome="flat")
-    await c.processed(arr=1.2)
-    await c.ends()
+    await customer.before(customer.policy.renewal.process_days)
+    await customer.assessed("green", "green", outcome="flat")
+    await customer.processed(arr=1.2)
+    await customer.ends()
 
 
-async def shrinks(c: Playing) -> None:
+async def shrinks(customer: Playing) -> None:
     """Yellow: in Lighthouse to the end, with a plan for a part of it; a part is lost."""
-    await c.before(c.policy.renewal.process_days)
-    await c.assessed("yellow", "yellow", outcome="partial_churn")
-    await c.saved_plan()
-    await c.answered("plan", "partial_churn", fields={"amount": str(round(c.row.arr * 0.7))})
-    await c.planned()
-    await c.processed(arr=0.7)
-    await c.ends()
+    await customer.before(customer.policy.renewal.process_days)
+    await customer.assessed("yellow", "yellow", outcome="partial_churn")
+    await customer.saved_plan()
+    await customer.answered("plan", "partial_churn", fields={"amount": str(round(customer.row.arr * 0.7))})
+    await customer.planned()
+    await customer.processed(arr=0.7)
+    await customer.ends()
 
 
-async def saved(c: Playing) -> None:
+async def saved(customer: Playing) -> None:
     """Red: the save plan works, leadership of both sides lets it leave, and it renews in full."""
-    await c.before(c.policy.renewal.process_days)
-    await c.assessed("red", "red", outcome="full_churn")
-    await c.saved_plan()
-    await c.answered("plan", "full_churn")
-    await c.planned()
-    await c.in_lighthouse(True)
-    await c.inspected("criteria_met")
-    await c.answered("exit_sales", "leave_green")
-    await c.answered("exit_ts", "leave_green")
-    await c.in_lighthouse(False)
-    await c.processed()
-    await c.ends()
+    await customer.before(customer.policy.renewal.process_days)
+    await customer.assessed("red", "red", outcome="full_churn")
+    await customer.saved_plan()
+    await customer.answered("plan", "full_churn")
+    await customer.planned()
+    await customer.in_lighthouse(True)
+    await customer.inspected("criteria_met")
+    await customer.answered("exit_sales", "leave_green")
+    await customer.answered("exit_ts", "leave_green")
+    await customer.in_lighthouse(False)
+    await customer.processed()
+    await customer.ends()
 
 
-async def lost(c: Playing) -> None:
+async def lost(customer: Playing) -> None:
     """Red, inspected in vain, and lost."""
-    await c.before(c.policy.renewal.process_days)
-    await c.assessed("red", "red", outcome="full_churn")
-    await c.saved_plan()
-    await c.answered("plan", "full_churn")
-    await c.planned()
-    await c.inspected("continue")
-    await c.processed(arr=0)
-    await c.ends()
+    await customer.before(customer.policy.renewal.process_days)
+    await customer.assessed("red", "red", outcome="full_churn")
+    await customer.saved_plan()
+    await customer.answered("plan", "full_churn")
+    await customer.planned()
+    await customer.inspected("continue")
+    await customer.processed(arr=0)
+    await customer.ends()
 
 
-async def disagreed(c: Playing) -> None:
+async def disagreed(customer: Playing) -> None:
     """The managers do not agree; one named person settles it."""
-    await c.before(c.policy.renewal.process_days)
-    await c.assessed("yellow", "green", outcome="flat")
-    await c.answered("settle", "green")
-    await c.processed()
-    await c.ends()
+    await customer.before(customer.policy.renewal.process_days)
+    await customer.assessed("yellow", "green", outcome="flat")
+    await customer.answered("settle", "green")
+    await customer.processed()
+    await customer.ends()
 
 
-async def moved(c: Playing) -> None:
+async def moved(customer: Playing) -> None:
     """The date moves by a month after the assessment; what is ahead follows it."""
-    await c.before(c.policy.renewal.process_days)
-    await c.assessed("green", "green", outcome="flat")
-    await c.moved(30)
-    await c.processed()
-    await c.ends()
+    await customer.before(customer.policy.renewal.process_days)
+    await customer.assessed("green", "green", outcome="flat")
+    await customer.moved(30)
+    await customer.processed()
+    await customer.ends()
 
 
-async def silent(c: Playing) -> None:
+async def silent(customer: Playing) -> None:
     """Nobody assesses it for weeks: backup and manager are asked, and at last the AE processes it unrated."""
-    await c.before(c.policy.renewal.process_days)
-    await c.asked("assess_ta")
-    await c.processed()
-    await c.ends()
+    await customer.before(customer.policy.renewal.process_days)
+    await customer.asked("assess_ta")
+    await customer.processed()
+    await customer.ends()
 
 
 SCRIPTS = (
