@@ -32,7 +32,9 @@ class _Handled(Generic[W, M, R]):
         name, model, may, handler = self.name, self.model, self.may, self.handler
 
         async def update(self: Any, raw: Any = None) -> Any:
-            return await handler(self, parsed(model, raw))
+            result = await handler(self, parsed(model, raw))
+            self.process.show()
+            return result
 
         def check(self: Any, raw: Any = None) -> None:
             may(self, parsed(model, raw))
@@ -42,6 +44,7 @@ class _Handled(Generic[W, M, R]):
                 message = parsed(model, raw)
                 may(self, message)
                 await handler(self, message)
+                self.process.show()
 
         defined: Any = workflow.update(name=name, description=self.words)(update)
         defined.validator(check)
@@ -88,6 +91,7 @@ def _signal(handler: Callable[[W, Any], None], read: Callable[[Any], Any]) -> Ca
     def signal(self: Any, raw: Any = None) -> None:
         with noting(self.notes, handler.__name__, raw):
             handler(self, read(raw))
+            self.process.show()
 
     signal.__qualname__, signal.__doc__ = handler.__qualname__, handler.__doc__
     return workflow.signal(name=handler.__name__)(signal)

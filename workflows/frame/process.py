@@ -147,11 +147,14 @@ class Process(Generic[Figures]):
         """Wait for everything that goes on beside, and for every handler: the last line of a run."""
         self._closing = True
         self.publish()
-        await self._wait(lambda: all(task.done() for task in self._work), None, "what is still under way")
-        for task in self._work:
-            task.result()
-        self._work.clear()
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        while True:
+            await self._wait(lambda: all(task.done() for task in self._work), None, "what is still under way")
+            for task in self._work:
+                task.result()
+            self._work.clear()
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            if not self._work:
+                return
 
     async def wait(self, ready: Callable[[], bool], *, until: datetime | None = None, summary: str) -> bool:
         """Wait for ``ready``, at most until ``until``, chasing open tasks meanwhile. True when ready, False when the time has come."""
@@ -286,6 +289,10 @@ class Process(Generic[Figures]):
         if updates:
             workflow.upsert_search_attributes(updates)
         workflow.set_current_details(markup.markdown(self.in_words()[:LONGEST_DETAILS]))
+        self.show()
+
+    def show(self) -> None:
+        """Have lists show what has changed, also when nobody waits for it: the last word of every handler."""
         if not self._telling and self._is_shown() and self._told.differs(self._list_row(), self.tasks.all, self.renewal_row()):
             self._telling = True
             self.spawn(self._tell())

@@ -40,7 +40,11 @@ async def test_moved_earlier_what_is_past_due_happens_at_once(play: Play) -> Non
     await c.phase("processing")
     assert c.effects()[100] == ["salesforce: crm.moved.1", "slack: slack.moved.1", "slack: task.process-1"]
     assert c.opportunity()["CloseDate"] == to.isoformat()
-    assert (c.row().renewal_on, c.row().phase) == (to, "processing")
+
+    async def followed() -> bool:
+        return (c.row().renewal_on, c.row().phase) == (to, "processing")
+
+    await eventually(followed)
     assert (await c.attributes())["RenewalQuarter"] == quarter_of(changed(), to)
     assert c.id == ids.renewal(c.domain, c.on), "a moved renewal keeps its id"
     await c.answer("process", "renewed", AE, seats=100, arr=120_000)
