@@ -19,6 +19,7 @@ from starlette.routing import Match
 from temporalio import workflow
 
 from domain import policy as policies
+from domain.task import TaskKind
 from starter.cli.app import app
 from starter.cli.lazy import loaded
 from starter.service.schedules import recurring
@@ -147,11 +148,13 @@ def messages() -> dict[str, set[str]]:
 
 @cache
 def tasks() -> set[str]:
-    """The kinds of the tasks that workflows ask: ``kind="triage"``, or the first word given to ``.spec(…)``."""
+    """The kinds of the tasks that workflows ask: ``kind=TaskKind.TRIAGE``, or the first word given to ``.spec(…)``; or the kind's own name."""
     calls = [node for path in (ROOT / "workflows").rglob("*.py") for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
     values = [word.value for call in calls for word in call.keywords if word.arg == "kind"]
     values += [call.args[0] for call in calls if call.args and isinstance(call.func, ast.Attribute) and call.func.attr == "spec"]
-    return {value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)}
+    named = {value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)}
+    kinds = [value.attr for value in values if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name)]
+    return named | {TaskKind[kind].value for kind in kinds if kind in TaskKind.__members__}
 
 
 @dataclass(frozen=True)

@@ -762,6 +762,9 @@ NOTHING_SECRET = dict.fromkeys(
     ),
     "the CRM's, Vitally's and the instances' facts, and what follows from them",
 ) | {
+    "decisions": "what was decided by which rule, from facts that workflows know; they know no secret",
+    "processes": "where each workflow stands, in its own words",
+    "tasks": "what a workflow asks of whom",
     "audit": "who did what; a token by its name (tests/store/test_audit.py)",
     "audit_head": "its length and hash",
     "deliveries": "ids of what GitHub sent",

@@ -305,7 +305,10 @@ def test_a_ledger_of_an_older_version_is_refused_with_what_to_run(run: Run, tmp_
     home = tmp_path / "data"
     assert run("migrate").code == 0
     with closing(sqlite3.connect(home / "ledger.db")) as db:
-        db.executescript("DROP TABLE alembic_version; ALTER TABLE customers DROP COLUMN health;")
+        db.executescript(
+            "DROP TABLE alembic_version; DROP TABLE processes; DROP TABLE tasks; DROP TABLE decisions;"
+            "ALTER TABLE customers DROP COLUMN health;"
+        )
     for program in (("-m", "starter.cli", "token", "list"), ("-m", "starter.web")):
         ended = subprocess.run([sys.executable, *program], env=os.environ, capture_output=True, text=True, timeout=60, check=False)
         assert (ended.returncode, "Run `tenure migrate` once" in ended.stderr) == (2, True), ended.stderr

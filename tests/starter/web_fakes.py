@@ -29,6 +29,7 @@ from domain.people import Role
 from domain.rights import Asked, Group
 from domain.task import Answer, Check, Choice, FieldSpec
 from domain.views import NextStep, TaskView, TrialStatus
+from starter.errors import Unavailable
 from starter.service.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
 from starter.service.tenure import Tenure
 from starter.web.app import create_app, session_key
@@ -136,11 +137,18 @@ class Script:
     retried: int = 0
 
 
+class NoServer:
+    """A client whose server does not answer."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise Unavailable("the server does not answer", "Ask again")
+
+
 class FakeTenure(Tenure):
     """Keeps what it was asked in ``calls`` and answers by its ``script``. Its ledger is a real one."""
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
-        super().__init__(cast(Client, None), ledger, settings, policy.default())
+        super().__init__(cast(Client, NoServer()), ledger, settings, policy.default())
         self.calls: list[Call] = []
         self.script = Script()
 
