@@ -1,6 +1,6 @@
 """The tables that lists read of every process (:mod:`domain.read_model`), in the ledger's database; see :mod:`store.tables`.
 
-``run`` and ``version`` order what is written of one workflow: run ids are UUIDs of version 7, whose text is in the order of their time.
+``run`` and ``version`` order what is written of one workflow: a run's text begins with its start, a version with the length of its history.
 """
 
 from __future__ import annotations

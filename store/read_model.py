@@ -1,7 +1,7 @@
 """The read model: what lists show of every process, written with its effects and read with one SELECT (design idea 11).
 
-Writing again what was written changes nothing, and what is older never overwrites what is newer: run ids are in the order of their time,
-versions count within a run. :meth:`ReadModel.close` and ``tenure rebuild`` see to a run that ended without a word, as one that was terminated.
+Writing again what was written changes nothing, and what is older never overwrites what is newer: runs are in the order of their start,
+versions in that of a run's history. :meth:`ReadModel.close` and ``tenure rebuild`` see to a run that ended without a word, as one that was terminated.
 """
 
 from __future__ import annotations
@@ -75,13 +75,17 @@ class ReadModel:
                 }
                 for number, decision in enumerate(rows.decisions, rows.first_decision)
             ]
-            db.execute(self._ledger.upserting(db, decisions).on_conflict_do_nothing(), made)
+            put = self._ledger.upserting(db, decisions)
+            keys = [column.name for column in decisions.primary_key.columns]
+            again = {name: put.excluded[name] for name in made[0] if name not in keys}
+            db.execute(put.on_conflict_do_update(index_elements=keys, set_=again), made)
 
     def _newest(self, db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
         new = self._ledger.upserting(db, table)
         said = new.excluded
         keys = [column.name for column in table.primary_key.columns]
-        later = or_(table.c.run < said.run, and_(table.c.run == said.run, table.c.version < said.version))
+        # A workflow task that fails is done again, with what came meanwhile, and may say something else by the same version: that counts.
+        later = or_(table.c.run < said.run, and_(table.c.run == said.run, table.c.version <= said.version))
         values = {name: said[name] for name in rows[0] if name not in keys}
         db.execute(new.on_conflict_do_update(index_elements=keys, set_=values, where=later), rows)
 

@@ -12,13 +12,17 @@ from domain.read_model import ProcessRow, Rows
 from domain.task import Task
 
 
+#: How often one workflow task may tell the lists something.
+OF_ONE_TASK = 1_000
+
+
 class RowsTold:
     """What one run has told the lists."""
 
     def __init__(self, decisions: list[Decision]) -> None:
         """``decisions`` is the list in the workflow's state; what stands in it already was told by the run before."""
         self._decisions = decisions
-        self._version = 0
+        self._version = self._count = 0
         self._process: ProcessRow | None = None
         self._renewal: RenewalRow | None = None
         self._tasks: dict[str, tuple[str, int, datetime]] = {}
@@ -36,12 +40,15 @@ class RowsTold:
         moved, self._renewal = self._has_moved(renewal), renewal
         first, self._decided = self._decided, len(self._decisions)
         news = tuple(task.model_copy() for task in tasks if self._is_news(task))
-        self._version, self._process, whole = self._version + 1, process, self._process is None
+        self._process, whole = process, self._process is None
         self._tasks |= {task.id: _told(task) for task in news}
         info = workflow.info()
+        # By the history's length first: a workflow task that failed is done again, and then other things may be told, and fewer.
+        self._count = (self._count + 1) % OF_ONE_TASK
+        self._version = info.get_current_history_length() * OF_ONE_TASK + self._count
         return Rows(
             workflow=info.workflow_id,
-            run=info.run_id,
+            run=_run(info),
             version=self._version,
             whole=whole,
             process=process,
@@ -54,7 +61,7 @@ class RowsTold:
     def everything(self, process: ProcessRow, tasks: list[Task]) -> Rows:
         """All rows as they are now, by the version that was told last: for whoever makes the tables anew."""
         info, made = workflow.info(), tuple(self._decisions[self._before :])
-        about = {"workflow": info.workflow_id, "run": info.run_id, "version": self._version, "whole": True}
+        about = {"workflow": info.workflow_id, "run": _run(info), "version": self._version, "whole": True}
         return Rows(**about, process=process, tasks=tuple(tasks), decisions=made)
 
     def _has_moved(self, renewal: RenewalRow | None) -> bool:
@@ -69,3 +76,8 @@ class RowsTold:
 
 def _told(task: Task) -> tuple[str, int, datetime]:
     return task.status, task.rung, task.next_at
+
+
+def _run(info: workflow.Info) -> str:
+    """A run by its start and its id, so that the text's order is that of the runs of one workflow: ids alone have none."""
+    return f"{info.start_time:%Y-%m-%dT%H:%M:%S.%f} {info.run_id}"
