@@ -11,7 +11,6 @@ from domain.decision import Decision
 from domain.read_model import ProcessRow, Rows
 from domain.task import Task
 
-
 #: How often one workflow task may tell the lists something.
 OF_ONE_TASK = 1_000
 
