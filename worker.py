@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -28,6 +29,7 @@ from domain.account.account import AccountFacts
 from domain.ids import BATCH_QUEUE, TASK_QUEUE
 from domain.messages import SignupAgain, SignupAnswer
 from domain.policy import AccountPolicy
+from domain.read_model import Rows
 from starter import logs, private_files, startup
 from starter.build import build_id
 from starter.errors import TenureError, Unavailable
@@ -41,6 +43,7 @@ from starter.web import health
 from starter.web.control import Control, control_option
 from store.crypto.codec import data_converter
 from store.ledger import Ledger
+from store.read_model import RowsWriter
 from store.settings import Settings
 from workflows.all import ALL, BATCH
 from workflows.frame.inbound import Inbound
@@ -67,11 +70,13 @@ def workers(
     build: str = "",
     note: Note | None = None,
     key: bytes = b"",
+    write: Callable[[Rows], None] | None = None,
 ) -> tuple[Worker, Worker]:
     """One worker for each task queue, not yet running; with a ``build`` they poll as that version of the deployment, and open workflows move to it.
 
     ``made`` are the activities, ``threads`` has :func:`threads_for` ``slots``, so that nothing is taken that waits for a thread. ``note`` takes the direct decisions that
     a workflow refused to look at, ``key`` is what our programs mark with: see :mod:`workflows.frame.provenance`.
+    ``write`` takes what lists are to show.
     """
 
     def one(queue: str, workflows: Sequence[type], at_once: int, **how: Any) -> Worker:
@@ -83,7 +88,7 @@ def workers(
             activity_executor=threads,
             max_concurrent_activities=at_once,
             max_concurrent_local_activities=at_once,
-            interceptors=[Inbound(note, key)],
+            interceptors=[Inbound(note, key, write)],
             workflow_runner=runner(),
             graceful_shutdown_timeout=GRACE,
             deployment_config=auto_upgrade(build) if build else None,
@@ -180,10 +185,11 @@ async def _work(settings: Settings, control: Control, stop: asyncio.Event) -> No
     slots = slots_of(settings)
     with (
         activities(settings, ledger, *ways, direct) as made,
+        closing(RowsWriter(ledger)) as lists,
         ThreadPoolExecutor(threads_for(slots), thread_name_prefix="activity") as threads,
     ):
         build = await asyncio.to_thread(build_id)
-        both = workers(client, made, threads, slots, build, direct.later, settings.way_in_key())
+        both = workers(client, made, threads, slots, build, direct.later, settings.way_in_key(), lists.later)
         registering = asyncio.create_task(register(client, build, settings.worker_promotes))
         parts = {name: probe for name, probe in health.probes(tenure, settings).items() if name != "worker"}
         control.begin(tenure, parts, build, stop.is_set)

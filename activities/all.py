@@ -33,9 +33,8 @@ def activities(
     assert isinstance(vitally, Vitally)
     beginnings = settings.account_beginnings_per_second
     fleet = Fleet(ledger, Warehouse.from_settings(settings), vitally.accounts, vitally.write_scores, tell, beginnings)
-    lists = ReadModel(ledger)
-    batches = EffectBatches(made, lists.keep)
-    ours = (lists, Registry(ledger), Pool(ledger), Accounts(ledger), Forecasts(ledger), fleet, SigningUp(sign_up), direct)
+    batches = EffectBatches(made, ReadModel(ledger).keep)
+    ours = (Registry(ledger), Pool(ledger), Accounts(ledger), Forecasts(ledger), fleet, SigningUp(sign_up), direct)
     try:
         yield [*batches.activities(), *(each for owner in (*made.values(), *ours) for each in _defined(owner))]
     finally:

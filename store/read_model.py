@@ -6,12 +6,15 @@ versions in that of a run's history. :meth:`ReadModel.close` and ``tenure rebuil
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, func, or_, select, update
-from temporalio import activity
+from sqlalchemy.exc import SQLAlchemyError
 
 from domain.base import Value
 from domain.read_model import ProcessRow, Rows
@@ -20,6 +23,11 @@ from domain.views import TaskView
 from store.accounts import put_renewal
 from store.ledger import Ledger
 from store.process_tables import decisions, processes, tasks
+
+log = logging.getLogger(__name__)
+
+#: Tries of one write, and seconds between two: a ledger that is locked for a while loses none.
+TRIES, BETWEEN = 8, 5.0
 
 
 class Listed(Value):
@@ -45,7 +53,6 @@ class ReadModel:
 
     # --- writing ------------------------------------------------------------------------------------------------------------
 
-    @activity.defn(name="keep_rows")
     def keep(self, rows: Rows) -> None:
         """Write what has changed of one workflow. Safe to repeat, in any order."""
         with self._ledger.writing() as db:
@@ -231,3 +238,29 @@ def _after(task: str) -> ColumnElement[bool]:
         and_(same, tasks.c.workflow > workflow),
         and_(same, tasks.c.workflow == workflow, tasks.c.task > name),
     )
+
+
+class RowsWriter:
+    """Writes rows soon, for workflows, which must not wait. :meth:`close` waits for what is under way."""
+
+    def __init__(self, ledger: Ledger, between: float = BETWEEN) -> None:
+        self._lists, self._between = ReadModel(ledger), between
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lists")
+
+    def later(self, rows: Rows) -> None:
+        """Write them soon. What the ledger does not take then is shown with the next change, or by ``tenure rebuild``."""
+        self._thread.submit(self._write, rows)
+
+    def _write(self, rows: Rows) -> None:
+        for left in reversed(range(TRIES)):
+            try:
+                return self._lists.keep(rows)
+            except SQLAlchemyError as error:
+                if not left:
+                    log.error("lists do not show the last change of %s: %s", rows.workflow, type(error).__name__)
+                else:
+                    time.sleep(self._between)
+
+    def close(self) -> None:
+        """Finish."""
+        self._thread.shutdown(wait=True)

@@ -156,7 +156,7 @@ def parts(settings: Settings, data: Path, with_sandbox: bool, fleet: int = 0) ->
     web += ("--temporal-ui", f"http://127.0.0.1:{settings.temporal_ui_behind_port}", "--temporal-ui-port", str(settings.temporal_ui_port))
     children.append(Part("web", (*web, "--control", control(settings, WEB_CONTROL_PORT)), layer=2, grace=GRACE))
     worker = (python, str(_ROOT / "worker.py"), "--control", control(settings, WORKER_CONTROL_PORT))
-    children.append(Part("worker", worker, layer=2, grace=GRACE))
+    children.append(Part("worker", worker, layer=2, grace=GRACE, replaced=True))
     return children
 
 

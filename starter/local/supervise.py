@@ -25,13 +25,15 @@ _PARENT_WATCH = Path(__file__).with_name("parent_watch.py")
 class Part:
     """One child: its command (the program's absolute path first), the layer that it stands on, and how long it may take to stop.
 
-    Higher layers stop first; parts of one layer stop side by side.
+    Higher layers stop first; parts of one layer stop side by side. One that is ``replaced`` is started again when it is killed, as a
+    cluster does it.
     """
 
     name: str
     command: tuple[str, ...]
     layer: int
     grace: float = 10.0
+    replaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,15 +114,19 @@ class Supervisor:
                 await asyncio.to_thread(cut, self.log_of(name), self._longest)
 
     async def first_exit(self) -> Exit:
-        """Wait until any part ends by itself."""
-        waits = {asyncio.ensure_future(process.wait()): name for name, (_, process) in self._running.items()}
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        first = next(iter(done))
-        return Exit(waits[first], first.result(), self.log_of(waits[first]))
+        """Wait until any part ends by itself, other than by being killed where it is replaced."""
+        while True:
+            waits = {asyncio.ensure_future(process.wait()): name for name, (_, process) in self._running.items()}
+            try:
+                done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+            first = next(iter(done))
+            part, _ = self._running[waits[first]]
+            if not part.replaced or first.result() >= 0:
+                return Exit(part.name, first.result(), self.log_of(part.name))
+            await self.start(part)
 
     def hurry(self) -> None:
         """Give no more grace: what has not stopped is killed."""

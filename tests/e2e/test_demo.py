@@ -90,8 +90,35 @@ def test_every_case_reaches_its_end(tmp_path: Path) -> None:
     demo = started(tmp_path)
     said, progress = demo.communicate(timeout=300)
     assert demo.returncode == 0, progress
-    answer = json.loads(said)
-    tags = {match[1] for trial in answer["trials"] if (match := re.fullmatch(r"[a-z]+-(\w{4})\.example", trial["domain"]))}
+    assert_as_planned(json.loads(said))
+    assert "Borealis   day 28  converted" in progress
+    assert left_behind(tmp_path) == []
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.e2e
+@pytest.mark.long
+def test_a_worker_that_is_killed_in_the_middle_is_replaced(tmp_path: Path) -> None:
+    demo = started(tmp_path)
+    assert demo.stderr is not None
+    for line in demo.stderr:
+        if "day 15" in line:
+            break
+    else:
+        pytest.fail("it never came to day 15")
+    [worker] = [
+        part for part in psutil.Process(demo.pid).children(recursive=True) if any("worker.py" in word for word in part.cmdline()[1:2])
+    ]
+    worker.kill()
+    said, progress = demo.communicate(timeout=300)
+    assert demo.returncode == 0, progress
+    assert_as_planned(json.loads(said))
+    assert left_behind(tmp_path) == []
+
+
+def assert_as_planned(answer: dict[str, object]) -> None:
+    trials = cast("list[dict[str, str]]", answer["trials"])
+    tags = {match[1] for trial in trials if (match := re.fullmatch(r"[a-z]+-(\w{4})\.example", trial["domain"]))}
     assert len(tags) == 1
     [tag] = tags
     domain = {name: name if "." in name else f"{name}-{tag}.example" for name, *_ in ENDS}
@@ -100,9 +127,6 @@ def test_every_case_reaches_its_end(tmp_path: Path) -> None:
         "failed_workflow_tasks": 0,
         "left_open": [],
     }
-    assert "Borealis   day 28  converted" in progress
-    assert left_behind(tmp_path) == []
-    assert not (tmp_path / "data").exists()
 
 
 def a_quarter(today: date) -> list[dict[str, object]]:

@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from sandbox.server import SandboxServer
 from starter.service.provenance import WayIn
 from store.crypto.codec import data_converter
 from store.ledger import Ledger
+from store.read_model import RowsWriter
 from store.settings import Settings
 from tests.workflows.cacheless import CACHE, NothingLocal
 from tests.workflows.play import Play
@@ -84,7 +86,10 @@ async def play(
     made = Play(env, queue, settings, ledger, sandbox)
     direct = DirectDecisions(ledger, settings)
     direct.key = lambda: KEY
-    with activities(settings, ledger, lambda again: made.sign_up(again), lambda facts: made.tell(facts), direct) as acts:
+    with (
+        activities(settings, ledger, lambda again: made.sign_up(again), lambda facts: made.tell(facts), direct) as acts,
+        closing(RowsWriter(ledger)) as lists,
+    ):
         recording = os.environ.get("RECORD_HISTORIES")  # as a worker writes them that remembers
         cache = 0 if request.node.get_closest_marker("cacheless") and not recording else CACHE
         worker = Worker(
@@ -95,7 +100,7 @@ async def play(
             activity_executor=threads,
             max_concurrent_activities=16,
             max_cached_workflows=cache,
-            interceptors=[Inbound(direct.later, KEY), *([] if cache else [NothingLocal()])],
+            interceptors=[Inbound(direct.later, KEY, lists.later), *([] if cache else [NothingLocal()])],
             workflow_runner=runner(),
             graceful_shutdown_timeout=timedelta(seconds=10),  # what is under way ends before its client is closed
             workflow_failure_exception_types=[Exception],

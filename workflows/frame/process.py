@@ -100,7 +100,8 @@ class Process(Generic[Figures]):
         self._ahead: Callable[[], Iterable[tuple[datetime, str]]] = lambda: ()
         self._work: list[asyncio.Task[Any]] = []
         self._told = RowsTold(self.decisions)
-        self._telling = self._closing = False
+        self._telling: asyncio.Task[None] | None = None
+        self._closing = False
 
     @property
     def subject(self) -> str:
@@ -154,7 +155,8 @@ class Process(Generic[Figures]):
             self._work.clear()
             await workflow.wait_condition(workflow.all_handlers_finished)
             if not self._work:
-                return
+                break
+        self._tell_now()
 
     async def wait(self, ready: Callable[[], bool], *, until: datetime | None = None, summary: str) -> bool:
         """Wait for ``ready``, at most until ``until``, chasing open tasks meanwhile. True when ready, False when the time has come."""
@@ -294,8 +296,7 @@ class Process(Generic[Figures]):
     def show(self) -> None:
         """Have lists show what has changed, also when nobody waits for it: the last word of every handler."""
         if not self._telling and self._is_shown() and self._told.differs(self._list_row(), self.tasks.all, self.renewal_row()):
-            self._telling = True
-            self.spawn(self._tell())
+            self._telling = asyncio.create_task(self._tell())  # nobody waits for it: it is no part of what a rebuilt run must do again
 
     def started_with(self) -> None:
         """What the start brought along as search attributes is not published again."""
@@ -312,12 +313,15 @@ class Process(Generic[Figures]):
         return self._told.everything(self._list_row(), self.tasks.all) if self._is_shown() else None
 
     async def _tell(self) -> None:
-        """What is done at this moment, or once a short step on the ledger has answered, takes the rows along; else they go by themselves."""
+        """What is done at this moment, or once a short step on the ledger has answered, takes the rows along; else the worker writes them."""
         for _ in range(TURNS):
             await workflow.wait_condition(lambda: not self.effects.local_steps)
-        self._telling = False
-        if rows := self._take_rows():
-            await self.effects.local("keep_rows", rows, type(None), "what lists show of it")
+        self._telling = None
+        self._tell_now()
+
+    def _tell_now(self) -> None:
+        if self._is_shown():
+            self._told.tell(self._list_row(), self.tasks.all, self.renewal_row())
 
     def _take_rows(self) -> Rows | None:
         return self._told.take(self._list_row(), self.tasks.all, self.renewal_row()) if self._is_shown() else None

@@ -11,6 +11,9 @@ from domain.decision import Decision
 from domain.read_model import ProcessRow, Rows
 from domain.task import Task
 
+#: The worker's function that writes rows: :class:`workflows.frame.inbound.Inbound` gives it to each workflow. It must not block.
+WRITE = "write_rows"
+
 #: How often one workflow task may tell the lists something.
 OF_ONE_TASK = 1_000
 
@@ -26,16 +29,34 @@ class RowsTold:
         self._renewal: RenewalRow | None = None
         self._tasks: dict[str, tuple[str, int, datetime]] = {}
         self._before = self._decided = len(decisions)
+        self._sure = True  #: Whether all that was told has arrived.
 
     def differs(self, process: ProcessRow, tasks: list[Task], renewal: RenewalRow | None) -> bool:
         """Whether the lists show anything that is so no more."""
         decided = len(self._decisions) > self._decided
+        if not self._sure and not workflow.unsafe.is_replaying():
+            return True
         return not process.same_as(self._process) or decided or any(map(self._is_news, tasks)) or self._has_moved(renewal)
+
+    def tell(self, process: ProcessRow, tasks: list[Task], renewal: RenewalRow | None) -> None:
+        """Have the worker write what has changed, by no command: what a rebuilt run would tell at another time must not stand in a history.
+
+        A worker may die before it has written; so the next one, which rebuilds the run, tells everything once more.
+        """
+        if not (rows := self.take(process, tasks, renewal)):
+            return
+        if workflow.unsafe.is_replaying():
+            self._sure = False
+        elif write := workflow.extern_functions().get(WRITE):
+            with workflow.unsafe.sandbox_unrestricted():
+                write(rows)
 
     def take(self, process: ProcessRow, tasks: list[Task], renewal: RenewalRow | None) -> Rows | None:
         """The rows that have changed, for an activity that writes them; None when nothing has."""
         if not self.differs(process, tasks, renewal):
             return None
+        if not self._sure and not workflow.unsafe.is_replaying():
+            self._sure, self._process, self._renewal, self._tasks, self._decided = True, None, None, {}, self._before
         moved, self._renewal = self._has_moved(renewal), renewal
         first, self._decided = self._decided, len(self._decisions)
         news = tuple(task.model_copy() for task in tasks if self._is_news(task))

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,20 @@ class TestSupervisor:
             assert (exit_.name, exit_.code, exit_.how, exit_.last_words()) == ("bad", 3, "ended with exit code 3", ["oh no"])
             await eventually_said(children, "good")
         assert (tmp_path / "noted").read_text() == "good\n"
+
+    async def test_a_child_that_is_replaced_is_started_again_when_it_is_killed(self, tmp_path: Path) -> None:
+        async with Supervisor(tmp_path / "logs", os.environ) as children:
+            pid = await children.start(replace(polite("worker", tmp_path / "noted"), replaced=True))
+            await eventually_said(children, "worker")
+            ending = asyncio.create_task(children.first_exit())
+            await asyncio.sleep(0)
+            os.kill(pid, signal.SIGKILL)
+            await asyncio.to_thread(eventually, lambda: children.log_of("worker").with_suffix(".log.1").exists())
+            await eventually_said(children, "worker")
+            assert not ending.done()
+            assert await children.stop() == []
+            ending.cancel()
+        assert (tmp_path / "noted").read_text() == "worker\n"
 
     async def test_who_does_not_stop_is_killed_with_its_own_children(self, tmp_path: Path) -> None:
         async with Supervisor(tmp_path / "logs", os.environ) as children:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
 from sqlalchemy import delete, update
+from temporalio import workflow
 
 from domain import ids
+from domain.read_model import ProcessRow, Rows
 from starter.service.rebuild import rebuild
 from store.process_tables import decisions, processes, tasks
 from store.read_model import ReadModel
 from tests.workflows.play import Play, eventually
 from tests.workflows.trial.test_trial import ALL_YES, SDR, unknown
+from workflows.frame.rows import WRITE, RowsTold
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
 async def test_a_rebuild_finds_nothing_and_after_a_loss_puts_everything_back(play: Play) -> None:
@@ -59,3 +68,19 @@ async def test_a_trial_that_has_ended_is_on_no_list_and_its_answers_stay(play: P
     assert (row.status, row.answer["choice"], bool(row.answered_by)) == ("answered", "disqualify", True)
     assert (shown.kind, shown.subject, shown.stage, shown.status) == ("Trial", domain, "disqualified", "closed")
     assert made == [each.what for each in await play.dossier(domain)]
+
+
+def test_what_a_worker_told_before_it_died_is_told_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it had written it nobody knows; a run that is rebuilt writes nothing while it is."""
+    replaying, written = [True], list[Rows]()
+    info = SimpleNamespace(workflow_id="trial-a.com", run_id="r", start_time=NOON, get_current_history_length=lambda: 9)
+    monkeypatch.setattr(workflow, "info", lambda: info)
+    monkeypatch.setattr(workflow, "extern_functions", lambda: {WRITE: written.append})
+    monkeypatch.setattr(workflow.unsafe, "is_replaying", lambda: replaying[0])
+    told, row = RowsTold([]), ProcessRow(kind="Trial", subject="a.com", stage="triage", in_words="waits", closed=False, at=NOON)
+    told.tell(row, [], None)
+    assert written == []
+    replaying[0] = False
+    told.tell(row, [], None)
+    told.tell(row, [], None)
+    assert [(rows.process, rows.whole) for rows in written] == [(row, True)]
