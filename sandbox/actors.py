@@ -11,7 +11,7 @@ look until the task is open, read it, and answer it under their own address. All
                ``{tenure, domain, issue}``: the issue that the trial raised under that name (``extend-1``).
 =============  ================================================================================================================
 
-A part that is not there within ``patience`` seconds (40) is answered 504, a request that Tenure refused 502; ``error`` says which.
+A part that is not there within ``patience`` seconds (90) is answered 504, a request that Tenure refused 502; ``error`` says which.
 A task of a trial is looked up by ``domain``, one of any other workflow by ``workflow``.
 """
 
@@ -34,8 +34,8 @@ from starlette.routing import Route
 from sandbox.core import World
 from sandbox.org import MAIL_DOMAIN, PEOPLE
 
-#: Seconds within which a part comes up, unless the cue says otherwise; and between two looks for it.
-PATIENCE = 40.0
+#: Seconds within which a part comes up, unless the cue says otherwise; and between two looks for it. A worker that dies is missed for a minute.
+PATIENCE = 90.0
 BETWEEN_LOOKS = 0.15
 #: Seconds that one look may take; and the most tasks that the list gives.
 LOOK = 3.0

@@ -46,6 +46,8 @@ MOST_ROWS = 200
 MOST_TASKS = 100
 #: How long a workflow may take to say where it stands, at each asking.
 LOOKS = (timedelta(seconds=2), timedelta(seconds=3), timedelta(seconds=7))
+#: What is answered while it is not to be asked: its worker lets go of it, or it has more questions waiting than Temporal keeps.
+_ASK_AGAIN = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.RESOURCE_EXHAUSTED)
 
 
 class Queries:
@@ -178,14 +180,14 @@ class Queries:
 
 
 async def query(handle: WorkflowHandle[Any, Any], name: str, result: type[T], *message: Any) -> T:
-    """Ask, and ask again: a query that meets a workflow just as its worker lets go of it is never answered."""
+    """Ask, and ask again: a query that meets a workflow just as its worker lets go of it is never answered, one of a busy workflow refused."""
     *first, last = LOOKS
     for patience in first:
         try:
             answer: T = await handle.query(name, args=message, result_type=result, rpc_timeout=patience)
             return answer
         except RPCError as error:
-            if error.status not in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+            if error.status not in _ASK_AGAIN:
                 raise
     at_last: T = await handle.query(name, args=message, result_type=result, rpc_timeout=last)
     return at_last

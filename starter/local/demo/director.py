@@ -182,6 +182,6 @@ def _read(path: str, answer: httpx.Response) -> Any:
 @asynccontextmanager
 async def open_director(place: Environment, board: Board) -> AsyncIterator[Director]:
     """A director on a running local stack. Raises :class:`~starter.errors.TenureError` when it cannot be reached, or its time not skipped."""
-    async with open_tenure(place) as tenure, httpx.AsyncClient(trust_env=False, timeout=60) as http:
+    async with open_tenure(place) as tenure, httpx.AsyncClient(trust_env=False, timeout=120) as http:
         await require_local(tenure.client, place.cluster)
         yield Director(tenure, place, http, board)

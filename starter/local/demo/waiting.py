@@ -9,8 +9,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Seconds until what was asked for must be there, and between two looks for it.
-PATIENCE = 45.0
+#: Seconds until what was asked for must be there, and between two looks for it. What a worker was at when it died is tried again after a minute.
+PATIENCE = 100.0
 BETWEEN_LOOKS = 0.1
 
 
