@@ -98,7 +98,7 @@ def test_every_case_reaches_its_end(tmp_path: Path) -> None:
 
 @pytest.mark.e2e
 @pytest.mark.long
-@pytest.mark.parametrize(("options", "middle"), [((), "day 15"), (("--renewals",), "forecast")])
+@pytest.mark.parametrize(("options", "middle"), [((), "day 15"), (("--renewals",), "save plan")])
 def test_a_worker_that_is_killed_in_the_middle_is_replaced(tmp_path: Path, options: tuple[str, ...], middle: str) -> None:
     days = {datetime.now(UTC).date()}
     demo = started(tmp_path, *options)

@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from starter.local.demo.director import Director
 
 T = TypeVar("T")
+_NOT_YET = (
+    RPCStatusCode.NOT_FOUND,
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.CANCELLED,
+    RPCStatusCode.UNAVAILABLE,
+    RPCStatusCode.RESOURCE_EXHAUSTED,
+)
 #: Past the opening of the office on a day, so that what falls due at the opening is over.
 MARGIN = timedelta(hours=2)
 
@@ -138,7 +145,7 @@ class Playing:
 
     async def status(self) -> RenewalStatus:
         """Where the renewal stands."""
-        return await query(self._director.client.get_workflow_handle(self.renewal), "status", RenewalStatus)
+        return await said(self._director.client.get_workflow_handle(self.renewal), "status", RenewalStatus)
 
     async def asked(self, kind: str, *, workflow: str = "") -> TaskView:
         """The open task of that kind, once there is one."""
@@ -197,11 +204,18 @@ class Playing:
         self._director.board.tell(self.name, problem, state="failed")
 
 
+async def said(handle: WorkflowHandle[Any, Any], name: str, result: type[T]) -> T:
+    """What a process says, once it can."""
+    found = await eventually(f"the {name} of {handle.id}", lambda: _said(handle, name, result))
+    assert found is not None
+    return found
+
+
 async def _said(handle: WorkflowHandle[Any, Any], name: str, result: type[T]) -> T | None:
     """What a process says; None while it cannot: it, or its worker, is just being started."""
     try:
         return await query(handle, name, result)
     except RPCError as error:
-        if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.UNAVAILABLE):
+        if error.status in _NOT_YET:
             return None
         raise

@@ -27,13 +27,12 @@ from domain.forecast.rollup import days_of, quarter_of
 from domain.policy import AccountPolicy
 from starter.errors import TenureError, Unavailable
 from starter.local.demo.board import Board
-from starter.local.demo.customer import Playing
+from starter.local.demo.customer import Playing, said
 from starter.local.demo.director import AT_ONCE, Director
 from starter.local.demo.renewal_stories import SCRIPTS
 from starter.local.demo.report import history
 from starter.local.demo.waiting import Miss, eventually
 from starter.service.accounts import Accounts
-from starter.service.queries import query
 
 #: Customers of the stack that the demo starts for itself: so many that a quarter has about a dozen renewals.
 FLEET = 60
@@ -176,7 +175,7 @@ async def _report(director: Director, quarter: str, customers: Sequence[Playing]
 
 async def _only_for_the_renewal(director: Director, plan: str) -> bool:
     """Whether a get-well plan has no other reason than the renewal: then it should have ended with it."""
-    status: dict[str, Any] = await query(director.client.get_workflow_handle(plan), "status", dict[str, Any])
+    status: dict[str, Any] = await said(director.client.get_workflow_handle(plan), "status", dict[str, Any])
     return set(status.get("reasons") or ()) <= {"renewal"}
 
 
