@@ -53,6 +53,9 @@ from store.tables import cohorts, effects, suppressions
 HOLD = timedelta(minutes=2)
 """How long one attempt may be at an effect; longer than any activity's attempt, since a timed-out attempt's thread may still be running."""
 
+SETTLE = timedelta(seconds=5)
+"""What a process that died had sent may still be on its way: nobody asks what came of it before it has arrived."""
+
 BUSY_RETRY = timedelta(seconds=5)
 _LOCK = 7_365_118  # the number of the advisory lock on PostgreSQL that stands for "the registry or the schema is being changed"
 
@@ -124,6 +127,8 @@ class Begun:
 
 class Ledger:
     """The ledger in the database at ``url``: a file of SQLite, or a PostgreSQL database. One object serves all threads of a process."""
+
+    settle = SETTLE
 
     def __init__(self, url: str, hold: timedelta = HOLD, probe: timedelta = PROBE) -> None:
         self.url = url
@@ -207,6 +212,8 @@ class Ledger:
         """
         if begun is None:
             found = self._begin(effect, system, act, summary, as_of)
+            if isinstance(found, timedelta):
+                raise _busy(effect, found)
             if isinstance(found, Receipt):
                 return found
             begun = found
@@ -266,25 +273,26 @@ class Ledger:
         """The dialect's own ``INSERT``, which knows ``ON CONFLICT``."""
         return postgresql.insert(table) if db.dialect.name == "postgresql" else sqlite.insert(table)
 
-    def _begin(self, effect: EffectId, system: str, act: str, summary: str, as_of: datetime) -> Receipt | Begun:
-        """Take hold of the effect, committed before anything is done; or the receipt, when it is done."""
+    def _begin(self, effect: EffectId, system: str, act: str, summary: str, as_of: datetime) -> Receipt | Begun | timedelta:
+        """Take hold of the effect, committed before anything is done; or the receipt, when it is done; or how long it stays another's."""
         row = self._new(effect, system, act, summary, as_of)
         with self.writing() as db:
             if number := db.execute(self._insert_new, row).scalar():
                 return Begun(number, attempt=1)
             found = db.execute(_named(effect).with_for_update()).one_or_none()
             if found is None:  # forgotten by another attempt between the two statements
-                raise _busy(effect, timedelta(seconds=1))
+                return timedelta(seconds=1)
             if found.done_at is not None:
                 return Receipt.model_validate(found.receipt)
             now = row["begun_at"]
-            if found.holder is not None and found.held_until > now and not has_died(found.holder):
-                raise _busy(effect, found.held_until - now)
-            db.execute(
-                update(effects)
-                .where(effects.c.number == found.number)
-                .values(attempts=found.attempts + 1, holder=row["holder"], held_until=row["held_until"])
-            )
+            this = update(effects).where(effects.c.number == found.number)
+            left = found.held_until - now if found.holder is not None else timedelta()
+            if left > self.settle and has_died(found.holder):
+                left = self.settle
+                db.execute(this.values(held_until=now + left))
+            if left > timedelta():
+                return left
+            db.execute(this.values(attempts=found.attempts + 1, holder=row["holder"], held_until=row["held_until"]))
             return Begun(found.number, attempt=found.attempts + 1)
 
     def part(self, effect: EffectId, receipt: Receipt) -> None:

@@ -54,6 +54,7 @@ def shorten() -> None:
     activities.effects.batch.PATIENCE = ONE_TRY / 2
     for module in (activities.errors, activities.salesforce.errors, activities.sheets):
         module.LIMIT_RETRY = timedelta(seconds=2)  # type: ignore[attr-defined]
+    store.ledger.Ledger.settle = timedelta(seconds=2)
     worker.Worker = partial(worker.Worker, sticky_queue_schedule_to_start_timeout=timedelta(seconds=1))  # type: ignore[attr-defined,assignment]
     # A trial run of each workflow at the start of a worker costs more than all the rest of it.
     SandboxedWorkflowRunner.prepare_workflow = lambda self, defn: None  # type: ignore[method-assign]

@@ -22,7 +22,7 @@ from domain.effects.pagerduty import Page
 from store import ledger as ledger_module
 from store.engine import AsJson
 from store.holds import Free
-from store.ledger import EffectBusy, EffectId, Ledger, NotDone
+from store.ledger import SETTLE, EffectBusy, EffectId, Ledger, NotDone
 from store.settings import Settings
 from store.tables import assignments, effects
 
@@ -223,12 +223,20 @@ def die_holding(url: str) -> None:
     Ledger(url)._begin(EFFECT, "slack", "message.posted", "hello", AS_OF)
 
 
-def test_a_dead_worker_holds_nothing(ledger: Ledger) -> None:
+def test_a_dead_worker_holds_nothing_once_what_it_had_sent_has_arrived(ledger: Ledger) -> None:
     process = multiprocessing.get_context("spawn").Process(target=die_holding, args=(ledger.url,))
     process.start()
     process.join(30)
     assert process.exitcode == 0
     remote = Remote()
+    for _ in range(2):
+        with pytest.raises(EffectBusy) as busy:
+            once(ledger, remote)
+        assert busy.value.next_retry_delay is not None
+        assert busy.value.next_retry_delay <= SETTLE
+    assert remote.probes == 0  # what it had sent may not be there yet
+    with ledger.writing() as db:
+        db.execute(update(effects).values(held_until=effects.c.begun_at))  # the moment is over
     assert once(ledger, remote).data == {"by": "do"}
     assert remote.probes == 1  # it may have acted
 
@@ -250,6 +258,7 @@ def test_a_restarted_container_is_not_its_predecessor(ledger: Ledger, monkeypatc
     ledger._begin(EFFECT, "slack", "message.posted", "hello", AS_OF)
     with pytest.raises(EffectBusy):
         once(ledger, Remote())
+    monkeypatch.setattr(ledger, "settle", timedelta())
     monkeypatch.setattr(ledger_module, "_LIFE", "another0")  # the same host and process number, another life
     assert once(ledger, Remote()).data == {"by": "do"}
 
