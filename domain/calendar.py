@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from domain.base import Value
-from domain.policy_sections import Office
+from domain.policy.shared import Office
 
 #: Days whose hours have a moment in UTC in every time zone, with a day to spare.
 FIRST_DAY, LAST_DAY = date(1, 1, 4), date(9999, 12, 28)

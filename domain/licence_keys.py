@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 
 from domain.calendar import days_after, end_of_day, moment_after
 from domain.policy import Policy
-from domain.policy_sections import Licenses
+from domain.policy.shared import Licenses
 
 #: The last moment that ``expiresAt: Int!`` of the licence server's API can say.
 LAST_MOMENT = datetime.fromtimestamp(2**31 - 1, UTC)

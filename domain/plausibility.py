@@ -13,7 +13,7 @@ from typing import Any
 from domain.account.account import Customer
 from domain.amounts import plausible
 from domain.calendar import months_after
-from domain.policy_sections import Facts
+from domain.policy.shared import Facts
 
 #: How much of what was said is repeated in words.
 SHOWN = 40

@@ -9,7 +9,7 @@ from typing import Literal
 from domain.base import Message
 from domain.people import Person
 from domain.policy import CarriedPolicy, Policy
-from domain.policy_sections import Facts
+from domain.policy.shared import Facts
 
 
 class UpkeepInput(Message):

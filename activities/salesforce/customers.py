@@ -15,7 +15,8 @@ from sqlalchemy import Connection, select, update
 from activities.salesforce.client import Crm, Record
 from domain import plausibility
 from domain.addresses import BadAddress, read_company
-from domain.policy_sections import Facts, Routing
+from domain.policy.shared import Facts
+from domain.policy.trial import Routing
 from store.account_tables import customers
 from store.ledger import Ledger
 

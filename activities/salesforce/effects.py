@@ -45,7 +45,8 @@ from domain.effects.salesforce import (
 from domain.ids import fitted
 from domain.people import Role
 from domain.policy import default
-from domain.policy_sections import Facts, Routing
+from domain.policy.shared import Facts
+from domain.policy.trial import Routing
 from domain.upkeep import Absent, AccountSync, CopyAccounts
 from store.effect_kinds import claim, marked, of, subject_of
 from store.ledger import EffectId, EffectRow, Ledger

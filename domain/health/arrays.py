@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from domain.health.score import LIMITS, PARTS, enough
 from domain.health.types import CATEGORIES, Band, TraitName
-from domain.policy_sections_accounts import Health
+from domain.policy.account import Health
 
 Codes = NDArray[np.int8]
 Numbers = NDArray[np.float64]

@@ -28,7 +28,7 @@ from domain.health.types import (
     Traits,
 )
 from domain.policy import AccountPolicy
-from domain.policy_sections_accounts import Health, HealthTraits
+from domain.policy.account import Health, HealthTraits
 
 #: (healthy?, poor?) of each trait that is a number, or of an array of them; in between it is yellow. Last activity counts in days.
 LIMITS: dict[TraitName, Callable[[HealthTraits, Any], tuple[Any, Any]]] = {

@@ -6,9 +6,8 @@ ends, and the questions that are open. What is still ahead follows the new figur
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -16,6 +15,7 @@ from domain.base import Message, Value
 from domain.decision import Decision, Fact
 from domain.messages import Origin
 from domain.policy import CarriedPolicy, Policy
+from domain.policy.file import leaves
 from domain.trial.agenda import agenda
 from domain.trial.commands import AdoptPolicy
 from domain.trial.state import OPEN_TO_DECIDE, Stage, TrialState
@@ -60,7 +60,7 @@ class Preview(Message):
 
 def differences(policy: Policy, other: Policy) -> list[Difference]:
     """Every figure of ``policy`` that ``other`` has another value for, in the order of the file."""
-    ours, theirs = dict(_leaves(policy.model_dump(mode="json"))), dict(_leaves(other.model_dump(mode="json")))
+    ours, theirs = dict(leaves(policy.model_dump(mode="json"))), dict(leaves(other.model_dump(mode="json")))
     return [Difference(path=path, was=ours[path], will=theirs[path]) for path in ours if ours[path] != theirs[path]]
 
 
@@ -119,11 +119,3 @@ def adopted(policy: Policy, message: AdoptPolicy, moved: tuple[Move, ...], now: 
 def _in_words(move: Move) -> str:
     times = " → ".join(dict.fromkeys(f"{at:%Y-%m-%d %H:%M} UTC" for at in (move.was, move.will) if at))
     return f"{move.change}: {times}"
-
-
-def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

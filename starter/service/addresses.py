@@ -12,7 +12,7 @@ from domain.addresses import Address, BadAddress
 from starter.errors import BadInput
 
 if TYPE_CHECKING:
-    from domain.policy_sections import Routing
+    from domain.policy.trial import Routing
 
 _FREE_TRIAL = re.compile(r"trial-free-[0-9a-f]{12}")
 

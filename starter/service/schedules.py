@@ -31,7 +31,8 @@ from domain.base import Message
 from domain.forecast.weekly_round import ForecastInput
 from domain.health.hourly_run import HealthInput
 from domain.policy import AccountPolicy, Policy
-from domain.policy_sections import Office, Weekday
+from domain.policy.shared import Office
+from domain.policy.units import Weekday
 from domain.upkeep import UpkeepInput
 from starter.service.bootstrap import read_policies
 

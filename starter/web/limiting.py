@@ -31,7 +31,7 @@ from starter.web.authentication import is_guarded
 from starter.web.problem_details import Crowded, Problem, TooMany, problem_of, problem_response
 
 if TYPE_CHECKING:
-    from domain.policy_sections import Routing
+    from domain.policy.trial import Routing
     from store.settings import Settings
 
 log = logging.getLogger(__name__)

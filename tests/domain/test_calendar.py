@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.calendar import add_office_hours, add_working_days, hours_of, is_open, is_working_day
-from domain.policy_sections import Office
+from domain.policy.shared import Office
 from tests.domain.make import MONDAY, POLICY, moments, quickly
 
 GMT = POLICY.office

@@ -208,11 +208,11 @@ def test_a_generic_key_outlives_the_last_trial_of_its_cohort(rotation: int, life
 
 def test_the_hash_is_the_same_for_the_same_figures_and_another_for_any_other() -> None:
     assert re.fullmatch(r"[0-9a-f]{12}", POLICY.hash)
-    assert policy.parse(TEXT).hash == POLICY.hash
+    assert policy.parse(TEXT)[0].hash == POLICY.hash
     reordered = TEXT.replace('target = { value = 4, unit = "instances", id = "A25" }\n', "").replace(
         "[pool]\n", '[pool]\n# a comment\ntarget = { id = "A25", unit = "instances", value = 4 }\n'
     )
-    assert policy.parse(reordered).hash == POLICY.hash
+    assert policy.parse(reordered)[0].hash == POLICY.hash
     others = [
         with_figures(pool__target=5),
         with_figures(trial__d15__mode="ask"),

@@ -1,38 +1,40 @@
-"""What the figures after the sale mean: health, lifecycle, renewals, plans, red accounts and the forecast. See :mod:`domain.policy_sections`."""
+"""The sections of an account's policy: health, lifecycle, renewals, plans, red accounts and the forecast. See :mod:`domain.policy.trial`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from domain.base import Value
-from domain.policy_sections import MODE, Days, Minutes, Months, OfficeHours, Span, Unit, Weekday
+from domain.policy.units import (
+    MODE,
+    Days,
+    Minutes,
+    Months,
+    OfficeHours,
+    Percent,
+    Period,
+    Points,
+    Section,
+    Share,
+    Span,
+    Tickets,
+    Unit,
+    Versions,
+    Weekday,
+)
 
-Points = Annotated[float, Field(ge=0, le=10), Unit("points")]
-Percent = Annotated[float, Field(ge=0, le=100), Unit("percent")]
-Share = Annotated[float, Field(ge=0, le=1), Unit("ratio")]
-Tickets = Annotated[int, Field(ge=0, le=1_000), Unit("tickets")]
-Versions = Annotated[int, Field(ge=0, le=100), Unit("versions")]
-Period = Annotated[int, Field(ge=1, le=366), Unit("days")]  # at least one: a round of no days would turn in circles
-Rating = Literal["green", "yellow", "red"]
 
-
-class HealthPoints(Value):
+class HealthPoints(Section):
     """What a trait of each colour is worth (4.3)."""
 
+    RULES = {"red < yellow < green": "health.points: red < yellow < green must hold"}
     green: Points
     yellow: Points
     red: Points
 
-    @model_validator(mode="after")
-    def _in_order(self) -> HealthPoints:
-        if not self.red < self.yellow < self.green:
-            raise ValueError("health.points: red < yellow < green must hold")
-        return self
 
-
-class HealthWeights(Value):
+class HealthWeights(Section):
     """How much each category counts (C29)."""
 
     pulse: Percent
@@ -41,15 +43,26 @@ class HealthWeights(Value):
     utilization: Percent
 
     @model_validator(mode="after")
-    def _sum(self) -> HealthWeights:
+    def _sum(self) -> Self:
         if abs(self.pulse + self.technical + self.relationship + self.utilization - 100) > 1e-9:
             raise ValueError("health.weights must sum to 100")
         return self
 
 
-class HealthTraits(Value):
+class HealthTraits(Section):
     """Where each trait turns green and where it turns red; between the two it is yellow (4.3)."""
 
+    RULES = {
+        rule: f"health.traits: the limits of {name} leave no room between healthy and poor"
+        for name, rule in {
+            "versions_behind": "versions_behind_healthy_at_most < versions_behind_poor_at_least",
+            "defect_tickets": "defect_tickets_healthy_below <= defect_tickets_poor_at_least",
+            "help_tickets": "help_tickets_healthy_below <= help_tickets_poor_at_least",
+            "last_activity": "last_activity_healthy_at_most_days < last_activity_poor_at_least_days",
+            "usage_score": "usage_score_poor_at_most < usage_score_healthy_at_least",
+            "mau_seats": "mau_seats_poor_below < mau_seats_healthy_at_least",
+        }.items()
+    }
     versions_behind_healthy_at_most: Versions
     versions_behind_poor_at_least: Versions
     defect_tickets_healthy_below: Tickets
@@ -65,24 +78,11 @@ class HealthTraits(Value):
     mau_seats_healthy_at_least: Share
     mau_seats_poor_below: Share
 
-    @model_validator(mode="after")
-    def _in_order(self) -> HealthTraits:
-        for name, green, red in (
-            ("versions_behind", self.versions_behind_healthy_at_most, self.versions_behind_poor_at_least),
-            ("defect_tickets", self.defect_tickets_healthy_below - 1, self.defect_tickets_poor_at_least),
-            ("help_tickets", self.help_tickets_healthy_below - 1, self.help_tickets_poor_at_least),
-            ("last_activity", self.last_activity_healthy_at_most_days, self.last_activity_poor_at_least_days),
-            ("usage_score", self.usage_score_poor_at_most, self.usage_score_healthy_at_least),
-            ("mau_seats", self.mau_seats_poor_below, self.mau_seats_healthy_at_least),
-        ):
-            if not green < red:
-                raise ValueError(f"health.traits: the limits of {name} leave no room between healthy and poor")
-        return self
 
-
-class Health(Value):
+class Health(Section):
     """The health score (D12, 4.3). Where less than ``known_at_least`` of the weight is known, there is none."""
 
+    RULES = {"poor_at_most < healthy_at_least": "health: poor_at_most < healthy_at_least must hold"}
     every_minutes: Minutes
     poor_at_most: Points
     healthy_at_least: Points
@@ -91,14 +91,8 @@ class Health(Value):
     weights: HealthWeights
     traits: HealthTraits
 
-    @model_validator(mode="after")
-    def _bands_in_order(self) -> Health:
-        if not self.poor_at_most < self.healthy_at_least:
-            raise ValueError("health: poor_at_most < healthy_at_least must hold")
-        return self
 
-
-class Lifecycle(Value):
+class Lifecycle(Section):
     """The five stages of an account (D8, 4.2)."""
 
     prospect_days: Days
@@ -110,7 +104,7 @@ class Lifecycle(Value):
     below_targets: Annotated[Literal["stay", "adopting"], MODE]
 
 
-class GetWell(Value):
+class GetWell(Section):
     """Get-well plans, and what starts one (C06, D15–D17)."""
 
     target_mau_seats: Share
@@ -122,9 +116,10 @@ class GetWell(Value):
     leadership_hours: OfficeHours
 
 
-class Renewals(Value):
+class Renewals(Section):
     """The five phases of a renewal (D25–D30)."""
 
+    RULES = {"processing_days < process_days < early_review_days": "renewal: processing_days < process_days < early_review_days must hold"}
     early_review_days: Span
     process_days: Span
     assessment_fresh_days: Days
@@ -140,23 +135,17 @@ class Renewals(Value):
     term_months: Months
     extension_days: Days
 
-    @model_validator(mode="after")
-    def _in_order(self) -> Renewals:
-        if not self.processing_days < self.process_days < self.early_review_days:
-            raise ValueError("renewal: processing_days < process_days < early_review_days must hold")
-        return self
 
-
-class Lighthouse(Value):
+class Lighthouse(Section):
     """The program for renewals at risk (C08, 4.6)."""
 
-    ratings: Annotated[tuple[Rating, ...], Unit("ratings")]
+    ratings: Annotated[tuple[Literal["green", "yellow", "red"], ...], Unit("ratings")]
     save_plan_hours: OfficeHours
     sponsor_hours: OfficeHours
     exit_hours: OfficeHours
 
 
-class Red(Value):
+class Red(Section):
     """Red accounts: which become red by themselves, and how they are followed (B17, 4.7, C20)."""
 
     program: Annotated[Literal["red_accounts", "lighthouse"], MODE]
@@ -170,7 +159,7 @@ class Red(Value):
     update_hours: OfficeHours
 
 
-class RatingWeights(Value):
+class RatingWeights(Section):
     """How much of a renewal's ARR a rating promises, while nobody projected an outcome."""
 
     green: Percent
@@ -178,7 +167,7 @@ class RatingWeights(Value):
     red: Percent
 
 
-class Forecast(Value):
+class Forecast(Section):
     """The weekly forecast of the renewals (D29, C13, C34, gap 14). It is asked on ``weekday``, when the office opens."""
 
     every_days: Period
