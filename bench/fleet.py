@@ -28,8 +28,8 @@ from activities.vitally.effects import Vitally
 from activities.warehouse import Warehouse
 from domain import policy
 from domain.account.account import AccountFacts
+from domain.effects.vitally import ScoresWritten, ScoreWrites
 from domain.health.hourly_run import ScoreFleet, TellAccounts, WriteScores
-from domain.health.writes import ScoresWritten, ScoreWrites
 from domain.people import Role
 from store.account_tables import customers
 from store.ledger import Ledger

@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, field_validator
 
 from domain.amounts import MOST_SEATS, Typed
 from domain.base import Message, Value
-from domain.cloud.closing import Where
+from domain.cloud.issues import Where
 from domain.people import Person
 from domain.policy import CarriedPolicy
 
@@ -58,7 +58,7 @@ class Account(Message):
     ce: str | None = None
 
 
-class Instance(Message):
+class CompanyInstance(Message):
     """An instance that a company has, as the registry says; ``admin`` is the initial admin's e-mail address, ``subject`` who claimed it.
 
     ``confirmed``: the admin has opened the link in their mail, so that they read the mail of that address.
@@ -79,7 +79,7 @@ class Signup(Message):
     at: datetime
     account: Account | None = None
     account_as_of: datetime | None = None
-    instance: Instance | None = None
+    instance: CompanyInstance | None = None
     via: Literal["web", "api", "cli", "rescue", "free_mail"] = "web"
 
 

@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError
 
 from domain.base import Value
 from domain.effects.effect import Receipt
-from domain.effects.registry import AskHost, AskOwners, Claim, Claimed, RegistryAnswer, RegistryChange
+from domain.effects.registry import AskHost, AskOwners, Claimed, ClaimInstance, RegistryAnswer, RegistryChange
 from domain.messages import Account
 from domain.people import Owners, Person
 from store import owners
@@ -57,7 +57,7 @@ class Registry:
     # --- Activities ---------------------------------------------------------------------------------------------------------
 
     @activity.defn(name="claim")
-    def claim(self, ask: Claim) -> Claimed:
+    def claim(self, ask: ClaimInstance) -> Claimed:
         """Claim, and choose the owners with it when ``ask.owners`` says so: one transaction, one step of the history."""
         with self._ledger.writing(alone=True) as db:
             claimed = self._claim(db, ask)
@@ -66,7 +66,7 @@ class Registry:
             return claimed.model_copy(update={"owners": owners.chosen(self._ledger, db, ask.owners)})
 
     @records("instance.claimed", "instance.reserved")
-    def _claim(self, db: Connection, ask: Claim) -> Claimed:
+    def _claim(self, db: Connection, ask: ClaimInstance) -> Claimed:
         """Give the domain a warm instance (the oldest), or reserve room for one that will be made at ``host``.
 
         A host that another domain already has becomes ``NAME-2.…``: two companies may share a short name.
@@ -96,7 +96,7 @@ class Registry:
         return Claimed.model_validate({"outcome": "claimed", "host": host, "subject": ask.subject, "kind": kind, **now})
 
     @staticmethod
-    def _take(db: Connection, ask: Claim) -> str | None:
+    def _take(db: Connection, ask: ClaimInstance) -> str | None:
         """The host that is the domain's from now on; None when it has one already, or no warm one is left."""
         owner = {"domain": ask.domain, "subject": ask.subject, "admin": ask.admin, "claimed_at": ask.as_of}
         if ask.warm:

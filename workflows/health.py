@@ -11,8 +11,8 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from domain.effects.slack import Post
+    from domain.effects.vitally import ScoresWritten
     from domain.health.hourly_run import FleetScored, HandCopied, HealthInput, HealthRun, ScoreFleet, TellAccounts, Told, WriteScores
-    from domain.health.writes import ScoresWritten
     from domain.policy import AccountPolicy
     from domain.upkeep import AccountSync, CopyAccounts
     from workflows.frame.effects import PATIENT

@@ -33,8 +33,7 @@ from activities.errors import (
 from activities.github.client import PER_PAGE, SYSTEM, TIMEOUT_SECONDS, Pace, error_of, pages, said
 from activities.github.text import body_of, filled, mark, mark_of, names
 from activities.remote_listing import Ask, Scope, since
-from domain.cloud.closing import Where
-from domain.cloud.issues import host_named, is_ready, same_repository, speaks_for_the_team
+from domain.cloud.issues import Where, host_named, is_ready, same_repository, speaks_for_the_team
 from domain.effects.effect import Receipt
 from domain.effects.github import AskIssue, CloseIssue, Comment, Dispatch, FillField, IssueState, RaiseIssue
 from domain.effects.reconcile import Claim, Thing

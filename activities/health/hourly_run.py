@@ -18,10 +18,10 @@ from temporalio import activity
 
 from activities.warehouse import Warehouse
 from domain.account.account import AccountFacts, HealthSnapshot
+from domain.effects.vitally import ScoresWritten, ScoreWrite, ScoreWrites
 from domain.health.hourly_run import FleetScored, HandCopied, ScoreFleet, TellAccounts, Told, WriteScores
 from domain.health.score import explain
 from domain.health.types import Score
-from domain.health.writes import ScoresWritten, ScoreWrite, ScoreWrites
 from domain.policy import AccountPolicy
 from store.account_tables import customers, hand_traits, health, health_news
 from store.accounts import ActivePeople, customer_of

@@ -24,8 +24,7 @@ from activities.remote_listing import Ask, Scope, since
 from activities.vitally.client import SYSTEM, Json, VitallyApi, translated
 from domain.effects.effect import Receipt
 from domain.effects.reconcile import Claim, Thing
-from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, SetTraits
-from domain.health.writes import ScoresWritten, ScoreWrite, ScoreWrites
+from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, ScoresWritten, ScoreWrite, ScoreWrites, SetTraits
 from store.account_tables import customers
 from store.effect_kinds import declares, marked, of
 from store.ledger import EffectId, EffectRow, Ledger

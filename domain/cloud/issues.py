@@ -1,4 +1,6 @@
-"""What an issue to the Cloud team says: the label of a ready instance, and the host that a comment names.
+"""What an issue to the Cloud team says: what has become of it, the label of a ready instance, and the host that a comment names.
+
+Only what GitHub says was completed has happened.
 
 One reader for the webhook and for polling. People write Markdown, quote each other and paste HTML, so a comment is read as it is shown: marks,
 tags and hidden lines are taken off, what is struck out does not count, and what is quoted counts only where nothing else names a host.
@@ -9,9 +11,13 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable
+from typing import Literal
 from urllib.parse import urlsplit
 
 READY_LABEL = "cloud-trial/instance-ready"
+
+#: Where an issue is: GitHub knows the first two; of the others it says 410 or 404, and 301.
+Where = Literal["open", "closed", "deleted", "transferred"]
 
 #: How GitHub names those who may speak for a repository: its owner, members of the organization, collaborators. Anybody else is a stranger.
 TEAM = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
@@ -41,6 +47,27 @@ _READY = re.compile(
 )
 _ONLY = re.compile(r"\s*(https?://\S+)\s*", re.IGNORECASE)
 _NAME = re.compile(r"(?=.{4,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
+
+
+def is_done(state: str, reason: str) -> bool:
+    """Whether an issue is closed because what it asks has been done; an issue closed before reasons were told of counts as done."""
+    return state == "closed" and reason in ("", "completed")
+
+
+def is_declined(state: str, reason: str) -> bool:
+    """Whether nothing is done on an issue any more, although nothing has been done: closed for any other reason, deleted, or transferred."""
+    return state in ("deleted", "transferred") or (state == "closed" and not is_done(state, reason))
+
+
+def became(state: str, reason: str, moved_to: str = "") -> str:
+    """What became of an issue, for a sentence that begins with its number."""
+    if state == "transferred":
+        return f"was transferred to {moved_to or 'another repository'}"
+    if state == "closed":
+        return {"": "was closed", "not_planned": "was closed as not planned", "duplicate": "was closed as a duplicate"}.get(
+            reason, f"was closed as {reason.replace('_', ' ')}"
+        )
+    return "was deleted, or is where we do not see it" if state == "deleted" else "is open again"
 
 
 def is_ready(labels: Iterable[str]) -> bool:

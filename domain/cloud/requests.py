@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from domain.base import Value
-from domain.cloud import closing
-from domain.cloud.issues import READY_LABEL, is_ours, is_ready
+from domain.cloud.issues import READY_LABEL, became, is_declined, is_done, is_ours, is_ready
 from domain.effects.github import IssueState
 from domain.task import Choice
 
@@ -30,10 +29,10 @@ class Word(Value):
 
 def word(issue: IssueState) -> Word:
     """What an issue says that is closed when what it asks has been done."""
-    if closing.is_done(issue.state, issue.reason):
+    if is_done(issue.state, issue.reason):
         return Word(says="done")
-    if closing.is_declined(issue.state, issue.reason):
-        return Word(says="wrong", why=closing.in_words(issue.state, issue.reason, issue.moved_to))
+    if is_declined(issue.state, issue.reason):
+        return Word(says="wrong", why=became(issue.state, issue.reason, issue.moved_to))
     return Word(says="open")
 
 

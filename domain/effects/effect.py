@@ -49,6 +49,11 @@ class Effect(Value):
             {name: ", ".join(map(str, value)) if isinstance(value, dict | tuple) else value for name, value in self}
         )
 
+    def __init_subclass__(cls, *, system: str = "", words: str = "", **config: Any) -> None:
+        """``class RaiseIssue(GitHubEffect, words="raise an issue: {title}")``; a system is named once, for all of its effects."""
+        super().__init_subclass__(**config)
+        cls.system, cls.words = system or getattr(cls, "system", ""), words or cls.words
+
     @classmethod
     def __pydantic_init_subclass__(cls, **_given: Any) -> None:
         if not cls.words and cls.in_words is Effect.in_words:

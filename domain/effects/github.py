@@ -2,59 +2,52 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from domain.base import Message, Value
-from domain.cloud.closing import Where
+from domain.cloud.issues import Where
 from domain.effects.effect import Effect
 
 
-class GitHubEffect(Effect):
+class GitHubEffect(Effect, system="github"):
     """An effect on the repository of the Cloud team's issues."""
 
-    system: ClassVar[str] = "github"
 
-
-class RaiseIssue(GitHubEffect):
+class RaiseIssue(GitHubEffect, words="raise an issue: {title}"):
     """Raise an issue to the Cloud team. ``fields`` become ``name: value`` lines of the body; an unknown value is ``TODO``."""
 
-    words: ClassVar[str] = "raise an issue: {title}"
     title: str
     intro: str
     fields: dict[str, str]
     labels: tuple[str, ...]
 
 
-class FillField(GitHubEffect):
+class FillField(GitHubEffect, words="fill in {field} of #{issue}"):
     """Replace a field's value in the body of an issue of ours (the ``TODO`` of the CE's e-mail)."""
 
-    words: ClassVar[str] = "fill in {field} of #{issue}"
     issue: int
     field: str
     value: str
 
 
-class Comment(GitHubEffect):
+class Comment(GitHubEffect, words="comment on #{issue}"):
     """Comment on an issue."""
 
-    words: ClassVar[str] = "comment on #{issue}"
     issue: int
     text: str
 
 
-class CloseIssue(GitHubEffect):
+class CloseIssue(GitHubEffect, words="close #{issue}"):
     """Comment the reason and close an issue as not planned (a cancelled request) or completed."""
 
-    words: ClassVar[str] = "close #{issue}"
     issue: int
     reason: Literal["completed", "not_planned"]
     text: str
 
 
-class Dispatch(GitHubEffect):
+class Dispatch(GitHubEffect, words="start {workflow}"):
     """Start the automation that makes a warm instance of that host (A25)."""
 
-    words: ClassVar[str] = "start {workflow}"
     workflow: str
     inputs: dict[str, str]
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from domain.effects.effect import Effect
 
 
-class InstanceEffect(Effect):
+class InstanceEffect(Effect, system="instance"):
     """An effect on the instance at ``host``."""
 
-    system: ClassVar[str] = "instance"
     host: str
 
     @property
@@ -19,38 +16,34 @@ class InstanceEffect(Effect):
         return self.host
 
 
-class CreateAdmin(InstanceEffect):
+class CreateAdmin(InstanceEffect, words="make the admin"):
     """Make the initial admin's user (found again by user name). It has no password until a reset link is opened.
 
     ``instead_of`` is the address of who was the admin by mistake.
     """
 
-    words: ClassVar[str] = "make the admin"
     email: str
     name: str
     instead_of: str = ""
 
 
-class ResetLink(InstanceEffect):
+class ResetLink(InstanceEffect, words="make a reset link"):
     """Make a reset link for the admin, who waits for it; the previous one stops working.
 
     The link goes to the vault, where whoever opened the share link takes it; untaken, it is forgotten after ``ttl_hours``.
     """
 
-    words: ClassVar[str] = "make a reset link"
     email: str
     ttl_hours: int
 
 
-class RemoveUser(InstanceEffect):
+class RemoveUser(InstanceEffect, words="remove the user who never came"):
     """Remove the user of somebody who has claimed an instance and never opened the link to it."""
 
-    words: ClassVar[str] = "remove the user who never came"
     email: str
 
 
-class SetKey(InstanceEffect):
+class SetKey(InstanceEffect, words="set the licence key"):
     """Put a licence key of the vault into the instance's configuration. ``vault`` empty: the current generic cohort's key."""
 
-    words: ClassVar[str] = "set the licence key"
     vault: str = ""

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Literal
 
 from domain.effects.effect import Effect
 
 
-class LicenceEffect(Effect):
+class LicenceEffect(Effect, system="licensing"):
     """An effect on the licensing API."""
 
-    system: ClassVar[str] = "licensing"
 
-
-class IssueKey(LicenceEffect):
+class IssueKey(LicenceEffect, words="issue a {purpose} key for {seats} seats"):
     """A new subscription and a key on it, for ``account`` (a licensing user name). The key goes to the vault."""
 
-    words: ClassVar[str] = "issue a {purpose} key for {seats} seats"
     account: str
     purpose: Literal["generic", "trial", "production"]
     tags: tuple[str, ...]
@@ -25,10 +22,9 @@ class IssueKey(LicenceEffect):
     expires_at: datetime
 
 
-class ReissueKey(LicenceEffect):
+class ReissueKey(LicenceEffect, words="re-issue the key for {seats} seats"):
     """A further key on an existing subscription (D30, handbook 3.1: a renewal never makes a new subscription). The key goes to the vault."""
 
-    words: ClassVar[str] = "re-issue the key for {seats} seats"
     subscription: str
     account: str
     tags: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from domain.effects.effect import Effect
 
@@ -31,7 +31,7 @@ Template = Literal[
 ]
 
 
-class Mail(Effect):
+class Mail(Effect, system="mail"):
     """One mail from a template. ``sender`` is one of ours (name, e-mail address); ``thread`` is the key of the mail that this one answers.
 
     ``link`` is the trial whose admin's reset link the mail's share link opens, for ``link_hours``; the mailer makes it, and nobody but ``to``
@@ -39,7 +39,6 @@ class Mail(Effect):
     ``campaign``: not sent after the prospect opted out or the trial ended; the receipt then says ``held``.
     """
 
-    system: ClassVar[str] = "mail"
     template: Template
     to: str
     to_name: str = ""

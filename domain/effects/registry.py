@@ -28,7 +28,7 @@ class AskOwners(Message):
     peek: bool = False
 
 
-class Claim(Message):
+class ClaimInstance(Message):
     """Take a warm instance for a domain, or reserve room for one that will be made (``warm=False``).
 
     With ``owners``, a claim that succeeds chooses the trial's owners, too. In one transaction: never two domains to one instance, never two instances to one domain, never past ``cap``.

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import ClassVar
 
 from domain.effects.effect import Effect, Scalar
 
 
-class SalesforceEffect(Effect):
+class SalesforceEffect(Effect, system="salesforce"):
     """An effect on the CRM."""
 
-    system: ClassVar[str] = "salesforce"
 
-
-class KeepLead(SalesforceEffect):
+class KeepLead(SalesforceEffect, words="keep the lead"):
     """Make the signup's lead, or find it again by its key, and put it in the campaign."""
 
-    words: ClassVar[str] = "keep the lead"
     email: str
     first_name: str
     last_name: str
@@ -39,45 +35,40 @@ class SetLeadStatus(SalesforceEffect):
         return f"lead status {self.sub_status or self.status}"
 
 
-class AssignOwner(SalesforceEffect):
+class AssignOwner(SalesforceEffect, words="assign to {owner_name}"):
     """Give the subject's lead, or its opportunity once converted, to an owner (a CRM user id)."""
 
-    words: ClassVar[str] = "assign to {owner_name}"
     owner: str
     owner_name: str
     ce: str = ""
 
 
-class ConvertLead(SalesforceEffect):
+class ConvertLead(SalesforceEffect, words="convert the lead to an opportunity"):
     """Convert the subject's lead to an opportunity, into the company's account when there is one. It stays in stage 1."""
 
-    words: ClassVar[str] = "convert the lead to an opportunity"
     account: str = ""
     opportunity: str
 
 
-class UpdateOpportunity(SalesforceEffect):
+class UpdateOpportunity(SalesforceEffect, words="set {fields}"):
     """Set fields of the subject's opportunity, by the CRM's API names."""
 
-    words: ClassVar[str] = "set {fields}"
     fields: dict[str, str | bool | int | None]
 
 
-class SetAccount(SalesforceEffect):
+class SetAccount(SalesforceEffect, words="set the account's {fields}"):
     """Set fields of a customer's account in the CRM, by its API names. ``account`` is the CRM's id."""
 
-    words: ClassVar[str] = "set the account's {fields}"
     account: str
     fields: dict[str, Scalar]
 
 
-class KeepRenewal(SalesforceEffect):
+class KeepRenewal(SalesforceEffect, words="keep the renewal opportunity"):
     """The renewal's opportunity: the account's open one, made at the last sale, is adopted by our key; else one is made.
 
     ``owner`` is a CRM user id (the AE); ``amount`` is the ARR in whole dollars.
     """
 
-    words: ClassVar[str] = "keep the renewal opportunity"
     account: str
     name: str
     close_on: date

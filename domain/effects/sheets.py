@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from domain.effects.effect import Effect
 
 
-class KeepRow(Effect):
+class KeepRow(Effect, system="sheets", words="keep the tracker's row"):
     """Write the tracker's row of that ``row`` key, or bring it up to date. ``cells`` are by the header's names; others stay."""
 
-    system: ClassVar[str] = "sheets"
-    words: ClassVar[str] = "keep the tracker's row"
     row: str
     cells: dict[str, str]

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from domain.effects.effect import Effect
 
 
-class SlackEffect(Effect):
+class SlackEffect(Effect, system="slack"):
     """An effect on Slack."""
 
-    system: ClassVar[str] = "slack"
 
-
-class OpenChannel(SlackEffect):
+class OpenChannel(SlackEffect, words="open #{name}"):
     """Make the trial's channel (found again by its name) and invite these e-mail addresses of ours."""
 
-    words: ClassVar[str] = "open #{name}"
     name: str
     topic: str
     invite: tuple[str, ...] = ()
@@ -42,8 +37,7 @@ class Post(SlackEffect):
         return f"{'ask in' if self.task else 'tell'} #{self.channel}: {words}"
 
 
-class ArchiveChannel(SlackEffect):
+class ArchiveChannel(SlackEffect, words="archive #{name}"):
     """Archive the trial's channel."""
 
-    words: ClassVar[str] = "archive #{name}"
     name: str

@@ -29,8 +29,8 @@ from domain.base import Message
 from domain.messages import (
     Account,
     CeRequest,
+    CompanyInstance,
     Contact,
-    Instance,
     IssueEvent,
     JoinAsk,
     JoinInput,
@@ -175,7 +175,7 @@ class Tenure(KeptRequests):
         )
         return await self._with_start(address, "ce_requested", "request", message, form.event_id, SignupAnswer)
 
-    async def _may_have_one(self, address: Address, owned: Instance | None) -> None:
+    async def _may_have_one(self, address: Address, owned: CompanyInstance | None) -> None:
         """Refuse a CE's request for who can have no trial; a trial that runs says for itself what it can take."""
         if address.free_mail:
             raise Refused(f"{address.email} is no company address", "Request the trial for an address that belongs to the company")
@@ -382,7 +382,7 @@ class Tenure(KeptRequests):
             log.info("what became of %s: %s", workflow_id, error)
             return ""
 
-    async def _company(self, address: Address) -> tuple[Account | None, datetime | None, Instance | None]:
+    async def _company(self, address: Address) -> tuple[Account | None, datetime | None, CompanyInstance | None]:
         """What the CRM knows of the company, from the ledger's copy, and when it was read; and the instance that it has, if any.
 
         A customer's instance stays theirs when its trial is long over (A4).
@@ -394,7 +394,7 @@ class Tenure(KeptRequests):
         if owned is None:
             return account, as_of, None
         of = {"host": owned.host, "kind": owned.kind, "admin": owned.admin, "subject": owned.subject}
-        return account, as_of, Instance.model_validate({**of, "confirmed": owned.confirmed_at is not None})
+        return account, as_of, CompanyInstance.model_validate({**of, "confirmed": owned.confirmed_at is not None})
 
 
 def _the_ce(ce: str, roster: Iterable[Person]) -> list[Person]:

@@ -25,8 +25,7 @@ from fastapi import APIRouter, Header, Request
 from pydantic import Field
 
 from domain.base import Message
-from domain.cloud.closing import Where
-from domain.cloud.issues import READY_LABEL, host_named, is_ready, same_repository, speaks_for_the_team
+from domain.cloud.issues import READY_LABEL, Where, host_named, is_ready, same_repository, speaks_for_the_team
 from domain.messages import IssueEvent
 from starter.errors import Unavailable
 from starter.service.tenure import Tenure

@@ -25,8 +25,7 @@ from domain.effects.pagerduty import Page, ResolvePage
 from domain.effects.salesforce import AssignOwner, ConvertLead, KeepLead, KeepRenewal, SetAccount, SetLeadStatus, UpdateOpportunity
 from domain.effects.sheets import KeepRow
 from domain.effects.slack import ArchiveChannel, OpenChannel, Post
-from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, SetTraits
-from domain.health.writes import ScoreWrite, ScoreWrites
+from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, ScoreWrite, ScoreWrites, SetTraits
 from domain.upkeep import PoolChange
 from sandbox.server import SandboxServer
 from store.instance_pool import Pool

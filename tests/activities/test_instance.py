@@ -18,7 +18,7 @@ from activities.instance import Instance, usernames
 from activities.jsonc import JsoncError, get_text, set_text
 from domain.effects.effect import EffectBatch, Receipt
 from domain.effects.instance import CreateAdmin, InstanceEffect, RemoveUser, ResetLink, SetKey
-from domain.effects.registry import Claim, RegistryChange
+from domain.effects.registry import ClaimInstance, RegistryChange
 from domain.messages import AskUsage
 from sandbox.core import Fault
 from sandbox.instances import Instance as Remote
@@ -290,7 +290,7 @@ def test_an_instance_that_moved_is_called_by_the_name_of_ours_that_it_kept(
 ) -> None:
     """A20: never by the customer's own host, whose address is theirs to change; without a kept name it is not called at all."""
     registry = Registry(ledger)
-    claim = Claim(subject=SUBJECT, domain="acme.com", admin=EMAIL, cap=9, warm=False, host=HOST, as_of=AS_OF)
+    claim = ClaimInstance(subject=SUBJECT, domain="acme.com", admin=EMAIL, cap=9, warm=False, host=HOST, as_of=AS_OF)
     assert registry.claim(claim).outcome == "claimed"
     for host in ("code.acme.com", "git.acme.com"):  # moved twice: the first name is the one that stays
         registry.registry(RegistryChange(subject=SUBJECT, domain="acme.com", as_of=AS_OF, change="rehost", host=host))

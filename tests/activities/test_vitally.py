@@ -16,8 +16,7 @@ from activities.vitally import client
 from activities.vitally.client import limit_wait, pause
 from activities.vitally.effects import ENDED, MARK, Vitally
 from domain.effects.effect import EffectBatch
-from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, SetTraits, VitallyEffect
-from domain.health.writes import ScoresWritten, ScoreWrite, ScoreWrites
+from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, ScoresWritten, ScoreWrite, ScoreWrites, SetTraits, VitallyEffect
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
 from store.account_tables import customers

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from domain import policy as policies
 from domain.decision import Decision
-from domain.messages import Account, CeRequest, Contact, Instance, Signup, Usage
+from domain.messages import Account, CeRequest, CompanyInstance, Contact, Signup, Usage
 from domain.people import Person, Role
 from domain.policy import Policy
 from domain.task import Answer, Check, Choice, Escalation, FieldSpec, Task, TaskSpec
@@ -54,7 +54,7 @@ def account(**more: Any) -> Account:
     return Account.model_validate({"domain": "acme.example", "name": "Acme", **more})
 
 
-def signup(account: Account | None = None, instance: Instance | None = None, email: str = ADA.email) -> Signup:
+def signup(account: Account | None = None, instance: CompanyInstance | None = None, email: str = ADA.email) -> Signup:
     contact = ADA.model_copy(update={"email": email})
     return Signup(contact=contact, company="Acme", at=MONDAY, account=account, account_as_of=day(-1), instance=instance)
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 from temporalio.exceptions import ApplicationError
 
-from domain.effects.registry import AskOwners, Claim, Claimed, RegistryAnswer, RegistryChange
+from domain.effects.registry import AskOwners, Claimed, ClaimInstance, RegistryAnswer, RegistryChange
 from domain.messages import Account
 from domain.people import Person, Role
 from domain.upkeep import AskPool, PoolChange, PoolLevel
@@ -41,9 +41,9 @@ def subject(domain: str, cycle: int = 1) -> str:
     return f"trial-{domain}/0a1b2c3d.{cycle}"
 
 
-def claim(domain: str, *, warm: bool = True, cap: int = 300, host: str = "", cycle: int = 1, after: int = 0) -> Claim:
+def claim(domain: str, *, warm: bool = True, cap: int = 300, host: str = "", cycle: int = 1, after: int = 0) -> ClaimInstance:
     at = AS_OF + timedelta(minutes=after)
-    return Claim(subject=subject(domain, cycle), domain=domain, admin=f"ada@{domain}", cap=cap, warm=warm, host=host, as_of=at)
+    return ClaimInstance(subject=subject(domain, cycle), domain=domain, admin=f"ada@{domain}", cap=cap, warm=warm, host=host, as_of=at)
 
 
 def change(domain: str, what: str, *, host: str = "", admin: str = "", why: str = "", cycle: int = 1, after: int = 0) -> RegistryChange:

@@ -29,7 +29,7 @@ from domain.account.account import AccountFacts
 from domain.decision import Decision
 from domain.effects.effect import EffectBatch
 from domain.effects.licensing import IssueKey
-from domain.effects.registry import AskOwners, Claim, RegistryChange
+from domain.effects.registry import AskOwners, ClaimInstance, RegistryChange
 from domain.messages import SignupAgain, SignupAnswer
 from domain.people import Owners, Person
 from domain.policy import Policy
@@ -166,7 +166,9 @@ class Play:
         domains = [self.company(f"taken{n}") for n in range(number)]
         for domain in domains:
             host = f"{ids.slug(domain, 20)}.{self.policy.cloud.domain_suffix}"
-            claim = Claim(subject=f"trial-{domain}/1", domain=domain, admin=f"a@{domain}", cap=number, warm=False, host=host, as_of=NOW)
+            claim = ClaimInstance(
+                subject=f"trial-{domain}/1", domain=domain, admin=f"a@{domain}", cap=number, warm=False, host=host, as_of=NOW
+            )
             assert self.registry.claim(claim).outcome == "claimed"
         return domains
 

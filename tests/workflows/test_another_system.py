@@ -25,21 +25,18 @@ from workflows.all import ALL
 
 EFFECTS = '''
 """What is done on the fax machine."""
-from typing import ClassVar
 from domain.effects.effect import Effect
 
 
-class FaxEffect(Effect):
-    system: ClassVar[str] = "fax"
+class FaxEffect(Effect, system="fax"):
+    pass
 
 
-class SendFax(FaxEffect):
-    words: ClassVar[str] = "fax a letter"
+class SendFax(FaxEffect, words="fax a letter"):
     text: str
 
 
-class FillTray(FaxEffect):
-    words: ClassVar[str] = "fill in {sheets} sheets"
+class FillTray(FaxEffect, words="fill in {sheets} sheets"):
     sheets: int
 '''
 SYSTEM = '''

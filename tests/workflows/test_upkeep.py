@@ -16,7 +16,7 @@ from temporalio.client import (
     WorkflowExecutionStatus,
 )
 
-from domain.effects.registry import Claim
+from domain.effects.registry import ClaimInstance
 from domain.upkeep import AccountSync, PoolChange, PoolLevel, UpkeepInput
 from tests.workflows.play import NOW, Play, eventually
 
@@ -245,7 +245,7 @@ async def test_a_pool_that_falls_below_its_floor_during_a_refill_raises_its_alar
     assert play.times(round_, "slack.floor") == []
     for number, host in enumerate(hosts[:2]):
         domain = play.company(f"given{number}")
-        claim = Claim(subject=f"trial-{domain}/1", domain=domain, admin=f"a@{domain}", cap=9, warm=True, host=host, as_of=NOW)
+        claim = ClaimInstance(subject=f"trial-{domain}/1", domain=domain, admin=f"a@{domain}", cap=9, warm=True, host=host, as_of=NOW)
         assert play.registry.claim(claim).outcome == "claimed"
     await play.skip(round_, hours=0.5)
     await play.did(round_, "slack: slack.floor", "pagerduty: page.floor")
@@ -266,7 +266,7 @@ async def test_what_is_given_away_between_two_rounds_is_told_by_the_next_one_onc
     def given_away() -> None:
         for host in play.registry.warm_hosts()[: next(taken)]:
             domain = play.company(host.partition(".")[0])
-            claim = Claim(subject=f"trial-{domain}/1", domain=domain, admin=f"a@{domain}", cap=4, warm=True, host=host, as_of=NOW)
+            claim = ClaimInstance(subject=f"trial-{domain}/1", domain=domain, admin=f"a@{domain}", cap=4, warm=True, host=host, as_of=NOW)
             assert play.registry.claim(claim).outcome == "claimed"
 
     assert await scheduled(play, "RefillPool", 3, given_away) == [[], ["pagerduty: page.floor", "slack: slack.floor"], []]

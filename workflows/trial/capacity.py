@@ -9,7 +9,7 @@ from temporalio import workflow
 from domain import ids
 from domain.effects.github import CloseIssue
 from domain.effects.pagerduty import ResolvePage
-from domain.effects.registry import AskOwners, Claim, Claimed, RegistryAnswer, RegistryChange
+from domain.effects.registry import AskOwners, Claimed, ClaimInstance, RegistryAnswer, RegistryChange
 from domain.effects.slack import Post
 from domain.markup import bold
 from domain.messages import Case
@@ -21,7 +21,7 @@ from workflows.trial.process import TrialProcess
 async def claim(trial: TrialProcess, *, warm: bool, owners: AskOwners | None = None) -> Claimed:
     """Claim a warm instance, or room for one that will be made."""
     state = trial.state
-    ask = Claim(
+    ask = ClaimInstance(
         subject=trial.effects.subject,
         domain=trial.input.domain,
         admin=trial.contact.email,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from domain.effects.mail import Template
 from domain.effects.registry import Claimed
-from domain.messages import Case, Instance, Usage
+from domain.messages import Case, CompanyInstance, Usage
 from domain.policy import Policy
 from domain.task import Answer
 from domain.trial import decisions
@@ -26,7 +26,7 @@ IDLE = usage()
 
 NAMED = account(named=True, prequalified=True)
 LISTED = account(prequalified=True)
-THEIRS = Instance(host="acme.cloud.tenure.example", admin="boss@acme.example")
+THEIRS = CompanyInstance(host="acme.cloud.tenure.example", admin="boss@acme.example")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from temporalio.worker import Worker
 
 from domain import commands, ids, policy
 from domain.effects.effect import Receipt
-from domain.effects.registry import Claim, RegistryChange
+from domain.effects.registry import ClaimInstance, RegistryChange
 from domain.messages import Account, Contact, IssueEvent, Signup, SignupAgain
 from domain.people import Owners, Person, Role
 from domain.read_model import ProcessRow, Rows
@@ -441,7 +441,7 @@ class TestJoining:
         assert await tenure.join(JoinForm(email=f"bob@{domain}")) == f"bob@{domain} via ticket"
 
     async def test_after_the_trial_the_instance_s_admin_is_asked_once(self, tenure: Tenure, domain: str) -> None:
-        claim = Claim(
+        claim = ClaimInstance(
             subject="s", domain=domain, host=f"{domain[:6]}.cloud.example", warm=False, cap=10, admin="ada@x.example", as_of=AS_OF
         )
         registry = Registry(tenure.ledger)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from domain import ids
-from domain.effects.registry import Claim
+from domain.effects.registry import ClaimInstance
 from domain.trial.state import TrialInput
 from store.tables import share_links, vault
 from tests.workflows.play import NOW, Play
@@ -209,7 +209,7 @@ async def test_a_form_sent_again_after_its_worker_died_gets_what_was_claimed_for
         begun = await play.env.client.start_workflow("Trial", given, id=ids.trial(domain), task_queue=play.queue)
     assert begun.first_execution_run_id
     subject = f"{begun.id}/{begun.first_execution_run_id[-8:]}.1"
-    claim = Claim(subject=subject, domain=domain, admin=f"bo@{domain}", cap=50, warm=True, as_of=NOW)
+    claim = ClaimInstance(subject=subject, domain=domain, admin=f"bo@{domain}", cap=50, warm=True, as_of=NOW)
     assert play.registry.claim(claim).host == host
     answer = await play.signup(f"bo@{domain}")
     assert (answer.outcome, answer.host) == ("instant", host)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
-from domain.effects.registry import Claim
+from domain.effects.registry import ClaimInstance
 from starter.errors import Refused
 from tests.workflows.play import NOW, Play, eventually
 
@@ -463,7 +463,7 @@ async def test_a28_a_company_that_has_an_instance_gets_no_second(play: Play) -> 
         await play.request("eve@gmail.com", company="Customer", ce="ce-ada@tenure.example")
 
     late = await requested(play)
-    claim = Claim(subject="test/claim", domain=late, admin=f"a@{late}", cap=300, warm=False, host=f"code.{late}", as_of=NOW)
+    claim = ClaimInstance(subject="test/claim", domain=late, admin=f"a@{late}", cap=300, warm=False, host=f"code.{late}", as_of=NOW)
     assert play.registry.claim(claim).outcome == "claimed"
     await play.answer(late, "approval", "approve", by="ce-manager@tenure.example", checks=THREE_CHECKS)
     result = await play.ended(late)

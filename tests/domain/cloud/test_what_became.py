@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.cloud import closing
+from domain.cloud import issues
 
 
 @pytest.mark.parametrize(
@@ -22,5 +22,5 @@ from domain.cloud import closing
     ],
 )
 def test_done_or_declined(state: str, reason: str, done: bool, declined: bool) -> None:
-    assert (closing.is_done(state, reason), closing.is_declined(state, reason)) == (done, declined)
-    assert closing.in_words(state, reason)
+    assert (issues.is_done(state, reason), issues.is_declined(state, reason)) == (done, declined)
+    assert issues.became(state, reason)
