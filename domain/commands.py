@@ -57,6 +57,12 @@ RED = Kind("RedAccount", "red-accounts", "red", id_of=ids.red)
 PLAN = Kind("GetWell", "plans", "plan", id_of=ids.get_well)
 
 
+class ByPerson(Message):
+    """A message that says who decides, as nearly all do."""
+
+    by: By = ""
+
+
 class FormField(Value):
     """One field of a form: a page's, a modal's or a command line's. ``name`` is what it is sent as; ``choices`` only of a ``choice``."""
 
@@ -72,7 +78,7 @@ class FormField(Value):
 
 @dataclass(frozen=True)
 class Command(Generic[M]):
-    """One decision. ``name`` is that of its update and its signal, ``of`` the process that takes it, ``example`` a message that is taken.
+    """One decision; defining one makes it known. ``name`` is that of its update and its signal, ``of`` the process that takes it, ``example`` a message that is taken.
 
     ``rights`` are its row in the table, called ``action`` (``name`` when empty) and, in a refusal, by ``words``; None: the row is another
     command's, or an answer's task judges. ``summary`` says what it does, ``doc`` what comes of it (handbook ids stand in ``handbook``).
@@ -104,6 +110,15 @@ class Command(Generic[M]):
     offered: bool = True
     twin: bool = True
     nameless: bool = False
+
+    def __post_init__(self) -> None:
+        """Make it known, with its row of rights. Raises ``ValueError`` when its process takes one of that name already."""
+        taken = NAMED.setdefault(self.name, [])
+        if any(each.of == self.of for each in taken):
+            raise ValueError(f"{self.of.workflow or 'every workflow'} takes {self.name!r} already: give it another name")
+        if self.rights is not None:
+            rights.grant(self.judged_as, self.words, self.rights, of=self.of.workflow)
+        taken.append(self)
 
     @property
     def judged_as(self) -> str:
@@ -138,17 +153,6 @@ class Command(Generic[M]):
 
 #: Every command by its name, each with every process that takes it: a name is one row of rights, whoever takes it.
 NAMED: dict[str, list[Command[Any]]] = {}
-
-
-def declare(command: Command[M]) -> Command[M]:
-    """Register a command with its row of rights. Raises ``ValueError`` when its process takes one of that name already."""
-    taken = NAMED.setdefault(command.name, [])
-    if any(each.of == command.of for each in taken):
-        raise ValueError(f"{command.of.workflow or 'every workflow'} takes {command.name!r} already: give it another name")
-    if command.rights is not None:
-        rights.grant(command.judged_as, command.words, command.rights, of=command.of.workflow)
-    taken.append(command)
-    return command
 
 
 def every() -> tuple[Command[Any], ...]:

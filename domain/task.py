@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue
 
 from domain.amounts import count, dollars
 from domain.base import Message, State, Value
-from domain.commands import ANY_PROCESS, NAMES_NOBODY, Command, declare
+from domain.commands import ANY_PROCESS, NAMES_NOBODY, Command
 from domain.people import Role
 
 
@@ -127,7 +127,7 @@ class Answer(Message):
 
 
 #: Whatever asks takes it; whether somebody may is judged by the task.
-ANSWER = declare(Command("answer", ANY_PROCESS, Answer, offered=False))
+ANSWER = Command("answer", ANY_PROCESS, Answer, offered=False)
 
 
 class Task(State):

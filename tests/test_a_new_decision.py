@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,7 +29,7 @@ from temporalio import workflow
 
 from domain.amounts import Typed
 from domain.base import Message
-from domain.commands import TRIAL, By, Command, Note, declare
+from domain.commands import TRIAL, By, Command, Note
 from domain.rights import ANY, Group
 from workflows.frame import messages
 from workflows.frame.handlers import decides
@@ -43,17 +44,15 @@ class Postpone(Message):
     reason: Note = ""
 
 
-POSTPONE = declare(
-    Command(
-        "postpone",
-        TRIAL,
-        Postpone,
-        words="postpone a trial",
-        rights={Group.CE: ANY, Group.OPS: ANY},
-        summary="Postpone the trial",
-        doc="It begins so many days later.",
-        example={"by": "ce.one@tenure.example", "days": 3, "reason": "nobody is there"},
-    )
+POSTPONE = Command(
+    "postpone",
+    TRIAL,
+    Postpone,
+    words="postpone a trial",
+    rights={Group.CE: ANY, Group.OPS: ANY},
+    summary="Postpone the trial",
+    doc="It begins so many days later.",
+    example={"by": "ce.one@tenure.example", "days": 3, "reason": "nobody is there"},
 )
 
 
@@ -141,7 +140,7 @@ def test_its_workflow_takes_it_as_an_update_that_is_checked_and_as_a_signal(pack
 
 def test_a_name_is_declared_once_for_each_process(package: ModuleType) -> None:
     with pytest.raises(ValueError, match="Trial takes 'postpone' already"):
-        commands.declare(package.POSTPONE)
+        replace(package.POSTPONE)
     assert [each for each in every() if each.name == "postpone"] == [package.POSTPONE]
 
 

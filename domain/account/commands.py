@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from domain.base import Message
-from domain.commands import ACCOUNT, PLAN, RED, By, Command, Note, declare
+from domain.commands import ACCOUNT, PLAN, RED, ByPerson, Command, Note
 from domain.rights import ANY, SALE, TEAM, Group
 
 Source = Literal["automatic", "judgement", "vitally", "salesforce"]
@@ -16,42 +15,37 @@ _TA, _TA_MANAGER = "ta.one@tenure.example", "ta.manager@tenure.example"
 Part = Annotated[str | None, Field(max_length=2_000)]
 
 
-class MarkAccountRed(Message):
+class MarkAccountRed(ByPerson):
     """The update ``mark_red`` of an account: a person's judgement (B18)."""
 
-    by: By = ""
     reason: str = Field(default="", max_length=2_000, description="Why the account is at risk.")
 
 
-class StartRenewal(Message):
+class StartRenewal(ByPerson):
     """The update ``start_renewal``: the renewal of this term begins now, by hand. ``renewal_on`` (``date``): when the term ends, where the CRM does not say."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
-    by: By = ""
     renewal_on: date | None = Field(default=None, alias="date", description="When the term ends; the CRM's date when not given.")
 
 
-class MarkRed(Message):
+class MarkRed(ByPerson):
     """The update ``mark_red``: one command for both systems (C20). ``by`` is empty when the facts alone decided."""
 
-    by: By = ""
     reason: str = Field(min_length=1, max_length=2_000)
     source: Source = "judgement"
 
 
-class Resolve(Message):
+class Resolve(ByPerson):
     """The update ``resolve``: the account is red no more."""
 
-    by: By = ""
     to: Literal["yellow", "green"] = Field(description="yellow or green.")
     note: Note = Field(default="", description="What changed.")
 
 
-class PlanText(Message):
+class PlanText(ByPerson):
     """The update ``plan``: the TA writes the plan, or rewrites the parts that are given, at any time."""
 
-    by: By = ""
     state: Part = Field(default=None, description="The current state, and the relationship.")
     onboarding_flow: Part = Field(default=None, description="Are we in their developers' onboarding flow?")
     docs: Part = Field(default=None, description="Are our docs in their own content system?")
@@ -65,65 +59,57 @@ class PlanText(Message):
         return {name: text.strip() for name, text in self.model_dump(exclude={"by"}, exclude_none=True).items() if text.strip()}
 
 
-START_RENEWAL = declare(
-    Command(
-        "start_renewal",
-        ACCOUNT,
-        StartRenewal,
-        words="start a renewal by hand",
-        handbook="D25",
-        rights={Group.AE: TEAM, Group.TA: TEAM, Group.MANAGER: TEAM, Group.LEADERSHIP: ANY, Group.OPS: ANY},
-        summary="Start a renewal by hand",
-        doc="What is past due by its date happens at once (D25). A renewal that runs, or ran, already is refused.",
-        example={"by": _TA, "date": "2027-06-30"},
-        place="renewals/{account}/start",
-        line="renewal start",
-        nameless=True,
-    )
+START_RENEWAL = Command(
+    "start_renewal",
+    ACCOUNT,
+    StartRenewal,
+    words="start a renewal by hand",
+    handbook="D25",
+    rights={Group.AE: TEAM, Group.TA: TEAM, Group.MANAGER: TEAM, Group.LEADERSHIP: ANY, Group.OPS: ANY},
+    summary="Start a renewal by hand",
+    doc="What is past due by its date happens at once (D25). A renewal that runs, or ran, already is refused.",
+    example={"by": _TA, "date": "2027-06-30"},
+    place="renewals/{account}/start",
+    line="renewal start",
+    nameless=True,
 )
-MARK_ACCOUNT_RED = declare(
-    Command(
-        "mark_red",
-        ACCOUNT,
-        MarkAccountRed,
-        words="mark an account red",
-        handbook="B18, C20",
-        rights={**SALE, Group.TA: TEAM},
-        summary="Mark an account red",
-        doc="CRM, Vitally, #red-accounts and the tracker in one (B18, C20).",
-        example={"by": _TA, "reason": "their champion has left"},
-        line="red mark",
-        needs=("reason",),
-    )
+MARK_ACCOUNT_RED = Command(
+    "mark_red",
+    ACCOUNT,
+    MarkAccountRed,
+    words="mark an account red",
+    handbook="B18, C20",
+    rights={**SALE, Group.TA: TEAM},
+    summary="Mark an account red",
+    doc="CRM, Vitally, #red-accounts and the tracker in one (B18, C20).",
+    example={"by": _TA, "reason": "their champion has left"},
+    line="red mark",
+    needs=("reason",),
 )
-MARK_RED = declare(Command("mark_red", RED, MarkRed, action="mark_red", handbook="C20", offered=False))  # the account says it
-RESOLVE = declare(
-    Command(
-        "resolve",
-        RED,
-        Resolve,
-        words="promote a red account",
-        handbook="B17",
-        action="resolve_red",
-        rights={Group.AE: TEAM, Group.TA: TEAM, Group.MANAGER: TEAM, Group.LEADERSHIP: ANY},
-        summary="Promote a red account to yellow or green",
-        doc="It is written back to CRM, Vitally and the tracker (B17).",
-        example={"by": _TA_MANAGER, "to": "green", "note": "the rollout is through"},
-    )
+MARK_RED = Command("mark_red", RED, MarkRed, action="mark_red", handbook="C20", offered=False)  # the account says it
+RESOLVE = Command(
+    "resolve",
+    RED,
+    Resolve,
+    words="promote a red account",
+    handbook="B17",
+    action="resolve_red",
+    rights={Group.AE: TEAM, Group.TA: TEAM, Group.MANAGER: TEAM, Group.LEADERSHIP: ANY},
+    summary="Promote a red account to yellow or green",
+    doc="It is written back to CRM, Vitally and the tracker (B17).",
+    example={"by": _TA_MANAGER, "to": "green", "note": "the rollout is through"},
 )
-WRITE_PLAN = declare(
-    Command(
-        "plan",
-        PLAN,
-        PlanText,
-        words="write a get-well plan",
-        handbook="D16",
-        rights={Group.CE: TEAM, Group.TA: TEAM, Group.MANAGER: TEAM, Group.LEADERSHIP: ANY},
-        summary="Write an account's get-well plan, or rewrite the parts that are given",
-        doc="Once every question has its answer, the weekly updates begin (D16).",
-        example={"by": _TA, "drive": "two office hours a week with their platform team"},
-        place="plans/{account}/update",
-        line="plan update",
-        pairs="field",
-    )
+WRITE_PLAN = Command(
+    "plan",
+    PLAN,
+    PlanText,
+    words="write a get-well plan",
+    handbook="D16",
+    rights={Group.CE: TEAM, Group.TA: TEAM, Group.MANAGER: TEAM, Group.LEADERSHIP: ANY},
+    summary="Write an account's get-well plan, or rewrite the parts that are given",
+    doc="Once every question has its answer, the weekly updates begin (D16).",
+    example={"by": _TA, "drive": "two office hours a week with their platform team"},
+    place="plans/{account}/update",
+    line="plan update",
+    pairs="field",
 )
