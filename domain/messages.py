@@ -145,7 +145,14 @@ class IssueEvent(Message):
     reason: str = ""
 
 
-class JoinInput(Message):
+class ProcessInput(Message):
+    """What every process around trials is given."""
+
+    policy: CarriedPolicy
+    alerts_channel: str = "cloud-trial-alerts"
+
+
+class JoinInput(ProcessInput):
     """A person wants in, and the instance's admin must know (A22, C15). ``backup`` and ``manager`` are asked when nobody answers."""
 
     domain: str
@@ -156,8 +163,6 @@ class JoinInput(Message):
     ae: Person | None = None
     backup: str = ""
     manager: str = ""
-    policy: CarriedPolicy
-    alerts_channel: str = "cloud-trial-alerts"
 
 
 class JoinNotice(Message):
@@ -168,7 +173,7 @@ class JoinNotice(Message):
     admin: str
 
 
-class JoinDigestInput(Message):
+class JoinDigestInput(ProcessInput):
     """Who wants to join, for the instance's admin (A22). ``not_before``: no mail goes to the admin earlier, since one went.
 
     ``more``: how many asked besides ``who``.
@@ -179,25 +184,21 @@ class JoinDigestInput(Message):
     admin: str
     who: tuple[str, ...] = ()
     more: int = 0
-    policy: CarriedPolicy
-    alerts_channel: str = "cloud-trial-alerts"
     not_before: datetime | None = None
     sent: int = 0
 
 
-class RescueInput(Message):
+class RescueInput(ProcessInput):
     """A signup that the form failed to take (A21); ``error`` says what went wrong."""
 
     contact: Contact
     company: str = ""
     error: str = ""
     at: datetime
-    policy: CarriedPolicy
     support_email: str = "support@tenure.example"
-    alerts_channel: str = "cloud-trial-alerts"
 
 
-class DomainChangeInput(Message):
+class DomainChangeInput(ProcessInput):
     """The instance of a domain moves from ``host`` to ``new_host`` (A20); ``internal_host`` is its name below our own domain, which it keeps."""
 
     domain: str
@@ -211,19 +212,15 @@ class DomainChangeInput(Message):
     company: str = ""
     channel: str
     trial: str
-    policy: CarriedPolicy
-    alerts_channel: str = "cloud-trial-alerts"
 
 
-class LateWordInput(Message):
+class LateWordInput(ProcessInput):
     """An issue was reopened after the workflow that raised it had ended."""
 
     workflow: str
     issue: int
     ce: Person | None = None
     ae: Person | None = None
-    policy: CarriedPolicy
-    alerts_channel: str = "cloud-trial-alerts"
 
 
 class Beginning(Message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from typing import ClassVar
 
 from domain.base import Value
 
@@ -50,12 +51,37 @@ class Person(Value):
         return self.active and (self.out_of_office_until is None or self.out_of_office_until <= on)
 
 
-class Owners(Value):
+class Team(Value):
+    """Who looks after something: a person a part, each part named after its role (``PARTS``)."""
+
+    PARTS: ClassVar[Mapping[Role, str]]
+
+    def of(self, role: Role) -> Person | None:
+        """Who plays ``role`` here, if anybody does."""
+        part = self.PARTS.get(role)
+        return getattr(self, part) if part else None
+
+    def email(self, role: Role) -> str:
+        """That person's address; empty when there is none."""
+        person = self.of(role)
+        return person.email if person else ""
+
+
+class Owners(Team):
     """Who looks after one trial. ``manager`` is the CE's; ``notes`` say in words why somebody was chosen or passed over.
 
     ``ops`` and ``leader`` are of sales: who assigns somebody where nobody was eligible, and whom that goes up to. Else they are empty.
     """
 
+    PARTS = {
+        Role.INBOUND_SDR: "sdr",
+        Role.NAMED_SDR: "sdr",
+        Role.AE: "ae",
+        Role.CE: "ce",
+        Role.CE_MANAGER: "manager",
+        Role.SALES_OPS: "ops",
+        Role.SALES_LEADERSHIP: "leader",
+    }
     sdr: Person | None = None
     ae: Person | None = None
     ce: Person | None = None
@@ -63,29 +89,6 @@ class Owners(Value):
     ops: Person | None = None
     leader: Person | None = None
     notes: tuple[str, ...] = ()
-
-    def of(self, role: Role) -> Person | None:
-        """The owner who plays ``role`` in this trial, if there is one."""
-        match role:
-            case Role.CE:
-                return self.ce
-            case Role.AE:
-                return self.ae
-            case Role.INBOUND_SDR | Role.NAMED_SDR:
-                return self.sdr
-            case Role.CE_MANAGER:
-                return self.manager
-            case Role.SALES_OPS:
-                return self.ops
-            case Role.SALES_LEADERSHIP:
-                return self.leader
-            case _:
-                return None
-
-    def email(self, role: Role) -> str:
-        """That owner's address; empty when there is none."""
-        person = self.of(role)
-        return person.email if person else ""
 
 
 def least_recently_assigned(people: Iterable[Person], on: date) -> Person | None:

@@ -7,16 +7,14 @@ from datetime import datetime
 from typing import Literal
 
 from domain.base import Message
+from domain.messages import ProcessInput
 from domain.people import Person
-from domain.policy import CarriedPolicy, Policy
+from domain.policy import Policy
 from domain.policy.shared import Facts
 
 
-class UpkeepInput(Message):
+class UpkeepInput(ProcessInput):
     """What every scheduled workflow is given."""
-
-    policy: CarriedPolicy
-    alerts_channel: str = "cloud-trial-alerts"
 
 
 class AskPool(Message):

@@ -1,11 +1,29 @@
-"""What the queries answer: where a trial stands, what comes next, and what is asked of whom."""
+"""What every process remembers, and what the queries answer: where it stands, what comes next, and what is asked of whom."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from domain.base import Message
+from domain.base import Message, State
+from domain.decision import Decision
 from domain.task import Check, Choice, Task
+
+
+class ProcessState(State):
+    """What every process remembers: what was decided, what is or was asked, and what it could not take, in words."""
+
+    decisions: list[Decision] = []
+    tasks: list[Task] = []
+    notes: list[str] = []
+
+
+class ProcessStatus(Message):
+    """Where a process stands, in data and in words; ``policy`` is the hash of the one that it carries."""
+
+    in_words: str
+    open_tasks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    policy: str = ""
 
 
 class NextStep(Message):
@@ -58,13 +76,12 @@ class TaskView(Message):
         )
 
 
-class TrialStatus(Message):
-    """Where a trial stands, in data and in words. ``end`` is empty while it is open. ``contact`` is the customer's address, confirmed at ``confirmed_at``."""
+class TrialStatus(ProcessStatus):
+    """Where a trial stands. ``end`` is empty while it is open. ``contact`` is the customer's address, confirmed at ``confirmed_at``."""
 
     domain: str
     company: str = ""
     stage: str
-    in_words: str
     case: str = ""
     origin: str = "self_serve"
     host: str = ""
@@ -79,8 +96,5 @@ class TrialStatus(Message):
     active: bool | None = None
     opted_out: bool = False
     issues: dict[str, int] = {}
-    open_tasks: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    policy: str = ""
     contact: str = ""
     confirmed_at: datetime | None = None

@@ -8,9 +8,11 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
-from domain.base import Message, Value
+from domain.base import Message
 from domain.health.types import Band
-from domain.people import Person, Role
+from domain.people import Person, Role, Team
+from domain.policy import CarriedAccountPolicy
+from domain.views import ProcessStatus
 
 Rating = Literal["green", "yellow", "red"]
 Outcome = Literal["full_churn", "partial_churn", "flat", "incremental"]
@@ -43,9 +45,18 @@ class Customer(Message):
     as_of: datetime
 
 
-class AccountTeam(Value):
+class AccountTeam(Team):
     """Who looks after an account (roles: handbook 1). ``ts_leader`` settles what the two managers do not agree on."""
 
+    PARTS = {
+        Role.TA: "ta",
+        Role.AE: "ae",
+        Role.CE: "ce",
+        Role.TA_MANAGER: "ta_manager",
+        Role.AE_MANAGER: "ae_manager",
+        Role.TS_LEADERSHIP: "ts_leader",
+        Role.SALES_LEADERSHIP: "sales_leader",
+    }
     ta: Person | None = None
     ae: Person | None = None
     ce: Person | None = None
@@ -54,22 +65,22 @@ class AccountTeam(Value):
     ts_leader: Person | None = None
     sales_leader: Person | None = None
 
-    def of(self, role: Role) -> Person | None:
-        """Who plays that role for this account, if anybody does."""
-        return {
-            Role.TA: self.ta,
-            Role.AE: self.ae,
-            Role.CE: self.ce,
-            Role.TA_MANAGER: self.ta_manager,
-            Role.AE_MANAGER: self.ae_manager,
-            Role.TS_LEADERSHIP: self.ts_leader,
-            Role.SALES_LEADERSHIP: self.sales_leader,
-        }.get(role)
 
-    def email(self, role: Role) -> str:
-        """That person's address; empty when there is none."""
-        person = self.of(role)
-        return person.email if person else ""
+class CustomerInput(Message):
+    """How every process about a customer starts; ``channel`` is where it is talked about."""
+
+    customer: Customer
+    team: AccountTeam = AccountTeam()
+    policy: CarriedAccountPolicy
+    channel: str = "renewals"
+
+
+class CustomerStatus(ProcessStatus):
+    """Where a process about a customer stands."""
+
+    account: str
+    name: str
+    stage: str
 
 
 class HealthSnapshot(Message):
@@ -113,25 +124,33 @@ class AccountView(Message):
     standing: HealthSnapshot | None = None
 
 
-class RenewalRow(Message):
-    """A renewal as the forecast and the lists read it: the read model's row, replaced whole at each change.
+class RenewalFigures(Message):
+    """A renewal in figures; ``arr`` is in whole dollars a year.
 
     ``outcome`` is the AE's projection, ``ta_outcome`` the TA's, ``system_outcome`` what the rating alone would say;
-    ``amount`` is the ARR that the AE expects after the renewal. ``status`` is ``open`` until the renewal has ended.
+    ``amount`` is the ARR that the AE expects after the renewal.
     """
 
-    workflow: str
     domain: str
     name: str
     renewal_on: date
     arr: int
-    phase: str
     rating: Rating | None = None
     outcome: Outcome | None = None
     ta_outcome: Outcome | None = None
     system_outcome: Outcome | None = None
     amount: int | None = None
     ae: str = ""
+
+
+class RenewalRow(RenewalFigures):
+    """A renewal as the forecast and the lists read it: the read model's row, replaced whole at each change.
+
+    ``status`` is ``open`` until the renewal has ended.
+    """
+
+    workflow: str
+    phase: str
     ta: str = ""
     status: Literal["open", "renewed", "churned", "cancelled"] = "open"
     actual_outcome: Outcome | None = None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from domain.account.account import AccountTeam, Customer, HealthSnapshot, PlanReason, Reason
-from domain.base import Message, State, Value
+from domain.account.account import Customer, CustomerInput, CustomerStatus, HealthSnapshot, PlanReason, Reason
+from domain.base import Value
 from domain.calendar import Due, day_of
 from domain.decision import Decision, Fact
 from domain.markup import counted
-from domain.policy import AccountPolicy, CarriedAccountPolicy
-from domain.task import Answer, Choice, FieldSpec, Task, TaskKind
+from domain.policy import AccountPolicy
+from domain.task import Answer, Choice, FieldSpec, TaskKind
+from domain.views import ProcessState
 
 Track = Literal["on_track", "at_risk", "off_track"]
 
@@ -27,17 +28,17 @@ QUESTIONS = (
 #: What a low utilization needs besides: "Account - Context on Low Utilization" (D17).
 CONTEXT = FieldSpec(name="context", asks="why the utilization is below the target, and what is in progress")
 
-UPDATES = tuple(
-    Choice(
-        name=name,
-        label=label,
-        fields=(
-            FieldSpec(name="progress", asks="what was done since the last update"),
-            FieldSpec(name="blockers", asks="what is in the way", required=False),
-            FieldSpec(name="next", asks="what comes next"),
-        ),
-    )
-    for name, label in (("on_track", "On track"), ("at_risk", "At risk"), ("off_track", "Off track"))
+
+def tracks(*fields: FieldSpec) -> tuple[Choice, ...]:
+    """The choices of a weekly update, each with these fields."""
+    labels = {"on_track": "On track", "at_risk": "At risk", "off_track": "Off track"}
+    return tuple(Choice(name=name, label=label, fields=fields) for name, label in labels.items())
+
+
+UPDATES = tracks(
+    FieldSpec(name="progress", asks="what was done since the last update"),
+    FieldSpec(name="blockers", asks="what is in the way", required=False),
+    FieldSpec(name="next", asks="what comes next"),
 )
 REVIEWS = (
     Choice(name="continue", label="Go on as planned"),
@@ -77,7 +78,7 @@ class PlanReview(Value):
     note: str = ""
 
 
-class GetWellState(State):
+class GetWellState(ProcessState):
     """Everything that a plan remembers. ``projects`` are the open ones: the key of their act by template."""
 
     reasons: dict[Reason, PlanReason] = {}
@@ -91,37 +92,24 @@ class GetWellState(State):
     projects: dict[str, str] = {}
     why_ended: str = ""
     writes: int = 0
-    decisions: list[Decision] = []
-    tasks: list[Task] = []
-    notes: list[str] = []
 
 
-class GetWellInput(Message):
-    """How a plan starts; ``state`` is the one of the run before, when it is continued. ``channel`` is where it is talked about."""
+class GetWellInput(CustomerInput):
+    """How a plan starts; ``state`` is the one of the run before, when it is continued."""
 
-    customer: Customer
-    team: AccountTeam = AccountTeam()
-    policy: CarriedAccountPolicy
-    channel: str = "renewals"
     reasons: tuple[PlanReason, ...] = ()
     state: GetWellState | None = None
     cycle: int = 1
 
 
-class PlanStatus(Message):
-    """Where a plan stands, in data and in words."""
+class PlanStatus(CustomerStatus):
+    """Where a plan stands."""
 
-    account: str
-    name: str
-    stage: str
-    in_words: str
     reasons: dict[Reason, str] = {}
     planned_at: datetime | None = None
     fields: dict[str, str] = {}
     updates: tuple[PlanUpdate, ...] = ()
     reviews: tuple[PlanReview, ...] = ()
-    notes: tuple[str, ...] = ()
-    policy: str = ""
 
 
 # --- what starts and ends one ------------------------------------------------------------------------------------------------------

@@ -10,15 +10,14 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
-from domain.account.account import AccountTeam, Customer, HealthSnapshot, Reason, RenewalEnded
+from domain.account.account import Customer, CustomerInput, CustomerStatus, HealthSnapshot, Reason, RenewalEnded
 from domain.account.red import Criterion, Hand
-from domain.base import Message, State
 from domain.calendar import Due, day_of, days_after, hours_of
 from domain.decision import Decision, Fact
 from domain.markup import counted
 from domain.people import Role
-from domain.policy import AccountPolicy, CarriedAccountPolicy
-from domain.task import Task
+from domain.policy import AccountPolicy
+from domain.views import ProcessState
 
 #: The trait that shows the stage in Vitally, and the template of the onboarding project (D9).
 TRAIT = "Lifecycle Stage"
@@ -47,7 +46,7 @@ SHOWN = {
 }
 
 
-class AccountState(State):
+class AccountState(ProcessState):
     """Everything that an account remembers.
 
     ``since`` is the first contract's start, since a renewed term must not make it a new customer. ``term_end`` is the renewal date that
@@ -82,30 +81,19 @@ class AccountState(State):
     red_told: str = ""
     why_closed: str = ""
     writes: int = 0
-    decisions: list[Decision] = []
-    tasks: list[Task] = []
-    notes: list[str] = []
 
 
-class AccountInput(Message):
+class AccountInput(CustomerInput):
     """How an account's life starts; ``state`` is the one of the run before, when it is continued."""
 
-    customer: Customer
-    team: AccountTeam = AccountTeam()
-    policy: CarriedAccountPolicy
-    channel: str = "renewals"
     red_channel: str = "red-accounts"
     state: AccountState | None = None
     cycle: int = 1
 
 
-class AccountStatus(Message):
-    """Where an account stands, in data and in words. ``contradiction`` is what the CRM says against the renewal date that counts."""
+class AccountStatus(CustomerStatus):
+    """Where an account stands. ``contradiction`` is what the CRM says against the renewal date that counts."""
 
-    account: str
-    name: str
-    stage: str
-    in_words: str
     since: date | None = None
     contract_end: date | None = None
     contradiction: str = ""
@@ -116,9 +104,6 @@ class AccountStatus(Message):
     standing: HealthSnapshot | None = None
     ta: str = ""
     ae: str = ""
-    open_tasks: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    policy: str = ""
 
 
 def owner(stage: Stage | None) -> Role:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
-from domain.account.account import AccountTeam, Customer, HealthSnapshot
+from domain.account.account import AccountTeam, Customer, CustomerInput, CustomerStatus, HealthSnapshot
 from domain.account.commands import MarkRed, Source
-from domain.account.get_well import Track
-from domain.base import Message, State, Value
+from domain.account.get_well import Track, tracks
+from domain.base import Value
 from domain.calendar import day_of
 from domain.decision import Decision, Fact
 from domain.markup import counted
 from domain.people import Role
-from domain.policy import AccountPolicy, CarriedAccountPolicy
-from domain.task import Choice, FieldSpec, Task
+from domain.policy import AccountPolicy
+from domain.task import Choice, FieldSpec
+from domain.views import ProcessState
 
 Criterion = Literal["not_deployed", "health", "no_contact", "decline"]
 Hand = Literal["salesforce", "vitally"]
@@ -33,17 +34,10 @@ FILL = Choice(
         FieldSpec(name="actions", asks="who does what by when"),
     ),
 )
-UPDATES = tuple(
-    Choice(
-        name=name,
-        label=label,
-        fields=(
-            FieldSpec(name="state", asks="what changed since the last update"),
-            FieldSpec(name="needs", asks="what is needed now", required=False),
-            FieldSpec(name="actions", asks="who does what by when", required=False),
-        ),
-    )
-    for name, label in (("on_track", "On track"), ("at_risk", "At risk"), ("off_track", "Off track"))
+UPDATES = tracks(
+    FieldSpec(name="state", asks="what changed since the last update"),
+    FieldSpec(name="needs", asks="what is needed now", required=False),
+    FieldSpec(name="actions", asks="who does what by when", required=False),
 )
 PROMOTE = (Choice(name="yes", label="Promote it"), Choice(name="no", label="Keep it red"))
 
@@ -71,7 +65,7 @@ class RedUpdate(Value):
 End = Literal["", "yellow", "green", "churned"]
 
 
-class RedState(State):
+class RedState(ProcessState):
     """Everything a red account remembers. ``at_mark`` is how it did when it was marked; ``declined`` the band that did not convince.
 
     ``shown``: the CRM was seen to say Red since, so another colour in it is a person's; ``declined_health`` is the one that did not convince.
@@ -95,17 +89,11 @@ class RedState(State):
     ended_at: datetime | None = None
     why_ended: str = ""
     writes: int = 0
-    decisions: list[Decision] = []
-    tasks: list[Task] = []
-    notes: list[str] = []
 
 
-class RedInput(Message):
+class RedInput(CustomerInput):
     """How a red account starts. ``renewal`` is the open one, whose Lighthouse succeeds the thread where the policy says so (C20)."""
 
-    customer: Customer
-    team: AccountTeam = AccountTeam()
-    policy: CarriedAccountPolicy
     channel: str = "red-accounts"
     plan_channel: str = "renewals"
     marks: tuple[MarkRed, ...] = ()
@@ -115,18 +103,12 @@ class RedInput(Message):
     cycle: int = 1
 
 
-class RedStatus(Message):
-    """Where a red account stands, in data and in words."""
+class RedStatus(CustomerStatus):
+    """Where a red account stands."""
 
-    account: str
-    name: str
-    stage: str
-    in_words: str
     marks: tuple[Mark, ...] = ()
     fields: dict[str, str] = {}
     updates: tuple[RedUpdate, ...] = ()
-    notes: tuple[str, ...] = ()
-    policy: str = ""
 
 
 # --- which become red by themselves ----------------------------------------------------------------------------------------------------

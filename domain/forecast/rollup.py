@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from typing import NamedTuple, get_args
 
-from domain.account.account import Outcome, Rating, RenewalRow
+from domain.account.account import Outcome, Rating, RenewalFigures, RenewalRow
 from domain.base import Message, Value
 from domain.calendar import days_after
 from domain.policy import AccountPolicy
@@ -30,7 +30,7 @@ class Expected(NamedTuple):
     handbook: str
 
 
-class Line(Value):
+class Line(RenewalFigures):
     """One open renewal in a forecast: what was said of it, and what it is ``expected`` to bring by which ``rule``.
 
     ``confirmed``: its AE answered in the week of this forecast. ``warning`` is what C13 would not expect, ``disagreement`` who says what
@@ -38,16 +38,6 @@ class Line(Value):
     """
 
     workflow: str
-    domain: str
-    name: str
-    renewal_on: date
-    arr: int
-    rating: Rating | None = None
-    outcome: Outcome | None = None
-    ta_outcome: Outcome | None = None
-    system_outcome: Outcome | None = None
-    amount: int | None = None
-    ae: str = ""
     expected: int | None
     rule: str
     handbook: str

@@ -9,13 +9,12 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal
 
-from domain.account.account import AccountTeam, Customer, HealthSnapshot, Outcome, PlanReviewed, Rating
-from domain.base import Message, State, Value
+from domain.account.account import CustomerInput, HealthSnapshot, Outcome, PlanReviewed, Rating, RenewalFigures
+from domain.base import Message, Value
 from domain.calendar import Due, days_after, hours_of
-from domain.decision import Decision
-from domain.policy import AccountPolicy, CarriedAccountPolicy
+from domain.policy import AccountPolicy
 from domain.renewal.commands import CancelRenewal
-from domain.task import Task
+from domain.views import ProcessState, ProcessStatus
 
 End = Literal["renewed", "churned", "cancelled"]
 Key = Literal["early_review", "assessment", "value_engineering", "processing", "term_end"]
@@ -41,15 +40,11 @@ PROJECTED = frozenset({Phase.PLAN, Phase.FORECAST, Phase.PROCESSING})
 SETTLED = frozenset({Phase.CLOSING, Phase.RENEWED, Phase.CHURNED, Phase.CANCELLED})
 
 
-class RenewalInput(Message):
-    """How a renewal starts: what is known of the account, and the day its term ends. ``channel`` is where its tasks are posted."""
+class RenewalInput(CustomerInput):
+    """How a renewal starts: what is known of the account, and the day its term ends."""
 
-    customer: Customer
-    team: AccountTeam = AccountTeam()
     renewal_on: date
     standing: HealthSnapshot | None = None
-    policy: CarriedAccountPolicy
-    channel: str = "renewals"
 
 
 class RenewalResult(Message):
@@ -59,9 +54,6 @@ class RenewalResult(Message):
     rating: Rating | None
     outcome: Outcome | None
     end: End
-
-
-# --- messages ------------------------------------------------------------------------------------------------------------------------
 
 
 # --- what it remembers -----------------------------------------------------------------------------------------------------------------
@@ -105,7 +97,7 @@ class SavePlan(Value):
     agreed_by: str = ""
 
 
-class RenewalState(State):
+class RenewalState(ProcessState):
     """Everything a renewal remembers. ``done`` is what fell due and is over; ``anew``: the date moved so far that all begins again.
 
     ``entering``: a rating has just brought it into Lighthouse. ``extension_days`` were granted beyond the term by the deal desk.
@@ -140,9 +132,6 @@ class RenewalState(State):
     cancel: CancelRenewal | None = None
     why_cancelled: str = ""
     counts: dict[str, int] = {}
-    decisions: list[Decision] = []
-    tasks: list[Task] = []
-    notes: list[str] = []
     end: End | None = None
 
     @property
@@ -184,33 +173,19 @@ def agenda(policy: AccountPolicy, state: RenewalState) -> list[Due]:
     return sorted((falls_due(policy, state, key) for key in keys if key not in state.done), key=lambda each: each.at)
 
 
-class RenewalStatus(Message):
-    """Where a renewal stands, in data and in words. ``end`` is empty while it is open; ``odd`` is what C13 would not expect."""
+class RenewalStatus(RenewalFigures, ProcessStatus):
+    """Where a renewal stands. ``end`` is empty while it is open; ``odd`` is what C13 would not expect."""
 
-    domain: str
-    name: str
-    renewal_on: date
     due_on: date
-    arr: int
     phase: str
-    in_words: str
-    rating: Rating | None = None
     in_lighthouse: bool = False
     success_criteria: str = ""
     sponsor: str = ""
-    outcome: Outcome | None = None
-    amount: int | None = None
     forecast_by: str = ""
     forecast_at: datetime | None = None
-    ta_outcome: Outcome | None = None
-    system_outcome: Outcome | None = None
     odd: str = ""
     actual_outcome: Outcome | None = None
     actual_arr: int | None = None
     contract_end: date | None = None
     end: str = ""
     ta: str = ""
-    ae: str = ""
-    open_tasks: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    policy: str = ""

@@ -6,13 +6,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from domain.base import Message, State
+from domain.base import Message
 from domain.decision import Decision, Flag
-from domain.messages import Case, CeRequest, Contact, Origin, Signup, Usage
+from domain.messages import Case, CeRequest, Contact, Origin, ProcessInput, Signup, Usage
 from domain.people import Owners
-from domain.policy import CarriedPolicy
-from domain.task import Task
 from domain.trial.commands import Convert, Extend, Terminate
+from domain.views import ProcessState
 
 End = Literal["redirected", "disqualified", "denied", "moved", "terminated", "converted", "abandoned"]
 
@@ -66,7 +65,7 @@ class Extension(Message):
     until: datetime
 
 
-class TrialState(State):
+class TrialState(ProcessState):
     """Everything a trial remembers: one argument of continue-as-new. ``keys`` counts its own keys; ``key_until`` is when the one in use ends.
 
     ``full``: the last claim found the cap reached (A26). ``named_domain`` is the company that an SDR found behind a free-mail address.
@@ -121,9 +120,6 @@ class TrialState(State):
     waiting_signups: list[Signup] = []
     verdict: Verdict | None = None
     ended_by: Decision | None = None
-    decisions: list[Decision] = []
-    tasks: list[Task] = []
-    notes: list[str] = []
     end: End | None = None
 
     def deadline_in(self, days: int) -> datetime:
@@ -133,13 +129,11 @@ class TrialState(State):
         return self.started_at + timedelta(days=days)
 
 
-class TrialInput(Message):
+class TrialInput(ProcessInput):
     """How a trial starts. ``waiting`` are signups that came while the last instance of the domain was torn down."""
 
     domain: str
     origin: Origin = "self_serve"
-    policy: CarriedPolicy
-    alerts_channel: str = "cloud-trial-alerts"
     waiting: tuple[Signup, ...] = ()
     cycle: int = 1
 
