@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from domain.base import Value
 from domain.people import Person, Role
@@ -31,43 +32,33 @@ class Group(StrEnum):
     DESK = "desk"
 
 
-GROUP_OF: Mapping[Role, Group] = {
-    Role.INBOUND_SDR: Group.SDR,
-    Role.NAMED_SDR: Group.SDR,
-    Role.CE: Group.CE,
-    Role.AE: Group.AE,
-    Role.TA: Group.TA,
-    Role.CE_MANAGER: Group.MANAGER,
-    Role.AE_MANAGER: Group.MANAGER,
-    Role.TA_MANAGER: Group.MANAGER,
-    Role.GROWTH: Group.MANAGER,  # the SDRs report to it
-    Role.TS_LEADERSHIP: Group.LEADERSHIP,
-    Role.SALES_LEADERSHIP: Group.LEADERSHIP,
-    Role.EXEC_SPONSOR: Group.LEADERSHIP,
-    Role.CLOUD: Group.OPS,
-    Role.SUPPORT: Group.DESK,
-    Role.FINANCE: Group.DESK,
-    Role.SALES_OPS: Group.DESK,
+class _Place(NamedTuple):
+    """A role's column, and who may answer what is asked of it beside those who have it: whom it reports to."""
+
+    group: Group
+    over: tuple[Role, ...] = ()
+
+
+_PLACES = {
+    Role.INBOUND_SDR: _Place(Group.SDR, (Role.GROWTH, Role.SALES_LEADERSHIP)),
+    Role.NAMED_SDR: _Place(Group.SDR, (Role.GROWTH, Role.SALES_LEADERSHIP)),
+    Role.CE: _Place(Group.CE, (Role.CE_MANAGER, Role.SALES_LEADERSHIP)),
+    Role.AE: _Place(Group.AE, (Role.AE_MANAGER, Role.SALES_LEADERSHIP)),
+    Role.TA: _Place(Group.TA, (Role.TA_MANAGER, Role.TS_LEADERSHIP)),
+    Role.CE_MANAGER: _Place(Group.MANAGER, (Role.SALES_LEADERSHIP,)),
+    Role.AE_MANAGER: _Place(Group.MANAGER, (Role.SALES_LEADERSHIP,)),
+    Role.TA_MANAGER: _Place(Group.MANAGER, (Role.TS_LEADERSHIP,)),
+    Role.GROWTH: _Place(Group.MANAGER, (Role.SALES_LEADERSHIP,)),  # the SDRs report to it
+    Role.TS_LEADERSHIP: _Place(Group.LEADERSHIP),
+    Role.SALES_LEADERSHIP: _Place(Group.LEADERSHIP),
+    Role.EXEC_SPONSOR: _Place(Group.LEADERSHIP),
+    Role.CLOUD: _Place(Group.OPS),
+    Role.SUPPORT: _Place(Group.DESK, (Role.CLOUD,)),
+    Role.FINANCE: _Place(Group.DESK),
+    Role.SALES_OPS: _Place(Group.DESK, (Role.CE_MANAGER, Role.AE_MANAGER, Role.GROWTH, Role.SALES_LEADERSHIP)),
 }
-#: Who may answer what is asked of a role, beside those who have it: whom it reports to.
-OVER: Mapping[Role, tuple[Role, ...]] = {
-    Role.INBOUND_SDR: (Role.GROWTH, Role.SALES_LEADERSHIP),
-    Role.NAMED_SDR: (Role.GROWTH, Role.SALES_LEADERSHIP),
-    Role.CE: (Role.CE_MANAGER, Role.SALES_LEADERSHIP),
-    Role.AE: (Role.AE_MANAGER, Role.SALES_LEADERSHIP),
-    Role.TA: (Role.TA_MANAGER, Role.TS_LEADERSHIP),
-    Role.CE_MANAGER: (Role.SALES_LEADERSHIP,),
-    Role.AE_MANAGER: (Role.SALES_LEADERSHIP,),
-    Role.TA_MANAGER: (Role.TS_LEADERSHIP,),
-    Role.GROWTH: (Role.SALES_LEADERSHIP,),
-    Role.CLOUD: (),
-    Role.SUPPORT: (Role.CLOUD,),
-    Role.TS_LEADERSHIP: (),
-    Role.SALES_LEADERSHIP: (),
-    Role.EXEC_SPONSOR: (),
-    Role.FINANCE: (),
-    Role.SALES_OPS: (Role.CE_MANAGER, Role.AE_MANAGER, Role.GROWTH, Role.SALES_LEADERSHIP),
-}
+GROUP_OF: Mapping[Role, Group] = {role: place.group for role, place in _PLACES.items()}
+OVER: Mapping[Role, tuple[Role, ...]] = {role: place.over for role, place in _PLACES.items()}
 
 
 class Reach(StrEnum):
