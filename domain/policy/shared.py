@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 
-from domain.policy.units import Count, HourOfDay, Months, OfficeHours, Period, Seats, Section, Unit, Weekday
+from domain.policy.units import Count, HourOfDay, Hours, Months, OfficeHours, Period, Seats, Section, Unit, Weekday
 
 
 def _zone(value: str) -> str:
@@ -63,12 +63,13 @@ class Office(Section):
 
 
 class Facts(Section):
-    """What a date and a number of a contract can be; what lies outside is a slip of the keyboard, and a data error."""
+    """What a date and a number of a contract can be: what lies outside is a slip of the keyboard, and a data error. How long a decision waits for one."""
 
     years_back: Annotated[int, Field(ge=1, le=200), Unit("years")]
     years_ahead: Annotated[int, Field(ge=2, le=200), Unit("years")]
     most_seats: Annotated[int, Field(ge=1, le=100_000_000), Unit("seats")]
     most_arr: Annotated[int, Field(ge=1, le=1_000_000_000), Unit("dollars")]
+    wait_hours: Hours
 
 
 class Tasks(Section):

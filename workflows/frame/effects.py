@@ -29,8 +29,7 @@ Remediate = Callable[[str, str], Awaitable[bool]]
 #: For as long as it takes: an outside system may be down for days, and is asked again at most every five minutes.
 PATIENT = RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5))
 ONE_TRY = timedelta(seconds=60)
-#: A look that a decision waits for, asked again at most every hour: after six hours it is decided without.
-LOOK = timedelta(hours=6)
+#: A look that a decision waits for, asked again at most every hour; for how long says the policy.
 LOOKING = RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=5, maximum_interval=timedelta(hours=1))
 #: A person waits at a page for so long.
 WHILE_THEY_WAIT = timedelta(seconds=15)
@@ -62,14 +61,15 @@ class _Asked:
 class Effects:
     """The world, for one subject: a workflow's own effects under its own keys in the ledger."""
 
-    def __init__(self, cycle: int, remediate: Remediate, rows: Callable[[], Rows | None] = lambda: None) -> None:
-        """``cycle`` counts the lives of one workflow id within one chain of runs; ``remediate`` asks a person to put right what a system refused.
+    def __init__(self, cycle: int, patience: timedelta, remediate: Remediate, rows: Callable[[], Rows | None] = lambda: None) -> None:
+        """``cycle`` counts the lives of one workflow id within one chain of runs. A look is asked again for ``patience``, then the decision is taken
+        without it. ``remediate`` asks a person to put right what a system refused.
 
         ``rows`` gives what lists do not show of the process yet: it goes along.
         """
         info = workflow.info()
         self.subject = f"{info.workflow_id}/{info.first_execution_run_id[-8:]}.{cycle}"  # the first digits are but the time of day
-        self._remediate = remediate
+        self._patience, self._remediate = patience, remediate
         self._rows = rows
         self.local_steps = 0  #: How many are under way.
         self._waiting: list[_Asked] = []
@@ -96,14 +96,14 @@ class Effects:
             return None
 
     async def usage(self, host: str, admin: str, former: Sequence[str] = ()) -> Usage | None:
-        """What the instance says about its use; None when it did not answer for six hours."""
+        """What the instance says about its use; None when it did not answer as long as it is waited for."""
         try:
             usage: Usage = await workflow.execute_activity(
                 "instance_usage",
                 AskUsage(host=host, admin=admin, former=tuple(former), as_of=workflow.now()),
                 result_type=Usage,
                 start_to_close_timeout=ONE_TRY,
-                schedule_to_close_timeout=LOOK,
+                schedule_to_close_timeout=self._patience,
                 retry_policy=LOOKING,
                 summary=f"usage of {host}",
             )
@@ -114,14 +114,14 @@ class Effects:
             return None
 
     async def issue(self, number: int) -> IssueState | None:
-        """What an issue says now; None when GitHub did not answer for six hours."""
+        """What an issue says now; None when GitHub did not answer as long as it is waited for."""
         try:
             state: IssueState = await workflow.execute_activity(
                 "github_issue",
                 AskIssue(issue=number),
                 result_type=IssueState,
                 start_to_close_timeout=ONE_TRY,
-                schedule_to_close_timeout=LOOK,
+                schedule_to_close_timeout=self._patience,
                 retry_policy=LOOKING,
                 summary=f"state of issue #{number}",
             )

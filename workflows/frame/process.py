@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
@@ -16,7 +16,7 @@ from domain.calendar import LONGEST_TIMER, moment_after
 from domain.decision import Decision
 from domain.effects.effect import BatchResult, Effect
 from domain.effects.slack import Post
-from domain.people import Owners, Role
+from domain.people import Owners, Role, Team
 from domain.policy import Officed
 from domain.read_model import ProcessRow, Rows
 from domain.task import Answer, Check, Choice, Escalation, Task, TaskSpec
@@ -51,14 +51,6 @@ class ShownTooEarly(RuntimeError):
     """
 
 
-class Team(Protocol):
-    """Who looks after what a process is about."""
-
-    def email(self, role: Role) -> str:
-        """The address of whoever plays that role; empty when nobody does."""
-        ...
-
-
 class Process(Generic[Figures]):
     """The frame of one running workflow. ``stage`` and ``owner`` (an address, shown as its handle) are what operators filter by.
 
@@ -91,7 +83,7 @@ class Process(Generic[Figures]):
         self.team: Team = team or Owners()
         self.tasks = TaskList([] if tasks is None else tasks)
         self.decisions: list[Decision] = [] if decisions is None else decisions
-        self.effects = Effects(cycle, self._remediate, self._take_rows)
+        self.effects = Effects(cycle, timedelta(hours=policy.facts.wait_hours), self._remediate, self._take_rows)
         self.stage = ""
         self.owner = ""
         self._words: Callable[[], str] = lambda: self.stage
