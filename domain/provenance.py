@@ -19,24 +19,10 @@ from domain.rights import Asked
 #: The updates and signals by which people decide, those that are declared later, too.
 DECISIONS = NAMED.keys()
 #: What our own programs tell a workflow, and nobody else. A signup is one: it brings along what the way in read of the company.
-PROGRAMS = frozenset(
-    {
-        "asks",
-        "capacity_freed",
-        "facts",
-        "issue_event",
-        "join",
-        "open_link",
-        "plan_ended",
-        "plan_reviewed",
-        "reason",
-        "red_ended",
-        "rehosted",
-        "renewal_ended",
-        "renewal_runs",
-        "signup",
-    }
-)
+PROGRAMS = frozenset({
+    "asks", "capacity_freed", "facts", "issue_event", "join", "open_link", "plan_ended", "plan_reviewed", "reason", "red_ended", "rehosted",
+    "renewal_ended", "renewal_runs", "signup",
+})  # fmt: skip
 #: What a message of our programs says that is no free text and names nobody; a decision's are its :meth:`domain.commands.Command.figures`.
 _TOLD = frozenset({"contract_end", "outcome", "renewal_on", "to"})
 _LONGEST = 80

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from domain.base import Message, State
 from domain.decision import Decision
-from domain.task import Check, Choice, Task
+from domain.task import Check, Choice, Task, TaskSpec
 
 
 class ProcessState(State):
@@ -58,18 +58,11 @@ class TaskView(Message):
         spec = task.spec
         rung = spec.ladder[task.rung] if task.rung < len(spec.ladder) else None
         return cls(
+            **{name: getattr(spec, name) for name in cls.model_fields.keys() & TaskSpec.model_fields.keys()},
             id=f"{workflow}:{task.id}",
             workflow=workflow,
             task=task.id,
-            kind=spec.kind,
-            title=spec.title,
-            asks=spec.asks,
-            role=spec.role.value,
-            assignee=spec.assignee,
-            choices=spec.choices,
-            checks=spec.checks,
             opened_at=task.opened_at,
-            due_at=spec.due_at,
             asked_next=rung.who if rung else (spec.ladder[-1].who if spec.ladder else ""),
             asked_next_at=task.next_at,
             asked=spec.asked,

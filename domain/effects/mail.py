@@ -7,28 +7,11 @@ from typing import Literal
 from domain.effects.effect import Effect
 
 Template = Literal[
-    "sdr_welcome",
-    "access",
-    "instant_access",
-    "ce_welcome",
-    "connect_code_host",
-    "invite_team",
-    "learn",
-    "usage_check",
-    "community",
-    "next_steps",
-    "inactivity_warning",
-    "terminated",
-    "disqualified",
-    "waitlisted",
-    "existing_instance",
-    "join_request",
-    "feedback",
-    "new_link",
-    "domain_change",
-    "converted",
-    "signup_failed",
-]
+    "sdr_welcome", "access", "instant_access", "ce_welcome",
+    "connect_code_host", "invite_team", "learn", "usage_check", "community", "next_steps",
+    "inactivity_warning", "terminated", "disqualified", "waitlisted", "existing_instance",
+    "join_request", "feedback", "new_link", "domain_change", "converted", "signup_failed",
+]  # fmt: skip
 
 
 class Mail(Effect, system="mail"):

@@ -5,9 +5,10 @@ It is for activities: a workflow must not import NumPy. Codes are -1 for not kno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,8 @@ Numbers = NDArray[np.float64]
 #: By code; the last one is code -1.
 BANDS: tuple[Band, ...] = ("poor", "concerning", "healthy", "unknown")
 
-_PULSES = {None: -1, "Poor": 0, "Concerning": 1, "Healthy": 2}
-_ANSWERS = {None: -1, False: 0, True: 1}
+_PULSES: Mapping[Any, int] = {None: -1, "Poor": 0, "Concerning": 1, "Healthy": 2}
+_ANSWERS: Mapping[Any, int] = {None: -1, False: 0, True: 1}
 
 
 @dataclass(frozen=True)
@@ -64,40 +65,22 @@ class FleetScore:
     levels: dict[TraitName, Codes]
 
 
-def columns(
-    at: datetime,
-    *,
-    pulse: Sequence[str | None],
-    versions_behind: Sequence[float | None],
-    precise_intel: Sequence[bool | None],
-    defect_tickets: Sequence[float | None],
-    help_tickets: Sequence[float | None],
-    champion: Sequence[bool | None],
-    buyer_access: Sequence[bool | None],
-    last_activity_on: Sequence[date | None],
-    usage_score: Sequence[float | None],
-    mau_seats: Sequence[float | None],
-) -> Columns:
-    """Columns from plain lists as a database gives them, None for not known, in one order of accounts.
+def columns(at: datetime, **said: Sequence[Any]) -> Columns:
+    """Columns from plain lists as a database gives them, None for not known, in one order of accounts; named as in :class:`Traits`.
 
     Raises ValueError for a pulse that is none of the three words and for lists of several lengths.
     """
-    if wrong := set(pulse) - _PULSES.keys():
+    if wrong := set(said["pulse"]) - _PULSES.keys():
         raise ValueError(
             f"pulse must be Healthy, Concerning, Poor or nothing, not {', '.join(sorted(map(repr, wrong)))}: put it right in Vitally"
         )
-    return Columns(
-        pulse=np.array([_PULSES[word] for word in pulse], dtype=np.int8),
-        versions_behind=np.array(versions_behind, dtype=np.float64),
-        precise_intel=_answers(precise_intel),
-        defect_tickets=np.array(defect_tickets, dtype=np.float64),
-        help_tickets=np.array(help_tickets, dtype=np.float64),
-        champion=_answers(champion),
-        buyer_access=_answers(buyer_access),
-        last_activity=_ages(at, last_activity_on),
-        usage_score=np.array(usage_score, dtype=np.float64),
-        mau_seats=np.array(mau_seats, dtype=np.float64),
-    )
+    codes = {"pulse": _PULSES, "precise_intel": _ANSWERS, "champion": _ANSWERS, "buyer_access": _ANSWERS}
+    last_activity = _ages(at, said.pop("last_activity_on"))
+    read: dict[str, Any] = {
+        name: np.array([codes[name][each] for each in values], dtype=np.int8) if name in codes else np.array(values, dtype=np.float64)
+        for name, values in said.items()
+    }
+    return Columns(**read, last_activity=last_activity)
 
 
 def score(health: Health, fleet: Columns) -> FleetScore:
@@ -128,10 +111,6 @@ def _levels(health: Health, trait: TraitName, values: Codes | Numbers) -> Codes:
     healthy, poor = LIMITS[trait](health.traits, values)
     level = np.where(healthy, 2, np.where(poor, 0, 1))
     return np.where((values >= 0) & np.isfinite(values), level, -1).astype(np.int8)
-
-
-def _answers(said: Sequence[bool | None]) -> Codes:
-    return np.array([_ANSWERS[each] for each in said], dtype=np.int8)
 
 
 def _ages(at: datetime, on: Sequence[date | None]) -> Numbers:
