@@ -10,8 +10,10 @@ from sqlalchemy import Connection, insert, select
 from temporalio import activity
 
 from domain.account.account import RenewalRow
-from domain.forecast import rollup
-from domain.forecast.rollup import Actual, Forecast, Moved
+from domain.forecast import comparison, rollup
+from domain.forecast.comparison import Actual, Moved
+from domain.forecast.quarters import is_closed, quarter_of
+from domain.forecast.rollup import Forecast
 from domain.forecast.weekly_round import (
     AskForecast,
     AskLines,
@@ -82,13 +84,13 @@ class Forecasts:
         with self._ledger.writing() as db:
             rows = applied(read_renewals(db), ask.said, ask.as_of)
             today = ask.as_of.astimezone(UTC).date()
-            quarters = {rollup.quarter_of(ask.policy, row.renewal_on) for row in rows if row.status == "open"}
+            quarters = {quarter_of(ask.policy, row.renewal_on) for row in rows if row.status == "open"}
             taken, moved = list[Forecast](), dict[str, Sequence[Moved]]()
             for quarter in sorted(quarters):
                 before = self._last(db, quarter, ask.subject)
                 kept = self._keep(db, ask, quarter, rows)
                 taken.append(kept)
-                moved[quarter] = rollup.compare(before, kept) if before else ()
+                moved[quarter] = comparison.compare(before, kept) if before else ()
             closed = self._closed(db, ask.policy, rows, today)
         return Taken(
             weighted={each.quarter: each.total.weighted for each in taken},
@@ -115,12 +117,12 @@ class Forecasts:
     @staticmethod
     def _closed(db: Connection, policy: AccountPolicy, rows: Sequence[RenewalRow], today: date) -> list[Actual]:
         """The quarter that ended since the last round, if one did, held against what was forecast of it."""
-        quarter = rollup.quarter_of(policy, today - timedelta(days=policy.forecast.every_days))
-        if not rollup.is_closed(policy, quarter, today):
+        quarter = quarter_of(policy, today - timedelta(days=policy.forecast.every_days))
+        if not is_closed(policy, quarter, today):
             return []
         found = db.execute(select(forecasts).where(forecasts.c.quarter == quarter).order_by(forecasts.c.number))
-        before = rollup.baseline(policy, quarter, _intact(found))
-        return [rollup.against_actual(before, rows)] if before else []
+        before = comparison.baseline(policy, quarter, _intact(found))
+        return [comparison.against_actual(before, rows)] if before else []
 
 
 def _intact(rows: Iterable[Any]) -> Iterator[Forecast]:

@@ -12,7 +12,9 @@ from domain import amounts
 from domain.account.account import RenewalRow
 from domain.base import Message, Value
 from domain.forecast import rollup
-from domain.forecast.rollup import Actual, Forecast, Moved, words
+from domain.forecast.comparison import Actual, Moved
+from domain.forecast.quarters import quarter_of
+from domain.forecast.rollup import Forecast, words
 from domain.markup import bold
 from domain.policy import AccountPolicy, CarriedAccountPolicy
 from domain.renewal.commands import ProjectOutcome
@@ -124,7 +126,7 @@ def _listed(policy: AccountPolicy, row: RenewalRow) -> str:
     amount = f" {dollars(row.amount)}" if row.outcome and row.amount is not None else ""
     odd = [text for text in (rollup.expectation(row.rating, row.outcome), rollup.disagreement(row)) if text]
     flags = f" ⚠️ {'; '.join(odd)}" if odd else ""
-    quarter = rollup.quarter_of(policy, row.renewal_on)
+    quarter = quarter_of(policy, row.renewal_on)
     about = f"{row.renewal_on} ({quarter}), {dollars(row.arr)}, {row.rating or 'not rated'}"
     return f"• {row.name} ({row.domain}): {about}: {stands}{amount}{flags}"
 

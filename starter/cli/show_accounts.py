@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from domain.account.account import Customer, HealthSnapshot, RenewalRow
-from domain.forecast.rollup import Actual, Forecast, Line, Tally
+from domain.forecast.comparison import Actual
+from domain.forecast.rollup import Forecast, Line, Tally
 from domain.health import guidance
 from domain.health.types import Contribution, Score
 from starter.cli import parts

@@ -8,7 +8,8 @@ from typing import Any
 from domain.account.account import AccountTeam, Customer, HealthSnapshot, RenewalRow
 from domain.base import Value
 from domain.decision import Decision
-from domain.forecast.rollup import Actual, Forecast, Moved
+from domain.forecast.comparison import Actual, Moved
+from domain.forecast.rollup import Forecast
 from domain.health.types import Band, Guidance, Score
 from domain.views import NextStep, TaskView
 

@@ -21,7 +21,9 @@ from domain.base import Message
 from domain.calendar import days_after
 from domain.commands import Command, Kind
 from domain.decision import Decision
+from domain.forecast import comparison
 from domain.forecast import rollup as forecasting
+from domain.forecast.quarters import days_of, is_closed, quarter_of
 from domain.forecast.rollup import Forecast
 from domain.health.guidance import guidance
 from domain.policy import AccountPolicy
@@ -157,7 +159,7 @@ class Accounts:
     async def forecast(self, quarter: str = "") -> ForecastView:
         """A quarter's forecast as of now (empty: the running quarter's), held against the last snapshot and, when it is over, what came."""
         now = datetime.now(UTC)
-        quarter = quarter.upper() or forecasting.quarter_of(self.policy, now.date())
+        quarter = quarter.upper() or quarter_of(self.policy, now.date())
         first, last = self._days(quarter)
         rows = await self._tenure.read(lambda: self.records.renewals(first=first, last=last))
         try:
@@ -165,17 +167,17 @@ class Accounts:
         except ValueError as error:
             raise Unavailable(str(error), "Nothing is rolled up against a snapshot that somebody changed") from error
         current = forecasting.roll_up(self.policy, rows, quarter, at=now)
-        closed = forecasting.is_closed(self.policy, quarter, now.date())
+        closed = is_closed(self.policy, quarter, now.date())
         before = snapshots[-1] if snapshots and not closed else None
-        said = forecasting.baseline(self.policy, quarter, snapshots) if closed else None
+        said = comparison.baseline(self.policy, quarter, snapshots) if closed else None
         return ForecastView(
             first=first,
             last=last,
-            following=forecasting.quarter_of(self.policy, days_after(last, 1)),
+            following=quarter_of(self.policy, days_after(last, 1)),
             forecast=current,
             since=before.taken_at if before else None,
-            moved=forecasting.compare(before, current) if before else (),
-            actual=forecasting.against_actual(said, rows) if said else None,
+            moved=comparison.compare(before, current) if before else (),
+            actual=comparison.against_actual(said, rows) if said else None,
             snapshots=tuple(each.taken_at for each in snapshots),
         )
 
@@ -330,7 +332,7 @@ class Accounts:
 
     def _days(self, quarter: str) -> tuple[date, date]:
         try:
-            return forecasting.days_of(self.policy, quarter.upper())
+            return days_of(self.policy, quarter.upper())
         except ValueError as error:
             raise BadInput(str(error), "The running one is what `tenure forecast` shows", field="quarter") from None
 

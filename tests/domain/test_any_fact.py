@@ -17,6 +17,7 @@ from domain.account.get_well import GetWellState
 from domain.account.lifecycle import AccountState
 from domain.account.red import RedState
 from domain.forecast import rollup
+from domain.forecast.quarters import quarter_of
 from domain.health import hourly_run, score
 from domain.renewal import decisions as renewal_decide
 from domain.renewal import documents
@@ -91,7 +92,7 @@ def test_no_date_breaks_a_renewal(on: date, to: date, extended: int) -> None:
     renewal_decide.early_review_skipped(POLICY, state, MONDAY)
     renewal_decide.extended(POLICY, state, 30, "d@tenure.example", "a@tenure.example", MONDAY)
     row = RenewalRow(workflow="w", domain="acme.example", name="Acme", renewal_on=on, arr=1, phase="plan", updated_at=MONDAY)
-    quarter = rollup.quarter_of(POLICY, on)
+    quarter = quarter_of(POLICY, on)
     assert [line.workflow for line in rollup.roll_up(POLICY, [row], quarter, at=MONDAY).lines] == ["w"]
 
 

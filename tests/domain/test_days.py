@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import calendar, licence_keys
-from domain.forecast import rollup
+from domain.forecast.quarters import days_of, is_closed, quarter_of
 from tests.domain.make import POLICY, quickly, with_figures
 from tests.domain.make_accounts import POLICY as ACCOUNTS
 from tests.domain.make_accounts import figures
@@ -68,15 +68,15 @@ def test_f13_a_term_is_the_same_day_of_the_next_year(day: date) -> None:
 @given(any_day, st.integers(1, 12))
 def test_f15_every_day_is_in_the_quarter_of_its_name(day: date, starts: int) -> None:
     policy = figures(forecast__fiscal_year_starts_month=starts)
-    name = rollup.quarter_of(policy, day)
-    first, last = rollup.days_of(policy, name)
+    name = quarter_of(policy, day)
+    first, last = days_of(policy, name)
     assert first <= day <= last
     assert (last - first).days <= 92
-    assert rollup.is_closed(policy, name, date.max) == (last < date.max)
+    assert is_closed(policy, name, date.max) == (last < date.max)
 
 
 def test_f15_two_centuries_have_two_quarters() -> None:
-    assert [rollup.quarter_of(ACCOUNTS, date(year, 5, 31)) for year in (202, 1926, 2026, 2126, 9999)] == [
+    assert [quarter_of(ACCOUNTS, date(year, 5, 31)) for year in (202, 1926, 2026, 2126, 9999)] == [
         "FY0203-Q2",
         "FY1927-Q2",
         "FY27-Q2",

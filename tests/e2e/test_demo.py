@@ -17,7 +17,7 @@ import httpx
 import psutil
 import pytest
 
-from domain.forecast.rollup import days_of
+from domain.forecast.quarters import days_of
 from domain.policy import default_accounts
 from sandbox.fleet import fleet
 from sandbox.server import SandboxServer

@@ -9,7 +9,8 @@ import pytest
 
 from domain import ladder
 from domain.account.account import RenewalRow
-from domain.forecast.rollup import Forecast, quarter_of
+from domain.forecast.quarters import quarter_of
+from domain.forecast.rollup import Forecast
 from domain.forecast.weekly_round import ForecastInput, Taken
 from domain.policy import default_accounts
 from store.accounts import Accounts

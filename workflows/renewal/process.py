@@ -18,7 +18,8 @@ from domain.effects.effect import BatchResult, Effect
 from domain.effects.salesforce import SalesforceEffect, UpdateOpportunity
 from domain.effects.slack import Post
 from domain.effects.vitally import CloseProject, KeepDoc, SetTraits, VitallyEffect
-from domain.forecast.rollup import expectation, quarter_of
+from domain.forecast.quarters import quarter_of
+from domain.forecast.rollup import expectation
 from domain.markup import bold, plain
 from domain.people import Role
 from domain.renewal import decisions, documents

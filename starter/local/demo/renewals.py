@@ -23,7 +23,7 @@ from temporalio.service import RPCError
 from domain import ids
 from domain.account.account import Customer, RenewalRow
 from domain.account.commands import START_RENEWAL
-from domain.forecast.rollup import days_of, quarter_of
+from domain.forecast.quarters import days_of, quarter_of
 from domain.policy import AccountPolicy
 from starter.errors import TenureError, Unavailable
 from starter.local.demo.board import Board

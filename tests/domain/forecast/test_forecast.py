@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from domain.account.account import Outcome, Rating, RenewalRow
 from domain.forecast import rollup, weekly_round
-from domain.forecast.rollup import NONE, Tally, against_actual, baseline, compare, days_of, is_closed, quarter_of, roll_up
+from domain.forecast.comparison import against_actual, baseline, compare
+from domain.forecast.quarters import days_of, is_closed, quarter_of
+from domain.forecast.rollup import NONE, Tally, roll_up
 from domain.markup import bold
 from domain.policy import AccountPolicy, default_accounts
 from domain.renewal.commands import ProjectOutcome

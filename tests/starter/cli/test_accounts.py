@@ -18,7 +18,9 @@ from domain.account.lifecycle import AccountStatus
 from domain.account.red import Mark, RedStatus, RedUpdate
 from domain.commands import Command
 from domain.decision import Decision, Fact
+from domain.forecast import comparison
 from domain.forecast import rollup as forecasting
+from domain.forecast.quarters import days_of
 from domain.health.guidance import guidance
 from domain.health.score import score
 from domain.renewal.commands import ASSESS, FORECAST, MOVE
@@ -149,7 +151,7 @@ STANDING = standing(score=SCORE.total, band=SCORE.band, mau_seats=0.43, reds=("n
 
 
 def a_forecast(*rows: RenewalRow, quarter: str = "FY27-Q4", **more: Any) -> ForecastView:
-    first, last = forecasting.days_of(POLICY, quarter)
+    first, last = days_of(POLICY, quarter)
     rolled = forecasting.roll_up(POLICY, rows, quarter, at=NOON)
     return ForecastView(first=first, last=last, following="FY28-Q1", forecast=rolled, **more)
 
@@ -464,7 +466,7 @@ def test_the_page_of_a_forecast(run: Run, accounts: FakeAccounts) -> None:
 def test_what_moved_since_the_last_snapshot(run: Run, accounts: FakeAccounts) -> None:
     before = forecasting.roll_up(POLICY, [a_row(outcome="flat", rating="green")], "FY27-Q4", at=NOON - timedelta(days=4))
     now = a_forecast(a_row(outcome="full_churn", rating="green"))
-    moved = forecasting.compare(before, now.forecast)
+    moved = comparison.compare(before, now.forecast)
     accounts.answers["forecast"] = now.model_copy(update={"since": before.taken_at, "moved": moved})
     page = run("forecast").flat
     assert f"Since the snapshot of Thu 19 Nov 2026 12:00 UTC -$120,000 {NASTY} outcome: flat → full churn" in page
@@ -477,7 +479,7 @@ def test_what_came_of_a_closed_quarter(run: Run, accounts: FakeAccounts) -> None
         rows[0].model_copy(update={"status": "renewed", "actual_outcome": "partial_churn", "actual_arr": 70_000}),
         rows[1].model_copy(update={"status": "churned", "actual_outcome": "full_churn"}),
     ]
-    accounts.answers["forecast"] = a_forecast(*ended, actual=forecasting.against_actual(said, ended))
+    accounts.answers["forecast"] = a_forecast(*ended, actual=comparison.against_actual(said, ended))
     page = run("forecast").flat
     assert "2 ended, $170,000 ARR, $70,000 kept" in page
     assert "On 23 Nov 2026 $120,000 was forecast; $70,000 came (-$50,000). 1 of 2 as projected." in page

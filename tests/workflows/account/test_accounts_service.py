@@ -13,7 +13,7 @@ from domain import ids
 from domain import policy as policies
 from domain.account.account import RenewalRow
 from domain.account.commands import MARK_ACCOUNT_RED, RESOLVE, START_RENEWAL, WRITE_PLAN
-from domain.forecast import rollup as forecasting
+from domain.forecast.quarters import days_of, quarter_of
 from domain.forecast.weekly_round import TakeForecast
 from domain.health.score import score
 from domain.health.types import Traits
@@ -28,8 +28,8 @@ from tests.workflows.renewals import AE, AE_MANAGER, Course
 
 TODAY = NOW.date()
 POLICY = policies.default_accounts()
-QUARTER = forecasting.quarter_of(POLICY, TODAY)
-FIRST, LAST = forecasting.days_of(POLICY, QUARTER)
+QUARTER = quarter_of(POLICY, TODAY)
+FIRST, LAST = days_of(POLICY, QUARTER)
 
 
 @pytest.fixture
@@ -302,7 +302,7 @@ def taken(play: Play, number: int, days_ago: int) -> None:
 async def test_the_forecast_of_now_against_the_last_snapshot(play: Play, accounts: Accounts) -> None:
     nothing = await accounts.forecast()
     assert (nothing.forecast.quarter, nothing.first, nothing.last, nothing.since) == (QUARTER, FIRST, LAST, None)
-    assert nothing.following == forecasting.quarter_of(POLICY, LAST + timedelta(days=1))
+    assert nothing.following == quarter_of(POLICY, LAST + timedelta(days=1))
     row = a_row(accounts, "a.example", LAST, rating="green", outcome="flat")
     a_row(accounts, "b.example", LAST, rating="red", outcome="full_churn", ta_outcome="flat")
     a_row(accounts, "c.example", LAST + timedelta(days=1), rating="green")
@@ -324,8 +324,8 @@ async def test_the_forecast_of_now_against_the_last_snapshot(play: Play, account
 async def test_a_closed_quarter_is_held_against_what_was_forecast_of_it(play: Play, accounts: Accounts) -> None:
     """Against what was said before it began; not against a snapshot of when most of it had ended."""
     last = FIRST - timedelta(days=1)
-    quarter = forecasting.quarter_of(POLICY, last)
-    begins, _ = forecasting.days_of(POLICY, quarter)
+    quarter = quarter_of(POLICY, last)
+    begins, _ = days_of(POLICY, quarter)
     kept = a_row(accounts, "a.example", last, rating="green", outcome="flat")
     lost = a_row(accounts, "b.example", last, rating="green", outcome="flat")
     taken(play, 1, days_ago=(TODAY - begins).days + 3)

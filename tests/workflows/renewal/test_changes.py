@@ -8,7 +8,7 @@ from typing import Any
 
 from domain import ids
 from domain.calendar import hours_of, months_after
-from domain.forecast.rollup import quarter_of
+from domain.forecast.quarters import quarter_of
 from sandbox.core import Fault
 from tests.workflows.cacheless import replayer
 from tests.workflows.play import Play, eventually

@@ -9,7 +9,7 @@ import pytest
 
 from domain import ids
 from domain.calendar import months_after
-from domain.forecast.rollup import quarter_of
+from domain.forecast.quarters import quarter_of
 from domain.health.types import Band
 from tests.workflows.cacheless import CACHE
 from tests.workflows.play import Play
