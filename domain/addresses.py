@@ -154,12 +154,7 @@ def read_key(text: str, routing: Routing) -> str:
     named = text.strip()
     if "@" in named and not _SCHEME.match(named):
         return read_address(named.removeprefix("mailto:"), routing).key
-    host, lists = _host(named), mail_domains(routing)
-    company = lists.company(host) if host else None
-    if company is None:
-        shown = named if len(named) <= 60 else f"{named[:60]}…"
-        raise BadAddress(f"{shown!r} is not a domain", "Name the company by its domain, like acme.com", "domain")
-    return company
+    return _company(named, _host(named), routing)
 
 
 def read_company(text: str, routing: Routing) -> str:
@@ -168,6 +163,10 @@ def read_company(text: str, routing: Routing) -> str:
     host = _host(named.rpartition("@")[2] if "@" in named and not _SCHEME.match(named) else named)
     if host and mail_domains(routing).is_free(host):
         raise BadAddress(f"{host} is a mail provider for everybody, no company's own domain", "Name the company's own domain", "domain")
+    return _company(named, host, routing)
+
+
+def _company(named: str, host: str, routing: Routing) -> str:
     company = mail_domains(routing).company(host) if host else None
     if company is None:
         shown = named if len(named) <= 60 else f"{named[:60]}…"

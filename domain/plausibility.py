@@ -70,10 +70,9 @@ def read(figures: Facts, said: Mapping[str, Any], before: Mapping[str, Any] | No
     found: dict[str, Any] = {}
     errors: dict[str, str] = {}
     for name in WORDS:
-        if name in DATES:
-            value, why = day(figures, said.get(name), today)
-        else:
-            value, why = number(said.get(name), figures.most_seats if name == "seats" else figures.most_arr)  # type: ignore[assignment]
+        given, most = said.get(name), figures.most_seats if name == "seats" else figures.most_arr
+        held: tuple[date | int | None, str] = day(figures, given, today) if name in DATES else number(given, most)
+        value, why = held
         if why:
             errors[name] = why
             value = (before or {}).get(name)

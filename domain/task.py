@@ -158,8 +158,8 @@ def refusal(answer: Answer, tasks: list[Task]) -> str | None:
     open_ids = ", ".join(task.id for task in tasks if task.is_open) or "none"
     if task is None:
         return f"there is no task {answer.task!r}; open tasks: {open_ids}"
-    if task.status == "answered" and task.answer and task.closed_at:
-        return f"{task.id} was answered by {task.answer.by} at {task.closed_at:%Y-%m-%d %H:%M} UTC with {task.answer.choice!r}; nothing was changed"
+    if task.status == "answered" and (said := _said(task)):
+        return f"{said}; nothing was changed"
     if not task.is_open:
         return f"{task.id} is closed ({task.closed_because or task.status}); open tasks: {open_ids}"
     if answer.unjudged:
@@ -185,11 +185,17 @@ def refusal(answer: Answer, tasks: list[Task]) -> str | None:
 def late(name: str, tasks: list[Task]) -> str:
     """Who answered, what and when, for whoever comes after the process has ended: the task that they mean, else the last one that was answered."""
     meant = find(name, tasks) if name else None
-    answered = [task for task in tasks if task.answer and task.closed_at]
-    last = meant if meant and meant.answer else None if meant else max(answered, key=lambda task: task.closed_at, default=None)  # type: ignore[arg-type,return-value]
-    if last is None or last.answer is None or last.closed_at is None:
+    answered = [(task.closed_at, said) for task in ([meant] if meant else tasks) if task.closed_at and (said := _said(task))]
+    if not answered:
         return f"{meant.id} is closed ({meant.closed_because or meant.status})" if meant else ""
-    return f"{last.id} was answered by {last.answer.by} at {last.closed_at:%Y-%m-%d %H:%M} UTC with {last.answer.choice!r}"
+    return max(answered, key=lambda each: each[0])[1]
+
+
+def _said(task: Task) -> str:
+    """Who answered a task, what and when; empty when nobody did."""
+    if task.answer is None or task.closed_at is None:
+        return ""
+    return f"{task.id} was answered by {task.answer.by} at {task.closed_at:%Y-%m-%d %H:%M} UTC with {task.answer.choice!r}"
 
 
 def field_fault(field: FieldSpec, value: JsonValue) -> str | None:

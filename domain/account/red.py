@@ -128,9 +128,11 @@ class Finding(Value):
 def findings(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> tuple[Finding, ...]:
     """The four automatic criteria (handbook 4.7)."""
     today, figures = day_of(policy.office, now), policy.red
-    found = [_deployment(figures.not_deployed_days, customer, today), _contact(figures.no_contact_days, customer, today)]
     score, limit = (standing.score if standing else None), figures.health_at_most
-    found.append(
+    months, enough = (standing.declining_months if standing else 0), figures.decline_months
+    return (
+        _deployment(figures.not_deployed_days, customer, today),
+        _contact(figures.no_contact_days, customer, today),
         Finding(
             name="health",
             holds=None if score is None else score <= limit,
@@ -138,10 +140,7 @@ def findings(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot
             undone_by=f"a score above {limit:g}",
             nearest=f"a score of {limit:g} or less" if score is not None else "",
             room=(score - limit) / score if score else 1.0,
-        )
-    )
-    months, enough = (standing.declining_months if standing else 0), figures.decline_months
-    found.append(
+        ),
         Finding(
             name="decline",
             holds=None if standing is None else months >= enough,
@@ -149,9 +148,8 @@ def findings(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot
             undone_by="a month without such a decline",
             nearest=f"{counted(enough - months, 'more month')} with a decline of {figures.decline_share:.0%}" if standing else "",
             room=(enough - months) / enough,
-        )
+        ),
     )
-    return tuple(found)
 
 
 def _deployment(limit: int, customer: Customer, today: date) -> Finding:

@@ -32,12 +32,12 @@ from domain.policy.account import Health, HealthTraits
 
 #: (healthy?, poor?) of each trait that is a number, or of an array of them; in between it is yellow. Last activity counts in days.
 LIMITS: dict[TraitName, Callable[[HealthTraits, Any], tuple[Any, Any]]] = {
-    "versions_behind": lambda at, n: (n <= at.versions_behind_healthy_at_most, n >= at.versions_behind_poor_at_least),
-    "defect_tickets": lambda at, n: (n < at.defect_tickets_healthy_below, n >= at.defect_tickets_poor_at_least),
-    "help_tickets": lambda at, n: (n < at.help_tickets_healthy_below, n >= at.help_tickets_poor_at_least),
-    "last_activity": lambda at, n: (n <= at.last_activity_healthy_at_most_days, n >= at.last_activity_poor_at_least_days),
-    "usage_score": lambda at, n: (n >= at.usage_score_healthy_at_least, n <= at.usage_score_poor_at_most),
-    "mau_seats": lambda at, n: (n >= at.mau_seats_healthy_at_least, n < at.mau_seats_poor_below),
+    "versions_behind": lambda at, value: (value <= at.versions_behind_healthy_at_most, value >= at.versions_behind_poor_at_least),
+    "defect_tickets": lambda at, value: (value < at.defect_tickets_healthy_below, value >= at.defect_tickets_poor_at_least),
+    "help_tickets": lambda at, value: (value < at.help_tickets_healthy_below, value >= at.help_tickets_poor_at_least),
+    "last_activity": lambda at, value: (value <= at.last_activity_healthy_at_most_days, value >= at.last_activity_poor_at_least_days),
+    "usage_score": lambda at, value: (value >= at.usage_score_healthy_at_least, value <= at.usage_score_poor_at_most),
+    "mau_seats": lambda at, value: (value >= at.mau_seats_healthy_at_least, value < at.mau_seats_poor_below),
 }
 
 #: A total is kept to so many parts of a point: in which order floats are added must not decide on which side of a band's limit it falls.
@@ -239,7 +239,7 @@ def _deltas(health: Health, before: Score, after: Score) -> tuple[Delta, ...]:
 
 def _reweighted(health: Health, before: Score, was: Collection[TraitName]) -> bool:
     """Whether the policy's weights of what was known are other ones now."""
-    _, categories, _ = _weigh(health, dict.fromkeys(was, 0.0))
+    categories = _weigh(health, dict.fromkeys(was, 0.0))[1]
     return any(abs(old.weight - new.weight) > 1e-9 for old, new in zip(before.categories, categories, strict=False))
 
 
@@ -257,14 +257,14 @@ def _cause(trait: TraitName, was: Collection[TraitName], now: Collection[TraitNa
 
 def _moved(limits: HealthTraits, old: Contribution, new: Contribution) -> str:
     """What a trait did whose colour, or whose colour's worth, is another than before."""
-    name, a, b = NAMES[new.trait], words(new.trait, old.value), words(new.trait, new.value)
+    name, before, after = NAMES[new.trait], words(new.trait, old.value), words(new.trait, new.value)
     if old.level == new.level:
         return f"{name} is {new.level} as before, which the policy counts {new.points:g} points now, not {old.points:g}"
     colours = f"{old.level} to {new.level}"
     if _level(limits, new.trait, old.value) != old.level:
         colours += " by the policy's new limits"
     if old.value == new.value:
-        return f"{name} is {b} as before: {colours}"
+        return f"{name} is {after} as before: {colours}"
     if new.trait in LIMITS and new.trait != "last_activity":
-        return f"{name} {'rose' if float(new.value or 0) > float(old.value or 0) else 'fell'} from {a} to {b}: {colours}"
-    return f"{name} was {a}, is {b}: {colours}"
+        return f"{name} {'rose' if float(new.value or 0) > float(old.value or 0) else 'fell'} from {before} to {after}: {colours}"
+    return f"{name} was {before}, is {after}: {colours}"

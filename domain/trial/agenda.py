@@ -45,7 +45,7 @@ def _mails(policy: Policy, state: TrialState) -> list[Due]:
 def _deadline(policy: Policy, origin: Origin, state: TrialState) -> list[Due]:
     if state.ends_at is None:
         return []
-    n, ends = state.period, state.ends_at
+    period, ends = state.period, state.ends_at
     lengths = policy.trial.self_serve if origin == "self_serve" else policy.trial.ce_requested
     first_day_15 = automatic_deadline(origin, state)
     ask_at = (
@@ -53,17 +53,17 @@ def _deadline(policy: Policy, origin: Origin, state: TrialState) -> list[Due]:
         if first_day_15
         else ends - timedelta(days=policy.trial.deadline.ask_days_before)
     )
-    found = [Due(at=ask_at, kind="ask", key=f"ask.{n}", name="ask", what=_ask_words(policy, first_day_15))]
-    if n == 0:
+    found = [Due(at=ask_at, kind="ask", key=f"ask.{period}", name="ask", what=_ask_words(policy, first_day_15))]
+    if period == 0:
         warn_at = state.deadline_in(lengths.warning_day)
         found.append(Due(at=warn_at, kind="warning", key="warning", name="warning", what="warn the admin by mail if nothing is used"))
     if first_day_15:
         what = "extend if active, terminate if not" if policy.trial.d15.mode == "automatic" else "the CE's decision is due"
-        found.append(Due(at=ends, kind="due", key=f"due.{n}", name="due", what=f"day {state.total_days}: {what}"))
+        found.append(Due(at=ends, kind="due", key=f"due.{period}", name="due", what=f"day {state.total_days}: {what}"))
     else:
         grace = ends + timedelta(days=policy.trial.deadline.grace_days)
         words = "terminate if inactive" if policy.trial.deadline.inactive_after_grace == "terminate" else "stays with the manager"
-        found.append(Due(at=grace, kind="grace", key=f"grace.{n}", name="grace", what=f"the grace ends: {words}"))
+        found.append(Due(at=grace, kind="grace", key=f"grace.{period}", name="grace", what=f"the grace ends: {words}"))
     return found
 
 
