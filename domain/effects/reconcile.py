@@ -16,7 +16,7 @@ be there is what is on record afterwards.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -128,6 +128,10 @@ def reconcile(
     def judged(effect: str) -> bool:
         return not workflows or any(effect.startswith(f"{workflow}/") for workflow in workflows)
 
+    def is_left(one: Begun) -> bool:
+        """Whether nobody is at it any more."""
+        return one.begun_at + hold < at and (one.held_until is None or one.held_until < at)
+
     untold = Counter(before.untold)
     compared = []
     for claim in filter(lambda claim: judged(claim.effect), before.claims):
@@ -136,14 +140,20 @@ def reconcile(
             untold[hidden.why] += 1
         else:
             compared.append(claim)
-    found = [
+    # Of these, the mark is not known before they are done: what is seen of them this moment may be theirs.
+    under_way = {kind for one in (*before.begun, *after.begun) if not is_left(one) for kind in one.kinds}
+    found = (
         *_missing_or_changed(system, compared, _last_words(after.claims), world),
-        *_unknown_or_double(system, before, after, world, judged=judged, at=at, hold=hold),
-        *_hanging(system, [one for one in after.begun if judged(one.effect)], world, at=at, hold=hold),
-    ]
-    failed = tuple(dict.fromkeys(one.why for one in unseen if one.failed))
+        *_unknown_or_double(system, (*before.claims, *after.claims), (*before.begun, *after.begun), world, under_way, judged),
+        *_hanging(system, (one for one in after.begun if judged(one.effect) and is_left(one)), world),
+    )
     return Reconciled(
-        system=system, compared=len(compared), seen=len(world.things), mismatches=tuple(found), untold=dict(untold), failed=failed
+        system=system,
+        compared=len(compared),
+        seen=len(world.things),
+        mismatches=found,
+        untold=dict(untold),
+        failed=tuple(dict.fromkeys(one.why for one in unseen if one.failed)),
     )
 
 
@@ -173,24 +183,20 @@ def _last_words(claims: Iterable[Claim]) -> _Words:
     return last
 
 
-def _missing_or_changed(system: str, claims: Iterable[Claim], last: _Words, world: _World) -> list[Mismatch]:
+def _missing_or_changed(system: str, claims: Iterable[Claim], last: _Words, world: _World) -> Iterator[Mismatch]:
     by_thing: dict[tuple[str, str], list[Claim]] = {}
     for claim in claims:
         by_thing.setdefault((claim.kind, claim.ref), []).append(claim)
-    found = []
     for (kind, ref), about in by_thing.items():
-        first = about[0]
         where = {"system": system, "kind": kind, "ref": ref}
         at_ref = world.by_ref.get((kind, ref))
         if not at_ref:
-            others = f"; {len(about) - 1} later effect(s) on it" if len(about) > 1 else ""
+            first = about[0]
             elsewhere = [thing for claim in about if claim.mark for thing in world.by_mark.get((kind, claim.mark), ())]
-            if elsewhere:
-                detail = f"it is {_name(elsewhere[0])} now{others}"
-                found.append(Mismatch(what="changed", **where, effect=first.effect, number=first.number, detail=detail))
-            else:
-                detail = f"{first.act}, and it is there no more{others}"
-                found.append(Mismatch(what="missing", **where, effect=first.effect, number=first.number, detail=detail))
+            detail = f"it is {_name(elsewhere[0])} now" if elsewhere else f"{first.act}, and it is there no more"
+            detail += f"; {len(about) - 1} later effect(s) on it" if len(about) > 1 else ""
+            what: What = "changed" if elsewhere else "missing"
+            yield Mismatch(what=what, **where, effect=first.effect, number=first.number, detail=detail)
             continue
         for claim in about:
             thing = next((one for one in at_ref if one.mark == claim.mark), at_ref[0])
@@ -202,57 +208,35 @@ def _missing_or_changed(system: str, claims: Iterable[Claim], last: _Words, worl
                 if shows.get(name, "") != value and last.get((kind, ref, name)) == claim.number
             ]
             if differs:
-                found.append(Mismatch(what="changed", **where, effect=claim.effect, number=claim.number, detail="; ".join(differs)))
-    return found
+                yield Mismatch(what="changed", **where, effect=claim.effect, number=claim.number, detail="; ".join(differs))
 
 
 def _unknown_or_double(
-    system: str, before: OnRecord, after: OnRecord, world: _World, *, judged: Callable[[str], bool], at: datetime, hold: timedelta
-) -> list[Mismatch]:
-    claims = (*before.claims, *after.claims)
-    begun = (*before.begun, *after.begun)
+    system: str, claims: Sequence[Claim], begun: Iterable[Begun], world: _World, under_way: set[str], judged: Callable[[str], bool]
+) -> Iterator[Mismatch]:
     refs = {(claim.kind, claim.ref) for claim in claims}
-    owners: dict[tuple[str, str], tuple[str, int]] = {}
-    for one in begun:
-        owners |= dict.fromkeys(one.marks, (one.effect, one.number))
+    owners = {mark: (one.effect, one.number) for one in begun for mark in one.marks}
     owners |= {(claim.kind, claim.mark): (claim.effect, claim.number) for claim in claims if claim.mark}
-    # Of these, the mark is not known before they are done: what is seen of them this moment may be theirs.
-    under_way = {kind for one in begun if not _is_left(one, at, hold) for kind in one.kinds}
-    found = []
     for (kind, mark), things in world.by_mark.items():
         effect, number = owners.get((kind, mark), (mark, None))
         if not judged(effect):
             continue
-        where = ", ".join(_name(thing) for thing in things)
+        where, thing = ", ".join(_name(thing) for thing in things), {"system": system, "kind": kind, "ref": things[0].ref}
         if len(things) > 1:
             detail = f"{len(things)} carry the mark {mark}: {where}"
-            found.append(
-                Mismatch(what="duplicate", system=system, kind=kind, ref=things[0].ref, effect=effect, number=number, detail=detail)
-            )
-        if (kind, mark) in owners or kind in under_way or any((kind, thing.ref) in refs for thing in things):
-            continue
-        detail = f"{where} carries the mark {mark}, which no effect on record has left"
-        found.append(Mismatch(what="unknown", system=system, kind=kind, ref=things[0].ref, detail=detail))
-    return found
+            yield Mismatch(what="duplicate", **thing, effect=effect, number=number, detail=detail)
+        if (kind, mark) not in owners and kind not in under_way and not any((kind, each.ref) in refs for each in things):
+            yield Mismatch(what="unknown", **thing, detail=f"{where} carries the mark {mark}, which no effect on record has left")
 
 
-def _hanging(system: str, begun: Iterable[Begun], world: _World, *, at: datetime, hold: timedelta) -> list[Mismatch]:
-    found = []
+def _hanging(system: str, begun: Iterable[Begun], world: _World) -> Iterator[Mismatch]:
     for one in begun:
-        if not _is_left(one, at, hold):
-            continue
-        there = [thing for mark in one.marks for thing in world.by_mark.get(mark, ())]
+        there = next((thing for mark in one.marks for thing in world.by_mark.get(mark, ())), None)
         detail = f"{one.act} was begun at {one.begun_at:%Y-%m-%d %H:%M} UTC, in {one.attempts} attempt(s)"
-        detail += f"; it happened: {_name(there[0])} carries its mark" if there else "; not known to be done"
+        detail += f"; it happened: {_name(there)} carries its mark" if there else "; not known to be done"
         detail += f"; its first part is done: {one.part}" if one.part else ""
-        kind, ref = (there[0].kind, there[0].ref) if there else (one.kinds[0] if one.kinds else one.act, "")
-        found.append(Mismatch(what="hanging", system=system, kind=kind, ref=ref, effect=one.effect, number=one.number, detail=detail))
-    return found
-
-
-def _is_left(one: Begun, at: datetime, hold: timedelta) -> bool:
-    """Whether nobody is at it any more."""
-    return one.begun_at + hold < at and (one.held_until is None or one.held_until < at)
+        kind, ref = (there.kind, there.ref) if there else (one.kinds[0] if one.kinds else one.act, "")
+        yield Mismatch(what="hanging", system=system, kind=kind, ref=ref, effect=one.effect, number=one.number, detail=detail)
 
 
 def _name(thing: Thing) -> str:
