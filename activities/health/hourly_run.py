@@ -19,8 +19,8 @@ from temporalio import activity
 from activities.warehouse import Warehouse
 from domain.account.account import AccountFacts, HealthSnapshot
 from domain.effects.vitally import ScoresWritten, ScoreWrite, ScoreWrites
+from domain.health.guidance import explain
 from domain.health.hourly_run import FleetScored, HandCopied, ScoreFleet, TellAccounts, Told, WriteScores
-from domain.health.score import explain
 from domain.health.types import Score
 from domain.policy import AccountPolicy
 from store.account_tables import customers, hand_traits, health, health_news

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from datetime import UTC
 from typing import Any
 
-from domain.health.types import CategoryName, Contribution, Guidance, Level, Score, TraitName
+from domain.health.types import CategoryName, Contribution, Delta, Guidance, Level, Score, TraitName
 from domain.policy import AccountPolicy
 
 #: Traits and categories in people's words.
@@ -28,6 +29,8 @@ CATEGORY_NAMES: dict[CategoryName, str] = {
     "relationship": "Relationships and engagement",
     "utilization": "Utilization",
 }
+#: How the reason for a change begins that is of other traits.
+SHIFT = "shift of weight because "
 
 
 def words(trait: TraitName, value: Any) -> str:
@@ -79,6 +82,45 @@ def guidance(policy: AccountPolicy, score: Score) -> tuple[Guidance, ...]:
         handbook, says = _advice(policy, each, levels)
         made.append(Guidance(trait=each.trait, level=each.level, handbook=handbook, says=says))
     return tuple(made)
+
+
+def explain(policy: AccountPolicy, score: Score) -> list[str]:
+    """The score for people, a line each: total and band, every category and trait, what is not known, what changed, and what to do."""
+    head = f"Health {score.total:.2f} of 10: {score.band}" if score.total is not None else f"Health unknown: {_too_little(score)}"
+    lines = [f"{head} ({score.at.astimezone(UTC):%d %b %Y %H:%M} UTC, policy {score.policy})."]
+    for category in score.categories:
+        if category.score is None:
+            continue
+        counts = f", counts {category.weight:.4g} %" if score.total is not None else ""
+        lines.append(f"{CATEGORY_NAMES[category.name]}: {category.score:.2f} of 10{counts}.")
+        lines += [
+            f"  {NAMES[each.trait]} {words(each.trait, each.value)}: {each.level}{f', adds {each.adds:.2f}' if counts else ''}"
+            f" ({each.source}, {each.as_of.astimezone(UTC):%d %b %Y})"
+            for each in score.contributions
+            if each.category == category.name
+        ]
+    if score.missing:
+        lines.append(f"Not known, so left out: {listed(score.missing)}.")
+    if score.total is None and score.contributions:
+        lines.append("Nothing is proposed on so little: find out what is not known, the utilization first.")
+    if score.deltas:
+        lines.append(f"Since the last score {signed(sum(each.change for each in score.deltas))}:")
+        reasons: dict[str, list[Delta]] = {}
+        for delta in score.deltas:
+            reasons.setdefault(delta.why, []).append(delta)
+        for why, of in reasons.items():
+            shifted = f" ({listed([each.trait for each in of])})" if why.startswith(SHIFT) else ""
+            lines.append(f"  {signed(sum(each.change for each in of))} {why}{shifted}")
+    if advice := guidance(policy, score):
+        lines.append("What to do, what costs most first:")
+        lines += [f"  {NAMES[each.trait]} ({each.level}; {each.handbook}): {each.says}" for each in advice]
+    return lines
+
+
+def _too_little(score: Score) -> str:
+    if not score.known:
+        return "no trait that counts is known"
+    return f"only {score.known:.4g} % of the weight is known, and a score needs {score.needed:.4g} %"
 
 
 def _advice(policy: AccountPolicy, about: Contribution, levels: Mapping[TraitName, Level]) -> tuple[str, str]:

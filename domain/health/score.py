@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, timedelta
 from typing import Any
 
-from domain.health.guidance import CATEGORY_NAMES, NAMES, guidance, listed, signed, words
+from domain.health.guidance import NAMES, SHIFT, words
 from domain.health.types import (
     CATEGORIES,
     SOURCES,
@@ -44,7 +44,6 @@ LIMITS: dict[TraitName, Callable[[HealthTraits, Any], tuple[Any, Any]]] = {
 PARTS = 1e10
 
 _PULSES: dict[str, Level] = {"Healthy": "green", "Concerning": "yellow", "Poor": "red"}
-_SHIFT = "shift of weight because "
 #: Weights are added as floats: so little less than enough is enough.
 _SPARE = 1e-9
 #: A smaller change is none: it comes of how floats are added.
@@ -100,48 +99,6 @@ def traits_of(score: Score) -> Traits:
         known["last_activity_on"] = score.at.astimezone(UTC).date() - timedelta(days=int(days))
     as_of = {each.trait: each.as_of for each in score.contributions if each.as_of != score.at}
     return Traits.model_validate({"at": score.at, "as_of": as_of, **known})
-
-
-def explain(policy: AccountPolicy, score: Score) -> list[str]:
-    """The score for people, a line each: total and band, every category and trait, what is not known, what changed, and what to do."""
-    head = f"Health {score.total:.2f} of 10: {score.band}" if score.total is not None else f"Health unknown: {_too_little(score)}"
-    lines = [f"{head} ({score.at.astimezone(UTC):%d %b %Y %H:%M} UTC, policy {score.policy})."]
-    for category in score.categories:
-        if category.score is None:
-            continue
-        counts = f", counts {category.weight:.4g} %" if score.total is not None else ""
-        lines.append(f"{CATEGORY_NAMES[category.name]}: {category.score:.2f} of 10{counts}.")
-        lines += [
-            f"  {NAMES[each.trait]} {words(each.trait, each.value)}: {each.level}{f', adds {each.adds:.2f}' if counts else ''}"
-            f" ({each.source}, {each.as_of.astimezone(UTC):%d %b %Y})"
-            for each in score.contributions
-            if each.category == category.name
-        ]
-    if score.missing:
-        lines.append(f"Not known, so left out: {listed(score.missing)}.")
-    if score.total is None and score.contributions:
-        lines.append("Nothing is proposed on so little: find out what is not known, the utilization first.")
-    if score.deltas:
-        lines.append(f"Since the last score {signed(sum(each.change for each in score.deltas))}:")
-        reasons: dict[str, list[Delta]] = {}
-        for delta in score.deltas:
-            reasons.setdefault(delta.why, []).append(delta)
-        for why, of in reasons.items():
-            shifted = f" ({listed([each.trait for each in of])})" if why.startswith(_SHIFT) else ""
-            lines.append(f"  {signed(sum(each.change for each in of))} {why}{shifted}")
-    if advice := guidance(policy, score):
-        lines.append("What to do, what costs most first:")
-        lines += [f"  {NAMES[each.trait]} ({each.level}; {each.handbook}): {each.says}" for each in advice]
-    return lines
-
-
-def _too_little(score: Score) -> str:
-    if not score.known:
-        return "no trait that counts is known"
-    return f"only {score.known:.4g} % of the weight is known, and a score needs {score.needed:.4g} %"
-
-
-# --- from traits to a total ----------------------------------------------------------------------------------------------------------
 
 
 def _values(traits: Traits) -> dict[TraitName, Any]:
@@ -209,9 +166,6 @@ def _shares(categories: Collection[Category], known: Collection[TraitName]) -> d
     return shares
 
 
-# --- what changed --------------------------------------------------------------------------------------------------------------------
-
-
 def _deltas(health: Health, before: Score, after: Score) -> tuple[Delta, ...]:
     """What each trait adds now, less what it added before: so they sum to the change, shifts of weight included (no total adds nothing)."""
     was, now = ({each.trait: each for each in score.contributions} for score in (before, after))
@@ -224,7 +178,7 @@ def _deltas(health: Health, before: Score, after: Score) -> tuple[Delta, ...]:
         if old and new:
             shifted = abs(share_now[trait] - share_was[trait]) > _NOISE
             why = [_moved(health.traits, old, new)] if old.level != new.level or old.points != new.points else []
-            why += [_SHIFT + _cause(trait, was, now, reweighted)] if shifted else []
+            why += [SHIFT + _cause(trait, was, now, reweighted)] if shifted else []
         elif new:
             why = [f"{NAMES[trait]} is known now: {words(trait, new.value)}, {new.level}"]
         elif old:
