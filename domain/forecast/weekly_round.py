@@ -93,9 +93,6 @@ class Taken(Message):
     text: str = ""
 
 
-# --- What an AE is asked ----------------------------------------------------------------------------------------------------
-
-
 def asks(policy: AccountPolicy, lines: OwnLines) -> str:
     """The card's text: each renewal with what stands of it now."""
     listed = [_listed(policy, row) for row in lines.rows[:LISTED]]
@@ -129,9 +126,6 @@ def _listed(policy: AccountPolicy, row: RenewalRow) -> str:
     quarter = quarter_of(policy, row.renewal_on)
     about = f"{row.renewal_on} ({quarter}), {dollars(row.arr)}, {row.rating or 'not rated'}"
     return f"• {row.name} ({row.domain}): {about}: {stands}{amount}{flags}"
-
-
-# --- What an answer means ---------------------------------------------------------------------------------------------------
 
 
 def changes(policy: AccountPolicy, rows: Sequence[RenewalRow], fields: Mapping[str, JsonValue], by: str) -> dict[str, ProjectOutcome]:
@@ -197,9 +191,6 @@ def applied(rows: Sequence[RenewalRow], said: Mapping[str, ProjectOutcome], at: 
 def may_be_projected(row: RenewalRow) -> bool:
     """Whether a renewal is rated, so that its AE may say what is expected of it."""
     return row.status == "open" and row.phase in PROJECTED
-
-
-# --- What is told -----------------------------------------------------------------------------------------------------------
 
 
 def summary(taken: Sequence[Forecast], moved: Mapping[str, Sequence[Moved]], closed: Sequence[Actual], today: date) -> str:

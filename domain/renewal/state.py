@@ -56,9 +56,6 @@ class RenewalResult(Message):
     end: End
 
 
-# --- what it remembers -----------------------------------------------------------------------------------------------------------------
-
-
 class Assessment(Value):
     """What the TA or the AE says of a renewal's health (4.5). ``risk``: technical the TA's, business and relationship the AE's."""
 
@@ -149,9 +146,6 @@ class RenewalState(ProcessState):
         """A key that no other act of this renewal has: ``what.1``, ``what.2`` …"""
         self.counts = {**self.counts, what: self.counts.get(what, 0) + 1}
         return f"{what}.{self.counts[what]}"
-
-
-# --- when it falls due -------------------------------------------------------------------------------------------------------------------------
 
 
 def falls_due(policy: AccountPolicy, state: RenewalState, key: Key) -> Due:
