@@ -7,7 +7,7 @@ two digits (``1200,50``) or behind a zero (``0,500``) may be a decimal one, a po
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator
 
@@ -25,13 +25,12 @@ _BEGINNING = re.compile(
 )
 
 
-def dollars(value: Any) -> int | None:
+def dollars(value: object) -> int | None:
     """Whole dollars; None when it is no amount, could be two, or is of more dollars than any contract has."""
     if isinstance(value, str):
         found = _DOLLARS.fullmatch(value.strip())
         value = int(re.sub("[, ]", "", found[1])) if found else None
-    known = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_DOLLARS
-    return value if known else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_DOLLARS else None
 
 
 def leading(text: str) -> tuple[int | None, str]:
@@ -55,22 +54,21 @@ def leading(text: str) -> tuple[int | None, str]:
     return value, text[found.end() :].lstrip(" \t.,:;-")
 
 
-def count(value: Any) -> int | None:
+def count(value: object) -> int | None:
     """A whole number of seats, days and the like, from 1 to a million; None when it is none."""
     if isinstance(value, str):
         value = int(value) if _COUNT.fullmatch(value.strip()) else None
-    known = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SEATS
-    return value if known else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SEATS else None
 
 
-def plausible(value: Any, most: int) -> int | None:
+def plausible(value: object, most: int) -> int | None:
     """A system's number as a whole one from 0 to ``most``; None for what cannot be one: negative, not finite, absurdly large, no number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return round(value) if 0 <= value <= most else None  # no comparison holds of what is no number, and each of any length
 
 
-def _typed(value: Any) -> Any:
+def _typed(value: object) -> object:
     """What a person typed, before it is judged by the field's own bounds."""
     if isinstance(value, bool):
         raise ValueError("yes or no is no number; write it as 120000")

@@ -204,7 +204,7 @@ def _form_field(name: str, info: FieldInfo) -> FormField:
     kind, sent = plain_type(info), info.alias or name
     longest = next((each.max_length for each in info.metadata if hasattr(each, "max_length")), None)
     choices = tuple(str(each) for each in get_args(kind)) if get_origin(kind) is Literal else ()
-    kinds: dict[Any, Any] = {bool: "yes_no", int: "number", date: "date"}
+    kinds: dict[object, Literal["yes_no", "number", "date"]] = {bool: "yes_no", int: "number", date: "date"}
     default = info.default if isinstance(info.default, str | int | bool) and info.default != "" else None
     return FormField(
         name=sent,

@@ -26,7 +26,7 @@ def odd_day(figures: Facts, day: date, today: date) -> str | None:
     return f"{day} cannot be meant: a date is at most {figures.years_back} years back and {figures.years_ahead} years ahead"
 
 
-def day(figures: Facts, said: Any, today: date) -> tuple[date | None, str]:
+def day(figures: Facts, said: object, today: date) -> tuple[date | None, str]:
     """The day that was said, and why it cannot be one (empty: it can, or nothing was said)."""
     if said is None or said == "":
         return None, ""
@@ -37,7 +37,7 @@ def day(figures: Facts, said: Any, today: date) -> tuple[date | None, str]:
     return (None, why) if (why := odd_day(figures, on, today)) else (on, "")
 
 
-def number(said: Any, most: int) -> tuple[int | None, str]:
+def number(said: object, most: int) -> tuple[int | None, str]:
     """The whole number that was said (nothing said: 0), and why it cannot be one."""
     if said is None or said == "":
         return 0, ""
@@ -45,7 +45,7 @@ def number(said: Any, most: int) -> tuple[int | None, str]:
     return (read, "") if read is not None else (None, f"{shown(said)} cannot be meant: it is from 0 to {most:,}")
 
 
-def shown(said: Any) -> str:
+def shown(said: object) -> str:
     """What was said, as far as it is repeated."""
     text = " ".join(str(said).split())
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
@@ -62,7 +62,7 @@ NUMBERS = {"seats": "the seats", "arr": "the ARR"}
 WORDS = DATES | NUMBERS
 
 
-def read(figures: Facts, said: Mapping[str, Any], before: Mapping[str, Any] | None, today: date) -> dict[str, Any]:
+def read(figures: Facts, said: Mapping[str, object], before: Mapping[str, Any] | None, today: date) -> dict[str, Any]:
     """What to believe of a customer's dates and numbers, and ``data_errors``: why not, by the field's name.
 
     What cannot be so leaves what was known before, so that a slip of the keyboard moves no date; else it is not known.
@@ -88,7 +88,7 @@ def believed(figures: Facts, given: Customer, before: Customer | None, today: da
     return given.model_copy(update={**held, "data_errors": {**given.data_errors, **held["data_errors"]}})
 
 
-def in_words(name: str, domain: str, field: str, why: str, kept: Any) -> str:
+def in_words(name: str, domain: str, field: str, why: str, kept: object) -> str:
     """A customer's data error, for those who keep the CRM in order."""
     known = f"what was known before counts ({kept})" if kept else "it counts as not known"
     return f"{name} ({domain}): {WORDS[field]}: {why}; {known} until the CRM is corrected"

@@ -23,8 +23,8 @@ Numbers = NDArray[np.float64]
 #: By code; the last one is code -1.
 BANDS: tuple[Band, ...] = ("poor", "concerning", "healthy", "unknown")
 
-_PULSES: Mapping[Any, int] = {None: -1, "Poor": 0, "Concerning": 1, "Healthy": 2}
-_ANSWERS: Mapping[Any, int] = {None: -1, False: 0, True: 1}
+_PULSES: Mapping[object, int] = {None: -1, "Poor": 0, "Concerning": 1, "Healthy": 2}
+_ANSWERS: Mapping[object, int] = {None: -1, False: 0, True: 1}
 
 
 @dataclass(frozen=True)

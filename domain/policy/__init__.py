@@ -7,6 +7,7 @@ One file, two policies: a workflow is given the one of its kind at start, a tria
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -98,7 +99,7 @@ def load_accounts(path: Path = DEFAULT) -> AccountPolicy:
 default, default_accounts = cache(load), cache(load_accounts)
 
 
-def _carried(shipped: Any) -> BeforeValidator:
+def _carried(shipped: Callable[[], Officed]) -> BeforeValidator:
     """A policy that a message carries may be of another version: an entry that it lacks is the shipped one's, one too many is dropped."""
     return BeforeValidator(lambda raw: _over(shipped().model_dump(), raw) if isinstance(raw, dict) else raw)
 
