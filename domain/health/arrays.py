@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.health.score import LIMITS, PARTS, enough
+from domain.health.score import LIMITS, PARTS, enough, weighed
 from domain.health.types import CATEGORIES, Band, TraitName
 from domain.policy.account import Health
 
@@ -87,15 +87,8 @@ def score(health: Health, fleet: Columns) -> FleetScore:
     """The total, the band and every trait's level of each account."""
     levels = {trait: _levels(health, trait, getattr(fleet, trait)) for members in CATEGORIES.values() for trait in members}
     worth = np.array([health.points.red, health.points.yellow, health.points.green, 0.0])
-    weighted, whole = np.zeros(len(fleet)), np.zeros(len(fleet))
-    for name, members in CATEGORIES.items():  # added in the same order as one account's, so that the last bit is the same
-        added, known = np.zeros(len(fleet)), np.zeros(len(fleet))
-        for trait in members:
-            added += worth[levels[trait]]
-            known += levels[trait] >= 0
-        weight: float = getattr(health.weights, name)
-        weighted += weight * (added / np.maximum(known, 1))
-        whole += np.where(known > 0, weight, 0.0)
+    points, known = {trait: worth[level] for trait, level in levels.items()}, {trait: level >= 0 for trait, level in levels.items()}
+    _, weighted, whole = weighed(health, points, known)
     total = np.full(len(fleet), np.nan)
     np.divide(weighted, whole, out=total, where=enough(health, whole))
     total = np.floor(total * PARTS + 0.5) / PARTS

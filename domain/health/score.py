@@ -125,28 +125,35 @@ def enough(health: Health, whole: Any) -> Any:
     return (whole > 0) & (whole + _SPARE >= health.known_at_least)
 
 
-def _weigh(health: Health, points: Mapping[TraitName, float]) -> tuple[float | None, tuple[Category, ...], float]:
-    """The total, each category with what it counts in percent, and how much of the weight is known.
+def weighed(
+    health: Health, points: Mapping[TraitName, Any], known: Mapping[TraitName, Any]
+) -> tuple[dict[CategoryName, tuple[Any, Any]], Any, Any]:
+    """Each category's mean and weight, the weighted sum, and how much of the weight is known: of one account, or arrays of many.
 
-    Added one by one in the handbook's order, as the fleet's are. A category counts whole when one of its traits is known.
+    ``points`` are 0 where a trait is not ``known``. Added one by one in the handbook's order, so that the last bit is the same for one and for
+    many. A category counts whole when one of its traits is known.
     """
-    means: dict[CategoryName, tuple[float, float]] = {}
-    weighted = whole = 0.0
+    found: dict[CategoryName, tuple[Any, Any]] = {}
+    weighted: Any = 0.0
+    whole: Any = 0.0
     for name, members in CATEGORIES.items():
-        added, known = 0.0, 0
-        for trait in members:
-            if trait in points:
-                added, known = added + points[trait], known + 1
-        if known:
-            mean, weight = added / known, getattr(health.weights, name)
-            means[name] = mean, weight
-            weighted, whole = weighted + weight * mean, whole + weight
+        added, count = sum((points[trait] for trait in members), 0.0), sum(known[trait] for trait in members)
+        mean, weight = added / (count + (count == 0)), getattr(health.weights, name) * (count > 0)
+        found[name] = mean, weight
+        weighted, whole = weighted + weight * mean, whole + weight
+    return found, weighted, whole
+
+
+def _weigh(health: Health, points: Mapping[TraitName, float]) -> tuple[float | None, tuple[Category, ...], float]:
+    """The total, each category with what it counts in percent, and how much of the weight is known."""
+    known = {trait: trait in points for trait in SOURCES}
+    found, weighted, whole = weighed(health, {trait: points.get(trait, 0.0) for trait in SOURCES}, known)
     scored = bool(enough(health, whole))
     categories = tuple(
-        Category(name=name, score=means[name][0], weight=100 * means[name][1] / whole if scored else 0.0)
-        if name in means
+        Category(name=name, score=mean, weight=100 * weight / whole if scored else 0.0)
+        if any(known[trait] for trait in CATEGORIES[name])
         else Category(name=name, score=None, weight=0.0)
-        for name in CATEGORIES
+        for name, (mean, weight) in found.items()
     )
     return (math.floor(weighted / whole * PARTS + 0.5) / PARTS if scored else None), categories, whole
 
