@@ -11,10 +11,8 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Message(BaseModel):
+class Message(Value):
     """What crosses a process boundary (a workflow's input, a signal, an activity's): new fields always have a default."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class State(BaseModel):
