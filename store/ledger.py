@@ -1,14 +1,12 @@
 """The ledger: each effect on the world happens once, and is on record (idea 4).
 
 An effect is named by its subject (``<workflow id>/<first 8 of the first run id>.<cycle>``) and its key. What :meth:`Ledger.once`
-finds decides:
+finds decides (the same database holds the registry, the vault and the read model behind reports; see ``store/tables.py``):
 
     not recorded    record it as begun, act, record it as done with its receipt: two statements, each a transaction of its own
     done            return the receipt; nothing is called
     begun           an earlier attempt may have acted: ask the remote side, act only when it says no, record it as done
     held            another attempt is at it this moment: :class:`EffectBusy`, which Temporal tries again
-
-The same database holds the registry, the vault and the read model behind reports; see ``store/tables.py``.
 """
 
 from __future__ import annotations
