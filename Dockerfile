@@ -15,7 +15,7 @@ WORKDIR /src
 COPY requirements.lock pyproject.toml ./
 COPY deploy/lock_subset.py deploy/
 RUN python deploy/lock_subset.py > /tmp/production.lock \
-    && python deploy/lock_subset.py --with aiosmtpd > /tmp/stand-ins.lock \
+    && python deploy/lock_subset.py --with aiosmtpd --with graphql-core > /tmp/stand-ins.lock \
     && python deploy/lock_subset.py --only setuptools > /tmp/build.lock \
     && python -m venv --without-pip /opt/tenure \
     && pip --python /opt/tenure/bin/python install --require-hashes --no-deps -r /tmp/production.lock \

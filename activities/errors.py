@@ -1,4 +1,4 @@
-"""What can go wrong at an outside system, in Temporal's terms, and the runner that carries a batch of acts through the ledger.
+"""What can go wrong at an outside system, in Temporal's terms.
 
 What an error has to tell is (1) whether the act may have happened, for the ledger, and (2) whether and when to try again, for Temporal:
 
@@ -17,8 +17,8 @@ What an error has to tell is (1) whether the act may have happened, for the ledg
     unknown      UnknownAnswer  try again soon, a few times
     unsure       —              try again soon: what is asked for failed in the middle, the remote side is well
 
-*Wait* and no answer concern the whole remote side, so they hold it for every worker: :func:`asking` keeps it, :mod:`store.holds`
-says how.
+*Wait* and no answer concern the whole remote side, so they hold it for every worker: :func:`activities.asking.asking` keeps it,
+:mod:`store.holds` says how.
 
 A message says what is wrong and what to do next; it never holds a secret, since it is shown in the Web UI. No error carries the client's
 exception as its cause: Temporal keeps 4 kB of a pending activity's failure, and a chain of stack traces would leave nothing of the message.
@@ -27,7 +27,6 @@ exception as its cause: Temporal keeps 4 kB of a pending activity's failure, and
 from __future__ import annotations
 
 import email.utils
-import random
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,8 +37,7 @@ import requests
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from store.holds import Free, Held
-from store.ledger import EffectBusy, Ledger, NotDone
+from store.ledger import NotDone
 
 #: Seconds that an outside system may take for one answer: longer than the half minute after which proxies and load balancers give up, for
 #: what was asked and not waited for may still be done, long after it was asked again.
@@ -50,7 +48,6 @@ LIMIT_RETRY = timedelta(seconds=30)
 #: A daily allowance is the longest that a system makes us wait for; what says more is asked once a day.
 LONGEST_RETRY_AFTER = timedelta(days=1)
 EPOCH = 1_000_000_000  # a reset that is a moment, not a span: some hosts send seconds since 1970
-LONGEST_PATIENCE = timedelta(minutes=1)
 UNKNOWN_TRIES = 6  # with Temporal's own pauses, half a minute
 
 
@@ -137,16 +134,15 @@ def from_requests(system: str, error: requests.RequestException) -> ApplicationE
     """The error for a request of requests that got no answer."""
     # urllib3 keeps in the reason whether a connection was ever made.
     reason = getattr(error.args[0], "reason", None) if error.args else None
-    never = type(reason).__name__ in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
     if isinstance(error, requests.ConnectTimeout):
         return unreachable(system, "no connection in time")
-    text = f"{type(error).__name__}: {error}"
-    return unreachable(system, text) if never else no_answer(system, text)
+    never = type(reason).__name__ in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
+    return (unreachable if never else no_answer)(system, f"{type(error).__name__}: {error}")
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     """The time of a ``Retry-After`` header, in seconds or as a date; None when there is none that can be read."""
-    value = next((text.strip() for name, text in headers.items() if name.lower() == "retry-after"), "")
+    value = _header(headers, "retry-after")
     if value.replace(".", "", 1).isdecimal():
         return min(timedelta(seconds=float(value)), LONGEST_RETRY_AFTER) if len(value) < 10 else LONGEST_RETRY_AFTER
     try:
@@ -164,9 +160,9 @@ def limit_wait(headers: Mapping[str, str]) -> timedelta | None:
     """
     if (after := retry_after(headers)) is not None:
         return after
-    resets = {name.lower(): text.strip() for name, text in headers.items() if name.lower() in ("ratelimit-reset", "x-ratelimit-reset")}
     for name in ("ratelimit-reset", "x-ratelimit-reset"):
-        if (value := resets.get(name, "").partition(".")[0]).isdecimal() and len(value) < 12:
+        value = _header(headers, name).partition(".")[0]
+        if value.isdecimal() and len(value) < 12:
             left = int(value) if int(value) < EPOCH else int(value) - datetime.now(UTC).timestamp()
             return min(max(timedelta(seconds=left), timedelta(seconds=1)), LONGEST_RETRY_AFTER)
     return None
@@ -174,7 +170,12 @@ def limit_wait(headers: Mapping[str, str]) -> timedelta | None:
 
 def _used_up(headers: Mapping[str, str]) -> bool:
     """Whether nothing is left of what may be asked."""
-    return any(name.lower() in ("ratelimit-remaining", "x-ratelimit-remaining") and text.strip() == "0" for name, text in headers.items())
+    return any(_header(headers, name) == "0" for name in ("ratelimit-remaining", "x-ratelimit-remaining"))
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    """A header in whatever case, without blanks around it; empty when there is none."""
+    return next((text.strip() for each, text in headers.items() if each.lower() == name), "")
 
 
 @contextmanager
@@ -202,61 +203,7 @@ def _lineage(error: BaseException) -> str:
     return f"{name} < {_lineage(before)}" if before is not None else name
 
 
-@contextmanager
-def asking(ledger: Ledger, system: str, place: str = "", *, look: bool = False, entered: Free | None = None) -> Iterator[None]:
-    """Ask a remote side for something, unless it is held; what comes of it holds it, or frees it, for every worker.
-
-    ``system`` is its name in the ledger; ``place`` is one of several of it, as a customer's instance. Errors pass through, with the time
-    of the next try. Raises :class:`NotDone` where the system is held: nothing was asked. A ``look`` is what a decision waits for, for so
-    long and no longer: unless it is told to wait, it is tried again at the pace of its own retry policy. ``entered``: it was free a moment ago.
-    """
-    name = f"{system} {place}".strip()
-    if entered is None:
-        found = ledger.holds.enter(name)
-        if isinstance(found, Held):
-            raise held(name, found) if found.kind == "wait" or not look else again(held(name, found), None)
-        entered = found
-    try:
-        yield
-    except (RateLimited, Unreachable, NoAnswer) as error:
-        said = None if isinstance(error, Unreachable) else error.next_retry_delay
-        if isinstance(error, NoAnswer) and said is not None:  # it is down, however soon it says that it will be back
-            said = max(said, ledger.holds.probe)
-        left = ledger.holds.failed(name, entered, said)
-        if left is None or said is not None:
-            raise
-        # Who asked in vain comes last of those who wait: another may be luckier.
-        after = max(left + ledger.holds.spread(left), error.next_retry_delay or timedelta(), _patience())
-        raise again(error, None if look else after) from None
-    except ApplicationError as error:
-        if entered.probe:
-            if isinstance(error, EffectBusy):
-                ledger.holds.unused(name)
-            else:
-                ledger.holds.answered(name)
-        raise
-    except BaseException:
-        if entered.probe:
-            ledger.holds.unused(name)
-        raise
-    if entered.probe:
-        ledger.holds.answered(name)
-
-
-def held(system: str, hold: Held) -> NotDone:
-    """The remote side is left alone for now: nothing was asked of it."""
-    why = "asked us to wait" if hold.kind == "wait" else "does not answer"
-    text = f"{system} {why}: nobody asks it before {hold.until:%Y-%m-%d %H:%M:%S} UTC; nothing was done, and it is tried again"
-    after = hold.after if hold.probed or hold.kind == "wait" else max(hold.after, _patience())
-    return NotDone(text, type="SystemHeld", next_retry_delay=after)
-
-
-def _patience() -> timedelta:
-    """What Temporal would wait before the next try, but a minute at most: the longer it is down, the seldomer everybody looks."""
-    attempt = activity.info().attempt if activity.in_activity() else 1
-    return min(timedelta(seconds=2 ** min(attempt - 1, 10)), LONGEST_PATIENCE) * random.uniform(0.75, 1)  # noqa: S311  it only spreads
-
-
-def again(error: ApplicationError, after: timedelta | None) -> ApplicationError:
-    """The same error with another time for the next try."""
-    return type(error)(error.message, *error.details, type=error.type, non_retryable=error.non_retryable, next_retry_delay=after)
+def again(error: ApplicationError, after: timedelta | None, message: str = "") -> ApplicationError:
+    """The same error with another time for the next try, or with another message."""
+    words = message or error.message
+    return type(error)(words, *error.details, type=error.type, non_retryable=error.non_retryable, next_retry_delay=after)

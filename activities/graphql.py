@@ -1,23 +1,20 @@
-"""A small GraphQL client over httpx for the customer's instance and the licensing API.
+"""GraphQL, for the customer's instance and the licensing API. Each operation stands in a file of its own, ``operations/SYSTEM/NAME.graphql``.
 
-The operations stand in ``.graphql`` files beside this module. Errors arrive with HTTP 200, so an answer is checked twice.
+A server checks the whole of what it is sent; so it is sent one operation and no more. Errors arrive with HTTP 200: an answer is checked twice.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import httpx
-from graphql import parse, print_ast, separate_operations
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import LONGEST_ANSWER, forbidden, from_httpx, from_status, refused, unknown, unreachable
-from activities.tls import certificates
-
-TIMEOUT = httpx.Timeout(LONGEST_ANSWER, connect=5.0)
-LONGEST_DETAIL = 300
+from activities.errors import forbidden, from_httpx, refused, unknown, unreachable
+from activities.http import LONGEST_DETAIL, HttpClient, Json
+from activities.remote_listing import Ask, at_once
 
 _FORBIDDEN = ("must be site admin", "must be authenticated", "not authenticated", "not authorized")
 #: How gateways and servers name an operation that was never executed (``extensions.code``).
@@ -34,49 +31,45 @@ class GraphQLError(Exception):
         self.invalid = invalid
 
 
-class GraphQL:
-    """Calls the operations of one document. One object serves all threads; nothing is ever repeated by itself."""
+class GraphQL(HttpClient):
+    """Calls the operations of one folder, on any server that takes the token."""
 
-    def __init__(self, system: str, document: str, token: str) -> None:
-        self._system = system
-        self._document = document
-        # Never on to where an answer points: the token is for the server that was asked.
-        headers = {"Authorization": f"token {token}"}
-        self._http = httpx.Client(headers=headers, timeout=TIMEOUT, verify=certificates(), follow_redirects=False)
+    def __init__(self, system: str, folder: str, token: str) -> None:
+        super().__init__(system, headers={"Authorization": f"token {token}"})
+        self._folder = folder
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
-    def call(self, base_url: str, operation: str, **variables: Any) -> dict[str, Any]:
+    def call(self, base_url: str, operation: str, **variables: Any) -> Json:
         """The ``data`` of an operation's answer. Raises :class:`GraphQLError`, ``httpx.HTTPError``, or what the status says."""
-        body = {"query": operations(self._document)[operation], "operationName": operation, "variables": variables}
+        body = {"query": query(self._folder, operation), "operationName": operation, "variables": variables}
         response = self._http.post(f"{base_url.rstrip('/')}/.api/graphql", json=body)
         if response.status_code == 404:
             # The ingress answers for a host that is not there (yet, or any more): nothing can have happened.
             raise unreachable(self._system, f"nothing answers at {base_url} (HTTP 404)")
         if response.is_redirect:
             there = response.headers.get("Location", "")[:LONGEST_DETAIL]
-            raise refused(
-                self._system, f"{base_url} sends us on to {there}: our token is not sent there; correct the address", kind="Redirects"
-            )
-        if not response.is_success:
-            detail = response.text.strip()[:LONGEST_DETAIL]
-            raise from_status(self._system, response.status_code, detail, response.headers)
-        try:
-            answer = response.json()
-            errors, data = answer.get("errors"), answer.get("data")
-        except (ValueError, AttributeError):
-            raise unknown(self._system, f"{base_url} did not answer with GraphQL") from None
+            why = f"{base_url} sends us on to {there}: our token is not sent there; correct the address"
+            raise refused(self._system, why, kind="Redirects")
+        answer = self.content(self.check(response), f"{base_url} did not answer with GraphQL")
+        errors, data = answer.get("errors"), answer.get("data")
         if errors:
-            found = [
-                error if isinstance(error, dict) else {"message": error} for error in (errors if isinstance(errors, list) else [errors])
-            ]
+            listed = errors if isinstance(errors, list) else [errors]
+            found = [error if isinstance(error, dict) else {"message": error} for error in listed]
             text = "; ".join(str(error.get("message", error)) for error in found)[:LONGEST_DETAIL]
             raise GraphQLError(text, invalid=not data and all(map(_never_executed, found)))
         if not isinstance(data, dict):
             raise unknown(self._system, f"{base_url} answered {operation} without data")
         return data
+
+    def listed(self, base_url: str, operation: str, *path: str, first: int, ask: Ask = at_once, **variables: Any) -> list[Json]:
+        """Every node of the list at ``path`` in the answer. The lists have no cursor, so a longer one is asked for once more, whole."""
+        while True:
+            found = ask(partial(self.call, base_url, operation, first=first, **variables))
+            for name in path:
+                found = found[name]
+            if found["totalCount"] <= len(found["nodes"]):
+                nodes: list[Json] = found["nodes"]
+                return nodes
+            first = int(found["totalCount"])
 
 
 def translated(system: str, error: Exception) -> ApplicationError | None:
@@ -93,7 +86,7 @@ def translated(system: str, error: Exception) -> ApplicationError | None:
     return None
 
 
-def _never_executed(error: dict[str, Any]) -> bool:
+def _never_executed(error: Json) -> bool:
     """Whether an error is of the operation itself: it names a place in its text, and no field whose resolver failed (GraphQL, 7.1.2)."""
     extensions = error.get("extensions")
     if isinstance(extensions, dict) and extensions.get("code") in _REFUSED_CODES:
@@ -102,7 +95,6 @@ def _never_executed(error: dict[str, Any]) -> bool:
 
 
 @cache
-def operations(document: str) -> dict[str, str]:
-    """The operations of a document by name, each with what it needs and no more: a server checks the whole of what it is sent."""
-    text = Path(__file__).with_name(f"{document}.graphql").read_text(encoding="utf-8")
-    return {name: print_ast(operation) for name, operation in separate_operations(parse(text)).items()}
+def query(folder: str, operation: str) -> str:
+    """The text of an operation."""
+    return (Path(__file__).parent / "operations" / folder / f"{operation}.graphql").read_text(encoding="utf-8")

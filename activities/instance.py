@@ -13,15 +13,16 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.asking import asking
 from activities.effects.outside_system import OutsideSystem, carries_out
-from activities.errors import asking, refused, translating
+from activities.errors import refused, translating
 from activities.graphql import GraphQL, GraphQLError, translated
+from activities.http import Json
 from activities.jsonc import JsoncError, get_text, set_text
 from activities.remote_listing import Ask, Scope
 from domain.cloud.issues import is_ours
@@ -30,7 +31,7 @@ from domain.effects.instance import CreateAdmin, RemoveUser, ResetLink, SetKey
 from domain.effects.reconcile import Claim, Thing, Unseen
 from domain.ids import digest
 from domain.messages import AskUsage, Usage
-from store.effect_kinds import claim, data
+from store.effect_kinds import below, claim, data, of, ref_of
 from store.ledger import EffectId, EffectRow, Ledger, NotDone
 from store.registry import Registry
 from store.settings import Settings
@@ -43,42 +44,24 @@ FIRST_USERS = 1000
 """Users asked for at once; an instance that has more is asked again for all."""
 
 
-class _User(NamedTuple):
-    id: str
-    username: str
-    site_admin: bool
-
-
-def _user_there(row: EffectRow) -> tuple[Claim, ...]:
-    assert row.receipt is not None
-    return (claim(row, "user", f"{data(row, 'host')}/{row.receipt.ref}", removed="no"),) if data(row, "host") else ()
-
-
-def _user_gone(row: EffectRow) -> tuple[Claim, ...]:
-    assert row.receipt is not None
-    return (claim(row, "user", f"{data(row, 'host')}/{row.receipt.ref}", removed="yes"),) if row.receipt.ref else ()
-
-
 def _key_set(row: EffectRow) -> tuple[Claim, ...]:
-    assert row.receipt is not None
-    return (claim(row, "licence key", row.receipt.ref, key=data(row, "vault")),)
+    return (claim(row, "licence key", ref_of(row), key=data(row, "vault")),)
+
+
+_USER_IS_THERE = of("user", ref=below("host"), removed="no")
 
 
 class Instance(OutsideSystem, name="instance", title="The customer's instance"):
     """Calls the GraphQL API of customers' instances, with the operators' token. A user who is gone stays gone."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, vault: Vault) -> None:
-        self._settings = settings
-        self._ledger = ledger
-        self._vault = vault
+    _client: GraphQL
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        super().__init__(settings, ledger)
+        self._vault = Vault(ledger, settings.key())
         self._own = settings.own_domains()
         self._registry = Registry(ledger)
-        self._graphql = GraphQL(SYSTEM, "instance", settings.instance_token.get_secret_value())
-
-    @classmethod
-    def from_settings(cls, settings: Settings, ledger: Ledger) -> Instance:
-        """The instances below the domains that the settings name."""
-        return cls(settings, ledger, Vault(ledger, settings.key()))
+        self._client = GraphQL(SYSTEM, "instance", settings.instance_token.get_secret_value())
 
     def error(self, error: Exception) -> ApplicationError | None:
         """What an exception of this file's means; None for one that it does not know."""
@@ -87,10 +70,6 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
         if isinstance(error, JsoncError):
             return refused(SYSTEM, f"{error}; mend the site configuration and try again")
         return translated(SYSTEM, error)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._graphql.close()
 
     @activity.defn(name="instance_usage")
     def instance_usage(self, ask: AskUsage) -> Usage:
@@ -121,7 +100,8 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
         if not standing:
             return unseen("the instance stands no more, by the registry")
         try:
-            there = {f"{host}/{user['id']}": f"{user['username']} on {host}" for user in self._users(ask, host)}
+            users = self._client.listed(self._url(host), "Users", "users", first=FIRST_USERS, ask=ask)
+            there = {f"{host}/{user['id']}": f"{user['username']} on {host}" for user in users}
             found: list[Thing | Unseen] = [
                 Thing(kind="user", ref=ref, where=where, state={"removed": "no"}) for ref, where in there.items()
             ]
@@ -136,27 +116,15 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
             return unseen(f"{host}: {error}", failed=True)
         return found
 
-    def _users(self, ask: Ask, host: str) -> list[dict[str, Any]]:
-        """Everybody there; the list has no cursor, so a longer one is asked for once more, whole."""
-        first = FIRST_USERS
-        while True:
-            answer = ask(partial(self._call, host, "Users", first=first))["users"]
-            nodes: list[dict[str, Any]] = answer["nodes"]
-            if answer["totalCount"] <= len(nodes):
-                return nodes
-            first = int(answer["totalCount"])
-
     # --- Acts ---------------------------------------------------------------------------------------------------------------
 
-    def _find(self, host: str, email: str) -> _User | None:
+    def _find(self, host: str, email: str) -> Json | None:
         """The user with that address. One whose address is not verified is found only by name, so that is asked too."""
         found = self._call(host, "FindUser", email=email, username=next(usernames(email)))
         by_email, by_name = found["byEmail"], found["byName"]
-        if by_email:
-            return _user(by_email)
-        if by_name and email.lower() in {each["email"].lower() for each in by_name["emails"]}:
-            return _user(by_name)
-        return None
+        theirs = by_name and email.lower() in {each["email"].lower() for each in by_name["emails"]}
+        user: Json | None = by_email or (by_name if theirs else None)
+        return user
 
     def _is_free(self, host: str, email: str, username: str) -> bool:
         return self._call(host, "FindUser", email=email, username=username)["byName"] is None
@@ -164,22 +132,11 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
     def _found_admin(self, effect: CreateAdmin, effect_id: EffectId) -> Receipt | None:
         return self._admit(effect, effect_id, user) if (user := self._find(effect.host, effect.email)) else None
 
-    @carries_out(
-        CreateAdmin,
-        act="admin.created",
-        probe=_found_admin,
-        code=_find,
-        asks="Asks for the user by address, and by user name, since one whose address is not verified is found by name only.",
-        means="The user name and the address are unique on an instance.",
-        window="None: a second user cannot be made.",
-        told="The user is there, while the instance is a customer's.",
-        claims=_user_there,
-        first=_user_there,
-    )
+    @carries_out(CreateAdmin, act="admin.created", probe=_found_admin, code=_find, claims=_USER_IS_THERE, first=_USER_IS_THERE)
     def _create_admin(self, effect: CreateAdmin, effect_id: EffectId) -> Receipt:
         return self._admit(effect, effect_id, self._find(effect.host, effect.email))
 
-    def _admit(self, effect: CreateAdmin, effect_id: EffectId, user: _User | None) -> Receipt:
+    def _admit(self, effect: CreateAdmin, effect_id: EffectId, user: Json | None) -> Receipt:
         """Make the user unless it is there, and make it a site admin unless it is one.
 
         Whom it comes instead of is no admin any more, and neither password nor link of theirs works.
@@ -187,54 +144,38 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
         if user is None:
             name = next(name for name in usernames(effect.email) if self._is_free(effect.host, effect.email, name))
             made = self._call(effect.host, "CreateUser", username=name, email=effect.email)["createUser"]
-            user = _user(made["user"])
-            self._ledger.part(effect_id, Receipt(ref=user.id, data={"username": user.username, "host": effect.host}))
+            user = dict(made["user"])
+            self._ledger.part(effect_id, Receipt(ref=user["id"], data={"username": user["username"], "host": effect.host}))
             _checked(effect.host, made["resetPasswordURL"])  # not kept: the admin's own click makes another
-        if not user.site_admin:
-            self._call(effect.host, "MakeSiteAdmin", user=user.id)
+        if not user["siteAdmin"]:
+            self._call(effect.host, "MakeSiteAdmin", user=user["id"])
         before = self._find(effect.host, effect.instead_of) if effect.instead_of else None
-        if before is not None and before.id != user.id:
-            if before.site_admin:
-                self._call(effect.host, "EndSiteAdmin", user=before.id)
-            self._call(effect.host, "NewResetLink", user=before.id)  # what was mailed to the wrong address opens nothing any more
-        return Receipt(ref=user.id, data={"host": effect.host})
+        if before is not None and before["id"] != user["id"]:
+            if before["siteAdmin"]:
+                self._call(effect.host, "EndSiteAdmin", user=before["id"])
+            self._call(effect.host, "NewResetLink", user=before["id"])  # what was mailed to the wrong address opens nothing any more
+        return Receipt(ref=user["id"], data={"host": effect.host})
 
     def _found_no_user(self, effect: RemoveUser, _effect_id: EffectId) -> Receipt | None:
         return None if self._find(effect.host, effect.email) else Receipt(data={"host": effect.host})
 
-    @carries_out(
-        RemoveUser,
-        act="user.removed",
-        probe=_found_no_user,
-        code=_find,
-        asks="Asks for the user by address, and by user name: whoever is not there was removed.",
-        means="A user is removed once.",
-        window="Somebody makes a user of the same address before the next try: it is removed, too.",
-        told="The user is not there, while the instance is a customer's.",
-        claims=_user_gone,
-    )
+    @carries_out(RemoveUser, act="user.removed", probe=_found_no_user, code=_find, claims=of("user", ref=below("host"), removed="yes"))
     def _remove(self, effect: RemoveUser, _effect_id: EffectId) -> Receipt:
         user = self._find(effect.host, effect.email)
         if user is not None:
-            self._call(effect.host, "DeleteUser", user=user.id)
-        return Receipt(ref=user.id if user else "", data={"host": effect.host})
+            self._call(effect.host, "DeleteUser", user=user["id"])
+        return Receipt(ref=user["id"] if user else "", data={"host": effect.host})
 
-    @carries_out(
-        ResetLink,
-        act="reset_link.made",
-        asks="None is possible: a link cannot be read again. So a new one is made, and the one before stops working.",
-        means="One link works at a time, and it is made for somebody who waits for it: whoever opened the share link of their mail.",
-        window="None: nobody was given the link that was lost.",
-        told="The user is there; the link itself cannot be read.",
-        claims=_user_there,
-    )
+    @carries_out(ResetLink, act="reset_link.made", claims=_USER_IS_THERE)
     def _new_link(self, effect: ResetLink, _effect_id: EffectId) -> Receipt:
         user = self._find(effect.host, effect.email)
         if user is None:
             raise refused(SYSTEM, f"{effect.host} has no user with the admin's address; create the admin first", kind="UserMissing")
-        url = _checked(effect.host, self._call(effect.host, "NewResetLink", user=user.id)["randomizeUserPassword"]["resetPasswordURL"])
+        url = _checked(effect.host, self._call(effect.host, "NewResetLink", user=user["id"])["randomizeUserPassword"]["resetPasswordURL"])
         expires = datetime.now(UTC) + timedelta(hours=effect.ttl_hours)
-        return Receipt(ref=user.id, data={"vault": self._vault.put("reset_link", url, expires, note_of(effect.host)), "host": effect.host})
+        return Receipt(
+            ref=user["id"], data={"vault": self._vault.put("reset_link", url, expires, note_of(effect.host)), "host": effect.host}
+        )
 
     # --- The licence key ----------------------------------------------------------------------------------------------------
 
@@ -253,16 +194,7 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
         key, data = self._key(effect)
         return Receipt(ref=effect.host, data=data) if self._configuration(effect.host)[2] == key else None
 
-    @carries_out(
-        SetKey,
-        act="license.set",
-        probe=_key_that_is_set,
-        asks="Reads the site configuration for the key.",
-        means="The key itself; the configuration is written on condition that nobody changed it since it was read.",
-        window="None.",
-        told="The instance shows the key that was set last, while it is a customer's.",
-        claims=_key_set,
-    )
+    @carries_out(SetKey, act="license.set", probe=_key_that_is_set, claims=_key_set)
     def _set_key(self, effect: SetKey, _effect_id: EffectId) -> Receipt:
         key, data = self._key(effect)
         last, contents, current = self._configuration(effect.host)
@@ -309,24 +241,24 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
             sso=any(provider["serviceType"] != "builtin" for provider in answer["site"]["authProviders"]["nodes"]),
         )
 
-    def _call(self, host: str, operation: str, **variables: Any) -> dict[str, Any]:
+    def _call(self, host: str, operation: str, **variables: Any) -> Json:
+        return self._client.call(self._url(host), operation, **variables)
+
+    def _url(self, host: str) -> str:
         try:
             self._settings.instance(host)
-            base_url = self._settings.instance(self._ours(host))
+            return self._settings.instance(self._ours(host))
         except ValueError as error:
             raise refused(SYSTEM, str(error)) from None
-        return self._graphql.call(base_url, operation, **variables)
 
     def _ours(self, host: str) -> str:
         """The name below our own domains of the instance at ``host``; the only place where it is decided who gets the operators' token."""
         for name in (host, self._registry.internal_of(host)):
             if is_ours(name, self._own):
                 return name
-        text = (
-            f"{host} is not below {' or '.join(self._own)}, and the registry has no such name of it: the operators' token is not sent there"
-        )
-        advice = "; if it is ours, add its domain to TENURE_INSTANCE_DOMAINS"
-        raise refused(SYSTEM, text + advice, kind="NotOurs")
+        text = f"{host} is not below {' or '.join(self._own)}, and the registry has no such name of it"
+        advice = "the operators' token is not sent there; if it is ours, add its domain to TENURE_INSTANCE_DOMAINS"
+        raise refused(SYSTEM, f"{text}: {advice}", kind="NotOurs")
 
 
 def note_of(host: str) -> str:
@@ -350,10 +282,6 @@ def _checked(host: str, url: str | None) -> str:
         message = f"{host} made no reset link: sign-in by password is off there; turn on the builtin auth provider"
         raise refused(SYSTEM, message, kind="NoResetLink")
     return url
-
-
-def _user(found: dict[str, Any]) -> _User:
-    return _User(found["id"], found["username"], found["siteAdmin"])
 
 
 def _moment(text: str) -> datetime:

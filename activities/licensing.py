@@ -19,13 +19,14 @@ from temporalio.exceptions import ApplicationError
 from activities.effects.outside_system import OutsideSystem, carries_out
 from activities.errors import refused
 from activities.graphql import GraphQL, GraphQLError, translated
+from activities.http import Json
 from activities.remote_listing import Ask, Scope, at_once, since
 from domain.effects.effect import Receipt
 from domain.effects.licensing import IssueKey, ReissueKey
-from domain.effects.reconcile import Claim, Thing
+from domain.effects.reconcile import Thing
 from domain.ids import digest
 from domain.licence_keys import LAST_MOMENT
-from store.effect_kinds import claim, marked, named
+from store.effect_kinds import named, of, ref_of
 from store.ledger import EffectId, EffectRow, Ledger
 from store.settings import Settings
 from store.vault import Vault
@@ -43,37 +44,26 @@ def tag(effect_id: EffectId) -> str:
     return f"{TAG}{digest(str(effect_id))}"
 
 
-def _licence(row: EffectRow) -> tuple[Claim, ...]:
-    assert row.receipt is not None
-    return (claim(row, "licence", f"{row.receipt.ref}/{tag(named(row))}", mark=tag(named(row)), revoked="no"),)
+def _key_of(row: EffectRow) -> str:
+    """A key is known by its subscription and our tag."""
+    return f"{ref_of(row)}/{tag(named(row))}"
 
 
 class Licensing(OutsideSystem, name="licensing", title="Licensing"):
     """Calls the licensing API."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, vault: Vault) -> None:
-        self._url = settings.licensing_url
-        self._ledger = ledger
-        self._vault = vault
-        self._graphql = GraphQL(SYSTEM, "licensing", settings.licensing_token.get_secret_value())
+    _client: GraphQL
+    error = staticmethod(partial(translated, SYSTEM))
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        super().__init__(settings, ledger)
+        self._vault = Vault(ledger, settings.key())
+        self._client = GraphQL(SYSTEM, "licensing", settings.licensing_token.get_secret_value())
         self._made_in_vain: dict[EffectId, str] = {}
-
-    @classmethod
-    def from_settings(cls, settings: Settings, ledger: Ledger) -> Licensing:
-        """The licence server that the settings name."""
-        return cls(settings, ledger, Vault(ledger, settings.key()))
-
-    def error(self, error: Exception) -> ApplicationError | None:
-        """The client's exception in Temporal's terms."""
-        return translated(SYSTEM, error)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._graphql.close()
 
     def remote(self, ask: Ask, _scope: Scope) -> Iterator[Thing]:
         """Every key that carries a tag of ours, of whatever subscription: one list, without the keys themselves."""
-        for found in self._whole("AllLicenses", ask):
+        for found in self._listed("AllLicenses", ask):
             for left in (left for left in (found["info"] or {"tags": ()})["tags"] if left.startswith(TAG)):
                 subscription = found["subscription"]["id"]
                 state = {"revoked": "yes" if found["revokedAt"] else "no"}
@@ -99,19 +89,7 @@ class Licensing(OutsideSystem, name="licensing", title="Licensing"):
                 return receipt
         return None
 
-    @carries_out(
-        IssueKey,
-        act="license.issued",
-        probe=_issued,
-        asks="Lists the account's own subscriptions with all their keys for our tag. One that has no key and was made since the first "
-        "attempt was made in vain, and is used.",
-        means="The tag `tenure:DIGEST` on the key.",
-        window="Somebody renames the account between two tries: another subscription is made for one of the old name.",
-        told="The key is on its subscription with its tag, and is not revoked.",
-        claims=_licence,
-        marks=marked("licence", tag),
-        kinds=("licence",),
-    )
+    @carries_out(IssueKey, act="license.issued", probe=_issued, claims=of("licence", tag, _key_of, revoked="no"), makes="licence", mark=tag)
     def _issue(self, effect: IssueKey, effect_id: EffectId) -> Receipt:
         """Make account, subscription and key, as far as they are not there."""
         if (account := self._account(effect)) is None:
@@ -123,12 +101,12 @@ class Licensing(OutsideSystem, name="licensing", title="Licensing"):
             self._ledger.part(effect_id, Receipt(ref=subscription, data={"account": account}))
         return self._make(effect, effect_id, subscription)
 
-    def _subscriptions(self, account: str) -> list[dict[str, Any]]:
+    def _subscriptions(self, account: str) -> list[Json]:
         """All of the account's, each with all its keys."""
         asked = {"first": FIRST, "keys": FIRST_KEYS}
         while True:
             found = self._call("Subscriptions", account=account, **asked)["dotcom"]["productSubscriptions"]
-            nodes: list[dict[str, Any]] = found["nodes"]
+            nodes: list[Json] = found["nodes"]
             keys = max((node["productLicenses"]["totalCount"] for node in nodes), default=0)
             if found["totalCount"] <= len(nodes) and keys <= asked["keys"]:
                 return nodes
@@ -145,16 +123,7 @@ class Licensing(OutsideSystem, name="licensing", title="Licensing"):
         return self._found(effect, effect_id, licenses[0]["subscription"]["id"], licenses) if licenses else None
 
     @carries_out(
-        ReissueKey,
-        act="license.reissued",
-        probe=_reissued,
-        asks="Lists all keys of the subscription for our tag.",
-        means="The tag `tenure:DIGEST` on the key.",
-        window="None: a key can be revoked, but not removed.",
-        told="The key is on its subscription with its tag, and is not revoked.",
-        claims=_licence,
-        marks=marked("licence", tag),
-        kinds=("licence",),
+        ReissueKey, act="license.reissued", probe=_reissued, claims=of("licence", tag, _key_of, revoked="no"), makes="licence", mark=tag
     )
     def _reissue(self, effect: ReissueKey, effect_id: EffectId) -> Receipt:
         """Make the key, once the subscription is known to be in use."""
@@ -166,7 +135,7 @@ class Licensing(OutsideSystem, name="licensing", title="Licensing"):
             raise _no_subscription(effect, "is archived")
         return self._make(effect, effect_id, subscription["id"])
 
-    def _licenses(self, effect: ReissueKey) -> list[dict[str, Any]]:
+    def _licenses(self, effect: ReissueKey) -> list[Json]:
         """The subscription's keys, newest first. It is named by its id, or by the UUID that its page shows."""
         name = effect.subscription
         if not name:
@@ -174,7 +143,7 @@ class Licensing(OutsideSystem, name="licensing", title="Licensing"):
         try:
             if _is_uuid(name):
                 name = self._call("FindSubscription", uuid=name)["dotcom"]["productSubscription"]["id"]
-            return self._whole("Licenses", subscription=name)
+            return self._listed("Licenses", subscription=name)
         except GraphQLError as error:
             if any(words in error.text.lower() for words in _UNKNOWN):
                 raise _no_subscription(effect, "is not known to the licence server") from None
@@ -193,9 +162,7 @@ class Licensing(OutsideSystem, name="licensing", title="Licensing"):
         made = self._call("IssueKey", subscription=subscription, license=license_input)["dotcom"]
         return self._keep(effect, effect_id, subscription, made["generateProductLicenseForSubscription"]["licenseKey"], tags)
 
-    def _found(
-        self, effect: IssueKey | ReissueKey, effect_id: EffectId, subscription: str, licenses: list[dict[str, Any]]
-    ) -> Receipt | None:
+    def _found(self, effect: IssueKey | ReissueKey, effect_id: EffectId, subscription: str, licenses: list[Json]) -> Receipt | None:
         """The key of an earlier attempt among a subscription's."""
         for found in licenses:
             info = found["info"]
@@ -224,19 +191,13 @@ class Licensing(OutsideSystem, name="licensing", title="Licensing"):
         data = {"vault": ref, "expires_at": effect.expires_at.isoformat(), "seats": str(effect.seats), "tags": ", ".join(tags)}
         return Receipt(ref=subscription, data=data)
 
-    def _call(self, operation: str, **variables: Any) -> dict[str, Any]:
+    def _call(self, operation: str, **variables: Any) -> Json:
         """One operation of the licensing API."""
-        return self._graphql.call(self._url, operation, **variables)
+        return self._client.call(self._settings.licensing_url, operation, **variables)
 
-    def _whole(self, operation: str, ask: Ask = at_once, **variables: Any) -> list[dict[str, Any]]:
-        """Every licence that the operation lists. The lists have no cursor, so a longer one is asked for once more, whole."""
-        first = FIRST
-        while True:
-            found = ask(partial(self._call, operation, first=first, **variables))["dotcom"]["productLicenses"]
-            if found["totalCount"] <= len(found["nodes"]):
-                nodes: list[dict[str, Any]] = found["nodes"]
-                return nodes
-            first = int(found["totalCount"])
+    def _listed(self, operation: str, ask: Ask = at_once, **variables: Any) -> list[Json]:
+        """Every licence that the operation lists."""
+        return self._client.listed(self._settings.licensing_url, operation, "dotcom", "productLicenses", first=FIRST, ask=ask, **variables)
 
 
 def _no_subscription(effect: ReissueKey, why: str) -> ApplicationError:

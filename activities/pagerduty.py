@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.effects.outside_system import OutsideSystem, carries_out
 from activities.errors import LONGEST_ANSWER, from_status, no_answer, unreachable
-from activities.tls import certificates
+from activities.http import certificates
 from domain.effects.effect import Receipt
 from domain.effects.pagerduty import Page, ResolvePage
 from domain.markup import line
@@ -69,18 +69,11 @@ def dedup_key(effect_id: EffectId) -> str:
 class PagerDuty(OutsideSystem, name="pagerduty", title="PagerDuty"):
     """Sends events to the Events API v2. Safe to repeat by the ``dedup_key``, which is the effect's name."""
 
+    _client: EventsApiV2Client
+
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
-        self._ledger = ledger
+        super().__init__(settings, ledger)
         self._client = client(settings.pagerduty_url, settings.pagerduty_routing_key.get_secret_value())
-
-    @classmethod
-    def from_settings(cls, settings: Settings, ledger: Ledger) -> PagerDuty:
-        """The service that the settings name."""
-        return cls(settings, ledger)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
 
     def error(self, error: Exception) -> ApplicationError | None:
         """A PagerDuty client's exception in Temporal's terms."""
@@ -94,28 +87,13 @@ class PagerDuty(OutsideSystem, name="pagerduty", title="PagerDuty"):
             return no_answer(SYSTEM, text)
         return None
 
-    @carries_out(
-        Page,
-        act="page.sent",
-        code=dedup_key,
-        asks="None is possible: the Events API only takes events. It is sent again under the same key.",
-        means="`dedup_key`, the effect's name: events of one key are one incident while it is open.",
-        window="Somebody resolves the incident after a lost answer and before the next try: the team is paged once more.",
-        told="not told: the Events API takes events and shows none",
-    )
+    @carries_out(Page, act="page.sent", code=dedup_key)
     def _page(self, effect: Page, effect_id: EffectId) -> Receipt:
         links = [{"href": effect.link, "text": "What it is about"}] if effect.link else None
         summary = line(effect.summary)[:LONGEST_SUMMARY]
         return Receipt(ref=self._client.trigger(summary, SOURCE, dedup_key=dedup_key(effect_id), severity=effect.severity, links=links))
 
-    @carries_out(
-        ResolvePage,
-        act="page.resolved",
-        asks="None is needed: resolving what is resolved changes nothing.",
-        means="The `dedup_key` of the page.",
-        window="None.",
-        told="not told: the Events API takes events and shows none",
-    )
+    @carries_out(ResolvePage, act="page.resolved")
     def _resolve(self, effect: ResolvePage, effect_id: EffectId) -> Receipt:
         """A page is named by its key, or by its whole name when another subject made it."""
         subject, _, own = effect.page.rpartition("/")

@@ -31,22 +31,12 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.effects.outside_system import OutsideSystem, carries_out
-from activities.errors import (
-    LONGEST_ANSWER,
-    forbidden,
-    from_requests,
-    from_status,
-    limited,
-    refused,
-    retry_after,
-    unreachable,
-    unsure,
-)
+from activities.errors import LONGEST_ANSWER, forbidden, from_requests, from_status, limited, refused, retry_after, unreachable, unsure
 from activities.remote_listing import Ask, Scope
 from domain.effects.effect import Receipt
 from domain.effects.reconcile import Claim, Thing
 from domain.effects.sheets import KeepRow
-from store.effect_kinds import claim
+from store.effect_kinds import claim, ref_of
 from store.lease import turn
 from store.ledger import BUSY_RETRY, EffectId, EffectRow, Ledger, NotDone
 from store.settings import Settings
@@ -68,35 +58,28 @@ class _Http(HTTPClient):
         self._url = url.rstrip("/")
         self.set_timeout(TIMEOUT_SECONDS)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self.session.close()
+
     def request(self, method: str, endpoint: str, *args: Any, **options: Any) -> requests.Response:
         """Send one request. Raises ``APIError`` for an answer that is no success."""
         return super().request(method, self._url + endpoint.removeprefix(_GOOGLE), *args, **options)
 
 
 def _row(row: EffectRow) -> tuple[Claim, ...]:
-    ref = row.receipt.ref if row.receipt is not None else ""
-    return (claim(row, "row", ref, mark=ref),)
+    return (claim(row, "row", ref_of(row), mark=ref_of(row)),)
 
 
 class Sheets(OutsideSystem, name="sheets", title="Google Sheets"):
     """The tracker that the settings name. Receipts: the row's key, and ``row``, its place at that moment."""
 
+    _client: _Http | None
+
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
-        self._settings = settings
-        self._ledger = ledger
-        self._client: _Http | None = None
+        super().__init__(settings, ledger)
         self._making = threading.Lock()
         self._queue = threading.Lock()
-
-    @classmethod
-    def from_settings(cls, settings: Settings, ledger: Ledger) -> Sheets:
-        """The tracker that the settings name."""
-        return cls(settings, ledger)
-
-    def close(self) -> None:
-        """Close the connections."""
-        if self._client is not None:
-            self._client.session.close()
 
     def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing]:
         """Every row that has a key, in one reading of the tracker."""
@@ -108,17 +91,7 @@ class Sheets(OutsideSystem, name="sheets", title="Google Sheets"):
                 shown = ours.get(key, cell.strip())
                 yield Thing(kind="row", ref=shown, mark=shown, id=str(number), where=f"row {number}")
 
-    @carries_out(
-        KeepRow,
-        act="row.kept",
-        asks="Reads the whole table for the row's key, wherever people moved it; writes only when a cell does not show its value.",
-        means="The `Key` column, compared without blanks and case; a new row is written at a computed place, never appended; all workers take turns.",
-        window="Somebody deletes the row before the next try: it is written again. Somebody moves rows between our reading and our writing: "
-        "the cells go to another row, which the answer shows and the log says.",
-        told="One row has the key. Its cells are people's too, so they are not compared.",
-        claims=_row,
-        kinds=("row",),
-    )
+    @carries_out(KeepRow, act="row.kept", claims=_row, makes="row")
     def _keep(self, effect: KeepRow, _effect_id: EffectId) -> Receipt:
         with self._turn():
             header, *rows = self._read() or [[]]

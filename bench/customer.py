@@ -29,7 +29,6 @@ from starter.service.account_notices import tell_account
 from starter.service.accounts import Accounts
 from store.account_tables import health
 from store.accounts import Accounts as Records
-from store.vault import Vault
 
 #: Our people, as the stand-in for the CRM has them.
 TA, AE, TS, SALES = "ta-paz@tenure.example", "ae-mira@tenure.example", "ts-lead@tenure.example", "sales-lead@tenure.example"
@@ -78,7 +77,7 @@ class Customer:
 
     def _key(self) -> str:
         ground, terms = self.ground, self.policy.license.production
-        licensing = Licensing(ground.settings, ground.ledger, Vault(ground.ledger, ground.settings.key()))
+        licensing = Licensing(ground.settings, ground.ledger)
         expires = datetime(self.end.year, self.end.month, self.end.day, tzinfo=UTC)
         key = IssueKey(key="key", account=ids.company(self.domain), purpose="production", tags=terms.tags, seats=SEATS, expires_at=expires)
         sold = licensing.carry_out(EffectBatch(subject=f"bench/{self.domain}", as_of=datetime.now(UTC), effects=(key,)))

@@ -20,6 +20,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import duckdb
 from sqlalchemy import event, insert, text, update
 from temporalio.testing import ActivityEnvironment
 
@@ -31,6 +32,7 @@ from domain.account.account import AccountFacts
 from domain.effects.vitally import ScoresWritten, ScoreWrites
 from domain.health.hourly_run import ScoreFleet, TellAccounts, WriteScores
 from domain.people import Role
+from sandbox.warehouse import write_large
 from store.account_tables import customers
 from store.ledger import Ledger
 from store.settings import Settings
@@ -94,8 +96,6 @@ def domain(number: int) -> str:
 
 def prepare(where: Path, accounts: int) -> None:
     """Make the fleet. Raises ``AssertionError`` when the warehouse's accounts are named otherwise."""
-    from sandbox.warehouse import write_large
-
     names = write_large(where / "warehouse.duckdb", accounts, TODAY)
     assert names == [domain(number) for number in range(1, accounts + 1)]
     ledger = _ledger(where)
@@ -110,8 +110,6 @@ def prepare(where: Path, accounts: int) -> None:
 
 def change(where: Path, accounts: int) -> None:
     """Change every fiftieth account: what is in the warehouse and in the ledger; what people set is read anew by every run."""
-    import duckdb
-
     ways = {way: [domain(number) for number in range(EVERY, accounts + 1, EVERY) if _way(number) == way] for way in WAYS}
     with duckdb.connect(str(where / "warehouse.duckdb")) as db:
         last = "(SELECT max(month) FROM usage_monthly)"

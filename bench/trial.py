@@ -24,7 +24,6 @@ from starter.local.skip import skip
 from starter.service.forms import SignupForm
 from starter.service.tenure import Tenure
 from store.instance_pool import Pool
-from store.vault import Vault
 
 #: Two moves of the clock: past the decision of day 15, and on to day 28. Nothing falls due at either end, so that a move ends at rest.
 MOVES = (timedelta(days=15.1), timedelta(days=12.9))
@@ -78,7 +77,7 @@ def _known_here(ground: Ground, hosts: Sequence[str]) -> None:
     if ledger.current_cohort() is None:
         until_when = licence_keys.of_cohort(ground.tenure.policy, now)
         key = IssueKey(key="key", account="plg-trial", purpose="generic", tags=terms.tags, seats=terms.seats, expires_at=until_when)
-        licensing = Licensing(settings, ledger, Vault(ledger, settings.key()))
+        licensing = Licensing(settings, ledger)
         licensing.carry_out(EffectBatch(subject="bench/cohort", as_of=now, effects=(key,)))
         licensing.close()
 

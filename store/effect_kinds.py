@@ -16,16 +16,11 @@ from store.ledger import EffectId, EffectRow
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Claims = Callable[[EffectRow], tuple[Claim, ...]]
-Marks = Callable[[EffectId], tuple[tuple[str, str], ...]]
+Mark = Callable[[EffectId], str]
 
 
 def nothing(_row: EffectRow) -> tuple[Claim, ...]:
     """Nothing that could be looked up."""
-    return ()
-
-
-def no_mark(_effect: EffectId) -> tuple[tuple[str, str], ...]:
-    """No mark that is known before the effect is done."""
     return ()
 
 
@@ -35,7 +30,9 @@ class EffectKind:
 
     ``act`` is the ledger's word, ``asked_by`` the effect that a workflow asks for (None: an activity of its own does it). ``probe`` says how the
     remote side is asked whether it happened and ``code`` is the function that asks; ``means`` makes a repetition no second effect;
-    ``window`` is what can go wrong all the same. ``told``: what a verification compares, or why it cannot. ``marks`` (kind, mark) are left on what it makes, as far as they are known beforehand. ``first``: what is there already while only its first part is done.
+    ``window`` is what can go wrong all the same. ``told``: what a verification compares, or why it cannot. ``makes`` is the kind of thing that it makes, and ``mark`` what is left on it, where
+    that is known beforehand; what it ``claims`` is that thing, unless it says otherwise. ``first``: what is there already while only its first
+    part is done.
     """
 
     system: str
@@ -47,9 +44,13 @@ class EffectKind:
     window: str
     told: str
     claims: Claims = nothing
-    marks: Marks = no_mark
-    kinds: tuple[str, ...] = ()
+    makes: str = ""
+    mark: Mark | None = None
     first: Claims = nothing
+
+    def __post_init__(self) -> None:
+        if self.makes and self.claims is nothing:
+            object.__setattr__(self, "claims", of(self.makes, self.mark))
 
     @property
     def untold(self) -> str:
@@ -110,19 +111,23 @@ def claim(row: EffectRow, kind: str, ref: str, *, mark: str = "", **state: str) 
     return Claim(number=row.number, effect=str(named(row)), act=row.act, kind=kind, ref=ref, mark=mark, state=state)
 
 
-def of(kind: str, mark: Callable[[EffectId], str] | None = None, **state: str) -> Claims:
+def ref_of(row: EffectRow) -> str:
+    """What the receipt names; empty when it names nothing."""
+    return row.receipt.ref if row.receipt is not None else ""
+
+
+def of(kind: str, mark: Mark | None = None, ref: Callable[[EffectRow], str] = ref_of, **state: str) -> Claims:
     """A claim on the thing that the receipt names; none when the receipt names none, since then there was nothing to act on."""
 
     def claims(row: EffectRow) -> tuple[Claim, ...]:
-        ref = row.receipt.ref if row.receipt is not None else ""
-        return (claim(row, kind, ref, mark=mark(named(row)) if mark else "", **state),) if ref else ()
+        return (claim(row, kind, at, mark=mark(named(row)) if mark else "", **state),) if (at := ref(row)) else ()
 
     return claims
 
 
-def marked(kind: str, mark: Callable[[EffectId], str]) -> Marks:
-    """The mark on the one thing that the effect makes."""
-    return lambda effect: ((kind, mark(effect)),)
+def below(name: str) -> Callable[[EffectRow], str]:
+    """What the receipt names, below one of its values, as a message in its channel; empty when it has not both."""
+    return lambda row: f"{at}/{ref}" if (at := data(row, name)) and (ref := ref_of(row)) else ""
 
 
 def data(row: EffectRow, name: str) -> str:

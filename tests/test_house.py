@@ -44,8 +44,6 @@ ASKED_LATE: dict[tuple[str, str], str] = {}
 
 #: Functions that import what they use; and why. Everywhere else an import stands at the top of its file.
 IMPORTS = {
-    ("activities/health/hourly_run.py", "score_fleet"): "NumPy (84 ms), which only the workers of the hourly run need",
-    ("activities/warehouse.py", "usage"): "NumPy, as above",
     ("domain/addresses.py", "_suffixes"): "tldextract loads requests (101 ms); most commands read no address",
     ("starter/cli/app.py", "_report"): "an error is put into words by what `tenure --help` does without",
     ("store/schema.py", "upgrade"): "Alembic, which only a migration needs",

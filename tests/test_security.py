@@ -28,7 +28,8 @@ from temporalio.workflow import _Definition
 
 from activities.github.effects import GitHub
 from activities.github.text import mark_of
-from activities.mail.effects import NEEDS, TEMPLATES, VALUES, Mailer, compiled
+from activities.mail.effects import Mailer
+from activities.mail.words import NEEDS, TEMPLATES, VALUES, compiled
 from activities.pagerduty import PagerDuty
 from activities.sheets import Sheets
 from activities.slack.effects import Slack

@@ -2,32 +2,37 @@
 
     class Slack(OutsideSystem, name="slack", title="Slack"):
 
-        @carries_out(Post, act="message.posted", probe=_posted, asks="Lists the channel …", means="…", window="…", told="…")
+        @carries_out(Post, act="message.posted", probe=_posted, makes="message", mark=str)
         def _post(self, post: Post, name: EffectId) -> Receipt:
 
-That is all that a system needs: the worker finds its class in this package, :meth:`OutsideSystem.carry_out` finds the method by the effect,
+How that happens once is said in words in the ``.toml`` of the same name beside the module, by the act. That is all that a system needs: the worker finds its class in this package, :meth:`OutsideSystem.carry_out` finds the method by the effect,
 the ledger sees to it that it happens once, and ``docs/effects.md`` and ``tenure effects verify`` read what is declared.
 """
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
+import tomllib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from importlib import import_module
-from typing import Any, ClassVar, Self, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from temporalio.exceptions import ApplicationError
 
 import activities
 from activities import remote_listing
-from activities.errors import UNKNOWN_TRIES, UnknownAnswer, asking, translating
+from activities.asking import asking
+from activities.errors import UNKNOWN_TRIES, UnknownAnswer, again, translating
 from activities.remote_listing import Ask, Scope
 from domain.effects.effect import BatchResult, Effect, EffectBatch, Receipt
 from domain.effects.reconcile import Thing, Unseen
-from store.effect_kinds import KINDS, Claims, EffectKind, Marks, no_mark, nothing, register
+from store.effect_kinds import KINDS, EffectKind, register
 from store.holds import Free
 from store.ledger import EffectId, Ledger, NotDone
 from store.settings import Settings
@@ -40,6 +45,14 @@ Looker = Callable[[Any, AnyEffect, EffectId], Receipt | None]
 
 #: Every outside system that was defined, by its name; :func:`systems` reads all modules first.
 _SYSTEMS: dict[str, type[OutsideSystem]] = {}
+
+
+class Connections(Protocol):
+    """A client, as far as it must be closed."""
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -57,31 +70,34 @@ def carries_out(
     effect: type[AnyEffect],
     *,
     act: str,
-    asks: str,
-    means: str,
-    window: str,
-    told: str,
     probe: Looker[AnyEffect] | None = None,
     instead: Looker[AnyEffect] | None = None,
     code: Callable[..., Any] | None = None,
-    claims: Claims = nothing,
-    marks: Marks = no_mark,
-    kinds: tuple[str, ...] = (),
-    first: Claims = nothing,
+    **says: Any,
 ) -> Callable[[Handler[AnySystem, AnyEffect]], Handler[AnySystem, AnyEffect]]:
-    """The method does this effect and returns its receipt; see :class:`EffectKind` for what is said of it.
+    """The method does this effect and returns its receipt; ``says`` is the rest of its :class:`EffectKind`.
 
     ``probe`` asks the remote side whether an earlier attempt already did, and returns that attempt's receipt or None. A system that cannot
-    be asked, but sees to it itself that a repetition is no second effect, has no probe. ``asks`` says in words how it is known, and ``code``
-    is the function that knows it, where that is neither the probe nor the method. ``instead`` may answer for an effect that is not to be done.
+    be asked, but sees to it itself that a repetition is no second effect, has no probe. ``code`` is the function that knows how it is known,
+    where that is neither the probe nor the method. ``instead`` may answer for an effect that is not to be done.
     """
 
     def declared(method: Handler[AnySystem, AnyEffect]) -> Handler[AnySystem, AnyEffect]:
-        kind = EffectKind(effect.system, act, effect, asks, code or probe or method, means, window, told, claims, marks, kinds, first)
+        said = {**in_words(inspect.getfile(method)).get(act, {}), **says}
+        if "asks" not in said:
+            raise TypeError(f"{effect.system} {act}: say how it happens once, in the .toml beside {inspect.getfile(method)}")
+        kind = EffectKind(effect.system, act, effect, said.pop("asks"), code or probe or method, **said)
         method.handles = _Handled(effect, kind, method, probe, instead)  # type: ignore[attr-defined]
         return method
 
     return declared
+
+
+@cache
+def in_words(module: str) -> Mapping[str, dict[str, str]]:
+    """What is said of the acts of a module, in the ``.toml`` of the same name beside it; nothing where there is none."""
+    path = Path(module).with_suffix(".toml")
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 class OutsideSystem(ABC):
@@ -90,7 +106,11 @@ class OutsideSystem(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     _handled: ClassVar[Mapping[type[Effect], _Handled]]
-    _ledger: Ledger
+    _client: Connections | None = None
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self._settings = settings
+        self._ledger = ledger
 
     def __init_subclass__(cls, *, name: str = "", title: str = "") -> None:
         """A class with a name is a system that the worker runs; one without is a part of one."""
@@ -112,9 +132,9 @@ class OutsideSystem(ABC):
         return tuple(cls._handled)
 
     @classmethod
-    @abstractmethod
     def from_settings(cls, settings: Settings, ledger: Ledger) -> Self:
         """The system that the settings name."""
+        return cls(settings, ledger)
 
     @abstractmethod
     def error(self, error: Exception) -> ApplicationError | None:
@@ -124,8 +144,10 @@ class OutsideSystem(ABC):
         """What is there, for ``tenure effects verify``; nothing of a system that shows nothing."""
         return iter(())
 
-    def close(self) -> None:  # noqa: B027  most have connections, some have none
+    def close(self) -> None:
         """Close the connections."""
+        if self._client is not None:
+            self._client.close()
 
     def carry_out(self, batch: EffectBatch) -> BatchResult:
         """Carry out effects of this system in their order, each at most once, and return their receipts.
@@ -141,7 +163,10 @@ class OutsideSystem(ABC):
             try:
                 receipts[effect.key] = self._once(effect, batch)
             except ApplicationError as error:
-                raise _with_progress(error, batch.effects, number) from None
+                # How far the batch came; the Web UI shows it as the pending activity's last failure.
+                waiting = ", ".join(left.key for left in batch.effects[number:])
+                progress = f"{error.message} [{number} of {len(batch.effects)} done; waiting: {waiting}]"
+                raise again(error, error.next_retry_delay, progress) from None
         return BatchResult(receipts=receipts)
 
     def _once(self, effect: Effect, batch: EffectBatch) -> Receipt:
@@ -155,7 +180,7 @@ class OutsideSystem(ABC):
 
             return called
 
-        do, probe = guarded(how.do), guarded(how.probe or _nobody_knows)
+        do, probe = guarded(how.do), guarded(how.probe or (lambda *_: None))
         if how.instead and self._ledger.receipt(name) is None and (settled := guarded(how.instead)()) is not None:
             if remote_listing.begun(self._ledger, name) is None:
                 return settled
@@ -203,19 +228,3 @@ def effect_kinds() -> Mapping[tuple[str, str], EffectKind]:
     order = [*systems()]
     known = sorted(KINDS.values(), key=lambda kind: order.index(kind.system) if kind.system in order else len(order))
     return {(kind.system, kind.act): kind for kind in known}
-
-
-def _nobody_knows(_system: OutsideSystem, _effect: Effect, _name: EffectId) -> None:
-    """The probe of a system that cannot be asked."""
-
-
-def _with_progress(error: ApplicationError, effects: Sequence[Effect], done: int) -> ApplicationError:
-    """The same error, which also says how far the batch came; the Web UI shows it as the pending activity's last failure."""
-    waiting = ", ".join(effect.key for effect in effects[done:])
-    return type(error)(
-        f"{error.message} [{done} of {len(effects)} done; waiting: {waiting}]",
-        *error.details,
-        type=error.type,
-        non_retryable=error.non_retryable,
-        next_retry_delay=error.next_retry_delay,
-    )

@@ -67,18 +67,16 @@ def _verified(ledger: Ledger, register: Register, system: str, remote: OutsideSy
             failed = error.message
         requests = ask.requests
     now = datetime.now(UTC)
+    first, after = _on_record(register, before), _on_record(register, find(ledger, system=system))
     if failed:
         # What hangs is known all the same; what is there is not.
-        blind = OnRecord(untold={failed: len(scope.claims)} if scope.claims else {})
-        after = _on_record(register, find(ledger, system=system)).model_copy(update={"claims": ()})
-        outcome = reconcile(system, blind, after, (), at=now, hold=HOLD, workflows=workflows)
+        first, after = OnRecord(untold={failed: len(scope.claims)} if scope.claims else {}), after.model_copy(update={"claims": ()})
+    elif workflows:
+        mine = [row for row in before if _is_of(row, workflows)]
+        first = first.model_copy(update={"untold": _on_record(register, mine).untold})
+    outcome = reconcile(system, first, after, seen, at=now, hold=HOLD, workflows=workflows)
+    if failed:
         outcome = outcome.model_copy(update={"failed": (failed,)})
-    else:
-        first = _on_record(register, before)
-        if workflows:
-            mine = [row for row in before if _is_of(row, workflows)]
-            first = first.model_copy(update={"untold": _on_record(register, mine).untold})
-        outcome = reconcile(system, first, _on_record(register, find(ledger, system=system)), seen, at=now, hold=HOLD, workflows=workflows)
     return Verified(outcome=outcome, requests=requests, seconds=round(time.monotonic() - began, 3))
 
 
@@ -109,8 +107,8 @@ def _on_record(register: Register, rows: Iterable[EffectRow]) -> OnRecord:
                     attempts=row.attempts,
                     held_until=row.held_until,
                     part=_part(row),
-                    kinds=kind.kinds if kind is not None else (),
-                    marks=kind.marks(named(row)) if kind is not None else (),
+                    kinds=(kind.makes,) if kind is not None and kind.makes else (),
+                    marks=((kind.makes, kind.mark(named(row))),) if kind is not None and kind.mark else (),
                 )
             )
             if kind is not None and row.receipt is not None:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, delete, insert, select, update
 from temporalio import activity
 
+from activities.health.scoring import Scoring
 from activities.warehouse import Warehouse
 from domain.account.account import AccountFacts, HealthSnapshot
 from domain.effects.vitally import ScoresWritten, ScoreWrite, ScoreWrites
@@ -90,8 +91,6 @@ class Fleet:
 
         Raises an error that is tried again while the warehouse does not answer; then the old scores stay.
         """
-        from activities.health.scoring import Scoring  # with NumPy, which a worker needs once an hour
-
         usage = self._warehouse.usage(ask.policy, ask.as_of.astimezone(UTC).date())
         activity.heartbeat(0)
         return Scoring(self._ledger, ask.policy, ask.as_of, usage).run(activity.heartbeat)
@@ -103,6 +102,7 @@ class Fleet:
         An account that is told for the first time begins its life then, and everything that is due for it: those begin at the pace of
         the settings, so that a signup is still answered at once, and what does not fit into this run is left to the next one.
         """
+        # Everybody, once for the whole run: teams do not change while it runs.
         told, people, give_up = 0, await asyncio.to_thread(self._people), time.monotonic() + PATIENCE
         while page := await asyncio.to_thread(self._next_facts, people):
             turns, first = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(1)
@@ -140,7 +140,6 @@ class Fleet:
     # --- What is outstanding --------------------------------------------------------------------------------------------------
 
     def _people(self) -> ActivePeople:
-        """Everybody, once for a whole run: teams do not change while it runs."""
         with self._ledger.reading() as db:
             return ActivePeople.read(db)
 

@@ -1,13 +1,10 @@
-"""Scoring every customer at once (D12): some thousand accounts at a time, of which only those are written that differ from before.
-
-This module brings NumPy along; only the hourly run's own activity imports it.
-"""
+"""Scoring every customer at once (D12): some thousand accounts at a time, of which only those are written that differ from before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from math import isnan
 from typing import Any
 
@@ -15,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
-from activities.warehouse import Usage
+from activities.warehouse import Usage, months_after
 from domain.account.account import HealthSnapshot
 from domain.health import arrays, hourly_run
 from domain.health.hourly_run import FleetScored
@@ -33,6 +30,16 @@ CHUNK = 2_000
 CHANGE = {"at", "total", "band", "deltas", "policy"}
 #: The letters of a colour's code in ``health_news.scored``; the last one is code -1.
 LETTERS = "ryg-"
+#: The traits that people and the CRM say, and those that the warehouse counts, each with its kind.
+SAID = ("pulse", "champion", "buyer_access", "last_activity_on")
+USED: dict[str, type[float]] = {
+    "versions_behind": int,
+    "precise_intel": bool,
+    "defect_tickets": int,
+    "help_tickets": int,
+    "usage_score": float,
+    "mau_seats": float,
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,9 @@ class Scoring:
         self._ledger, self._policy, self._as_of, self._usage = ledger, policy, as_of, usage
         self._named = policy.hash
         self._today = as_of.astimezone(UTC).date()
-        self._month_end = _end_of(usage.month) if usage.month else as_of
+        # The midnight that ends the month of the snapshots, which is given as one of its days.
+        ends = months_after(usage.month.replace(day=1), 1) if usage.month else None
+        self._month_end = datetime.combine(ends, time(), UTC) if ends else as_of
 
     def run(self, beat: Callable[[int], None]) -> FleetScored:
         """Score all; ``beat`` hears how many are done. Safe to repeat: what an earlier attempt wrote is as before, and is not written again."""
@@ -124,22 +133,8 @@ class Scoring:
 
     def _find(self, rows: Sequence[Row[Any]]) -> list[Found]:
         usage, places = self._usage, np.array([self._usage.accounts.get(row.domain, -1) for row in rows], dtype=np.int64)
-        use = {
-            name: _pick(getattr(usage, name), places)
-            for name in ("versions_behind", "precise_intel", "defect_tickets", "help_tickets", "usage_score", "mau_seats")
-        }
-        known: dict[str, list[Any]] = {
-            "pulse": [row.pulse for row in rows],
-            "versions_behind": _whole(use["versions_behind"]),
-            "precise_intel": [None if isnan(value) else value > 0 for value in use["precise_intel"].tolist()],
-            "defect_tickets": _whole(use["defect_tickets"]),
-            "help_tickets": _whole(use["help_tickets"]),
-            "champion": [row.champion for row in rows],
-            "buyer_access": [row.buyer_access for row in rows],
-            "last_activity_on": [row.last_activity_on for row in rows],
-            "usage_score": _plain(use["usage_score"]),
-            "mau_seats": _plain(use["mau_seats"]),
-        }
+        said = {name: [getattr(row, name) for row in rows] for name in SAID}
+        known = said | {name: _plain(_pick(getattr(usage, name), places), kind) for name, kind in USED.items()}
         scored = arrays.score(self._policy.health, arrays.columns(self._as_of, **known))
         colours = np.stack([scored.levels[trait] for trait in SOURCES], axis=1).tolist()
         totals, bands = _plain(scored.total), [arrays.BANDS[code] for code in scored.band.tolist()]
@@ -252,7 +247,8 @@ class Scoring:
                 changes.append({**change, "band_before": old.band if old else "unknown"})
         _put(db, health, [{**self._row(each), "score": AsJson(kept(now[each.row.domain])), "traits": {}} for each in scored])
         if seen:
-            rows = [{f"new_{name}": value for name, value in (self._row(each) | self._seen(each)).items()} for each in seen]
+            shown = [self._row(each) | {"traits": AsJson(self._traits(each).model_dump_json(exclude_none=True))} for each in seen]
+            rows = [{f"new_{name}": value for name, value in row.items()} for row in shown]
             values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in ("at", "total", "band", "traits", "standing")}
             db.execute(update(health).where(health.c.domain == bindparam("new_domain")).values(values), rows)
         if changes:
@@ -260,16 +256,8 @@ class Scoring:
 
     def _row(self, each: Found) -> dict[str, Any]:
         """What a row of ``health`` says besides the score and the traits, which are the score's evidence until others are seen."""
-        return {
-            "domain": each.row.domain,
-            "at": self._as_of,
-            "total": each.total,
-            "band": each.band,
-            "standing": AsJson(self._standing(each).model_dump_json(exclude_defaults=True)),
-        }
-
-    def _seen(self, each: Found) -> dict[str, Any]:
-        return {"traits": AsJson(self._traits(each).model_dump_json(exclude_none=True))}
+        standing = AsJson(self._standing(each).model_dump_json(exclude_defaults=True))
+        return {"domain": each.row.domain, "at": self._as_of, "total": each.total, "band": each.band, "standing": standing}
 
 
 def _put(db: Connection, table: Any, rows: Sequence[dict[str, Any]]) -> None:
@@ -291,15 +279,6 @@ def _pick(array: NDArray[Any], places: NDArray[np.int64]) -> NDArray[np.float64]
     return picked
 
 
-def _plain(array: NDArray[np.float64]) -> list[float | None]:
-    return [None if isnan(value) else value for value in array.tolist()]
-
-
-def _whole(array: NDArray[np.float64]) -> list[int | None]:
-    return [None if isnan(value) else int(value) for value in array.tolist()]
-
-
-def _end_of(month: date) -> datetime:
-    """The midnight that ends a month, given as one of its days."""
-    first = date(month.year + month.month // 12, month.month % 12 + 1, 1)
-    return datetime.combine(first, time(), UTC)
+def _plain(array: NDArray[np.float64], kind: Callable[[float], Any] = float) -> list[Any]:
+    """The numbers as Python's own; None where it is not a number."""
+    return [None if isnan(value) else kind(value) for value in array.tolist()]

@@ -1,7 +1,7 @@
 """The connection to Salesforce: simple-salesforce, pointed at any base address, with a time limit and one login for all threads.
 
 simple-salesforce speaks to ``https://…salesforce.com`` hosts only; the transport sends the same requests to the configured address.
-It also lacks ``convertLead``, which exists in the SOAP API alone. And it logs in again by itself, without end, when it was built with a
+It also lacks ``convertLead``, which exists in the SOAP API alone (:mod:`activities.salesforce.soap`). And it logs in again by itself, without end, when it was built with a
 password and its session is refused; so the login is made here, and its client gets the session alone.
 """
 
@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import threading
 import time
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -25,6 +24,7 @@ from simple_salesforce.login import SalesforceLogin
 
 from activities.errors import LONGEST_ANSWER
 from activities.remote_listing import Ask, at_once
+from activities.salesforce import soap
 from store.settings import Settings
 
 SYSTEM = "Salesforce"
@@ -39,29 +39,8 @@ TIMEOUT_SECONDS = (5.0, LONGEST_ANSWER)  # to connect, to answer
 LOGIN_PAUSE = 60.0
 """Seconds without a login after one whose session was refused: to log in again and again locks the user out."""
 
-SOAP = "urn:partner.soap.sforce.com"
-ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
-
 Result = TypeVar("Result")
 Record = Mapping[str, Any]
-
-
-class SoapFault(Exception):
-    """A refusal in the SOAP API: Salesforce's code, as ``UNABLE_TO_LOCK_ROW``, and its words. ``status`` is the HTTP status."""
-
-    def __init__(self, code: str, message: str, status: int = 200) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-        self.status = status
-
-
-class Converted(NamedTuple):
-    """What a converted lead became."""
-
-    account: str
-    contact: str
-    opportunity: str
 
 
 class Transport(HTTPAdapter):
@@ -128,9 +107,14 @@ class Crm:
             following = page["nextRecordsUrl"]
             page = ask(partial(self._call, partial(_following, url=following)))
 
-    def first(self, soql: str, /, **values: Any) -> Record | None:
-        """The first record of a query, or None."""
-        return next(self.records(soql, **values), None)
+    def all(self, kind: str, *fields: str, **values: Any) -> Iterator[Record]:
+        """Every record of that kind that shows these values: its id, and these of its fields."""
+        where = " AND ".join(f"{name} = {{{name}}}" for name in values)
+        return self.records(f"SELECT {', '.join(dict.fromkeys(('Id', *fields)))} FROM {kind} WHERE {where}", **values)  # noqa: S608
+
+    def find(self, kind: str, *fields: str, **values: Any) -> Record | None:
+        """The first of them, or None."""
+        return next(self.all(kind, *fields, **values), None)
 
     # --- Writing ------------------------------------------------------------------------------------------------------------
 
@@ -154,21 +138,21 @@ class Crm:
         answer = self._call(lambda client: getattr(client, kind).upsert(name, dict(fields), raw_response=True))
         return str(answer.json()["id"])
 
-    def convert_lead(self, lead: str, *, status: str, account: str, opportunity: str) -> Converted:
-        """Convert a lead to an opportunity in ``account``, or in a new account when it is empty. Raises :class:`SoapFault`."""
+    def convert_lead(self, lead: str, *, status: str, account: str, opportunity: str) -> soap.Converted:
+        """Convert a lead to an opportunity in ``account``, or in a new account when it is empty. Raises :class:`soap.SoapFault`."""
         wanted = {"accountId": account, "convertedStatus": status, "leadId": lead, "opportunityName": opportunity}
 
         def convert(client: Salesforce) -> requests.Response:
             answer = self._session.post(
                 f"https://{client.sf_instance}/services/Soap/u/{API_VERSION}",
-                data=_envelope(client.session_id, wanted),
+                data=soap.envelope(client.session_id, wanted),
                 headers={"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""'},
             )
             if b"INVALID_SESSION_ID" in answer.content:
                 raise SalesforceExpiredSession(answer.url, 401, "convertLead", answer.content)
             return answer
 
-        return _converted(self._call(convert))
+        return soap.converted(self._call(convert))
 
     # --- The session --------------------------------------------------------------------------------------------------------
 
@@ -239,35 +223,3 @@ def same(shown: object, wanted: object) -> bool:
         except (ValueError, TypeError):
             return shown == wanted
     return shown == wanted and isinstance(shown, bool) == isinstance(wanted, bool)
-
-
-def _envelope(session_id: str, wanted: Mapping[str, str]) -> bytes:
-    """The SOAP request. Its elements must come in the order of the WSDL, which is that of the alphabet."""
-    envelope = ET.Element(f"{{{ENVELOPE}}}Envelope")
-    header = ET.SubElement(ET.SubElement(envelope, f"{{{ENVELOPE}}}Header"), f"{{{SOAP}}}SessionHeader")
-    ET.SubElement(header, f"{{{SOAP}}}sessionId").text = session_id
-    convert = ET.SubElement(ET.SubElement(envelope, f"{{{ENVELOPE}}}Body"), f"{{{SOAP}}}convertLead")
-    lead = ET.SubElement(convert, f"{{{SOAP}}}leadConverts")
-    for name, value in sorted(wanted.items()):
-        if value:
-            ET.SubElement(lead, f"{{{SOAP}}}{name}").text = value
-    return bytes(ET.tostring(envelope, encoding="utf-8", xml_declaration=True))
-
-
-def _converted(answer: requests.Response) -> Converted:
-    if answer.status_code not in (200, 500):  # a fault of SOAP comes with 500
-        answer.raise_for_status()
-    try:
-        root = ET.fromstring(answer.content)  # noqa: S314 - from the CRM that we are logged in to; expat refuses entity bombs
-    except ET.ParseError:
-        answer.raise_for_status()
-        raise
-
-    def text(name: str) -> str:
-        return next((found.text or "" for found in root.iter() if found.tag.rpartition("}")[2] == name), "")
-
-    if code := text("faultcode"):
-        raise SoapFault(text("exceptionCode") or code.rpartition(":")[2], text("faultstring"), answer.status_code)
-    if text("success") != "true":
-        raise SoapFault(text("statusCode") or "UNKNOWN", text("message"))
-    return Converted(text("accountId"), text("contactId"), text("opportunityId"))

@@ -25,10 +25,26 @@ FEW, SHARE = 5, 0.1
 
 #: What kinds of account have a contract, or had one.
 TYPES = ("Customer", "Former Customer")
-_CUSTOMERS = """\
-SELECT Id, Name, Type, Domain__c, Segment__c, Seats__c, ARR__c, Contract_Start__c, Contract_End__c, Deployed_On__c, LastActivityDate,
-Customer_Health__c, License_Subscription__c, Merged_Into__c, Technical_Advisor__c, Account_Executive__c, Customer_Engineer__c
-FROM Account WHERE Type IN ('Customer', 'Former Customer') AND Domain__c != null"""
+#: Our columns, and the CRM's fields that fill them. A text that the CRM has not is empty (:func:`_row`).
+_FIELDS = {
+    "segment": "Segment__c",
+    "subscription": "License_Subscription__c",
+    "health": "Customer_Health__c",
+    "id": "Id",
+    "name": "Name",
+    "arr": "ARR__c",
+    "seats": "Seats__c",
+    "contract_start": "Contract_Start__c",
+    "contract_end": "Contract_End__c",
+    "deployed_on": "Deployed_On__c",
+    "last_activity_on": "LastActivityDate",
+    "ta": "Technical_Advisor__c",
+    "ae": "Account_Executive__c",
+    "ce": "Customer_Engineer__c",
+}
+_CUSTOMERS = f"""\
+SELECT {", ".join(_FIELDS.values())}, Type, Domain__c, Merged_Into__c
+FROM Account WHERE Type IN ('Customer', 'Former Customer') AND Domain__c != null"""  # noqa: S608
 
 
 class CustomerCopy(NamedTuple):
@@ -120,25 +136,13 @@ def replace(
 
 
 def _row(record: Record, domains: Mapping[str, str | None]) -> dict[str, Any]:
-    merged = record["Merged_Into__c"]
+    row, merged = {name: record[field] for name, field in _FIELDS.items()}, record["Merged_Into__c"]
     return {
+        **row,
+        **{name: row[name] or "" for name in ("segment", "subscription", "health")},
         "domain": domains[record["Id"]],
-        "id": record["Id"],
-        "name": record["Name"],
-        "segment": record["Segment__c"] or "",
-        "arr": record["ARR__c"],
-        "seats": record["Seats__c"],
-        "contract_start": record["Contract_Start__c"],
-        "contract_end": record["Contract_End__c"],
-        "deployed_on": record["Deployed_On__c"],
-        "last_activity_on": record["LastActivityDate"],
-        "subscription": record["License_Subscription__c"] or "",
         "status": "merged" if merged else "customer" if record["Type"] == "Customer" else "churned",
         "merged_into": (domains.get(merged) or merged) if merged else "",
-        "ta": record["Technical_Advisor__c"],
-        "ae": record["Account_Executive__c"],
-        "ce": record["Customer_Engineer__c"],
-        "health": record["Customer_Health__c"] or "",
     }
 
 

@@ -16,7 +16,8 @@ from simple_salesforce.exceptions import (
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import forbidden, from_requests, from_status, limited, no_answer, refused, unsure
-from activities.salesforce.client import KEY, SYSTEM, SoapFault
+from activities.salesforce.client import KEY, SYSTEM
+from activities.salesforce.soap import SoapFault
 
 LIMIT_RETRY = timedelta(minutes=30)  # the allowance is counted over the last 24 hours, so a short wait frees little of it
 RETRIED_CODES = frozenset({"UNABLE_TO_LOCK_ROW", "UNKNOWN_EXCEPTION", "QUERY_TIMEOUT"})
@@ -25,8 +26,12 @@ DOWN = "SERVER_UNAVAILABLE"
 
 def codes_of(error: SalesforceError) -> tuple[str, ...]:
     """Salesforce's own codes in an answer, as ``DUPLICATE_VALUE``."""
+    return tuple(str(fault.get("errorCode", "")) for fault in _faults(error))
+
+
+def _faults(error: SalesforceError) -> list[dict[str, Any]]:
     content: Any = error.content
-    return tuple(str(fault.get("errorCode", "")) for fault in content if isinstance(fault, dict)) if isinstance(content, list) else ()
+    return [fault for fault in content if isinstance(fault, dict)] if isinstance(content, list) else []
 
 
 def error_of(error: Exception) -> ApplicationError | None:
@@ -66,7 +71,5 @@ def _used_up() -> ApplicationError:
 
 def _said(error: SalesforceError) -> str:
     """Salesforce's codes and words; of an answer that is none of its own, the beginning."""
-    content: Any = error.content
-    if isinstance(content, list):
-        return "; ".join(f"{fault.get('errorCode')}: {fault.get('message')}" for fault in content if isinstance(fault, dict))[:500]
-    return str(content)[:200]
+    said = "; ".join(f"{fault.get('errorCode')}: {fault.get('message')}" for fault in _faults(error))
+    return said[:500] or str(error.content)[:200]

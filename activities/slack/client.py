@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any
 from urllib.error import URLError
@@ -45,10 +47,29 @@ CLOSED_ERRORS = frozenset({"not_in_channel", "method_not_supported_for_channel_t
 CANNOT_JOIN_ERRORS = frozenset({"cant_invite", "user_disabled", "user_is_restricted", "user_is_ultra_restricted", "user_not_found"})
 
 
-def next_cursor(answer: SlackResponse) -> str:
-    """The cursor of the next page; empty after the last."""
-    metadata: dict[str, Any] = answer.get("response_metadata") or {}
-    return str(metadata.get("next_cursor") or "")
+def pages(read: Callable[..., SlackResponse], **asked: Any) -> Iterator[SlackResponse]:
+    """Each page of a list that ``read`` asks for, with what is ``asked`` and the cursor; the last one has none."""
+    cursor: str | None = None
+    while cursor != "":
+        answer = read(cursor=cursor, **asked)
+        yield answer
+        cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+
+
+def mark_of(message: dict[str, Any]) -> str:
+    """The name of the effect that posted a message, by its metadata; empty when it is none of ours."""
+    metadata = message.get("metadata", {})
+    return str(metadata.get("event_payload", {}).get("key", "")) if metadata.get("event_type") == EVENT_TYPE else ""
+
+
+@contextmanager
+def allowing(*codes: str) -> Iterator[None]:
+    """Pass over Slack's errors of these names."""
+    try:
+        yield
+    except SlackApiError as error:
+        if code_of(error) not in codes:
+            raise
 
 
 def code_of(error: SlackApiError) -> str:

@@ -7,7 +7,6 @@ and after a lost answer the channel's history is searched for it before anything
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
@@ -15,15 +14,14 @@ from typing import Any
 
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
-from slack_sdk.models.blocks import ContextBlock, HeaderBlock, MarkdownTextObject, PlainTextObject, SectionBlock
 from slack_sdk.web import SlackResponse
 from sqlalchemy import select
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
 from activities.effects.outside_system import OutsideSystem, carries_out
 from activities.errors import refused
 from activities.remote_listing import Ask, Scope, since
+from activities.slack.blocks import blocks_of, cut
 from activities.slack.client import (
     CANNOT_JOIN_ERRORS,
     CLOSED_ERRORS,
@@ -33,32 +31,26 @@ from activities.slack.client import (
     PAGE,
     SYSTEM,
     TIMEOUT_SECONDS,
+    allowing,
     code_of,
     error_of,
-    next_cursor,
+    mark_of,
+    pages,
 )
 from activities.slack.remote import remote
 from domain.effects.effect import Receipt
-from domain.effects.reconcile import Claim, Thing, Unseen
+from domain.effects.reconcile import Thing, Unseen
 from domain.effects.slack import ArchiveChannel, OpenChannel, Post
-from domain.markup import bold, code, line, slack
-from store.effect_kinds import claim, data, marked, named, of
-from store.ledger import EffectId, EffectRow, Ledger
+from domain.markup import slack
+from store.effect_kinds import below, of
+from store.ledger import EffectId, Ledger
 from store.settings import Settings
 from store.tables import effects
 
-SECTION_LIMIT = SectionBlock.text_max_length
 TOPIC_LIMIT = 250
 FALLBACK_LIMIT = 4_000
 CACHED_NAMES = 10_000
 TRIAL_CHANNEL = "cloud-trial-"
-
-_HALF = re.compile(r"&[#\w]*$")
-
-
-def _message(row: EffectRow) -> tuple[Claim, ...]:
-    assert row.receipt is not None
-    return (claim(row, "message", f"{data(row, 'channel')}/{row.receipt.ref}", mark=str(named(row))),)
 
 
 class Slack(OutsideSystem, name="slack", title="Slack"):
@@ -67,27 +59,17 @@ class Slack(OutsideSystem, name="slack", title="Slack"):
     Receipts: the channel's id for a channel, the message's ``ts`` and its channel for a message.
     """
 
-    def __init__(self, client: WebClient, ledger: Ledger, alerts: str, peoples: tuple[str, ...] = ()) -> None:
-        self.client = client
-        self._ledger = ledger
-        self._alerts = alerts
-        self._peoples = frozenset({alerts, *peoples})
+    error = staticmethod(error_of)
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        super().__init__(settings, ledger)
+        token = settings.slack_token.get_secret_value()
+        self.client = WebClient(token=token, base_url=settings.slack_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])
+        self._alerts = settings.slack_alerts_channel
+        self._peoples = frozenset({self._alerts, settings.slack_red_channel, settings.slack_forecast_channel})
         self._self = ""
         self._users: dict[str, str] = {}
         self._channels: dict[tuple[str, str], str] = {}
-
-    @classmethod
-    def from_settings(cls, settings: Settings, ledger: Ledger) -> Slack:
-        """The workspace that the settings name."""
-        client = WebClient(
-            token=settings.slack_token.get_secret_value(), base_url=settings.slack_url, timeout=TIMEOUT_SECONDS, retry_handlers=[]
-        )
-        peoples = settings.slack_red_channel, settings.slack_forecast_channel
-        return cls(client, ledger, settings.slack_alerts_channel, peoples)
-
-    def error(self, error: Exception) -> ApplicationError | None:
-        """A Slack client's exception in Temporal's terms."""
-        return error_of(error)
 
     def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing | Unseen]:
         """Our channels and messages."""
@@ -99,12 +81,9 @@ class Slack(OutsideSystem, name="slack", title="Slack"):
         """The open channel of that name. An archived one keeps its name and a bot cannot revive it: then ``NAME-2`` and so on."""
         for number in count(1):
             candidate = name if number == 1 else f"{name}-{number}"
-            try:
+            with allowing("name_taken"):
                 created: dict[str, Any] = self.client.conversations_create(name=candidate)["channel"]
                 return created
-            except SlackApiError as error:
-                if code_of(error) != "name_taken":
-                    raise
             named = [channel for channel in self._list(archived=True) if channel["name"] == candidate]
             if not named:
                 raise refused(SYSTEM, f"#{candidate} is the name of a private channel; rename that channel or invite our app to it")
@@ -114,30 +93,18 @@ class Slack(OutsideSystem, name="slack", title="Slack"):
         raise AssertionError("count() has no end")
 
     @carries_out(
-        OpenChannel,
-        act="channel.opened",
-        code=_create_or_find,
-        asks="Creates the channel; `name_taken` says that it is there, and the list of all channels, archived ones too, says which it is. "
-        "One that our app did not make, or that another organisation reads along, is not used: that is a task.",
-        means="The channel's name. Topic and invitations are set only where they are not set yet.",
-        window="People archive it before the next try: that makes `NAME-2`, since a bot cannot revive a channel.",
-        told="It is there by its id, and archived only by us. One that our app made and the ledger does not know is reported, "
-        "and so are two of one name.",
-        claims=of("channel", archived="no"),
-        kinds=("channel",),
-        first=of("channel"),
+        OpenChannel, act="channel.opened", code=_create_or_find, claims=of("channel", archived="no"), makes="channel", first=of("channel")
     )
     def _open(self, effect: OpenChannel, effect_id: EffectId) -> Receipt:
         channel = self._create_or_find(effect.name)
-        self._ledger.part(effect_id, Receipt(ref=channel["id"], data={"name": channel["name"], "asked": effect.name}))
-        topic = _cut(slack(" ".join(effect.topic.split())), TOPIC_LIMIT)
+        data = {"name": channel["name"], "asked": effect.name}
+        self._ledger.part(effect_id, Receipt(ref=channel["id"], data=data))
+        topic = cut(slack(" ".join(effect.topic.split())), TOPIC_LIMIT)
         # Setting the same topic again would announce it in the channel again.
         if html.unescape(channel.get("topic", {}).get("value", "")) != html.unescape(topic):
             self.client.conversations_setTopic(channel=channel["id"], topic=topic)
-        unknown = [email for email in effect.invite if not self._invite(channel["id"], email)]
-        data = {"name": channel["name"], "asked": effect.name}
-        if unknown:
-            data["not_invited"] = ", ".join(unknown)
+        if unknown := [email for email in effect.invite if not self._invite(channel["id"], email)]:
+            data = {**data, "not_invited": ", ".join(unknown)}
             activity.logger.warning("no Slack user to invite to #%s for %d address(es)", channel["name"], len(unknown))
         return Receipt(ref=channel["id"], data=data)
 
@@ -165,11 +132,9 @@ class Slack(OutsideSystem, name="slack", title="Slack"):
         return self._self
 
     def _list(self, *, archived: bool) -> Iterator[dict[str, Any]]:
-        cursor: str | None = None
-        while cursor != "":
-            answer = self.client.conversations_list(cursor=cursor, exclude_archived=not archived, limit=LIST_PAGE, types="public_channel")
-            yield from answer["channels"]
-            cursor = next_cursor(answer)
+        asked = {"exclude_archived": not archived, "limit": LIST_PAGE, "types": "public_channel"}
+        for page in pages(self.client.conversations_list, **asked):
+            yield from page["channels"]
 
     def _invite(self, channel: str, email: str) -> bool:
         """Whether that person is in the channel now; False when Slack knows no such person or does not let them in."""
@@ -185,24 +150,13 @@ class Slack(OutsideSystem, name="slack", title="Slack"):
             raise
         return True
 
-    @carries_out(
-        ArchiveChannel,
-        act="channel.archived",
-        asks="Archives; `already_archived` says that it happened.",
-        means="The channel's own state.",
-        window="People revive it before the next try: it is archived again.",
-        told="The channel is archived.",
-        claims=of("channel", archived="yes"),
-    )
+    @carries_out(ArchiveChannel, act="channel.archived", claims=of("channel", archived="yes"))
     def _archive(self, effect: ArchiveChannel, effect_id: EffectId) -> Receipt:
         channel = self._channel(effect_id.subject, effect.name)
         if channel is None:
             return Receipt(data={"note": "there is no such channel any more"})
-        try:
+        with allowing("already_archived", "channel_not_found"):
             self.client.conversations_archive(channel=channel)
-        except SlackApiError as error:
-            if code_of(error) not in ("already_archived", "channel_not_found"):
-                raise
         return Receipt(ref=channel)
 
     def _channel(self, subject: str, name: str) -> str | None:
@@ -210,20 +164,18 @@ class Slack(OutsideSystem, name="slack", title="Slack"):
         if (known := self._channels.get((subject, name))) is not None:
             return known
         opened = (
-            select(effects.c.subject, effects.c.receipt)
-            .where(effects.c.system == "slack", effects.c.act == "channel.opened", effects.c.done_at.is_not(None))
+            select(effects.c.subject, effects.c.receipt["ref"].as_string().label("ref"))
+            .where(effects.c.system == self.name, effects.c.act == "channel.opened", effects.c.done_at.is_not(None))
             .where(effects.c.receipt["data"]["asked"].as_string() == name)
             .order_by(effects.c.number.desc())
         )
         with self._ledger.reading() as db:
             rows = db.execute(opened).all()
-        own = next((row for row in rows if row.subject == subject), None)
-        if rows and own is None:
+        found: str | None = next((row.ref for row in rows if row.subject == subject), None)
+        if rows and found is None:
             # Another subject's: it may open a newer one of that name, so this answer is not kept.
-            return Receipt.model_validate(rows[0].receipt).ref
-        if own is not None:
-            found: str | None = Receipt.model_validate(own.receipt).ref
-        else:
+            return str(rows[0].ref)
+        if found is None:
             named = [channel for channel in self._list(archived=False) if channel["name"] == name]
             # The channels that settings name are people's; a trial's is one that we made.
             usable = self._usable(name, named, ours=name.startswith(TRIAL_CHANNEL) and name not in self._peoples)
@@ -243,24 +195,11 @@ class Slack(OutsideSystem, name="slack", title="Slack"):
         for place, channel in enumerate(dict.fromkeys(filter(None, places))):
             thread = self._thread(effect, effect_id.subject, channel) if place == 0 else ""
             for message in self._messages(channel, thread, oldest):
-                metadata = message.get("metadata", {})
-                if metadata.get("event_type") == EVENT_TYPE and metadata.get("event_payload", {}).get("key") == str(effect_id):
+                if mark_of(message) == str(effect_id):
                     return Receipt(ref=message["ts"], data={"channel": channel})
         return None
 
-    @carries_out(
-        Post,
-        act="message.posted",
-        probe=_posted,
-        asks="Lists the channel (or thread) and the alerts channel back to the first attempt, page by page, for our message metadata; "
-        "joins the channel again if people put our app out.",
-        means="Message metadata: event type `tenure`, the effect's name as its key.",
-        window="People delete the message, or rename or remove the channel, before the next try: it is posted again.",
-        told="The message is there with its metadata, in the channel that the receipt names.",
-        claims=_message,
-        marks=marked("message", str),
-        kinds=("message",),
-    )
+    @carries_out(Post, act="message.posted", probe=_posted, claims=of("message", str, below("channel")), makes="message", mark=str)
     def _post(self, effect: Post, effect_id: EffectId) -> Receipt:
         """Post where asked; in the alerts channel, saying so, when people archived or removed that channel."""
         channel = self._channel(effect_id.subject, effect.channel)
@@ -281,8 +220,7 @@ class Slack(OutsideSystem, name="slack", title="Slack"):
         called = " ".join(self._mention(email) for email in effect.mention)
         text = f"{called} {slack(effect.text)}".strip()
         message: dict[str, Any] = {
-            "channel": channel,
-            "text": _cut(text, FALLBACK_LIMIT),
+            "text": cut(text, FALLBACK_LIMIT),
             "blocks": blocks_of(effect, called),
             "metadata": {"event_type": EVENT_TYPE, "event_payload": {"key": str(effect_id)}},
             "unfurl_links": False,
@@ -291,18 +229,15 @@ class Slack(OutsideSystem, name="slack", title="Slack"):
             "parse": "none",  # no address in the text becomes a link
             **({"thread_ts": thread} if thread else {}),
         }
-        answer = self._inside(channel, lambda: self.client.chat_postMessage(**message))
+        answer = self._inside(channel, self.client.chat_postMessage, channel=channel, **message)
         return Receipt(ref=answer["ts"], data={"channel": answer["channel"]})
 
-    def _inside(self, channel: str, call: Callable[[], SlackResponse]) -> SlackResponse:
+    def _inside(self, channel: str, call: Callable[..., SlackResponse], /, **asked: Any) -> SlackResponse:
         """Do what only a member may; people may have put our app out of the channel meanwhile."""
-        try:
-            return call()
-        except SlackApiError as error:
-            if code_of(error) != "not_in_channel":
-                raise
+        with allowing("not_in_channel"):
+            return call(**asked)
         self.client.conversations_join(channel=channel)
-        return call()
+        return call(**asked)
 
     def _thread(self, effect: Post, subject: str, channel: str) -> str:
         """The ``ts`` to answer under; empty when that message went to another channel, where it cannot be answered from here."""
@@ -312,87 +247,23 @@ class Slack(OutsideSystem, name="slack", title="Slack"):
         return parent.ref if parent is not None and parent.data.get("channel") == channel else ""
 
     def _messages(self, channel: str, thread: str, oldest: str) -> Iterator[dict[str, Any]]:
-        cursor: str | None = None
-        while cursor != "":
-            asked: dict[str, Any] = {
-                "channel": channel,
-                "oldest": oldest,
-                "include_all_metadata": True,
-                "limit": PAGE,
-                "cursor": cursor,
-            }
-            read = partial(self.client.conversations_replies, ts=thread) if thread else self.client.conversations_history
-            try:
-                answer = self._inside(channel, partial(read, **asked))
-            except SlackApiError as error:
-                # Where the app cannot go it cannot have posted.
-                if code_of(error) in (*GONE_ERRORS, *CLOSED_ERRORS, "thread_not_found"):
-                    return
-                raise
-            yield from answer["messages"]
-            cursor = next_cursor(answer)
+        read = partial(self.client.conversations_replies, ts=thread) if thread else self.client.conversations_history
+        asked = {"channel": channel, "oldest": oldest, "include_all_metadata": True, "limit": PAGE}
+        with allowing(*GONE_ERRORS, *CLOSED_ERRORS, "thread_not_found"):  # where the app cannot go it cannot have posted
+            for page in pages(partial(self._inside, channel, read), **asked):
+                yield from page["messages"]
 
     # --- People -------------------------------------------------------------------------------------------------------------
 
     def _user(self, email: str) -> str | None:
         """The Slack user of an e-mail address, or None."""
         if email not in self._users:
-            try:
+            with allowing("users_not_found"):
                 self._users[email] = self.client.users_lookupByEmail(email=email)["user"]["id"]
-            except SlackApiError as error:
-                if code_of(error) != "users_not_found":
-                    raise
         return self._users.get(email)
 
     def _mention(self, email: str) -> str:
         return f"<@{user}>" if (user := self._user(email)) else slack(email)
-
-
-def blocks_of(effect: Post, called: str) -> list[dict[str, Any]]:
-    """The message as blocks; a task card has a heading, what is asked, the choices, and how to answer.
-
-    ``called`` are the mentions, in mrkdwn already. All else is escaped here.
-    """
-    if not effect.task:
-        return [block.to_dict() for block in _sections(f"{called} {slack(effect.text)}".strip())]
-    title, _, rest = effect.text.partition("\n")
-    body = "\n".join(filter(None, (called, slack(rest.strip()))))
-    choices = "\n".join(f"•  {code(name)}  {label}" for name, label in effect.choices)
-    how = slack("Answer:  " + code(f"tenure answer {effect.task} CHOICE --by you@…"))
-    blocks = [
-        HeaderBlock(text=PlainTextObject(text=_heading(title), emoji=True)),
-        *_sections(body),
-        *_sections(slack(f"{bold('Choices')}\n{choices}") if choices else ""),
-        ContextBlock(elements=[MarkdownTextObject(text=how, verbatim=True)]),
-    ]
-    return [block.to_dict() for block in blocks]
-
-
-def _heading(title: str) -> str:
-    bare, longest = line(title), HeaderBlock.text_max_length
-    return (bare if len(bare) <= longest else f"{bare[: longest - 1]}…") or "A decision is needed"
-
-
-def _sections(text: str) -> Iterator[SectionBlock]:
-    """Verbatim: what looks like an address, a channel or a name is not made into a link."""
-    for part in _pieces(text):
-        yield SectionBlock(text=MarkdownTextObject(text=part, verbatim=True))
-
-
-def _cut(text: str, longest: int) -> str:
-    """The beginning of the text, not cut within an entity: half of one would be read as something else."""
-    return text if len(text) <= longest else _HALF.sub("", text[:longest])
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """The text in parts that fit a section, cut between lines where that is possible."""
-    while len(text) > SECTION_LIMIT:
-        cut = text.rfind("\n", 1, SECTION_LIMIT)
-        cut = cut if cut > 0 else len(_cut(text, SECTION_LIMIT))
-        yield text[:cut]
-        text = text[cut:].lstrip("\n")
-    if text:
-        yield text
 
 
 def shared(channel: dict[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 
 from activities.remote_listing import Ask, Scope
-from activities.slack.client import CLOSED_ERRORS, EVENT_TYPE, LIST_PAGE, PAGE, code_of, next_cursor
+from activities.slack.client import CLOSED_ERRORS, LIST_PAGE, PAGE, code_of, mark_of, pages
 from domain.effects.reconcile import Thing, Unseen
 
 UNSHOWN = CLOSED_ERRORS | {"channel_not_found", "thread_not_found"}
@@ -27,7 +28,8 @@ def remote(client: WebClient, ask: Ask, scope: Scope) -> Iterator[Thing | Unseen
     us = ask(client.auth_test)["user_id"]
     channels = scope.refs("channel")
     read = {ref.partition("/")[0]: "" for ref in scope.refs("message")}
-    listed = list(_channels(client, ask))
+    asked = pages(lambda **given: ask(partial(client.conversations_list, **given)), limit=LIST_PAGE, types="public_channel")
+    listed: list[dict[str, Any]] = [channel for page in asked for channel in page["channels"]]
     # Slack lets two be made with one name at the same instant; the name says no more which is meant.
     named = Counter(channel["name"] for channel in listed)
     kept = {channel["name"] for channel in listed if channel["id"] in channels}
@@ -44,58 +46,47 @@ def remote(client: WebClient, ask: Ask, scope: Scope) -> Iterator[Thing | Unseen
         yield from _messages_of(client, ask, scope, channel_id, name or channel_id)
 
 
-def _channels(client: WebClient, ask: Ask) -> Iterator[dict[str, Any]]:
-    cursor: str | None = None
-    while cursor != "":
-        answer = ask(partial(client.conversations_list, cursor=cursor, limit=LIST_PAGE, types="public_channel"))
-        yield from answer["channels"]
-        cursor = next_cursor(answer)
-
-
 def _messages_of(client: WebClient, ask: Ask, scope: Scope, channel: str, name: str) -> Iterator[Thing | Unseen]:
-    for message in _pages(client, ask, scope, channel):
-        if isinstance(message, str):
-            # Of a channel that was deleted nothing is left to be seen; into any other our app may come back.
-            if message != "channel_not_found":
-                yield Unseen(kind="message", under=f"{channel}/", why=f"our app is not in {name} any more, so Slack does not show it")
-            return
-        if mark := _mark_of(message):
-            yield _thing(channel, name, message, mark)
-        # A parent that somebody deleted keeps its answers.
-        if message.get("reply_count") and (mark or message.get("subtype") == "tombstone"):
-            for reply in _pages(client, ask, scope, channel, message["ts"]):
-                if not isinstance(reply, str) and reply["ts"] != message["ts"] and (mark := _mark_of(reply)):
-                    yield _thing(channel, name, reply, mark)
-
-
-def _pages(client: WebClient, ask: Ask, scope: Scope, channel: str, thread: str = "") -> Iterator[dict[str, Any] | str]:
-    """A channel's messages, newest first, or a thread's; as far back as the first on record. Slack's word for it when it shows none."""
-    cursor: str | None = None
-    oldest = f"{scope.earliest.timestamp():.6f}" if scope.earliest is not None else None
-    while cursor != "":
-        asked: dict[str, Any] = {"channel": channel, "oldest": oldest, "include_all_metadata": True, "limit": PAGE, "cursor": cursor}
-        read = partial(client.conversations_replies, ts=thread) if thread else client.conversations_history
-        answer = ask(partial(_read, partial(read, **asked)))
-        if isinstance(answer, str):
-            yield answer
-            return
-        yield from answer["messages"]
-        cursor = next_cursor(answer)
-
-
-def _read(read: Callable[[], SlackResponse]) -> SlackResponse | str:
-    """The answer, or Slack's word for why this place is not shown, which is no error."""
     try:
-        return read()
+        for message in _messages(client, ask, scope, channel):
+            if mark := mark_of(message):
+                yield _thing(channel, name, message, mark)
+            # A parent that somebody deleted keeps its answers.
+            if message.get("reply_count") and (mark or message.get("subtype") == "tombstone"):
+                with suppress(_Unshown):
+                    for reply in _messages(client, ask, scope, channel, message["ts"]):
+                        if reply["ts"] != message["ts"] and (mark := mark_of(reply)):
+                            yield _thing(channel, name, reply, mark)
+    except _Unshown as error:
+        # Of a channel that was deleted nothing is left to be seen; into any other our app may come back.
+        if error.code != "channel_not_found":
+            yield Unseen(kind="message", under=f"{channel}/", why=f"our app is not in {name} any more, so Slack does not show it")
+
+
+def _messages(client: WebClient, ask: Ask, scope: Scope, channel: str, thread: str = "") -> Iterator[dict[str, Any]]:
+    """A channel's messages, newest first, or a thread's; as far back as the first on record. Raises :class:`_Unshown`."""
+    oldest = f"{scope.earliest.timestamp():.6f}" if scope.earliest is not None else None
+    read = partial(client.conversations_replies, ts=thread) if thread else client.conversations_history
+    asked = {"channel": channel, "oldest": oldest, "include_all_metadata": True, "limit": PAGE}
+    for page in pages(lambda **given: ask(partial(_shown, read, **given)), **asked):
+        yield from page["messages"]
+
+
+class _Unshown(Exception):
+    """Slack does not show this place, which is no error; ``code`` is its word for why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def _shown(read: Callable[..., SlackResponse], **asked: Any) -> SlackResponse:
+    try:
+        return read(**asked)
     except SlackApiError as error:
-        if code_of(error) not in UNSHOWN:
-            raise
-        return code_of(error)
-
-
-def _mark_of(message: dict[str, Any]) -> str:
-    metadata = message.get("metadata", {})
-    return str(metadata.get("event_payload", {}).get("key", "")) if metadata.get("event_type") == EVENT_TYPE else ""
+        if code_of(error) in UNSHOWN:
+            raise _Unshown(code_of(error)) from None
+        raise
 
 
 def _thing(channel: str, name: str, message: dict[str, Any], mark: str) -> Thing:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -19,13 +18,12 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities import errors
-from activities.errors import LONGEST_ANSWER, from_httpx, from_status, limited, refused, unknown
+from activities.errors import from_httpx, limited, refused
+from activities.http import HttpClient, Json, said
 from activities.remote_listing import Ask, at_once
-from activities.tls import certificates
 from store.ledger import NotDone
 
 SYSTEM = "Vitally"
-TIMEOUT = httpx.Timeout(LONGEST_ANSWER, connect=5.0)
 PAGE = 100
 #: The part of the allowance that is left to others.
 RESERVE = 0.1
@@ -33,35 +31,28 @@ RESERVE = 0.1
 WINDOW = timedelta(minutes=1)
 #: Seconds between two heartbeats of an activity that waits.
 BEAT = 5.0
-LONGEST_DETAIL = 300
-
-Json = dict[str, Any]
 
 
-class VitallyApi:
-    """One workspace. One object serves all threads."""
+class VitallyApi(HttpClient):
+    """One workspace."""
 
     def __init__(self, url: str, key: str) -> None:
-        self._http = httpx.Client(base_url=f"{url.rstrip('/')}/resources/", auth=(key, ""), timeout=TIMEOUT, verify=certificates())
+        super().__init__(SYSTEM, base_url=f"{url.rstrip('/')}/resources/", auth=(key, ""))
         self._left: tuple[int, int, timedelta] | None = None
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     def find(self, *path: str) -> Json | None:
         """An object, or None when there is none."""
         answer = self._send("GET", path)
-        return None if answer.status_code == 404 else _content(answer)
+        return None if answer.status_code == 404 else self._json(answer)
 
     def post(self, kind: str, body: Json) -> Json:
         """Make an object."""
-        return _content(self._send("POST", (kind,), body))
+        return self._json(self._send("POST", (kind,), body))
 
     def put(self, *path: str, body: Json) -> Json | None:
         """Set fields of an object; None when there is none."""
         answer = self._send("PUT", path, body)
-        return None if answer.status_code == 404 else _content(answer)
+        return None if answer.status_code == 404 else self._json(answer)
 
     def pages(self, *path: str, paced: bool = False, ask: Ask = at_once, **query: str) -> Iterator[Json]:
         """Every object of a list, newest first.
@@ -78,7 +69,7 @@ class VitallyApi:
             following = page.get("next") or None
 
     def _page(self, path: tuple[str, ...], query: Mapping[str, str]) -> Json:
-        return _content(self._send("GET", path, query=query))
+        return self._json(self._send("GET", path, query=query))
 
     def pace(self) -> None:
         """Wait while too little of the allowance is left; an activity goes on heartbeating, and ends when its worker stops."""
@@ -90,9 +81,15 @@ class VitallyApi:
         """One request. A 404 is the caller's to judge; every other answer that is no success is raised."""
         answer = self._http.request(method, "/".join(quote(part, safe="") for part in path), json=body, params=query)
         self._left = _allowance(answer.headers) or self._left
-        if not answer.is_success and answer.status_code != 404:
-            raise _error_of(answer)
-        return answer
+        if answer.status_code == 429:
+            raise limited(SYSTEM, f"HTTP 429: {said(answer)}", limit_wait(answer.headers))
+        return answer if answer.status_code == 404 else self.check(answer)
+
+    def _json(self, answer: httpx.Response) -> Json:
+        if answer.status_code == 404:
+            raise refused(SYSTEM, f"not found: {said(answer)}", kind="NotFound")
+        asked = f"{answer.request.method} {answer.request.url.path}"
+        return self.content(answer, f"{asked} was not answered with JSON; check TENURE_VITALLY_URL")
 
 
 def translated(error: Exception) -> ApplicationError | None:
@@ -124,31 +121,3 @@ def _allowance(headers: httpx.Headers) -> tuple[int, int, timedelta] | None:
     limit = re.match(r"\d+", headers.get("ratelimit-limit", ""))
     left = headers.get("ratelimit-remaining", "")
     return (int(left), int(limit[0]), limit_wait(headers)) if limit and left.isdecimal() else None
-
-
-def _content(answer: httpx.Response) -> Json:
-    if answer.status_code == 404:
-        raise refused(SYSTEM, f"not found: {_said(answer)}", kind="NotFound")
-    try:
-        content = answer.json()
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise unknown(SYSTEM, f"{answer.request.method} {answer.request.url.path} was not answered with JSON; check TENURE_VITALLY_URL")
-    return content
-
-
-def _error_of(answer: httpx.Response) -> ApplicationError:
-    if answer.status_code == 429:
-        return limited(SYSTEM, f"HTTP 429: {_said(answer)}", limit_wait(answer.headers))
-    return from_status(SYSTEM, answer.status_code, _said(answer), answer.headers)
-
-
-def _said(answer: httpx.Response) -> str:
-    """Vitally's own words."""
-    try:
-        content = answer.json()
-        words = content.get("error") or content.get("message") or content
-    except (ValueError, AttributeError):
-        words = answer.text
-    return str(words).strip()[:LONGEST_DETAIL]

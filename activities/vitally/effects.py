@@ -18,15 +18,17 @@ from sqlalchemy import select
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.asking import asking
 from activities.effects.outside_system import OutsideSystem, carries_out, once
-from activities.errors import asking, refused, translating
+from activities.errors import refused, translating
+from activities.http import Json
 from activities.remote_listing import Ask, Scope, since
-from activities.vitally.client import SYSTEM, Json, VitallyApi, translated
+from activities.vitally.client import SYSTEM, VitallyApi, translated
 from domain.effects.effect import Receipt
-from domain.effects.reconcile import Claim, Thing
+from domain.effects.reconcile import Thing
 from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, ScoresWritten, ScoreWrite, ScoreWrites, SetTraits
 from store.account_tables import customers
-from store.effect_kinds import declares, marked, of
+from store.effect_kinds import data, declares, of, ref_of
 from store.ledger import EffectId, EffectRow, Ledger
 from store.settings import Settings
 
@@ -35,33 +37,22 @@ ENDED = "vitally.custom.tenureEnded"
 _OURS = re.compile(r".+/\w{1,8}\.\d+/doc\..+")
 
 
-def _doc(row: EffectRow) -> tuple[Claim, ...]:
-    """None for a document that somebody had deleted already."""
-    assert row.receipt is not None
-    return () if row.receipt.data.get("note") else of("document")(row)
+def _kept(row: EffectRow) -> str:
+    """The document; none that somebody had deleted already."""
+    return "" if data(row, "note") else ref_of(row)
 
 
 class Vitally(OutsideSystem, name="vitally", title="Vitally"):
     """One workspace. Receipts: the id of the account, note or project."""
 
+    _client: VitallyApi
+    error = staticmethod(translated)
+
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
-        self._api = VitallyApi(settings.vitally_url, settings.vitally_key.get_secret_value())
+        super().__init__(settings, ledger)
+        self._client = VitallyApi(settings.vitally_url, settings.vitally_key.get_secret_value())
         self._completed = settings.vitally_completed_status
-        self._ledger = ledger
         self._templates: dict[str, str] = {}
-
-    @classmethod
-    def from_settings(cls, settings: Settings, ledger: Ledger) -> Vitally:
-        """The workspace that the settings name."""
-        return cls(settings, ledger)
-
-    def error(self, error: Exception) -> ApplicationError | None:
-        """The client's exception in Temporal's terms."""
-        return translated(error)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._api.close()
 
     # --- The whole workspace ---------------------------------------------------------------------------------------------------------
 
@@ -73,7 +64,7 @@ class Vitally(OutsideSystem, name="vitally", title="Vitally"):
         """
         written, no = 0, {}
         for score in writes.scores:
-            self._api.pace()
+            self._client.pace()
             if activity.in_activity():
                 activity.heartbeat(written)
             try:
@@ -92,7 +83,7 @@ class Vitally(OutsideSystem, name="vitally", title="Vitally"):
         Raises what ``httpx`` raises and the errors of ``activities/errors.py``, both in Temporal's terms.
         """
         with asking(self._ledger, "vitally"), translating(translated):
-            yield from self._api.pages("accounts", paced=True, status="activeOrChurned")
+            yield from self._client.pages("accounts", paced=True, status="activeOrChurned")
 
     def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing]:
         """The accounts, documents and projects; of the whole workspace page by page, as its rate allows, else each by its id.
@@ -115,10 +106,10 @@ class Vitally(OutsideSystem, name="vitally", title="Vitally"):
     def _listed(self, ask: Ask, scope: Scope, path: str, kind: str) -> Iterator[Json]:
         if scope.whole:
             query = {"status": "activeOrChurned"} if path == "accounts" else {}
-            yield from self._api.pages(path, paced=True, ask=ask, **query)
+            yield from self._client.pages(path, paced=True, ask=ask, **query)
             return
         for ref in sorted(scope.refs(kind)):
-            found = ask(partial(self._api.find, path, ref))
+            found = ask(partial(self._client.find, path, ref))
             if found is not None and not found.get("archivedAt"):
                 yield found
 
@@ -141,26 +132,18 @@ class Vitally(OutsideSystem, name="vitally", title="Vitally"):
 
     # --- Accounts -----------------------------------------------------------------------------------------------------------
 
-    @carries_out(
-        SetTraits,
-        act="traits.set",
-        asks="None is needed: setting the same traits again changes nothing.",
-        means="The account's external id, its domain: making one that is known changes that one.",
-        window="Somebody changes a trait before the next try: ours is written over it.",
-        told="The account is there, churned or not. Traits change with every score, so they are not compared.",
-        claims=of("account"),
-    )
+    @carries_out(SetTraits, act="traits.set", claims=of("account"))
     def _set_traits(self, effect: SetTraits, _effect_id: EffectId) -> Receipt:
         return Receipt(ref=self._merge_traits(effect.account, effect.traits))
 
     def _merge_traits(self, account: str, traits: Json, name: str = "") -> str:
         """Merge traits into the account's, which is made when Vitally has none; returns its id."""
-        found = self._api.put("accounts", account, body={"traits": traits})
+        found = self._client.put("accounts", account, body={"traits": traits})
         return str(found["id"]) if found is not None else self._make_account(account, name, traits)
 
     def _account(self, account: str, effect_id: EffectId) -> str:
         """Vitally's own id of an account, which a note and a project need. One that is made for them is on record, whatever becomes of them."""
-        if (found := self._api.find("accounts", account)) is not None:
+        if (found := self._client.find("accounts", account)) is not None:
             return str(found["id"])
         made = self._make_account(account, "", {})
         self._ledger.part(effect_id, Receipt(data={"account": made}))
@@ -170,7 +153,7 @@ class Vitally(OutsideSystem, name="vitally", title="Vitally"):
         """Making one whose external id is known changes that one, so two attempts at once make one account."""
         given = {title: value for title, value in traits.items() if value is not None}
         body = {"externalId": account, "name": name or self._name(account) or account, "traits": given}
-        return str(self._api.post("accounts", body)["id"])
+        return str(self._client.post("accounts", body)["id"])
 
     def _name(self, account: str) -> str:
         """The customer's name, by the copy of the CRM; empty when it has none."""
@@ -179,25 +162,16 @@ class Vitally(OutsideSystem, name="vitally", title="Vitally"):
 
     # --- Documents ------------------------------------------------------------------------------------------------------------
 
-    @carries_out(
-        KeepDoc,
-        act="doc.kept",
-        asks="Lists the account's notes, page by page, for our external id.",
-        means="The note's external id, `SUBJECT/doc.NAME`: making one that is known, deleted or not, changes that one.",
-        window="Somebody edits the note before the next try: ours is written over it.",
-        told="The note is there. One with an external id of ours that the ledger does not know is reported.",
-        claims=_doc,
-        kinds=("document",),
-    )
+    @carries_out(KeepDoc, act="doc.kept", claims=of("document", ref=_kept), makes="document")
     def _keep_doc(self, effect: KeepDoc, effect_id: EffectId) -> Receipt:
         """Only what the API may change is sent of a note that is there: a person may have given it tags and an author."""
         account, ours = self._account(effect.account, effect_id), f"{effect_id.subject}/doc.{effect.doc}"
         shown = {"subject": effect.title, "note": "".join(f"<p>{html.escape(line, quote=False)}</p>" for line in effect.lines)}
-        found = next((note for note in self._api.pages("accounts", account, "notes") if note.get("externalId") == ours), None)
-        kept = self._api.put("notes", found["id"], body=shown) if found is not None else None
+        found = next((note for note in self._client.pages("accounts", account, "notes") if note.get("externalId") == ours), None)
+        kept = self._client.put("notes", found["id"], body=shown) if found is not None else None
         if kept is None:
             made = {"externalId": ours, "accountId": account, "noteDate": self._ledger.as_of(effect_id).isoformat(), **shown}
-            kept = self._api.post("notes", made)
+            kept = self._client.post("notes", made)
         gone = {"note": "somebody deleted it in Vitally; it is kept up to date all the same"} if kept.get("archivedAt") else {}
         return Receipt(ref=str(kept["id"]), data=gone)
 
@@ -206,7 +180,7 @@ class Vitally(OutsideSystem, name="vitally", title="Vitally"):
     def _opened(self, effect: OpenProject, effect_id: EffectId) -> Receipt | None:
         """The project of an earlier attempt, among those of the account that were made since it began."""
         earliest = since(self._ledger, effect_id)
-        for project in self._api.pages("accounts", self._account(effect.account, effect_id), "projects"):
+        for project in self._client.pages("accounts", self._account(effect.account, effect_id), "projects"):
             if datetime.fromisoformat(project["createdAt"]) < earliest:
                 return None
             mark = (project.get("traits") or {}).get(MARK)
@@ -214,52 +188,26 @@ class Vitally(OutsideSystem, name="vitally", title="Vitally"):
                 return Receipt(ref=str(project["id"]))
         return None
 
-    @carries_out(
-        OpenProject,
-        act="project.opened",
-        probe=_opened,
-        asks="Lists the account's projects, newest first, back to the first attempt, for our name as a trait; where the workspace keeps no "
-        "such trait, for the project's name.",
-        means="The trait `vitally.custom.tenureKey`, the effect's name.",
-        window="Somebody deletes the project before the next try: it is opened again. Where the trait is not set up, a project that a person "
-        "opens meanwhile under the same name is taken for ours.",
-        told="The project is there.",
-        claims=of("project"),
-        marks=marked("project", str),
-        kinds=("project",),
-    )
+    @carries_out(OpenProject, act="project.opened", probe=_opened, claims=of("project"), makes="project", mark=str)
     def _open(self, effect: OpenProject, effect_id: EffectId) -> Receipt:
-        template = self._template(effect.template)
-        body = {
-            "templateId": template,
-            "accountId": self._account(effect.account, effect_id),
-            "name": effect.name,
-            "traits": {MARK: str(effect_id)},
-        }
-        return Receipt(ref=str(self._api.post("projects", body)["id"]))
+        template, account = self._template(effect.template), self._account(effect.account, effect_id)
+        body = {"templateId": template, "accountId": account, "name": effect.name, "traits": {MARK: str(effect_id)}}
+        return Receipt(ref=str(self._client.post("projects", body)["id"]))
 
-    @carries_out(
-        CloseProject,
-        act="project.completed",
-        asks="None is needed: completing what is completed changes nothing.",
-        means="The project's id, by the ledger.",
-        window="Somebody reopens the project before the next try: it is completed again.",
-        told="The project is there, and completed.",
-        claims=of("project", completed="yes"),
-    )
+    @carries_out(CloseProject, act="project.completed", claims=of("project", completed="yes"))
     def _close(self, effect: CloseProject, effect_id: EffectId) -> Receipt:
         opened = self._ledger.receipt(EffectId(effect_id.subject, effect.project))
         if opened is None:
             return Receipt(data={"note": "no project was opened"})
         if not self._completed:
             raise refused(SYSTEM, "which status completes a project is not set; set TENURE_VITALLY_COMPLETED_STATUS to that status's id")
-        shown = self._api.put("projects", opened.ref, body={"projectStatusId": self._completed, "traits": {ENDED: effect.why}})
+        shown = self._client.put("projects", opened.ref, body={"projectStatusId": self._completed, "traits": {ENDED: effect.why}})
         return Receipt(ref=opened.ref) if shown is not None else Receipt(data={"note": "there is no such project any more"})
 
     def _template(self, name: str) -> str:
         """The id of a template. Ids are remembered; a name that is not known is looked up again, since somebody may have made it."""
         if name not in self._templates:
-            self._templates = {str(one["name"]): str(one["id"]) for one in self._api.pages("projectTemplates")}
+            self._templates = {str(one["name"]): str(one["id"]) for one in self._client.pages("projectTemplates")}
         if name not in self._templates:
             raise refused(SYSTEM, f"there is no project template {name!r}; create it in Vitally under exactly that name", kind="NoTemplate")
         return self._templates[name]

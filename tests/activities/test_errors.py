@@ -30,7 +30,6 @@ from domain.messages import AskUsage
 from domain.upkeep import AskRuns
 from store.ledger import EffectId, Ledger
 from store.settings import Settings
-from store.vault import Vault
 from tests.store.test_ledger import Pager
 
 SUBJECT = "trial-acme.com/0a1b2c3d.1"
@@ -52,7 +51,7 @@ Call = Callable[[], object]
 
 
 @pytest.fixture
-def calls(settings: Settings, ledger: Ledger, vault: Vault) -> Iterator[dict[str, Call]]:
+def calls(settings: Settings, ledger: Ledger) -> Iterator[dict[str, Call]]:
     """An activity of each system, by what it does, where nothing listens: the discard port refuses every connection."""
     nowhere = settings.model_copy(
         update={
@@ -72,7 +71,7 @@ def calls(settings: Settings, ledger: Ledger, vault: Vault) -> Iterator[dict[str
     with ExitStack() as stack:
         github = stack.enter_context(closing(GitHub.from_settings(nowhere, ledger)))
         salesforce = stack.enter_context(closing(Salesforce.from_settings(nowhere, ledger)))
-        instance = stack.enter_context(closing(Instance(nowhere, ledger, vault)))
+        instance = stack.enter_context(closing(Instance(nowhere, ledger)))
         pagerduty = stack.enter_context(closing(PagerDuty(nowhere, ledger)))
         of = {"subject": SUBJECT, "as_of": AS_OF}
         yield {

@@ -16,8 +16,9 @@ from sqlalchemy import select
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.asking import asking
 from activities.effects.batch import EffectBatches
-from activities.errors import RateLimited, asking, from_status, limit_wait, no_answer, refused, retry_after, unreachable, unsure
+from activities.errors import RateLimited, from_status, limit_wait, no_answer, refused, retry_after, unreachable, unsure
 from activities.github.effects import GitHub
 from activities.instance import Instance
 from activities.mail.effects import Mailer
@@ -284,7 +285,7 @@ def calls(settings: Settings, ledger: Ledger, vault: Vault) -> Iterator[dict[str
     with ExitStack() as stack:
         github = stack.enter_context(closing(GitHub.from_settings(settings, ledger)))
         salesforce = stack.enter_context(closing(Salesforce.from_settings(settings, ledger)))
-        instance = stack.enter_context(closing(Instance(settings, ledger, vault)))
+        instance = stack.enter_context(closing(Instance(settings, ledger)))
         vitally = stack.enter_context(closing(Vitally(settings, ledger)))
         sheets = stack.enter_context(closing(Sheets(settings, ledger)))
         admin = {"host": HOSTS[0], "email": "ada@acme.example", "ttl_hours": 72, "share_ttl_hours": 24}
@@ -358,11 +359,11 @@ def test_every_system_that_said_wait_is_held(
     assert on_hold(ledger) == [held]
 
 
-def test_one_customers_instance_does_not_stall_the_others(settings: Settings, ledger: Ledger, vault: Vault, sandbox: SandboxServer) -> None:
+def test_one_customers_instance_does_not_stall_the_others(settings: Settings, ledger: Ledger, sandbox: SandboxServer) -> None:
     for host in HOSTS:
         sandbox.world.services["instances"].create(host)
     sandbox.world.faults.append(Fault("instances", "status", match=HOSTS[0], times=LONG))
-    with closing(Instance(settings, ledger, vault)) as instance:
+    with closing(Instance(settings, ledger)) as instance:
         for _ in range(3):
             with pytest.raises(ApplicationError):
                 instance.instance_usage(AskUsage(host=HOSTS[0], admin="a@b.example", as_of=AS_OF))

@@ -39,8 +39,8 @@ GONE = RemoveUser(key="removed", host=HOST, email=EMAIL)
 
 
 @pytest.fixture
-def instance(settings: Settings, ledger: Ledger, vault: Vault) -> Iterator[Instance]:
-    made = Instance(settings, ledger, vault)
+def instance(settings: Settings, ledger: Ledger) -> Iterator[Instance]:
+    made = Instance(settings, ledger)
     yield made
     made.close()
 
@@ -100,7 +100,7 @@ def test_a_lost_answer_makes_no_second_user(instance: Instance, remote: Remote, 
     assert effects(sandbox) == ["user.created", "user.site_admin_set", "password.randomized"]
 
 
-def test_an_error_in_the_middle_is_completed(instance: Instance, remote: Remote, vault: Vault, sandbox: SandboxServer) -> None:
+def test_an_error_in_the_middle_is_completed(instance: Instance, remote: Remote, sandbox: SandboxServer) -> None:
     sandbox.world.faults.append(Fault("instances", "status", match="MakeSiteAdmin", status=502))
     with pytest.raises(ApplicationError, match="HTTP 502"):
         instance.carry_out(batch(ADMIN))
@@ -114,7 +114,7 @@ def test_a_name_that_another_has_is_numbered(instance: Instance, remote: Remote,
     assert [user.username for user in remote.accounts.values()] == ["ada-lovelace-x", "ada-lovelace-x-2"]
 
 
-def test_a_user_who_is_there_is_taken(instance: Instance, remote: Remote, vault: Vault, sandbox: SandboxServer) -> None:
+def test_a_user_who_is_there_is_taken(instance: Instance, remote: Remote, sandbox: SandboxServer) -> None:
     sandbox.world.services["instances"].set_usage(HOST, users=[{"username": "ada", "email": EMAIL.lower()}])
     instance.carry_out(batch(ADMIN))
     assert [user.username for user in remote.accounts.values()] == ["ada"]
@@ -262,7 +262,7 @@ STRANGERS = (
 def test_the_operators_token_goes_to_no_host_but_ours(settings: Settings, ledger: Ledger, vault: Vault, host: str) -> None:
     """Neither an act nor a look sends anything there; a person is told what to do."""
     with elsewhere() as (url, asked):
-        made = Instance(settings.model_copy(update={"instance_url": url + "/{host}"}), ledger, vault)
+        made = Instance(settings.model_copy(update={"instance_url": url + "/{host}"}), ledger)
         for call in (
             lambda: made.carry_out(batch(ADMIN.model_copy(update={"host": host}))),
             lambda: made.carry_out(batch(SetKey(key="key", host=host, vault=vault.put("license_key", "k", None, "a key")))),
@@ -275,10 +275,10 @@ def test_the_operators_token_goes_to_no_host_but_ours(settings: Settings, ledger
     assert asked == []
 
 
-def test_a_domain_of_ours_that_the_settings_name_is_ours(settings: Settings, ledger: Ledger, vault: Vault) -> None:
+def test_a_domain_of_ours_that_the_settings_name_is_ours(settings: Settings, ledger: Ledger) -> None:
     with elsewhere() as (url, asked):
         ours = settings.model_copy(update={"instance_url": url + "/{host}", "instance_domains": "old.tenure.example, eu.tenure.example"})
-        made = Instance(ours, ledger, vault)
+        made = Instance(ours, ledger)
         with pytest.raises(ApplicationError):
             made.carry_out(batch(ADMIN.model_copy(update={"host": "acme.eu.tenure.example"})))
         made.close()
@@ -304,9 +304,9 @@ def test_an_instance_that_moved_is_called_by_the_name_of_ours_that_it_kept(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_the_token_does_not_follow_where_an_instance_points(settings: Settings, ledger: Ledger, vault: Vault, status: int) -> None:
+def test_the_token_does_not_follow_where_an_instance_points(settings: Settings, ledger: Ledger, status: int) -> None:
     with elsewhere() as (other, asked_there), elsewhere(status=status, location=other + "/x") as (url, asked):
-        made = Instance(settings.model_copy(update={"instance_url": url + "/{host}"}), ledger, vault)
+        made = Instance(settings.model_copy(update={"instance_url": url + "/{host}"}), ledger)
         with pytest.raises(ApplicationError, match="our token is not sent there") as refused:
             made.carry_out(batch(ADMIN))
         made.close()
@@ -321,8 +321,8 @@ def test_a_rate_limit_is_kept(instance: Instance, remote: Remote, sandbox: Sandb
     assert (limited.value.type, limited.value.next_retry_delay) == ("InstanceRateLimited", timedelta(seconds=17))
 
 
-def test_nobody_listens(settings: Settings, ledger: Ledger, vault: Vault) -> None:
-    nowhere = Instance(settings.model_copy(update={"instance_url": "http://127.0.0.1:9/{host}"}), ledger, vault)
+def test_nobody_listens(settings: Settings, ledger: Ledger) -> None:
+    nowhere = Instance(settings.model_copy(update={"instance_url": "http://127.0.0.1:9/{host}"}), ledger)
     with pytest.raises(NotDone) as refused:
         nowhere.carry_out(batch(ADMIN))
     assert refused.value.type == "InstanceUnreachable"

@@ -29,8 +29,8 @@ GENERIC = TRIAL.model_copy(update={"key": "rotation-1", "account": "tenure-trial
 
 
 @pytest.fixture
-def licensing(settings: Settings, ledger: Ledger, vault: Vault) -> Iterator[Licensing]:
-    made = Licensing(settings, ledger, vault)
+def licensing(settings: Settings, ledger: Ledger) -> Iterator[Licensing]:
+    made = Licensing(settings, ledger)
     yield made
     made.close()
 
@@ -107,7 +107,7 @@ def test_a_cut_before_it_acts_is_made_up_for(licensing: Licensing, sandbox: Sand
     assert effects(sandbox) == ["user.created", "subscription.created", "license.created"]
 
 
-def test_a_generic_key_becomes_the_current_cohort(licensing: Licensing, ledger: Ledger, vault: Vault) -> None:
+def test_a_generic_key_becomes_the_current_cohort(licensing: Licensing, ledger: Ledger) -> None:
     for number in (1, 2):
         act = GENERIC.model_copy(update={"key": f"rotation-{number}"})
         for _ in range(2):

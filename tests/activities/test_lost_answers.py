@@ -32,7 +32,6 @@ from sandbox.slack_workspace import BOT_USER
 from store.ledger import Ledger
 from store.settings import Settings
 from store.tables import suppressions
-from store.vault import Vault
 
 SUBJECT = "trial-acme.example/ab12cd34.0"
 AS_OF = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -91,9 +90,7 @@ def test_before_it_says_no_it_looks_again_since_lists_are_late(
         slept.append(seconds)
         repo.issues |= late
 
-    token = settings.github_token.get_secret_value()
-    given = (settings.github_url, token, settings.github_repo, settings.github_ref, ledger, timedelta(), timedelta(seconds=5))
-    with closing(GitHub(*given)) as github:
+    with closing(GitHub(settings, ledger, timedelta(seconds=5), timedelta())) as github:
         lost(sandbox, "github", "POST", github.carry_out, raised)
         late |= repo.issues
         repo.issues.clear()
@@ -129,19 +126,19 @@ def test_a_message_is_found_although_people_put_our_app_out_of_the_channel(
     assert done(sandbox, "slack", "message.posted") == 1
 
 
-def test_somebody_elses_empty_subscription_is_left_alone(settings: Settings, ledger: Ledger, vault: Vault, sandbox: SandboxServer) -> None:
+def test_somebody_elses_empty_subscription_is_left_alone(settings: Settings, ledger: Ledger, sandbox: SandboxServer) -> None:
     remote = sandbox.world.services["licensing"]
     owner = remote.add_owner("acme", "")
     theirs = Subscription(remote.new_number(), "0" * 36, owner.number, datetime.now(UTC) - timedelta(days=1))
     remote.subscriptions[theirs.number] = theirs
-    with closing(Licensing(settings, ledger, vault)) as licensing:
+    with closing(Licensing(settings, ledger)) as licensing:
         lost(sandbox, "licensing", "CreateSubscription", licensing.carry_out, EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(KEY,)))
         licensing.carry_out(EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(KEY,)))
     assert theirs.licenses == []
     assert done(sandbox, "licensing", "subscription.created") == 1, "the one that was made in vain is used"
 
 
-def test_a_key_is_found_beyond_the_first_page(settings: Settings, ledger: Ledger, vault: Vault, sandbox: SandboxServer) -> None:
+def test_a_key_is_found_beyond_the_first_page(settings: Settings, ledger: Ledger, sandbox: SandboxServer) -> None:
     remote = sandbox.world.services["licensing"]
 
     def add(held: Subscription, keys: int) -> None:
@@ -150,7 +147,7 @@ def test_a_key_is_found_beyond_the_first_page(settings: Settings, ledger: Ledger
             remote.licenses[made.number] = made
             held.licenses.append(made)
 
-    with closing(Licensing(settings, ledger, vault)) as licensing:
+    with closing(Licensing(settings, ledger)) as licensing:
         issue = EffectBatch(subject=SUBJECT, as_of=AS_OF, effects=(KEY,))
         lost(sandbox, "licensing", "IssueKey", licensing.carry_out, issue)
         (held,) = remote.subscriptions.values()

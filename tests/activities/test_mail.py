@@ -17,7 +17,9 @@ from jinja2 import TemplateNotFound, TemplateSyntaxError
 from sqlalchemy import insert
 from temporalio.exceptions import ApplicationError
 
-from activities.mail.effects import NAMES, NEEDS, TEMPLATES, UNSUBSCRIBE, VALUES, Mailer, Relay, wrapped
+from activities.mail.effects import UNSUBSCRIBE, Mailer
+from activities.mail.relay import Relay
+from activities.mail.words import NAMES, NEEDS, TEMPLATES, VALUES, wrapped
 from domain import markup
 from domain.effects.effect import EffectBatch
 from domain.effects.mail import Mail, Template

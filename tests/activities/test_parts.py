@@ -31,7 +31,6 @@ from store.effect_kinds import named
 from store.ledger import Ledger
 from store.settings import Settings
 from store.tables import effects
-from store.vault import Vault
 
 SUBJECT = "trial-acme.example/ab12cd34.0"
 GIVEN: dict[str, Any] = {"subject": SUBJECT, "as_of": datetime(2026, 3, 2, 9, tzinfo=UTC)}
@@ -64,15 +63,15 @@ class Case(NamedTuple):
 
 
 @pytest.fixture
-def cases(settings: Settings, ledger: Ledger, vault: Vault, sandbox: SandboxServer) -> Iterator[dict[str, Case]]:
+def cases(settings: Settings, ledger: Ledger, sandbox: SandboxServer) -> Iterator[dict[str, Case]]:
     sandbox.world.services["instances"].create(HOST)
     slack = Slack.from_settings(settings, ledger)
     with ExitStack() as stack:
         github = stack.enter_context(closing(GitHub.from_settings(settings, ledger)))
         crm = stack.enter_context(closing(Salesforce.from_settings(settings, ledger)))
-        instance = stack.enter_context(closing(Instance(settings, ledger, vault)))
+        instance = stack.enter_context(closing(Instance(settings, ledger)))
         vitally = stack.enter_context(closing(Vitally(settings, ledger)))
-        licensing = stack.enter_context(closing(Licensing(settings, ledger, vault)))
+        licensing = stack.enter_context(closing(Licensing(settings, ledger)))
 
         def refusing(service: str, match: str, status: int, body: str) -> Fault:
             return Fault(service, "status", match=match, status=status, body=body)

@@ -236,7 +236,7 @@ def test_an_expired_session_is_renewed_in_the_middle(salesforce: Salesforce, san
     sandbox.world.services["salesforce"].expire_sessions()
     salesforce.carry_out(batch(STATUS))
     sandbox.world.services["salesforce"].expire_sessions()
-    crm = salesforce._crm
+    crm = salesforce._client
     lead = crm.upsert("Lead", "Tenure_Key__c", "another", {"LastName": "x", "Company": "y"})
     sandbox.world.services["salesforce"].expire_sessions()
     assert crm.convert_lead(lead, status="Qualified", account="", opportunity="x").opportunity
@@ -272,7 +272,7 @@ def test_threads_whose_session_is_refused_log_in_once_and_none_waits_for_ever(sa
 
     def attempt(number: int) -> str:
         try:
-            salesforce._crm.first("SELECT Id FROM Lead WHERE Email = {email}", email=f"{number}@acme.example")
+            salesforce._client.find("Lead", Email=f"{number}@acme.example")
         except SalesforceExpiredSession as error:
             return type(error).__name__
         return "taken"
@@ -294,7 +294,7 @@ def test_who_waits_while_a_login_fails_does_not_log_in_too(settings: Settings, l
     def attempt(_number: int) -> str:
         begun.wait()
         with pytest.raises(SalesforceAuthenticationFailed):
-            crm.first("SELECT Id FROM Lead")
+            next(crm.records("SELECT Id FROM Lead"))
         return "refused"
 
     with ThreadPoolExecutor(6) as threads:

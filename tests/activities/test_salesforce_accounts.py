@@ -63,7 +63,7 @@ def red(account: str) -> SetAccount:
 def opportunity(salesforce: Salesforce, account: str, **fields: Any) -> str:
     """One that people made, without any effect of ours."""
     made = {"Name": "By hand", "AccountId": account, "Type": "Renewal", "StageName": "Interest", "CloseDate": "2026-07-15"}
-    return salesforce._crm.create("Opportunity", made | fields)
+    return salesforce._client.create("Opportunity", made | fields)
 
 
 # --- The account ----------------------------------------------------------------------------------------------------------

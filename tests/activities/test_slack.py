@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from activities.slack.blocks import SECTION_LIMIT, blocks_of
 from activities.slack.client import EVENT_TYPE
-from activities.slack.effects import SECTION_LIMIT, Slack, blocks_of
+from activities.slack.effects import Slack
 from domain.effects.effect import EffectBatch
 from domain.effects.slack import ArchiveChannel, OpenChannel, Post, SlackEffect
 from domain.markup import bold

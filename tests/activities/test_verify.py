@@ -14,6 +14,7 @@ from sqlalchemy import update
 
 from activities.effects.verify import known_systems, verify
 from activities.github.effects import GitHub
+from activities.licensing import tag
 from activities.slack.effects import Slack
 from domain.effects.effect import EffectBatch
 from domain.effects.github import RaiseIssue
@@ -245,8 +246,6 @@ def add_record(kind: str) -> Callable[[World, str], None]:
 
 
 def add_key(world: World, mark: str) -> None:
-    from activities.licensing import tag
-
     subject, _, key = mark.rpartition("/")
     like = next(iter(world.licensing.licenses.values()))
     number = world.licensing.new_number()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg
 import pytest
 from sqlalchemy import make_url
 from sqlalchemy.engine.default import DefaultDialect
@@ -254,6 +255,24 @@ def test_the_query_is_one_statement_of_plain_sql(dialect: Any) -> None:
     assert functions - words <= {"max", "sum", "coalesce", "nullif", "lag", "extract", "cast", "lower", "trim"}
     assert ";" not in text
     assert " UNION SELECT" not in text  # BigQuery wants to be told ALL or DISTINCT
+
+
+def test_postgresql_reads_a_fleet_as_duckdb_does(tmp_path: Path, postgres: Path) -> None:
+    path, today = tmp_path / "fleet.duckdb", date(2026, 8, 20)
+    warehouse.write(path, fleet.fleet(20, today), today)
+    with duckdb.connect(str(path), read_only=True) as file, psycopg.connect(f"host={postgres} user=postgres", autocommit=True) as server:
+        for table in ("usage_daily", "usage_monthly", "tickets"):
+            rows = file.execute(f"SELECT * FROM {table}")
+            columns = ", ".join(f"{name} {'integer' if kind == 'NUMBER' else kind}" for name, kind, *_ in rows.description or ())
+            server.execute(f"CREATE TABLE {table} ({columns.replace('STRING', 'text')})".encode())
+            with server.cursor().copy(f"COPY {table} FROM STDIN".encode()) as copy:
+                for row in rows.fetchall():
+                    copy.write_row(row)
+    ours, theirs = (
+        Warehouse(url).usage(POLICY, today) for url in (f"duckdb:///{path}", f"postgresql+psycopg://postgres@/?host={postgres}")
+    )
+    assert (theirs.month, theirs.odd, set(theirs.accounts)) == (ours.month, ours.odd, set(ours.accounts))
+    assert [of(theirs, account) for account in ours.accounts] == [of(ours, account) for account in ours.accounts]
 
 
 # --- what can be wrong --------------------------------------------------------------------------------------------------------------

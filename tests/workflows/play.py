@@ -152,8 +152,7 @@ class Play:
             seats=terms.seats,
             expires_at=licence_keys.of_cohort(self.policy, NOW),
         )
-        vault = Vault(self.ledger, self.settings.key())
-        licensing = Licensing(self.settings, self.ledger, vault)
+        licensing = Licensing(self.settings, self.ledger)
         licensing.carry_out(EffectBatch(subject="test/cohort", as_of=NOW, effects=(key,)))
         licensing.close()
 

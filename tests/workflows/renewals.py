@@ -22,7 +22,6 @@ from domain.policy import AccountPolicy
 from domain.renewal.state import RenewalInput, RenewalStatus
 from store.account_tables import health
 from store.accounts import Accounts
-from store.vault import Vault
 from tests.workflows.play import NOW, Play, eventually
 from workflows.renewal.process import started_as
 
@@ -90,8 +89,7 @@ class Course:
 
     def customer(self) -> None:
         """The account in the CRM, its open renewal there, its subscription, and the ledger's copy of all that."""
-        vault = Vault(self.play.ledger, self.play.settings.key())
-        licensing = Licensing(self.play.settings, self.play.ledger, vault)
+        licensing = Licensing(self.play.settings, self.play.ledger)
         terms = policies.default_accounts().license.production
         key = IssueKey(
             key="key", account=ids.company(self.domain), purpose="production", tags=terms.tags, seats=110, expires_at=midnight(self.on)

