@@ -21,9 +21,9 @@ from starter.errors import NotFound, Refused, TenureError
 from starter.local import skip
 from starter.local.demo import renewals
 from starter.local.demo.company import Company
-from starter.local.demo.customer import Playing
-from starter.local.demo.renewals import RenewalsReport
-from starter.local.demo.stories import STORIES
+from starter.local.demo.customer import Customer
+from starter.local.demo.report import Report
+from starter.local.demo.trials import STORIES
 from store.ledger import EffectRow
 from tests.chaos.check import Run, failed_tasks, run_of
 from tests.chaos.house import House
@@ -35,7 +35,7 @@ from tests.chaos.storm import Storm
 OF_ACCOUNTS = ("SetAccount", "KeepRenewal", "ReissueKey", "SetTraits", "KeepDoc", "OpenProject", "CloseProject", "KeepRow")
 
 
-class Persistent(Playing):
+class Persistent(Customer):
     """A customer whose clock is moved again when nobody answers."""
 
     async def _skip(self, workflow: str, length: timedelta) -> None:
@@ -49,9 +49,6 @@ class Persistent(Playing):
                 if time.monotonic() > give_up:
                     raise
                 await asyncio.sleep(1)
-
-    async def ends(self) -> None:
-        await insisted(lambda: super(Persistent, self).ends())
 
 
 @dataclass
@@ -71,7 +68,7 @@ async def play(house: House, kills: Iterable[Kill] = (), storm: Storm | None = N
     house.doom(kill for kill in kills if kill[0] in OF_ACCOUNTS)
     async with directing(house, "tale") as director:
         stories = [*STORIES, LINKED, PASSED_ON]
-        await director._known([each for each in director.companies(stories) if each.story.account])
+        await director.introduce(stories)
         house.doom(kills)
         async with storm.over(director) if storm else nullcontext():
             companies = await director.play_all(stories)
@@ -86,8 +83,8 @@ async def play(house: House, kills: Iterable[Kill] = (), storm: Storm | None = N
         run.failed_tasks = await insisted(lambda: failed_tasks(director.client))
     problems = [f"{each.story.name}: {each.problem}" for each in companies if each.problem]
     played = Played(run, problems=problems + report.faults, minutes=(time.monotonic() - began) / 60)
-    for each in report.customers:
-        if each.result:
+    for each in report.players:
+        if isinstance(each, Customer) and each.result:
             played.renewals[each.row.domain] = (str(each.result.rating), str(each.result.outcome), each.result.end)
             keys = [f"{row.system}: {row.key}" for row in rows if row.subject.startswith(f"{each.renewal}/") and row.done_at]
             run.effects[each.renewal] = sorted(keys)
@@ -141,9 +138,8 @@ async def _day_of(director: Patient, workflow: str) -> None:
         await skip.skip(director.client, workflow, timedelta(days=1, hours=1))
 
 
-async def of_renewals(director: Patient) -> RenewalsReport:
+async def of_renewals(director: Patient) -> Report:
     """A quarter's renewals."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(renewals, "Playing", Persistent)
-        found: RenewalsReport = await renewals.play(director, director.board)
-    return found
+        patch.setattr(renewals, "Customer", Persistent)
+        return await renewals.play(director)

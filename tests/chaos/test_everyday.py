@@ -19,12 +19,11 @@ import domain.effects
 from domain.effects.effect import Effect
 from sandbox.control import shown
 from sandbox.server import SandboxServer
-from starter.local.demo.stories import PREQUALIFIED, Story, unused
 from tests.chaos.check import Run, differences, duplicates, failed_tasks, recorded, run_of
 from tests.chaos.doomed_batch import SUBJECTS
 from tests.chaos.house import ROOT, house
 from tests.chaos.kinds import KINDS, Kill, Point
-from tests.chaos.script import directing, nothing_runs
+from tests.chaos.script import TOLD, directing, nothing_runs
 from tests.chaos.storm import Storm
 
 #: A worker dies before the call, after the call, after the record, and in a retry.
@@ -46,8 +45,8 @@ FAILURES = (
 async def test_killed_and_cut_off_a_trial_gets_where_a_quiet_run_puts_it(tmp_path: Path) -> None:
     """Server and web die in the middle of the signup; the quiet run is the one that ``make chaos`` compares with its own."""
     async with house(tmp_path, one_try=2.0) as home, directing(home, "tale") as director:
-        story = Story("Cobalt", "2.2 unused", unused, PREQUALIFIED)
-        await director._known(director.companies([story]))
+        story = TOLD["Cobalt"]
+        await director.introduce([story])
         home.doom(KILLS)
         storm = Storm(home, list(FAILURES), signups={1: ("web", "temporal")})
         async with storm.over(director):

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from starter.local.demo.renewals import FLEET
-from starter.local.demo.stories import STORIES
+from starter.local.demo.trials import STORIES
 from tests.chaos.check import differences, failed_tasks, of_some, recorded, run_of
 from tests.chaos.everything import Played, digests_end, play
 from tests.chaos.house import house

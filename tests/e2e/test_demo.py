@@ -27,9 +27,9 @@ from starter.local.demo.board import Board
 from starter.local.demo.company import Company, Played
 from starter.local.demo.director import Director
 from starter.local.demo.home import at_home, free_offset
-from starter.local.demo.renewal_stories import SCRIPTS
-from starter.local.demo.renewals import FLEET, quarter_ahead
-from starter.local.demo.stories import Story
+from starter.local.demo.player import Story
+from starter.local.demo.renewals import FLEET, STORIES, quarter_ahead
+from starter.local.demo.trials import play_all
 from starter.local.stack import OPS_FILE
 from starter.local.supervise import port_is_free
 from starter.service.bootstrap import Environment
@@ -140,11 +140,11 @@ def a_quarter(today: date) -> list[dict[str, object]]:
     first, last = days_of(default_accounts(), quarter_ahead(default_accounts(), today))
     due = [account for account in fleet(FLEET, today) if first <= account.contract_end <= last]
     due.sort(key=lambda account: (account.contract_end, account.domain))
-    scripts = [SCRIPTS[number % len(SCRIPTS)] for number in range(len(due))]
-    assert len(due) >= len(SCRIPTS)  # every script is played
+    ends = [STORIES[number % len(STORIES)].steps[-1] for number in range(len(due))]
+    assert len(due) >= len(STORIES)  # every story is played
     return [
-        {"account": account.domain, "rating": script.rating, "outcome": script.outcome, "end": script.end}
-        for account, script in zip(due, scripts, strict=True)
+        {"account": account.domain, "rating": rating or None, "outcome": outcome, "end": end}
+        for account, (_, rating, outcome, end) in zip(due, ends, strict=True)
     ]
 
 
@@ -222,11 +222,9 @@ def test_a_free_offset_is_free() -> None:
 async def test_a_story_that_goes_another_way_is_told_and_stops_no_other(sandbox: SandboxServer, ledger: Ledger, tmp_path: Path) -> None:
     """And the Cloud team is afterwards as it was before."""
 
-    async def wrong(company: Company) -> None:
-        await company.signs_up(expect="triage")
-
-    async def right(company: Company) -> None:
-        company.played.append(Played(company.domain, "trial", "run", case="3.1", end="disqualified"))
+    class Firm(Company):
+        async def is_over(self) -> None:
+            self.played.append(Played(self.domain, "trial", "run", case="3.1", end="disqualified"))
 
     def mode() -> object:
         return httpx.get(f"{sandbox.url}/github/_control/cloud", trust_env=False).json()["mode"]
@@ -235,12 +233,14 @@ async def test_a_story_that_goes_another_way_is_told_and_stops_no_other(sandbox:
     found = stackfile.StackFile(
         pid=1, port_offset=0, temporal="", temporal_ui="", web="http://127.0.0.1:1", sandbox=sandbox.url, cluster=""
     )
-    stories = (Story("Wrong", "3", wrong), Story("Right", "3", right))
-    board = Board(stories)
+    board = Board()
     (tmp_path / OPS_FILE).write_text("a token\n")
     async with httpx.AsyncClient(trust_env=False) as http:
         tenure = cast(Tenure, SimpleNamespace(ledger=ledger, client=None))
-        companies = await Director(tenure, Environment(Settings(_env_file=None, data_dir=tmp_path), found), http, board).play(stories)
+        director = Director(tenure, Environment(Settings(_env_file=None, data_dir=tmp_path), found), http, board)
+        stories = (Story("3", [["signs_up", "triage"]], "Wrong"), Story("3", [["is_over"]], "Right"))
+        companies = [Firm(director, story) for story in stories]
+        await play_all(director, companies)
     assert [company.problem for company in companies] == ["All connection attempts failed", ""]
     assert [(line.state, line.last) for line in board.lines.values()] == [
         ("failed", "All connection attempts failed"),

@@ -11,11 +11,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 from starter.cli.base import console, emit
-from starter.local.demo import renewals, report
+from starter.local.demo import renewals, trials
 from starter.local.demo.board import Board, shown_on
 from starter.local.demo.director import open_director
-from starter.local.demo.home import Home, at_home
-from starter.local.demo.stories import STORIES
+from starter.local.demo.home import at_home
 from starter.run import run_cli
 from starter.service.bootstrap import Environment
 
@@ -29,11 +28,13 @@ def main(place: Environment, as_json: bool, *, of_renewals: bool = False) -> int
 
 
 async def _demo(place: Environment, as_json: bool, of_renewals: bool) -> int:
-    board = Board(() if of_renewals else STORIES)
+    board = Board()
     with shown_on(board, console(stderr=True)):
+        board.cast({} if of_renewals else {story.name: story.case for story in trials.STORIES})
         board.say("starting a stack of its own" if place.stack is None else "on the stack that runs")
         async with at_home(place, renewals.FLEET if of_renewals else 0) as home:
-            found = await (_play_renewals if of_renewals else _play)(home, board)
+            async with open_director(home.place, board) as director:
+                found = await (renewals.play if of_renewals else trials.play)(director)
             home.keep = not found.good
     emit(found.as_json(), as_json, lambda: console().print(found.page()))
     for fault in found.faults:
@@ -41,18 +42,6 @@ async def _demo(place: Environment, as_json: bool, of_renewals: bool) -> int:
     if home.keep and home.own:
         console(stderr=True).print(f"→ its logs: {home.data / 'logs'}", style="dim", markup=False, soft_wrap=True)
     return 0 if found.good else 1
-
-
-async def _play(home: Home, board: Board) -> report.Report:
-    async with open_director(home.place, board) as director:
-        companies = await director.play(STORIES)
-        board.say("looking through every history")
-        return await report.of(director, companies)
-
-
-async def _play_renewals(home: Home, board: Board) -> renewals.RenewalsReport:
-    async with open_director(home.place, board) as director:
-        return await renewals.play(director, board)
 
 
 async def _unless_interrupted(work: Coroutine[Any, Any, int]) -> int:

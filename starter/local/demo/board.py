@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -25,18 +25,6 @@ STYLES: dict[State, str] = {"waits": "dim", "plays": "cyan", "ended": "green", "
 MARKS: dict[State, str] = {"waits": "·", "ended": "✓", "failed": "✗"}
 
 
-class Shown(Protocol):
-    """What has a line on the board."""
-
-    @property
-    def name(self) -> str:
-        """Whose line it is."""
-
-    @property
-    def case(self) -> str:
-        """Its case, in words."""
-
-
 @dataclass
 class Line:
     """One company: where it stands, and the last thing that happened."""
@@ -52,18 +40,17 @@ class Line:
 class Board:
     """A line for each story, and one for the whole. Rich's ``Live`` draws it whenever it likes."""
 
-    def __init__(self, stories: Sequence[Shown]) -> None:
+    def __init__(self) -> None:
         self.lines: dict[str, Line] = {}
         self._width = NARROWEST
-        self.cast(stories)
         self.plain: Console | None = None
         self._whole = ""
         self._began = time.monotonic()
         self._spinner = Spinner("dots", style="cyan")
 
-    def cast(self, stories: Sequence[Shown]) -> None:
-        """Give each of these a line."""
-        self.lines |= {story.name: Line(story.name, story.case) for story in stories}
+    def cast(self, cases: Mapping[str, str]) -> None:
+        """Give each of these a line, unless it has one: their cases in words, by their names."""
+        self.lines = {name: Line(name, case) for name, case in cases.items()} | self.lines
         self._width = min(max((NARROWEST, *map(len, self.lines))), WIDEST)
 
     def say(self, whole: str) -> None:

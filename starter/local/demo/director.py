@@ -1,4 +1,4 @@
-"""Who puts the stories on: prepares the world, plays several companies at a time, and has what each of them needs at hand."""
+"""What all who play have at hand: Tenure, the sandbox and its actors, the instances of the pool; and waiting until something has come true."""
 
 from __future__ import annotations
 
@@ -6,35 +6,49 @@ import asyncio
 import re
 import secrets
 import string
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
-from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.client import Client, WorkflowHandle
 
 from domain import ids
-from starter.errors import TenureError, Unavailable
+from starter.errors import Unavailable
 from starter.local.demo.board import Board
-from starter.local.demo.company import Company
-from starter.local.demo.stories import Story
-from starter.local.demo.waiting import PATIENCE, Miss, eventually
 from starter.local.skip import require_local
 from starter.local.stack import OPS_FILE
 from starter.service.bootstrap import Environment, open_tenure
 from starter.service.tenure import Tenure
 from store.registry import Registry
 
+T = TypeVar("T")
+
+#: Seconds until what was asked for must be there, and between two looks for it. What a worker was at when it died is tried again after a minute.
+PATIENCE = 100.0
+BETWEEN_LOOKS = 0.1
 #: The token of a share link in a mail.
 SHARED = re.compile(r"/s/([\w-]+)")
-#: Companies at once: enough to keep a small machine busy, few enough that each gets on.
-AT_ONCE = 6
 #: Seconds that one look may take before it is taken again.
 LOOK = 3.0
 #: Seconds until a schedule is triggered again: longer than what it starts takes.
 AGAIN = 3.0
+
+
+class Miss(Exception):
+    """A story did not go as it is written."""
+
+
+async def eventually(what: str, look: Callable[[], Awaitable[T | None]], *, within: float = PATIENCE) -> T:
+    """What ``look`` finds, once it is something. Raises :class:`Miss` when it does not come."""
+    give_up = time.monotonic() + within
+    while not (found := await look()):
+        if time.monotonic() > give_up:
+            raise Miss(f"{what}: not within {within:.0f} seconds")
+        await asyncio.sleep(BETWEEN_LOOKS)
+    return found
 
 
 class Director:
@@ -56,35 +70,10 @@ class Director:
         """The server's."""
         return self.tenure.client
 
-    async def play(self, stories: Sequence[Story]) -> list[Company]:
-        """Put all stories on; what went wrong with one stands in its company and stops no other."""
-        companies = [Company(self, story) for story in stories]
-        self.board.say("the CRM learns of the companies")
-        await self._known([company for company in companies if company.story.account])
-        self.board.say(f"{len(companies)} companies, at most {AT_ONCE} at once")
-        room = asyncio.Semaphore(AT_ONCE)
-        async with self.cloud_team_on_cue():
-            await asyncio.gather(*(self._one(company, room) for company in companies))
-        return companies
-
-    async def _one(self, company: Company, room: asyncio.Semaphore) -> None:
-        async with room:
-            try:
-                await company.story.play(company)
-            except (Miss, TenureError, RPCError, httpx.HTTPError, TimeoutError) as error:
-                company.fail(" ".join(str(error).split()) or type(error).__name__)
-            else:
-                company.over()
-
-    async def _known(self, companies: Sequence[Company]) -> None:
-        """Put the accounts into the CRM, and wait until its copy has them."""
-        accounts = [{"Name": each.story.name, "Domain__c": each.domain, **(each.story.account or {})} for each in companies]
-        await self.post(self.sandbox, "/_sandbox/seed", {"salesforce": {"accounts": accounts}})
-
-        def copied() -> bool:
-            return all(self.registry.account_of(company.domain) for company in companies)
-
-        await self.until_scheduled("the copy of the CRM's accounts", ids.ACCOUNT_SYNC, copied)
+    async def result_of(self, workflow: str, kind: type[T] | None = None, *, run: str | None = None) -> T:
+        """What a workflow ends with, once it has ended."""
+        handle: WorkflowHandle[Any, T] = self.client.get_workflow_handle(workflow, run_id=run, result_type=kind)
+        return await asyncio.wait_for(handle.result(), PATIENCE)
 
     @asynccontextmanager
     async def warm_instance(self) -> AsyncIterator[None]:
@@ -159,9 +148,7 @@ class Director:
                 return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
             return None
 
-        answer = await eventually(path, look)
-        assert answer is not None
-        return _read(path, answer)
+        return _read(path, await eventually(path, look))
 
 
 def token_of(place: Environment) -> str:

@@ -1,139 +1,108 @@
-"""What became of everybody: each trial's end, its effects in the ledger, and every history of the demo searched for failures."""
+"""What became of everybody: each one's end, and every history of the demo searched for failures."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
-from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
+from temporalio.client import WorkflowExecution
 
-from domain import ids
-from starter.local.demo.company import Company, Played
-from starter.local.demo.waiting import Miss, eventually
+from starter.local.demo.director import Director, Miss, eventually
+from starter.local.demo.player import History, Player, Row
 from starter.service.histories import decrypt
-
-if TYPE_CHECKING:
-    from starter.local.demo.director import Director
 
 #: Events that are there only because time was skipped.
 SKIPPING = (EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIME_SKIPPING_TRANSITIONED, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED)
 #: No failure: a message came in just when the workflow wanted to end, so the server has it look again.
 LOOK_AGAIN = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
+#: Histories that are read at once.
 AT_ONCE = 8
-
-
-@dataclass(frozen=True)
-class History:
-    """One run of a workflow: how many events, how long by its own clock, and its failed workflow tasks in words."""
-
-    events: int
-    length: timedelta
-    failures: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One trial in the end's table."""
-
-    company: str
-    domain: str
-    case: str
-    end: str
-    days: int
-    effects: int
-    events: int
-    good: bool
 
 
 @dataclass
 class Report:
-    """All of it. ``faults`` are what went wrong, in words."""
+    """All of it. ``kind`` is ``trials`` or ``renewals``, with the headings of its rows; ``faults`` are what went wrong, in words."""
 
+    kind: str
+    texts: tuple[str, ...]
+    figures: tuple[str, ...]
+    title: str = ""
+    players: Sequence[Player] = ()
     rows: list[Row] = field(default_factory=list)
+    events: int = 0
     failed_workflow_tasks: int = 0
     left_open: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
-        """Whether every company reached its end, and nothing failed or was left open."""
+        """Whether everybody reached their end, and nothing failed or was left open."""
         return not self.faults
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        trials = [{"domain": row.domain, "case": row.case, "end": row.end, "effects": row.effects} for row in self.rows]
-        return {"trials": trials, "failed_workflow_tasks": self.failed_workflow_tasks, "left_open": self.left_open}
+        rows = [dict(row.data) for row in self.rows]
+        return {self.kind: rows, "failed_workflow_tasks": self.failed_workflow_tasks, "left_open": self.left_open}
 
     def page(self) -> Group:
         """For people."""
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), header_style="dim")
-        for heading in ("company", "case", "what became of it"):
+        for heading in self.texts:
             table.add_column(heading, no_wrap=True)
-        for heading in ("days", "effects", "events"):
+        for heading in self.figures:
             table.add_column(heading, justify="right")
         for row in self.rows:
-            end = Text(row.end or "did not end", style="green" if row.good else "bold red")
-            table.add_row(Text(row.domain, style="bold"), row.case, end, str(row.days), str(row.effects), str(row.events))
-        effects, events = sum(row.effects for row in self.rows), sum(row.events for row in self.rows)
+            name, *between, end = row.texts
+            became = Text(end or "did not end", style="green" if row.good else "bold red")
+            table.add_row(Text(name, style="bold"), *between, became, *row.figures)
         summary = (
-            f"  {len(self.rows)} trials, {effects} effects, {events} events; failed workflow tasks: {self.failed_workflow_tasks};"
+            f"  {self.title}, {self.events} events; failed workflow tasks: {self.failed_workflow_tasks};"
             f" left open: {', '.join(self.left_open) or 'none'}"
         )
         return Group(table, Text(summary, style="dim" if self.good else "bold red"))
 
+    async def look_through(self, director: Director, players: Sequence[Player]) -> Report:
+        """Add all that these left behind."""
+        director.board.say("looking through every history")
+        self.players, room = players, asyncio.Semaphore(AT_ONCE)
 
-async def of(director: Director, companies: Sequence[Company]) -> Report:
-    """Look at everything that the demo left behind."""
-    report = Report()
-    room = asyncio.Semaphore(AT_ONCE)
+        async def read(execution: WorkflowExecution) -> History:
+            async with room:
+                return await history(director, execution)
 
-    async def read(execution: WorkflowExecution) -> History:
-        async with room:
-            return await history(director, execution)
-
-    for company in companies:
-        await _none_runs(director, company)
-        executions = await _executions(director, company)
-        histories = dict(
-            zip(((each.id, each.run_id) for each in executions), await asyncio.gather(*(read(each) for each in executions)), strict=True)
-        )
-        report.left_open += [each.id for each in executions if each.status is WorkflowExecutionStatus.RUNNING]
-        failures = [failure for history in histories.values() for failure in history.failures]
-        report.failed_workflow_tasks += len(failures)
-        report.faults += [f"{company.story.name}: {fault}" for fault in (*failures, *([company.problem] if company.problem else []))]
-        for trial in company.played:
-            report.rows.append(await _row(director, company, trial, histories))
-    report.faults += [f"{workflow} is still open" for workflow in report.left_open]
-    return report
+        for player in players:
+            executions = await _settled(director, player)
+            found = await asyncio.gather(*(read(each) for each in executions))
+            failures = [failure for each in found for failure in each.failures]
+            self.events += sum(each.events for each in found)
+            self.failed_workflow_tasks += len(failures)
+            self.faults += [f"{player.name}: {fault}" for fault in (*failures, *filter(None, [player.problem]))]
+            self.left_open += await player.left_open(executions)
+            self.rows += await player.rows({(each.id, each.run_id): one for each, one in zip(executions, found, strict=True)})
+        self.faults += [f"{workflow} is still open" for workflow in self.left_open]
+        return self
 
 
-async def _none_runs(director: Director, company: Company) -> None:
-    """Give what ends by itself the moment that it takes, and the server's list the one that it lags behind."""
+async def _settled(director: Director, player: Player) -> list[WorkflowExecution]:
+    """A player's executions, given the moment that an end takes and the one that the server's list lags behind."""
+    found: list[WorkflowExecution] = []
 
-    async def none() -> bool:
-        return all(each.status is not WorkflowExecutionStatus.RUNNING for each in await _executions(director, company))
+    async def none_left() -> bool:
+        found[:] = [each async for each in director.client.list_workflows(player.executions())]
+        return bool(player.problem) or not await player.left_open(found)
 
-    if not company.problem:
-        try:
-            await eventually("the end of all processes", none, within=10)
-        except Miss:
-            return  # the report says which
-
-
-async def _executions(director: Director, company: Company) -> list[WorkflowExecution]:
-    """Every execution of the company: its trials, joins and moves by the domain in their ids, its others by name."""
-    prefixes = (ids.trial(company.domain), f"join-{company.domain}", f"domain-change-{company.domain}")
-    named = {workflow for trial in company.played for workflow in (trial.workflow, *trial.beside)} | set(company.beside)
-    asked = [f"WorkflowId STARTS_WITH '{prefix}'" for prefix in prefixes] + [f"WorkflowId = '{name}'" for name in sorted(named)]
-    return [each async for each in director.client.list_workflows(" OR ".join(asked))]
+    with suppress(Miss):  # the report says which runs
+        await eventually("the end of all processes", none_left, within=10)
+    return found
 
 
 async def history(director: Director, execution: WorkflowExecution) -> History:
@@ -151,16 +120,3 @@ async def history(director: Director, execution: WorkflowExecution) -> History:
             await decrypt(event, director.client.data_converter)
             failures.append(f"{execution.id}, event {event.event_id}: {failed.failure.message}")
     return History(events, (last or datetime.min) - (first or datetime.min), tuple(failures))
-
-
-async def _row(director: Director, company: Company, trial: Played, histories: dict[tuple[str, str], History]) -> Row:
-    ledger = director.tenure.ledger
-    own = f"{trial.workflow}/{trial.run[-8:]}."
-    effects = await asyncio.to_thread(ledger.effects, workflow=trial.workflow)
-    done = sum(row.done_at is not None and row.subject.startswith(own) for row in effects)
-    for workflow in trial.beside:
-        done += sum(row.done_at is not None for row in await asyncio.to_thread(ledger.effects, workflow=workflow))
-    mine = histories.get((trial.workflow, trial.run), History(0, timedelta(), ()))
-    events = mine.events + sum(history.events for (name, _), history in histories.items() if name in trial.beside)
-    good = bool(trial.end) and not company.problem
-    return Row(company.story.name, trial.domain, trial.case, trial.end, mine.length.days, done, events, good)
