@@ -76,7 +76,7 @@ class FormField(Value):
     longest: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is one of its own, and a key
 class Command(Generic[M]):
     """One decision; defining one makes it known. ``name`` is that of its update and its signal, ``of`` the process that takes it, ``example`` a message that is taken.
 

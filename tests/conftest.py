@@ -9,7 +9,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -19,6 +20,7 @@ from sandbox.server import SandboxServer
 from store.ledger import Ledger
 from store.settings import Settings
 from store.vault import Vault
+from tests.fresh import ledger_in
 
 
 def pytest_collection_finish() -> None:
@@ -68,24 +70,11 @@ def settings(sandbox: SandboxServer, tmp_path: Path) -> Settings:
     )
 
 
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a ledger in which nothing is on record; a copy of it is there ten times sooner than a new one."""
-    path = tmp_path_factory.mktemp("ledger") / "empty.db"
-    made = Ledger(f"sqlite:///{path}")
-    made.create()
-    made.close()
-    return path
-
-
 @pytest.fixture
-def ledger(empty_ledger: Path, tmp_path: Path) -> Iterator[Ledger]:
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """A fresh ledger in a file of its own."""
-    path = tmp_path / "ledger.db"
-    shutil.copyfile(empty_ledger, path)
-    made = Ledger(f"sqlite:///{path}")
-    yield made
-    made.close()
+    with closing(ledger_in(tmp_path)) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -106,30 +95,49 @@ def postgres() -> Iterator[Path]:
     data = str(home / "data")
     try:
         run("initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-sync")
-        run("pg_ctl", "-D", data, "-l", str(home / "log"), "-w", "-o", f"-k {home} -h '' -c fsync=off", "start")
+        run(
+            "pg_ctl",
+            "-D",
+            data,
+            "-l",
+            str(home / "log"),
+            "-w",
+            "-o",
+            f"-k {home} -h '' -c fsync=off -c full_page_writes=off -c autovacuum=off",
+            "start",
+        )
         yield home
         run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-_databases = itertools.count(1)
+@pytest.fixture(scope="session")
+def databases(postgres: Path) -> Iterator[Callable[[], str]]:
+    """Makes one more database of that server, in which nothing is on record, and returns its URL."""
+    numbers = itertools.count(1)
+
+    def url(name: str) -> str:
+        return f"postgresql://postgres@/{name}?host={postgres}"
+
+    with psycopg.connect(f"host={postgres} user=postgres", autocommit=True) as db:
+        db.execute("CREATE DATABASE empty")
+        with closing(Ledger(url("empty"))) as empty:
+            empty.create()
+
+        def made() -> str:
+            name = f"tenure_{next(numbers)}"
+            db.execute(f"CREATE DATABASE {name} TEMPLATE empty".encode())
+            return url(name)
+
+        yield made
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def either_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     """A fresh ledger, once in a file and once in a PostgreSQL database of its own."""
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    if request.param == "postgresql":
-        socket: Path = request.getfixturevalue("postgres")
-        name = f"tenure_{next(_databases)}"
-        with psycopg.connect(f"host={socket} user=postgres", autocommit=True) as db:
-            db.execute(f"CREATE DATABASE {name}".encode())
-        url = f"postgresql://postgres@/{name}?host={socket}"
-    made = Ledger(url)
-    made.create()
-    yield made
-    made.close()
+    with closing(ledger_in(tmp_path) if request.param == "sqlite" else Ledger(request.getfixturevalue("databases")())) as made:
+        yield made
 
 
 @pytest.fixture

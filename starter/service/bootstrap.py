@@ -67,8 +67,10 @@ def read_policy(settings: Settings) -> Policy:
 
 def read_policies(settings: Settings) -> tuple[Policy, AccountPolicy]:
     """The policies of trials and of accounts in force, which stand in one file. Raises as :func:`read_policy`."""
-    path = settings.policy_file or policy.DEFAULT
+    path = settings.policy_file
     try:
+        if path is None:
+            return policy.default(), policy.default_accounts()
         return policy.load(path), policy.load_accounts(path)
     except policy.PolicyError as error:
         raise BadInput(f"the policy is wrong:\n{error}", f"Correct {path}; `tenure policy check` tells when it is right") from None

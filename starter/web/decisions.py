@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
@@ -43,6 +44,7 @@ class Done(Value):
     done: str
 
 
+@cache
 def body_of(command: Command[Any]) -> type[BaseModel]:
     """The message as a request's body, with its example. A misspelt field is an error here, although a workflow would pass over it."""
     model, by = command.message, command.message.model_fields["by"]

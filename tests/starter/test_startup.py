@@ -7,7 +7,6 @@ import random
 import sqlite3
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +24,7 @@ from starter.web import health
 from store import schema
 from store.ledger import Ledger
 from store.settings import Settings
+from tests.processes import run_program
 from tests.starter.conftest import Run
 
 ROOT = Path(app.__file__).parents[2]
@@ -128,10 +128,10 @@ def test_an_empty_audit_does_not_stand(run: Run, tmp_path: Path) -> None:
 
 
 def started(module: list[str], data: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """A process with a wide umask, which is expected to end by itself."""
+    """A process that is expected to end by itself."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("TENURE_", "TEMPORAL_"))}
     environment = clean | {"TENURE_DATA_DIR": str(data), "TEMPORAL_ADDRESS": "127.0.0.1:1"} | more
-    return subprocess.run([sys.executable, *module], capture_output=True, text=True, env=environment, cwd=ROOT, timeout=120, check=False)
+    return run_program(module, environment, data.with_name(f"{data.name}-printed"))
 
 
 PROCESSES = {
@@ -310,7 +310,7 @@ def test_a_ledger_of_an_older_version_is_refused_with_what_to_run(run: Run, tmp_
             "ALTER TABLE customers DROP COLUMN health;"
         )
     for program in (("-m", "starter.cli", "token", "list"), ("-m", "starter.web")):
-        ended = subprocess.run([sys.executable, *program], env=os.environ, capture_output=True, text=True, timeout=60, check=False)
+        ended = run_program(program, os.environ, tmp_path / "printed")
         assert (ended.returncode, "Run `tenure migrate` once" in ended.stderr) == (2, True), ended.stderr
     migrated = run("migrate", "--json")
     assert (migrated.code, migrated.json) == (0, {"before": "", "now": schema.NEWEST})

@@ -41,6 +41,7 @@ from store.service_tokens import ServiceTokens
 from store.settings import Settings
 from store.tables import roster
 from store.vault import Vault
+from tests.fresh import ledger_in
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 RESET = "https://acme.cloud.tenure.example/password-reset?code=s3cret"
@@ -314,8 +315,8 @@ class Site:
 async def site_in(folder: Path, **changes: Any) -> AsyncIterator[Site]:
     """A site whose ledger is a new database in ``folder``; it knows :data:`PEOPLE`. ``changes`` are other settings."""
     settings = settings_in(folder, **changes)
-    ledger = Ledger(settings.ledger_url)
-    ledger.create()
+    ledger = ledger_in(settings.data_dir)
+    assert ledger.url == settings.ledger_url
     tenure = FakeTenure(ledger, settings)
     with ledger.writing() as db:
         db.execute(insert(roster), [person(*each) for each in PEOPLE])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from store.holds import Free
 from store.ledger import SETTLE, EffectBusy, EffectId, Ledger, NotDone
 from store.settings import Settings
 from store.tables import assignments, effects
+from tests.processes import finished, forked
 
 AS_OF = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EFFECT = EffectId("trial-acme.com/0a1b2c3d.1", "page-cloud")
@@ -224,10 +224,9 @@ def die_holding(url: str) -> None:
 
 
 def test_a_dead_worker_holds_nothing_once_what_it_had_sent_has_arrived(ledger: Ledger) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=die_holding, args=(ledger.url,))
+    process = forked().Process(target=die_holding, args=(ledger.url,))
     process.start()
-    process.join(30)
-    assert process.exitcode == 0
+    assert finished(process) == 0
     remote = Remote()
     for _ in range(2):
         with pytest.raises(EffectBusy) as busy:
@@ -302,13 +301,10 @@ def test_many_processes_may_create_it_at_once(ledger: Ledger, tmp_path: Path) ->
         with ledger.writing() as db:
             db.exec_driver_sql("DROP SCHEMA public CASCADE")
             db.exec_driver_sql("CREATE SCHEMA public")
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=create, args=(url,)) for _ in range(4)]
+    processes = [forked().Process(target=create, args=(url,)) for _ in range(4)]
     for process in processes:
         process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+    assert [finished(process) for process in processes] == [0, 0, 0, 0]
     made = Ledger(url)
     assert made.effects() == []
     made.close()

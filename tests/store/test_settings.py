@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import multiprocessing
 import stat
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -18,6 +17,7 @@ from sandbox.server import SandboxServer
 from starter.standin_secrets import USED_AT, unsafe
 from store.settings import Settings
 from store.url_masks import HARMLESS, masked_url
+from tests.processes import forked
 
 
 @pytest.fixture(autouse=True)
@@ -260,7 +260,7 @@ def keys_of(data_dir: str) -> str:
 
 
 def test_processes_that_start_together_get_the_same_key(tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
+    with forked().Pool(3) as pool:
         keys = pool.map(keys_of, [str(tmp_path / "shared")] * 12, chunksize=1)
         pool.close()
         pool.join()
