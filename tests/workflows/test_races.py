@@ -96,7 +96,7 @@ async def test_a_mail_that_is_due_while_somebody_extends_is_sent(play: Play, mon
     play.use(host, code_hosts=1, users=[{"username": "robin", "searches": 1}])
     started = (await play.status(domain)).started_at
     assert started is not None
-    await play.skip_to(domain, started + timedelta(days=play.policy.onboarding.usage_check_day))
+    skipping = asyncio.create_task(play.skip_to(domain, started + timedelta(days=play.policy.onboarding.usage_check_day)))
 
     async def asked() -> bool:
         pending = (await play.trial(domain).describe()).raw_description.pending_activities
@@ -105,6 +105,7 @@ async def test_a_mail_that_is_due_while_somebody_extends_is_sent(play: Play, mon
     await eventually(asked)
     assert "taken" in await play.update(domain, "extend", {"by": ADA})
     answers.set()
+    await skipping
     await play.did(domain, "slack: slack.extend.1", "mail: mail.usage_check")
 
 
