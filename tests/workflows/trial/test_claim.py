@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ from tests.workflows.trial.test_trial import (
     sorted_by_system,
     unknown,
 )
+from workflows.frame import effects
 
 CE = "ce-ada@tenure.example"
 
@@ -346,6 +348,7 @@ async def test_nobody_confirmed_and_nobody_asked_is_idle_on_day_15(play: Play) -
 
 async def test_a_link_waits_for_an_instance_that_is_down(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever clicks is told to come again, the claim is confirmed all the same, and the link is still good."""
+    monkeypatch.setattr(effects, "WHILE_THEY_WAIT", timedelta(seconds=3))
     domain, host = await prequalified(play)
     play.fault("instances", "status", match="NewResetLink", status=503, times=50)
     with pytest.raises(Refused, match=f"{host} does not answer at this moment: the link is still good"):
