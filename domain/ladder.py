@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 from domain.calendar import add_office_hours, add_working_days, is_open
 from domain.people import Owners, Role
-from domain.policy import Officed, Policy
+from domain.policy import AnyPolicy, Policy
 from domain.task import Escalation
 
 
-def due_in(policy: Officed, now: datetime, office_hours: float) -> datetime:
+def due_in(policy: AnyPolicy, now: datetime, office_hours: float) -> datetime:
     """The due time of a task that may take so many office hours."""
     return add_office_hours(policy.office, now, office_hours)
 
@@ -28,7 +28,7 @@ def provisioning_due(policy: Policy, now: datetime, ce_requested: bool) -> datet
     return add_working_days(policy.office, now, sla.otherwise_working_days)
 
 
-def ordinary(policy: Officed, due_at: datetime, owner: str, backup: str, manager: str) -> tuple[Escalation, ...]:
+def ordinary(policy: AnyPolicy, due_at: datetime, owner: str, backup: str, manager: str) -> tuple[Escalation, ...]:
     """The ladder of an ordinary task: a reminder when due, then the backup, then the manager, each after office hours of the policy."""
     office, tasks = policy.office, policy.tasks
     return (

@@ -75,7 +75,8 @@ def sealed(workflow: str, name: str, event: str, args: Any) -> str:
     except ValueError:  # no JSON: no message of ours
         body = None
     given = body if isinstance(body, dict) else {}
-    decided = {field: given[field] for field in sorted(_figures(name) & given.keys())}
+    told = figures(name) if name in NAMED else _TOLD
+    decided = {field: given[field] for field in sorted(told & given.keys())}
     by = [digest(str(given.get(field) or "")) for field in ("by", "ce", "email")]
     return hashlib.sha256(json.dumps([workflow, name, event, by, decided], sort_keys=True).encode()).hexdigest()
 
@@ -101,10 +102,6 @@ def described(name: str, fields: Mapping[str, object]) -> str:
         if isinstance(value, bool | int | float) or (field in words and isinstance(value, str))
     ]
     return " ".join((name, *parts))
-
-
-def _figures(name: str) -> frozenset[str]:
-    return figures(name) if name in NAMED else _TOLD
 
 
 def plain(value: object, longest: int = _LONGEST) -> str:

@@ -24,8 +24,8 @@ from domain.policy.shared import Facts, Licenses, Office, Tasks
 __all__ = ["DEFAULT", "Entry", "PolicyError", "entries"]  # of the file
 
 
-class Officed(Value):
-    """What every policy has: when the office is open, what can be so, how long people may take, and how long keys are good."""
+class AnyPolicy(Value):
+    """What a process decides by; here what every policy has: when the office is open, what can be so, how long people may take, and how long keys are good."""
 
     office: Office
     facts: Facts
@@ -41,7 +41,7 @@ class Officed(Value):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
 
-class Policy(Officed):
+class Policy(AnyPolicy):
     """All figures of a trial. Attribute paths equal the file's: ``policy.trial.d15.mode`` is ``[trial.d15] mode``."""
 
     routing: trials.Routing
@@ -63,7 +63,7 @@ class Policy(Officed):
         return timedelta(days=self.trial.key_covers_days + self.license.generic.rotation_days)
 
 
-class AccountPolicy(Officed):
+class AccountPolicy(AnyPolicy):
     """All figures of an account after the sale, its renewals and its plans."""
 
     health: accounts.Health
@@ -99,7 +99,7 @@ def load_accounts(path: Path = DEFAULT) -> AccountPolicy:
 default, default_accounts = cache(load), cache(load_accounts)
 
 
-def _carried(shipped: Callable[[], Officed]) -> BeforeValidator:
+def _carried(shipped: Callable[[], AnyPolicy]) -> BeforeValidator:
     """A policy that a message carries may be of another version: an entry that it lacks is the shipped one's, one too many is dropped."""
     return BeforeValidator(lambda raw: _over(shipped().model_dump(), raw) if isinstance(raw, dict) else raw)
 

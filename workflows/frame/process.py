@@ -17,7 +17,7 @@ from domain.decision import Decision
 from domain.effects.effect import BatchResult, Effect
 from domain.effects.slack import Post
 from domain.people import Owners, Role, Team
-from domain.policy import Officed
+from domain.policy import AnyPolicy
 from domain.read_model import ProcessRow, Rows
 from domain.task import Answer, Check, Choice, Escalation, Task, TaskSpec
 from domain.views import NextStep
@@ -38,7 +38,7 @@ SKEW = timedelta(minutes=1)
 #: Turns of a workflow task's loop after which everything that is asked for at a moment has been asked for.
 TURNS = 4
 
-Figures = TypeVar("Figures", bound=Officed)
+Figures = TypeVar("Figures", bound=AnyPolicy)
 Result = TypeVar("Result")
 
 
