@@ -34,7 +34,7 @@ from starter import logs, private_files, startup
 from starter.build import build_id
 from starter.errors import TenureError, Unavailable
 from starter.run import run_cli
-from starter.service.account_notices import tell_account
+from starter.service.accounts import Accounts
 from starter.service.bootstrap import read_policies, read_settings
 from starter.service.connect import connect
 from starter.service.deployments import DEPLOYMENT, register
@@ -146,10 +146,11 @@ def way_in(tenure: Tenure) -> Callable[[SignupAgain], Awaitable[SignupAnswer]]:
 
 def way_to_accounts(tenure: Tenure, policy: AccountPolicy) -> Callable[[AccountFacts], Awaitable[None]]:
     """The service's way to tell an account's process of its facts, with its errors in Temporal's terms."""
+    accounts = Accounts(tenure, policy)
 
     async def tell(facts: AccountFacts) -> None:
         try:
-            await tell_account(tenure, policy, facts)
+            await accounts.tell(facts)
         except TenureError as error:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=not isinstance(error, Unavailable)) from error
 

@@ -25,7 +25,6 @@ from domain.calendar import hours_of
 from domain.effects.effect import EffectBatch
 from domain.effects.licensing import IssueKey
 from starter.local.skip import skip
-from starter.service.account_notices import tell_account
 from starter.service.accounts import Accounts
 from store.account_tables import health
 from store.accounts import Accounts as Records
@@ -96,7 +95,7 @@ class Customer:
         view = await asyncio.to_thread(Records(self.ground.ledger).view, self.domain)
         assert view.customer is not None
         facts = AccountFacts(customer=view.customer, team=view.team, standing=view.standing)
-        await tell_account(self.ground.tenure, self.policy, facts)
+        await Accounts(self.ground.tenure, self.policy).tell(facts)
         await self.rest(self.account)
 
     def _stands(self, standing: HealthSnapshot) -> None:

@@ -12,6 +12,7 @@ TenureError
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 
@@ -32,10 +33,7 @@ class TenureError(Exception):
 class BadInput(TenureError):
     """What was sent cannot be used. ``field`` names the part at fault when there is one."""
 
-    title = "That cannot be used"
-    code = "bad_input"
-    status = 422
-    exit_code = 2
+    title, code, status, exit_code = "That cannot be used", "bad_input", 422, 2
 
     def __init__(self, detail: str, do: str, *, field: str = "") -> None:
         self.field = field
@@ -45,51 +43,42 @@ class BadInput(TenureError):
 class NotFound(TenureError):
     """There is no such thing."""
 
-    title = "Not found"
-    code = "not_found"
-    status = 404
-    exit_code = 1
+    title, code, status = "Not found", "not_found", 404
 
 
 class Refused(TenureError):
     """Understood and refused; nothing was changed."""
 
-    title = "Refused"
-    code = "refused"
-    status = 409
-    exit_code = 1
+    title, code, status = "Refused", "refused", 409
 
 
 class NotSignedIn(TenureError):
     """It is not known who asks."""
 
-    title = "Sign in first"
-    code = "not_signed_in"
-    status = 401
-    exit_code = 1
+    title, code, status = "Sign in first", "not_signed_in", 401
 
 
 class NotAllowed(Refused):
     """It is known who asks, and they may not; nothing was changed."""
 
-    title = "Not allowed"
-    code = "not_allowed"
-    status = 403
+    title, code, status = "Not allowed", "not_allowed", 403
 
 
 class Unavailable(TenureError):
     """Something that is needed cannot be reached now."""
 
-    title = "Not available now"
-    code = "unavailable"
-    status = 503
-    exit_code = 3
+    title, code, status, exit_code = "Not available now", "unavailable", 503, 3
 
 
 class Outdated(TenureError):
     """The database is of an older version than this program."""
 
-    title = "The database is out of date"
-    code = "outdated"
-    status = 503
-    exit_code = 2
+    title, code, status, exit_code = "The database is out of date", "outdated", 503, 2
+
+
+def require_one_of(known: Collection[str], given: str, words: str, field: str) -> None:
+    """Raises :class:`BadInput` when ``given`` is none of those, ``words`` (``is not a band``) saying so; nothing given asks for all."""
+    if given and given not in known:
+        *first, last = known
+        choose = f"Choose {', '.join(first)} or {last}" if len(known) <= 3 else f"Choose one of: {', '.join(known)}"
+        raise BadInput(f"{given[:40]!r} {words}", choose, field=field)

@@ -52,8 +52,8 @@ from starter import logs, startup
 from starter.cli.base import console
 from starter.local import stackfile
 from starter.local.stack import kept_token
-from starter.service.accounts import csv_rows
-from starter.service.events import event_id
+from starter.service.account_queries import csv_rows
+from starter.service.forms import event_id
 from starter.service.provenance import WayIn
 from starter.web.authentication import is_guarded
 from starter.web.links import UNSUBSCRIBE

@@ -4,132 +4,149 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
 
 import typer
+from rich.text import Text
 
 import domain.all  # noqa: F401
 from domain import rights as table
 from domain.rights import Action, Group
-from starter.cli import show_access
-from starter.cli.base import By, Json, ask, console, emit, say
-from starter.errors import BadInput, NotFound, Refused
+from starter.cli.base import By, Json, argument, ask, console, emit, option, say
+from starter.cli.parts import Column, listed
+from starter.errors import BadInput, NotFound, Refused, require_one_of
 from starter.service.tenure import Tenure
-from store.audit import Audit
-from store.service_tokens import ServiceTokens, Taken
+from store.audit import Audit, AuditRow, Verdict
+from store.service_tokens import ServiceToken, ServiceTokens, Taken
 
-PANEL = "Who may do what"
-audit = typer.Typer(help="Look at who decided what and what was refused, and check that nobody touched it.", no_args_is_help=True)
-token = typer.Typer(help="Make, list and revoke the tokens of machines and persons for the API.", no_args_is_help=True)
+T = TypeVar("T")
 
+audit = typer.Typer(help="Look at who decided what and what was refused, and check that nobody touched it.")
+token = typer.Typer(help="Make, list and revoke the tokens of machines and persons for the API.")
 
-def add_to(app: typer.Typer) -> None:
-    """Add these commands to the program."""
-    app.add_typer(audit, name="audit", rich_help_panel=PANEL)
-    app.add_typer(token, name="token", rich_help_panel=PANEL)
-    app.command("rights", rich_help_panel=PANEL)(rights)
+_COLOURS = {"accepted": "green", "refused": "red", "unknown": "yellow"}
 
 
 def rights(as_json: Json = False) -> None:
     """Print the table of rights, as Markdown."""
     cells = {action: {group.value: reach.value for group, reach in row.reach.items()} for action, row in table.rows()}
     answers = {role.value: [over.value for over in table.OVER[role]] for role in table.OVER}
+    answer = {"hash": table.table_hash(), "rights": cells, "answers": answers}
+    emit(answer, as_json, lambda _: sys.stdout.write(table.page()))
 
-    def show() -> None:
-        sys.stdout.write(table.page())
 
-    emit({"hash": table.table_hash(), "rights": cells, "answers": answers}, as_json, show)
+# --- The audit -------------------------------------------------------------------------------------------------------------------------
 
 
 @audit.command("list")
 def audit_list(
-    workflow: Annotated[str, typer.Option("--workflow", help="Only what concerns this process, by its id.", show_default=False)] = "",
-    who: Annotated[str, typer.Option("--who", help="Only what this person did, or tried.", show_default=False)] = "",
-    outcome: Annotated[str, typer.Option("--outcome", help="accepted, refused or unknown.", show_default=False)] = "",
+    workflow: Annotated[str, option("--workflow", "Only what concerns this process, by its id.")] = "",
+    who: Annotated[str, option("--who", "Only what this person did, or tried.")] = "",
+    outcome: Annotated[str, option("--outcome", "accepted, refused or unknown.")] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Rows at most.")] = 50,
     as_json: Json = False,
 ) -> None:
     """List the newest decisions and refused attempts, the newest last."""
-    if outcome not in ("", "accepted", "refused", "unknown"):
-        raise BadInput(f"{outcome[:40]!r} is no outcome", "Choose accepted, refused or unknown", field="outcome")
-
-    async def look(tenure: Tenure) -> Any:
-        return await tenure.read(lambda: _audit(tenure).rows(limit, subject=workflow, who=who, outcome=outcome))
-
-    found = ask(look, offline=True, existing=True)
-    emit(found, as_json, lambda: show_access.audit(found))
+    require_one_of(list(_COLOURS), outcome, "is no outcome", "outcome")
+    emit(_of_audit(lambda audit: audit.rows(limit, subject=workflow, who=who, outcome=outcome)), as_json, _rows)
 
 
 @audit.command("verify")
 def audit_verify(
-    head: Annotated[
-        str, typer.Option("--head", metavar="COUNT:HASH", help="A head that was kept elsewhere and must still stand.", show_default=False)
-    ] = "",
-    as_json: Json = False,
+    head: Annotated[str, option("--head", "A head that was kept elsewhere and must still stand.", "COUNT:HASH")] = "", as_json: Json = False
 ) -> None:
     """Walk the chain: a changed, missing, reordered or cut-off row is named, and the command exits with 1."""
-    earlier = _head(head)
-
-    async def look(tenure: Tenure) -> Any:
-        return await tenure.read(lambda: _audit(tenure).verify(earlier))
-
-    found = ask(look, offline=True, existing=True)
-    emit(found, as_json, lambda: show_access.verdict(found))
+    earlier = None
+    if head:
+        known = re.fullmatch(r"([0-9]{1,12}):([0-9a-f]{64})", head)
+        if known is None:
+            raise BadInput(f"{head[:80]!r} is no head", "Give it as `tenure audit verify` printed it: COUNT:HASH", field="head")
+        earlier = int(known[1]), known[2]
+    found = _of_audit(lambda audit: audit.verify(earlier))
+    emit(found, as_json, _verdict)
     raise typer.Exit(0 if found.ok else 1)
+
+
+def _of_audit(question: Callable[[Audit], T]) -> T:
+    async def look(tenure: Tenure) -> T:
+        return await tenure.read(lambda: question(Audit(tenure.ledger, (tenure.settings.vendor_domain,))))
+
+    return ask(look, offline=True, existing=True)
+
+
+def _rows(rows: Sequence[AuditRow]) -> None:
+    """The rows, a line each, and below it why it was refused."""
+    columns: Sequence[Column[AuditRow]] = (
+        Column("#", lambda row: str(row.number), figure=True),
+        Column("at", lambda row: f"{row.at:%Y-%m-%d %H:%M:%S}"),
+        Column("who", lambda row: "\n".join(filter(None, (row.who, row.through)))),
+        Column("role", lambda row: row.role),
+        Column("via", lambda row: row.via),
+        Column("what", lambda row: "\n".join(filter(None, (row.what, row.subject)))),
+        Column(
+            "outcome",
+            lambda row: Text.assemble((row.outcome, _COLOURS[row.outcome]), (f"\n{row.reason}" if row.reason else "", "dim")),
+        ),
+    )
+    console().print(listed(columns, rows) if rows else "Nothing is on the audit.")
+
+
+def _verdict(found: Verdict) -> None:
+    """What the walk along the chain found, and the head to keep elsewhere."""
+    page = console()
+    if found.ok:
+        page.print(Text.assemble(("The audit stands", "bold green"), f": {found.count:,} rows, each as it was written."))
+    else:
+        what = "The audit was touched" if found.count else "There is no audit"
+        page.print(Text.assemble((what, "bold red"), f": {found.fault}."))
+    page.print(Text(f"head {found.count}:{found.head}", style="dim"), soft_wrap=True)
+
+
+# --- Tokens ----------------------------------------------------------------------------------------------------------------------------
 
 
 @token.command("create")
 def token_create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is called on the audit.", show_default=False)],
-    role: Annotated[
-        str, typer.Option("--role", help="A machine's: sdr, ce, ae, ta, manager, leadership, ops or desk.", show_default=False)
-    ] = "",
-    person: Annotated[
-        str, typer.Option("--for", metavar="EMAIL", help="A person's own, with that person's rights.", show_default=False)
-    ] = "",
+    name: Annotated[str, argument("NAME", "What it is called on the audit.")],
+    role: Annotated[str, option("--role", "A machine's: sdr, ce, ae, ta, manager, leadership, ops or desk.")] = "",
+    person: Annotated[str, option("--for", "A person's own, with that person's rights.", "EMAIL")] = "",
     by: By = "",
     as_json: Json = False,
 ) -> None:
     """Make a token. Its secret is printed once, and kept nowhere."""
     if bool(role) == bool(person):
         raise BadInput("a token is a machine's or a person's", "Say either --role ROLE or --for EMAIL")
-    groups = {group.value: group for group in Group}
-    if role and role not in groups:
-        raise BadInput(f"{role[:40]!r} is no role of the rights", f"Choose one of: {', '.join(groups)}", field="role")
+    require_one_of([group.value for group in Group], role, "is no role of the rights", "role")
 
     async def make(tenure: Tenure) -> str:
         if person and await tenure.authorization.person(person) is None:
             raise NotFound(f"{person[:254]} is not among our people", "The CRM's people are copied every quarter of an hour")
-        what = f"token create {name[:80]} {role or 'person ' + person}"
+        group, what = Group(role) if role else None, f"token create {name[:80]} {role or 'person ' + person}"
         async with tenure.authorization.operating(tenure.caller, Action.TOKENS, by=by, what=what):
             try:
-                return await tenure.read(lambda: ServiceTokens(tenure.ledger).create(name, role=groups.get(role), person=person))
+                return await tenure.read(lambda: ServiceTokens(tenure.ledger).create(name, role=group, person=person))
             except Taken as error:
                 raise Refused(str(error), "Choose another name; the audit knows a token by it") from None
             except ValueError:
                 raise BadInput(f"{name[:40]!r} is no name for a token", "Use letters, digits, . _ @ and -, 80 at most") from None
 
     secret = ask(make, offline=True)
-    emit({"name": name, "role": role, "person": person, "token": secret}, as_json, lambda: console().print(secret, markup=False))
+    say(secret, as_json, {"name": name, "role": role, "person": person, "token": secret})
 
 
 @token.command("list")
 def token_list(as_json: Json = False) -> None:
     """List the tokens, without their secrets."""
 
-    async def look(tenure: Tenure) -> Any:
+    async def look(tenure: Tenure) -> list[ServiceToken]:
         return await tenure.read(ServiceTokens(tenure.ledger).all)
 
-    found = ask(look, offline=True, existing=True)
-    emit(found, as_json, lambda: show_access.tokens(found))
+    emit(ask(look, offline=True, existing=True), as_json, _tokens)
 
 
 @token.command("revoke")
-def token_revoke(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The token's name.", show_default=False)],
-    by: By = "",
-    as_json: Json = False,
-) -> None:
+def token_revoke(name: Annotated[str, argument("NAME", "The token's name.")], by: By = "", as_json: Json = False) -> None:
     """End a token, at once."""
 
     async def end(tenure: Tenure) -> str:
@@ -141,14 +158,15 @@ def token_revoke(
     say(ask(end, offline=True), as_json)
 
 
-def _audit(tenure: Tenure) -> Any:
-    return Audit(tenure.ledger, (tenure.settings.vendor_domain,))
-
-
-def _head(text: str) -> tuple[int, str] | None:
-    if not text:
-        return None
-    found = re.fullmatch(r"([0-9]{1,12}):([0-9a-f]{64})", text)
-    if found is None:
-        raise BadInput(f"{text[:80]!r} is no head", "Give it as `tenure audit verify` printed it: COUNT:HASH", field="head")
-    return int(found[1]), found[2]
+def _tokens(found: Sequence[ServiceToken]) -> None:
+    columns: Sequence[Column[ServiceToken]] = (
+        Column("name", lambda each: each.name),
+        Column("rights", lambda each: f"as {each.role}" if each.role else each.person),
+        Column("made", lambda each: f"{each.created_at:%Y-%m-%d %H:%M}"),
+        Column("last used", lambda each: f"{each.used_at:%Y-%m-%d %H:%M}" if each.used_at else "never"),
+        Column(
+            "state",
+            lambda each: Text(f"revoked {each.revoked_at:%Y-%m-%d}", "red") if each.revoked_at else Text("works", "green"),
+        ),
+    )
+    console().print(listed(columns, found) if found else "There are no tokens.")

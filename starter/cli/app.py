@@ -14,84 +14,31 @@ from typing import Annotated
 import typer
 
 from starter import private_files
-from starter.cli.lazy import Deferred, LazyGroup
-from starter.errors import TenureError
+from starter.cli.lazy import Deferred, LazyGroup, module
 
-TRIALS, CUSTOMERS, LOCAL, SETUP, RIGHTS = "Trials", "Customers", "The local stack", "Set-up", "Who may do what"
-OPERATIONS, PERSONAL = "Operations", "Personal data"
+#: Every command and group of commands by its panel, in the order of the help page: the module that has it.
+COMMANDS = {
+    "The local stack": {"up": "local", "demo": "local", "skip": "local"},
+    "Set-up": {"migrate": "setup", "rebuild": "setup", "config": "setup", "schedules": "setup", "policy": "policy", "workers": "setup"},
+    "Trials": {"signup": "trials", "tasks": "trials", "answer": "trials", "trial": "trials"},
+    "Customers": {
+        "forecast": "accounts",
+        "account": "accounts",
+        "health": "accounts",
+        "renewal": "accounts",
+        "red": "accounts",
+        "plan": "accounts",
+    },
+    "Who may do what": {"rights": "access", "audit": "access", "token": "access"},
+    "Personal data": {"forget": "personal_data", "whois": "personal_data", "keys": "personal_data"},
+    "Operations": {"effects": "effects"},
+}
 
 
 class Program(LazyGroup):
-    """Every command of the program, in the order of its help page."""
+    """The program's commands."""
 
-    deferred = (
-        Deferred(
-            "up",
-            "local",
-            "Start the local stack and stay until Ctrl-C: Temporal's dev server, the stand-ins, the web, one worker.",
-            panel=LOCAL,
-        ),
-        Deferred(
-            "demo",
-            "local",
-            "Play a dozen companies through every case, time skipped, against the running stack or one of its own.",
-            panel=LOCAL,
-        ),
-        Deferred(
-            "migrate",
-            "setup",
-            "Make the ledger's database, or bring an older one up to date. Run it at every deployment, before the new processes start.",
-            panel=SETUP,
-        ),
-        Deferred(
-            "rebuild",
-            "setup",
-            "Make the lists of processes and tasks anew from what runs, and show what differed; exits with 1 when a process did not answer.",
-            panel=SETUP,
-        ),
-        Deferred("config", "setup", "List every setting, secrets masked, with where its value is from.", panel=SETUP),
-        Deferred(
-            "schedules",
-            "setup",
-            "Make the recurring work's Schedules, or bring them up to date with the policy. Run it at every deployment.",
-            panel=SETUP,
-        ),
-        Deferred("signup", "trials", "Sign a company up, as the signup page does.", panel=TRIALS),
-        Deferred("tasks", "trials", "List the open tasks, the earliest due first.", panel=TRIALS),
-        Deferred("answer", "trials", "Answer a task; the first answer wins.", panel=TRIALS),
-        Deferred("skip", "local", "Move one trial's clock on. Only the local stack's server can.", panel=LOCAL),
-        Deferred(
-            "forecast",
-            "accounts",
-            "Show a quarter's forecast of the renewals: by outcome, rating and owner, where people disagree, and what came of a closed one.",
-            panel=CUSTOMERS,
-        ),
-        Deferred("rights", "access", "Print the table of rights, as Markdown.", panel=RIGHTS),
-        Deferred(
-            "forget",
-            "personal_data",
-            "Erase one person for good: their key, and their texts in the ledger. Nobody can bring them back.",
-            panel=PERSONAL,
-        ),
-        Deferred(
-            "whois",
-            "personal_data",
-            "Tell the handle under which a colleague owns workflows in Temporal, or whose a handle is.",
-            panel=PERSONAL,
-        ),
-        Deferred("policy", "policy", "Look at the policy's figures, check a policy file, move open trials to another.", panel=SETUP),
-        Deferred("trial", "trials", "Look at trials and decide about them.", panel=TRIALS),
-        Deferred("account", "accounts", "Look at customers' accounts.", panel=CUSTOMERS),
-        Deferred("health", "accounts", "Look at health scores and what they stand on.", panel=CUSTOMERS),
-        Deferred("renewal", "accounts", "Look at renewals and decide about them.", panel=CUSTOMERS),
-        Deferred("red", "accounts", "Look at red accounts, mark accounts red, and promote them again.", panel=CUSTOMERS),
-        Deferred("plan", "accounts", "Look at get-well plans and write them.", panel=CUSTOMERS),
-        Deferred("workers", "setup", "See which builds of the workers there are, and let open workflows move to one.", panel=SETUP),
-        Deferred("effects", "effects", "Look at what was done in the world, and check that the world still says so.", panel=OPERATIONS),
-        Deferred("audit", "access", "Look at who decided what and what was refused, and check that nobody touched it.", panel=RIGHTS),
-        Deferred("token", "access", "Make, list and revoke the tokens of machines and persons for the API.", panel=RIGHTS),
-        Deferred("keys", "personal_data", "The keys that everything is encrypted with on its way to Temporal.", panel=PERSONAL),
-    )
+    deferred = tuple(Deferred(name, module, panel) for panel, modules in COMMANDS.items() for name, module in modules.items())
 
 
 app = typer.Typer(
@@ -153,15 +100,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if (code := _report(error, "--json" in given)) is None:
+        if (code := module("base").report(error, "--json" in given)) is None:
             raise
         sys.exit(code)
-
-
-def _report(error: Exception, as_json: bool) -> int | None:
-    """Print an error in words and return the exit code; None when it is none that people can do something about."""
-    from starter import startup
-    from starter.cli.base import report
-
-    known = error if isinstance(error, TenureError) else startup.in_words(error)
-    return None if known is None else report(known, as_json)

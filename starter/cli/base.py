@@ -15,6 +15,7 @@ from rich.text import Text
 
 from domain import markup
 from domain.amounts import dollars
+from starter import startup
 from starter.errors import BadInput, TenureError
 from starter.run import run_cli
 from starter.service.bootstrap import find, open_tenure
@@ -25,11 +26,22 @@ T = TypeVar("T")
 #: Columns when nobody looks at a terminal: wide enough that a line of a table stays a line.
 PIPED_WIDTH = 140
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a page for people.")]
-Domain = Annotated[
-    str, typer.Argument(metavar="DOMAIN", help="The company: its domain, any host of it, or an address.", show_default=False)
-]
+
+def option(name: str, help: str, metavar: str | None = None) -> Any:
+    """An option of a command, whose default goes without saying."""
+    return typer.Option(name, help=help, metavar=metavar, show_default=False)
+
+
+def argument(metavar: str, help: str) -> Any:
+    """What a command takes by its place."""
+    return typer.Argument(metavar=metavar, help=help, show_default=False)
+
+
+Json = Annotated[bool, option("--json", "Print JSON instead of a page for people.")]
+Domain = Annotated[str, argument("DOMAIN", "The company: its domain, any host of it, or an address.")]
+Account = Annotated[str, argument("ACCOUNT", "The customer: its domain, or any host of it.")]
 By = Annotated[str, typer.Option("--by", envvar="TENURE_BY", help="Who decides: your e-mail address.", show_default=False)]
+Event = Annotated[str, option("--event-id", "An id of your own for this event; sent twice, it has effect once.")]
 
 
 def whole(text: str | int) -> int:
@@ -41,30 +53,26 @@ def whole(text: str | int) -> int:
 
 
 def ask(question: Callable[[Tenure], Awaitable[T]], *, offline: bool = False, existing: bool = False) -> T:
-    """Connect, ask Tenure one thing, disconnect. ``offline``: what is asked is in the ledger, and the server need not run.
-
-    ``existing``: there must be a ledger already; the question makes none.
-    """
+    """Connect as :func:`open_tenure` does, ask Tenure one thing, disconnect."""
 
     async def asked() -> T:
-        options = {name: True for name, wanted in (("offline", offline), ("existing", existing)) if wanted}
-        async with open_tenure(find(), **options) as tenure:
+        async with open_tenure(find(), offline=offline, existing=existing) as tenure:
             return await question(tenure)
 
     return run_cli(asked())
 
 
-def emit(answer: Any, as_json: bool, page: Callable[[], None]) -> None:
+def emit(answer: T, as_json: bool, page: Callable[[T], object]) -> None:
     """Print the answer: as JSON, or as the page that ``page`` prints."""
     if as_json:
-        sys.stdout.write(json.dumps(plain(answer), indent=2, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(json.dumps(to_jsonable_python(answer), indent=2, ensure_ascii=False, default=str) + "\n")
     else:
-        page()
+        page(answer)
 
 
-def say(text: str, as_json: bool) -> None:
-    """Print what was done, in words."""
-    emit({"message": text}, as_json, lambda: console().print(text, markup=False))
+def say(text: str, as_json: bool, answer: Any = None, *, whole: bool = False) -> None:
+    """Print what was done, in words; as JSON ``answer``, when there is more to say than these. ``whole``: no line of it is broken."""
+    emit({"message": text} if answer is None else answer, as_json, lambda _: console().print(text, markup=False, soft_wrap=whole))
 
 
 def pairs(option: str, given: list[str] | None) -> dict[str, str]:
@@ -76,11 +84,6 @@ def pairs(option: str, given: list[str] | None) -> dict[str, str]:
             raise BadInput(f"{option} {pair[:60]!r} is not NAME=VALUE", f"Write it like {option} name=value")
         found[name.strip()] = value.strip()
     return found
-
-
-def plain(value: Any) -> Any:
-    """The value in JSON's own types; models and dataclasses by their fields."""
-    return to_jsonable_python(value)
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -95,14 +98,17 @@ def console(*, stderr: bool = False) -> Console:
     return Page(stderr=stderr, highlight=False, width=None if stream.isatty() else PIPED_WIDTH)
 
 
-def report(error: TenureError, as_json: bool) -> int:
-    """Print an error where errors belong and return the exit code."""
+def report(error: Exception, as_json: bool) -> int | None:
+    """Print an error where errors belong and return the exit code; None when it is none that people can do something about."""
+    known = error if isinstance(error, TenureError) else startup.in_words(error)
+    if known is None:
+        return None
     if as_json:
-        problem = {"error": error.code, "title": error.title, "detail": error.detail, "do": error.do}
+        problem = {"error": known.code, "title": known.title, "detail": known.detail, "do": known.do}
         sys.stderr.write(json.dumps(problem, indent=2, ensure_ascii=False) + "\n")
     else:
         page = console(stderr=True)
-        page.print(Text.assemble((f"{error.title}: ", "bold red"), error.detail), soft_wrap=True)
-        if error.do:
-            page.print(Text(f"→ {error.do}", style="dim"), soft_wrap=True)
-    return error.exit_code
+        page.print(Text.assemble((f"{known.title}: ", "bold red"), known.detail), soft_wrap=True)
+        if known.do:
+            page.print(Text(f"→ {known.do}", style="dim"), soft_wrap=True)
+    return known.exit_code

@@ -12,15 +12,10 @@ from typer.core import TyperGroup
 
 from domain.all import every
 from domain.commands import Command, FormField
-from starter.cli.base import By, Domain, Json, ask, pairs, say, whole
+from starter.cli.base import Account, By, Domain, Event, Json, argument, ask, option, pairs, say, whole
 from starter.errors import BadInput
 from starter.service.accounts import Accounts
 from starter.service.tenure import Tenure
-
-Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The customer: its domain, or any host of it.", show_default=False)]
-Event = Annotated[
-    str, typer.Option("--event-id", help="An id of your own for this event; sent twice, it has effect once.", show_default=False)
-]
 
 
 class Deciding(TyperGroup):
@@ -78,8 +73,7 @@ def _function(command: Command[Any]) -> Callable[..., None]:
     taken += [_positional(attribute, forms[names[attribute]]) for attribute in command.takes]
     if command.pairs:
         help_ = f"One of these, repeatable: {', '.join(forms)}."
-        named = typer.Option(f"--{command.pairs}", metavar="NAME=TEXT", help=help_, show_default=False)
-        options = [_keyword("pairs", Annotated[list[str] | None, named], None)]
+        options = [_keyword("pairs", Annotated[list[str] | None, option(f"--{command.pairs}", help_, "NAME=TEXT")], None)]
     else:
         options = [_option(attribute, forms[name]) for attribute, name in names.items() if name in forms and attribute not in command.takes]
     options += [_keyword("by", By, ""), _keyword("event_id", Event, ""), _keyword("as_json", Json, default=False)]
@@ -95,8 +89,7 @@ def _keyword(name: str, kind: Any, default: Any = Parameter.empty) -> Parameter:
 
 def _positional(attribute: str, form: FormField) -> Parameter:
     metavar = "YYYY-MM-DD" if form.kind == "date" else form.label.split()[-1].upper()
-    argument = typer.Argument(metavar=metavar, help=form.help, show_default=False)
-    return Parameter(attribute, Parameter.POSITIONAL_OR_KEYWORD, annotation=Annotated[str, argument])
+    return Parameter(attribute, Parameter.POSITIONAL_OR_KEYWORD, annotation=Annotated[str, argument(metavar, form.help)])
 
 
 def _option(attribute: str, form: FormField) -> Parameter:

@@ -10,22 +10,14 @@ from rich.text import Text
 
 from domain.views import TrialStatus
 from starter.cli import parts
-from starter.cli.base import Domain, Json, ask, console, emit
+from starter.cli.base import Domain, Json, argument, ask, console, emit
 from starter.errors import Refused
-from starter.local import skip, stack
+from starter.local import skip as clocks
+from starter.local import stack
 from starter.local.demo import main
 from starter.run import run_cli
 from starter.service.bootstrap import find
 from starter.service.tenure import Tenure
-
-PANEL = "The local stack"
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add these commands to the program."""
-    app.command("up", rich_help_panel=PANEL)(up)
-    app.command("demo", rich_help_panel=PANEL)(demo)
-    app.command("skip", rich_help_panel=PANEL)(skip_time)
 
 
 def up(
@@ -45,32 +37,29 @@ def demo(
     raise typer.Exit(main(find(), as_json, of_renewals=renewals))
 
 
-def skip_time(
+def skip(
     domain: Domain,
-    length: Annotated[str, typer.Argument(metavar="LENGTH", help="How far: 10d, 36h, 2w, 1d12h.", show_default=False)],
+    length: Annotated[str, argument("LENGTH", "How far: 10d, 36h, 2w, 1d12h.")],
     workflow: Annotated[bool, typer.Option("--workflow", help="DOMAIN is the id of any workflow, such as a join request's.")] = False,
     as_json: Json = False,
 ) -> None:
     """Move one trial's clock on. Only the local stack's server can."""
-    duration = skip.parse_duration(length)
+    duration = clocks.parse_duration(length)
     place = find()
     if place.cluster is None:
-        raise Refused(
-            "time can be skipped on the local stack only, and none runs here",
-            "Start it with `tenure up`, or name its directory with --data",
-        )
+        do = "Start it with `tenure up`, or name its directory with --data"
+        raise Refused("time can be skipped on the local stack only, and none runs here", do)
 
     async def moved(tenure: Tenure) -> dict[str, Any]:
-        await skip.require_local(tenure.client, place.cluster)
+        await clocks.require_local(tenure.client, place.cluster)
         workflow_id = domain if workflow else tenure.workflow_of(domain)
         before = {row.number for row in tenure.ledger.effects(workflow=workflow_id)}
-        clock = await skip.skip(tenure.client, workflow_id, duration)
+        clock = await clocks.skip(tenure.client, workflow_id, duration)
         status = None if workflow else (await tenure.trial(domain)).status
         done = [row for row in tenure.ledger.effects(workflow=workflow_id) if row.number not in before]
         return {"workflow": workflow_id, "before": clock.before, "now": clock.now, "open": clock.open, "status": status, "effects": done}
 
-    result = ask(moved)
-    emit(result, as_json, lambda: _skipped(result))
+    emit(ask(moved), as_json, _skipped)
 
 
 def _skipped(result: dict[str, Any]) -> None:
@@ -79,7 +68,7 @@ def _skipped(result: dict[str, Any]) -> None:
     before, now = result["before"], result["now"]
     page.print(Text.assemble((result["workflow"], "bold"), f"  {parts.when(before)} → ", (parts.when(now), "bold cyan")))
     if result["effects"]:
-        page.print(Padding(parts.effects_table(result["effects"]), (0, 0, 0, 2)))
+        page.print(Padding(parts.effects(result["effects"]), (0, 0, 0, 2)))
     else:
         page.print(Text("  nothing was done meanwhile", style="dim"))
     status: TrialStatus | None = result["status"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Generic, TypeVar
 
 from rich.console import Group
 from rich.padding import Padding
@@ -17,8 +18,70 @@ from domain.views import NextStep, TaskView
 from starter.cli.base import console
 from store.ledger import EffectRow
 
+R = TypeVar("R")
+
 #: Between two columns.
 GAP = 2
+
+
+# --- Lists -----------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Column(Generic[R]):
+    """A column of a list: its heading, what stands in it for a row, and in which style (what is a text already has its own).
+
+    A ``figure`` stands right; it and what is ``whole`` are not broken. Where the page is too narrow columns are left out before a word is
+    broken: that whose ``spare`` is 1 first, one without never.
+    """
+
+    name: str
+    cell: Callable[[R], Text | str]
+    style: str = ""
+    figure: bool = False
+    whole: bool = False
+    spare: int = 0
+
+
+def listed(columns: Sequence[Column[R]], rows: Iterable[R]) -> Table:
+    """A table without lines, and without the columns in which nothing stands."""
+    found = list(rows)
+    cells = {column.name: [cell if isinstance(cell := column.cell(row), Text) else Text(cell) for row in found] for column in columns}
+    shown = [column for column in columns if any(cell.plain for cell in cells[column.name])]
+    texts = {column.name: [column.name, *(cell.plain for cell in cells[column.name])] for column in shown}
+    longest = {name: max(map(len, said)) for name, said in texts.items()}
+    word = {name: max(len(part) for text in said for part in text.split() or [""]) for name, said in texts.items()}
+    rigid = {column.name for column in shown if column.figure or column.whole or word[column.name] == longest[column.name]}
+    broken = max((word[column.name] for column in shown if column.name not in rigid), default=0)  # they get narrower all alike
+    least = {name: longest[name] if name in rigid else min(broken, longest[name]) for name in texts}
+    for column in sorted((column for column in shown if column.spare), key=lambda column: column.spare):
+        if sum(least[each.name] + GAP for each in shown) > console().width:
+            shown.remove(column)
+    made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
+    for column in shown:
+        justify, rigidly = "right" if column.figure else "left", column.name in rigid
+        made.add_column(column.name, style=column.style, justify=justify, no_wrap=rigidly, overflow="fold")  # type: ignore[arg-type]
+    for number in range(len(found)):
+        made.add_row(*(cells[column.name][number] for column in shown))
+    return made
+
+
+def grid(styles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Rows without headings: a column for each of ``styles``, which is not broken, and behind them what is."""
+    made = Table.grid(padding=(0, GAP))
+    for style in styles:
+        made.add_column(style=style, no_wrap=True)
+    for row in rows:
+        made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    return made
+
+
+def facts(rows: Iterable[tuple[str, Text | str]]) -> Table:
+    """What is known, a line each, without what is empty."""
+    return grid(("dim",), ((name, said) for name, said in rows if said))
+
+
+# --- Parts of a page -------------------------------------------------------------------------------------------------------------------
 
 
 def section(heading: str, body: Any) -> None:
@@ -31,31 +94,20 @@ def section(heading: str, body: Any) -> None:
 
 def steps(steps: Sequence[NextStep], now: datetime) -> Table:
     """What comes next, each with its time and how far off it is."""
-    grid = Table.grid(padding=(0, 2))
-    for step in sorted(steps, key=lambda step: step.at):
-        grid.add_row(
-            Text(when(step.at), style="cyan", no_wrap=True), Text(distance(step.at, now), style="dim", no_wrap=True), Text(step.what)
-        )
-    return grid
-
-
-def _then(task: TaskView) -> str:
-    """Who is asked next, when that is somebody else."""
-    return f", then of {task.asked_next}" if task.asked_next not in ("", task.assignee) else ""
+    ahead = sorted(steps, key=lambda step: step.at)
+    return grid(("cyan", "dim"), ((when(step.at), distance(step.at, now), step.what) for step in ahead))
 
 
 def task(task: TaskView) -> Group:
     """An open task: what is asked, of whom, with which choices, and how to answer."""
+    then = f", then of {task.asked_next}" if task.asked_next not in ("", task.assignee) else ""
     lines: list[Any] = [
         Text.assemble((task.title, "bold"), ("  due ", "dim"), (when(task.due_at), "yellow")),
         Text(task.asks),
-        Text(f"asked of {task.assignee or words(task.role)}" + _then(task), style="dim"),
+        Text(f"asked of {task.assignee or words(task.role)}{then}", style="dim"),
     ]
     if task.checks:
-        checks = Table.grid(padding=(0, 2))
-        for check in task.checks:
-            checks.add_row(Text(check.name, style="cyan", no_wrap=True), Text(check.question))
-        lines.append(_indented(checks, 2))
+        lines.append(_indented(grid(("cyan",), ((check.name, check.question) for check in task.checks)), 2))
     lines += _choices(task.choices)
     asks_checks = " --check NAME=yes|no …" if task.checks else ""
     asks_values = " --field NAME=VALUE …" if any(choice.fields for choice in task.choices) else ""
@@ -67,13 +119,14 @@ def _choices(choices: Sequence[Choice]) -> list[Padding]:
     """What may be answered. What all of them take with them is said once; a label that only repeats a name is left out."""
     alike = len({choice.fields for choice in choices}) == 1
     labels = {choice.name: "" if choice.label.lower() == words(choice.name).lower() else choice.label for choice in choices}
+    of_all = [_indented(each, 4) for each in (_fields(choices[0].fields) if alike else ())]
     if alike and not any(labels.values()):
-        return [_indented(Text(", ".join(labels), style="bold"), 2), *(_indented(each, 4) for each in _fields(choices[0].fields))]
-    grid = Table.grid(padding=(0, 2))
+        return [_indented(Text(", ".join(labels), style="bold"), 2), *of_all]
+    rows = []
     for choice in choices:
-        said = [Text(labels[choice.name])] if labels[choice.name] else []
-        grid.add_row(Text(choice.name, style="bold", no_wrap=True), Group(*said, *([] if alike else _fields(choice.fields))))
-    return [_indented(grid, 2), *(_indented(each, 4) for each in (_fields(choices[0].fields) if alike else ()))]
+        label = labels[choice.name]
+        rows.append((choice.name, Group(*([Text(label)] if label else ()), *(() if alike else _fields(choice.fields)))))
+    return [_indented(grid(("bold",), rows), 2), *of_all]
 
 
 def _indented(part: Any, by: int) -> Padding:
@@ -96,62 +149,14 @@ def decision(decision: Decision) -> Group:
     return Group(head, _indented(rule, 2), *(_indented(each, 4) for each in evidence))
 
 
-def effects_table(done: Sequence[EffectRow]) -> Table:
+def effects(done: Sequence[EffectRow]) -> Table:
     """What was done, in order."""
-    grid = Table.grid(padding=(0, 2))
-    for row in done:
-        mark = Text("") if row.done_at else Text("begun, not known to be done", style="yellow")
-        grid.add_row(
-            Text(when(row.as_of), style="cyan", no_wrap=True),
-            Text(row.system, no_wrap=True),
-            Text(row.act, style="dim", no_wrap=True),
-            Text(row.summary),
-            mark,
-        )
-    return grid
+    open_ = Text("begun, not known to be done", style="yellow")
+    rows = ((when(row.as_of), row.system, row.act, row.summary, "" if row.done_at else open_) for row in done)
+    return grid(("cyan", "", "dim"), rows)
 
 
-def table(*columns: str) -> Table:
-    """A table without lines."""
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
-    for column in columns:
-        table.add_column(column)
-    return table
-
-
-def columns(
-    rows: Sequence[Mapping[str, Text | str]], *, right: Collection[str] = (), whole: Collection[str] = (), spare: Sequence[str] = ()
-) -> Table:
-    """A table of rows by their headings, without the columns in which nothing stands.
-
-    Figures stand ``right``; they and what is ``whole`` are not broken. Where the page is too narrow the ``spare`` columns are left out, in
-    that order, before a word is broken.
-    """
-    cells = {name: [str(row[name]) for row in rows] for name in rows[0]}
-    shown = [name for name, texts in cells.items() if any(texts)]
-    longest = {name: max(len(text) for text in (name, *cells[name])) for name in shown}
-    word = {name: max(len(part) for text in (name, *cells[name]) for part in text.split() or [""]) for name in shown}
-    rigid = {name for name in shown if name in right or name in whole or word[name] == longest[name]}
-    broken = max((word[name] for name in shown if name not in rigid), default=0)  # they get narrower all alike
-    least = {name: longest[name] if name in rigid else min(broken, longest[name]) for name in shown}
-    for name in spare:
-        if sum(least[each] + GAP for each in shown) > console().width and name in shown:
-            shown.remove(name)
-    made = table()
-    for name in shown:
-        made.add_column(name, justify="right" if name in right else "left", no_wrap=name in rigid, overflow="fold")
-    for row in rows:
-        made.add_row(*(cell if isinstance(cell := row[name], Text) else Text(cell) for name in shown))
-    return made
-
-
-def facts(rows: Sequence[tuple[str, Text | str]]) -> Table:
-    """What is known, a line each, without what is empty."""
-    grid = Table.grid(padding=(0, 2))
-    for name, said in rows:
-        if said:
-            grid.add_row(Text(name, style="dim", no_wrap=True), said if isinstance(said, Text) else Text(said))
-    return grid
+# --- Words -----------------------------------------------------------------------------------------------------------------------------
 
 
 def words(name: str) -> str:
@@ -171,9 +176,9 @@ def value(value: Any) -> str:
     return "yes" if value is True else "no" if value is False else "none" if value in (None, "", []) else str(value)
 
 
-def day(at: datetime) -> str:
-    """A day, for people."""
-    return f"{at:%d %b %Y}"
+def day(on: date | None) -> str:
+    """A day, for people; empty for none."""
+    return f"{on:%d %b %Y}" if on else ""
 
 
 def when(at: datetime | None) -> str:
@@ -191,3 +196,13 @@ def distance(at: datetime, now: datetime) -> str:
             count = int(seconds // size)
             return f"in {count} {unit}{'s' if count > 1 else ''}"
     return "in a moment"
+
+
+def money(amount: int | None) -> str:
+    """Dollars a year; empty for none."""
+    return "" if amount is None else f"${amount:,}"
+
+
+def person(email: str) -> str:
+    """Who it is among us, short enough for a table."""
+    return email.partition("@")[0]

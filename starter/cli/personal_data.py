@@ -9,7 +9,7 @@ import typer
 
 from domain import ids
 from starter import startup
-from starter.cli.base import By, Json, ask, console, emit
+from starter.cli.base import By, Json, argument, ask, console, emit, say
 from starter.errors import BadInput, NotFound, Refused
 from starter.service import erasure
 from starter.service.bootstrap import find
@@ -18,20 +18,11 @@ from store.crypto.key_ring import LOOK_AGAIN, VARIABLE, NotKept, new_key
 from store.crypto.person_keys import PersonKeys
 from store.ledger import Ledger
 
-keys = typer.Typer(help="The keys that everything is encrypted with on its way to Temporal.", no_args_is_help=True)
-
-PANEL = "Personal data"
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add these commands to the program."""
-    app.command("forget", rich_help_panel=PANEL)(forget)
-    app.command("whois", rich_help_panel=PANEL)(whois)
-    app.add_typer(keys, name="keys", rich_help_panel=PANEL)
+keys = typer.Typer(help="The keys that everything is encrypted with on its way to Temporal.")
 
 
 def forget(
-    email: Annotated[str, typer.Argument(metavar="EMAIL", help="Whose data is to be erased.", show_default=False)],
+    email: Annotated[str, argument("EMAIL", "Whose data is to be erased.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
     by: By = "",
     as_json: Json = False,
@@ -41,12 +32,10 @@ def forget(
         if not sys.stdin.isatty():
             raise BadInput("nobody is here to say that it is meant", "Add --yes")
         typer.confirm(f"Erase {email} for good?", abort=True, err=True)
-    done = ask(lambda tenure: erasure.forget(tenure, email, by))
-    emit(done, as_json, lambda: _forgotten(done))
+    emit(ask(lambda tenure: erasure.forget(tenure, email, by)), as_json, _forgotten)
 
 
-def _forgotten(done: object) -> None:
-    assert isinstance(done, Erasure)
+def _forgotten(done: Erasure) -> None:
     page = console()
     if not done.anything:
         page.print(f"Nothing is left of {done.email}.", markup=False)
@@ -58,21 +47,17 @@ def _forgotten(done: object) -> None:
         page.print(f"→ {note}", markup=False)
 
 
-def whois(
-    who: Annotated[str, typer.Argument(metavar="WHO", help="A colleague's address, or a handle like p-3f9a1c.", show_default=False)],
-    as_json: Json = False,
-) -> None:
+def whois(who: Annotated[str, argument("WHO", "A colleague's address, or a handle like p-3f9a1c.")], as_json: Json = False) -> None:
     """Tell the handle under which a colleague owns workflows in Temporal, or whose a handle is."""
     staff = ask(lambda tenure: tenure.staff())
     named = who.strip().lower()
     found = {handle: email for handle, email in staff.items() if named in (handle, email.lower())}
     if not found:
-        raise NotFound(
-            f"nobody of our staff is {who[:80]}", "The hourly copy of the CRM knows our people; `tenure trial list` shows owners"
-        )
+        do = "The hourly copy of the CRM knows our people; `tenure trial list` shows owners"
+        raise NotFound(f"nobody of our staff is {who[:80]}", do)
     [(handle, email)] = found.items()
     answer = {"email": email, "handle": ids.handle(email), "query": f'Owner = "{handle}"'}
-    emit(answer, as_json, lambda: console().print(f"{email} owns workflows as {handle}: {answer['query']}", markup=False))
+    say(f"{email} owns workflows as {handle}: {answer['query']}", as_json, answer)
 
 
 @keys.command("list")
@@ -82,7 +67,7 @@ def keys_list(as_json: Json = False) -> None:
     rows = [{"id": key.id, "use": "encrypts" if number == 0 else "opens"} for number, key in enumerate(ring.keys)]
     where = str(ring.path) if ring.kept else "TENURE_PAYLOAD_KEYS"
     lines = [f"{row['id']}  {row['use']}" for row in rows]
-    emit({"kept_in": where, "keys": rows}, as_json, lambda: console().print("\n".join([*lines, f"kept in {where}"]), markup=False))
+    say("\n".join([*lines, f"kept in {where}"]), as_json, {"kept_in": where, "keys": rows})
 
 
 @keys.command("rotate")
@@ -103,18 +88,18 @@ def keys_rotate(as_json: Json = False) -> None:
     seen = f"running processes use it within {LOOK_AGAIN:.0f} seconds, without a restart"
     answer = {"id": new.id, "keys": len(ring.keys), "people": wrapped, "message": f"{new.id} encrypts from now on; {seen}"}
     words = f"{answer['message']}. {wrapped} people's keys were wrapped anew; {len(ring.keys)} keys are on the ring."
-    emit(answer, as_json, lambda: console().print(words, markup=False))
+    say(words, as_json, answer)
 
 
 @keys.command("new")
 def keys_new(as_json: Json = False) -> None:
     """Print a new key for TENURE_PAYLOAD_KEYS; it is kept nowhere."""
     made = new_key().text()
-    emit({"key": made}, as_json, lambda: console().print(made, markup=False, soft_wrap=True))
+    say(made, as_json, {"key": made}, whole=True)
 
 
 @keys.command("token")
 def keys_token(as_json: Json = False) -> None:
     """Print the token that opens the codec endpoint, for TEMPORAL_CODEC_AUTH="Bearer …"."""
     token = find().settings.codec_secret()
-    emit({"token": token}, as_json, lambda: console().print(token, markup=False, soft_wrap=True))
+    say(token, as_json, {"token": token}, whole=True)

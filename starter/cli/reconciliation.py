@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
 from rich.text import Text
 
 from activities.effects.outside_system import effect_kinds
 from activities.effects.verify import Verified
+from activities.effects.verify import verify as compare
+from domain.effects.reconcile import Mismatch
+from domain.rights import Action
 from starter.cli import parts
-from starter.cli.base import By, Json, console, emit
+from starter.cli.base import By, Json, argument, console, emit
 from starter.cli.effects import Of, System, look
+from starter.cli.parts import Column, listed
 from starter.run import run_cli
-from starter.service import reconciliation
-from starter.service.authorization import operator
+from starter.service.authorization import Authorization, operator
+from starter.service.effects import EffectsOnRecord, require_system
 from store.ledger import EffectRow
 
 MISMATCH, NOT_ASKED = 1, 2
@@ -24,33 +28,39 @@ MISMATCH, NOT_ASKED = 1, 2
 LONGEST_REF = 36
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add these commands to the group ``effects``."""
-    app.command("show")(effects_show)
-    app.command("verify")(effects_verify)
-
-
-def effects_show(
-    which: Annotated[str, typer.Argument(metavar="NUMBER|WORKFLOW", help="The effect's number, or its workflow.", show_default=False)],
-    key: Annotated[str, typer.Argument(metavar="[KEY]", help="The effect's key within the workflow.", show_default=False)] = "",
+def show(
+    which: Annotated[str, argument("NUMBER|WORKFLOW", "The effect's number, or its workflow.")],
+    key: Annotated[str, argument("[KEY]", "The effect's key within the workflow.")] = "",
     as_json: Json = False,
 ) -> None:
     """Show all that is on record of an effect: when it was begun and done, its attempts and its receipt, and how it happens once."""
-    found = look(lambda record: record.show(which, key))
-    emit(found, as_json, lambda: _details(found))
+    emit(look(lambda record: record.show(which, key)), as_json, _details)
 
 
-def effects_verify(of: Of = "", system: System = "", by: By = "", as_json: Json = False) -> None:
+def verify(of: Of = "", system: System = "", by: By = "", as_json: Json = False) -> None:
     """Hold the ledger against the outside systems, both ways, and print what does not match. It changes nothing there; the audit notes who asked.
 
     Exit codes: 0 all matches, 1 something does not, 2 a system could not be asked.
     """
-    found = look(lambda record: run_cli(reconciliation.verify(record, operator(), of, system=system, by=by)))
-    emit(found, as_json, lambda: _verified(found))
+    found = look(lambda record: run_cli(_verify(record, of, system, by)))
+    emit(found, as_json, _verified)
     if any(one.outcome.failed for one in found):
         sys.exit(NOT_ASKED)
     if any(one.outcome.mismatches for one in found):
         sys.exit(MISMATCH)
+
+
+async def _verify(record: EffectsOnRecord, of: str, system: str, by: str) -> list[Verified]:
+    """Ask every outside system, or one, through the clients of the activities; of one company or workflow, or all. It stands on the audit."""
+
+    def compared() -> list[Verified]:
+        require_system(system)
+        return compare(record.settings, record.ledger, (system,) if system else (), record.workflows(of) if of else ())
+
+    what = " ".join(("verify effects", *filter(None, (of[:80], system))))
+    authorization = Authorization(record.ledger, (record.settings.vendor_domain,))
+    async with authorization.operating(operator(), Action.VERIFY_EFFECTS, by=by, what=what):
+        return await asyncio.to_thread(compared)
 
 
 def _details(found: Sequence[EffectRow]) -> None:
@@ -84,29 +94,32 @@ def _details(found: Sequence[EffectRow]) -> None:
 _LOOK_AT = {"missing": "red", "changed": "yellow", "unknown": "magenta", "duplicate": "red", "hanging": "yellow"}
 
 
+MISMATCHES: Sequence[Column[Mismatch]] = (
+    Column("", lambda one: Text(one.what, style=_LOOK_AT[one.what]), whole=True),
+    Column("system", lambda one: one.system, whole=True),
+    Column("thing", lambda one: f"{one.kind} {one.ref}".strip() if len(one.ref) <= LONGEST_REF else one.kind),
+    Column("number", lambda one: str(one.number or ""), figure=True),
+    Column("effect", lambda one: one.effect),
+    Column("detail", lambda one: one.detail),
+)
+SYSTEMS: Sequence[Column[Verified]] = (
+    Column("system", lambda one: one.outcome.system),
+    Column("compared", lambda one: str(one.outcome.compared)),
+    Column("seen there", lambda one: str(one.outcome.seen)),
+    Column("mismatches", lambda one: str(len(one.outcome.mismatches))),
+    Column("cannot be told", lambda one: str(sum(one.outcome.untold.values()))),
+    Column("requests", lambda one: str(one.requests)),
+    Column("seconds", lambda one: f"{one.seconds:.1f}"),
+)
+
+
 def _verified(found: Sequence[Verified]) -> None:
     page = console()
     mismatches = [one for system in found for one in system.outcome.mismatches]
     if mismatches:
-        rows: list[dict[str, Any]] = [
-            {
-                "": Text(one.what, style=_LOOK_AT[one.what]),
-                "system": one.system,
-                "thing": f"{one.kind} {one.ref}".strip() if len(one.ref) <= LONGEST_REF else one.kind,
-                "number": str(one.number or ""),
-                "effect": one.effect,
-                "detail": one.detail,
-            }
-            for one in mismatches
-        ]
-        page.print(parts.columns(rows, right=("number",), whole=("", "system")))
+        page.print(listed(MISMATCHES, mismatches))
         page.print()
-    summary = parts.table("system", "compared", "seen there", "mismatches", "cannot be told", "requests", "seconds")
-    for one in found:
-        told = one.outcome
-        cells = (told.compared, told.seen, len(told.mismatches), sum(told.untold.values()), one.requests)
-        summary.add_row(told.system, *map(str, cells), f"{one.seconds:.1f}")
-    page.print(summary)
+    page.print(listed(SYSTEMS, found))
     for one in found:
         for why, count in one.outcome.untold.items():
             page.print(Text(f"{one.outcome.system}: {count} {why}", style="dim"), soft_wrap=True)

@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,10 +21,8 @@ from domain.people import Person
 from domain.rights import Actor, Asked, Group, Right
 from starter.errors import BadInput, NotAllowed, NotFound, Refused, Unavailable
 from store.audit import Audit, Entry, Via
+from store.ledger import Ledger
 from store.roster import Roster, judged, named
-
-if TYPE_CHECKING:
-    from store.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
@@ -92,17 +90,12 @@ class Authorization:
             raise NotAllowed(right.why, "Nothing was changed; docs/rights.md has the whole table" if role else "")
         try:
             yield who
-        except Unavailable as error:
-            await self._note(**noted, outcome="unknown", reason=error.detail, event=event)
+        except Exception as error:  # nobody knows whether what was not refused took effect; what nobody foresaw may say anything
+            outcome = "refused" if isinstance(error, Refused | NotFound | BadInput) else "unknown"
+            reason = error.detail if isinstance(error, Refused | NotFound | BadInput | Unavailable) else type(error).__name__
+            await self._note(**noted, outcome=outcome, reason=reason, event=event)
             raise
-        except (Refused, NotFound, BadInput) as error:
-            await self._note(**noted, outcome="refused", reason=error.detail, event=event)
-            raise
-        except Exception as error:  # nobody foresaw it, so nobody knows whether it took effect
-            await self._note(**noted, outcome="unknown", reason=type(error).__name__, event=event)
-            raise
-        else:
-            await self._note(**noted, outcome="accepted", event=event)
+        await self._note(**noted, outcome="accepted", event=event)
 
     def operating(self, caller: Caller, action: str, *, by: str, what: str, subject: str = "") -> AbstractAsyncContextManager[str]:
         """Around an act of operations, which concerns no trial's owners: an operator at the command line holds the keys anyway, and is noted."""

@@ -7,12 +7,12 @@ import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain import policy
+from domain.policy import AccountPolicy, Policy
 from starter import startup
 from starter.errors import BadInput, Unavailable
 from starter.local import stackfile
@@ -23,9 +23,6 @@ from store.crypto.codec import data_converter
 from store.ledger import Ledger
 from store.ledger_file import LedgerFault
 from store.settings import PREFIX, Settings
-
-if TYPE_CHECKING:
-    from domain.policy import AccountPolicy, Policy
 
 
 @dataclass(frozen=True)
@@ -60,13 +57,8 @@ def read_settings(**fixed: int) -> Settings:
         raise BadInput(f"{name}: {fault['msg']}", f"Correct {name} in the environment or in .env; `tenure config` lists all") from None
 
 
-def read_policy(settings: Settings) -> Policy:
-    """The policy of trials in force. Raises :class:`BadInput` naming each wrong entry with its line."""
-    return read_policies(settings)[0]
-
-
 def read_policies(settings: Settings) -> tuple[Policy, AccountPolicy]:
-    """The policies of trials and of accounts in force, which stand in one file. Raises as :func:`read_policy`."""
+    """The policies of trials and of accounts in force, which stand in one file. Raises :class:`BadInput` naming each wrong entry with its line."""
     path = settings.policy_file
     try:
         if path is None:
@@ -108,7 +100,7 @@ async def open_tenure(place: Environment, *, offline: bool = False, existing: bo
     if existing:
         _require_ledger(place.settings)
     own = place.stack.temporal if place.stack and not named_by_environment(os.environ) else ""
-    policy = read_policy(place.settings)
+    policy, _ = read_policies(place.settings)
     # The server first: without one there is nothing to look up, and no empty ledger is left behind in a wrong directory.
     ledger = Ledger(place.settings.ledger_url)
     converter = data_converter(place.settings, ledger)

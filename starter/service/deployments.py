@@ -10,20 +10,16 @@ import asyncio
 import logging
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from temporalio.api.enums.v1 import WorkerDeploymentVersionStatus
 from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest, SetWorkerDeploymentCurrentVersionRequest
+from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.base import Value
 from starter.errors import NotFound
 from starter.service.temporal_errors import asking
-
-if TYPE_CHECKING:
-    from temporalio.client import Client
-
-    from store.settings import Promotes
+from store.settings import Promotes
 
 #: The deployment's name: all workers of the task queue.
 DEPLOYMENT = "tenure"
@@ -88,14 +84,15 @@ async def register(client: Client, build_id: str, promotes: Promotes) -> None:
 
     Waits until the server knows the build. Never raises: a worker that could not be promoted still works when somebody promotes it.
     """
-    deadline = time.monotonic() + REGISTERS
-    while True:
+    deadline, last = time.monotonic() + REGISTERS, ""
+    while time.monotonic() <= deadline:
         try:
             known = await builds(client)
             current = next((build.build_id for build in known if build.current), "")
             if current == build_id:
                 log.info("build %s is current", build_id)
                 return
+            last = "the server does not know it yet"
             if any(build.build_id == build_id for build in known):
                 if promotes == "never" or (promotes == "first" and current):
                     log.warning("build %s waits: work goes to %s. → tenure workers promote %s", build_id, current or "nobody", build_id)
@@ -104,10 +101,6 @@ async def register(client: Client, build_id: str, promotes: Promotes) -> None:
                 log.info("build %s is current now%s", build_id, f", in place of {current}" if current else "")
                 return
         except Exception as error:
-            last: Exception | str = error
-        else:
-            last = "the server does not know it yet"
-        if time.monotonic() > deadline:
-            log.warning("build %s could not be made current: %s. → tenure workers promote %s", build_id, last, build_id)
-            return
+            last = str(error)
         await asyncio.sleep(_BETWEEN_TRIES)
+    log.warning("build %s could not be made current: %s. → tenure workers promote %s", build_id, last, build_id)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from domain import ids
 from domain.effects.effect import systems
-from starter.errors import BadInput, NotFound
+from domain.policy import Policy
+from starter.errors import BadInput, NotFound, require_one_of
 from starter.local.skip import parse_duration
 from starter.service.addresses import read_key
 from store.effect_kinds import OWN_TABLES
 from store.effect_log import find, public
-
-if TYPE_CHECKING:
-    from domain.policy import Policy
-    from store.ledger import EffectRow, Ledger
-    from store.settings import Settings
+from store.ledger import EffectRow, Ledger
+from store.settings import Settings
 
 #: What ``--since`` may be: a day or a moment as ISO 8601 writes it.
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -44,9 +41,8 @@ class EffectsOnRecord:
         elif which.isdecimal() and len(which) < 16:
             found = find(self.ledger, number=int(which))
         else:
-            raise BadInput(
-                f"{which[:60]!r} is not the number of an effect", "Write NUMBER, or WORKFLOW KEY; `tenure effects list` shows both"
-            )
+            do = "Write NUMBER, or WORKFLOW KEY; `tenure effects list` shows both"
+            raise BadInput(f"{which[:60]!r} is not the number of an effect", do)
         if not found:
             shown = f"{which[:80]} {key[:80]}".strip()
             raise NotFound(f"no effect {shown} is on record", "Look for it with `tenure effects list`")
@@ -82,5 +78,4 @@ def read_since(text: str) -> datetime | None:
 
 def require_system(system: str) -> None:
     """Raises :class:`BadInput` for a name that is no system on record; none at all is every system."""
-    if system and system not in (known := (*systems(), OWN_TABLES)):
-        raise BadInput(f"{system[:40]!r} is no system", f"Choose one of: {', '.join(known)}", field="system")
+    require_one_of((*systems(), OWN_TABLES), system, "is no system", "system")

@@ -10,7 +10,7 @@ from domain.base import Value
 from domain.messages import Contact
 from domain.rights import Action
 from starter.errors import BadInput, NotFound, Refused, Unavailable
-from starter.service.spool import Spool
+from starter.service.kept_requests import Spool
 from store.crypto.codec import Codec
 from store.crypto.tokenize import is_outsider, names_beside
 
@@ -36,7 +36,7 @@ def people(tenure: Queries) -> PersonKeys | None:
     return codec.people if isinstance(codec, Codec) else None
 
 
-async def comes(tenure: Tenure, contact: Contact) -> None:
+async def comes(tenure: Queries, contact: Contact) -> None:
     """Somebody comes to us by themselves. Were they erased before, they are no more: from now on they have a key again, and get mail."""
     known, email = people(tenure), contact.email
     if known is None:

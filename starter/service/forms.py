@@ -1,11 +1,14 @@
-"""What the ways in take and give, as models: the same for the web, the API and the command line.
+"""What the ways in take, as models: the same for the web, the API and the command line; and the ids of clicks and requests.
 
 Bounds stand here so that a workflow is never started with an input that its own models refuse.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+import hashlib
+import hmac
+import json
+import uuid
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
@@ -13,9 +16,24 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 from domain import names
 from domain.amounts import MOST_SEATS, Typed
 from domain.base import Value
-from domain.decision import Decision
-from domain.views import NextStep, TaskView, TrialStatus
-from starter.service.events import new_event
+from domain.messages import Contact
+
+
+def new_event() -> str:
+    """A fresh id for one click; sent again with the same id, the same click has no second effect."""
+    return str(uuid.uuid4())
+
+
+def event_id(key: bytes, given: str, *space: str) -> str:
+    """The id of a request to which its sender gave the id ``given`` within ``space``; a fresh one when they gave none.
+
+    A caller may name an id (``Idempotency-Key``, a form's hidden field, ``--event-id``), so that what is sent again has no second effect:
+    each entry point, caller and action has a space of its own. What a workflow and the audit get is made of it with our secret key, so
+    that nobody can guess, or take beforehand, the id of another's request.
+    """
+    if not given:
+        return new_event()
+    return hmac.digest(key, json.dumps(["event", *space, given]).encode(), hashlib.sha256).hex()[:40]
 
 
 def _a_name(text: str, info: ValidationInfo) -> str:
@@ -40,76 +58,38 @@ EventId = Annotated[str, StringConstraints(max_length=200, pattern=r"^[\x21-\x7e
 Via = Literal["web", "api", "cli", "rescue"]
 
 
-class SignupForm(Value):
-    """A submitted signup form (A3)."""
+class Form(Value):
+    """What each has: whose address it is, and the id of this very click."""
 
     email: Email
     first_name: Name = ""
     last_name: Name = ""
-    company: Name = ""
-    via: Via = "web"
     event_id: EventId = Field(default_factory=new_event)
 
+    def contact(self, email: str) -> Contact:
+        """The person, at the address that was made of theirs."""
+        return Contact(email=email, first_name=self.first_name, last_name=self.last_name)
 
-class TrialRequestForm(Value):
+
+class SignupForm(Form):
+    """A submitted signup form (A3)."""
+
+    company: Name = ""
+    via: Via = "web"
+
+
+class TrialRequestForm(Form):
     """A CE asks for a trial sized to need (A28). ``email`` is the prospect's, ``ce`` the CE's own."""
 
-    email: Email
-    first_name: Name = ""
-    last_name: Name = ""
     company: GivenName
     ce: Email
     size: Literal["small", "medium", "large"] = "small"
     seats: Typed = Field(default=100, ge=1, le=MOST_SEATS)
     success_criteria: str = Field(default="", max_length=2_000)
     standard: bool = True
-    event_id: EventId = Field(default_factory=new_event)
 
 
-class JoinForm(Value):
+class JoinForm(Form):
     """A person of a company with an instance is blocked and asks for an invitation (A22)."""
 
-    email: Email
-    first_name: Name = ""
-    last_name: Name = ""
     via: Literal["signup", "ticket"] = "ticket"
-    event_id: EventId = Field(default_factory=new_event)
-
-
-class TrialRow(Value):
-    """One trial in a list, from the search attributes alone. ``due_at`` is when its earliest open task is due."""
-
-    domain: str
-    workflow: str
-    run: str
-    stage: str = ""
-    owner: str = ""
-    due_at: datetime | None = None
-    open: bool
-    status: str
-    started_at: datetime
-    closed_at: datetime | None = None
-
-
-class TrialPage(Value):
-    """One page of trials, newest first. ``counts`` are all trials by status (``running``, ``completed`` …); ``next_page`` is empty at the end."""
-
-    rows: tuple[TrialRow, ...]
-    counts: dict[str, int]
-    next_page: str = ""
-
-
-class TrialView(Value):
-    """Everything that a person wants to know of one trial. A closed one answers too, without next steps and tasks.
-
-    ``at`` is the trial's own time, which on a local stack may run ahead.
-    """
-
-    workflow: str
-    run: str
-    open: bool
-    at: datetime
-    status: TrialStatus
-    next_steps: tuple[NextStep, ...] = ()
-    dossier: tuple[Decision, ...] = ()
-    tasks: tuple[TaskView, ...] = ()

@@ -1,41 +1,40 @@
-"""What could not be taken is kept, and taken up again later: signups that went wrong (A21), and CEs' requests whose worker died over them.
+"""What could not be taken is kept: signups that went wrong (A21), and CEs' requests (A28) whose worker died over them, until they are taken up.
 
-On record in the ledger or, when that does not answer in time, in a file (:mod:`starter.service.spool`), before anything else is tried.
+On record in the ledger or, when that does not answer in time, each in a file of its own, before anything else is tried: a database that is
+locked or away loses none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from abc import abstractmethod
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import datetime
+from pathlib import Path
 
-from temporalio.common import WorkflowIDConflictPolicy
+from sqlalchemy import select, update
 
-from domain import ids
-from domain.base import Message
-from domain.messages import SignupAnswer
-from starter.errors import BadInput, NotFound, Refused, Unavailable
-from starter.service.addresses import checked_address
-from starter.service.commands import Commands
-from starter.service.failed_signups import FailedSignup, FailedSignups
+from domain import ids, mailbox
+from domain.base import Value
+from domain.messages import Contact
+from starter.errors import Unavailable
 from starter.service.forms import SignupForm, TrialRequestForm
-from starter.service.spool import Spool
-from starter.service.temporal_errors import asking
-
-if TYPE_CHECKING:
-    from domain.addresses import Address
-    from store.ledger import Ledger
-    from store.settings import Settings
+from store.ledger import Ledger
+from store.tables import failed_signups
 
 log = logging.getLogger(__name__)
 
+FOLDER = "kept-signups"
 #: Seconds within which the ledger does a small thing; one that is locked by another may take for ever.
 LEDGER_PATIENCE = 4.0
+#: How many are taken up in one go; the rest is the next time.
+BATCH = 50
+LONGEST_PROBLEM = 2_000
+#: Characters of an address on record. A longer one is none that mail can be sent to: what is kept of it is no address, and nobody else's.
+LONGEST_ADDRESS = 254
+_NAMES = ("first_name", "last_name", "company")
 
 
 @asynccontextmanager
@@ -48,88 +47,99 @@ async def ledger_in_time() -> AsyncIterator[None]:
         raise Unavailable("the ledger's database does not answer in time", "Ask again; check what holds it") from error
 
 
-class KeptRequests(Commands):
-    """The part of :class:`starter.service.tenure.Tenure` that loses nothing."""
+class KeptRequest(Value):
+    """One of them: whose, what they typed (of a signup the names, of a CE's request all that its form has), what went wrong, and when."""
 
-    task_queue: str
+    id: str
+    email: str
+    data: dict[str, str]
+    problem: str
+    at: datetime
 
-    def _keeps(self, ledger: Ledger, settings: Settings) -> None:
-        self._failed = FailedSignups(ledger)
-        self._spool = Spool(settings.data_dir)
+    @classmethod
+    def of(cls, form: SignupForm | TrialRequestForm, problem: str, at: datetime) -> KeptRequest:
+        """A form's. Its id follows from the form's event, so that a repeated click is one row."""
+        kind, names = ("failed signup", set(_NAMES)) if isinstance(form, SignupForm) else ("trial request", None)
+        typed = form.model_dump(mode="json", include=names, exclude={"email"})
+        return cls(
+            id=ids.digest(f"{kind} {form.event_id}"),
+            email=ids.fitted(form.email, LONGEST_ADDRESS),
+            data={name: str(value) for name, value in typed.items()},
+            problem=problem[:LONGEST_PROBLEM],
+            at=at,
+        )
 
-    @abstractmethod
-    def outsider(self, email: str) -> Address:
-        """What an address says of whose trial it is."""
+    @property
+    def contact(self) -> Contact:
+        """Who it is."""
+        return Contact(email=self.email, first_name=self.data.get("first_name", ""), last_name=self.data.get("last_name", ""))
 
-    @abstractmethod
-    async def _request_trial(self, form: TrialRequestForm, address: Address, ce: str) -> SignupAnswer:
-        """Send a CE's request, whose rights were judged."""
+    def trial_request(self) -> TrialRequestForm | None:
+        """The CE's request that it is; None for a signup."""
+        return TrialRequestForm.model_validate({"email": self.email, **self.data}) if self.data.keys() - set(_NAMES) else None
 
-    async def failed_signup(self, form: SignupForm, error: str) -> str:
-        """Keep a signup that went wrong and have support look after it; returns its reference. The same ``event_id`` is kept once.
 
-        It is on record before Temporal is asked, so that an outage loses nothing: :meth:`retry_failed_signups` starts it later.
-        """
-        event = self.event("", "failed signup", form.event_id, form.via, form.email)
-        row = self._failed.row(form.model_copy(update={"event_id": event}), error, _now())
-        await self._keep(row)
-        try:
-            async with ledger_in_time():  # which has the keys of people: without them nothing goes to Temporal
-                await self._rescue(row.rescue_input(self.policy, self.settings), row.email)
-                self._spool.drop(row.id)
-                await self.read(lambda: self._failed.rescued(row.id, _now()))
-        except Unavailable as fault:
-            log.warning("the rescue %s waits: %s", row.id, fault)
-        return row.id
+class KeptRequests:
+    """The ledger's table of them. Methods block; call them off the loop."""
 
-    async def _keep(self, row: FailedSignup) -> str:
-        """Put it on record, in the ledger or, when that does not answer in time, in a file of ours. Raises :class:`Unavailable`."""
-        try:
-            async with ledger_in_time():
-                await self.read(lambda: self._failed.keep(row))
-        except Unavailable as fault:
-            log.warning("%s is kept in a file: %s", row.id, fault)
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def keep(self, row: KeptRequest) -> None:
+        """Put it on record; again changes nothing."""
+        with self._ledger.writing() as db:
+            new = self._ledger.upserting(db, failed_signups).values(row.model_dump())
+            db.execute(new.on_conflict_do_nothing(index_elements=["id"]))
+
+    def waiting(self) -> list[KeptRequest]:
+        """Those that have not been taken up, oldest first."""
+        query = select(failed_signups).where(failed_signups.c.rescued_at.is_(None)).order_by(failed_signups.c.at).limit(BATCH)
+        with self._ledger.reading() as db:
+            return [KeptRequest.model_validate(row._mapping) for row in db.execute(query)]
+
+    def taken_up(self, id_: str, at: datetime) -> None:
+        """Its rescue has been started, or it was sent again."""
+        with self._ledger.writing() as db:
+            db.execute(update(failed_signups).where(failed_signups.c.id == id_).values(rescued_at=at))
+
+
+class Spool:
+    """Those that wait for the ledger, in the data directory of the process that took them, readable by it alone.
+
+    Each file goes as soon as the ledger has what it holds, and whoever is erased is erased here too. Methods are short and block; a disk
+    that cannot be written is an ``OSError``.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._folder = data_dir / FOLDER
+
+    def keep(self, row: KeptRequest) -> None:
+        """Write one, whole or not at all; again changes nothing."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = self._folder / f".{row.id}.{os.getpid()}"
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(row.model_dump_json())
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._path(row.id))
+
+    def waiting(self) -> Iterator[KeptRequest]:
+        """Those that are here, oldest first. A file that cannot be read stays, and the log says so."""
+        for path in sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
             try:
-                self._spool.keep(row)  # here and now: the threads may all wait for the ledger
-            except OSError as full:
-                raise Unavailable("it could not be kept", f"Write to {self.settings.support_email}") from full
-        return row.id
+                yield KeptRequest.model_validate_json(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                log.exception("%s holds no signup that can be read; it stays there", path)
 
-    async def retry_failed_signups(self) -> int:
-        """Start what every failed signup still waits for: a signup's rescue, or a CE's request once more. Returns how many were started."""
-        for row in self._spool.waiting():
-            await asyncio.to_thread(self._failed.keep, row)
-            self._spool.drop(row.id)
-        rows = await asyncio.to_thread(self._failed.waiting)
-        for done, row in enumerate(rows):
-            try:
-                await self._start_again(row)
-            except Unavailable:
-                return done
-            await asyncio.to_thread(self._failed.rescued, row.id, _now())
-        return len(rows)
+    def drop(self, id_: str) -> None:
+        """The ledger has it."""
+        self._path(id_).unlink(missing_ok=True)
 
-    async def _start_again(self, row: FailedSignup) -> None:
-        if (request := row.trial_request()) is not None:
-            try:
-                await self._request_trial(request, self.outsider(request.email), checked_address(request.ce))
-                return
-            except (BadInput, NotFound, Refused) as error:
-                # Nobody looks at an answer any more, so a person tells the CE.
-                row = replace(row, problem=f"{request.ce} asked for a trial of it: {error}")
-        await self._rescue(row.rescue_input(self.policy, self.settings), row.email)
+    def erase(self, email: str) -> None:
+        """Delete what somebody typed, in any spelling of their mailbox."""
+        for row in list(self.waiting()):
+            if mailbox.canonical(row.email) == mailbox.canonical(email):
+                self.drop(row.id)
 
-    async def _rescue(self, message: Message, email: str) -> None:
-        with asking("the rescue"):
-            await self.client.start_workflow(
-                "SignupRescue",
-                message,
-                id=ids.rescue(email),
-                task_queue=self.task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                static_summary="A signup that the form failed",
-            )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    def _path(self, id_: str) -> Path:
+        return self._folder / f"{id_}.json"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from temporalio.client import WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from domain import ids
 from starter.errors import BadInput
-from starter.service.forms import TrialRow
+from starter.service.views import TrialRow
 from workflows.frame.search_attributes import DOMAIN, DUE_AT, OWNER, STAGE
+
+T = TypeVar("T")
 
 
 def row(execution: WorkflowExecution, staff: Mapping[str, str]) -> TrialRow:
@@ -45,6 +48,15 @@ def bounded(limit: int, most: int) -> int:
     if not 1 <= limit <= most:
         raise BadInput(f"a page of {limit} is not given", f"Ask for 1 to {most}", field="limit")
     return limit
+
+
+def page(rows: list[T], after: str, key: Callable[[T], str], limit: int, most: int) -> list[T]:
+    """The rows behind the one whose key is ``after``. Raises :class:`BadInput` when it is none of them any more."""
+    keys = [key(row) for row in rows] if after else []
+    if after and after not in keys:
+        raise BadInput(f"{after[:80]!r} is not in this list (any more)", "Ask for the first page again", field="after")
+    first = keys.index(after) + 1 if after else 0
+    return rows[first : first + bounded(limit, most)]
 
 
 def page_of(token: bytes | None) -> str:

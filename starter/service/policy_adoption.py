@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from domain.base import Value
 from domain.policy import Policy
 from domain.trial.adoption import Preview, WhatIf
 from domain.trial.commands import AdoptPolicy
 from starter.errors import NotFound, Refused, TenureError
-from starter.service.queries import query
+from starter.service.queries import each_of, query
 from starter.service.temporal_errors import asking
+from starter.service.tenure import Tenure
 
-if TYPE_CHECKING:
-    from temporalio.client import WorkflowExecution
-
-    from starter.service.tenure import Tenure
-
-#: Trials asked at once: each answer costs a worker a replay of the trial's history when it is not in its cache.
+#: Trials asked at once.
 AT_ONCE = 16
 
 
@@ -34,34 +28,18 @@ class Adoption(Value):
     says: str = ""
 
 
-async def adoptions(
-    tenure: Tenure, policy: Policy, where: str = "", *, by: str = "", why: str = "", do: bool = False
-) -> AsyncIterator[Adoption]:
-    """Ask every open trial what ``policy`` would change, and with ``do`` have it adopted; one by one as they answer.
+async def adoptions(tenure: Tenure, policy: Policy, where: str = "", *, by: str = "", why: str = "", do: bool = False) -> list[Adoption]:
+    """Ask every open trial what ``policy`` would change, and with ``do`` have it adopted.
 
     ``where`` is a filter in the server's own words (``Stage = 'onboarding'``). Asked again, a trial that has the policy says so.
     Raises :class:`~starter.errors.BadInput` for a filter that the server does not read, :class:`NotFound` when it lets no trial through.
     """
     scope = "WorkflowType = 'Trial' AND ExecutionStatus = 'Running'" + (f" AND ({where})" if where else "")
-    found: list[WorkflowExecution] = []
-    with asking("the list of trials"):
-        async for execution in tenure.client.list_workflows(scope, page_size=500):
-            found.append(execution)
+    found = await tenure.found(scope, "the list of trials")
     if not found:
         raise NotFound("no open trial" + (f" with {where[:200]}" if where else ""), "Look at `tenure trial list`, or leave --where out")
-    turns = asyncio.Semaphore(AT_ONCE)
-
-    async def one(execution: WorkflowExecution) -> Adoption:
-        async with turns:
-            return await _adopt(tenure, execution.id, policy, by, why, do)
-
-    asked = [asyncio.ensure_future(one(execution)) for execution in found]
-    try:
-        for answer in asyncio.as_completed(asked):
-            yield await answer
-    finally:
-        for task in asked:
-            task.cancel()
+    answers = await each_of(found, lambda workflow: _adopt(tenure, workflow, policy, by, why, do), AT_ONCE)
+    return sorted(answers, key=lambda answer: answer.domain)
 
 
 async def _adopt(tenure: Tenure, workflow: str, policy: Policy, by: str, why: str, do: bool) -> Adoption:

@@ -5,38 +5,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.client import (
-    Client,
-    WorkflowExecutionStatus,
-    WorkflowHandle,
-)
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain import ids
+from domain.addresses import Address
 from domain.decision import Decision
 from domain.people import Role
 from domain.policy import Policy
 from domain.trial.state import Stage
 from domain.views import NextStep, TaskView, TrialStatus
-from starter.errors import BadInput, NotFound, TenureError, Unavailable
+from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable, require_one_of
 from starter.service import listing
-from starter.service.addresses import read_company, read_key, read_trial
-from starter.service.forms import TrialPage, TrialView
+from starter.service.addresses import read_address, read_company, read_key, read_trial
+from starter.service.authorization import Authorization, operator
 from starter.service.temporal_errors import asking
+from starter.service.views import TrialPage, TrialView
 from store import ledger_file
 from store.effect_log import public
+from store.ledger import EffectRow, Ledger
 from store.read_model import ReadModel
 from store.registry import Registry
-
-if TYPE_CHECKING:
-    from store.ledger import EffectRow, Ledger
-    from store.settings import Settings
-
+from store.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +46,18 @@ _ASK_AGAIN = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatu
 
 
 class Queries:
-    """What may be seen. The connection and the rest are those of :class:`starter.service.tenure.Tenure`."""
+    """What may be seen. ``policy`` is what a new trial is given; a running one keeps its own."""
 
-    client: Client
-    ledger: Ledger
-    policy: Policy
-    settings: Settings
+    def __init__(self, client: Client, ledger: Ledger, settings: Settings, policy: Policy, *, task_queue: str = ids.TASK_QUEUE) -> None:
+        self.client = client
+        self.ledger = ledger
+        self.settings = settings
+        self.policy = policy
+        self.task_queue = task_queue
+        self.caller = operator()
+        self.authorization = Authorization(ledger, (settings.vendor_domain,))
+
+    # --- Trials -------------------------------------------------------------------------------------------------------------
 
     async def trials(self, limit: int = 20, page: str = "", *, stage: str = "", owner: str = "", closed: bool = False) -> TrialPage:
         """One page of trials, newest first; the open ones, or with ``closed`` all that the server remembers. ``page`` is from the page before.
@@ -65,25 +66,18 @@ class Queries:
         """
         scope = f"WorkflowType = 'Trial' AND ExecutionStatus {'!=' if closed else '='} '{'ContinuedAsNew' if closed else 'Running'}'"
         if stage:
-            if stage not in {known.value for known in Stage}:
-                raise BadInput(
-                    f"{stage[:40]!r} is not a stage", f"Choose one of: {', '.join(known.value for known in Stage)}", field="stage"
-                )
+            require_one_of([known.value for known in Stage], stage, "is not a stage", "stage")
             scope += f" AND Stage = '{stage}'"
         if owner:
             handle = ids.handle(owner) if "@" in owner else owner.strip().lower()
             if not re.fullmatch(r"p-[0-9a-f]{6}", handle):
-                raise BadInput(
-                    f"{owner[:60]!r} is neither an address nor a handle", "Name a colleague by address; `tenure whois` tells a handle"
-                )
+                do = "Name a colleague by address; `tenure whois` tells a handle"
+                raise BadInput(f"{owner[:60]!r} is neither an address nor a handle", do)
             scope += f" AND Owner = '{handle}'"
         found = self.client.list_workflows(scope, page_size=listing.bounded(limit, MOST_ROWS), next_page_token=listing.token(page))
+        counting = self.client.count_workflows("WorkflowType = 'Trial' GROUP BY ExecutionStatus")
         with asking("the list of trials"):
-            _, counted, staff = await asyncio.gather(
-                found.fetch_next_page(),
-                self.client.count_workflows("WorkflowType = 'Trial' GROUP BY ExecutionStatus"),
-                self.staff(),
-            )
+            _, counted, staff = await asyncio.gather(found.fetch_next_page(), counting, self.staff())
         counts = {str(group.group_values[0]).lower(): group.count for group in counted.groups}
         return TrialPage(
             rows=tuple(listing.row(execution, staff) for execution in found.current_page or ()),
@@ -97,46 +91,53 @@ class Queries:
 
     async def trial(self, domain: str) -> TrialView:
         """Everything about one company's newest trial, open or closed."""
-        workflow_id = self.workflow_of(domain)
-        handle = self.client.get_workflow_handle(workflow_id)
-        with asking(workflow_id, missing=_no_trial(domain)):
-            description = await handle.describe()
-            handle = self.client.get_workflow_handle(workflow_id, run_id=description.run_id)
-            status, steps, dossier, tasks = await query_all(
-                query(handle, "status", TrialStatus),
-                query(handle, "next_steps", list[NextStep]),
-                query(handle, "dossier", list[Decision]),
-                query(handle, "open_tasks", list[TaskView]),
-            )
-        return TrialView(
-            workflow=workflow_id,
-            run=description.run_id,
-            open=description.status is WorkflowExecutionStatus.RUNNING,
-            at=listing.clock(description),
-            status=status,
-            next_steps=steps,
-            dossier=dossier,
-            tasks=tasks,
-        )
+        do = "Check the domain with `tenure trial list --all`, or sign the company up"
+        missing = NotFound(f"no trial of {domain[:80]} is known", do)
+        described, seen = await self.look(self.workflow_of(domain), TrialStatus, missing)
+        return TrialView(run=described.run_id, **seen)
+
+    async def look(
+        self, workflow_id: str, status: Any, missing: TenureError, *, ended: bool = True
+    ) -> tuple[WorkflowExecutionDescription, dict[str, Any]]:
+        """The newest run under an id: what the server says of it, and all that it says of itself, its ``status`` as that type.
+
+        Raises ``missing`` when there is none; without ``ended`` also when it does not run any more.
+        """
+        with asking(workflow_id, missing=missing):
+            described = await self.client.get_workflow_handle(workflow_id).describe()
+            running = described.status is WorkflowExecutionStatus.RUNNING
+            if not (running or ended):
+                raise missing
+            handle = self.client.get_workflow_handle(workflow_id, run_id=described.run_id)
+            asked = {"status": status, "next_steps": list[NextStep], "dossier": list[Decision], "open_tasks": list[TaskView]}
+            said = await query_all(*(query(handle, name, kind) for name, kind in asked.items()))
+        seen = dict(zip(("status", "next_steps", "dossier", "tasks"), said, strict=True))
+        return described, {"workflow": workflow_id, "open": running, "at": listing.clock(described), **seen}
+
+    async def found(self, scope: str, what: str) -> list[str]:
+        """The ids of all workflows that a filter in the server's own words finds; ``what`` they are, for an error."""
+        with asking(what):
+            return [execution.id async for execution in self.client.list_workflows(scope, page_size=500)]
+
+    async def effects(self, domain: str) -> list[EffectRow]:
+        """What was done in the world for a company, in the order of its trial's time."""
+        return [public(row) for row in await self.read(lambda: self.ledger.effects(workflow=self.workflow_of(domain)))]
+
+    # --- Tasks --------------------------------------------------------------------------------------------------------------
 
     async def tasks(self, limit: int = 50, *, after: str = "", role: str = "", assignee: str = "", workflow: str = "") -> list[TaskView]:
         """The open tasks of all workflows, the earliest due first; of one role, of one person, or of one workflow.
 
         ``after`` is the id of the last task of the page before. It is one look into the ledger, whatever the number of workflows.
         """
-        if role and role not in {known.value for known in Role}:
-            raise BadInput(f"{role[:40]!r} is no role", f"Choose one of: {', '.join(known.value for known in Role)}", field="role")
+        require_one_of([known.value for known in Role], role, "is no role", "role")
+        asked = {"after": after, "role": role, "assignee": assignee.strip(), "workflow": workflow.strip()}
         wanted = listing.bounded(limit, MOST_TASKS)
-        lists = ReadModel(self.ledger)
-        return await self.read(
-            lambda: lists.open_tasks(wanted, after=after, role=role, assignee=assignee.strip(), workflow=workflow.strip())
-        )
+        return await self.read(lambda: ReadModel(self.ledger).open_tasks(wanted, **asked))
 
     async def open_task(self, workflow_id: str, name: str) -> TaskView | None:
         """An open task by its id or its kind; a workflow whose task the lists do not know is asked itself."""
-        lists = ReadModel(self.ledger)
-        known = await self.read(lambda: lists.open_task(workflow_id, name))
-        if known is not None:
+        if known := await self.read(lambda: ReadModel(self.ledger).open_task(workflow_id, name)):
             return known
         try:
             with asking(workflow_id):
@@ -145,9 +146,7 @@ class Queries:
             return None
         return next((view for view in found if name in (view.task, view.kind)), None)
 
-    async def effects(self, domain: str) -> list[EffectRow]:
-        """What was done in the world for a company, in the order of its trial's time."""
-        return [public(row) for row in await self.read(lambda: self.ledger.effects(workflow=self.workflow_of(domain)))]
+    # --- Who is meant -------------------------------------------------------------------------------------------------------
 
     def workflow_of(self, domain: str) -> str:
         """The workflow id of the trial that a person names by domain, host or address. Raises :class:`BadInput`."""
@@ -164,6 +163,17 @@ class Queries:
             raise BadInput(f"{key} is our own domain, and no customer's", "Name the company's own domain", field="domain")
         return key
 
+    def outsider(self, email: str) -> Address:
+        """The address of somebody outside who wants a trial, or into one. Raises :class:`BadInput` and :class:`Refused`."""
+        if ids.is_erased(email):
+            raise Refused("this address stands for somebody whose data was erased", "Ask them to sign up again themselves")
+        address = read_address(email, self.policy.routing)
+        if address.disposable:
+            raise BadInput(f"{address.host} gives out mailboxes that vanish", "Enter your work e-mail address", field="email")
+        if self.is_ours(address.host):
+            raise BadInput(f"{address.host} is our own domain, and no customer's", "Enter an address of the company's own", field="email")
+        return address
+
     def is_ours(self, host: str) -> bool:
         """Whether a host is ours, or an instance's: nobody's company, whoever has a mailbox there."""
         ours = {self.settings.vendor_domain.lower(), self.policy.cloud.domain_suffix.lower()}
@@ -174,23 +184,31 @@ class Queries:
         try:
             return await asyncio.to_thread(read)
         except SQLAlchemyError as error:
-            raise Unavailable(
-                f"the ledger {ledger_file.matter(error)}", "Ask again; if it stays, whoever runs Tenure looks at its database"
-            ) from error
+            do = "Ask again; if it stays, whoever runs Tenure looks at its database"
+            raise Unavailable(f"the ledger {ledger_file.matter(error)}", do) from error
 
 
 async def query(handle: WorkflowHandle[Any, Any], name: str, result: type[T], *message: Any) -> T:
     """Ask, and ask again: a query that meets a workflow just as its worker lets go of it is never answered, one of a busy workflow refused."""
-    *first, last = LOOKS
-    for patience in first:
+    for patience in LOOKS:
         try:
             answer: T = await handle.query(name, args=message, result_type=result, rpc_timeout=patience)
             return answer
         except RPCError as error:
-            if error.status not in _ASK_AGAIN:
+            if error.status not in _ASK_AGAIN or patience is LOOKS[-1]:
                 raise
-    at_last: T = await handle.query(name, args=message, result_type=result, rpc_timeout=last)
-    return at_last
+    raise AssertionError("unreachable: the last look returns or raises")
+
+
+async def each_of(workflows: Iterable[str], ask: Callable[[str], Awaitable[T]], at_once: int) -> list[T]:
+    """What each says, in their order. So many are asked at once: each answer costs a worker a replay when its cache has not the history."""
+    turns = asyncio.Semaphore(at_once)
+
+    async def one(workflow: str) -> T:
+        async with turns:
+            return await ask(workflow)
+
+    return list(await asyncio.gather(*map(one, workflows)))
 
 
 async def query_all(*queries: Awaitable[Any]) -> list[Any]:
@@ -200,7 +218,3 @@ async def query_all(*queries: Awaitable[Any]) -> list[Any]:
         if isinstance(result, BaseException):
             raise result
     return list(results)
-
-
-def _no_trial(domain: str) -> TenureError:
-    return NotFound(f"no trial of {domain[:80]} is known", "Check the domain with `tenure trial list --all`, or sign the company up")

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING
-
 from temporalio.client import WorkflowExecutionStatus
 
 from domain.base import Value
 from domain.read_model import Rows
 from starter.errors import NotFound, TenureError
-from starter.service.queries import query
+from starter.service.queries import each_of, query
 from starter.service.temporal_errors import asking
+from starter.service.tenure import Tenure
 from store.read_model import ReadModel
-
-if TYPE_CHECKING:
-    from starter.service.tenure import Tenure
 
 #: Workflows that are asked at once.
 AT_ONCE = 8
@@ -33,21 +28,12 @@ async def rebuild(tenure: Tenure) -> Rebuilt:
     """Make the tables anew. What changes meanwhile is written by its own process and stays. Safe to repeat."""
     lists = ReadModel(tenure.ledger)
     known = await tenure.read(lists.open_workflows)
-    with asking("the list of open processes"):
-        found = tenure.client.list_workflows(
-            "ExecutionStatus = 'Running' AND WorkflowType != 'Begin'"
-        )  # which has no tasks, and ends at once
-        running = sorted({execution.id async for execution in found} | known)
-    differed: list[str] = []
-    mute: list[str] = []
-    for start in range(0, len(running), AT_ONCE):
-        part = running[start : start + AT_ONCE]
-        for workflow, told in zip(part, await asyncio.gather(*(_of(tenure, lists, each) for each in part)), strict=True):
-            if told is None:
-                mute.append(workflow)
-            else:
-                differed += told
-    return Rebuilt(open=len(running), differed=tuple(differed), mute=tuple(mute))
+    # But those of "Begin", which has no tasks, and ends at once.
+    running = await tenure.found("ExecutionStatus = 'Running' AND WorkflowType != 'Begin'", "the list of open processes")
+    asked = sorted({*running, *known})
+    told = dict(zip(asked, await each_of(asked, lambda workflow: _of(tenure, lists, workflow), AT_ONCE), strict=True))
+    differed = tuple(words for said in told.values() for words in said or ())
+    return Rebuilt(open=len(asked), differed=differed, mute=tuple(workflow for workflow, said in told.items() if said is None))
 
 
 async def _of(tenure: Tenure, lists: ReadModel, workflow: str) -> list[str] | None:

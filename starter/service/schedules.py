@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 from temporalio.client import (
@@ -35,15 +35,22 @@ from domain.policy.shared import Office
 from domain.policy.units import Weekday
 from domain.upkeep import UpkeepInput
 from starter.service.bootstrap import read_policies
-
-if TYPE_CHECKING:
-    from store.settings import Settings
+from store.settings import Settings
 
 #: How old the copy of the accounts may be. A matter of the set-up, not of the trade: a signup's facts carry their own age.
 ACCOUNT_SYNC_EVERY = timedelta(minutes=15)
 WEEK = timedelta(days=7)
 #: From Monday to Sunday, in Temporal's numbers.
 WEEKDAYS: dict[str, int] = {day: number % 7 for number, day in enumerate(get_args(get_args(Weekday)[0]), 1)}
+#: What each schedule is for.
+NOTES = {
+    ids.ACCOUNT_SYNC: "Copies accounts and our own people from the CRM",
+    ids.GENERIC_LICENSE: "Rotates the generic trial key",
+    ids.POOL: "Keeps the pool of warm instances filled",
+    ids.REOPENED: "Looks for issues that the Cloud team took up again",
+    ids.HEALTH: "Scores the health of every account",
+    ids.FORECAST: "Asks the AEs about their renewals, and rolls the quarters up",
+}
 #: A Monday: lengths of several days that are no week are counted from the weekday that follows it.
 MONDAY = datetime(2024, 1, 1)
 
@@ -70,7 +77,7 @@ class Opening:
 
 @dataclass(frozen=True)
 class Recurring:
-    """One schedule: its id, the workflow that it starts with ``given`` on ``queue``, how often, and what it is for.
+    """One schedule: its id, the workflow that it starts with ``given`` on ``queue``, and how often.
 
     ``at_once``: its first run is now. ``on`` is when it falls due, where it is days that lie between; the rest goes by the minutes of an
     hour, whatever the time zone.
@@ -78,9 +85,8 @@ class Recurring:
 
     id: str
     workflow: str
-    every: timedelta
-    note: str
     given: Message
+    every: timedelta
     on: Opening | None = None
     at_once: bool = True
     queue: str = ids.TASK_QUEUE
@@ -102,45 +108,19 @@ class Recurring:
 def recurring(policy: Policy, accounts: AccountPolicy, settings: Settings) -> list[Recurring]:
     """All of them, as the policies have them."""
     upkeep = UpkeepInput(policy=policy, alerts_channel=settings.slack_alerts_channel)
-    rotation, check = timedelta(days=policy.license.generic.rotation_days), timedelta(minutes=policy.pool.check_minutes)
-    scores, round_ = timedelta(minutes=accounts.health.every_minutes), timedelta(days=accounts.forecast.every_days)
-    look = timedelta(hours=policy.provisioning.poll_hours)
+    asking = ForecastInput(policy=accounts, channel=settings.slack_forecast_channel)
+    rotation = Opening(policy.office, policy.license.generic.weekday)
+    round_ = Opening(accounts.office, accounts.forecast.weekday)
     return [
+        Recurring(ids.ACCOUNT_SYNC, "SyncAccounts", upkeep, ACCOUNT_SYNC_EVERY, queue=ids.BATCH_QUEUE),
+        Recurring(ids.GENERIC_LICENSE, "RotateGenericKey", upkeep, timedelta(days=policy.license.generic.rotation_days), rotation),
+        Recurring(ids.POOL, "RefillPool", upkeep, timedelta(minutes=policy.pool.check_minutes)),
+        Recurring(ids.REOPENED, "FindReopened", upkeep, timedelta(hours=policy.provisioning.poll_hours), at_once=False),
         Recurring(
-            ids.ACCOUNT_SYNC,
-            "SyncAccounts",
-            ACCOUNT_SYNC_EVERY,
-            "Copies accounts and our own people from the CRM",
-            upkeep,
-            queue=ids.BATCH_QUEUE,
+            ids.HEALTH, "ScoreHealth", HealthInput(policy=accounts), timedelta(minutes=accounts.health.every_minutes), queue=ids.BATCH_QUEUE
         ),
-        Recurring(
-            ids.GENERIC_LICENSE,
-            "RotateGenericKey",
-            rotation,
-            "Rotates the generic trial key",
-            upkeep,
-            Opening(policy.office, policy.license.generic.weekday),
-        ),
-        Recurring(ids.POOL, "RefillPool", check, "Keeps the pool of warm instances filled", upkeep),
-        Recurring(ids.REOPENED, "FindReopened", look, "Looks for issues that the Cloud team took up again", upkeep, at_once=False),
-        Recurring(
-            ids.HEALTH,
-            "ScoreHealth",
-            scores,
-            "Scores the health of every account",
-            HealthInput(policy=accounts),
-            queue=ids.BATCH_QUEUE,
-        ),
-        Recurring(
-            ids.FORECAST,
-            "WeeklyForecast",
-            round_,
-            "Asks the AEs about their renewals, and rolls the quarters up",
-            ForecastInput(policy=accounts, channel=settings.slack_forecast_channel),
-            Opening(accounts.office, accounts.forecast.weekday),
-            at_once=False,  # while the first renewals begin it would keep a part of them for ever
-        ),
+        # Not at once: while the first renewals begin it would keep a part of them for ever.
+        Recurring(ids.FORECAST, "WeeklyForecast", asking, timedelta(days=accounts.forecast.every_days), round_, at_once=False),
     ]
 
 
@@ -156,12 +136,12 @@ async def ensure(client: Client, settings: Settings) -> dict[str, str]:
 
 async def _ensure(client: Client, work: Recurring, jitter: timedelta) -> str:
     wanted = Schedule(
-        action=ScheduleActionStartWorkflow(work.workflow, work.given, id=work.id, task_queue=work.queue, static_summary=work.note),
+        action=ScheduleActionStartWorkflow(work.workflow, work.given, id=work.id, task_queue=work.queue, static_summary=NOTES[work.id]),
         spec=work.spec(jitter),
         # After an outage the last round that was missed is made up for, not each of them.
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=work.every),
     )
-    wanted.state.note = work.note
+    wanted.state.note = NOTES[work.id]
     try:
         await client.create_schedule(work.id, wanted, trigger_immediately=work.at_once)
     except ScheduleAlreadyRunningError:

@@ -6,198 +6,106 @@ Errors are those of :mod:`starter.errors`; none of them leaves anything half don
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Coroutine, Iterable
-from contextlib import suppress
-from dataclasses import replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import ValidationError
-from temporalio.client import (
-    Client,
-    WithStartWorkflowOperation,
-    WorkflowExecutionStatus,
-    WorkflowHandle,
-)
-from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.service import RPCError
+from temporalio.common import WorkflowIDConflictPolicy
 
-from domain import ids
+from domain import commands, ids
+from domain.addresses import Address
 from domain.base import Message
-from domain.messages import (
-    Account,
-    CeRequest,
-    CompanyInstance,
-    Contact,
-    IssueEvent,
-    JoinAsk,
-    JoinInput,
-    LateWordInput,
-    Origin,
-    Signup,
-    SignupAgain,
-    SignupAnswer,
-)
-from domain.people import Person, Role
-from domain.policy import Policy
-from domain.trial.commands import REQUEST, ChangeDomain
-from domain.trial.state import Stage, TrialInput
-from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
+from domain.messages import Contact, DomainChangeInput, IssueEvent, JoinAsk, JoinInput, LateWordInput, OpenLink
+from domain.trial import decisions
+from domain.trial.commands import CHANGE_DOMAIN, NEW_LINK, ChangeDomain
+from starter.errors import BadInput, NotFound, Refused
 from starter.service import erasure
-from starter.service.addresses import checked_address, read_address
-from starter.service.authorization import Authorization, on_owned, operator
-from starter.service.change_host import change_host
-from starter.service.commands import Start, bad_fields
-from starter.service.events import new_event
-from starter.service.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
-from starter.service.kept_requests import KeptRequests, ledger_in_time
-from starter.service.queries import query
+from starter.service.authorization import on_owned
+from starter.service.forms import JoinForm
+from starter.service.signups import Signups
 from starter.service.temporal_errors import Closing, Over, asking
-from store.read_model import ReadModel
 from store.registry import Registry
-from store.roster import named
-from workflows.frame.search_attributes import DOMAIN, STAGE
-
-if TYPE_CHECKING:
-    from domain.addresses import Address
-    from store.ledger import Ledger
-    from store.settings import Settings
-
-__all__ = [
-    "JoinForm",
-    "SignupForm",
-    "Tenure",
-    "TrialPage",
-    "TrialRequestForm",
-    "TrialRow",
-    "TrialView",
-    "bad_fields",
-]
-
-log = logging.getLogger(__name__)
-T = TypeVar("T")
-SignupVia = Literal["web", "api", "cli", "rescue", "free_mail"]
-
-#: A person looks at the page until the answer comes: hundreds of customers whose health is being looked at may wait.
-SOMEBODY_WAITS = Priority(priority_key=1)
-#: The memo that says which event started a process.
-BEGUN_BY = "begun_by"
-#: A trial may close between our look and our message; then the next try starts a new one.
-TRIES = 3
+from store.roster import current
 
 
-class Tenure(KeptRequests):
-    """Tenure, as people and programs use it. ``policy`` is what a new trial is given; a running one keeps its own."""
+class Tenure(Signups):
+    """Tenure, as people and programs use it: what may be seen and decided, and the ways into a trial."""
 
-    def __init__(self, client: Client, ledger: Ledger, settings: Settings, policy: Policy, *, task_queue: str = ids.TASK_QUEUE) -> None:
-        self.client = client
-        self.ledger = ledger
-        self.settings = settings
-        self.policy = policy
-        self.task_queue = task_queue
-        self.caller = operator()
-        self.authorization = Authorization(ledger, (settings.vendor_domain,))
-        self._keeps(ledger, settings)
-        self._later: set[asyncio.Task[None]] = set()
+    # --- Decisions about a trial ----------------------------------------------------------------------------------------------
 
-    # --- Ways into a trial --------------------------------------------------------------------------------------------------
-
-    async def signup(self, form: SignupForm) -> SignupAnswer:
-        """Sign a company up (A3): one round trip, whose answer is the routing decision. The same ``event_id`` is the same signup."""
-        address = self.outsider(form.email)
-        contact = Contact(email=address.email, first_name=form.first_name, last_name=form.last_name)
-        async with ledger_in_time():
-            await erasure.comes(self, contact)
-        return await self._signup(address, contact, form.company, form.via, form.event_id)
-
-    async def sign_up_again(self, again: SignupAgain) -> SignupAnswer:
-        """A process signs somebody up on their behalf: a rescue, or a free-mail signup whose company (``domain``) is known now."""
-        address = self.outsider(again.contact.email)
-        if again.domain:
-            address = replace(address, key=self.company_of(again.domain), free_mail=False)
-        return await self._signup(address, again.contact, again.company, again.via, again.event)
-
-    async def _signup(self, address: Address, contact: Contact, company: str, via: SignupVia, event_id: str) -> SignupAnswer:
-        async with ledger_in_time():
-            account, as_of, instance = await self._company(address)
-        message = Signup(
-            contact=contact.model_copy(update={"email": address.email}),
-            company=company,
-            at=_now(),
-            account=account,
-            account_as_of=as_of,
-            instance=instance,
-            via=via,
+    async def act(self, domain: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
+        """Ask a running trial for one of its decisions; returns what was done, in words. ``domain`` may be any host of the company."""
+        try:
+            return await self.act_on(self.workflow_of(domain), name, message, event_id)
+        except (NotFound, Over):
+            if name != CHANGE_DOMAIN.name:
+                raise
+        # The trial is over: a customer's instance may still move.
+        key, registry = self.key_of(domain), Registry(self.ledger)
+        return await self.decide(
+            CHANGE_DOMAIN,
+            ids.domain_change(key),
+            message,
+            event_id,
+            carry=lambda decided, _: self._change_host(key, decided),
+            owners=lambda roster: current(registry.owners_of(key), roster),
         )
-        event = self.event(ids.trial(address.key), "signup", event_id, via, address.email)
-        answer = await self._with_start(address, "self_serve", "signup", message, event, SignupAnswer)
-        if answer.outcome in ("instant", "building"):
-            self.later(self._refill())
-        return answer
 
-    async def request_trial(self, form: TrialRequestForm) -> SignupAnswer:
-        """A CE asks for a trial (A28); the manager's three checks are asked next."""
-        address = self.outsider(form.email)
-        ce = checked_address(form.ce)
-        what = f"request a {form.size} trial with {form.seats} seats"
-        judge = on_owned(REQUEST.name, lambda roster: _the_ce(ce, roster))
-        by = "" if self.caller.email else ce
-        subject = ids.trial(address.key)
-        form = form.model_copy(update={"event_id": self.event(subject, "request", form.event_id, address.email)})
-        async with self.authorization.decision(self.caller, judge, by=by, what=what, subject=subject, event=form.event_id):
-            try:
-                return await self._request_trial(form, address, ce)
-            except Unavailable as error:
-                # The worker died over it, say. Sent again with the same event it is the same request, so that is what is done with it.
-                reference = await self._keep(self._failed.request_row(form, str(error), _now()))
-                raise Unavailable(
-                    f"{error.detail}; your request is kept as {reference} and is sent again by itself",
-                    f"Nothing is lost: look at the trial of {address.key} in some minutes, or ask again with the same event id",
-                ) from error
+    async def act_on(self, workflow_id: str, name: str, message: Message | Mapping[str, Any] | None = None, event_id: str = "") -> str:
+        """The same by workflow id, for a link that carries one."""
+        known = {command.name: command for command in commands.of(commands.TRIAL)}
+        if name not in known:
+            raise BadInput(f"{name[:40]!r} cannot be asked of a trial", f"Ask one of: {', '.join(known)}")
+        return await self.decide(known[name], workflow_id, message, event_id)
 
-    async def _request_trial(self, form: TrialRequestForm, address: Address, ce: str) -> SignupAnswer:
-        account, _, owned = await self._company(address)
-        await self._may_have_one(address, owned)
-        contact = Contact(email=address.email, first_name=form.first_name, last_name=form.last_name)
-        await erasure.comes(self, contact)
-        message = CeRequest(
-            contact=contact,
-            company=form.company,
-            ce=ce,
-            size=form.size,
-            seats=form.seats,
-            success_criteria=form.success_criteria,
-            standard=form.standard,
-            at=_now(),
-            account=account,
+    async def open_link(self, workflow_id: str, email: str) -> str:
+        """The reader of a mail opens the link in it, which confirms their claim: the vault's reference of the reset link that was made."""
+        event, judge = self.event(workflow_id, "open_link", ""), on_owned(NEW_LINK.name, self._owners(workflow_id))
+        async with self.authorization.decision(self.caller, judge, by=email, what="open_link", subject=workflow_id, event=event) as by:
+            return await self.update(workflow_id, "open_link", OpenLink(by=by), event)
+
+    async def _change_host(self, key: str, message: ChangeDomain) -> str:
+        """Move the instance of a customer whose trial is over to a host of their own (A17, A20). One move at a time."""
+        registry, settings = Registry(self.ledger), self.settings
+        owned = await self.read(lambda: registry.instance_of(key))
+        if owned is None or owned.kind != "production":
+            raise NotFound(f"{key} has no running instance to move", "A new signup starts a new trial")
+        if why := decisions.refuse_host(message.new_host, owned.host):
+            raise BadInput(why, "", field="new_host")
+        owners = await self.read(lambda: registry.owners_of(key))
+        known = await self.read(lambda: registry.account_of(key))
+        in_a_channel = self.policy.trial.slack_mode == "channel"
+        change = DomainChangeInput(
+            domain=key,
+            host=owned.host,
+            internal_host=owned.internal or owned.host,
+            new_host=message.new_host.strip().lower(),
+            contact=Contact(email=owned.admin),
+            by=message.by,
+            ce=owners.ce,
+            ae=owners.ae,
+            company=known.account.name if known else "",
+            channel=f"cloud-trial-{ids.company(key)}" if in_a_channel else settings.slack_alerts_channel,
+            trial=ids.trial(key),
+            policy=self.policy,
+            alerts_channel=settings.slack_alerts_channel,
         )
-        return await self._with_start(address, "ce_requested", "request", message, form.event_id, SignupAnswer)
+        name, summary = ids.domain_change(key), f"{change.host} becomes {change.new_host}"
+        try:
+            await self.start("DomainChange", change, name, summary, id_conflict_policy=WorkflowIDConflictPolicy.FAIL)
+        except Closing:
+            raise Refused(f"a move to another host is under way already: answer the tasks of {name} first", "") from None
+        return f"the admin is warned of what breaks; then {summary}"
 
-    async def _may_have_one(self, address: Address, owned: CompanyInstance | None) -> None:
-        """Refuse a CE's request for who can have no trial; a trial that runs says for itself what it can take."""
-        if address.free_mail:
-            raise Refused(f"{address.email} is no company address", "Request the trial for an address that belongs to the company")
-        if owned is None:
-            return
-        with suppress(NotFound), asking(ids.trial(address.key)):
-            if (await self.client.get_workflow_handle(ids.trial(address.key)).describe()).status is WorkflowExecutionStatus.RUNNING:
-                return
-        raise Refused(f"{address.key} has an instance already: {owned.host}", "A company has one: more seats come with its contract")
-
-    async def _moved(self, domain: str, message: ChangeDomain, event_id: str) -> str:
-        return await change_host(self, domain, message, event_id)
+    # --- Joins, and what an issue says ----------------------------------------------------------------------------------------
 
     async def join(self, form: JoinForm) -> str:
         """A colleague of an existing instance's admin is blocked and asks for an invitation (A22)."""
         address = self.outsider(form.email)
         if address.free_mail:
             raise Refused(f"{address.email} is no company address", "Ask with the address that belongs to the company of the instance")
-        contact = Contact(email=address.email, first_name=form.first_name, last_name=form.last_name)
+        contact, trial = form.contact(address.email), ids.trial(address.key)
         await erasure.comes(self, contact)
         try:
-            trial = ids.trial(address.key)
             event = self.event(trial, "join", form.event_id, form.via, address.email)
             return await self.update(trial, "join", JoinAsk(contact=contact, via=form.via), event)
         except (NotFound, Over):
@@ -217,15 +125,8 @@ class Tenure(KeptRequests):
             policy=self.policy,
             alerts_channel=self.settings.slack_alerts_channel,
         )
-        with asking("the join request"):
-            await self.client.start_workflow(
-                "JoinRequest",
-                ask,
-                id=ids.join(address.key, address.email),
-                task_queue=self.task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                static_summary=f"Somebody wants to join {owned.host}",
-            )
+        name = ids.join(address.key, address.email)
+        await self.start("JoinRequest", ask, name, f"Somebody wants to join {owned.host}", about="the join request")
         return f"the admin of {owned.host} is told, and the request is followed up" if ask.admin else "the request is followed up"
 
     async def issue_event(self, workflow_id: str, event: IssueEvent) -> bool:
@@ -242,184 +143,7 @@ class Tenure(KeptRequests):
         if not await self.read(lambda: self.ledger.effects(workflow=workflow_id)):
             return ""
         owners = await self.read(lambda: Registry(self.ledger).owners_of(ids.company_of(workflow_id)))
-        ask = LateWordInput(
-            workflow=workflow_id,
-            issue=issue,
-            ce=owners.ce,
-            ae=owners.ae,
-            policy=self.policy,
-            alerts_channel=self.settings.slack_alerts_channel,
-        )
-        name = ids.late_word(workflow_id, issue)
-        with asking(name):
-            await self.client.start_workflow(
-                "LateWord",
-                ask,
-                id=name,
-                task_queue=self.task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                static_summary=f"#{issue} was reopened after {workflow_id} had ended",
-            )
+        channel, name = self.settings.slack_alerts_channel, ids.late_word(workflow_id, issue)
+        ask = LateWordInput(workflow=workflow_id, issue=issue, ce=owners.ce, ae=owners.ae, policy=self.policy, alerts_channel=channel)
+        await self.start("LateWord", ask, name, f"#{issue} was reopened after {workflow_id} had ended")
         return name
-
-    async def _refill(self) -> None:
-        """Let the pool replace what was claimed now instead of at its next round; the round comes anyway."""
-        with suppress(RPCError):
-            await self.client.get_schedule_handle(ids.POOL).trigger()
-
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something after the answer; kept until it is done, for a task that nobody holds may vanish."""
-        task = asyncio.create_task(work)
-        self._later.add(task)
-        task.add_done_callback(self._later.discard)
-
-    # --- How ----------------------------------------------------------------------------------------------------------------
-
-    def check_address(self, email: str) -> None:
-        """Raises :class:`BadInput` or :class:`Refused` for an address that nobody can sign up with."""
-        self.outsider(email)
-
-    def outsider(self, email: str) -> Address:
-        """The address of somebody outside who wants a trial, or into one. Raises :class:`BadInput` and :class:`Refused`."""
-        if ids.is_erased(email):
-            raise Refused("this address stands for somebody whose data was erased", "Ask them to sign up again themselves")
-        address = read_address(email, self.policy.routing)
-        if address.disposable:
-            raise BadInput(f"{address.host} gives out mailboxes that vanish", "Enter your work e-mail address", field="email")
-        if self.is_ours(address.host):
-            raise BadInput(f"{address.host} is our own domain, and no customer's", "Enter an address of the company's own", field="email")
-        return address
-
-    async def _with_start(self, address: Address, origin: Origin, update: str, message: Message, event_id: str, result: type[T]) -> T:
-        """Update-with-start: the trial of this company, new or running, takes the message and answers."""
-        workflow_id = ids.trial(address.key)
-        shown = workflow_id if address.free_mail else address.key  # the address itself is personal data
-        for left in reversed(range(TRIES)):
-            start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
-                "Trial",
-                TrialInput(domain=address.key, origin=origin, policy=self.policy, alerts_channel=self.settings.slack_alerts_channel),
-                id=workflow_id,
-                task_queue=self.task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                search_attributes=TypedSearchAttributes(
-                    [SearchAttributePair(DOMAIN, shown), SearchAttributePair(STAGE, Stage.SIGNUP.value)]
-                ),
-                static_summary=f"Cloud trial of {shown}",
-                priority=SOMEBODY_WAITS,
-            )
-            try:
-                with asking(workflow_id, missing=Closing(f"{workflow_id} ended before it could answer", "Ask again")):
-                    answer: T = await _patiently(
-                        self.client.execute_update_with_start_workflow(
-                            update, message, start_workflow_operation=start, id=event_id, result_type=result
-                        )
-                    )
-                return answer
-            except Closing as error:
-                if not left:
-                    raise Unavailable(f"the trial of {shown} is just ending", "Ask again in a moment") from error
-        raise AssertionError("unreachable: the last try returns or raises")
-
-    async def update(
-        self, workflow_id: str, name: str, message: Message, event_id: str, missing: TenureError | None = None, start: Start | None = None
-    ) -> str:
-        """Send an update to a running workflow and return what it says; ``missing`` is raised when none runs, unless ``start`` starts it then.
-
-        A double click is one event.
-        """
-        event = event_id or new_event()
-        handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(workflow_id)
-        try:
-            with asking(workflow_id, missing=missing or _nothing_runs(workflow_id)):
-                if start is not None:
-                    with_start = self.client.execute_update_with_start_workflow
-                    return str(await _patiently(with_start(name, message, start_workflow_operation=start, id=event, result_type=str)))
-                return str(await _patiently(handle.execute_update(name, message, id=event, result_type=str)))
-        except (NotFound, Closing) as error:
-            if isinstance(error, NotFound) and name == "answer":  # the lists had a task of it: it ended without a word, as by a termination
-                await self.read(lambda: ReadModel(self.ledger).close(workflow_id))
-            if said := await self.what_became(workflow_id, str(getattr(message, "task", ""))):
-                raise Over(f"{workflow_id} is over: {said}; nothing was changed", error.do) from error
-            raise
-
-    async def begin(
-        self, kind: str, given: Message, workflow_id: str, event_id: str, attributes: TypedSearchAttributes, summary: str
-    ) -> None:
-        """Start a process whose id is the lock. Raises :class:`Closing` when it runs, or ran, already, unless this very event started it."""
-        try:
-            with asking(workflow_id):
-                await self.client.start_workflow(
-                    kind,
-                    given,
-                    id=workflow_id,
-                    task_queue=self.task_queue,
-                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    search_attributes=attributes,
-                    static_summary=summary,
-                    memo={BEGUN_BY: event_id},
-                )
-        except Closing:
-            if not await self.began(workflow_id, event_id):
-                raise
-
-    async def began(self, workflow_id: str, event_id: str) -> bool:
-        """Whether it was this event that started a process."""
-        with suppress(NotFound), asking(workflow_id):
-            described = await self.client.get_workflow_handle(workflow_id).describe()
-            return bool(await described.memo_value(BEGUN_BY, "") == event_id)
-        return False
-
-    async def what_became(self, workflow_id: str, task: str = "") -> str:
-        """Who decided what and when about a process that has ended, for whoever came too late; empty when it does not say, or goes on."""
-        try:
-            with asking(workflow_id):
-                described = await self.client.get_workflow_handle(workflow_id).describe()
-                if described.status is WorkflowExecutionStatus.RUNNING:
-                    return ""
-                handle = self.client.get_workflow_handle(workflow_id, run_id=described.run_id)
-                return await query(handle, "what_became", str, task)
-        except TenureError as error:
-            log.info("what became of %s: %s", workflow_id, error)
-            return ""
-
-    async def _company(self, address: Address) -> tuple[Account | None, datetime | None, CompanyInstance | None]:
-        """What the CRM knows of the company, from the ledger's copy, and when it was read; and the instance that it has, if any.
-
-        A customer's instance stays theirs when its trial is long over (A4).
-        """
-        if address.free_mail:
-            return None, None, None
-        known, owned = await self.read(lambda: Registry(self.ledger).company_of(address.key))
-        account, as_of = known or (None, None)
-        if owned is None:
-            return account, as_of, None
-        of = {"host": owned.host, "kind": owned.kind, "admin": owned.admin, "subject": owned.subject}
-        return account, as_of, CompanyInstance.model_validate({**of, "confirmed": owned.confirmed_at is not None})
-
-
-def _the_ce(ce: str, roster: Iterable[Person]) -> list[Person]:
-    """The CE in whose name a trial is requested: it is theirs, or their team's."""
-    known = named(ce, roster)
-    return [known or Person(id="", name=ce, email=ce, role=Role.CE)]
-
-
-#: Seconds within which an update is answered; a worker that runs answers in a fraction of one.
-PATIENCE = 20.0
-
-
-async def _patiently(call: Awaitable[T]) -> T:
-    """The update's answer. The server answers a known event id as it did the first time, whatever was asked then."""
-    async with asyncio.timeout(PATIENCE):
-        try:
-            return await call
-        except ValidationError:
-            raise Refused("this event id was used for another request already", "Send each request under an id of its own") from None
-
-
-def _nothing_runs(workflow_id: str) -> TenureError:
-    then = "A new signup starts a new trial" if workflow_id.startswith("trial-") else "`tenure tasks` lists what is asked now"
-    return NotFound(f"{workflow_id[:120]} is not running: it ended, or never began; nothing was changed", then)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from domain.account.account import RenewalRow
-from domain.commands import PLAN, RED, Kind
-from starter.service.account_views import AccountOverview, CustomerLine, ProcessView
+from domain.commands import PLAN, RED, RENEWAL, Kind
 from starter.service.accounts import Accounts
+from starter.service.views import AccountOverview, CustomerLine, ProcessView
 from starter.web.decisions import Account
 from starter.web.problem_details import PROBLEMS
 from store.read_model import Listed
@@ -54,7 +54,7 @@ def add_to(routes: APIRouter, accounts: Accounts) -> None:
     @routes.get("/renewals/{account}", tags=["renewals"], summary="An account's open renewal, or its last one", responses=READ)
     async def renewal(account: Account) -> ProcessView:
         """Where it stands, what comes next, every decision with its evidence, and the open tasks."""
-        return await accounts.renewal(account)
+        return await accounts.of_kind(RENEWAL, account)
 
     _add_kind(routes, accounts, RED, "red accounts", "What is done about a red account, or was when it was red last")
     _add_kind(routes, accounts, PLAN, "get-well plans", "An account's get-well plan, or its last one")

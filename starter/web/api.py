@@ -17,9 +17,9 @@ from domain.messages import SignupAnswer
 from domain.task import Answer
 from domain.views import TaskView
 from starter.service.accounts import Accounts
-from starter.service.events import new_event
-from starter.service.forms import GivenName, JoinForm, Name, SignupForm, TrialPage, TrialRequestForm, TrialView
+from starter.service.forms import GivenName, JoinForm, Name, SignupForm, TrialRequestForm, new_event
 from starter.service.tenure import Tenure
+from starter.service.views import TrialPage, TrialView
 from starter.web import accounts_api, decisions, signups
 from starter.web.decisions import BY, CHANGED, Asker, Domain, Done, IdempotencyKey
 from starter.web.limiting import Limits

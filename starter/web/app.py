@@ -31,9 +31,10 @@ from starter.build import build_id
 from starter.errors import BadInput, TenureError, Unavailable
 from starter.run import run_cli
 from starter.service.bootstrap import read_settings
+from starter.service.commands import PATIENCE
 from starter.service.connect import connect
 from starter.service.kept_requests import LEDGER_PATIENCE
-from starter.service.tenure import PATIENCE, Tenure
+from starter.service.tenure import Tenure
 from starter.web import api, api_docs, console, health, links, operations, pages, signin, temporal_ui, webhooks
 from starter.web.authentication import Door, is_guarded
 from starter.web.codec_endpoint import CodecEndpoint

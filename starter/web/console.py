@@ -12,12 +12,12 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
-from pydantic import ValidationError
 
 from domain.task import Answer
 from starter.errors import NotFound, Refused, TenureError
-from starter.service.events import new_event
-from starter.service.tenure import Tenure, bad_fields
+from starter.service.commands import read
+from starter.service.forms import new_event
+from starter.service.tenure import Tenure
 from starter.web.authentication import caller_of, check_csrf, csrf_of
 from starter.web.render import Pages, sentence, typed
 
@@ -29,17 +29,15 @@ FIELD = "field."
 
 def answer_of(values: dict[str, str]) -> Answer:
     """The answer that a posted form is: its checks and fields carry their names behind a prefix, and what was left empty is not given."""
-    try:
-        return Answer(
-            task=values.get("task", "").rpartition(":")[2],
-            choice=values.get("choice", ""),
-            by=values.get("by", ""),
-            note=values.get("note", ""),
-            checks={name.removeprefix(CHECK): value == "yes" for name, value in values.items() if name.startswith(CHECK) and value},
-            fields={name.removeprefix(FIELD): value for name, value in values.items() if name.startswith(FIELD) and value},
-        )
-    except ValidationError as error:
-        raise bad_fields(error) from None
+    given = {
+        "task": values.get("task", "").rpartition(":")[2],
+        "choice": values.get("choice", ""),
+        "by": values.get("by", ""),
+        "note": values.get("note", ""),
+        "checks": {name.removeprefix(CHECK): value == "yes" for name, value in values.items() if name.startswith(CHECK) and value},
+        "fields": {name.removeprefix(FIELD): value for name, value in values.items() if name.startswith(FIELD) and value},
+    }
+    return read(Answer, given)
 
 
 def signed(request: Request) -> dict[str, str]:

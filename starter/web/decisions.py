@@ -16,8 +16,7 @@ from domain.base import Value
 from domain.commands import Command
 from starter.service.accounts import Accounts
 from starter.service.authorization import Caller
-from starter.service.events import new_event
-from starter.service.forms import EventId
+from starter.service.forms import EventId, new_event
 from starter.web.authentication import caller_of
 from starter.web.problem_details import PROBLEMS
 

@@ -9,8 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from domain import names
 from starter.errors import BadInput, NotFound, Refused
-from starter.service.events import new_event
-from starter.service.forms import JoinForm, SignupForm
+from starter.service.forms import JoinForm, SignupForm, new_event
 from starter.service.tenure import Tenure
 from starter.web import signups
 from starter.web.limiting import Limits

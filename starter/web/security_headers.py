@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from starter.service.events import new_event
+from starter.service.forms import new_event
 from starter.web.problem_details import Fault, Problem, problem_of
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ async def take(tenure: Tenure, limits: Limits, form: SignupForm) -> SignupAnswer
 
     What could be neither taken nor kept is :class:`Unavailable`, and says whom to write to.
     """
-    tenure.check_address(form.email)  # a wrong address is said at once: nobody could write to it later
+    tenure.outsider(form.email)  # a wrong address is said at once: nobody could write to it later
     try:
         await limits.together()
         answer = await tenure.signup(form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import sqlite3
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import typer
+from sqlalchemy import event, select
 
 from domain import policy
 from starter import private_files, startup
@@ -24,6 +26,7 @@ from starter.web import health
 from store import schema
 from store.ledger import Ledger
 from store.settings import Settings
+from store.tables import readiness
 from tests.processes import run_program
 from tests.starter.conftest import Run
 
@@ -224,10 +227,6 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 
 
 async def test_readiness_writes(ledger: Ledger) -> None:
-    from sqlalchemy import select
-
-    from store.tables import readiness
-
     probe = health.LedgerProbe(ledger, every=-1)
     assert await probe() == "takes writes (sqlite)"
     with ledger.reading() as db:
@@ -250,8 +249,6 @@ async def test_readiness_writes_on_every_database(either_ledger: Ledger) -> None
     ],
 )
 async def test_a_ledger_that_cannot_be_written_is_not_ready(tmp_path: Path, spoil: str, says: str) -> None:
-    from sqlalchemy import event
-
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     ledger.create()
     with ledger.writing() as db:
@@ -285,8 +282,6 @@ async def test_a_ledger_whose_file_is_gone_is_not_ready_though_it_is_open(tmp_pa
 
 
 async def test_many_who_ask_at_once_write_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    import asyncio
-
     probe = health.LedgerProbe(ledger, every=3600)
     written: list[int] = []
     real = probe._written

@@ -17,7 +17,6 @@ from fastapi import FastAPI
 from itsdangerous import TimestampSigner
 from sqlalchemy import insert
 from temporalio.client import Client
-from temporalio.common import TypedSearchAttributes
 
 from domain import policy
 from domain.account.account import RenewalRow
@@ -29,9 +28,11 @@ from domain.people import Role
 from domain.rights import Asked, Group
 from domain.task import Answer, Check, Choice, FieldSpec
 from domain.views import NextStep, TaskView, TrialStatus
-from starter.errors import Unavailable
-from starter.service.forms import JoinForm, SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
+from starter.errors import TenureError, Unavailable
+from starter.service.commands import Start
+from starter.service.forms import JoinForm, SignupForm, TrialRequestForm
 from starter.service.tenure import Tenure
+from starter.service.views import TrialPage, TrialRow, TrialView
 from starter.web.app import create_app, session_key
 from store.account_tables import customers
 from store.accounts import Accounts
@@ -171,27 +172,25 @@ class FakeTenure(Tenure):
         self._called("request_trial", form)
         return self.script.signup
 
-    async def _act_on(self, workflow_id: str, name: str, message: Message, event_id: str, **how: Any) -> str:
+    async def update(
+        self, workflow_id: str, name: str, message: Message, event_id: str, missing: TenureError | None = None, start: Start | None = None
+    ) -> str:
+        if isinstance(message, OpenLink):
+            self._called("open_link", workflow_id, message, event_id)
+            return Vault(self.ledger, self.settings.key()).put("reset_link", RESET, datetime.now(UTC) + timedelta(hours=1), "a test's")
+        if isinstance(message, Answer):
+            self._called("answer", f"{workflow_id}:{message.task}", message, event_id)
+            return f"{message.choice} taken"
         self._called("act_on", workflow_id, name, message, event_id)
         return f"{name} done"
 
-    async def begin(
-        self, kind: str, given: Message, workflow_id: str, event_id: str, attributes: TypedSearchAttributes, summary: str
-    ) -> None:
+    async def begin(self, kind: str, given: Message, workflow_id: str, summary: str, event_id: str, **options: Any) -> None:
         self._called("begin", kind, given, workflow_id, event_id)
-
-    async def _open_link(self, workflow_id: str, message: OpenLink, event_id: str) -> str:
-        self._called("open_link", workflow_id, message, event_id)
-        return Vault(self.ledger, self.settings.key()).put("reset_link", RESET, datetime.now(UTC) + timedelta(hours=1), "a test's")
 
     async def _asked(self, workflow_id: str, task: str) -> Asked | None:
         view = triage_task()
         found = (view.workflow, view.task) == (workflow_id, task)
         return Asked(id=view.id, role=Role(view.role), assignee=view.assignee, also=view.asked) if found else None
-
-    async def _answer(self, task_id: str, answer: Answer, event_id: str) -> str:
-        self._called("answer", task_id, answer, event_id)
-        return f"{answer.choice} taken"
 
     async def join(self, form: JoinForm) -> str:
         self.outsider(form.email)

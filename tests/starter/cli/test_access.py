@@ -9,7 +9,9 @@ import pytest
 
 from domain import rights
 from starter.errors import Unavailable
+from starter.local.demo.director import token_of
 from starter.local.stack import OPS_FILE, kept_token
+from starter.service.bootstrap import Environment
 from store.ledger import Ledger
 from store.service_tokens import ServiceTokens
 from tests.starter.conftest import Run
@@ -109,8 +111,5 @@ def test_the_stacks_token_is_its_owners_alone_and_lasts(tmp_path: Path) -> None:
 
 
 def test_without_a_token_file_the_demo_says_what_to_do(tmp_path: Path) -> None:
-    from starter.local.demo.director import token_of
-    from starter.service.bootstrap import Environment
-
     with pytest.raises(Unavailable, match="Start the stack again"):
         token_of(Environment(settings_in(tmp_path), None))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from domain import commands
 from domain.account.account import HealthSnapshot, RenewalRow
 from domain.account.commands import MARK_ACCOUNT_RED, RESOLVE, START_RENEWAL, WRITE_PLAN
 from domain.account.get_well import PlanReview, PlanStatus, PlanUpdate
@@ -29,7 +30,7 @@ from domain.task import Choice, FieldSpec
 from domain.views import NextStep, TaskView
 from starter.errors import NotFound, TenureError
 from starter.service import accounts as service
-from starter.service.accounts import AccountOverview, ForecastView, HealthView, ProcessView
+from starter.service.views import AccountOverview, CustomerLine, ForecastView, HealthView, ProcessView
 from tests.domain.make_accounts import POLICY, customer, standing, team
 from tests.domain.make_health import traits
 from tests.starter.conftest import Run
@@ -164,7 +165,10 @@ class FakeAccounts:
         self.error: TenureError | None = None
         acme = customer(name=NASTY, arr=120_000, contract_end=date(2026, 12, 14))
         self.answers: dict[str, Any] = {
-            "accounts": [(acme, STANDING), (customer(domain="b.example", name="Bolt"), None)],
+            "customers": [
+                CustomerLine(customer=acme, standing=STANDING),
+                CustomerLine(customer=customer(domain="b.example", name="Bolt"), standing=None),
+            ],
             "health": HealthView(
                 customer=acme,
                 team=team(),
@@ -177,9 +181,7 @@ class FakeAccounts:
                 customer=acme, team=team(), standing=STANDING, processes=(LIFE, RENEWAL, PLAN, RED), renewals=(a_row(),)
             ),
             "renewals": [a_row(), a_row("b.example", ta_outcome="flat", ta="[red]tess[/]@tenure.example")],
-            "renewal": RENEWAL,
-            "plan": PLAN,
-            "red": RED,
+            "of_kind": {commands.RENEWAL: RENEWAL, commands.PLAN: PLAN, commands.RED: RED},
             "forecast": a_forecast(a_row(rating="green", outcome="full_churn"), a_row("b.example")),
         }
 
@@ -191,7 +193,8 @@ class FakeAccounts:
             self.asked.append((name, args, named))
             if self.error is not None:
                 raise self.error
-            return self.answers.get(name, f"done for {NASTY}")
+            found = self.answers.get(name, f"done for {NASTY}")
+            return found[args[0]] if name == "of_kind" else found
 
         return answer
 
@@ -201,7 +204,7 @@ def accounts(monkeypatch: pytest.MonkeyPatch) -> FakeAccounts:
     fake = FakeAccounts()
 
     @asynccontextmanager
-    async def opened(_: object) -> AsyncIterator[object]:
+    async def opened(_: object, **__: object) -> AsyncIterator[object]:
         yield object()
 
     monkeypatch.setattr("starter.cli.base.open_tenure", opened)
@@ -259,8 +262,8 @@ def test_what_is_decided(run: Run, accounts: FakeAccounts, arguments: str, asked
 @pytest.mark.parametrize(
     ("arguments", "asked"),
     [
-        ("account list", ("accounts", ("",), {})),
-        ("account list --band poor", ("accounts", ("poor",), {})),
+        ("account list", ("customers", ("",), {})),
+        ("account list --band poor", ("customers", ("poor",), {})),
         ("account show acme.example", ("overview", (ACME,), {})),
         ("health show acme.example", ("health", (ACME, 5), {})),
         ("health show acme.example --history 30", ("health", (ACME, 30), {})),
@@ -269,9 +272,9 @@ def test_what_is_decided(run: Run, accounts: FakeAccounts, arguments: str, asked
             "renewal list --quarter fy27-q4 --rating red --all --limit 7",
             ("renewals", (), {"quarter": "fy27-q4", "status": "", "rating": "red", "limit": 7}),
         ),
-        ("renewal show acme.example", ("renewal", (ACME,), {})),
-        ("plan show acme.example", ("plan", (ACME,), {})),
-        ("red show acme.example", ("red", (ACME,), {})),
+        ("renewal show acme.example", ("of_kind", (commands.RENEWAL, ACME), {})),
+        ("plan show acme.example", ("of_kind", (commands.PLAN, ACME), {})),
+        ("red show acme.example", ("of_kind", (commands.RED, ACME), {})),
         ("forecast", ("forecast", ("",), {})),
         ("forecast --quarter FY27-Q4", ("forecast", ("FY27-Q4",), {})),
     ],
@@ -293,7 +296,8 @@ def test_as_json_each_is_what_the_service_said(run: Run, accounts: FakeAccounts)
         ("red show", ProcessView),
     ):
         answer = model.model_validate(run(*command.split(), ACME, "--json").json)
-        assert answer == accounts.answers[accounts.asked[-1][0]], command
+        name, asked, _ = accounts.asked[-1]
+        assert answer == (accounts.answers[name][asked[0]] if name == "of_kind" else accounts.answers[name]), command
     assert ForecastView.model_validate(run("forecast", "--json").json) == accounts.answers["forecast"]
     assert [RenewalRow.model_validate(row) for row in run("renewal", "list", "--json").json] == accounts.answers["renewals"]
     listed = run("account", "list", "--json", "--limit", "1").json
@@ -415,7 +419,7 @@ def test_the_pages_of_a_plan_and_of_a_red_account(run: Run, accounts: FakeAccoun
     assert f"judgement {BY} {NASTY} is silent" in page
     assert f"needs a call to {NASTY}" in page
     assert f"off track {BY} {NASTY} left needs: an executive" in page
-    accounts.answers["red"] = RED.model_copy(update={"open": False})
+    accounts.answers["of_kind"][commands.RED] = RED.model_copy(update={"open": False})
     assert f"{NASTY} red account red ended" in run("red", "show", ACME).flat
 
 
@@ -492,11 +496,11 @@ def test_what_came_of_a_closed_quarter(run: Run, accounts: FakeAccounts) -> None
     [
         (
             "account list",
-            "accounts",
+            "customers",
             [],
             "No customers yet. → the schedule account-sync copies them from the CRM; `tenure schedules` makes it",
         ),
-        ("account list --band poor", "accounts", [], "No customer is poor."),
+        ("account list --band poor", "customers", [], "No customer is poor."),
         ("renewal list", "renewals", [], "No open renewals. → one begins by itself"),
         ("renewal list --rating red --quarter fy27-q4 --all", "renewals", [], "No red renewals in FY27-Q4. → "),
         ("forecast", "forecast", a_forecast(), "No renewal falls into this quarter. → the next quarter"),

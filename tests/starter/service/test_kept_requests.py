@@ -21,12 +21,11 @@ from temporalio.worker import Worker
 from domain import ids, policy
 from starter.errors import Unavailable
 from starter.local.stack import parts
+from starter.service import commands as service
 from starter.service import kept_requests
-from starter.service import tenure as service
 from starter.service.connect import connect
-from starter.service.failed_signups import FailedSignups
 from starter.service.forms import SignupForm, TrialRequestForm
-from starter.service.spool import FOLDER, Spool
+from starter.service.kept_requests import FOLDER, KeptRequest, Spool
 from starter.service.tenure import Tenure
 from starter.web import app as web
 from starter.web.app import create_app
@@ -127,9 +126,9 @@ def test_who_is_erased_is_erased_from_the_files_too(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     for number, email in enumerate(("ada.l@gmail.com", "adal+x@googlemail.com", "bo@acme.com")):
         form = SignupForm(email=email, first_name="Ada", event_id=f"click-{number}")
-        spool.keep(FailedSignups.row(form, "the ledger is locked", datetime.now(UTC)))
+        spool.keep(KeptRequest.of(form, "the ledger is locked", datetime.now(UTC)))
     (tmp_path / FOLDER / "broken.json").write_text("{")
-    assert spool.erase("ADAL@gmail.com") == 2
+    spool.erase("ADAL@gmail.com")
     assert [row.email for row in spool.waiting()] == ["bo@acme.com"]
     assert (tmp_path / FOLDER / "broken.json").exists()
 

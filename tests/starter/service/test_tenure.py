@@ -30,12 +30,13 @@ from domain.read_model import ProcessRow, Rows
 from domain.task import Answer, Choice, Task, TaskSpec
 from domain.trial.commands import CONVERT, Extend
 from starter.errors import BadInput, NotAllowed, NotFound, Refused, Unavailable
-from starter.service import tenure as service
+from starter.service import commands as service
 from starter.service.connect import connect
-from starter.service.forms import JoinForm, SignupForm, TrialRequestForm, TrialView
-from starter.service.spool import FOLDER, Spool
+from starter.service.forms import JoinForm, SignupForm, TrialRequestForm
+from starter.service.kept_requests import FOLDER, Spool
 from starter.service.temporal_errors import asking
 from starter.service.tenure import Tenure
+from starter.service.views import TrialView
 from store.audit import Audit
 from store.crypto.codec import ENCODING, data_converter
 from store.ledger import EffectId, Ledger

@@ -12,7 +12,7 @@ from domain.account.account import AccountFacts, RenewalEnded
 from domain.account.lifecycle import AccountInput
 from domain.calendar import months_after
 from domain.renewal.state import RenewalInput
-from starter.service.accounts import shown
+from starter.service.account_queries import shown
 from tests.workflows.accounts import AE, CONTEXT, PLAN, STEADY, TA, TA_MANAGER, WEEK, Life
 from tests.workflows.play import Play, eventually
 from tests.workflows.renewals import Course

@@ -13,13 +13,16 @@ from domain import ids
 from domain import policy as policies
 from domain.account.account import RenewalRow
 from domain.account.commands import MARK_ACCOUNT_RED, RESOLVE, START_RENEWAL, WRITE_PLAN
+from domain.commands import PLAN as GET_WELL
+from domain.commands import RED, RENEWAL
 from domain.forecast.quarters import days_of, quarter_of
 from domain.forecast.weekly_round import TakeForecast
 from domain.health.score import score
 from domain.health.types import Traits
 from domain.renewal.commands import ASSESS, FORECAST, MOVE
 from starter.errors import BadInput, NotFound, Refused, Unavailable
-from starter.service.accounts import Accounts, csv_rows
+from starter.service.account_queries import csv_rows
+from starter.service.accounts import Accounts
 from store.account_tables import customers, forecasts, health, health_changes
 from store.forecasts import Forecasts
 from tests.workflows.accounts import PLAN, STEADY, TA, TA_MANAGER, Life, changed
@@ -71,9 +74,9 @@ async def test_who_is_known(play: Play, accounts: Accounts) -> None:
     with pytest.raises(BadInput, match="'nobody' is not a domain"):
         await accounts.known("nobody")
     for band, found in (("", [acme, bolt]), ("poor", [acme]), ("unknown", [bolt]), ("healthy", [])):
-        assert [customer.domain for customer, _ in await accounts.accounts(band)] == [life.domain for life in found], band
+        assert [line.customer.domain for line in await accounts.customers(band)] == [life.domain for life in found], band
     with pytest.raises(BadInput, match=r"'so-so' is not a band.*healthy, concerning, poor, unknown"):
-        await accounts.accounts("so-so")
+        await accounts.customers("so-so")
 
 
 async def test_a_score_is_shown_with_the_values_of_now(play: Play, accounts: Accounts) -> None:
@@ -132,14 +135,14 @@ async def test_renewals_by_quarter_status_and_rating(play: Play, accounts: Accou
 
 async def test_a_renewal_that_is_none_is_told_from_an_account_that_is_none(play: Play, accounts: Accounts) -> None:
     life = Life.of(play)
-    for asked in (accounts.renewal(life.domain), accounts.decide(MOVE, life.domain, {"by": AE, "renewal_on": LAST})):
+    for asked in (accounts.of_kind(RENEWAL, life.domain), accounts.decide(MOVE, life.domain, {"by": AE, "renewal_on": LAST})):
         with pytest.raises(NotFound, match=f"{life.domain} has no (open )?renewal.*180 days before.*tenure renewal start {life.domain}"):
             await asked
     with pytest.raises(NotFound, match=r"nobody\.example is no customer"):
-        await accounts.renewal("nobody.example")
+        await accounts.of_kind(RENEWAL, "nobody.example")
     row = a_row(accounts, life.domain, LAST, status="churned")
     with pytest.raises(NotFound, match=f"{row.workflow} is not known to Temporal any more.*tenure renewal list --all"):
-        await accounts.renewal(life.domain)
+        await accounts.of_kind(RENEWAL, life.domain)
     with pytest.raises(NotFound, match="has no open renewal"):
         await accounts.decide(ASSESS, life.domain, {"by": AE_MANAGER, "rating": "red", "why": "left"})
 
@@ -166,16 +169,16 @@ async def test_an_account_with_every_process(play: Play, accounts: Accounts) -> 
     said = [await accounts.decide(MARK_ACCOUNT_RED, life.domain, reason, "click-1") for _ in range(2)]
     assert said == ["Acme is marked red in the CRM, in Vitally and in the tracker: the champion left"] * 2
     await play.task(life.red, "fill")
-    red = await accounts.red(life.domain)
+    red = await accounts.of_kind(RED, life.domain)
     assert ([mark["reason"] for mark in red.status["marks"]], red.kind, red.open) == (["the champion left"], "RedAccount", True)
 
-    assert (await accounts.plan(life.domain)).status["fields"] == {}
+    assert (await accounts.of_kind(GET_WELL, life.domain)).status["fields"] == {}
     assert await accounts.decide(WRITE_PLAN, life.domain, {"by": TA, "drive": PLAN["drive"]}, "click-2") == (
         "taken: drive; still to be answered: state, onboarding_flow, docs, syncs, help, context"
     )
     with pytest.raises(Refused, match="there is nothing to write; give at least one of: state"):
         await accounts.decide(WRITE_PLAN, life.domain, {"by": TA})
-    assert (await accounts.plan(life.domain)).status["fields"] == {"drive": PLAN["drive"]}
+    assert (await accounts.of_kind(GET_WELL, life.domain)).status["fields"] == {"drive": PLAN["drive"]}
 
     await life.handle().terminate("the account is closed")  # its last word is still shown; of the others, those that run
     found = await accounts.overview(life.domain)
@@ -191,8 +194,8 @@ async def test_marked_red_before_the_hourly_run_has_seen_it_and_promoted(play: P
     life = Life.of(play, facts={"mau_seats": 0.9})
     for asked, words in (
         (accounts.decide(RESOLVE, life.domain, {"by": TA, "to": "green"}), "Acme is not red"),
-        (accounts.red(life.domain), "Acme is not red, and was not"),
-        (accounts.plan(life.domain), "Acme has no get-well plan. One begins by itself when there is a reason"),
+        (accounts.of_kind(RED, life.domain), "Acme is not red, and was not"),
+        (accounts.of_kind(GET_WELL, life.domain), "Acme has no get-well plan. One begins by itself when there is a reason"),
         (accounts.decide(WRITE_PLAN, life.domain, {"by": TA, "drive": "x"}), "Acme has no get-well plan"),
     ):
         with pytest.raises(NotFound, match=words):
@@ -211,7 +214,7 @@ async def test_marked_red_before_the_hourly_run_has_seen_it_and_promoted(play: P
     over = rf"{life.red} is over: red: green, decided by {TA_MANAGER} at .* UTC; nothing was changed.*tenure account show {life.domain}"
     with pytest.raises(Refused, match=over):
         await accounts.decide(RESOLVE, life.domain, {"by": TA_MANAGER, "to": "green"})
-    assert not (await accounts.red(life.domain)).open
+    assert not (await accounts.of_kind(RED, life.domain)).open
 
 
 async def test_nobody_marks_or_renews_who_is_no_customer_any_more(play: Play, accounts: Accounts) -> None:
@@ -239,12 +242,12 @@ async def test_started_by_hand_once_for_a_term(play: Play, accounts: Accounts) -
     renewal = ids.renewal(life.domain, on)
     assert await accounts.decide(START_RENEWAL, life.domain, {"date": on}) == f"{renewal}: started"
     await eventually(lambda: accounts.renewals())
-    assert (await accounts.renewal(life.domain)).status["phase"] == "upcoming"
+    assert (await accounts.of_kind(RENEWAL, life.domain)).status["phase"] == "upcoming"
     with pytest.raises(Refused, match=f"{renewal} is open already.*tenure renewal move {life.domain} DATE"):
         await accounts.decide(START_RENEWAL, life.domain, {"date": on + timedelta(days=30)})
-    await accounts._tenure.client.get_workflow_handle(renewal).signal("cancel", {"why": "churned_early"})
+    await accounts.tenure.client.get_workflow_handle(renewal).signal("cancel", {"why": "churned_early"})
     await play.ended(renewal)
-    last = await accounts.renewal(life.domain)
+    last = await accounts.of_kind(RENEWAL, life.domain)
     assert (last.open, last.status["end"]) == (False, "cancelled")
     with pytest.raises(Refused, match=f"{renewal} has run already.*tenure renewal show {life.domain}"):
         await accounts.decide(START_RENEWAL, life.domain, {"date": on})
@@ -272,7 +275,7 @@ async def test_rated_projected_and_moved_each_once(play: Play, accounts: Account
     first = await accounts.decide(FORECAST, domain, said, "click-2")
     assert await accounts.decide(FORECAST, domain, said, "click-2") == first
     await accounts.decide(FORECAST, domain, {"by": TA, "outcome": "flat", "as": "ta"})
-    status = (await accounts.renewal(domain)).status
+    status = (await accounts.of_kind(RENEWAL, domain)).status
     assert (status["outcome"], status["amount"], status["ta_outcome"]) == ("partial_churn", 90_000, "flat")
 
     later = course.on + timedelta(days=14)

@@ -16,7 +16,7 @@ OPS = "ops@tenure.example"
 async def all_of(play: Play, policy: Policy, *domains: str, **how: Any) -> dict[str, Adoption]:
     """What became of these companies' trials, by domain; other tests' trials are not asked."""
     where = " OR ".join(f"Domain = '{domain}'" for domain in domains)
-    return {each.domain: each async for each in adoptions(play.tenure, policy, where, **how)}
+    return {each.domain: each for each in await adoptions(play.tenure, policy, where, **how)}
 
 
 async def test_open_trials_adopt_another_policy(play: Play) -> None:

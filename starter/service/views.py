@@ -1,4 +1,4 @@
-"""What the service for accounts shows: a process, an account with everything of it, its health, a quarter's forecast."""
+"""What the service shows: trials, a process, an account with everything of it, its health, a quarter's forecast."""
 
 from __future__ import annotations
 
@@ -11,7 +11,46 @@ from domain.decision import Decision
 from domain.forecast.comparison import Actual, Moved
 from domain.forecast.rollup import Forecast
 from domain.health.types import Band, Guidance, Score
-from domain.views import NextStep, TaskView
+from domain.views import NextStep, TaskView, TrialStatus
+
+
+class TrialRow(Value):
+    """One trial in a list, from the search attributes alone. ``due_at`` is when its earliest open task is due."""
+
+    domain: str
+    workflow: str
+    run: str
+    stage: str = ""
+    owner: str = ""
+    due_at: datetime | None = None
+    open: bool
+    status: str
+    started_at: datetime
+    closed_at: datetime | None = None
+
+
+class TrialPage(Value):
+    """One page of trials, newest first. ``counts`` are all trials by status (``running``, ``completed`` …); ``next_page`` is empty at the end."""
+
+    rows: tuple[TrialRow, ...]
+    counts: dict[str, int]
+    next_page: str = ""
+
+
+class TrialView(Value):
+    """Everything that a person wants to know of one trial. A closed one answers too, without next steps and tasks.
+
+    ``at`` is the trial's own time, which on a local stack may run ahead.
+    """
+
+    workflow: str
+    run: str
+    open: bool
+    at: datetime
+    status: TrialStatus
+    next_steps: tuple[NextStep, ...] = ()
+    dossier: tuple[Decision, ...] = ()
+    tasks: tuple[TaskView, ...] = ()
 
 
 class ProcessView(Value):
