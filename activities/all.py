@@ -16,7 +16,7 @@ from activities.vitally.effects import Vitally
 from activities.warehouse import Warehouse
 from store.accounts import Accounts
 from store.forecasts import Forecasts
-from store.instance_pool import Pool
+from store.instance_changes import Pool
 from store.ledger import Ledger
 from store.read_model import ReadModel
 from store.registry import Registry

@@ -19,7 +19,6 @@ from sqlalchemy import JSON, Column, ColumnElement, Connection, String, Table, T
 from activities.instance import note_of, usernames
 from domain import ids, mailbox
 from domain.base import Value
-from store import access_tables, account_tables, holds, lease, process_tables  # noqa: F401  a table is known when its module has been read
 from store.crypto.person_keys import PersonKeys
 from store.crypto.tokenize import ERASED_NAME, is_name, own_name, replaced
 from store.ledger import Ledger

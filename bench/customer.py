@@ -26,8 +26,9 @@ from domain.effects.effect import EffectBatch
 from domain.effects.licensing import IssueKey
 from starter.local.skip import skip
 from starter.service.accounts import Accounts
-from store.account_tables import health
 from store.accounts import Accounts as Records
+from store.database import put
+from store.tables import health
 
 #: Our people, as the stand-in for the CRM has them.
 TA, AE, TS, SALES = "ta-paz@tenure.example", "ae-mira@tenure.example", "ts-lead@tenure.example", "sales-lead@tenure.example"
@@ -109,9 +110,7 @@ class Customer:
             "standing": standing.model_dump(mode="json"),
         }
         with self.ground.ledger.writing() as db:
-            put = self.ground.ledger.upserting(db, health).values(row)
-            newer = {name: put.excluded[name] for name in row if name != "domain"}
-            db.execute(put.on_conflict_do_update(index_elements=["domain"], set_=newer))
+            put(db, health, row)
 
     # --- what people do ------------------------------------------------------------------------------------------------------------
 

@@ -33,10 +33,9 @@ from domain.effects.vitally import ScoresWritten, ScoreWrites
 from domain.health.hourly_run import ScoreFleet, TellAccounts, WriteScores
 from domain.people import Role
 from sandbox.warehouse import write_large
-from store.account_tables import customers
 from store.ledger import Ledger
 from store.settings import Settings
-from store.tables import roster
+from store.tables import customers, roster
 
 Result = TypeVar("Result")
 _WRITES = re.compile(r"(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")

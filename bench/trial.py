@@ -23,7 +23,7 @@ from domain.upkeep import PoolChange
 from starter.local.skip import skip
 from starter.service.forms import SignupForm
 from starter.service.tenure import Tenure
-from store.instance_pool import Pool
+from store.instance_changes import Pool
 
 #: Two moves of the clock: past the decision of day 15, and on to day 28. Nothing falls due at either end, so that a move ends at rest.
 MOVES = (timedelta(days=15.1), timedelta(days=12.9))

@@ -17,13 +17,14 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import Field
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, insert, select
 
 from domain import ids
 from domain.base import Value
 from domain.provenance import plain
-from store.access_tables import audit, audit_head
+from store.database import as_model, put
 from store.ledger import Ledger
+from store.tables import audit, audit_head
 
 Via = Literal["web", "api", "cli", "webhook", "temporal"]
 Outcome = Literal["accepted", "refused", "unknown"]
@@ -97,10 +98,7 @@ class Audit:
             fields = {**clean.model_dump(), "number": number, "at": at or datetime.now(UTC), "prev": prev}
             row = AuditRow(**fields, hash=digest_of(fields))
             db.execute(insert(audit).values(row.model_dump()))
-            if head:
-                db.execute(update(audit_head).where(audit_head.c.id == 1).values(length=number, hash=row.hash))
-            else:
-                db.execute(insert(audit_head).values(id=1, length=number, hash=row.hash))
+            put(db, audit_head, {"id": 1, "length": number, "hash": row.hash})
             return row
 
     def rows(self, limit: int = 50, *, subject: str = "", who: str = "", outcome: str = "") -> list[AuditRow]:
@@ -108,8 +106,7 @@ class Audit:
         query = select(audit).order_by(audit.c.number.desc()).limit(limit)
         for column, wanted in ((audit.c.subject, subject), (audit.c.who, self._shown(who)), (audit.c.outcome, outcome)):
             query = query.where(column == wanted) if wanted else query
-        with self._ledger.reading() as db:
-            return [_row(found) for found in reversed(db.execute(query).all())]
+        return self._ledger.models(AuditRow, query)[::-1]
 
     def verify(self, earlier: tuple[int, str] | None = None) -> Verdict:
         """Walk the chain from its first row to its head. ``earlier`` is a head (count, hash) that was kept elsewhere and must still stand in it."""
@@ -141,10 +138,9 @@ class Audit:
             return fault(count + 1, f"row {count + 1} is not counted by the head, which ends at row {count}")
         if prev != last:
             return fault(count, f"the head's hash is not that of row {count}")
-        if earlier is not None and not _stands(earlier, rows):
-            return fault(
-                earlier[0], f"row {earlier[0]} is not the one whose hash was kept: everything from some row before it was rewritten"
-            )
+        kept_at, kept = earlier or (0, FIRST)
+        if kept_at and (kept_at > count or rows[kept_at - 1]["hash"] != kept):
+            return fault(kept_at, f"row {kept_at} is not the one whose hash was kept: everything from some row before it was rewritten")
         return Verdict(ok=True, count=count, head=last)
 
     def _without_outsiders(self, entry: Entry) -> Entry:
@@ -163,40 +159,22 @@ class Audit:
         return address.rpartition("@")[2].lower().rstrip(".") in self._ours
 
 
-def canonical(fields: dict[str, Any]) -> bytes:
-    """The encoding that is hashed: JSON in UTF-8 with its names in order and no white space; the time in UTC with microseconds."""
-    plain = {**fields, "at": fields["at"].astimezone(UTC).isoformat(timespec="microseconds")}
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
 def digest_of(fields: dict[str, Any]) -> str:
-    """The hash of a row's other fields."""
-    return hashlib.sha256(canonical(fields)).hexdigest()
+    """The hash of a row's other fields: of JSON in UTF-8 with its names in order and no white space; the time in UTC with microseconds."""
+    plain = {**fields, "at": fields["at"].astimezone(UTC).isoformat(timespec="microseconds")}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
 
 
 def _why_it_differs(place: int, row: Any, rows: Sequence[Any]) -> str:
     """A row that fits its hash under another number was moved; any other was changed."""
     fields = {name: value for name, value in row.items() if name != "hash"}
-    came_from = next(
-        (number for number in range(1, len(rows) + 2) if number != place and digest_of({**fields, "number": number}) == row["hash"]), None
-    )
-    return (
-        f"row {place} was row {came_from}: rows were reordered or taken out"
-        if came_from
-        else f"row {place} was changed: its content does not fit its hash"
-    )
-
-
-def _stands(earlier: tuple[int, str], rows: Sequence[Any]) -> bool:
-    count, hash_ = earlier
-    return count == 0 or (count <= len(rows) and rows[count - 1]["hash"] == hash_)
+    others = (number for number in range(1, len(rows) + 2) if number != place)
+    if came_from := next((number for number in others if digest_of({**fields, "number": number}) == row["hash"]), None):
+        return f"row {place} was row {came_from}: rows were reordered or taken out"
+    return f"row {place} was changed: its content does not fit its hash"
 
 
 def _same(db: Connection, entry: Entry) -> AuditRow | None:
     same = (audit.c.event == entry.event, audit.c.subject == entry.subject, audit.c.outcome == entry.outcome, audit.c.what == entry.what)
     found = db.execute(select(audit).where(*same).limit(1)).one_or_none()
-    return _row(found) if found else None
-
-
-def _row(row: Row[Any]) -> AuditRow:
-    return AuditRow.model_validate(dict(row._mapping))
+    return as_model(AuditRow, found) if found else None

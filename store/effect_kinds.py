@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from domain.effects.effect import Effect
 from domain.effects.reconcile import Claim
-from store.ledger import EffectId, EffectRow
+from store.ledger import OWN_TABLES, EffectId, EffectRow
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Claims = Callable[[EffectRow], tuple[Claim, ...]]
@@ -60,9 +60,6 @@ class EffectKind:
 
 #: Every kind that was declared, by system and act.
 KINDS: dict[tuple[str, str], EffectKind] = {}
-
-#: The system's name of our own tables, whose changes are on record like any effect.
-OWN_TABLES = "registry"
 
 
 def register(kind: EffectKind) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, timedelta
 from typing import Any
@@ -28,16 +29,15 @@ from domain.forecast.weekly_round import (
 )
 from domain.people import Role
 from domain.policy import AccountPolicy
-from store.account_tables import forecasts
-from store.accounts import ActivePeople, digest_of, read_renewals, snapshot_of
-from store.ledger import Ledger
+from store.accounts import SOONEST_FIRST, Accounts, digest_of, snapshot_of
+from store.database import as_model
+from store.ledger import LedgerTables
+from store.owners import ActivePeople
+from store.tables import forecasts
 
 
-class Forecasts:
+class Forecasts(LedgerTables):
     """The activities of the weekly round."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
 
     @activity.defn(name="forecast_owners")
     def owners(self, ask: AskForecast) -> ForecastOwners:
@@ -45,33 +45,22 @@ class Forecasts:
 
         An AE who has left is asked for no more: their renewals are nobody's, and the first manager of AEs is asked instead.
         """
+        counts = Counter(row.ae for row in Accounts(self._ledger).renewals(status="open") if may_be_projected(row))
         with self._ledger.reading() as db:
-            counts: dict[str, int] = {}
-            for row in read_renewals(db, status="open"):
-                if may_be_projected(row):
-                    counts[row.ae] = counts.get(row.ae, 0) + 1
             people = ActivePeople.read(db)
         found = []
         for ae, number in sorted(counts.items()):
             person = people.by_email(ae)
             manager = people.manager_of(person, Role.AE_MANAGER)
-            name = person.name if person else ae or "nobody"
-            found.append(
-                Owner(
-                    ae=ae,
-                    name=name,
-                    asks=person.email if person else manager.email if manager else "",
-                    manager=manager.email if manager else "",
-                    renewals=number,
-                )
-            )
+            managed = manager.email if manager else ""
+            name, asks = (person.name, person.email) if person else (ae or "nobody", managed)
+            found.append(Owner(ae=ae, name=name, asks=asks, manager=managed, renewals=number))
         return ForecastOwners(owners=tuple(found))
 
     @activity.defn(name="forecast_lines")
     def lines(self, ask: AskLines) -> OwnLines:
         """The open renewals of one AE as they stand now. It only reads."""
-        with self._ledger.reading() as db:
-            rows = read_renewals(db, status="open", ae=ask.ae)
+        rows = Accounts(self._ledger).renewals(status="open", ae=ask.ae)
         rated = tuple(row for row in rows if may_be_projected(row))
         return OwnLines(rows=rated, early=len(rows) - len(rated))
 
@@ -82,7 +71,7 @@ class Forecasts:
         Safe to repeat: a subject has one snapshot of a quarter, and a repetition reads back what the first attempt wrote.
         """
         with self._ledger.writing() as db:
-            rows = applied(read_renewals(db), ask.said, ask.as_of)
+            rows = applied([as_model(RenewalRow, row) for row in db.execute(SOONEST_FIRST)], ask.said, ask.as_of)
             today = ask.as_of.astimezone(UTC).date()
             quarters = {quarter_of(ask.policy, row.renewal_on) for row in rows if row.status == "open"}
             taken, moved = list[Forecast](), dict[str, Sequence[Moved]]()

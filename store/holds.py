@@ -14,14 +14,13 @@ The holds are rows of the ledger's database. Each request looks there first, so 
 from __future__ import annotations
 
 import random
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Column, Connection, Row, String, Table, Update, bindparam, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Row, Update, bindparam, delete, select, update
 
-from store.tables import Utc, metadata
+from store.database import Database, upserting
+from store.tables import holds
 
 PROBE = timedelta(seconds=30)
 """The least time between two probes of a system that does not answer; also how long a probe is waited for."""
@@ -30,32 +29,6 @@ LONGEST_SPREAD = timedelta(seconds=5)
 FORGOTTEN = timedelta(days=1)
 
 Kind = Literal["wait", "down"]
-
-# One row for each system that is held. kind: it said wait, or it is down. probed_at: somebody asks it now.
-holds = Table(
-    "holds",
-    metadata,
-    Column("system", String(320), primary_key=True),
-    Column("kind", String(8), nullable=False),
-    Column("until", Utc, nullable=False),
-    Column("probed_at", Utc),
-)
-
-
-class Database(Protocol):
-    """What of the ledger is needed."""
-
-    def writing(self) -> AbstractContextManager[Connection]:
-        """A transaction that may write."""
-        ...
-
-    def reading(self) -> AbstractContextManager[Connection]:
-        """A transaction that only reads."""
-        ...
-
-    def upserting(self, db: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """The dialect's own ``INSERT``, which knows ``ON CONFLICT``."""
-        ...
 
 
 class Free(NamedTuple):
@@ -111,7 +84,7 @@ class Holds:
             kind: Kind = "down" if wait is None else "wait"
             # The first answer that is lost may be one that is lost by itself: whoever comes next looks.
             until = now + (wait or timedelta())
-            first = self._database.upserting(db, holds).values(system=system, kind=kind, until=until, probed_at=None)
+            first = upserting(db, holds).values(system=system, kind=kind, until=until, probed_at=None)
             if db.execute(first.on_conflict_do_nothing(index_elements=["system"]).returning(holds.c.system)).scalar():
                 db.execute(delete(holds).where(holds.c.until < now - FORGOTTEN))
             elif (row := _row(db, system)) is not None:

@@ -7,19 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Column, String, Table, delete, or_, select
+from sqlalchemy import delete, or_, select
 
-from store.ledger import BUSY_RETRY, HOLD, Ledger, NotDone, has_died, this_process
-from store.tables import Utc, metadata
-
-# Who may do what now, by name. A row that was left by a process that died is good until then.
-turns = Table(
-    "turns",
-    metadata,
-    Column("name", String(255), primary_key=True),
-    Column("holder", String(64), nullable=False),
-    Column("until", Utc, nullable=False),
-)
+from store.database import has_died, this_process, upserting
+from store.ledger import BUSY_RETRY, HOLD, Ledger, NotDone
+from store.tables import turns
 
 
 @contextmanager
@@ -36,7 +28,7 @@ def turn(ledger: Ledger, name: str, hold: timedelta = HOLD) -> Iterator[None]:
         free = turns.c.until <= now
         if before is not None and _left_behind(before):
             free = or_(free, turns.c.holder == before)
-        taking = ledger.upserting(db, turns).values(name=name, **mine)
+        taking = upserting(db, turns).values(name=name, **mine)
         taking = taking.on_conflict_do_update(index_elements=["name"], set_=mine, where=free)
         taken = db.execute(taking.returning(turns.c.name)).scalar() is not None
     if not taken:

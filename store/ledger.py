@@ -11,42 +11,23 @@ finds decides (the same database holds the registry, the vault and the read mode
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    Row,
-    Select,
-    Table,
-    bindparam,
-    delete,
-    exists,
-    insert,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, exists, func, insert, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 from temporalio.exceptions import ApplicationError
 
 from domain.base import Value
 from domain.effects.effect import Receipt
-from store import ledger_file, metrics, schema
-from store.engine import READS, engine_of, one_statement, use_wal
-from store.holds import PROBE, Holds, holds
-from store.tables import cohorts, effects, suppressions
+from store import metrics
+from store.database import Database, has_died, this_process, upserting
+from store.holds import PROBE, Holds
+from store.tables import cohorts, effects, holds, suppressions
 
 HOLD = timedelta(minutes=2)
 """How long one attempt may be at an effect; longer than any activity's attempt, since a timed-out attempt's thread may still be running."""
@@ -55,7 +36,10 @@ SETTLE = timedelta(seconds=5)
 """What a process that died had sent may still be on its way: nobody asks what came of it before it has arrived."""
 
 BUSY_RETRY = timedelta(seconds=5)
-_LOCK = 7_365_118  # the number of the advisory lock on PostgreSQL that stands for "the registry or the schema is being changed"
+#: The system's name of our own tables, whose changes are on record like any effect.
+OWN_TABLES = "registry"
+#: What a receipt holds and nobody is shown: the token of a share link opens the secret behind it.
+_SECRET = frozenset({"link"})
 
 
 class NotDone(ApplicationError):
@@ -96,6 +80,13 @@ class EffectRow(Value):
     holder: str | None = None
     held_until: datetime | None = None
 
+    def public(self) -> EffectRow:
+        """The row as people may see it: without the secrets of its receipt."""
+        if self.receipt is None or not _SECRET & self.receipt.data.keys():
+            return self
+        data = {name: "(not shown)" if name in _SECRET else value for name, value in self.receipt.data.items()}
+        return self.model_copy(update={"receipt": Receipt(ref=self.receipt.ref, data=data)})
+
 
 class Cohort(Value):
     """A generic trial key (A24): where the vault has it, and until when it is good."""
@@ -123,71 +114,15 @@ class Begun:
         return self.attempt == 1
 
 
-class Ledger:
-    """The ledger in the database at ``url``: a file of SQLite, or a PostgreSQL database. One object serves all threads of a process."""
+class Ledger(Database):
+    """The ledger in the database at ``url``. One object serves all threads of a process."""
 
     settle = SETTLE
 
     def __init__(self, url: str, hold: timedelta = HOLD, probe: timedelta = PROBE) -> None:
-        self.url = url
+        super().__init__(url)
         self._hold = hold
         self.holds = Holds(self, probe)
-        # SQLite has one writer at a time and lets others poll for their turn; a lock makes them queue instead.
-        self._turn = threading.Lock() if url.startswith("sqlite") else nullcontext()
-
-    @cached_property
-    def engine(self) -> Engine:
-        """The engine, made at first use."""
-        return engine_of(self.url)
-
-    def create(self) -> str:
-        """Make the database, or bring an older one up to date (``tenure migrate``); returns the version that it had.
-
-        May run in several processes at once. Raises :class:`~store.ledger_file.LedgerFault` for a file that is damaged, or that is lost
-        and may not be made anew.
-        """
-        ledger_file.prepare(self.url)
-        if self.engine.dialect.name == "sqlite":
-            use_wal(self.engine)
-        with self.writing(alone=True) as db:
-            before = schema.version(db)
-            schema.upgrade(db)
-        return before
-
-    def check(self) -> None:
-        """What every process does before it works; a file that was never there is made.
-
-        Raises :class:`~store.ledger_file.Outdated` for a database that was not brought up to date, and as :meth:`create`.
-        """
-        path = ledger_file.path_of(self.url)
-        if path is not None and ledger_file.is_missing(path):
-            self.create()
-        with self.reading() as db:
-            schema.check(db)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.engine.dispose()
-
-    @contextmanager
-    def writing(self, *, alone: bool = False) -> Iterator[Connection]:
-        """A transaction that may write. ``alone``: none other of the kind runs meanwhile, in any process."""
-        with self._turn, self.engine.begin() as db:
-            if alone and db.dialect.name == "postgresql":
-                db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            yield db
-
-    @contextmanager
-    def stating(self) -> Iterator[Connection]:
-        """A connection for one statement that writes: it is a transaction by itself, and nothing else is said to the database."""
-        with self._turn, self.engine.connect().execution_options(**one_statement(self.engine)) as db:
-            yield db
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A transaction that only reads, beside any writer."""
-        with self.engine.connect().execution_options(**READS) as db:
-            yield db
 
     # --- Once ---------------------------------------------------------------------------------------------------------------
 
@@ -232,7 +167,7 @@ class Ledger:
         finally:
             metrics.count("tenure_effects", system=system, outcome=outcome)
         with self.stating() as db:
-            db.execute(_DONE, {"of": begun.number, "at": _now(), "left": receipt.model_dump(mode="json")})
+            db.execute(_DONE, {"of": begun.number, "at": datetime.now(UTC), "left": receipt.model_dump(mode="json")})
         return receipt
 
     def begin(self, effect: EffectId, system: str, act: str, summary: str, as_of: datetime, place: str) -> Begun | None:
@@ -242,7 +177,7 @@ class Ledger:
         return None if number is None else Begun(number, attempt=1)
 
     def _new(self, effect: EffectId, system: str, act: str, summary: str, as_of: datetime, place: str = "") -> dict[str, Any]:
-        now = _now()
+        now = datetime.now(UTC)
         mine = {"holder": this_process(), "held_until": now + self._hold}
         about = {"system": system, "act": act, "summary": summary, "as_of": as_of, "begun_at": now, "attempts": 1}
         return {**effect._asdict(), **mine, **about, "place": place}
@@ -253,23 +188,20 @@ class Ledger:
         names = ("subject", "key", "holder", "held_until", "system", "act", "summary", "as_of", "begun_at", "attempts")
         row = select(*(bindparam(name, type_=effects.c[name].type) for name in names))
         free = row.where(~exists().where(holds.c.system == bindparam("place", type_=holds.c.system.type)))
-        new = self.upserting(self.engine, effects).from_select(names, free)
+        new = upserting(self.engine, effects).from_select(names, free)
         return new.on_conflict_do_nothing(index_elements=["subject", "key"]).returning(effects.c.number)
 
-    def record(self, db: Connection, effect: EffectId, *, system: str, act: str, summary: str, as_of: datetime, receipt: Receipt) -> None:
+    def record(
+        self, db: Connection, effect: EffectId, *, act: str, summary: str, as_of: datetime, receipt: Receipt, system: str = OWN_TABLES
+    ) -> None:
         """Record an effect that is itself a change of this database, in the same transaction. Recording it again changes nothing."""
-        now = _now()
+        now = datetime.now(UTC)
         about = {"system": system, "act": act, "summary": summary, "as_of": as_of, "begun_at": now, "done_at": now, "attempts": 1}
         db.execute(self._insert_done, {**effect._asdict(), **about, "receipt": receipt.model_dump(mode="json")})
 
     @cached_property
     def _insert_done(self) -> sqlite.Insert | postgresql.Insert:
-        return self.upserting(self.engine, effects).on_conflict_do_nothing(index_elements=["subject", "key"])
-
-    @staticmethod
-    def upserting(db: Connection | Engine, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """The dialect's own ``INSERT``, which knows ``ON CONFLICT``."""
-        return postgresql.insert(table) if db.dialect.name == "postgresql" else sqlite.insert(table)
+        return upserting(self.engine, effects).on_conflict_do_nothing(index_elements=["subject", "key"])
 
     def _begin(self, effect: EffectId, system: str, act: str, summary: str, as_of: datetime) -> Receipt | Begun | timedelta:
         """Take hold of the effect, committed before anything is done; or the receipt, when it is done; or how long it stays another's."""
@@ -296,17 +228,14 @@ class Ledger:
     def part(self, effect: EffectId, receipt: Receipt) -> None:
         """Record what the first part of an effect left behind, while the rest is still to be done: it stays on record if that is refused."""
         with self.stating() as db:
-            db.execute(_PART, {"of": effect.subject, "named": effect.key, "left": receipt.model_dump(mode="json")})
+            left = receipt.model_dump(mode="json")
+            db.execute(update(effects).where(*_is(effect), effects.c.done_at.is_(None)).values(receipt=left))
 
     def count_unknown(self, effect: EffectId) -> int:
         """Count one more answer that we do not know; returns how many there were. What may have happened stays begun."""
-        with self.writing() as db:
-            row = db.execute(_named(effect).with_for_update()).one_or_none()
-            if row is None:
-                return 1
-            tries = (row.unknown or 0) + 1
-            db.execute(update(effects).where(effects.c.number == row.number).values(unknown=tries))
-            return tries
+        tries = func.coalesce(effects.c.unknown, 0) + 1
+        with self.stating() as db:
+            return db.execute(update(effects).where(*_is(effect)).values(unknown=tries).returning(effects.c.unknown)).scalar() or 1
 
     def _forget(self, begun: Begun) -> None:
         """Nothing happened. When an earlier attempt, or a first part, happened all the same, the mark stays."""
@@ -323,68 +252,67 @@ class Ledger:
 
     def receipt(self, effect: EffectId, db: Connection | None = None) -> Receipt | None:
         """The receipt of an effect that is done, or None; within the transaction ``db`` if one is given."""
-        with nullcontext(db) if db is not None else self.reading() as reader:
-            row = reader.execute(_named(effect)).one_or_none()
+        row = self.row(_named(effect)) if db is None else db.execute(_named(effect)).one_or_none()
         return Receipt.model_validate(row.receipt) if row is not None and row.done_at is not None else None
 
     def as_of(self, effect: EffectId) -> datetime:
         """The workflow's time of an effect that was begun."""
-        with self.reading() as db:
-            at: datetime = db.execute(_named(effect)).one().as_of
-            return at
+        at: datetime = self.value(_named(effect).with_only_columns(effects.c.as_of))
+        return at
+
+    def find(
+        self,
+        *,
+        starts: Sequence[str] = (),
+        key: str = "",
+        number: int | None = None,
+        system: str = "",
+        open: bool = False,
+        since: datetime | None = None,
+    ) -> list[EffectRow]:
+        """The effects that were begun first come first. Each of the arguments leaves some out.
+
+        ``starts``: only of subjects that begin with one of these; ``open``: only those that are not known to be done; ``since``: only those
+        that were begun then or later, by the real clock.
+        """
+        wanted = (
+            or_(*(effects.c.subject.startswith(start, autoescape=True) for start in starts)) if starts else true(),
+            effects.c.key == key if key else true(),
+            effects.c.number == number if number is not None else true(),
+            effects.c.system == system if system else true(),
+            effects.c.done_at.is_(None) if open else true(),
+            effects.c.begun_at >= since if since else true(),
+        )
+        return self.models(EffectRow, select(effects).where(*wanted).order_by(effects.c.number))
 
     def effects(self, subject_prefix: str = "", workflow: str = "") -> list[EffectRow]:
         """What is on record, in the order of the workflows' time; of one workflow, or of the subjects that begin so."""
-        query = select(effects).order_by(effects.c.as_of, effects.c.number)
-        if workflow:
-            query = query.where(effects.c.subject.startswith(f"{workflow}/", autoescape=True))
-        if subject_prefix:
-            query = query.where(effects.c.subject.startswith(subject_prefix, autoescape=True))
-        with self.reading() as db:
-            return [effect_row(row) for row in db.execute(query)]
+        found = self.find(starts=[f"{workflow}/" if workflow else subject_prefix])
+        return sorted(found, key=lambda row: (row.as_of, row.number))
 
     def suppressed(self, subject: str) -> str | None:
         """Why the subject's campaign mail is held back; None when it is not."""
-        with self.reading() as db:
-            return db.execute(select(suppressions.c.why).where(suppressions.c.subject == subject)).scalar()
+        why: str | None = self.value(select(suppressions.c.why).where(suppressions.c.subject == subject))
+        return why
 
     def current_cohort(self) -> Cohort | None:
         """The generic trial key that a new instance gets, or None before the first rotation."""
-        with self.reading() as db:
-            row = db.execute(select(cohorts).order_by(cohorts.c.number.desc()).limit(1)).one_or_none()
-        return None if row is None else Cohort.model_validate({name: row._mapping[name] for name in Cohort.model_fields})
+        return self.model(Cohort, select(cohorts).order_by(cohorts.c.number.desc()).limit(1))
 
-    def add_cohort(
-        self,
-        effect: EffectId,
-        *,
-        vault: str,
-        subscription: str,
-        seats: int,
-        tags: tuple[str, ...],
-        rotated_at: datetime,
-        expires_at: datetime,
-    ) -> None:
-        """Make a key the current generic one. Adding the same effect's key again changes nothing."""
-        row = {
-            **effect._asdict(),
-            "vault": vault,
-            "subscription": subscription,
-            "seats": seats,
-            "tags": list(tags),
-            "rotated_at": rotated_at,
-            "expires_at": expires_at,
-        }
+    def add_cohort(self, effect: EffectId, **cohort: Any) -> None:
+        """Make a key the current generic one, as :class:`Cohort` says. Adding the same effect's key again changes nothing."""
         with self.writing(alone=True) as db:
             # Looked up rather than left to ON CONFLICT, which would use up a number: cohorts are counted 1, 2, 3.
             mine = select(cohorts.c.number).where(cohorts.c.subject == effect.subject, cohorts.c.key == effect.key)
             if db.execute(mine).one_or_none() is None:
-                db.execute(insert(cohorts).values(row))
+                db.execute(insert(cohorts).values(**effect._asdict(), **cohort))
 
-    def keep(self, table: Table, **row: Any) -> None:
-        """Add a row to one of the plain tables (``failed_signups``, ``feedback``)."""
-        with self.writing() as db:
-            db.execute(insert(table).values(row))
+
+class LedgerTables:
+    """Some tables of a ledger's database. Methods block; call them off the loop."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
 
 
 _DONE = (
@@ -393,19 +321,13 @@ _DONE = (
     .values(done_at=bindparam("at"), receipt=bindparam("left"), holder=None, held_until=None)
 )
 
-_PART = (
-    update(effects)
-    .where(effects.c.subject == bindparam("of"), effects.c.key == bindparam("named"), effects.c.done_at.is_(None))
-    .values(receipt=bindparam("left"))
-)
 
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _is(effect: EffectId) -> tuple[ColumnElement[bool], ...]:
+    return effects.c.subject == effect.subject, effects.c.key == effect.key
 
 
 def _named(effect: EffectId) -> Select[Any]:
-    return select(effects).where(effects.c.subject == effect.subject, effects.c.key == effect.key)
+    return select(effects).where(*_is(effect))
 
 
 def _still_held(begun: Begun) -> tuple[ColumnElement[bool], ...]:
@@ -416,34 +338,3 @@ def _still_held(begun: Begun) -> tuple[ColumnElement[bool], ...]:
 def _busy(effect: EffectId, remaining: timedelta) -> EffectBusy:
     message = f"another attempt of {effect} is under way; this one did nothing and is tried again"
     return EffectBusy(message, type="EffectBusy", next_retry_delay=min(remaining, BUSY_RETRY))
-
-
-def effect_row(row: Row[Any]) -> EffectRow:
-    """A row of the table."""
-    return EffectRow.model_validate({name: row._mapping[name] for name in EffectRow.model_fields})
-
-
-# --- Who is at it -----------------------------------------------------------------------------------------------------------
-
-_LIFE = uuid.uuid4().hex[:8]  # tells this process from an earlier one with the same number, as in a restarted container
-
-
-def this_process() -> str:
-    """``host:pid:life``: who holds what this process is at."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_LIFE}"
-
-
-def has_died(holder: str) -> bool:
-    """Whether the process that holds an effect is certainly gone: it was on this machine, and no such process runs now."""
-    host, pid, life = holder.rsplit(":", 2)
-    if host != socket.gethostname() or os.name != "posix":
-        return False
-    if int(pid) == os.getpid():
-        return life != _LIFE
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False  # it runs, as somebody else's
-    return False

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
-from temporalio.common import MetricCounter, MetricGaugeFloat, MetricHistogramTimedelta, MetricMeter
 from temporalio.runtime import Runtime
 
 #: Each series, what it says, and its labels. Prometheus shows a counter with ``_total`` behind its name, and a duration with ``_seconds``.
@@ -29,33 +29,19 @@ SERIES: Mapping[str, str] = {
 
 def count(series: str, **labels: str) -> None:
     """One more of a kind."""
-    _counter(series).add(1, labels)
+    _made("counter", series).add(1, labels)
 
 
 def took(series: str, seconds: float, **labels: str) -> None:
     """Something was done, and took so long."""
-    _histogram(series).record(timedelta(seconds=seconds), labels)
+    _made("histogram_timedelta", series, "s").record(timedelta(seconds=seconds), labels)
 
 
 def show(series: str, value: float, **labels: str) -> None:
     """How much there is now."""
-    _gauge(series).set(value, labels)
-
-
-def _meter() -> MetricMeter:
-    return Runtime.default().metric_meter
+    _made("gauge_float", series).set(value, labels)
 
 
 @cache
-def _counter(series: str) -> MetricCounter:
-    return _meter().create_counter(series, SERIES[series])
-
-
-@cache
-def _histogram(series: str) -> MetricHistogramTimedelta:
-    return _meter().create_histogram_timedelta(series, SERIES[series], "s")
-
-
-@cache
-def _gauge(series: str) -> MetricGaugeFloat:
-    return _meter().create_gauge_float(series, SERIES[series])
+def _made(kind: str, series: str, *unit: str) -> Any:
+    return getattr(Runtime.default().metric_meter, f"create_{kind}")(series, SERIES[series], *unit)

@@ -1,20 +1,22 @@
-"""Who looks after a new trial: the SDR, AE and CE whose turn it is, and their manager (A3, A10, gap 16).
+"""Who looks after a new trial: the SDR, AE and CE whose turn it is, and their manager (A3, A10, gap 16); and who after a customer.
 
 Asked again, a subject keeps its owners, and so does a later subject of a domain that has an instance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
+from domain.account.account import AccountTeam
 from domain.effects.effect import Receipt
 from domain.effects.registry import AskOwners
 from domain.people import Owners, Person, Role, appointed, choose_owners
-from store.effect_kinds import OWN_TABLES, records
+from store.database import as_model, put
+from store.effect_kinds import records
 from store.ledger import EffectId, Ledger
 from store.tables import assignments, effects, instances, roster
 
@@ -25,7 +27,7 @@ def chosen(ledger: Ledger, db: Connection, ask: AskOwners) -> Owners:
 
     Only a role that nobody plays, since ``ce_email`` came later or somebody has left since, is given anew.
     """
-    people = [person_of(row) for row in db.execute(_ROSTER)]
+    people = [as_model(Person, row) for row in db.execute(_ROSTER)]
     given = {row.subject: row.owners for row in db.execute(_BEFORE, {"of": ask.subject, "domain_of": ask.domain})}
     stands = given.get(ask.subject) or next(iter(given.values()), None)
     before = None if stands is None else Owners.model_validate(stands)
@@ -35,12 +37,11 @@ def chosen(ledger: Ledger, db: Connection, ask: AskOwners) -> Owners:
     new = {role: person for role, person in _roles(found).items() if before is None or person != _roles(before).get(role)}
     db.execute(_ASSIGNED, {"ids": [person.id for person in new.values()], "at": _later_than(people)})
     row = {"subject": ask.subject, "owners": found.model_dump(mode="json"), "as_of": ask.as_of}
-    db.execute(ledger.upserting(db, assignments).values(row).on_conflict_do_update(index_elements=["subject"], set_=row))
+    put(db, assignments, row)
     times = db.execute(_TIMES, {"of": ask.subject}).scalar_one() if ask.subject in given else 0
     ledger.record(
         db,
         EffectId(ask.subject, f"owners-{times + 1}" if times else "owners"),
-        system=OWN_TABLES,
         act="owners.assigned",
         summary=", ".join(f"{role} {person.name}" for role, person in new.items()) or "nobody is eligible",
         as_of=ask.as_of,
@@ -58,12 +59,6 @@ _BEFORE = select(assignments.c.subject, assignments.c.owners).where(
 )
 _TIMES = select(func.count()).where(effects.c.subject == bindparam("of"), effects.c.act == "owners.assigned")
 _ASSIGNED = update(roster).where(roster.c.id.in_(bindparam("ids", expanding=True))).values(last_assigned_at=bindparam("at"))
-
-
-def of_subject(db: Connection, subject: str) -> Owners | None:
-    """The owners that a subject was given."""
-    given = db.execute(select(assignments.c.owners).where(assignments.c.subject == subject)).scalar()
-    return None if given is None else Owners.model_validate(given)
 
 
 def _roles(owners: Owners) -> dict[str, Person]:
@@ -102,11 +97,6 @@ def choose(people: list[Person], ask: AskOwners, before: Owners) -> Owners:
     return Owners(**{**kept, **for_good}, manager=manager, ops=chosen.ops, leader=chosen.leader, notes=(*before.notes, *notes))
 
 
-def person_of(row: Row[Any]) -> Person:
-    """A row of the roster."""
-    return Person.model_validate(dict(row._mapping))
-
-
 def _later_than(people: Iterable[Person]) -> datetime:
     """Now, and later than every assignment so far.
 
@@ -115,3 +105,46 @@ def _later_than(people: Iterable[Person]) -> datetime:
     last = max((person.last_assigned_at for person in people if person.last_assigned_at), default=None)
     now = datetime.now(UTC)
     return now if last is None or now > last else last + timedelta(microseconds=1)
+
+
+class ActivePeople:
+    """Our people as the last copy of the CRM has them, and who of them looks after an account.
+
+    Somebody who has left plays no role any more: the ladder asks the next. Where the CRM names no manager, or no leader, it is the first
+    by name of those with that role.
+    """
+
+    def __init__(self, people: Iterable[Person]) -> None:
+        active = [person for person in people if person.active]
+        self._by_id = {person.id: person for person in active}
+        self._by_email = {person.email.lower(): person for person in active}
+        self._first: dict[Role, Person] = {}
+        for person in sorted(active, key=lambda person: (person.name, person.id)):
+            self._first.setdefault(person.role, person)
+
+    @classmethod
+    def read(cls, db: Connection) -> ActivePeople:
+        """Everybody, in the transaction ``db``."""
+        return cls(as_model(Person, row) for row in db.execute(_ROSTER))
+
+    def by_email(self, email: str) -> Person | None:
+        """Who has that address."""
+        return self._by_email.get(email.strip().lower())
+
+    def manager_of(self, person: Person | None, role: Role) -> Person | None:
+        """That person's manager when the CRM names one of that role, else the first of the role."""
+        named = self._by_id.get((person.manager if person else None) or "")
+        return named if named is not None and named.role is role else self._first.get(role)
+
+    def team(self, account: Mapping[str, Any]) -> AccountTeam:
+        """Who looks after a customer; ``account`` is its row."""
+        ta, ae, ce = (self._by_id.get(account[name] or "") for name in ("ta", "ae", "ce"))
+        return AccountTeam(
+            ta=ta,
+            ae=ae,
+            ce=ce or (self._by_id.get(ae.paired_ce or "") if ae else None),
+            ta_manager=self.manager_of(ta, Role.TA_MANAGER),
+            ae_manager=self.manager_of(ae, Role.AE_MANAGER),
+            ts_leader=self._first.get(Role.TS_LEADERSHIP),
+            sales_leader=self._first.get(Role.SALES_LEADERSHIP),
+        )

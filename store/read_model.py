@@ -21,8 +21,9 @@ from domain.read_model import ProcessRow, Rows
 from domain.task import Task, TaskSpec
 from domain.views import TaskView
 from store.accounts import put_renewal
+from store.database import upserting
 from store.ledger import Ledger
-from store.process_tables import decisions, processes, tasks
+from store.tables import decisions, processes, tasks
 
 log = logging.getLogger(__name__)
 
@@ -82,13 +83,13 @@ class ReadModel:
                 }
                 for number, decision in enumerate(rows.decisions, rows.first_decision)
             ]
-            put = self._ledger.upserting(db, decisions)
+            put = upserting(db, decisions)
             keys = [column.name for column in decisions.primary_key.columns]
             again = {name: put.excluded[name] for name in made[0] if name not in keys}
             db.execute(put.on_conflict_do_update(index_elements=keys, set_=again), made)
 
     def _newest(self, db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-        new = self._ledger.upserting(db, table)
+        new = upserting(db, table)
         said = new.excluded
         keys = [column.name for column in table.primary_key.columns]
         # A workflow task that fails is done again, with what came meanwhile, and may say something else by the same version: that counts.

@@ -10,23 +10,19 @@ from domain import ids, rights
 from domain.people import Owners, Person
 from domain.rights import Actor, Right
 from store.accounts import Accounts
-from store.ledger import Ledger
-from store.registry import Registry
+from store.ledger import LedgerTables
 from store.tables import assignments
+from store.tables import roster as table
 
 Judge = Callable[[Actor, Iterable[Person]], Right]
 
 
-class Roster:
-    """Methods block; call them off the loop."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._registry = Registry(ledger)
+class Roster(LedgerTables):
+    """Our own people, and whom each looks after."""
 
     def roster(self) -> list[Person]:
         """Everybody whom the CRM named at the last copy, those who have left too."""
-        return self._registry.roster()
+        return self._ledger.models(Person, select(table).order_by(table.c.role, table.c.name))
 
     def owners(self, workflow: str, roster: Iterable[Person] = ()) -> tuple[Person, ...]:
         """Who looks after the trial or the account of that workflow id, in the roles and under the managers that they have now; empty before they are chosen."""
@@ -39,8 +35,7 @@ class Roster:
             .order_by(assignments.c.as_of.desc())
             .limit(1)
         )
-        with self._ledger.reading() as db:
-            given = db.execute(newest).scalar()
+        given = self._ledger.value(newest)
         return () if given is None else current(Owners.model_validate(given), roster)
 
 

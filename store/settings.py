@@ -11,10 +11,10 @@ import re
 import secrets
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from cryptography.fernet import Fernet
-from pydantic import Field, PrivateAttr, SecretStr, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from domain import policy as policies
@@ -25,8 +25,6 @@ PREFIX = "TENURE_"
 WEB_PORT = 8080
 SANDBOX_PORT = 8900
 SMTP_PORT = 8925
-TEMPORAL_PORT = 7233
-TEMPORAL_UI_PORT = 8233
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.IGNORECASE | re.ASCII)
 
@@ -41,13 +39,73 @@ class Origin(NamedTuple):
     source: str
 
 
-def _local(scheme: str, port: int, path: str = "") -> Any:
+# --- What a setting may be ---------------------------------------------------------------------------------------------------
+
+
+def _names_the_host(value: str) -> str:
+    if "{host}" not in value:
+        raise ValueError("must contain {host}, which stands for the instance's host, as in https://{host}")
+    return value
+
+
+def _is_rate(value: str) -> str:
+    from limits import parse
+
+    try:
+        parse(value)
+    except ValueError:
+        raise ValueError("must be a rate such as 30/minute or 5 per 10 seconds") from None
+    return value
+
+
+def _are_networks(value: str) -> str:
+    for each in filter(None, value.replace(" ", "").split(",")):
+        try:
+            ip_network(each, strict=False)
+        except ValueError:
+            raise ValueError(f"{each!r} is neither an address nor a network, as 10.0.0.5 or 10.0.0.0/8") from None
+    return value
+
+
+def _is_fernet_key(value: SecretStr) -> SecretStr:
+    try:
+        if key := value.get_secret_value():
+            Fernet(key)
+    except ValueError:
+        raise ValueError("must be a Fernet key: 32 bytes in URL-safe base64") from None
+    return value
+
+
+def _is_a_ring(value: SecretStr) -> SecretStr:
+    key_ring.parse(value.get_secret_value())
+    return value
+
+
+def _is_long(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"([A-Za-z0-9_-]{32,})?", value.get_secret_value()):
+        raise ValueError("must have at least 32 characters, letters, digits, - and _ only; `openssl rand -hex 32` makes one")
+    return value
+
+
+Rate = Annotated[str, AfterValidator(_is_rate)]
+Networks = Annotated[str, AfterValidator(_are_networks)]
+FernetKey = Annotated[SecretStr, AfterValidator(_is_fernet_key)]
+Ring = Annotated[SecretStr, AfterValidator(_is_a_ring)]
+Token = Annotated[SecretStr, AfterValidator(_is_long)]
+OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: None if value == "" else value)]
+
+
+def _local(scheme: str, port: int, path: str = "", **more: Any) -> Any:
     """A default address on this machine whose port follows ``port_offset``."""
-    return Field(default_factory=lambda known: f"{scheme}://127.0.0.1:{port + known['port_offset']}{path}")
+    return Field(default_factory=lambda known: f"{scheme}://127.0.0.1:{port + known['port_offset']}{path}", **more)
 
 
 def _sandbox(path: str) -> Any:
     return _local("http", SANDBOX_PORT, path)
+
+
+def _port(port: int) -> property:
+    return property(lambda settings: port + settings.port_offset)
 
 
 class Settings(BaseSettings):
@@ -69,16 +127,16 @@ class Settings(BaseSettings):
     port_offset: int = Field(default=0, ge=0, le=50_000)
     data_dir: Path = Path(".tenure")
     ledger_url: str = Field(default_factory=lambda known: f"sqlite:///{known['data_dir'] / 'ledger.db'}", repr=False)
-    secret_key: SecretStr = SecretStr("")
-    payload_keys: SecretStr = SecretStr("")
-    codec_token: SecretStr = SecretStr("")
-    policy_file: Path | None = None
+    secret_key: FernetKey = SecretStr("")
+    payload_keys: Ring = SecretStr("")
+    codec_token: Token = SecretStr("")
+    policy_file: OptionalPath = None
     web_url: str = _local("http", WEB_PORT)
     #: Further names that the web process answers to, with commas between: a probe's, or its own in a container's network.
     allowed_hosts: str = ""
     #: Connections that the web process holds at once; one address has at most a fifth of them, our own proxies excepted.
     web_connections: int = Field(default=1_000, ge=10, le=50_000)
-    temporal_ui_url: str = _local("http", TEMPORAL_UI_PORT)
+    temporal_ui_url: str = _local("http", 8233)
     #: Where the stand-ins are: their secrets, which everybody knows, count there and on this machine only.
     sandbox_url: str = _local("http", SANDBOX_PORT)
     vendor_domain: str = "tenure.example"
@@ -90,7 +148,7 @@ class Settings(BaseSettings):
     #: Where a process has its control port, HOST:PORT; empty: nowhere. `--control` of a process goes before it.
     control: str = ""
     #: Who drains a process over its control port from another machine sends it; without one only its own machine may.
-    control_token: SecretStr = SecretStr("")
+    control_token: Token = SecretStr("")
 
     oidc_url: str = _sandbox("/oidc")
     oidc_client_id: str = "tenure"
@@ -98,16 +156,16 @@ class Settings(BaseSettings):
     #: Hours until a session ends and one signs in anew.
     session_hours: int = Field(default=12, ge=1, le=168)
     #: Addresses or networks of our own proxies, with commas between; only theirs is the X-Forwarded-For that is believed.
-    trusted_proxies: str = ""
+    trusted_proxies: Networks = ""
     #: How often anything that needs no sign-in may be asked by one address.
-    requests_per_address: str = "1200/minute"
+    requests_per_address: Rate = "1200/minute"
     #: How often the public forms may be sent: by one address, and by one company (by one person where the domain is free mail's).
-    signups_per_address: str = "120/minute"
-    signups_per_domain: str = "30/minute"
+    signups_per_address: Rate = "120/minute"
+    signups_per_domain: Rate = "30/minute"
     #: How often forms may be sent that bring a mail to one mailbox, whoever sends them.
-    forms_per_mailbox: str = "10/hour"
+    forms_per_mailbox: Rate = "10/hour"
     #: How many signups are taken from everybody together; the rest is kept for support, and is told so.
-    signups_together: str = "600/minute"
+    signups_together: Rate = "600/minute"
     rate_limit_storage: str = Field(default="memory://", repr=False)
 
     slack_url: str = _sandbox("/slack/api/")
@@ -132,7 +190,7 @@ class Settings(BaseSettings):
     salesforce_security_token: SecretStr = SecretStr("sandbox-security-token")
     salesforce_campaign: str = "Cloud trial signup"
 
-    instance_url: str = _sandbox("/instances/{host}")
+    instance_url: Annotated[str, AfterValidator(_names_the_host)] = _sandbox("/instances/{host}")
     instance_token: SecretStr = SecretStr("sandbox-operator-token")
     #: Domains, with commas between, below which hosts are ours besides the policy's `cloud.domain_suffix`; the operators' token goes nowhere else.
     instance_domains: str = ""
@@ -149,7 +207,7 @@ class Settings(BaseSettings):
 
     sheets_url: str = _sandbox("/sheets")
     sheets_token: SecretStr = SecretStr("sandbox-sheets-token")
-    sheets_credentials: Path | None = None
+    sheets_credentials: OptionalPath = None
     sheets_tracker: str = "red-accounts-tracker"
     sheets_worksheet: str = "Red accounts"
 
@@ -164,7 +222,7 @@ class Settings(BaseSettings):
 
     warehouse_url: str = Field(default_factory=lambda known: f"duckdb:///{known['data_dir'] / 'warehouse.duckdb'}", repr=False)
 
-    smtp_url: str = Field(default_factory=lambda known: f"smtp://127.0.0.1:{SMTP_PORT + known['port_offset']}", repr=False)
+    smtp_url: str = _local("smtp", SMTP_PORT, repr=False)
     mail_from: str = "Tenure trials <trials@tenure.example>"
     support_email: str = "support@tenure.example"
 
@@ -172,94 +230,19 @@ class Settings(BaseSettings):
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
-        self._sources.update(self._where_from(values))
+        env_file = values.get("_env_file", self.model_config.get("env_file"))
+        if env_file:
+            self._sources.update(dict.fromkeys(DotEnvSettingsSource(type(self), env_file=env_file)(), ".env"))
+        self._sources.update({name: f"environment {PREFIX}{name.upper()}" for name in EnvSettingsSource(type(self))()})
+        self._sources.update(dict.fromkeys(values, "argument"))
 
-    @field_validator("policy_file", "sheets_credentials", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
-
-    @field_validator("instance_url")
-    @classmethod
-    def _names_the_host(cls, value: str) -> str:
-        if "{host}" not in value:
-            raise ValueError("must contain {host}, which stands for the instance's host, as in https://{host}")
-        return value
-
-    @field_validator("requests_per_address", "signups_per_address", "signups_per_domain", "forms_per_mailbox", "signups_together")
-    @classmethod
-    def _is_rate(cls, value: str) -> str:
-        from limits import parse
-
-        try:
-            parse(value)
-        except ValueError:
-            raise ValueError("must be a rate such as 30/minute or 5 per 10 seconds") from None
-        return value
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _are_networks(cls, value: str) -> str:
-        for each in filter(None, value.replace(" ", "").split(",")):
-            try:
-                ip_network(each, strict=False)
-            except ValueError:
-                raise ValueError(f"{each!r} is neither an address nor a network, as 10.0.0.5 or 10.0.0.0/8") from None
-        return value
-
-    @field_validator("secret_key")
-    @classmethod
-    def _is_fernet_key(cls, value: SecretStr) -> SecretStr:
-        if key := value.get_secret_value():
-            try:
-                Fernet(key)
-            except ValueError:
-                raise ValueError("must be a Fernet key: 32 bytes in URL-safe base64") from None
-        return value
-
-    @field_validator("payload_keys")
-    @classmethod
-    def _is_a_ring(cls, value: SecretStr) -> SecretStr:
-        key_ring.parse(value.get_secret_value())
-        return value
-
-    @field_validator("codec_token", "control_token")
-    @classmethod
-    def _is_long(cls, value: SecretStr) -> SecretStr:
-        token = value.get_secret_value()
-        if token and (len(token) < 32 or not token.isascii() or not token.replace("-", "").replace("_", "").isalnum()):
-            raise ValueError("must have at least 32 characters, letters, digits, - and _ only; `openssl rand -hex 32` makes one")
-        return value
-
-    @property
-    def temporal_port(self) -> int:
-        """The local Temporal server's port; only the local stack uses it."""
-        return TEMPORAL_PORT + self.port_offset
-
-    @property
-    def temporal_ui_port(self) -> int:
-        """The port of the local Temporal server's web pages."""
-        return TEMPORAL_UI_PORT + self.port_offset
-
-    @property
-    def temporal_ui_behind_port(self) -> int:
-        """The port of the development server's own web pages, which the web process stands in front of."""
-        return TEMPORAL_UI_PORT + 1 + self.port_offset
-
-    @property
-    def sandbox_port(self) -> int:
-        """The local sandbox's port."""
-        return SANDBOX_PORT + self.port_offset
-
-    @property
-    def smtp_port(self) -> int:
-        """The local sandbox's port for mail."""
-        return SMTP_PORT + self.port_offset
-
-    @property
-    def web_port(self) -> int:
-        """The local web process's port."""
-        return WEB_PORT + self.port_offset
+    # The ports of the local stack; behind the web process, which stands in front of them, are the development server's own pages.
+    temporal_port: ClassVar[property] = _port(7233)
+    temporal_ui_port: ClassVar[property] = _port(8233)
+    temporal_ui_behind_port: ClassVar[property] = _port(8234)
+    web_port: ClassVar[property] = _port(WEB_PORT)
+    sandbox_port: ClassVar[property] = _port(SANDBOX_PORT)
+    smtp_port: ClassVar[property] = _port(SMTP_PORT)
 
     def instance(self, host: str) -> str:
         """The base address of one customer's instance. Raises ``ValueError`` for what is no host name, since it becomes part of a URL."""
@@ -300,26 +283,11 @@ class Settings(BaseSettings):
 
     def origins(self) -> list[Origin]:
         """Each setting with its value, secrets masked, and where it is from; for ``tenure config``."""
-        return [Origin(name, _shown(name, getattr(self, name)), self._sources[name]) for name in type(self).model_fields]
+        return [Origin(name, _shown(name, getattr(self, name)), self._sources.get(name, "default")) for name in type(self).model_fields]
 
     def __repr_args__(self) -> Any:
         """What is printed of the settings, by accident or not: no secret."""
         return [(name, _shown(name, getattr(self, name))) for name, field in type(self).model_fields.items() if field.repr]
-
-    def _where_from(self, arguments: dict[str, Any]) -> dict[str, str]:
-        fields = type(self).model_fields
-        environment = EnvSettingsSource(type(self))()
-        env_file = arguments.get("_env_file", self.model_config.get("env_file"))
-        dotenv = DotEnvSettingsSource(type(self), env_file=env_file)() if env_file else {}
-
-        def source(name: str) -> str:
-            if name in arguments:
-                return "argument"
-            if name in environment:
-                return f"environment {PREFIX}{name.upper()}"
-            return ".env" if name in dotenv else "default"
-
-        return {name: source(name) for name in fields}
 
 
 def _listed(text: str) -> tuple[str, ...]:

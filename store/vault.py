@@ -18,6 +18,8 @@ from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import ScalarSelect, delete, func, insert, select, update
 
 from domain.base import Value
+from store.access import hashed
+from store.database import add
 from store.ledger import Ledger
 from store.tables import share_links, vault
 
@@ -85,8 +87,7 @@ class Vault:
 
     def get(self, ref: str) -> str:
         """The value. Raises :class:`Unknown`, :class:`Expired`, or :class:`Unreadable` when the key was changed."""
-        with self._ledger.reading() as db:
-            row = db.execute(select(vault).where(vault.c.ref == ref)).one_or_none()
+        row = self._ledger.row(select(vault).where(vault.c.ref == ref))
         if row is None:
             raise Unknown(f"the vault has no {ref!r}")
         if row.expires_at is not None and row.expires_at <= _now():
@@ -112,12 +113,11 @@ class Vault:
         ``name`` names one link, as an effect's name does; ``ref`` is what it opens (:class:`Share`).
         """
         token, now = self.token(name), _now()
-        row = {"token_hash": _hash(token), "ref": ref, "to_email": to_email, "created_at": now}
+        row = {"token_hash": hashed(token), "ref": ref, "to_email": to_email, "created_at": now}
         with self._ledger.writing() as db:
             if not ref.startswith(ADMIN_OF) and db.execute(select(vault.c.ref).where(vault.c.ref == ref)).one_or_none() is None:
                 raise Unknown(f"the vault has no {ref!r} to share")
-            made = self._ledger.upserting(db, share_links).values(**row, expires_at=now + timedelta(hours=ttl_hours))
-            db.execute(made.on_conflict_do_nothing())
+            add(db, share_links, {**row, "expires_at": now + timedelta(hours=ttl_hours)})
         return token
 
     def look(self, token: str) -> Share | None:
@@ -125,8 +125,7 @@ class Vault:
         columns = (share_links.c[name] for name in ("ref", "to_email", "expires_at"))
         opened = func.coalesce(share_links.c.opened_at, _opened_since()).label("opened_at")
         query = select(*columns, opened, vault.c.kind).join_from(share_links, vault, share_links.c.ref == vault.c.ref, isouter=True)
-        with self._ledger.reading() as db:
-            row = db.execute(query.where(share_links.c.token_hash == _hash(token))).one_or_none()
+        row = self._ledger.row(query.where(share_links.c.token_hash == hashed(token)))
         if row is None:
             return None
         kind = "reset_link" if row.ref.startswith(ADMIN_OF) else row.kind or ""
@@ -137,7 +136,7 @@ class Vault:
 
         An admin's links are one in this: whichever is opened, those that were made before are opened as well.
         """
-        now, mine = _now(), share_links.c.token_hash == _hash(token)
+        now, mine = _now(), share_links.c.token_hash == hashed(token)
         still = share_links.c.opened_at.is_(None), share_links.c.expires_at > now, _opened_since().is_(None)
         ref = select(share_links.c.ref).where(mine).scalar_subquery()
         with self._ledger.writing() as db:
@@ -157,7 +156,7 @@ class Vault:
     def close(self, token: str) -> None:
         """Take back that a share link was opened, since nothing came of it."""
         with self._ledger.writing() as db:
-            db.execute(update(share_links).where(share_links.c.token_hash == _hash(token)).values(opened_at=None))
+            db.execute(update(share_links).where(share_links.c.token_hash == hashed(token)).values(opened_at=None))
 
     def token(self, name: str) -> str:
         """The token of the share link of that name: the same at every asking, and nobody's to find without our key."""
@@ -170,10 +169,6 @@ def _opened_since() -> ScalarSelect[datetime]:
     theirs = other.c.ref == share_links.c.ref, other.c.to_email == share_links.c.to_email, other.c.ref.startswith(ADMIN_OF)
     since = other.c.opened_at >= share_links.c.created_at
     return select(func.max(other.c.opened_at)).where(*theirs, since).correlate(share_links).scalar_subquery()
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
 def _now() -> datetime:

@@ -45,7 +45,7 @@ ASKED_LATE: dict[tuple[str, str], str] = {}
 #: Functions that import what they use; and why. Everywhere else an import stands at the top of its file.
 IMPORTS = {
     ("domain/addresses.py", "_suffixes"): "tldextract loads requests (101 ms); most commands read no address",
-    ("store/schema.py", "upgrade"): "Alembic, which only a migration needs",
+    ("store/migrations/__init__.py", "upgrade"): "Alembic, which only a migration needs",
     ("store/settings.py", "_is_rate"): "limits (72 ms), which is asked only where a rate is set",
 }
 

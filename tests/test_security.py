@@ -58,9 +58,8 @@ from starter.service.provenance import WayIn
 from starter.web.authentication import is_guarded
 from starter.web.links import UNSUBSCRIBE
 from starter.web.render import Pages
+from store.access import ServiceTokens, sign
 from store.ledger import EffectId, Ledger, NotDone
-from store.link_tokens import sign
-from store.service_tokens import ServiceTokens
 from store.settings import Settings
 from store.tables import metadata
 from store.tables import vault as vault_table

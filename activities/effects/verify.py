@@ -20,7 +20,6 @@ from activities.remote_listing import RetryingReader, Scope
 from domain.base import Value
 from domain.effects.reconcile import Begun, Claim, OnRecord, Reconciled, Thing, Unseen, reconcile
 from store.effect_kinds import EffectKind, named
-from store.effect_log import find
 from store.ledger import HOLD, EffectRow, Ledger
 from store.settings import Settings
 
@@ -54,7 +53,7 @@ def verify(settings: Settings, ledger: Ledger, only: Sequence[str] = (), workflo
 
 def _verified(ledger: Ledger, register: Register, system: str, remote: OutsideSystem | None, workflows: Sequence[str]) -> Verified:
     began = time.monotonic()
-    before = find(ledger, system=system)
+    before = ledger.find(system=system)
     scope = _scope(register, before, workflows)
     seen: list[Thing | Unseen] = []
     requests, failed = 0, ""
@@ -67,7 +66,7 @@ def _verified(ledger: Ledger, register: Register, system: str, remote: OutsideSy
             failed = error.message
         requests = ask.requests
     now = datetime.now(UTC)
-    first, after = _on_record(register, before), _on_record(register, find(ledger, system=system))
+    first, after = _on_record(register, before), _on_record(register, ledger.find(system=system))
     if failed:
         # What hangs is known all the same; what is there is not.
         first, after = OnRecord(untold={failed: len(scope.claims)} if scope.claims else {}), after.model_copy(update={"claims": ()})

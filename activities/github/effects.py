@@ -34,7 +34,7 @@ from domain.markup import line, markdown
 from domain.upkeep import AskRuns, ReopenedIssues, RunStates
 from store.effect_kinds import claim, data, named, of, ref_of
 from store.ledger import EffectId, EffectRow
-from store.reopened_issues import raised_by
+from store.registry import Registry
 
 RUN_ITEMS = 1_000
 LONGEST_TITLE = 256  # of an issue; a longer one is refused
@@ -98,7 +98,7 @@ class GitHub(RepositoryClient, name="github", title="GitHub"):
         """List the issues that are open again, each with the workflow by which the ledger says that it was raised."""
         with asking(self._ledger, "github", look=True), translating(self.error):
             found = [issue for issue in self._repo().get_issues(state="open") if issue.state_reason == "reopened"]
-        return raised_by(self._ledger, {issue.number: mark_of(issue.body) for issue in found})
+        return Registry(self._ledger).reopened({issue.number: mark_of(issue.body) for issue in found})
 
     @activity.defn(name="github_runs")
     def runs(self, ask: AskRuns) -> RunStates:

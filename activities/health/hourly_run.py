@@ -24,9 +24,10 @@ from domain.health.guidance import explain
 from domain.health.hourly_run import FleetScored, HandCopied, ScoreFleet, TellAccounts, Told, WriteScores
 from domain.health.types import Score
 from domain.policy import AccountPolicy
-from store.account_tables import customers, hand_traits, health, health_news
-from store.accounts import ActivePeople, customer_of
+from store.accounts import customer_of
 from store.ledger import Ledger
+from store.owners import ActivePeople
+from store.tables import customers, hand_traits, health, health_news
 
 Tell = Callable[[AccountFacts], Awaitable[None]]
 

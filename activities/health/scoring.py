@@ -19,10 +19,9 @@ from domain.health.hourly_run import FleetScored
 from domain.health.score import kept, score
 from domain.health.types import SOURCES, Band, Score, Traits
 from domain.policy import AccountPolicy
-from store.account_tables import customers, hand_traits, health, health_changes, health_news
-from store.engine import AsJson
+from store.database import AsJson, add, put
 from store.ledger import Ledger
-from store.tables import roster
+from store.tables import customers, hand_traits, health, health_changes, health_news, roster
 
 #: How many accounts are in hand at once: what a run needs of memory, and how long it keeps others from writing.
 CHUNK = 2_000
@@ -252,7 +251,7 @@ class Scoring:
             values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in ("at", "total", "band", "traits", "standing")}
             db.execute(update(health).where(health.c.domain == bindparam("new_domain")).values(values), rows)
         if changes:
-            db.execute(Ledger.upserting(db, health_changes).on_conflict_do_nothing(index_elements=["domain", "at"]), changes)
+            add(db, health_changes, *changes)
 
     def _row(self, each: Found) -> dict[str, Any]:
         """What a row of ``health`` says besides the score and the traits, which are the score's evidence until others are seen."""
@@ -265,10 +264,8 @@ def _put(db: Connection, table: Any, rows: Sequence[dict[str, Any]]) -> None:
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
         alike.setdefault(tuple(sorted(row)), []).append(row)
-    for names, group in alike.items():
-        put = Ledger.upserting(db, table)
-        given = {name: put.excluded[name] for name in names if name != "domain"}
-        db.execute(put.on_conflict_do_update(index_elements=["domain"], set_=given), group)
+    for group in alike.values():
+        put(db, table, *group)
 
 
 def _pick(array: NDArray[Any], places: NDArray[np.int64]) -> NDArray[np.float64]:

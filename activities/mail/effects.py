@@ -26,9 +26,9 @@ from activities.remote_listing import begun
 from domain import markup
 from domain.effects.effect import Receipt
 from domain.effects.mail import Mail
+from store.access import sign
 from store.crypto.person_keys import PersonKeys
 from store.ledger import EffectId, Ledger
-from store.link_tokens import sign
 from store.settings import Settings
 from store.vault import Vault
 

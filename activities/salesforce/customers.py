@@ -17,8 +17,8 @@ from domain import plausibility
 from domain.addresses import BadAddress, read_company
 from domain.policy.shared import Facts
 from domain.policy.trial import Routing
-from store.account_tables import customers
-from store.ledger import Ledger
+from store.database import put
+from store.tables import customers
 
 #: More than so many, and more than this share of all, do not leave a CRM between two copies: a permission or a filter hides them.
 FEW, SHARE = 5, 0.1
@@ -126,9 +126,7 @@ def replace(
         )
         missing = []
     if new:
-        put = Ledger.upserting(db, customers)
-        columns = {each.name: put.excluded[each.name] for each in customers.columns if not each.primary_key}
-        db.execute(put.on_conflict_do_update(index_elements=["domain"], set_=columns), list(new.values()))
+        put(db, customers, *new.values())
     if missing:
         db.execute(update(customers).where(customers.c.domain.in_(missing)).values(status="churned", as_of=as_of))
     left = [f"{before[domain].name} ({domain}) {_why(new.get(domain))}" for domain in ours if domain in missing or _gone(new.get(domain))]

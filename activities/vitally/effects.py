@@ -27,10 +27,10 @@ from activities.vitally.client import SYSTEM, VitallyApi, translated
 from domain.effects.effect import Receipt
 from domain.effects.reconcile import Thing
 from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, ScoresWritten, ScoreWrite, ScoreWrites, SetTraits
-from store.account_tables import customers
 from store.effect_kinds import data, declares, of, ref_of
 from store.ledger import EffectId, EffectRow, Ledger
 from store.settings import Settings
+from store.tables import customers
 
 MARK = "vitally.custom.tenureKey"
 ENDED = "vitally.custom.tenureEnded"

@@ -17,8 +17,8 @@ from starter.cli.base import By, Json, argument, ask, console, emit, option, say
 from starter.cli.parts import Column, listed
 from starter.errors import BadInput, NotFound, Refused, require_one_of
 from starter.service.tenure import Tenure
+from store.access import ServiceToken, ServiceTokens, Taken
 from store.audit import Audit, AuditRow, Verdict
-from store.service_tokens import ServiceToken, ServiceTokens, Taken
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from starter.service.connect import named_by_environment
 from starter.service.deployments import Build, builds, make_current
 from starter.service.rebuild import rebuild as made_anew
 from starter.service.schedules import ensure
-from store import schema
+from store import migrations
 from store.ledger import Ledger
 from store.settings import PREFIX
 
@@ -54,8 +54,8 @@ def migrate(as_json: Json = False) -> None:
         before = ledger.create()
     finally:
         ledger.close()
-    done = "was up to date" if before == schema.NEWEST else f"was made or brought up to date, from version {before or 'none'}"
-    say(f"The database is of version {schema.NEWEST}; it {done}.", as_json, {"before": before, "now": schema.NEWEST})
+    done = "was up to date" if before == migrations.NEWEST else f"was made or brought up to date, from version {before or 'none'}"
+    say(f"The database is of version {migrations.NEWEST}; it {done}.", as_json, {"before": before, "now": migrations.NEWEST})
 
 
 def rebuild(as_json: Json = False) -> None:

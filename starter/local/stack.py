@@ -33,9 +33,9 @@ from starter.local.supervise import Exit, Part, Supervisor, elapsed, port_is_fre
 from starter.service import schedules
 from starter.service.bootstrap import read_policies
 from starter.service.connect import connect
+from store.access import ServiceTokens
 from store.crypto.codec import data_converter
 from store.ledger import Ledger
-from store.service_tokens import ServiceTokens
 from workflows.frame.search_attributes import REGISTERED
 
 if TYPE_CHECKING:

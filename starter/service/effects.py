@@ -11,9 +11,7 @@ from domain.policy import Policy
 from starter.errors import BadInput, NotFound, require_one_of
 from starter.local.skip import parse_duration
 from starter.service.addresses import read_key
-from store.effect_kinds import OWN_TABLES
-from store.effect_log import find, public
-from store.ledger import EffectRow, Ledger
+from store.ledger import OWN_TABLES, EffectRow, Ledger
 from store.settings import Settings
 
 #: What ``--since`` may be: a day or a moment as ISO 8601 writes it.
@@ -32,25 +30,25 @@ class EffectsOnRecord:
         """Those of a company (by domain, host or address), of a workflow (by its id), or all; in the order in which they were begun."""
         require_system(system)
         starts = self._starts(of) if of else ()
-        return [public(row) for row in find(self.ledger, starts=starts, system=system, open=open, since=read_since(since))]
+        return [row.public() for row in self.ledger.find(starts=starts, system=system, open=open, since=read_since(since))]
 
     def show(self, which: str, key: str = "") -> list[EffectRow]:
         """One effect by its number; or those of a workflow's key, one for each of its lives. Raises :class:`NotFound`."""
         if key:
-            found = find(self.ledger, starts=(f"{which}/",), key=key)
+            found = self.ledger.find(starts=(f"{which}/",), key=key)
         elif which.isdecimal() and len(which) < 16:
-            found = find(self.ledger, number=int(which))
+            found = self.ledger.find(number=int(which))
         else:
             do = "Write NUMBER, or WORKFLOW KEY; `tenure effects list` shows both"
             raise BadInput(f"{which[:60]!r} is not the number of an effect", do)
         if not found:
             shown = f"{which[:80]} {key[:80]}".strip()
             raise NotFound(f"no effect {shown} is on record", "Look for it with `tenure effects list`")
-        return [public(row) for row in found]
+        return [row.public() for row in found]
 
     def workflows(self, of: str) -> list[str]:
         """The workflows on record of a company or of one workflow. Raises :class:`NotFound`."""
-        rows = find(self.ledger, starts=self._starts(of))
+        rows = self.ledger.find(starts=self._starts(of))
         if not rows:
             raise NotFound(f"nothing is on record for {of[:80]}", "Check the name with `tenure effects list`")
         return sorted({row.subject.rpartition("/")[0] for row in rows})
@@ -58,7 +56,7 @@ class EffectsOnRecord:
     def _starts(self, of: str) -> tuple[str, ...]:
         """How the subjects begin that a person means. A workflow that is on record goes before a company."""
         named = of.strip()
-        if re.fullmatch(r"[\w.-]+", named) and find(self.ledger, starts=(f"{named}/",)):
+        if re.fullmatch(r"[\w.-]+", named) and self.ledger.find(starts=(f"{named}/",)):
             return (f"{named}/",)
         return ids.of_company(read_key(named, self._policy.routing))
 

@@ -21,7 +21,8 @@ from domain.base import Value
 from domain.messages import Contact
 from starter.errors import Unavailable
 from starter.service.forms import SignupForm, TrialRequestForm
-from store.ledger import Ledger
+from store.database import add
+from store.ledger import LedgerTables
 from store.tables import failed_signups
 
 log = logging.getLogger(__name__)
@@ -79,23 +80,18 @@ class KeptRequest(Value):
         return TrialRequestForm.model_validate({"email": self.email, **self.data}) if self.data.keys() - set(_NAMES) else None
 
 
-class KeptRequests:
+class KeptRequests(LedgerTables):
     """The ledger's table of them. Methods block; call them off the loop."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
 
     def keep(self, row: KeptRequest) -> None:
         """Put it on record; again changes nothing."""
         with self._ledger.writing() as db:
-            new = self._ledger.upserting(db, failed_signups).values(row.model_dump())
-            db.execute(new.on_conflict_do_nothing(index_elements=["id"]))
+            add(db, failed_signups, row.model_dump())
 
     def waiting(self) -> list[KeptRequest]:
         """Those that have not been taken up, oldest first."""
         query = select(failed_signups).where(failed_signups.c.rescued_at.is_(None)).order_by(failed_signups.c.at).limit(BATCH)
-        with self._ledger.reading() as db:
-            return [KeptRequest.model_validate(row._mapping) for row in db.execute(query)]
+        return self._ledger.models(KeptRequest, query)
 
     def taken_up(self, id_: str, at: datetime) -> None:
         """Its rescue has been started, or it was sent again."""

@@ -27,10 +27,9 @@ from starter.service.authorization import Authorization, operator
 from starter.service.temporal_errors import asking
 from starter.service.views import TrialPage, TrialView
 from store import ledger_file
-from store.effect_log import public
 from store.ledger import EffectRow, Ledger
 from store.read_model import ReadModel
-from store.registry import Registry
+from store.roster import Roster
 from store.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -87,7 +86,7 @@ class Queries:
 
     async def staff(self) -> dict[str, str]:
         """The addresses of our own people by the handles under which they own workflows."""
-        return {ids.handle(person.email): person.email for person in await self.read(Registry(self.ledger).roster)}
+        return {ids.handle(person.email): person.email for person in await self.read(Roster(self.ledger).roster)}
 
     async def trial(self, domain: str) -> TrialView:
         """Everything about one company's newest trial, open or closed."""
@@ -121,7 +120,7 @@ class Queries:
 
     async def effects(self, domain: str) -> list[EffectRow]:
         """What was done in the world for a company, in the order of its trial's time."""
-        return [public(row) for row in await self.read(lambda: self.ledger.effects(workflow=self.workflow_of(domain)))]
+        return [row.public() for row in await self.read(lambda: self.ledger.effects(workflow=self.workflow_of(domain)))]
 
     # --- Tasks --------------------------------------------------------------------------------------------------------------
 

@@ -22,8 +22,7 @@ from starter.errors import NotAllowed, NotSignedIn, TenureError
 from starter.service.authorization import Caller
 from starter.service.tenure import Tenure
 from starter.web.problem_details import Problem, problem_of
-from store.service_tokens import ServiceTokens
-from store.sessions import Sessions
+from store.access import ServiceTokens, Sessions
 
 #: What prospects and programs of theirs may send without signing in.
 PUBLIC = frozenset({("POST", "/api/signups"), ("POST", "/api/signups/failed"), ("POST", "/api/joins")})

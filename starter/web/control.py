@@ -38,10 +38,9 @@ from starter.web import health
 from starter.web.problem_details import problem_of, problem_response
 from starter.web.serving import beside
 from store import metrics
-from store.holds import holds
 from store.ledger import Ledger
 from store.settings import Settings
-from store.tables import failed_signups
+from store.tables import failed_signups, holds
 
 log = logging.getLogger(__name__)
 

@@ -21,6 +21,7 @@ from temporalio.client import Client
 from domain.base import Value
 from starter.service.tenure import Tenure
 from store import ledger_file
+from store.database import put
 from store.ledger import Ledger
 from store.settings import Settings
 from store.tables import readiness
@@ -119,9 +120,7 @@ class LedgerProbe:
             return Part(ok=False, says="the ledger's file is missing")
         try:
             with self._ledger.writing() as db:
-                now = datetime.now(UTC)
-                row = self._ledger.upserting(db, readiness).values(id=1, at=now)
-                db.execute(row.on_conflict_do_update(index_elements=["id"], set_={"at": now}))
+                put(db, readiness, {"id": 1, "at": datetime.now(UTC)})
         except (SQLAlchemyError, sqlite3.Error) as error:
             log.warning("health: the ledger: %s", type(error).__name__)
             return Part(ok=False, says=f"the ledger {ledger_file.matter(error)}")

@@ -23,8 +23,9 @@ from starter.service.tenure import Tenure
 from starter.web.limiting import Limits
 from starter.web.render import Pages, moment, one_line, typed
 from starter.web.security_headers import POLICY
+from store.access import BadToken, verify
+from store.database import put
 from store.ledger import Ledger
-from store.link_tokens import BadToken, verify
 from store.registry import Registry
 from store.settings import Settings
 from store.tables import feedback
@@ -196,5 +197,4 @@ def keep_feedback(ledger: Ledger, workflow: str, values: dict[str, str]) -> None
     """Keep the answer; one a trial, the last one counts."""
     row = {"subject": workflow, "domain": workflow.removeprefix("trial-"), "data": values, "at": datetime.now(UTC)}
     with ledger.writing() as db:
-        put = ledger.upserting(db, feedback).values(id=ids.digest(f"feedback {workflow}"), **row)
-        db.execute(put.on_conflict_do_update(index_elements=["id"], set_={"data": put.excluded.data, "at": put.excluded.at}))
+        put(db, feedback, {"id": ids.digest(f"feedback {workflow}"), **row})

@@ -22,7 +22,7 @@ from starter.errors import TenureError, Unavailable
 from starter.service.tenure import Tenure
 from starter.web.authentication import SIGN_IN, check_csrf, csrf_of, has_ended
 from starter.web.render import Pages, typed
-from store.sessions import Sessions
+from store.access import Sessions
 from store.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ from starter.errors import Unavailable
 from starter.service.tenure import Tenure
 from starter.web.problem_details import PROBLEMS, Fault
 from starter.web.security_headers import WEBHOOK_LIMIT
-from store.deliveries import Deliveries
+from store.access import Deliveries
 from store.settings import Settings
 
 log = logging.getLogger(__name__)

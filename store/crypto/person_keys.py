@@ -28,6 +28,7 @@ from sqlalchemy import Row, select, update
 from domain import ids, mailbox
 from store.crypto import tokenize
 from store.crypto.key_ring import Key, KeyRing
+from store.database import upserting
 from store.ledger import Ledger
 from store.tables import people
 
@@ -93,8 +94,7 @@ class PersonKeys:
 
     def load_refs(self, refs: Collection[str]) -> dict[str, Someone]:
         """People by reference; one that the ledger does not know is left out."""
-        with self._ledger.reading() as db:
-            rows = db.execute(select(people).where(people.c.ref.in_(set(refs)))).all()
+        rows = self._ledger.rows(select(people).where(people.c.ref.in_(set(refs))))
         return {row.ref: self._remembered(row) for row in rows}
 
     def learn(self, learnt: Mapping[str, Iterable[str]]) -> dict[str, Someone]:
@@ -129,7 +129,7 @@ class PersonKeys:
             query = select(people).where(people.c.who == self.who(email), people.c.erased_at.is_(None))
             rows = db.execute(query.with_for_update()).all()
             names = tuple(dict.fromkeys(name for row in rows for name in self._read(row).names))
-            gone = {"wrapped": None, "ring_key": None, "names": None, "erased_at": _now()}
+            gone = {"wrapped": None, "ring_key": None, "names": None, "erased_at": datetime.now(UTC)}
             db.execute(update(people).where(people.c.ref.in_([row.ref for row in rows])).values(**gone))
         self._forget(self.who(email), {row.ref for row in rows})
         return names if rows else None
@@ -160,9 +160,8 @@ class PersonKeys:
     # --- How ----------------------------------------------------------------------------------------------------------------
 
     def _newest(self, whos: Iterable[str]) -> dict[str, Row[Any]]:
-        with self._ledger.reading() as db:
-            query = select(people).where(people.c.who.in_(set(whos))).order_by(people.c.generation)
-            return {row.who: row for row in db.execute(query)}
+        query = select(people).where(people.c.who.in_(set(whos))).order_by(people.c.generation)
+        return {row.who: row for row in self._ledger.rows(query)}
 
     def _add(self, called: Mapping[str, tuple[str, ...]], generation: int) -> dict[str, Someone]:
         """Give people a key, and keep what they are called with it. Another process may be quicker: then it is that one's key."""
@@ -173,10 +172,10 @@ class PersonKeys:
             ref, secret = secrets.token_hex(8), secrets.token_bytes(32)
             person = self._someone(ref, who, Key(f"person {ref}", secret), tokenize.merged((), names))
             key = {"wrapped": newest.seal(secret, ref), "ring_key": newest.id}
-            rows.append({"ref": ref, "who": who, "generation": generation, "made_at": _now(), "names": _sealed(person), **key})
+            rows.append({"ref": ref, "who": who, "generation": generation, "made_at": datetime.now(UTC), "names": _sealed(person), **key})
             made[who] = person
         with self._ledger.stating() as db:
-            put = self._ledger.upserting(db, people).values(rows).on_conflict_do_nothing(index_elements=["who", "generation"])
+            put = upserting(db, people).values(rows).on_conflict_do_nothing(index_elements=["who", "generation"])
             mine = set(db.execute(put.returning(people.c.who)).scalars())
         theirs = self._newest(called.keys() - mine) if len(mine) < len(made) else {}
         return {who: self._keep(made[who]) for who in mine} | {who: self._remembered(row) for who, row in theirs.items()}
@@ -217,7 +216,3 @@ class PersonKeys:
 def _sealed(person: Someone) -> bytes | None:
     assert person.key is not None
     return person.key.seal(json.dumps(person.names).encode(), f"names {person.ref}") if person.names else None
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -28,7 +28,7 @@ from domain.effects.slack import ArchiveChannel, OpenChannel, Post
 from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, ScoreWrite, ScoreWrites, SetTraits
 from domain.upkeep import PoolChange
 from sandbox.server import SandboxServer
-from store.instance_pool import Pool
+from store.instance_changes import Pool
 from store.ledger import EffectId, Ledger
 from store.settings import Settings
 from store.vault import Vault

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import update
 
-from store.holds import holds
 from store.ledger import Ledger
+from store.tables import holds
 
 
 def its_time_has_come(ledger: Ledger, system: str) -> None:

@@ -18,10 +18,11 @@ from domain import ids
 from domain.effects.effect import EffectBatch, Receipt
 from domain.effects.mail import Mail
 from sandbox.server import SandboxServer
+from store.columns import Utc
 from store.crypto.person_keys import PersonKeys
 from store.ledger import EffectId, Ledger
 from store.settings import Settings
-from store.tables import Utc, effects, failed_signups, feedback, instances, metadata, share_links, waiting
+from store.tables import effects, failed_signups, feedback, instances, metadata, share_links, waiting
 from store.tables import vault as vault_table
 from store.vault import Expired, Vault
 

@@ -30,10 +30,10 @@ from sandbox import fleet as invented
 from sandbox import warehouse
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
-from store.account_tables import customers, hand_traits, health, health_changes, health_news
 from store.accounts import Accounts
 from store.ledger import Ledger
 from store.settings import Settings
+from store.tables import customers, hand_traits, health, health_changes, health_news
 
 POLICY = default_accounts()
 TODAY = date(2026, 11, 18)

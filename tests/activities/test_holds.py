@@ -38,9 +38,10 @@ from domain.upkeep import AskRuns
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
 from store import holds as module
-from store.holds import Free, Held, holds
+from store.holds import Free, Held
 from store.ledger import Ledger, NotDone
 from store.settings import Settings
+from store.tables import holds
 from store.vault import Vault
 from tests.activities.holding import its_time_has_come
 

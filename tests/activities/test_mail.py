@@ -26,8 +26,8 @@ from domain.effects.mail import Mail, Template
 from sandbox.core import Fault
 from sandbox.mail import Mail as Kept
 from sandbox.server import SandboxServer
+from store.access import verify
 from store.ledger import EffectId, Ledger, NotDone
-from store.link_tokens import verify
 from store.settings import Settings
 from store.tables import suppressions
 from store.vault import Vault

@@ -19,9 +19,9 @@ from domain.effects.effect import EffectBatch
 from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, ScoresWritten, ScoreWrite, ScoreWrites, SetTraits, VitallyEffect
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
-from store.account_tables import customers
 from store.ledger import Ledger, NotDone
 from store.settings import Settings
+from store.tables import customers
 from tests.activities.holding import its_time_has_come
 
 SUBJECT = "renewal-acme.com-2026-06-30/ab12cd34.0"

@@ -26,6 +26,7 @@ import activities.effects.batch
 import activities.errors
 import activities.salesforce.errors
 import activities.sheets
+import store.database
 import store.ledger
 import worker
 import workflows.all
@@ -63,7 +64,7 @@ def shorten() -> None:
 
 def one_life() -> None:
     """Be a worker until the end, which is this process's."""
-    store.ledger._LIFE = uuid.uuid4().hex[:8]  # each of us is a process of its own
+    store.database._LIFE = uuid.uuid4().hex[:8]  # each of us is a process of its own
     worker.main()
 
 

@@ -31,6 +31,7 @@ from starter.local.demo.director import Director, Miss, eventually
 from starter.local.demo.player import Story, perform
 from starter.local.demo.trials import STORIES, introduce
 from starter.service.bootstrap import open_tenure
+from store.roster import Roster
 from tests.chaos.house import House
 
 T = TypeVar("T")
@@ -141,7 +142,7 @@ class Patient(Director):
         await self.post(self.sandbox, "/_sandbox/seed", {"salesforce": {"users": users}})
 
         def copied() -> bool:
-            return {person.email for person in self.registry.roster() if person.active is active} >= set(emails)
+            return {person.email for person in Roster(self.tenure.ledger).roster() if person.active is active} >= set(emails)
 
         await self.until_scheduled("the copy of our people", ids.ACCOUNT_SYNC, copied)
 

@@ -23,7 +23,7 @@ from starter.cli import app
 from starter.cli.lazy import loaded
 from starter.errors import BadInput
 from starter.web import health
-from store import schema
+from store import migrations
 from store.ledger import Ledger
 from store.settings import Settings
 from store.tables import readiness
@@ -308,6 +308,6 @@ def test_a_ledger_of_an_older_version_is_refused_with_what_to_run(run: Run, tmp_
         ended = run_program(program, os.environ, tmp_path / "printed")
         assert (ended.returncode, "Run `tenure migrate` once" in ended.stderr) == (2, True), ended.stderr
     migrated = run("migrate", "--json")
-    assert (migrated.code, migrated.json) == (0, {"before": "", "now": schema.NEWEST})
+    assert (migrated.code, migrated.json) == (0, {"before": "", "now": migrations.NEWEST})
     assert run("token", "list").code == 0
     assert "was up to date" in run("migrate").flat

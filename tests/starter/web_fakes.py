@@ -34,13 +34,12 @@ from starter.service.forms import JoinForm, SignupForm, TrialRequestForm
 from starter.service.tenure import Tenure
 from starter.service.views import TrialPage, TrialRow, TrialView
 from starter.web.app import create_app, session_key
-from store.account_tables import customers
+from store.access import ServiceTokens
 from store.accounts import Accounts
 from store.audit import Audit, AuditRow
 from store.ledger import EffectRow, Ledger
-from store.service_tokens import ServiceTokens
 from store.settings import Settings
-from store.tables import roster
+from store.tables import customers, roster
 from store.vault import Vault
 from tests.fresh import ledger_in
 

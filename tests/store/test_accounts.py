@@ -20,12 +20,12 @@ from domain.policy import default_accounts
 from domain.renewal.commands import ProjectOutcome
 from sandbox import fleet
 from sandbox.server import SandboxServer
-from store.account_tables import forecasts, health, health_changes
 from store.accounts import Accounts
 from store.forecasts import Forecasts
 from store.ledger import Ledger
 from store.registry import Registry
 from store.settings import Settings
+from store.tables import forecasts, health, health_changes
 
 POLICY = default_accounts()
 NOW = datetime(2026, 11, 25, 9, tzinfo=UTC)

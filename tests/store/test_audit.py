@@ -12,9 +12,9 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from domain import ids
-from store.access_tables import audit, audit_head
 from store.audit import FIRST, Audit, Entry, digest_of
 from store.ledger import Ledger
+from store.tables import audit, audit_head
 
 ENTRY = Entry(who="ce-ada@tenure.example", role="ce", via="cli", what="extend days 15", subject="trial-acme.com", outcome="accepted")
 

@@ -19,7 +19,7 @@ from activities.errors import from_status, limited, refused, retry_after, unsure
 from domain.effects.effect import EffectBatch, Receipt
 from domain.effects.pagerduty import Page
 from store import ledger as ledger_module
-from store.engine import AsJson
+from store.database import AsJson
 from store.holds import Free
 from store.ledger import SETTLE, EffectBusy, EffectId, Ledger, NotDone
 from store.settings import Settings
@@ -258,7 +258,7 @@ def test_a_restarted_container_is_not_its_predecessor(ledger: Ledger, monkeypatc
     with pytest.raises(EffectBusy):
         once(ledger, Remote())
     monkeypatch.setattr(ledger, "settle", timedelta())
-    monkeypatch.setattr(ledger_module, "_LIFE", "another0")  # the same host and process number, another life
+    monkeypatch.setattr("store.database._LIFE", "another0")  # the same host and process number, another life
     assert once(ledger, Remote()).data == {"by": "do"}
 
 

@@ -18,9 +18,9 @@ from domain.read_model import ProcessRow, Rows
 from domain.task import Answer, Choice, Escalation, Task, TaskSpec
 from store.crypto.person_keys import PersonKeys
 from store.ledger import Ledger
-from store.process_tables import decisions, processes, tasks
 from store.read_model import ReadModel
 from store.settings import Settings
+from store.tables import decisions, processes, tasks
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 TRIAL = "trial-acme.com"

@@ -14,9 +14,10 @@ from domain.effects.registry import AskOwners, Claimed, ClaimInstance, RegistryA
 from domain.messages import Account
 from domain.people import Person, Role
 from domain.upkeep import AskPool, PoolChange, PoolLevel
-from store.instance_pool import Pool
+from store.instance_changes import Pool
 from store.ledger import Ledger
 from store.registry import Registry
+from store.roster import Roster
 from store.tables import accounts, roster
 
 AS_OF = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -443,4 +444,4 @@ def test_nobody_is_skipped_in_a_crowd(staffed: Registry) -> None:
 def test_what_the_crm_knew(staffed: Registry) -> None:
     assert staffed.account_of("named.com") == (NAMED, AS_OF)
     assert staffed.account_of("other.com") is None
-    assert sorted(staffed.roster(), key=lambda one: one.id) == sorted(PEOPLE, key=lambda one: one.id)
+    assert sorted(Roster(staffed._ledger).roster(), key=lambda one: one.id) == sorted(PEOPLE, key=lambda one: one.id)

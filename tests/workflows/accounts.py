@@ -19,9 +19,10 @@ from domain.base import Message
 from domain.calendar import hours_of
 from domain.decision import Decision
 from domain.policy import AccountPolicy
-from store.account_tables import health
 from store.accounts import Accounts
+from store.database import put
 from store.ledger import Ledger
+from store.tables import health
 from tests.workflows.play import NOW, Play, eventually
 from workflows.frame.search_attributes import ACCOUNT
 
@@ -320,7 +321,4 @@ def score(ledger: Ledger, domain: str, standing: HealthSnapshot) -> None:
         "standing": standing.model_dump(mode="json"),
     }
     with ledger.writing() as db:
-        put = ledger.upserting(db, health).values(row)
-        db.execute(
-            put.on_conflict_do_update(index_elements=["domain"], set_={name: put.excluded[name] for name in row if name != "domain"})
-        )
+        put(db, health, row)

@@ -45,10 +45,11 @@ from starter.service.authorization import LINK
 from starter.service.forms import SignupForm, TrialRequestForm
 from starter.service.histories import decrypt
 from starter.service.tenure import Tenure
-from store.instance_pool import Pool
+from store.instance_changes import Pool
 from store.ledger import Ledger
 from store.read_model import ReadModel
 from store.registry import Registry
+from store.roster import Roster
 from store.settings import Settings
 from store.vault import Vault
 from worker import way_in, way_to_accounts
@@ -342,7 +343,7 @@ class Play:
 
     def roster(self) -> list[Person]:
         """Our people, as the CRM has them."""
-        return self.registry.roster()
+        return Roster(self.ledger).roster()
 
     def people(self, *roles: str) -> dict[str, str]:
         """One address for each role: the last by name, so that round robin would not have chosen them first."""

@@ -20,8 +20,8 @@ from domain.effects.licensing import IssueKey
 from domain.health.types import Band
 from domain.policy import AccountPolicy
 from domain.renewal.state import RenewalInput, RenewalStatus
-from store.account_tables import health
 from store.accounts import Accounts
+from store.tables import health
 from tests.workflows.play import NOW, Play, eventually
 from workflows.renewal.process import started_as
 

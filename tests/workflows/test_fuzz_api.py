@@ -29,7 +29,7 @@ from schemathesis.specs.openapi.checks import (
 
 from domain.rights import Group
 from starter.web.app import create_app
-from store.service_tokens import ServiceTokens
+from store.access import ServiceTokens
 from tests.workflows.play import Play
 from tests.workflows.test_fuzz import brought_to_its_end, well
 from tests.workflows.trial.test_trial import prequalified, unknown

@@ -12,8 +12,8 @@ from starter.errors import Unavailable
 from starter.local.demo.director import token_of
 from starter.local.stack import OPS_FILE, kept_token
 from starter.service.bootstrap import Environment
+from store.access import ServiceTokens
 from store.ledger import Ledger
-from store.service_tokens import ServiceTokens
 from tests.starter.conftest import Run
 from tests.starter.web_fakes import settings_in
 

@@ -15,8 +15,7 @@ from domain import ids
 from domain.effects.effect import Receipt, systems
 from sandbox.server import SandboxServer
 from store.audit import Audit
-from store.effect_kinds import OWN_TABLES
-from store.ledger import EffectId, Ledger
+from store.ledger import OWN_TABLES, EffectId, Ledger
 from store.settings import Settings
 from store.tables import effects
 from tests.activities.every_effect import RENEWAL, SUBJECT, do_everything

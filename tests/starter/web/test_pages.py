@@ -20,7 +20,7 @@ from starter.errors import BadInput, NotFound, Refused, Unavailable
 from starter.service.temporal_errors import Closing, Over
 from starter.web.links import FEEDBACK, UNSUBSCRIBE
 from starter.web.render import plain, static_url, working_time
-from store.link_tokens import sign
+from store.access import sign
 from store.tables import feedback, instances, share_links
 from store.tables import vault as kept
 from store.vault import Vault

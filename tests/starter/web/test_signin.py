@@ -20,8 +20,7 @@ from sandbox.server import SandboxServer
 from starter.errors import Unavailable
 from starter.web.authentication import PUBLIC, is_guarded
 from starter.web.signin import inside
-from store.service_tokens import ServiceTokens
-from store.sessions import Sessions
+from store.access import ServiceTokens, Sessions
 from store.settings import Settings
 from store.tables import roster
 from tests.starter.web_fakes import CSRF, HTML, Site, at, person, site_in

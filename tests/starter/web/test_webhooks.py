@@ -22,7 +22,7 @@ from domain.messages import IssueEvent
 from starter.errors import Unavailable
 from starter.web import webhooks
 from starter.web.webhooks import signed, workflow_of
-from store.deliveries import Deliveries
+from store.access import Deliveries
 from tests.starter.web_fakes import Site, site_in
 
 MARKER = "<!-- tenure:trial-acme.com/0a1b2c3d.1/request -->"

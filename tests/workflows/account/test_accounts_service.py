@@ -23,8 +23,8 @@ from domain.renewal.commands import ASSESS, FORECAST, MOVE
 from starter.errors import BadInput, NotFound, Refused, Unavailable
 from starter.service.account_queries import csv_rows
 from starter.service.accounts import Accounts
-from store.account_tables import customers, forecasts, health, health_changes
 from store.forecasts import Forecasts
+from store.tables import customers, forecasts, health, health_changes
 from tests.workflows.accounts import PLAN, STEADY, TA, TA_MANAGER, Life, changed
 from tests.workflows.play import NOW, Play, eventually
 from tests.workflows.renewals import AE, AE_MANAGER, Course

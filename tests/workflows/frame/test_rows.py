@@ -12,8 +12,8 @@ from temporalio import workflow
 from domain import ids
 from domain.read_model import ProcessRow, Rows
 from starter.service.rebuild import rebuild
-from store.process_tables import decisions, processes, tasks
 from store.read_model import ReadModel
+from store.tables import decisions, processes, tasks
 from tests.workflows.play import Play, eventually
 from tests.workflows.trial.test_trial import ALL_YES, SDR, unknown
 from workflows.frame.rows import WRITE, RowsTold

@@ -12,7 +12,7 @@ import pytest
 from domain.effects.registry import RegistryChange
 from starter.errors import Refused, Unavailable
 from starter.service.forms import JoinForm
-from store import registry
+from store import instance_changes
 from store.vault import Opened
 from tests.workflows.play import Play, eventually
 from tests.workflows.trial.test_join import TOLD
@@ -168,14 +168,14 @@ async def test_unopened_after_the_policys_hours_it_passes_to_the_next_who_signs_
 
 async def test_a_trial_that_is_ended_while_the_claim_passes_on_stays_ended(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     """The registry cannot write for a while, so that both are under way: nobody is let into an instance that is torn down."""
-    carry_out, held = registry._carry_out, [True]
+    carry_out, held = instance_changes.carry_out, [True]
 
     def later(db: Any, change: RegistryChange) -> Any:
         if change.change == "pass_on" and held:
             raise RuntimeError("the ledger is locked")
         return carry_out(db, change)
 
-    monkeypatch.setattr(registry, "_carry_out", later)
+    monkeypatch.setattr("store.registry.carry_out", later)
     domain, host = await prequalified(play)
     await play.skip(domain, hours=play.policy.handoff.confirm_hours + 1)
     coming = asyncio.create_task(play.signup(f"eve@{domain}", first_name="Eve"))

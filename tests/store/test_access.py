@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.link_tokens import BadToken, sign, verify
+from store.access import BadToken, sign, verify
 
 
 @given(st.text(max_size=60), st.text(max_size=20))
