@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from temporalio.common import SearchAttributeKey
 from temporalio.testing import WorkflowEnvironment
 
 from starter.cli import app
+from starter.errors import TenureError
 from starter.local.stack import SERVER_SETTINGS
 from store.crypto.codec import data_converter
 from store.ledger import Ledger
@@ -39,6 +41,39 @@ class Outcome(NamedTuple):
 
 
 Run = Callable[..., Outcome]
+
+
+class Service:
+    """A service that notes what it is asked, and answers from memory or raises what the test put in ``error``."""
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        self.answers = answers
+        self.asked: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.error: TenureError | None = None
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name not in self.answers:
+            raise AttributeError(name)
+
+        async def answer(*args: Any, **named: Any) -> Any:
+            self.asked.append((name, args, named))
+            if self.error is not None:
+                raise self.error
+            found = self.answers[name]
+            return found(*args) if callable(found) else found
+
+        return answer
+
+
+def opens(monkeypatch: pytest.MonkeyPatch, service: object) -> None:
+    """Every command finds this service."""
+
+    @asynccontextmanager
+    async def opened(_: object, **__: object) -> AsyncIterator[object]:
+        yield service
+
+    monkeypatch.setattr("starter.cli.base.open_tenure", opened)
+    monkeypatch.setattr("starter.run.SETTLE", 0)
 
 
 @pytest.fixture

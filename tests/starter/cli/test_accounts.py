@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -28,12 +26,12 @@ from domain.renewal.commands import ASSESS, FORECAST, MOVE
 from domain.renewal.state import RenewalStatus
 from domain.task import Choice, FieldSpec
 from domain.views import NextStep, TaskView
-from starter.errors import NotFound, TenureError
+from starter.errors import NotFound
 from starter.service import accounts as service
 from starter.service.views import AccountOverview, CustomerLine, ForecastView, HealthView, ProcessView
 from tests.domain.make_accounts import POLICY, customer, standing, team
 from tests.domain.make_health import traits
-from tests.starter.conftest import Run
+from tests.starter.conftest import Run, Service, opens
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NASTY = "[red]Acme[/red] & [/] Söhne"
@@ -157,58 +155,31 @@ def a_forecast(*rows: RenewalRow, quarter: str = "FY27-Q4", **more: Any) -> Fore
     return ForecastView(first=first, last=last, following="FY28-Q1", forecast=rolled, **more)
 
 
-class FakeAccounts:
-    """Notes what it is asked and answers from memory, or raises what the test put in ``error``."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-        self.error: TenureError | None = None
-        acme = customer(name=NASTY, arr=120_000, contract_end=date(2026, 12, 14))
-        self.answers: dict[str, Any] = {
-            "customers": [
-                CustomerLine(customer=acme, standing=STANDING),
-                CustomerLine(customer=customer(domain="b.example", name="Bolt"), standing=None),
-            ],
-            "health": HealthView(
-                customer=acme,
-                team=team(),
-                score=SCORE,
-                standing=STANDING,
-                guidance=guidance(POLICY, SCORE),
-                changes=((NOON, "healthy", SCORE),),
-            ),
-            "overview": AccountOverview(
-                customer=acme, team=team(), standing=STANDING, processes=(LIFE, RENEWAL, PLAN, RED), renewals=(a_row(),)
-            ),
-            "renewals": [a_row(), a_row("b.example", ta_outcome="flat", ta="[red]tess[/]@tenure.example")],
-            "of_kind": {commands.RENEWAL: RENEWAL, commands.PLAN: PLAN, commands.RED: RED},
-            "forecast": a_forecast(a_row(rating="green", outcome="full_churn"), a_row("b.example")),
-        }
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name not in {*self.answers, "decide"}:
-            raise AttributeError(name)
-
-        async def answer(*args: Any, **named: Any) -> Any:
-            self.asked.append((name, args, named))
-            if self.error is not None:
-                raise self.error
-            found = self.answers.get(name, f"done for {NASTY}")
-            return found[args[0]] if name == "of_kind" else found
-
-        return answer
-
-
 @pytest.fixture
-def accounts(monkeypatch: pytest.MonkeyPatch) -> FakeAccounts:
-    fake = FakeAccounts()
-
-    @asynccontextmanager
-    async def opened(_: object, **__: object) -> AsyncIterator[object]:
-        yield object()
-
-    monkeypatch.setattr("starter.cli.base.open_tenure", opened)
-    monkeypatch.setattr("starter.run.SETTLE", 0)
+def accounts(monkeypatch: pytest.MonkeyPatch) -> Service:
+    acme = customer(name=NASTY, arr=120_000, contract_end=date(2026, 12, 14))
+    shown = {commands.RENEWAL: RENEWAL, commands.PLAN: PLAN, commands.RED: RED}
+    answers: dict[str, Any] = {
+        "customers": [
+            CustomerLine(customer=acme, standing=STANDING),
+            CustomerLine(customer=customer(domain="b.example", name="Bolt"), standing=None),
+        ],
+        "health": HealthView(
+            customer=acme,
+            team=team(),
+            score=SCORE,
+            standing=STANDING,
+            guidance=guidance(POLICY, SCORE),
+            changes=((NOON, "healthy", SCORE),),
+        ),
+        "overview": AccountOverview(
+            customer=acme, team=team(), standing=STANDING, processes=(LIFE, RENEWAL, PLAN, RED), renewals=(a_row(),)
+        ),
+        "renewals": [a_row(), a_row("b.example", ta_outcome="flat", ta="[red]tess[/]@tenure.example")],
+        "forecast": a_forecast(a_row(rating="green", outcome="full_churn"), a_row("b.example")),
+    }
+    fake = Service({**answers, "of_kind": lambda kind, _: shown[kind], "decide": f"done for {NASTY}"})
+    opens(monkeypatch, object())
     monkeypatch.setattr(service.Accounts, "of", lambda _tenure: fake)
     return fake
 
@@ -251,7 +222,7 @@ def accounts(monkeypatch: pytest.MonkeyPatch) -> FakeAccounts:
         ),
     ],
 )
-def test_what_is_decided(run: Run, accounts: FakeAccounts, arguments: str, asked: tuple[Command[Any], tuple[Any, ...]]) -> None:
+def test_what_is_decided(run: Run, accounts: Service, arguments: str, asked: tuple[Command[Any], tuple[Any, ...]]) -> None:
     said = run(*arguments.split())
     assert (said.code, said.out.strip()) == (0, f"done for {NASTY}")
     command, given = asked
@@ -279,7 +250,7 @@ def test_what_is_decided(run: Run, accounts: FakeAccounts, arguments: str, asked
         ("forecast --quarter FY27-Q4", ("forecast", ("FY27-Q4",), {})),
     ],
 )
-def test_what_is_looked_at(run: Run, accounts: FakeAccounts, arguments: str, asked: tuple[str, tuple[Any, ...], dict[str, Any]]) -> None:
+def test_what_is_looked_at(run: Run, accounts: Service, arguments: str, asked: tuple[str, tuple[Any, ...], dict[str, Any]]) -> None:
     """What came from outside stands on every page as text, never as markup."""
     page = run(*arguments.split())
     assert (page.code, page.err) == (0, "")
@@ -287,7 +258,7 @@ def test_what_is_looked_at(run: Run, accounts: FakeAccounts, arguments: str, ask
     assert ("[red]tess[/]" if "renewal list" in arguments else NASTY) in page.flat
 
 
-def test_as_json_each_is_what_the_service_said(run: Run, accounts: FakeAccounts) -> None:
+def test_as_json_each_is_what_the_service_said(run: Run, accounts: Service) -> None:
     for command, model in (
         ("account show", AccountOverview),
         ("health show", HealthView),
@@ -297,14 +268,14 @@ def test_as_json_each_is_what_the_service_said(run: Run, accounts: FakeAccounts)
     ):
         answer = model.model_validate(run(*command.split(), ACME, "--json").json)
         name, asked, _ = accounts.asked[-1]
-        assert answer == (accounts.answers[name][asked[0]] if name == "of_kind" else accounts.answers[name]), command
+        assert answer == (accounts.answers[name](*asked) if name == "of_kind" else accounts.answers[name]), command
     assert ForecastView.model_validate(run("forecast", "--json").json) == accounts.answers["forecast"]
     assert [RenewalRow.model_validate(row) for row in run("renewal", "list", "--json").json] == accounts.answers["renewals"]
     listed = run("account", "list", "--json", "--limit", "1").json
     assert [(row["customer"]["name"], HealthSnapshot.model_validate(row["standing"])) for row in listed] == [(NASTY, STANDING)]
 
 
-def test_who_decides_may_stand_in_the_environment(run: Run, accounts: FakeAccounts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_decides_may_stand_in_the_environment(run: Run, accounts: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENURE_BY", BY)
     run("red", "mark", ACME, "--reason", "left")
     assert accounts.asked[0][1][2] == {"reason": "left", "by": BY}
@@ -328,13 +299,13 @@ def test_who_decides_may_stand_in_the_environment(run: Run, accounts: FakeAccoun
         ("health show", "Missing argument 'ACCOUNT'"),
     ],
 )
-def test_what_cannot_be_used_is_refused_before_anything_is_asked(run: Run, accounts: FakeAccounts, arguments: str, words: str) -> None:
+def test_what_cannot_be_used_is_refused_before_anything_is_asked(run: Run, accounts: Service, arguments: str, words: str) -> None:
     said = run(*arguments.split())
     assert (said.code, said.out, accounts.asked) == (2, "", [])
     assert words in " ".join(said.err.replace("│", " ").split())
 
 
-def test_what_the_service_refuses_ends_in_words(run: Run, accounts: FakeAccounts) -> None:
+def test_what_the_service_refuses_ends_in_words(run: Run, accounts: Service) -> None:
     accounts.error = NotFound(f"{NASTY} is not red", "look again")
     said = run("red", "resolve", ACME, "--to", "green", "--by", BY)
     assert (said.code, said.out, said.err) == (1, "", f"Not found: {NASTY} is not red\n→ look again\n")
@@ -343,7 +314,7 @@ def test_what_the_service_refuses_ends_in_words(run: Run, accounts: FakeAccounts
 # --- The pages --------------------------------------------------------------------------------------------------------------
 
 
-def test_the_list_of_customers(run: Run, accounts: FakeAccounts) -> None:
+def test_the_list_of_customers(run: Run, accounts: Service) -> None:
     page = run("account", "list").out
     head, acme, bolt, said = page.splitlines()
     assert head.split() == ["account", "domain", "health", "score", "MAU/seats", "ARR", "renews", "on"]
@@ -354,7 +325,7 @@ def test_the_list_of_customers(run: Run, accounts: FakeAccounts) -> None:
     assert run("account", "list", "--band", "poor").out.splitlines()[-1] == "2 poor"
 
 
-def test_the_page_of_an_account(run: Run, accounts: FakeAccounts) -> None:
+def test_the_page_of_an_account(run: Run, accounts: Service) -> None:
     """One page says who it is, what runs, what is asked by when, what comes next, and where the rest stands."""
     page = run("account", "show", ACME).flat
     assert f"{NASTY} acme.example concerning 5.5" in page
@@ -376,7 +347,7 @@ def test_the_page_of_an_account(run: Run, accounts: FakeAccounts) -> None:
     assert "{'" not in page
 
 
-def test_the_page_of_a_score(run: Run, accounts: FakeAccounts) -> None:
+def test_the_page_of_a_score(run: Run, accounts: Service) -> None:
     page = run("health", "show", ACME)
     assert "MAU/seats just under 0.80 5 1.974 warehouse" in page.flat
     assert "Utilization 79 % 5.0" in page.flat
@@ -389,7 +360,7 @@ def test_the_page_of_a_score(run: Run, accounts: FakeAccounts) -> None:
     assert sum(each.adds for each in SCORE.contributions) == pytest.approx(5.526, abs=0.001)
 
 
-def test_the_page_of_a_renewal(run: Run, accounts: FakeAccounts) -> None:
+def test_the_page_of_a_renewal(run: Run, accounts: Service) -> None:
     page = run("renewal", "show", ACME).flat
     for known in (
         f"{NASTY} renewal early review",
@@ -409,7 +380,7 @@ def test_the_page_of_a_renewal(run: Run, accounts: FakeAccounts) -> None:
     assert "- more" not in page  # the Web UI's list, which the page has in full below
 
 
-def test_the_pages_of_a_plan_and_of_a_red_account(run: Run, accounts: FakeAccounts) -> None:
+def test_the_pages_of_a_plan_and_of_a_red_account(run: Run, accounts: Service) -> None:
     page = run("plan", "show", ACME).flat
     assert f"low utilization {NASTY} is at 1%" in page
     assert f"the plan to drive utilization trainings for {NASTY}" in page
@@ -419,11 +390,11 @@ def test_the_pages_of_a_plan_and_of_a_red_account(run: Run, accounts: FakeAccoun
     assert f"judgement {BY} {NASTY} is silent" in page
     assert f"needs a call to {NASTY}" in page
     assert f"off track {BY} {NASTY} left needs: an executive" in page
-    accounts.answers["of_kind"][commands.RED] = RED.model_copy(update={"open": False})
+    accounts.answers["of_kind"] = lambda *_: RED.model_copy(update={"open": False})
     assert f"{NASTY} red account red ended" in run("red", "show", ACME).flat
 
 
-def test_the_list_of_renewals_has_no_empty_columns(run: Run, accounts: FakeAccounts) -> None:
+def test_the_list_of_renewals_has_no_empty_columns(run: Run, accounts: Service) -> None:
     head, acme, bolt, said = run("renewal", "list").out.splitlines()
     assert head.split() == ["renews", "on", "account", "phase", "TA", "says", "ARR", "AE", "TA"]
     assert acme.split() == ["14", "Dec", "2026", ACME, "early", "review", "$120,000", "abe"]
@@ -436,9 +407,7 @@ def test_the_list_of_renewals_has_no_empty_columns(run: Run, accounts: FakeAccou
     assert ended.endswith("1 renewal, $120,000 ARR; perhaps there are more → --limit 2\n")
 
 
-def test_a_narrow_page_leaves_columns_out_before_it_breaks_a_word(
-    run: Run, accounts: FakeAccounts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_narrow_page_leaves_columns_out_before_it_breaks_a_word(run: Run, accounts: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     wordy = {"outcome": "partial_churn", "ta_outcome": "full_churn", "rating": "yellow", "phase": "assessment"}
     accounts.answers["renewals"] = [a_row("a-customer-of-ours.example", ta="tess@tenure.example", **wordy)]
     heads = {}
@@ -457,7 +426,7 @@ def test_a_narrow_page_leaves_columns_out_before_it_breaks_a_word(
     }
 
 
-def test_the_page_of_a_forecast(run: Run, accounts: FakeAccounts) -> None:
+def test_the_page_of_a_forecast(run: Run, accounts: Service) -> None:
     page = run("forecast").flat
     assert page.startswith("FY27-Q4 01 Nov 2026 to 31 Jan 2027, forecast as of Mon 23 Nov 2026 12:00 UTC")
     assert "2 open, $240,000 ARR, $0 expected; $120,000 is neither projected nor rated yet, and counts for nothing" in page
@@ -467,7 +436,7 @@ def test_the_page_of_a_forecast(run: Run, accounts: FakeAccounts) -> None:
     assert page.endswith("→ the next quarter: tenure forecast --quarter FY28-Q1")
 
 
-def test_what_moved_since_the_last_snapshot(run: Run, accounts: FakeAccounts) -> None:
+def test_what_moved_since_the_last_snapshot(run: Run, accounts: Service) -> None:
     before = forecasting.roll_up(POLICY, [a_row(outcome="flat", rating="green")], "FY27-Q4", at=NOON - timedelta(days=4))
     now = a_forecast(a_row(outcome="full_churn", rating="green"))
     moved = comparison.compare(before, now.forecast)
@@ -476,7 +445,7 @@ def test_what_moved_since_the_last_snapshot(run: Run, accounts: FakeAccounts) ->
     assert f"Since the snapshot of Thu 19 Nov 2026 12:00 UTC -$120,000 {NASTY} outcome: flat → full churn" in page
 
 
-def test_what_came_of_a_closed_quarter(run: Run, accounts: FakeAccounts) -> None:
+def test_what_came_of_a_closed_quarter(run: Run, accounts: Service) -> None:
     rows = [a_row(outcome="flat", rating="green"), a_row("b.example", outcome="full_churn", rating="red", arr=50_000)]
     said = forecasting.roll_up(POLICY, rows, "FY27-Q4", at=NOON)
     ended = [
@@ -519,7 +488,7 @@ def test_what_came_of_a_closed_quarter(run: Run, accounts: FakeAccounts) -> None
         ),
     ],
 )
-def test_that_there_is_nothing_is_said(run: Run, accounts: FakeAccounts, command: str, name: str, answer: Any, says: str) -> None:
+def test_that_there_is_nothing_is_said(run: Run, accounts: Service, command: str, name: str, answer: Any, says: str) -> None:
     accounts.answers[name] = answer
     page = run(*command.split())
     assert page.code == 0
@@ -529,7 +498,7 @@ def test_that_there_is_nothing_is_said(run: Run, accounts: FakeAccounts, command
 # --- CSV --------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_forecast_as_csv(run: Run, accounts: FakeAccounts) -> None:
+def test_the_forecast_as_csv(run: Run, accounts: Service) -> None:
     """Quotes, commas and line breaks of a name are read back as they are; none becomes a formula in a sheet."""
     names = ['Ab, "C"\nD', "=HYPERLINK(1)", "+1", "@x", "-", NASTY]
     rows = [a_row(f"{number}.example", name=name) for number, name in enumerate(names)]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from starter.service.forms import SignupForm, TrialRequestForm
 from starter.service.views import TrialPage, TrialRow, TrialView
 from store.ledger import EffectRow
 from store.settings import Settings
-from tests.starter.conftest import Run
+from tests.starter.conftest import Run, Service, opens
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NASTY = "[bold red]Acme[/bold red] & [/] Söhne"
@@ -99,59 +98,30 @@ def an_effect(number: int, *, done: bool = True) -> EffectRow:
     )
 
 
-class FakeTenure:
-    """Notes what it is asked and answers from memory, or raises what the test put in ``error``."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-        self.error: TenureError | None = None
-        self.page = TrialPage(rows=(), counts={})
-        self.found = [a_task()]
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        answers: dict[str, Any] = {
-            "signup": SignupAnswer(
-                domain="acme.com", trial="trial-acme.com", case="3", outcome="triage", message=f"{NASTY}: a person looks."
-            ),
-            "request_trial": SignupAnswer(
-                domain="acme.com", trial="trial-acme.com", case="ce_requested", outcome="triage", message="The manager is asked."
-            ),
+@pytest.fixture
+def tenure(monkeypatch: pytest.MonkeyPatch) -> Service:
+    signed_up = SignupAnswer(domain="acme.com", trial="trial-acme.com", case="3", outcome="triage", message=f"{NASTY}: a person looks.")
+    requested = signed_up.model_copy(update={"case": "ce_requested", "message": "The manager is asked."})
+    service = Service(
+        {
+            "signup": signed_up,
+            "request_trial": requested,
             "act": f"extended {NASTY}",
             "answer": "triage-1: qualify, taken",
-            "trials": self.page,
+            "trials": TrialPage(rows=(), counts={}),
             "trial": a_view(),
-            "tasks": self.found,
+            "tasks": [a_task()],
             "effects": [an_effect(1), an_effect(2, done=False), *(an_effect(number) for number in range(3, 20))],
         }
-        if name not in answers:
-            raise AttributeError(name)
-
-        async def answer(*args: Any, **named: Any) -> Any:
-            self.asked.append((name, args, named))
-            if self.error is not None:
-                raise self.error
-            return answers[name]
-
-        return answer
-
-
-@pytest.fixture
-def tenure(monkeypatch: pytest.MonkeyPatch) -> FakeTenure:
-    fake = FakeTenure()
-
-    @asynccontextmanager
-    async def opened(_: object, **__: object) -> AsyncIterator[FakeTenure]:
-        yield fake
-
-    monkeypatch.setattr("starter.cli.base.open_tenure", opened)
-    monkeypatch.setattr("starter.run.SETTLE", 0)
-    return fake
+    )
+    opens(monkeypatch, service)
+    return service
 
 
 # --- What is asked of the service -------------------------------------------------------------------------------------------
 
 
-def test_signup(run: Run, tenure: FakeTenure) -> None:
+def test_signup(run: Run, tenure: Service) -> None:
     said = run("signup", "ada@acme.com", "--company", "Acme", "--name", "Ada King Byron", "--event-id", "e-1", "--json")
     form = SignupForm(email="ada@acme.com", first_name="Ada", last_name="King Byron", company="Acme", via="cli", event_id="e-1")
     assert (said.code, tenure.asked) == (0, [("signup", (form,), {})])
@@ -159,7 +129,7 @@ def test_signup(run: Run, tenure: FakeTenure) -> None:
     assert NASTY in run("signup", "ada@acme.com").out
 
 
-def test_a_ce_requests(run: Run, tenure: FakeTenure) -> None:
+def test_a_ce_requests(run: Run, tenure: Service) -> None:
     arguments = ["--company", "Acme", "--ce", "ce@tenure.example", "--size", "large", "--seats", "400", "--non-standard", "--event-id", "e"]
     assert run("trial", "request", "ada@acme.com", *arguments, "--json").json["case"] == "ce_requested"
     form = TrialRequestForm(
@@ -190,7 +160,7 @@ def test_a_ce_requests(run: Run, tenure: FakeTenure) -> None:
         (["new-link", "acme.com", "--event-id", "e-7"], "new_link", {"by": ""}),
     ],
 )
-def test_acts(run: Run, tenure: FakeTenure, arguments: list[str], name: str, message: dict[str, object]) -> None:
+def test_acts(run: Run, tenure: Service, arguments: list[str], name: str, message: dict[str, object]) -> None:
     said = run("trial", *arguments)
     assert (said.code, said.out.strip()) == (0, f"extended {NASTY}")
     event = "e-7" if "e-7" in arguments else ""
@@ -198,13 +168,13 @@ def test_acts(run: Run, tenure: FakeTenure, arguments: list[str], name: str, mes
     assert run("trial", *arguments, "--json").json == {"message": f"extended {NASTY}"}
 
 
-def test_who_decides_may_stand_in_the_environment(run: Run, tenure: FakeTenure, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_decides_may_stand_in_the_environment(run: Run, tenure: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENURE_BY", "ce@tenure.example")
     run("trial", "new-link", "acme.com")
     assert tenure.asked[0][1][2] == {"by": "ce@tenure.example"}
 
 
-def test_an_answer_with_checks_and_fields(run: Run, tenure: FakeTenure) -> None:
+def test_an_answer_with_checks_and_fields(run: Run, tenure: Service) -> None:
     arguments = ["--by", "sdr@x.y", "--note", "n", "--check", "fits_size=yes", "--check", "right_contact=No", "--field", "ce_email=a@b.c=d"]
     assert run("answer", "trial-acme.com:triage-1", "qualify", *arguments).code == 0
     answer = Answer(
@@ -219,13 +189,13 @@ def test_an_answer_with_checks_and_fields(run: Run, tenure: FakeTenure) -> None:
 
 
 @pytest.mark.parametrize("wrong", [["--check", "fits_size"], ["--check", "fits_size=perhaps"], ["--field", "=x"]])
-def test_an_answer_that_is_misspelt(run: Run, tenure: FakeTenure, wrong: list[str]) -> None:
+def test_an_answer_that_is_misspelt(run: Run, tenure: Service, wrong: list[str]) -> None:
     said = run("answer", "trial-acme.com:triage-1", "qualify", *wrong)
     assert (said.code, tenure.asked) == (2, [])
     assert wrong[0] in said.err
 
 
-def test_a_form_out_of_bounds(run: Run, tenure: FakeTenure) -> None:
+def test_a_form_out_of_bounds(run: Run, tenure: Service) -> None:
     said = run("signup", "ada@acme.com", "--company", "x" * 201)
     assert (said.code, tenure.asked) == (2, [])
     assert "company: " in said.err
@@ -234,7 +204,7 @@ def test_a_form_out_of_bounds(run: Run, tenure: FakeTenure) -> None:
 # --- The pages --------------------------------------------------------------------------------------------------------------
 
 
-def test_the_page_of_a_trial(run: Run, tenure: FakeTenure) -> None:
+def test_the_page_of_a_trial(run: Run, tenure: Service) -> None:
     page = run("trial", "show", "acme.com").out
     assert page.count(NASTY) >= 4  # as text, never as markup
     assert "hand off" in page
@@ -248,20 +218,20 @@ def test_the_page_of_a_trial(run: Run, tenure: FakeTenure) -> None:
     assert "and 7 before → tenure effects acme.com" in page
 
 
-def test_a_fact_that_there_is_none_is_no_unknown(run: Run, tenure: FakeTenure) -> None:
+def test_a_fact_that_there_is_none_is_no_unknown(run: Run, tenure: Service) -> None:
     shown = run("trial", "show", "acme.com").out
     assert "joiners = yes  (instance, " in shown
     assert "instance = none  (registry, " in shown
     assert "unknown" not in shown
 
 
-def test_the_json_of_a_trial(run: Run, tenure: FakeTenure) -> None:
+def test_the_json_of_a_trial(run: Run, tenure: Service) -> None:
     answer = run("trial", "show", "acme.com", "--json").json
     assert TrialView.model_validate({name: value for name, value in answer.items() if name != "effects"}) == a_view()
     assert len(answer["effects"]) == 19
 
 
-def test_the_list_of_trials(run: Run, tenure: FakeTenure) -> None:
+def test_the_list_of_trials(run: Run, tenure: Service) -> None:
     assert "tenure signup" in run("trial", "list").out
     row = TrialRow(
         domain="acme.com",
@@ -274,25 +244,25 @@ def test_the_list_of_trials(run: Run, tenure: FakeTenure) -> None:
         status="running",
         started_at=NOON,
     )
-    tenure.page = TrialPage(rows=(row,), counts={"running": 7}, next_page="abc.def")
+    tenure.answers["trials"] = TrialPage(rows=(row,), counts={"running": 7}, next_page="abc.def")
     page = run("trial", "list", "--stage", "hand_off", "--limit", "1", "--page", "p", "--all").out
     assert tenure.asked[-1] == ("trials", (1, "p"), {"stage": "hand_off", "owner": "", "closed": True})
     assert all(part in page for part in ("acme.com", "hand off", "ce@x.y", "7 running", "--page abc.def"))
-    assert TrialPage.model_validate(run("trial", "list", "--json").json) == tenure.page
+    assert TrialPage.model_validate(run("trial", "list", "--json").json) == tenure.answers["trials"]
 
 
-def test_an_empty_list_says_of_what(run: Run, tenure: FakeTenure) -> None:
+def test_an_empty_list_says_of_what(run: Run, tenure: Service) -> None:
     """That no trial is in a stage does not mean that there is none."""
-    tenure.page = TrialPage(rows=(), counts={"running": 7})
+    tenure.answers["trials"] = TrialPage(rows=(), counts={"running": 7})
     assert run("trial", "list", "--stage", "hand_off").out == "No trial is in stage hand off.\n7 running\n"
-    tenure.page = TrialPage(rows=(), counts={"completed": 2})
+    tenure.answers["trials"] = TrialPage(rows=(), counts={"completed": 2})
     assert run("trial", "list").out == "No trial is open. → tenure trial list --all\n2 completed\n"
-    tenure.found = []
+    tenure.answers["tasks"] = []
     assert run("tasks").out == "No open tasks.\n"
     assert run("tasks", "--role", "ce_manager", "--for", NASTY).out == f"No open tasks of ce manager and {NASTY}.\n"
 
 
-def test_the_list_of_tasks(run: Run, tenure: FakeTenure) -> None:
+def test_the_list_of_tasks(run: Run, tenure: Service) -> None:
     page = run("tasks", "--role", "ce", "--for", "ce@x.y", "--limit", "3").out
     assert tenure.asked == [("tasks", (3,), {"after": "", "role": "ce", "assignee": "ce@x.y", "workflow": ""})]
     assert all(part in page for part in (NASTY, "Does the size fit?", "ce_email: the CE", "then of sdr.backup@tenure.example"))
@@ -306,7 +276,7 @@ def test_the_list_of_tasks(run: Run, tenure: FakeTenure) -> None:
     ("error", "code"),
     [(Refused("no", "ask me"), 1), (NotFound("no", "ask me"), 1), (BadInput("no", "ask me"), 2), (Unavailable("no", "ask me"), 3)],
 )
-def test_errors(run: Run, tenure: FakeTenure, error: TenureError, code: int) -> None:
+def test_errors(run: Run, tenure: Service, error: TenureError, code: int) -> None:
     tenure.error = error
     said = run("tasks")
     assert (said.code, said.out) == (code, "")
@@ -333,7 +303,7 @@ def test_no_server(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()  # looking leaves nothing behind
 
 
-def test_time_is_skipped_on_a_local_stack_only(run: Run, tenure: FakeTenure) -> None:
+def test_time_is_skipped_on_a_local_stack_only(run: Run, tenure: Service) -> None:
     said = run("skip", "acme.com", "10d")
     assert (said.code, tenure.asked) == (1, [])
     assert "local stack only" in said.err

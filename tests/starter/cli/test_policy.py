@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from store.audit import Audit
 from store.ledger import Ledger
 from store.tables import roster
 from tests.domain.make import MONDAY, day
-from tests.starter.conftest import Run
+from tests.starter.conftest import Run, opens
 from tests.starter.web_fakes import person
 
 
@@ -45,18 +44,9 @@ def asked(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> list[dict[str, Any
             Adoption(domain="c.example", workflow="trial-c.example", stage="triage", outcome="has it"),
         ]
 
-    @asynccontextmanager
-    async def opened(_: object, **__: object) -> AsyncIterator[object]:
-        class Tenure:
-            client = None
-            caller = operator()
-            authorization = Authorization(ledger, ("tenure.example",))
-
-        yield Tenure()
-
-    monkeypatch.setattr("starter.cli.base.open_tenure", opened)
+    authorization = Authorization(ledger, ("tenure.example",))
+    opens(monkeypatch, SimpleNamespace(client=None, caller=operator(), authorization=authorization))
     monkeypatch.setattr("starter.cli.policy.adoptions", adoptions)
-    monkeypatch.setattr("starter.run.SETTLE", 0)
     return got
 
 
