@@ -116,7 +116,7 @@ def rows() -> list[tuple[str, Row]]:
 
 
 #: Which of an account's or a trial's people a role stands beside, to be in its team.
-_KIND: Mapping[Group, str] = {
+KINDS: Mapping[Group, str] = {
     Group.SDR: "SDR",
     Group.CE: "CE",
     Group.AE: "AE",
@@ -167,7 +167,7 @@ def may(action: str, actor: Actor, owners: Iterable[Person] = (), roster: Iterab
     within = _is_own(actor.person, owned) if reach is Reach.OWN else _in_team(actor.person, owned, roster)
     if within:
         return Right(allowed=True, rule=rule)
-    kind = _KIND[actor.group]
+    kind = KINDS[actor.group]
     return _no(action, actor, owned, f"{_called(actor)} is {'not its ' + kind if reach is Reach.OWN else 'not of its team'}")
 
 
@@ -175,7 +175,7 @@ def may_answer(asked: Asked, actor: Actor, roster: Iterable[Person] = ()) -> Rig
     """Whether ``actor`` may answer a task: whoever it is given to, whoever its ladder asks, colleagues of that role and team, and whom they report to."""
     people = tuple(roster)
     person = actor.person
-    given = _by_address(people).get(asked.assignee.lower()) if asked.assignee else None
+    given = next((each for each in people if asked.assignee and each.active and each.email.lower() == asked.assignee.lower()), None)
     if person is not None:
         if person.email.lower() in {address.lower() for address in (asked.assignee, *asked.also) if address}:
             return Right(allowed=True, rule="answer: asked")
@@ -185,9 +185,9 @@ def may_answer(asked: Asked, actor: Actor, roster: Iterable[Person] = ()) -> Rig
             return Right(allowed=True, rule=f"answer {asked.role.value}: manager")
         if person.role in OVER[asked.role] and (given is None or GROUP_OF[person.role] is not Group.MANAGER):
             return Right(allowed=True, rule=f"answer {asked.role.value}: manager")
-    named = f"{asked.assignee} ({_role(asked.role)})" if asked.assignee else f"whoever is {_role(asked.role)}"
+    named = f"{asked.assignee} ({role_in_words(asked.role)})" if asked.assignee else f"whoever is {role_in_words(asked.role)}"
     others = ", ".join(dict.fromkeys(address for address in asked.also if address and address != asked.assignee))
-    bosses = " or ".join(_role(role) for role in OVER[asked.role])
+    bosses = " or ".join(role_in_words(role) for role in OVER[asked.role])
     words = [f"{asked.id} is asked of {named}", f"{_called(actor)} is none of those who may answer it"]
     may_ = ["colleagues of the same role and team", *([others] if others else []), *([bosses] if bosses else [])]
     return Right(allowed=False, rule=f"answer {asked.role.value}", why=f"{'; '.join(words)}. These may: {'; '.join(may_)}")
@@ -203,58 +203,22 @@ def table_hash() -> str:
 def who_may(action: str) -> str:
     """Who may, in words: ``CE (team), leadership (any)``."""
     reach = RIGHTS[action].reach
-    return ", ".join(f"{_KIND[group]} ({reach[group].value})" for group in Group if group in reach)
-
-
-def page() -> str:
-    """The whole table as Markdown: ``docs/rights.md``."""
-    head = ["action", *(_KIND[group] for group in Group)]
-    cells = [[row.words, *(row.reach[group].value if group in row.reach else "–" for group in Group)] for _, row in rows()]
-    over = [[_role(role), "; ".join(_role(other) for other in OVER[role]) or "–"] for role in Role]
-    roles = [[_KIND[group], ", ".join(_role(role) for role in Role if GROUP_OF[role] is group)] for group in Group]
-    return (
-        "\n\n".join(
-            (
-                "# Who may do what",
-                "Written by `tenure rights` from `domain/rights.py` and the commands of each process; a test keeps the two equal. Every way in reads this table when a message arrives, "
-                "with the role that the person has then.",
-                "*own*: what one looks after oneself. *team*: what a colleague with the same manager looks after, what those look after who report to "
-                "one, and what nobody of one's kind looks after yet. *any*: all. A dash: not at all.",
-                _markdown(head, cells),
-                "## Answering a task",
-                "A task may be answered by whoever it is given to, by whom its ladder asks (the backup, the manager), by colleagues of the same role "
-                "and manager, by whoever the person it is given to reports to, and by these roles:",
-                _markdown(["asked of", "and may be answered by"], over),
-                "## Which role is which column",
-                _markdown(["column", "roles of the CRM"], roles),
-                "A token without a person has a column of its own choice and, since it looks after nothing, only the rights that say *any*. A token of "
-                "ops may name the person for whom it acts (`by`): then that person's rights count, and the audit names both.",
-            )
-        )
-        + "\n"
-    )
-
-
-def _markdown(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+    return ", ".join(f"{KINDS[group]} ({reach[group].value})" for group in Group if group in reach)
 
 
 def _no(action: str, actor: Actor, owners: tuple[Person, ...], why: str) -> Right:
-    looked_after = ", ".join(f"{person.email} ({_role(person.role)})" for person in owners)
+    looked_after = ", ".join(f"{person.email} ({role_in_words(person.role)})" for person in owners)
     tail = f"; it is looked after by {looked_after}" if looked_after else ""
     return Right(allowed=False, rule=f"{action}: {actor.group.value}", why=f"{why}. These may: {who_may(action)}{tail}")
 
 
 def _called(actor: Actor) -> str:
-    return f"{actor.person.email} ({_role(actor.person.role)})" if actor.person else f"a token of {_KIND[actor.group]}"
+    return f"{actor.person.email} ({role_in_words(actor.person.role)})" if actor.person else f"a token of {KINDS[actor.group]}"
 
 
-def _role(role: Role) -> str:
+def role_in_words(role: Role) -> str:
+    """A role in words."""
     return {Role.CE: "CE", Role.AE: "AE", Role.TA: "TA"}.get(role, role.value.replace("_", " "))
-
-
-def _by_address(roster: Iterable[Person]) -> dict[str, Person]:
-    return {person.email.lower(): person for person in roster if person.active}
 
 
 def _is_own(person: Person, owners: Iterable[Person]) -> bool:

@@ -14,7 +14,7 @@ import pytest
 import typer
 from temporalio.workflow import _Definition
 
-from domain import commands, provenance, rights
+from domain import commands, provenance, rights, rights_page
 from domain.all import every
 from starter.cli.app import app
 from starter.cli.lazy import loaded
@@ -124,7 +124,7 @@ def test_it_has_a_form_for_a_page_or_a_modal(package: ModuleType) -> None:
 
 
 def test_it_has_its_row_of_rights_and_its_line_on_the_audit(package: ModuleType) -> None:
-    assert "| postpone a trial | – | any | – | – | – | – | any | – |" in rights.page()
+    assert "| postpone a trial | – | any | – | – | – | – | any | – |" in rights_page.page()
     assert "postpone" in provenance.DECISIONS
     said = {"by": "ce@tenure.example", "days": 3, "because": "holidays", "reason": "Dana is away"}
     assert provenance.described("postpone", said) == "postpone days 3 because holidays"

@@ -12,6 +12,7 @@ from rich.text import Text
 
 import domain.all  # noqa: F401
 from domain import rights as table
+from domain import rights_page
 from domain.rights import Action, Group
 from starter.cli.base import By, Json, argument, ask, console, emit, option, say
 from starter.cli.parts import Column, listed
@@ -33,7 +34,7 @@ def rights(as_json: Json = False) -> None:
     cells = {action: {group.value: reach.value for group, reach in row.reach.items()} for action, row in table.rows()}
     answers = {role.value: [over.value for over in table.OVER[role]] for role in table.OVER}
     answer = {"hash": table.table_hash(), "rights": cells, "answers": answers}
-    emit(answer, as_json, lambda _: sys.stdout.write(table.page()))
+    emit(answer, as_json, lambda _: sys.stdout.write(rights_page.page()))
 
 
 # --- The audit -------------------------------------------------------------------------------------------------------------------------

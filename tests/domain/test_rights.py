@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from domain import rights
+from domain import rights, rights_page
 from domain.all import every
 from domain.people import Person, Role
 from domain.rights import GROUP_OF, OVER, RIGHTS, Actor, Asked, Group, Reach, Row
@@ -126,7 +126,7 @@ def test_every_decision_has_its_row() -> None:
 
 
 def test_the_page_is_the_table() -> None:
-    assert DOCS.read_text() == rights.page(), "write it anew: .venv/bin/tenure rights > docs/rights.md"
+    assert DOCS.read_text() == rights_page.page(), "write it anew: .venv/bin/tenure rights > docs/rights.md"
 
 
 def test_the_hash_names_the_table(monkeypatch: pytest.MonkeyPatch) -> None:

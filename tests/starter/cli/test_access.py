@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from domain import rights
+from domain import rights, rights_page
 from starter.errors import Unavailable
 from starter.local.demo.director import token_of
 from starter.local.stack import OPS_FILE, kept_token
@@ -91,7 +91,7 @@ def test_a_token_of_nobody_of_ours_is_refused(run: Run) -> None:
 
 
 def test_the_table_is_printed_whole(run: Run) -> None:
-    assert run("rights").out == rights.page()
+    assert run("rights").out == rights_page.page()
     assert run("rights", "--json").json["rights"]["adopt_policy"] == {"ops": "any"}
 
 
