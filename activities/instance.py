@@ -52,7 +52,10 @@ _USER_IS_THERE = of("user", ref=below("host"), removed="no")
 
 
 class Instance(OutsideSystem, name="instance", title="The customer's instance"):
-    """Calls the GraphQL API of customers' instances, with the operators' token. A user who is gone stays gone."""
+    """Calls the GraphQL API of customers' instances, with the operators' token. A user who is gone stays gone.
+
+    No effect needs a probe: each looks first what the instance shows, at every attempt.
+    """
 
     _client: GraphQL
 
@@ -129,19 +132,13 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
     def _is_free(self, host: str, email: str, username: str) -> bool:
         return self._call(host, "FindUser", email=email, username=username)["byName"] is None
 
-    def _found_admin(self, effect: CreateAdmin, effect_id: EffectId) -> Receipt | None:
-        return self._admit(effect, effect_id, user) if (user := self._find(effect.host, effect.email)) else None
-
-    @carries_out(CreateAdmin, act="admin.created", probe=_found_admin, code=_find, claims=_USER_IS_THERE, first=_USER_IS_THERE)
+    @carries_out(CreateAdmin, act="admin.created", code=_find, claims=_USER_IS_THERE, first=_USER_IS_THERE)
     def _create_admin(self, effect: CreateAdmin, effect_id: EffectId) -> Receipt:
-        return self._admit(effect, effect_id, self._find(effect.host, effect.email))
-
-    def _admit(self, effect: CreateAdmin, effect_id: EffectId, user: Json | None) -> Receipt:
         """Make the user unless it is there, and make it a site admin unless it is one.
 
         Whom it comes instead of is no admin any more, and neither password nor link of theirs works.
         """
-        if user is None:
+        if (user := self._find(effect.host, effect.email)) is None:
             name = next(name for name in usernames(effect.email) if self._is_free(effect.host, effect.email, name))
             made = self._call(effect.host, "CreateUser", username=name, email=effect.email)["createUser"]
             user = dict(made["user"])
@@ -156,10 +153,7 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
             self._call(effect.host, "NewResetLink", user=before["id"])  # what was mailed to the wrong address opens nothing any more
         return Receipt(ref=user["id"], data={"host": effect.host})
 
-    def _found_no_user(self, effect: RemoveUser, _effect_id: EffectId) -> Receipt | None:
-        return None if self._find(effect.host, effect.email) else Receipt(data={"host": effect.host})
-
-    @carries_out(RemoveUser, act="user.removed", probe=_found_no_user, code=_find, claims=of("user", ref=below("host"), removed="yes"))
+    @carries_out(RemoveUser, act="user.removed", code=_find, claims=of("user", ref=below("host"), removed="yes"))
     def _remove(self, effect: RemoveUser, _effect_id: EffectId) -> Receipt:
         user = self._find(effect.host, effect.email)
         if user is not None:
@@ -173,9 +167,8 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
             raise refused(SYSTEM, f"{effect.host} has no user with the admin's address; create the admin first", kind="UserMissing")
         url = _checked(effect.host, self._call(effect.host, "NewResetLink", user=user["id"])["randomizeUserPassword"]["resetPasswordURL"])
         expires = datetime.now(UTC) + timedelta(hours=effect.ttl_hours)
-        return Receipt(
-            ref=user["id"], data={"vault": self._vault.put("reset_link", url, expires, note_of(effect.host)), "host": effect.host}
-        )
+        kept = self._vault.put("reset_link", url, expires, note_of(effect.host))
+        return Receipt(ref=user["id"], data={"vault": kept, "host": effect.host})
 
     # --- The licence key ----------------------------------------------------------------------------------------------------
 
@@ -190,11 +183,7 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
         data = {"vault": cohort.vault, "cohort": str(cohort.number), "expires_at": cohort.expires_at.isoformat()}
         return self._vault.get(cohort.vault), data
 
-    def _key_that_is_set(self, effect: SetKey, _effect_id: EffectId) -> Receipt | None:
-        key, data = self._key(effect)
-        return Receipt(ref=effect.host, data=data) if self._configuration(effect.host)[2] == key else None
-
-    @carries_out(SetKey, act="license.set", probe=_key_that_is_set, claims=_key_set)
+    @carries_out(SetKey, act="license.set", claims=_key_set)
     def _set_key(self, effect: SetKey, _effect_id: EffectId) -> Receipt:
         key, data = self._key(effect)
         last, contents, current = self._configuration(effect.host)

@@ -118,19 +118,15 @@ class Licensing(OutsideSystem, name="licensing", title="Licensing"):
 
     # --- A further key on a customer's subscription, which must be there (handbook 3.1: a renewal never makes a new one) ------------
 
-    def _reissued(self, effect: ReissueKey, effect_id: EffectId) -> Receipt | None:
-        licenses = self._licenses(effect)
-        return self._found(effect, effect_id, licenses[0]["subscription"]["id"], licenses) if licenses else None
-
-    @carries_out(
-        ReissueKey, act="license.reissued", probe=_reissued, claims=of("licence", tag, _key_of, revoked="no"), makes="licence", mark=tag
-    )
+    @carries_out(ReissueKey, act="license.reissued", claims=of("licence", tag, _key_of, revoked="no"), makes="licence", mark=tag)
     def _reissue(self, effect: ReissueKey, effect_id: EffectId) -> Receipt:
-        """Make the key, once the subscription is known to be in use."""
+        """Make the key, unless an earlier attempt did, once the subscription is known to be in use."""
         licenses = self._licenses(effect)
         if not licenses:
             raise _no_subscription(effect, "has no key yet, so it is no customer's")
         subscription = licenses[0]["subscription"]
+        if (receipt := self._found(effect, effect_id, subscription["id"], licenses)) is not None:
+            return receipt
         if subscription["isArchived"]:
             raise _no_subscription(effect, "is archived")
         return self._make(effect, effect_id, subscription["id"])
