@@ -15,7 +15,7 @@ from domain.forecast import rollup
 from domain.forecast.comparison import Actual, Moved
 from domain.forecast.quarters import quarter_of
 from domain.forecast.rollup import Forecast, words
-from domain.markup import bold
+from domain.markup import bold, counted
 from domain.policy import AccountPolicy, CarriedAccountPolicy
 from domain.renewal.commands import ProjectOutcome
 from domain.renewal.decisions import refuse_forecast
@@ -99,7 +99,7 @@ def asks(policy: AccountPolicy, lines: OwnLines) -> str:
     if len(lines.rows) > LISTED:
         listed.append(f"… and {len(lines.rows) - LISTED} later ones: tenure renewal list shows them.")
     if lines.early:
-        listed.append(f"{_renewals(lines.early)} not rated yet: nothing to say of them this week.")
+        listed.append(f"{counted(lines.early, 'renewal')} not rated yet: nothing to say of them this week.")
     how = "Confirm them as they stand, or change those that are different: an outcome, the ARR afterwards, and why."
     return "\n".join([how, *listed])
 
@@ -120,11 +120,11 @@ def named(rows: Sequence[RenewalRow]) -> dict[str, RenewalRow]:
 def _listed(policy: AccountPolicy, row: RenewalRow) -> str:
     """One line of the card: name, date, ARR, rating, projection, and what is odd about it."""
     stands = words(row.outcome) if row.outcome else "no projection yet"
-    amount = f" {dollars(row.amount)}" if row.outcome and row.amount is not None else ""
+    amount = f" {in_dollars(row.amount)}" if row.outcome and row.amount is not None else ""
     odd = [text for text in (rollup.expectation(row.rating, row.outcome), rollup.disagreement(row)) if text]
     flags = f" ⚠️ {'; '.join(odd)}" if odd else ""
     quarter = quarter_of(policy, row.renewal_on)
-    about = f"{row.renewal_on} ({quarter}), {dollars(row.arr)}, {row.rating or 'not rated'}"
+    about = f"{row.renewal_on} ({quarter}), {in_dollars(row.arr)}, {row.rating or 'not rated'}"
     return f"• {row.name} ({row.domain}): {about}: {stands}{amount}{flags}"
 
 
@@ -201,9 +201,9 @@ def summary(taken: Sequence[Forecast], moved: Mapping[str, Sequence[Moved]], clo
     for each in taken:
         parts += _quarter(each, moved.get(each.quarter, ()))
     for actual in closed:
-        off = f"{dollars(abs(actual.error))} {'more' if actual.error >= 0 else 'less'} than forecast"
+        off = f"{in_dollars(abs(actual.error))} {'more' if actual.error >= 0 else 'less'} than forecast"
         hits = f", {actual.hits} of {actual.judged} outcomes as projected" if actual.judged else ""
-        parts.append(f"{bold(actual.quarter)} is over: {dollars(actual.actual)} came, {off}{hits}.")
+        parts.append(f"{bold(actual.quarter)} is over: {in_dollars(actual.actual)} came, {off}{hits}.")
     if silent := list(dict.fromkeys(ae for each in taken for ae in each.unconfirmed)):
         parts.append(f"Not confirmed by {', '.join(silent)}: their renewals stand as they were.")
     parts += _some("To look at", [text for each in taken for text in each.warnings])
@@ -213,13 +213,13 @@ def summary(taken: Sequence[Forecast], moved: Mapping[str, Sequence[Moved]], clo
 
 def _quarter(each: Forecast, moved: Sequence[Moved]) -> list[str]:
     total = each.total
-    unknown = f"; {dollars(total.unknown)} neither projected nor rated" if total.unknown else ""
-    closed = f"; {each.closed.renewals} closed with {dollars(each.closed.weighted)}" if each.closed.renewals else ""
+    unknown = f"; {in_dollars(total.unknown)} neither projected nor rated" if total.unknown else ""
+    closed = f"; {each.closed.renewals} closed with {in_dollars(each.closed.weighted)}" if each.closed.renewals else ""
     lines = [
-        f"{bold(each.quarter)}: {_renewals(total.renewals)}, {dollars(total.weighted)} expected of {dollars(total.arr)}{unknown}{closed}"
+        f"{bold(each.quarter)}: {counted(total.renewals, 'renewal')}, {in_dollars(total.weighted)} expected of {in_dollars(total.arr)}{unknown}{closed}"
     ]
-    by = ", ".join(f"{words(name)} {dollars(tally.arr)}" for name, tally in each.by_outcome.items())
-    ratings = ", ".join(f"{name} {dollars(tally.arr)}" for name, tally in each.by_rating.items())
+    by = ", ".join(f"{words(name)} {in_dollars(tally.arr)}" for name, tally in each.by_outcome.items())
+    ratings = ", ".join(f"{name} {in_dollars(tally.arr)}" for name, tally in each.by_rating.items())
     if total.renewals:
         lines.append(f"  by outcome: {by}; by rating: {ratings}")
     if change := sum(one.change for one in moved):
@@ -233,10 +233,6 @@ def _some(what: str, texts: list[str]) -> list[str]:
     return [f"{what}:", *(f"  {text}" for text in texts[:NAMED]), *more] if texts else []
 
 
-def _renewals(number: int) -> str:
-    return "1 renewal" if number == 1 else f"{number} renewals"
-
-
-def dollars(amount: int) -> str:
+def in_dollars(amount: int) -> str:
     """An amount as people read it."""
     return f"${amount:,}"

@@ -72,7 +72,7 @@ class AccountPolicy(AnyPolicy):
     renewal: accounts.Renewals
     lighthouse: accounts.Lighthouse
     red: accounts.Red
-    forecast: accounts.Forecast
+    forecast: accounts.Forecasts
 
 
 class _Whole(Policy, AccountPolicy):

@@ -167,7 +167,7 @@ class RatingWeights(Section):
     red: Percent
 
 
-class Forecast(Section):
+class Forecasts(Section):
     """The weekly forecast of the renewals (D29, C13, C34, gap 14). It is asked on ``weekday``, when the office opens."""
 
     every_days: Period

@@ -10,7 +10,7 @@ from datetime import datetime
 from domain.account.account import Customer, HealthSnapshot, Rating
 from domain.calendar import day_of
 from domain.forecast.rollup import words
-from domain.markup import bold
+from domain.markup import bold, counted
 from domain.policy import AccountPolicy
 from domain.renewal.state import Assessment, Phase, Projection, RenewalState, SavePlan, falls_due
 from domain.views import NextStep
@@ -71,8 +71,7 @@ def in_words(policy: AccountPolicy, name: str, state: RenewalState, steps: list[
     moments = {key: falls_due(policy, state, key).at for key in ("assessment", "processing")}
     phase = PHASES[state.phase].format(**moments, due=state.due_on)
     left = (state.due_on - day_of(policy.office, now)).days
-    days = f"{abs(left)} day{'' if abs(left) == 1 else 's'}"
-    when = f"{state.renewal_on}, {days} {'ahead' if left >= 0 else 'ago'}"
+    when = f"{state.renewal_on}, {counted(abs(left), 'day')} {'ahead' if left >= 0 else 'ago'}"
     lines = [f"{bold(name)}: the renewal of {when} {phase}.", ""]
     lines += [f"- rated {state.rating}" + (", in Lighthouse" if state.in_lighthouse else "")] if state.rating else []
     lines += [f"- the AE projects {_projection(state.projection)}"] if state.projection else []
