@@ -19,9 +19,9 @@ from typing import ClassVar
 class TenureError(Exception):
     """The base of all. ``detail`` says what is the matter, ``do`` what to do next."""
 
-    title: ClassVar[str] = "It did not work"
-    code: ClassVar[str] = "error"
-    status: ClassVar[int] = 500
+    title: str = "It did not work"
+    code: str = "error"
+    status: int = 500
     exit_code: ClassVar[int] = 1
 
     def __init__(self, detail: str, do: str) -> None:

@@ -102,8 +102,8 @@ async def test_it_has_a_route_with_its_body_and_its_problems(package: ModuleType
         assert may_not.status_code == 403
         assert "may not postpone a trial. These may: CE (any), ops (any)" in may_not.text
         (route,) = (each for each in grouped(site.app.openapi())["trials"] if each.path.endswith("/postpone"))
-        assert (route.summary, route.description) == ("Postpone the trial", "It begins so many days later.")
-        assert {"200", "401", "403", "404", "409", "422", "503"} <= set(route.answers)
+        assert (route.operation["summary"], route.operation["description"]) == ("Postpone the trial", "It begins so many days later.")
+        assert {"200", "401", "403", "404", "409", "422", "503"} <= set(route.operation["responses"])
         assert '"days": 3' in route.example
 
 

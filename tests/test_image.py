@@ -16,7 +16,7 @@ import yaml  # type: ignore[import-untyped]
 from packaging.requirements import Requirement
 
 from deploy.lock_subset import entries, plain, subset
-from starter.web.app import DRAIN_SECONDS
+from starter.web.__main__ import DRAIN_SECONDS
 from store.metrics import SERIES
 from store.settings import PREFIX, Settings
 from worker import GRACE

@@ -58,12 +58,29 @@ EventId = Annotated[str, StringConstraints(max_length=200, pattern=r"^[\x21-\x7e
 Via = Literal["web", "api", "cli", "rescue"]
 
 
-class Form(Value):
-    """What each has: whose address it is, and the id of this very click."""
+class Newcomer(Value):
+    """Somebody outside, as they type themselves in."""
 
     email: Email
     first_name: Name = ""
     last_name: Name = ""
+
+
+class TrialRequest(Newcomer):
+    """What a CE asks for: a trial sized to need (A28). ``email`` is the prospect's, ``ce`` the CE's own."""
+
+    email: Email = Field(max_length=2_000, description="The prospect who will be the instance's administrator.")
+    company: GivenName
+    ce: Email = Field(max_length=254, description="The CE's own address.")
+    size: Literal["small", "medium", "large"] = "small"
+    seats: Typed = Field(default=100, ge=1, le=MOST_SEATS)
+    success_criteria: str = Field(default="", max_length=2_000)
+    standard: bool = Field(default=True, description="False when the deployment differs from the usual and a technical review comes first.")
+
+
+class Form(Newcomer):
+    """What each form has besides: the id of this very click."""
+
     event_id: EventId = Field(default_factory=new_event)
 
     def contact(self, email: str) -> Contact:
@@ -78,15 +95,8 @@ class SignupForm(Form):
     via: Via = "web"
 
 
-class TrialRequestForm(Form):
-    """A CE asks for a trial sized to need (A28). ``email`` is the prospect's, ``ce`` the CE's own."""
-
-    company: GivenName
-    ce: Email
-    size: Literal["small", "medium", "large"] = "small"
-    seats: Typed = Field(default=100, ge=1, le=MOST_SEATS)
-    success_criteria: str = Field(default="", max_length=2_000)
-    standard: bool = True
+class TrialRequestForm(Form, TrialRequest):
+    """A CE's request, as one click."""
 
 
 class JoinForm(Form):

@@ -1,26 +1,25 @@
-"""``GET /docs``: the API's document as a page of our own. The usual viewers load scripts from other sites, which ours does not allow."""
+"""The API's document, and ``GET /docs``: the document as a page of our own. The usual viewers load scripts from other sites, which ours does not allow."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, NamedTuple
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse
 
+from starter.web.authentication import is_guarded
+from starter.web.problem_details import Problem, problems
 from starter.web.render import Pages
 
 
 class Route(NamedTuple):
-    """One operation of the document, as the page shows it. ``parameters`` are names with what they mean."""
+    """One operation of the document, and an example of what it takes."""
 
     method: str
     path: str
-    summary: str
-    description: str
-    parameters: tuple[tuple[str, str], ...]
+    operation: dict[str, Any]
     example: str
-    answers: tuple[str, ...]
 
 
 def grouped(document: dict[str, Any]) -> dict[str, list[Route]]:
@@ -28,15 +27,7 @@ def grouped(document: dict[str, Any]) -> dict[str, list[Route]]:
     groups: dict[str, list[Route]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            route = Route(
-                method=method.upper(),
-                path=path,
-                summary=operation["summary"],
-                description=operation.get("description", ""),
-                parameters=tuple((given["name"], given.get("description", "")) for given in operation.get("parameters", ())),
-                example=_example(document, operation),
-                answers=tuple(operation["responses"]),
-            )
+            route = Route(method.upper(), path, operation, _example(document, operation))
             groups.setdefault(operation["tags"][0], []).append(route)
     return groups
 
@@ -58,3 +49,27 @@ def router(pages: Pages) -> APIRouter:
         return pages.page("docs.html", document=document, groups=grouped(document))
 
     return routes
+
+
+def describe(app: FastAPI) -> None:
+    """Put into the document what the framework does not know: our problem's schema, and which operations need somebody."""
+    generate = app.openapi
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
+        made = generate()
+        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        made["components"]["schemas"] |= {**schema.pop("$defs"), "Problem": schema}
+        made["components"]["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer", "description": "`tenure token create` makes one."},
+            "session": {"type": "apiKey", "in": "cookie", "name": "tenure", "description": "What signing in at /sign-in leaves."},
+        }
+        for path, methods in made["paths"].items():
+            for method, operation in methods.items():
+                if is_guarded(method.upper(), path):
+                    operation["security"] = [{"token": []}, {"session": []}]
+                    operation["responses"] |= {str(status): problem for status, problem in problems(401, 403).items()}
+        return made
+
+    app.openapi = document  # type: ignore[method-assign]  # the documented way to extend the document

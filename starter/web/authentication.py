@@ -8,9 +8,9 @@ from __future__ import annotations
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -21,15 +21,13 @@ from domain.rights import Action
 from starter.errors import NotAllowed, NotSignedIn, TenureError
 from starter.service.authorization import Caller
 from starter.service.tenure import Tenure
-from starter.web.problem_details import Problem, problem_of
+from starter.web.problem_details import Answer
 from store.access import ServiceTokens, Sessions
 
 #: What prospects and programs of theirs may send without signing in.
 PUBLIC = frozenset({("POST", "/api/signups"), ("POST", "/api/signups/failed"), ("POST", "/api/joins")})
 GUARDED = ("/api", "/console")
 SIGN_IN = "/sign-in"
-
-Answer = Callable[[Request, Problem], Response]
 
 
 def is_guarded(method: str, path: str) -> bool:
@@ -39,12 +37,11 @@ def is_guarded(method: str, path: str) -> bool:
 
 @dataclass(frozen=True)
 class Door:
-    """Stands inside the session's layer. ``answer`` turns a problem into a response; ``hours`` is how long a session lasts."""
+    """Stands inside the session's layer, in front of every route."""
 
     app: ASGIApp
     tenure: Tenure
     answer: Answer
-    hours: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not is_guarded(scope["method"], scope["path"]):
@@ -62,13 +59,9 @@ class Door:
 
     async def _caller(self, request: Request) -> Caller:
         via = "web" if request.url.path.startswith("/console") else "api"
-        header = request.headers.get("authorization", "")
-        if header:
-            return await self._of_token(header, via)
-        return await session_caller(self.tenure, request, self.hours, via)
-
-    async def _of_token(self, header: str, via: str) -> Caller:
-        scheme, _, secret = header.partition(" ")
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        if not scheme:
+            return await session_caller(self.tenure, request, via)
         tokens = ServiceTokens(self.tenure.ledger)
         found = await self.tenure.read(lambda: tokens.find(secret.strip())) if scheme.lower() == "bearer" else None
         if found is None:
@@ -81,27 +74,25 @@ class Door:
         at_browser = (
             request.method in ("GET", "HEAD") and request.url.path.startswith("/console") and "authorization" not in request.headers
         )
-        if isinstance(error, NotSignedIn) and at_browser:
-            back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': back})}", 303)
-        response = self.answer(request, problem_of(error))
-        if isinstance(error, NotSignedIn):
-            response.headers["WWW-Authenticate"] = "Bearer"
-        return response
+        if not isinstance(error, NotSignedIn) or not at_browser:
+            return self.answer(request, error)
+        back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': back})}", 303)
 
 
-async def session_caller(tenure: Tenure, request: Request, hours: int, via: str = "web") -> Caller:
+async def session_caller(tenure: Tenure, request: Request, via: str = "web") -> Caller:
     """Who has signed in, in the browser that asks. Raises :class:`NotSignedIn`."""
-    session = request.session
+    session, hours = request.session, tenure.settings.session_hours
     if not session.get("email"):
         raise NotSignedIn("nobody is signed in", f"Sign in at {SIGN_IN}, or send Authorization: Bearer TOKEN")
     if time.time() - float(session.get("at", 0)) > hours * 3600:
-        session.clear()
-        raise NotSignedIn(f"you signed in more than {hours} hours ago", f"Sign in again at {SIGN_IN}")
-    if await has_ended(tenure, session):
-        session.clear()
-        raise NotSignedIn("this session was signed out", f"Sign in again at {SIGN_IN}")
-    return Caller(via=via, email=str(session["email"]))  # type: ignore[arg-type]
+        why = f"you signed in more than {hours} hours ago"
+    elif await has_ended(tenure, session):
+        why = "this session was signed out"
+    else:
+        return Caller(via=via, email=str(session["email"]))  # type: ignore[arg-type]
+    session.clear()
+    raise NotSignedIn(why, f"Sign in again at {SIGN_IN}")
 
 
 async def has_ended(tenure: Tenure, session: Mapping[str, Any]) -> bool:
@@ -111,16 +102,12 @@ async def has_ended(tenure: Tenure, session: Mapping[str, Any]) -> bool:
 
 def caller_of(request: Request) -> Caller:
     """Who asks, as authenticated."""
-    caller: Caller = request.state.caller
-    return caller
+    return cast(Caller, request.state.caller)
 
 
 def csrf_of(request: Request) -> str:
     """The session's secret that each form of ours carries; another site cannot know it."""
-    found: str = request.session.get("csrf") or ""
-    if not found:
-        found = request.session["csrf"] = secrets.token_urlsafe(24)
-    return found
+    return str(request.session.setdefault("csrf", secrets.token_urlsafe(24)))
 
 
 def check_csrf(request: Request, values: Mapping[str, str]) -> None:

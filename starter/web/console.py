@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from domain.task import Answer
-from starter.errors import NotFound, Refused, TenureError
+from starter.errors import BadInput, NotFound, Refused
 from starter.service.commands import read
 from starter.service.forms import new_event
 from starter.service.tenure import Tenure
 from starter.web.authentication import caller_of, check_csrf, csrf_of
-from starter.web.render import Pages, sentence, typed
+from starter.web.render import Pages, typed
 
 TRIALS_SHOWN = 25
 TASKS_SHOWN = 30
@@ -50,16 +50,8 @@ def router(tenure: Tenure, pages: Pages) -> APIRouter:
     """The routes, for :func:`starter.web.app.create_app`."""
     routes = APIRouter(include_in_schema=False)
 
-    async def desk(
-        request: Request,
-        page: str = "",
-        after: str = "",
-        *,
-        said: str = "",
-        refused: str = "",
-        values: dict[str, str] | None = None,
-        status: int = 200,
-    ) -> HTMLResponse:
+    async def desk(request: Request, page: str = "", after: str = "", *, status: int = 200, **told: Any) -> HTMLResponse:
+        """The page; ``told`` are what was done or why not, and what was typed."""
         listed, tasks = await asyncio.gather(tenure.trials(TRIALS_SHOWN, page), tenure.tasks(TASKS_SHOWN, after=after))
         return pages.page(
             "console.html",
@@ -73,10 +65,8 @@ def router(tenure: Tenure, pages: Pages) -> APIRouter:
             more_tasks=f"/console?{urlencode({'after': tasks[-1].id})}" if len(tasks) == TASKS_SHOWN else "",
             events={task.id: new_event() for task in tasks},
             now=datetime.now(UTC),
-            said=sentence(said),
-            refused=sentence(refused),
-            values=values or {},
             signed=signed(request),
+            **{"said": "", "refused": "", "values": {}, **told},
         )
 
     @routes.get("/console")
@@ -92,9 +82,7 @@ def router(tenure: Tenure, pages: Pages) -> APIRouter:
         service = tenure.called_by(caller_of(request))
         try:
             done = await service.answer(values.get("task", ""), answer_of(values), values.get("event", "")[:200] or new_event())
-        except TenureError as error:
-            if not isinstance(error, Refused | NotFound) and error.status != 422:
-                raise
+        except (BadInput, NotFound, Refused) as error:
             return await desk(request, refused=str(error), values=values, status=error.status)
         return await desk(request, said=done)
 

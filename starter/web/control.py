@@ -19,24 +19,24 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from ipaddress import IPv6Address, ip_address
 
 import httpx
-import uvicorn
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError
 
 from starter.errors import BadInput, NotAllowed, Unavailable
 from starter.service.tenure import Tenure
 from starter.web import health
-from starter.web.problem_details import problem_of, problem_response
-from starter.web.serving import beside
+from starter.web.middleware import Livez
+from starter.web.problem_details import problem_response
+from starter.web.serving import beside, config, is_here
 from store import metrics
 from store.ledger import Ledger
 from store.settings import Settings
@@ -53,7 +53,7 @@ WAITING = "ExecutionStatus = 'Running' AND DueAt IS NOT NULL"
 
 def telemetry() -> str:
     """Have the SDK count, for this whole process; the address of its endpoint, which only this machine reaches. Before the first client."""
-    for attempt in range(TRIES):
+    for left in reversed(range(TRIES)):
         with socket.create_server(("127.0.0.1", 0)) as free:
             where = f"127.0.0.1:{free.getsockname()[1]}"
         prometheus = PrometheusConfig(
@@ -65,11 +65,10 @@ def telemetry() -> str:
         )
         try:
             Runtime.set_default(Runtime(telemetry=TelemetryConfig(metrics=prometheus, attach_service_name=False)))
-        except ValueError:  # somebody took the port meanwhile
-            if attempt + 1 == TRIES:
-                raise
-        else:
             break
+        except ValueError:  # somebody took the port meanwhile
+            if not left:
+                raise
     return f"http://{where}/metrics"
 
 
@@ -83,7 +82,7 @@ class Control:
     """What a process lets its operators see and do."""
 
     def __init__(self, settings: Settings) -> None:
-        self._token = settings.control_token.get_secret_value()
+        self._settings = settings
         self._parts: dict[str, health.Probe] = {"work": self._works}
         self._tenure: Tenure | None = None
         self._stopping: Callable[[], bool] = lambda: False
@@ -111,35 +110,14 @@ class Control:
         except (OSError, OverflowError) as error:
             raise Unavailable(f"the control port cannot be {address} ({error})", "Set TENURE_CONTROL to another address") from None
         self._endpoint = telemetry()
-        config = uvicorn.Config(
-            self.app(),
-            host=host.strip("[]"),
-            port=int(port),
-            lifespan="off",
-            log_level="warning",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
-        )
-        async with beside(config):
+        async with beside(config(self._settings, self.app(), host.strip("[]"), int(port))):
             log.info("health, metrics and drain at http://%s", address)
             yield
 
-    def app(self) -> Starlette:
+    def app(self) -> ASGIApp:
         """The application."""
-        return Starlette(
-            routes=[
-                Route("/livez", self._livez),
-                Route("/readyz", self._readyz),
-                Route("/metrics", self._metrics),
-                Route("/drain", self._on_drain, methods=["POST"]),
-            ]
-        )
-
-    async def _livez(self, _request: Request) -> Response:
-        return JSONResponse({"ok": True})
+        routes = [Route("/readyz", self._readyz), Route("/metrics", self._metrics), Route("/drain", self._on_drain, methods=["POST"])]
+        return Livez(Starlette(routes=routes))
 
     async def _readyz(self, request: Request) -> Response:
         found = await health.check(self._parts, request.query_params.getlist("exclude"))
@@ -154,9 +132,7 @@ class Control:
 
     async def _on_drain(self, request: Request) -> Response:
         if why := self._refusal(request):
-            return problem_response(
-                problem_of(NotAllowed(why, "Ask from the process's own machine, or with the token TENURE_CONTROL_TOKEN"))
-            )
+            return problem_response(NotAllowed(why, "Ask from the process's own machine, or with the token TENURE_CONTROL_TOKEN"))
         log.info("asked to drain")
         signal.raise_signal(signal.SIGTERM)
         return JSONResponse({"draining": True}, 202)
@@ -165,11 +141,11 @@ class Control:
         """Why somebody may not drain this process; empty when they may."""
         if "origin" in request.headers or "sec-fetch-site" in request.headers:
             return "a page in a browser may not drain a process"
-        if self._token:
+        if token := self._settings.control_token.get_secret_value():
             given = request.headers.get("authorization", "").removeprefix("Bearer ")
-            return "" if hmac.compare_digest(given.encode(), self._token.encode()) else "the token is not TENURE_CONTROL_TOKEN"
+            return "" if hmac.compare_digest(given.encode(), token.encode()) else "the token is not TENURE_CONTROL_TOKEN"
         peer = request.client.host if request.client else ""
-        return "" if _is_here(peer) else "without TENURE_CONTROL_TOKEN only this machine may drain the process"
+        return "" if is_here(peer) else "without TENURE_CONTROL_TOKEN only this machine may drain the process"
 
     async def _metrics(self, _request: Request) -> Response:
         await self._look()
@@ -203,12 +179,3 @@ class Control:
         self._held |= set(found)
         for system in self._held:
             metrics.show("tenure_holds", found.count(system), system=system)
-
-
-def _is_here(peer: str) -> bool:
-    """Whether an address is this machine's own."""
-    if not peer:
-        return False
-    found = ip_address(peer)
-    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
-    return (mapped or found).is_loopback

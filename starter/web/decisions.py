@@ -7,7 +7,7 @@ from functools import cache
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path
+from fastapi import APIRouter, Depends, Header
 from pydantic import BaseModel, create_model
 from pydantic.fields import FieldInfo
 
@@ -18,23 +18,24 @@ from starter.service.accounts import Accounts
 from starter.service.authorization import Caller
 from starter.service.forms import EventId, new_event
 from starter.web.authentication import caller_of
-from starter.web.problem_details import PROBLEMS
+from starter.web.problem_details import problems
+from starter.web.reads import TAKEN
 
-IdempotencyKey = Annotated[
-    EventId | None, Header(description="Your own id of this click or request; sent again, it has no second effect.", examples=["6f1c0c52"])
-]
-Domain = Annotated[
-    str,
-    Path(
-        max_length=300,
-        description="The company's domain (any host of it will do), or an address at a free-mail provider.",
-        examples=["acme.com"],
-    ),
-]
-Account = Annotated[str, Path(max_length=300, description="The customer's domain; any host of it will do.", examples=["acme.com"])]
 Asker = Annotated[Caller, Depends(caller_of)]
 BY = "Who decides: left out, or your own address; a token of ops names the person for whom it acts."
-CHANGED: dict[int | str, dict[str, Any]] = {code: PROBLEMS[code] for code in (404, 409, 422, 503)}
+
+
+async def _event(
+    idempotency_key: Annotated[
+        EventId | None,
+        Header(description="Your own id of this click or request; sent again, it has no second effect.", examples=["6f1c0c52"]),
+    ] = None,
+) -> str:
+    return idempotency_key or new_event()
+
+
+#: The caller's own id of a write, or a new one.
+Event = Annotated[str, Depends(_event)]
 
 
 class Done(Value):
@@ -64,7 +65,7 @@ def add_to(routes: APIRouter, accounts: Accounts, kind: commands.Kind) -> None:
             name=f"{kind.workflow}.{command.name}",
             summary=command.summary,
             description=command.doc,
-            responses=CHANGED,
+            responses=problems(404, 409),
             response_model=Done,
         )
 
@@ -73,11 +74,9 @@ def _route(command: Command[Any], accounts: Accounts) -> Callable[..., Any]:
     key = command.of.key
 
     async def decide(**given: Any) -> Done:
-        event = given["idempotency_key"] or new_event()
-        return Done(done=await accounts.called_by(given["caller"]).decide(command, given[key], given["body"], event))
+        return Done(done=await accounts.called_by(given["caller"]).decide(command, given[key], given["body"], given["event"]))
 
-    taken = {key: Domain if key == "domain" else Account, "body": body_of(command), "caller": Asker}
+    taken = {key: Annotated[str, TAKEN[key]], "body": body_of(command), "caller": Asker, "event": Event}
     parameters = [Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind) for name, kind in taken.items()]
-    parameters.append(Parameter("idempotency_key", Parameter.KEYWORD_ONLY, annotation=IdempotencyKey, default=None))
     decide.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # what FastAPI reads of a function
     return decide

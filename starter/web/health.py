@@ -1,4 +1,8 @@
-"""Whether each part that a process needs works now; the ledger is written to, not only asked. :mod:`starter.web.operations` has the routes."""
+"""Whether each part that a process needs works now; the ledger is written to, not only asked.
+
+``/readyz`` is apart from ``/livez``, so that nobody restarts the web because a worker, Temporal or the ledger is away: it still takes signups
+then, and keeps them.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,11 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import httpx
+from fastapi import APIRouter, Query, Response
 from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.enums.v1 import TaskQueueType
@@ -20,6 +26,7 @@ from temporalio.client import Client
 
 from domain.base import Value
 from starter.service.tenure import Tenure
+from starter.web.problem_details import problems
 from store import ledger_file
 from store.database import put
 from store.ledger import Ledger
@@ -33,6 +40,9 @@ PATIENCE_SECONDS = 3.0
 WRITE_EVERY_SECONDS = 2.0
 #: The server lists a poller for minutes after its last poll; a live one polls again at least once a minute.
 POLLED_WITHIN = timedelta(seconds=75)
+
+#: Whatever the sandbox may play.
+SYSTEMS = ("slack", "github", "salesforce", "instance", "licensing", "pagerduty", "vitally", "sheets")
 
 #: A probe returns what it found, in words, or raises.
 Probe = Callable[[], Awaitable[str]]
@@ -50,6 +60,9 @@ class Health(Value):
 
     ok: bool
     parts: dict[str, Part]
+
+
+ANSWERS: dict[int | str, dict[str, Any]] = {**problems(422), 503: {"model": Health, "description": "A part does not answer."}}
 
 
 class NotReady(Exception):
@@ -158,18 +171,23 @@ def sandbox_of(settings: Settings) -> str:
 
     The sandbox mounts each system under a path of its own, which no real API has on this machine.
     """
-    mounts = {
-        settings.slack_url: "/slack",
-        settings.github_url: "/github",
-        settings.salesforce_url: "/salesforce",
-        settings.instance_url: "/instances",
-        settings.licensing_url: "/licensing",
-        settings.pagerduty_url: "/pagerduty",
-        settings.vitally_url: "/vitally",
-        settings.sheets_url: "/sheets",
-    }
-    for address, mount in mounts.items():
-        parts = urlsplit(address)
-        if parts.scheme == "http" and parts.path.startswith(mount):
+    for system in SYSTEMS:
+        parts = urlsplit(getattr(settings, f"{system}_url"))
+        if parts.scheme == "http" and parts.path.startswith(f"/{system}"):
             return f"{parts.scheme}://{parts.netloc}"
     return ""
+
+
+def router(parts: Mapping[str, Probe]) -> APIRouter:
+    """``/readyz``, and ``/healthz`` by its older name, for :func:`starter.web.app.create_app`."""
+    routes = APIRouter(tags=["operations"], responses=ANSWERS)
+
+    @routes.get("/healthz", summary="The same as /readyz")
+    @routes.get("/readyz", summary="Whether every part answers")
+    async def readyz(response: Response, exclude: Annotated[list[str], Query(max_length=20)] = []) -> Health:  # noqa: B006
+        """Asks every part now: 200 when each answers, else 503, with what each said. ``?exclude=worker`` leaves a part out, and may be repeated."""
+        health = await check(parts, exclude)
+        response.status_code = 200 if health.ok else 503
+        return health
+
+    return routes

@@ -1,7 +1,7 @@
 """How often what is public may be asked: within moving windows, by one client, about one company, to one mailbox, and by all together.
 
-every request that needs nobody     by one client address           :class:`RequestLimit`, in front of every route; whether we are ready, apart
-a request whose token is none       by one client address           :class:`RefusedLimit`, in front of what needs somebody
+every request that needs nobody     by one client address           :class:`RequestLimit`; whether we are ready, apart
+a request whose token is none       by one client address           :class:`RequestLimit`
 a form                              by one client, of one company, to one mailbox that would get a mail
 signups                             by everybody together: the rest is kept (:mod:`starter.web.signups`)
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -21,14 +21,13 @@ from limits import RateLimitItem, parse
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.storage import storage_from_string
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain import ids, mailbox
 from starter.errors import BadInput
 from starter.service.addresses import read_address
 from starter.web.authentication import is_guarded
-from starter.web.problem_details import Crowded, Problem, TooMany, problem_of, problem_response
+from starter.web.problem_details import Answer, TooMany
 
 if TYPE_CHECKING:
     from domain.policy.trial import Routing
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Network = IPv4Network | IPv6Network
-FORWARDED = "x-forwarded-for"
 #: What an orchestrator asks, perhaps by the very address through which everybody comes: it is counted by itself.
 READINESS = frozenset({"/readyz", "/healthz"})
 #: What one customer of a provider has of IPv6 addresses.
@@ -77,28 +75,22 @@ class Limits:
 
     async def refused(self, request: Request) -> None:
         """Count a request whose sender nobody knows. Raises :class:`TooMany`."""
-        await self._hit(
-            self._requests, "refused", client_of(request, self._proxies), "your address without a sign-in or token that we know"
-        )
+        who = client_of(request, self._proxies)
+        await self._hit(self._requests, "refused", who, "your address without a sign-in or token that we know")
 
     async def may_be_asked(self, request: Request) -> None:
         """Whether this client may still be mistaken; counts nothing. Raises :class:`TooMany`."""
-        who = client_of(request, self._proxies)
-        try:
-            free = await self._limiter.test(self._requests, "refused", who)
-        except Exception:
-            return  # as where it is counted
+        free = True
+        with suppress(Exception):  # as where it is counted
+            free = await self._limiter.test(self._requests, "refused", client_of(request, self._proxies))
         if not free:
             await self.refused(request)
 
     async def together(self) -> None:
-        """Count one signup of all. Raises :class:`Crowded`."""
-        try:
-            await self._hit(self._together, "together", "signups", "everybody")
-        except TooMany as error:
-            raise Crowded("more people sign up at this moment than we take", error.do, error.retry_after) from None
+        """Count one signup of all. Raises :class:`TooMany`."""
+        await self._hit(self._together, "together", "signups", said="more people sign up at this moment than we take")
 
-    async def _hit(self, item: RateLimitItem, kind: str, who: str, called: str) -> None:
+    async def _hit(self, item: RateLimitItem, kind: str, who: str, called: str = "", said: str = "") -> None:
         try:
             if await self._limiter.hit(item, kind, who):
                 return
@@ -107,34 +99,21 @@ class Limits:
             log.exception("the rate limits' storage does not answer; the form is let through")
             return
         wait = max(1, math.ceil(reset - time.time()))
-        raise TooMany(f"more than {item} came from {called}", f"Nothing was lost or done; try again in {wait} seconds", wait)
+        raise TooMany(
+            said or f"more than {item} came from {called}", f"Nothing was lost or done; try again in {wait} seconds", retry_after=wait
+        )
 
 
 @dataclass(frozen=True)
 class RequestLimit:
-    """Stands in front of every route: what needs nobody is counted, also on a route that somebody adds tomorrow."""
+    """Stands in front of every route, the codec too: what needs nobody is counted, also on a route that somebody adds tomorrow.
+
+    Of what needs somebody only the requests are counted whose sender nobody knows: who is told so again and again is heard no more for a while.
+    """
 
     app: ASGIApp
     limits: Limits
-    answer: Callable[[Request, Problem], Response]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not is_guarded(scope["method"], scope["path"]):
-            request = Request(scope)
-            try:
-                await self.limits.request(request)
-            except TooMany as error:
-                await held(self.answer(request, problem_of(error)), error)(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
-
-
-@dataclass(frozen=True)
-class RefusedLimit:
-    """Stands in front of everything: whoever is told again and again that nobody knows them is heard no more for a while. Who is known is not counted."""
-
-    app: ASGIApp
-    limits: Limits
+    answer: Answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -150,19 +129,15 @@ class RefusedLimit:
         try:
             if scope["path"].startswith("/codec/") or is_guarded(scope["method"], scope["path"]):
                 await self.limits.may_be_asked(request)
+            else:
+                await self.limits.request(request)
         except TooMany as error:
-            await held(problem_response(problem_of(error)), error)(scope, receive, send)
+            await self.answer(request, error)(scope, receive, send)
             return
         await self.app(scope, receive, seen)
         if unknown:
             with suppress(TooMany):
                 await self.limits.refused(request)
-
-
-def held(response: Response, error: TooMany) -> Response:
-    """The answer that says when to come again."""
-    response.headers["Retry-After"] = str(error.retry_after)
-    return response
 
 
 def proxies_of(settings: Settings) -> list[Network]:
@@ -173,23 +148,29 @@ def proxies_of(settings: Settings) -> list[Network]:
 def client_of(request: Request, proxies: Sequence[Network]) -> str:
     """Whose request it is: the peer, or behind our own proxies the last address that is none of theirs."""
     peer = request.client.host if request.client else ""
-    hops = [part.strip() for part in ",".join(request.headers.getlist(FORWARDED)).split(",") if part.strip()]
+    hops = [part.strip() for part in ",".join(request.headers.getlist("x-forwarded-for")).split(",") if part.strip()]
     at = peer
-    while hops and _is_one_of(at, proxies):
+    while hops and is_one_of(at, proxies):
         at = hops.pop()
-    found = _address(at)
-    if isinstance(found, IPv6Address):
-        return str(found.ipv4_mapped or ip_network((found, IPV6_PREFIX), strict=False))
-    return str(found or peer)
+    return customer_of(at) if address_of(at) else peer
 
 
-def _is_one_of(text: str, networks: Sequence[Network]) -> bool:
-    found = _address(text)
+def customer_of(text: str) -> str:
+    """Who has an address: of IPv6 the network that one customer of a provider has; any other text is itself."""
+    found = address_of(text)
+    return str(ip_network((found, IPV6_PREFIX), strict=False)) if isinstance(found, IPv6Address) else str(found or text)
+
+
+def is_one_of(text: str, networks: Sequence[Network]) -> bool:
+    """Whether an address is in one of these networks."""
+    found = address_of(text)
     return found is not None and any(found in network for network in networks)
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
+def address_of(text: str) -> IPv4Address | IPv6Address | None:
+    """An address, one of IPv4 as such however it is written; None for any other text."""
     try:
-        return ip_address(text)
+        found = ip_address(text)
     except ValueError:
         return None
+    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found

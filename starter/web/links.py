@@ -16,18 +16,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from domain import ids, mailbox
 from domain.trial.commands import NewLink, OptOut
-from starter.errors import NotFound, Refused, TenureError, Unavailable
+from starter.errors import NotFound, TenureError, Unavailable
 from starter.service.authorization import LINK
 from starter.service.temporal_errors import Closing, Over
 from starter.service.tenure import Tenure
 from starter.web.limiting import Limits
-from starter.web.render import Pages, moment, one_line, typed
-from starter.web.security_headers import POLICY
+from starter.web.render import Pages, moment, typed
 from store.access import BadToken, verify
 from store.database import put
 from store.ledger import Ledger
 from store.registry import Registry
-from store.settings import Settings
 from store.tables import feedback
 from store.vault import Share, Vault, VaultError
 
@@ -47,8 +45,6 @@ REASONS = {
     "self_host": "We run it ourselves",
     "other": "Another reason",
 }
-# The address is the secret's key: it must not travel on as a referrer. The button leads to the customer's instance, another site.
-SECRET = {"Referrer-Policy": "no-referrer", "Content-Security-Policy": POLICY, "X-Robots-Tag": "noindex"}
 
 
 def masked(email: str) -> str:
@@ -57,10 +53,10 @@ def masked(email: str) -> str:
     return f"{local[:1]}…@{host}"
 
 
-def router(tenure: Tenure, settings: Settings, pages: Pages, limits: Limits) -> APIRouter:
+def router(tenure: Tenure, pages: Pages, limits: Limits) -> APIRouter:
     """The routes, for :func:`starter.web.app.create_app`."""
     routes = APIRouter(include_in_schema=False)
-    key = settings.key()
+    key = tenure.settings.key()
     by_link = tenure.called_by(LINK)  # who holds a link may do what it is for
     secrets = Vault(tenure.ledger, key)
     registry = Registry(tenure.ledger)
@@ -69,7 +65,7 @@ def router(tenure: Tenure, settings: Settings, pages: Pages, limits: Limits) -> 
 
     def gone(token: str, link: Share | None) -> HTMLResponse:
         who, opened = (masked(link.to_email), link.opened_at is not None) if link else ("", False)
-        return pages.page("link_gone.html", 410 if link else 404, headers=SECRET, token=token, who=who, opened=opened)
+        return pages.page("link_gone.html", 410 if link else 404, token=token, who=who, opened=opened)
 
     @routes.get("/s/{token}")
     async def show_secret(token: str) -> HTMLResponse:
@@ -78,14 +74,10 @@ def router(tenure: Tenure, settings: Settings, pages: Pages, limits: Limits) -> 
             return gone(token, link)
         until = f"It opens once, until {moment(link.expires_at)}, for {masked(link.to_email)} only. Do not pass it on."
         if link.kind == "reset_link":
-            title, detail, button = (
-                "Set your password",
-                "Your instance is ready. The button takes you to it, to choose a password.",
-                "Continue to my instance",
-            )
-        else:
-            title, detail, button = "Your licence key", "The button shows the key, once. Copy it to a safe place.", "Show the key"
-        return pages.said(title, detail, button=button, small=(until,), headers=SECRET)
+            detail = "Your instance is ready. The button takes you to it, to choose a password."
+            return pages.said("Set your password", detail, button="Continue to my instance", small=(until,))
+        detail = "The button shows the key, once. Copy it to a safe place."
+        return pages.said("Your licence key", detail, button="Show the key", small=(until,))
 
     @routes.post("/s/{token}")
     async def open_secret(token: str) -> Response:
@@ -97,19 +89,18 @@ def router(tenure: Tenure, settings: Settings, pages: Pages, limits: Limits) -> 
             return gone(token, await asyncio.to_thread(secrets.look, token))
         try:
             if link.kind != "reset_link":
-                return pages.page("secret.html", headers=SECRET, value=await asyncio.to_thread(secrets.get, link.ref))
+                value = await asyncio.to_thread(secrets.get, link.ref)
+                return pages.said("Your licence key", "Copy it to a safe place: this link does not show it again", value=value)
             ref = await by_link.open_link(link.ref, link.to_email)
-            return RedirectResponse(await asyncio.to_thread(secrets.take, ref), 303, SECRET)
+            return RedirectResponse(await asyncio.to_thread(secrets.take, ref), 303)
         except Exception as error:
             await asyncio.to_thread(secrets.close, token)
             log.warning("nothing came of opening a link to %s: %s", link.ref, error)
             if isinstance(error, NotFound | Over | Closing):
-                error = NotFound("the trial is over, and this link with it", f"Sign in as you did, or write to {pages.support}")
-            elif isinstance(error, VaultError):
-                error = Unavailable("the link could not be made just now", "Open it again in a moment")
-            if not isinstance(error, TenureError):
-                raise
-            return pages.error(error, headers=SECRET)
+                raise NotFound("the trial is over, and this link with it", f"Sign in as you did, or write to {pages.support}") from error
+            if isinstance(error, VaultError):
+                raise Unavailable("the link could not be made just now", "Open it again in a moment") from error
+            raise
 
     @routes.post("/s/{token}/new")
     async def new_link(request: Request, token: str) -> HTMLResponse:
@@ -118,17 +109,14 @@ def router(tenure: Tenure, settings: Settings, pages: Pages, limits: Limits) -> 
             await limits.mailbox(link.to_email)
             # One dead link buys one new one, however often the button is pressed: the same event is the same request.
             event = f"new-link-{ids.digest(token)}"
-            try:
-                await by_link.act_on(link.ref, "new_link", NewLink(by=link.to_email, to=link.to_email), event)
-            except (NotFound, Refused) as error:
-                return pages.error(error, headers=SECRET)
-            return pages.said("A new link is on its way", f"Look for our mail to {masked(link.to_email)}", headers=SECRET)
+            await by_link.act_on(link.ref, "new_link", NewLink(by=link.to_email, to=link.to_email), event)
+            return pages.said("A new link is on its way", f"Look for our mail to {masked(link.to_email)}")
         email = (await typed(request)).get("email", "")
         await limits.mailbox(email)
         # The same words whether or not the address is an administrator's, and as soon: who is one is looked up once the answer is out.
         tenure.later(of_admin(email))
         detail = "If this is the address of an instance's administrator, a mail with a new link is on its way to it"
-        return pages.said("Look into your mailbox", detail, small=(f"Nothing there? Write to {pages.support}.",), headers=SECRET)
+        return pages.said("Look into your mailbox", detail, small=(f"Nothing there? Write to {pages.support}.",))
 
     async def of_admin(email: str) -> None:
         """Ask for a new link when ``email`` is the administrator's of an instance; at most one an hour, so that nobody's mailbox is filled."""
@@ -179,10 +167,9 @@ def router(tenure: Tenure, settings: Settings, pages: Pages, limits: Limits) -> 
     @routes.post("/feedback/{token}")
     async def take_feedback(request: Request, token: str) -> HTMLResponse:
         workflow = workflow_of(FEEDBACK, token)
-        async with request.form(max_files=0, max_fields=10) as form:
-            raw = {name: str(form.get(name) or "") for name in ("reason", "text")}
-        text = "\n".join(one_line(line) for line in raw["text"].strip().splitlines())
-        values = {"reason": raw["reason"] if raw["reason"] in REASONS else "other", "text": text}
+        sent = await typed(request, lines=True)
+        reason, text = sent.get("reason", ""), sent.get("text", "")
+        values = {"reason": reason if reason in REASONS else "other", "text": text}
         if len(text) > LONGEST_FEEDBACK:
             return feedback_form(values, f"Please shorten it to {LONGEST_FEEDBACK:,} characters; it has {len(text):,}.", 422)
         if not text and values["reason"] == "other":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parseaddr
 from functools import cache
@@ -19,7 +18,7 @@ from starlette.types import Scope
 
 from domain.policy import Policy
 from starter.errors import TenureError
-from starter.web.problem_details import problem_of
+from starter.web.problem_details import Kept, headers_of, problem_of
 from store.settings import Settings
 
 HERE = Path(__file__).parent
@@ -43,29 +42,22 @@ class Pages:
             triage_time=working_time(policy.triage.sla_hours),
             link_hours=policy.handoff.share_link_ttl_hours,
         )
-        self._env.filters.update(moment=moment, words=words, headline=headline, plain=plain)
+        self._env.filters.update(moment=moment, words=words, headline=headline, plain=plain, sentence=sentence)
 
-    def page(self, name: str, status: int = 200, *, headers: Mapping[str, str] | None = None, **values: Any) -> HTMLResponse:
+    def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
         """The page of that template; a value that it misses is an error here and not a gap on the page."""
-        return HTMLResponse(self._env.get_template(name).render(**values), status, dict(headers or {}))
+        return HTMLResponse(self._env.get_template(name).render(**values), status)
 
-    def said(
-        self, title: str, detail: str, *, status: int = 200, button: str = "", action: str = "", small: tuple[str, ...] = (), **options: Any
-    ) -> HTMLResponse:
-        """A page that says one thing, and may offer one button that posts to ``action`` (empty: to the page itself)."""
-        return self.page("said.html", status, title=title, detail=sentence(detail), button=button, action=action, small=small, **options)
+    def said(self, title: str, detail: str, *, value: str = "", button: str = "", small: tuple[str, ...] = ()) -> HTMLResponse:
+        """A page that says one thing, and may show a value, or offer one button that posts to the page itself."""
+        return self.page("said.html", title=title, detail=detail, value=value, button=button, small=small)
 
-    def trouble(
-        self, status: int, title: str, detail: str, do: str = "", *, event: str = "", kept: bool = False, **options: Any
-    ) -> HTMLResponse:
-        """A page that says what went wrong and what to do. ``kept``: what was typed is not lost."""
-        said = {"title": title, "detail": sentence(detail), "do": sentence(do), "event": event, "kept": kept}
-        return self.page("trouble.html", status, **{"actions": [], **options, **said})
-
-    def error(self, error: TenureError, **options: Any) -> HTMLResponse:
-        """The page of an error of ours."""
+    def error(self, error: TenureError) -> HTMLResponse:
+        """A page that says what went wrong and what to do."""
         problem = problem_of(error)
-        return self.trouble(problem.status, problem.title, problem.detail, problem.do, event=problem.event, **options)
+        page = self.page("trouble.html", problem.status, problem=problem, kept=isinstance(error, Kept))
+        page.headers.update(headers_of(error))
+        return page
 
 
 class Static(StaticFiles):
@@ -85,10 +77,14 @@ def static_url(name: str) -> str:
     return f"/static/{name}?v={digest}"
 
 
-async def typed(request: Request) -> dict[str, str]:
-    """The fields of a posted form: one line each, without control characters. A file, or a field too many, is an error of the client."""
+async def typed(request: Request, *, lines: bool = False) -> dict[str, str]:
+    """The fields of a posted form, without control characters; one line each, unless ``lines`` may be kept.
+
+    A file, or a field too many, is an error of the client.
+    """
     async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
-        return {name: one_line(value) for name, value in form.items() if isinstance(value, str)}
+        found = {name: value for name, value in form.items() if isinstance(value, str)}
+    return {name: "\n".join(one_line(line) for line in (value.strip().splitlines() if lines else [value])) for name, value in found.items()}
 
 
 def one_line(text: str) -> str:

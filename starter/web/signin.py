@@ -10,6 +10,8 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx2
@@ -18,9 +20,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from joserfc.errors import JoseError
 
-from starter.errors import TenureError, Unavailable
+from starter.errors import Unavailable
 from starter.service.tenure import Tenure
 from starter.web.authentication import SIGN_IN, check_csrf, csrf_of, has_ended
+from starter.web.problem_details import Fault
 from starter.web.render import Pages, typed
 from store.access import Sessions
 from store.settings import Settings
@@ -48,12 +51,11 @@ _ADDRESS = re.compile(r"[\w.+'-]{1,64}@[\w.-]{1,190}")
 HOME = "/console"
 
 
-class SignInFailed(TenureError):
+class SignInFailed(Fault):
     """The provider and we did not come to an end; nobody is signed in."""
 
-    title = "The sign-in did not finish"
-    code = "sign_in"
-    status = 400
+    def __init__(self, detail: str, do: str) -> None:
+        super().__init__(400, detail, do, title="The sign-in did not finish", code="sign_in")
 
 
 class Provider:
@@ -73,36 +75,32 @@ class Provider:
 
     async def start(self, request: Request) -> Response:
         """Send the browser to the provider; state, nonce and verifier wait in the session."""
-        try:
+        with _answering():
             said = await self._client.load_server_metadata()
             if said.get("issuer") != self.issuer:
                 raise Unavailable(
                     f"the provider calls itself {str(said.get('issuer'))[:200]!r}", f"Set TENURE_OIDC_URL to that: it is {self.issuer}"
                 )
             answer: Response = await self._client.authorize_redirect(request, self.redirect_uri)
-        except (httpx2.HTTPError, ValueError) as error:
-            raise _down(error) from error
-        return answer
+            return answer
 
     async def finish(self, request: Request) -> dict[str, Any]:
         """What the provider says of whoever came back. Raises :class:`SignInFailed`, :class:`Unavailable`."""
         again = f"Start again at {SIGN_IN}"
         expected = {"iss": {"values": [self.issuer], "essential": True}, "aud": {"values": [self._client_id], "essential": True}}
         try:
-            token = await self._client.authorize_access_token(request, claims_options=expected)
+            with _answering():
+                token = await self._client.authorize_access_token(request, claims_options=expected)
         except OAuthError as error:
             if error.error == "mismatching_state":
-                raise SignInFailed(
-                    "it was not begun in this browser, or was finished before", f"{again}, at {self.redirect_uri[: -len(CALLBACK)]}"
-                ) from error
+                at = self.redirect_uri.removesuffix(CALLBACK)
+                raise SignInFailed("it was not begun in this browser, or was finished before", f"{again}, at {at}") from error
             # Whoever makes a link to this page writes what "the provider says": only what we know is shown, in our words.
             log.warning("the provider did not sign somebody in: %s", error.error if error.error in REFUSALS else "an unknown error")
             raise SignInFailed(REFUSALS.get(error.error, "the provider did not sign you in"), again) from error
         except JoseError as error:
             log.warning("an id token was not taken: %s", error)
             raise SignInFailed("what the provider says of you does not stand the test", again) from error
-        except (httpx2.HTTPError, ValueError) as error:
-            raise _down(error) from error
         claims = token.get("userinfo")
         if not claims:
             raise SignInFailed("the provider sent no id token", "Its client must be one of OpenID Connect, with the scope openid")
@@ -120,17 +118,26 @@ class Provider:
             return {}
 
 
-def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Raises :class:`Unavailable` when the provider does not answer, or answers nonsense."""
+    try:
+        yield
+    except (httpx2.HTTPError, ValueError) as error:
+        log.warning("the sign-in provider: %s", error)
+        raise Unavailable("the sign-in provider does not answer", "Try again in a minute; tokens go on working") from error
+
+
+def router(tenure: Tenure, pages: Pages) -> APIRouter:
     """The routes, for :func:`starter.web.app.create_app`."""
     routes = APIRouter(include_in_schema=False)
-    provider = Provider(settings)
+    provider = Provider(tenure.settings)
 
     @routes.get(SIGN_IN)
     async def show(request: Request, next: str = HOME) -> HTMLResponse:
         who = str(request.session.get("email") or "")
-        if who and await has_ended(tenure, request.session):
-            who = ""
-        return pages.page("signin.html", start=START, next=inside(next), who=who)
+        ended = who and await has_ended(tenure, request.session)
+        return pages.page("signin.html", start=START, next=inside(next), who="" if ended else who)
 
     @routes.get(START)
     async def start(request: Request, next: str = HOME) -> Response:
@@ -142,10 +149,10 @@ def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
         claims = await provider.finish(request)
         email, back = str(claims.get("email") or "").strip().lower(), inside(str(request.session.get("next") or HOME))
         await end(request)  # what the browser brought along is nobody's
-        why = await not_ours(email, claims)
-        if why:
+        if why := await not_ours(email, claims):
             await tenure.authorization.refused("web", "sign in", why, who=email or "nobody")
-            return pages.trouble(403, "You are not signed in", why, "Ask whoever keeps the CRM's people, or sign in as somebody else")
+            do = "Ask whoever keeps the CRM's people, or sign in as somebody else"
+            raise Fault(403, why, do, title="You are not signed in")
         request.session.update(id=secrets.token_urlsafe(24), email=email, name=str(claims.get("name") or email)[:100], at=int(time.time()))
         csrf_of(request)
         return RedirectResponse(back, 303)
@@ -153,7 +160,7 @@ def router(tenure: Tenure, settings: Settings, pages: Pages) -> APIRouter:
     async def end(request: Request) -> None:
         """End the session, here and in every copy. What cannot be written down is not claimed: the browser keeps the session to try again."""
         if session := str(request.session.get("id") or ""):
-            await tenure.read(lambda: Sessions(tenure.ledger).end(session, settings.session_hours))
+            await tenure.read(lambda: Sessions(tenure.ledger).end(session, tenure.settings.session_hours))
         request.session.clear()
 
     async def not_ours(email: str, claims: dict[str, Any]) -> str:
@@ -176,8 +183,3 @@ def inside(path: str) -> str:
     """A path of this site to go on to; the console for any other address."""
     plain = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and len(path) < 2_000
     return path if plain and "\\" not in path else HOME
-
-
-def _down(error: Exception) -> Unavailable:
-    log.warning("the sign-in provider: %s", error)
-    return Unavailable("the sign-in provider does not answer", "Try again in a minute; tokens go on working")

@@ -21,11 +21,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from starter.errors import Unavailable
 from starter.web.authentication import SIGN_IN
 from starter.web.codec_endpoint import BODY_LIMIT
-from starter.web.hosts import OwnHosts, host_of, own_hosts
-from starter.web.problem_details import Problem, problem_response
-from starter.web.security_headers import in_time
+from starter.web.middleware import OwnHosts, host_of, in_time, own_hosts
+from starter.web.problem_details import Fault, problem_response
 from store.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class TemporalUi:
         try:
             body = await request.body()
         except HTTPException as error:
-            return _problem(error.status_code, error.detail, f"Send at most {BODY_LIMIT:,} bytes, at once")
+            return problem_response(Fault(error.status_code, error.detail, f"Send at most {BODY_LIMIT:,} bytes, at once"))
         asked = self._http.build_request(request.method, f"{self._behind}{_target(request)}", headers=_passed(request), content=body)
         try:
             answer = await self._http.send(asked, stream=True)
@@ -82,7 +82,9 @@ class TemporalUi:
                 return JSONResponse(self._with_codec(answer))
         except (httpx.HTTPError, ValueError) as error:
             log.warning("Temporal's Web UI: %s", type(error).__name__)
-            return _problem(503, "Temporal's Web UI does not answer", "Try again in a moment; the log of `temporal` says more")
+            return problem_response(
+                Unavailable("Temporal's Web UI does not answer", "Try again in a moment; the log of `temporal` says more")
+            )
         passed = StreamingResponse(answer.aiter_raw(), answer.status_code, background=BackgroundTask(answer.aclose))
         passed.raw_headers = [(name, value) for name, value in answer.headers.raw if name.decode("latin-1").lower() not in HOP]
         return passed
@@ -116,7 +118,3 @@ def _passed(request: Request) -> list[tuple[str, str]]:
     except CookieError:
         cookies = []
     return [*headers, ("cookie", "; ".join(cookies))] if cookies else headers
-
-
-def _problem(status: int, detail: str, do: str) -> Response:
-    return problem_response(Problem(title="Temporal's Web UI", status=status, detail=detail, do=do, code="temporal_ui"))

@@ -22,21 +22,21 @@ from collections.abc import Awaitable, Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Header, Request
-from pydantic import Field
+from pydantic import AliasPath, Field
 
 from domain.base import Message
 from domain.cloud.issues import READY_LABEL, Where, host_named, is_ready, same_repository, speaks_for_the_team
 from domain.messages import IssueEvent
 from starter.errors import Unavailable
 from starter.service.tenure import Tenure
-from starter.web.problem_details import PROBLEMS, Fault
-from starter.web.security_headers import WEBHOOK_LIMIT
+from starter.web.problem_details import SIGNATURE, Fault, problems
 from store.access import Deliveries
-from store.settings import Settings
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+#: Bytes of a delivery.
+BODY_LIMIT = 1024 * 1024
 SIGNAL_SECONDS = 5.0  # GitHub gives up after ten
 #: What happens to an issue as a whole; of everything else only the label and the naming comment count.
 STIRRING = ("closed", "reopened", "deleted", "transferred")
@@ -57,35 +57,23 @@ class _Label(Message):
     name: str
 
 
-class _Issue(Message):
-    number: int
-    body: str | None = None
-    state: Literal["open", "closed"] = "open"
-    state_reason: str | None = Field(default=None, max_length=100)
-    labels: tuple[_Label, ...] = ()
-
-
-class _User(Message):
-    login: str = ""
-
-
 class _Comment(Message):
     body: str | None = None
     author_association: str = ""
-    user: _User | None = None
-
-
-class _Repository(Message):
-    full_name: str = ""
+    login: str = Field(default="", validation_alias=AliasPath("user", "login"))
 
 
 class _Payload(Message):
     """The little that we read of GitHub's ``issues`` and ``issue_comment`` payloads."""
 
     action: str = Field(default="", max_length=100)
-    issue: _Issue
+    repository: str = Field(default="", validation_alias=AliasPath("repository", "full_name"))
+    number: int = Field(validation_alias=AliasPath("issue", "number"))
+    body: str | None = Field(default=None, validation_alias=AliasPath("issue", "body"))
+    state: Literal["open", "closed"] = Field(default="open", validation_alias=AliasPath("issue", "state"))
+    state_reason: str | None = Field(default=None, max_length=100, validation_alias=AliasPath("issue", "state_reason"))
+    labels: tuple[_Label, ...] = Field(default=(), validation_alias=AliasPath("issue", "labels"))
     comment: _Comment | None = None
-    repository: _Repository = _Repository()
 
 
 def signed(secret: str, body: bytes, header: str) -> bool:
@@ -103,24 +91,24 @@ def workflow_of(body: str) -> str:
 def event_of(payload: _Payload, team: Iterable[str] = ()) -> IssueEvent:
     """What the workflow is told: the state of the issue after the event. ``team`` are logins that count like the repository's own people."""
     comment = payload.comment
-    state: Where = payload.issue.state
+    state: Where = payload.state
     if comment is None and payload.action == "deleted":
         state = "deleted"
     if comment is None and payload.action == "transferred":
         state = "transferred"
     return IssueEvent(
-        issue=payload.issue.number,
+        issue=payload.number,
         action="commented" if comment else payload.action,
-        labels=tuple(label.name for label in payload.issue.labels),
+        labels=tuple(label.name for label in payload.labels),
         state=state,
-        reason=payload.issue.state_reason or "",
+        reason=payload.state_reason or "",
         host=_host(comment, team) if comment and payload.action != "deleted" else "",
     )
 
 
 def _host(comment: _Comment, team: Iterable[str]) -> str:
-    body, login = comment.body or "", comment.user.login if comment.user else ""
-    return host_named(body) if speaks_for_the_team(comment.author_association, login, team, body) else ""
+    body = comment.body or ""
+    return host_named(body) if speaks_for_the_team(comment.author_association, comment.login, team, body) else ""
 
 
 def why_unheard(event: IssueEvent) -> str:
@@ -134,9 +122,9 @@ def why_unheard(event: IssueEvent) -> str:
     return f"of an issue, only its closing, reopening, deletion and transfer and the label {READY_LABEL} count"
 
 
-def router(tenure: Tenure, settings: Settings) -> APIRouter:
+def router(tenure: Tenure) -> APIRouter:
     """The route, for :func:`starter.web.app.create_app`."""
-    routes = APIRouter(tags=["webhooks"])
+    routes, settings = APIRouter(tags=["webhooks"]), tenure.settings
     secret = settings.github_webhook_secret.get_secret_value()
     seen = Deliveries(tenure.ledger)
 
@@ -144,8 +132,8 @@ def router(tenure: Tenure, settings: Settings) -> APIRouter:
         "/webhooks/github",
         summary="A delivery of GitHub",
         status_code=202,
-        max_body_size=WEBHOOK_LIMIT,
-        responses={401: PROBLEMS[401], 413: PROBLEMS[413], 422: PROBLEMS[422], 503: PROBLEMS[503]},
+        max_body_size=BODY_LIMIT,
+        responses={401: SIGNATURE, **problems(413, 422, 503)},
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}},
     )
     async def github(
@@ -157,20 +145,16 @@ def router(tenure: Tenure, settings: Settings) -> APIRouter:
         """Answers 202 to every delivery with a right signature; what no trial of ours acts on is ignored, and says why."""
         body = await request.body()
         if not secret or not signed(secret, body, x_hub_signature_256):
-            raise Fault(
-                401,
-                "wrong signature",
-                "X-Hub-Signature-256 is not the signature of this body",
-                "set the webhook's secret on GitHub to the value of TENURE_GITHUB_WEBHOOK_SECRET",
-            )
+            do = "set the webhook's secret on GitHub to the value of TENURE_GITHUB_WEBHOOK_SECRET"
+            raise Fault(401, "X-Hub-Signature-256 is not the signature of this body", do, title="wrong signature")
         if x_github_event == "ping":
             return Heard(result="pong")
         if x_github_event not in ("issues", "issue_comment"):
             return Heard(result="ignored", why=f"no trial listens to {x_github_event or 'a delivery without X-GitHub-Event'}")
         payload = _parsed(body)
-        if not same_repository(payload.repository.full_name, settings.github_repo):
+        if not same_repository(payload.repository, settings.github_repo):
             return Heard(result="ignored", why=f"our issues are raised in {settings.github_repo}")
-        workflow = workflow_of(payload.issue.body or "")
+        workflow = workflow_of(payload.body or "")
         if not workflow:
             return Heard(result="ignored", why="the issue carries no marker of ours")
         if await _answered(tenure.read(lambda: seen.known(x_github_delivery, body))):
@@ -188,7 +172,7 @@ def router(tenure: Tenure, settings: Settings) -> APIRouter:
         if not heard:
             return Heard(result="ignored", workflow=workflow, why="the workflow has ended")
         await _answered(tenure.read(lambda: seen.keep(x_github_delivery, body)))
-        log.info("delivery %s: issue %d, %s -> %s", x_github_delivery, payload.issue.number, payload.action, workflow)
+        log.info("delivery %s: issue %d, %s -> %s", x_github_delivery, payload.number, payload.action, workflow)
         return Heard(result="signalled", workflow=workflow)
 
     return routes
@@ -208,9 +192,5 @@ def _parsed(body: bytes) -> _Payload:
         tree: Any = json.loads(body)
         return _Payload.model_validate(tree)
     except (ValueError, RecursionError):  # a ValidationError is a ValueError, and so are JSON's and UTF-8's errors
-        raise Fault(
-            422,
-            "not a delivery of GitHub",
-            "the body is not the JSON of an issues or issue_comment event",
-            "set the webhook's content type on GitHub to application/json",
-        ) from None
+        do = "set the webhook's content type on GitHub to application/json"
+        raise Fault(422, "the body is not the JSON of an issues or issue_comment event", do, title="not a delivery of GitHub") from None

@@ -27,7 +27,7 @@ from starter.service.connect import connect
 from starter.service.forms import SignupForm, TrialRequestForm
 from starter.service.kept_requests import FOLDER, KeptRequest, Spool
 from starter.service.tenure import Tenure
-from starter.web import app as web
+from starter.web.__main__ import DRAIN_SECONDS
 from starter.web.app import create_app
 from store.crypto.codec import data_converter
 from store.ledger import Ledger
@@ -136,8 +136,8 @@ def test_who_is_erased_is_erased_from_the_files_too(tmp_path: Path) -> None:
 def test_a_web_that_is_stopped_answers_whoever_waits_before_it_goes() -> None:
     """The longest wait: the worker is dead, and then the ledger takes its time to keep what was sent."""
     longest = service.PATIENCE + 2 * kept_requests.LEDGER_PATIENCE
-    assert longest < web.DRAIN_SECONDS
+    assert longest < DRAIN_SECONDS
     local = next(part for part in parts(Settings(_env_file=None), Path(), with_sandbox=False) if part.name == "web")
-    assert local.grace > web.DRAIN_SECONDS
+    assert local.grace > DRAIN_SECONDS
     compose = yaml.safe_load((Path(__file__).parents[3] / "docker-compose.yml").read_text(encoding="utf-8"))
-    assert int(compose["services"]["web"]["stop_grace_period"].removesuffix("s")) > web.DRAIN_SECONDS
+    assert int(compose["services"]["web"]["stop_grace_period"].removesuffix("s")) > DRAIN_SECONDS

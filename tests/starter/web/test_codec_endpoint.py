@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, Parse
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.converter import DataConverter
 
@@ -56,8 +56,6 @@ async def test_decode_and_encode_as_temporal_asks(site: Site, theirs: DataConver
 
 
 def _payloads(answer: httpx.Response) -> list[Payload]:
-    from google.protobuf.json_format import Parse
-
     return list(Parse(answer.text, Payloads()).payloads)
 
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from domain import policy
 from starter.web.limiting import Limits, client_of
-from tests.starter.web_fakes import HTML, Site, site_in
+from tests.starter.web_fakes import HTML, Site, settings_in, site_in
 
 FORM = {"email": "dana@acme.com", "first_name": "Dana", "last_name": "Reyes", "company": "Acme"}
 
@@ -73,8 +73,6 @@ async def test_after_the_window_it_goes_on(site: Site) -> None:
     ],
 )
 def test_whose_word_counts(tmp_path: Path, peer: str, forwarded: str, proxies: str, client: str) -> None:
-    from tests.starter.web_fakes import settings_in
-
     limits = Limits(settings_in(tmp_path, trusted_proxies=proxies), policy.default().routing)
     headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
     request = Request({"type": "http", "headers": headers, "client": (peer, 1)})
@@ -83,7 +81,5 @@ def test_whose_word_counts(tmp_path: Path, peer: str, forwarded: str, proxies: s
 
 @pytest.mark.parametrize("setting", [{"signups_per_domain": "often"}, {"trusted_proxies": "10.0.0.0/8, proxy.example"}])
 def test_a_wrong_figure_is_refused_at_the_start(tmp_path: Path, setting: dict[str, str]) -> None:
-    from tests.starter.web_fakes import settings_in
-
     with pytest.raises(ValueError, match=r"must be a rate|neither an address nor a network"):
         settings_in(tmp_path, **setting)

@@ -14,13 +14,16 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from domain.messages import Case, SignupAnswer
 from domain.trial.commands import Convert, Extend
 from starter.errors import BadInput, NotFound, Refused, Unavailable
-from starter.web import health, security_headers
+from starter.web import health, middleware
 from starter.web.app import RETRY_TASK, create_app
-from tests.starter.web_fakes import HTML, Site, at, site_in
+from store.ledger import Ledger
+from store.tables import failed_signups
+from tests.starter.web_fakes import HTML, Site, at, settings_in, site_in
 
 SIGNUP = {"email": "dana@acme.com", "first_name": "Dana", "last_name": "Reyes", "company": "Acme"}
 
@@ -346,7 +349,7 @@ async def test_a_long_body_that_hides_its_length_is_refused(site: Site) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/api/signups", "/webhooks/github", "/codec/decode"])
 async def test_a_body_that_does_not_come_is_not_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    monkeypatch.setattr(security_headers, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(middleware, "BODY_SECONDS", 0.05)
 
     async def pieces() -> AsyncIterator[bytes]:
         yield b"x"
@@ -379,7 +382,7 @@ async def test_pages_obey_their_own_policy(site: Site) -> None:
 
 async def test_an_unknown_error_is_a_problem_with_an_event_and_no_trace(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     site.tenure.script.raises["trial"] = RuntimeError("secret words")
-    with caplog.at_level(logging.ERROR, logger="starter.web.security_headers"):
+    with caplog.at_level(logging.ERROR, logger="starter.web.middleware"):
         answer = await site.http.get("/api/trials/acme.com")
         page = await site.http.get("/console/trials/acme.com", headers=HTML)
     assert (answer.status_code, page.status_code) == (500, 500)
@@ -465,8 +468,6 @@ def test_the_sandbox_is_a_part_only_while_settings_point_to_it(site_settings: An
 
 @pytest.fixture
 def site_settings(tmp_path: Path) -> Any:
-    from tests.starter.web_fakes import settings_in
-
     return settings_in(tmp_path)
 
 
@@ -538,11 +539,6 @@ async def test_the_process_serves_without_temporal_keeps_a_signup_and_ends_in_or
             process.kill()
             await process.wait()
     assert process.returncode == 0, log.decode()
-    from sqlalchemy import select
-
-    from store.ledger import Ledger
-    from store.tables import failed_signups
-
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     with ledger.reading() as db:
         (row,) = db.execute(select(failed_signups)).all()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from starter.web.connections import BoundedProtocol, bounded
+from starter.web.serving import BoundedProtocol, bounded, config
 from store.settings import Settings
 
 BIG = 8 * 1024 * 1024
@@ -32,8 +32,8 @@ async def serving(**bounds: Any) -> AsyncIterator[tuple[int, uvicorn.Server]]:
     protocol = type("Tried", (BoundedProtocol,), bounds)
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(application, http=protocol, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
+        served = uvicorn.Config(application, http=protocol, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(served)
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         task = asyncio.create_task(server._serve(sockets=[bound]))
         try:
@@ -165,9 +165,7 @@ def test_whose_a_connection_is(address: str, who: str, trusted: bool) -> None:
 
 
 def test_the_web_process_and_what_it_shows_beside_are_bounded() -> None:
-    from starter.web.app import _config
-
-    config = _config(Settings(_env_file=None, web_connections=44), application, "127.0.0.1", 0)
-    assert isinstance(config.http, type)
-    assert issubclass(config.http, BoundedProtocol)
-    assert (config.http.most, config.h11_max_incomplete_event_size) == (44, 32 * 1024)
+    made = config(Settings(_env_file=None, web_connections=44), application, "127.0.0.1", 0)
+    assert isinstance(made.http, type)
+    assert issubclass(made.http, BoundedProtocol)
+    assert (made.http.most, made.h11_max_incomplete_event_size) == (44, 32 * 1024)
