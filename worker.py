@@ -29,7 +29,6 @@ from domain.account.account import AccountFacts
 from domain.ids import BATCH_QUEUE, TASK_QUEUE
 from domain.messages import SignupAgain, SignupAnswer
 from domain.policy import AccountPolicy
-from domain.read_model import Rows
 from starter import logs, private_files, startup
 from starter.build import build_id
 from starter.errors import TenureError, Unavailable
@@ -38,17 +37,18 @@ from starter.service.accounts import Accounts
 from starter.service.bootstrap import read_policies, read_settings
 from starter.service.connect import connect
 from starter.service.deployments import DEPLOYMENT, register
+from starter.service.rebuild import close_ended_hourly
 from starter.service.tenure import Tenure
 from starter.web import health
 from starter.web.control import Control, control_option
 from store.crypto.codec import data_converter
 from store.ledger import Ledger
-from store.read_model import RowsWriter
+from store.rows_writer import RowsWriter
 from store.settings import Settings
 from workflows.all import ALL, BATCH
 from workflows.frame.inbound import Inbound
 from workflows.frame.provenance import Note
-from workflows.frame.runner import all_at_once, runner
+from workflows.frame.runner import Write, all_at_once, runner
 
 #: Activities at once: more would only wait for the interpreter, and keep signups waiting with them.
 SLOTS_A_CORE, LEAST_SLOTS = 4, 8
@@ -70,7 +70,7 @@ def workers(
     build: str = "",
     note: Note | None = None,
     key: bytes = b"",
-    write: Callable[[Rows], None] | None = None,
+    write: Write | None = None,
 ) -> tuple[Worker, Worker]:
     """One worker for each task queue, not yet running; with a ``build`` they poll as that version of the deployment, and open workflows move to it.
 
@@ -88,8 +88,8 @@ def workers(
             activity_executor=threads,
             max_concurrent_activities=at_once,
             max_concurrent_local_activities=at_once,
-            interceptors=[Inbound(note, key, write)],
-            workflow_runner=runner(),
+            interceptors=[Inbound(note, key)],
+            workflow_runner=runner(write=write),
             graceful_shutdown_timeout=GRACE,
             deployment_config=auto_upgrade(build) if build else None,
             **how,
@@ -190,15 +190,16 @@ async def _work(settings: Settings, control: Control, stop: asyncio.Event) -> No
         ThreadPoolExecutor(threads_for(slots), thread_name_prefix="activity") as threads,
     ):
         build = await asyncio.to_thread(build_id)
-        both = workers(client, made, threads, slots, build, direct.later, settings.way_in_key(), lists.later)
-        registering = asyncio.create_task(register(client, build, settings.worker_promotes))
+        both = workers(client, made, threads, slots, build, direct.later, settings.way_in_key(), lists.write)
+        beside = [asyncio.create_task(each) for each in (register(client, build, settings.worker_promotes), close_ended_hourly(tenure))]
         parts = {name: probe for name, probe in health.probes(tenure, settings).items() if name != "worker"}
         control.begin(tenure, parts, build, stop.is_set)
         log.info("at work for %s as build %s, %d activities at once", client.service_client.config.target_host, build, slots)
         try:
             await run_until(stop, both)
         finally:
-            registering.cancel()
+            for each in beside:
+                each.cancel()
     ledger.close()
 
 

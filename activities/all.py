@@ -18,7 +18,6 @@ from store.accounts import Accounts
 from store.forecasts import Forecasts
 from store.instance_changes import Pool
 from store.ledger import Ledger
-from store.read_model import ReadModel
 from store.registry import Registry
 from store.settings import Settings
 
@@ -33,7 +32,7 @@ def activities(
     assert isinstance(vitally, Vitally)
     beginnings = settings.account_beginnings_per_second
     fleet = Fleet(ledger, Warehouse.from_settings(settings), vitally.accounts, vitally.write_scores, tell, beginnings)
-    batches = EffectBatches(made, ReadModel(ledger).keep)
+    batches = EffectBatches(made)
     ours = (Registry(ledger), Pool(ledger), Accounts(ledger), Forecasts(ledger), fleet, SigningUp(sign_up), direct)
     try:
         yield [*batches.activities(), *(each for owner in (*made.values(), *ours) for each in _defined(owner))]

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,11 @@ from starter.service.bootstrap import read_settings
 from starter.service.connect import connect
 from store.crypto.codec import data_converter
 from store.ledger import EffectId, Ledger
+from store.rows_writer import RowsWriter
 from worker import slots_of, threads_for
 from workflows.all import ALL
 from workflows.frame.inbound import Inbound
-from workflows.frame.runner import all_at_once, runner
+from workflows.frame.runner import Write, all_at_once, runner
 
 TWIN, OFFLINE = "bench-twin", "bench-offline"
 
@@ -91,15 +93,21 @@ async def serve(kind: str, queue: str) -> None:
                 await stop.wait()
             return
         ledger = Canned(settings.ledger_url, receipts())
-        with activities(settings, ledger, _nobody, _nobody_told, DirectDecisions(ledger, settings)) as made:
-            ours = [used if _name(each) == "instance_usage" else each for each in made]
-            async with _worker(client, queue, ALL, ours, threads):
+        made = activities(settings, ledger, _nobody, _nobody_told, DirectDecisions(ledger, settings))
+        with made as acts, closing(RowsWriter(ledger)) as lists:
+            ours = [used if _name(each) == "instance_usage" else each for each in acts]
+            async with _worker(client, queue, ALL, ours, threads, lists.write):
                 await stop.wait()
         ledger.close()
 
 
 def _worker(
-    client: Client, queue: str, workflows: Sequence[type], made: Sequence[Callable[..., Any]], threads: ThreadPoolExecutor
+    client: Client,
+    queue: str,
+    workflows: Sequence[type],
+    made: Sequence[Callable[..., Any]],
+    threads: ThreadPoolExecutor,
+    write: Write | None = None,
 ) -> Worker:
     """A worker with the options of ours (``worker.py``), on another task queue."""
     found = Worker(
@@ -111,7 +119,7 @@ def _worker(
         max_concurrent_activities=slots_of(read_settings()),
         max_concurrent_local_activities=slots_of(read_settings()),
         interceptors=[Inbound(key=read_settings().way_in_key())],
-        workflow_runner=runner(),
+        workflow_runner=runner(write=write),
     )
     return all_at_once(found)
 

@@ -1,15 +1,18 @@
 """The rows that lists read: where a process stands, what it asks of whom, what it decided (design idea 11).
 
-A process gives the rows that have changed along with the effects of that moment; the activity writes them (:mod:`store.read_model`).
+A process gives the rows that have changed to its worker, which writes them (:mod:`store.read_model`): they stand in no history.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import Field
+
 from domain.account.account import RenewalRow
 from domain.base import Message
 from domain.decision import Decision
+from domain.policy import AnyPolicy
 from domain.task import Task
 
 
@@ -37,7 +40,8 @@ class Rows(Message):
     """What has changed of one workflow since its last rows. Of two rows for one thing the one of the later run, then of the higher version stays.
 
     ``whole``: the first rows of a run, with every open task; what earlier runs asked and this one does not, nobody asks any more.
-    ``renewal`` is what the forecast reads of a renewal. ``first_decision`` is the number within the run of the first of ``decisions``, from 1.
+    ``renewal`` is what the forecast reads of a renewal. ``first_decision`` is the number within the run of the first of ``decisions``, from 1;
+    ``policy`` is the one that the run has now.
     """
 
     workflow: str
@@ -49,3 +53,4 @@ class Rows(Message):
     first_decision: int = 1
     decisions: tuple[Decision, ...] = ()
     renewal: RenewalRow | None = None
+    policy: AnyPolicy | None = Field(default=None, exclude=True)

@@ -1,4 +1,4 @@
-"""The read model: what lists show of every process, written with its effects and read with one SELECT (design idea 11).
+"""The read model: what lists show of every process, written by its worker and read with one SELECT (design idea 11).
 
 Writing again what was written changes nothing, and what is older never overwrites what is newer: runs are in the order of their start,
 versions in that of a run's history. :meth:`ReadModel.close` and ``tenure rebuild`` see to a run that ended without a word, as one that was terminated.
@@ -6,15 +6,11 @@ versions in that of a run's history. :meth:`ReadModel.close` and ``tenure rebuil
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, func, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from domain.base import Value
 from domain.read_model import ProcessRow, Rows
@@ -23,12 +19,7 @@ from domain.views import TaskView
 from store.accounts import put_renewal
 from store.database import upserting
 from store.ledger import Ledger
-from store.tables import decisions, processes, tasks
-
-log = logging.getLogger(__name__)
-
-#: Tries of one write, and seconds between two: a ledger that is locked for a while loses none.
-TRIES, BETWEEN = 8, 5.0
+from store.tables import decisions, policies, processes, tasks
 
 
 class Listed(Value):
@@ -51,13 +42,20 @@ class ReadModel:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._policies: set[str] = set()  #: The hashes of those that are kept, as far as this object knows.
 
     # --- writing ------------------------------------------------------------------------------------------------------------
 
-    def keep(self, rows: Rows) -> None:
-        """Write what has changed of one workflow. Safe to repeat, in any order."""
+    def keep(self, *changes: Rows) -> None:
+        """Write what has changed of workflows, in one transaction. Safe to repeat, in any order."""
         with self._ledger.writing() as db:
-            self._keep(db, rows)
+            for rows in changes:
+                self._keep(db, rows)
+            told = [rows.policy for rows in changes if rows.policy and not {each.policy for each in rows.decisions} <= self._policies]
+            if new := {policy.hash: policy for policy in told}:
+                put = upserting(db, policies).on_conflict_do_nothing()
+                db.execute(put, [{"hash": name, "figures": policy.model_dump(mode="json")} for name, policy in new.items()])
+        self._policies |= new.keys()
 
     def _keep(self, db: Connection, rows: Rows) -> None:
         order: dict[str, Any] = {"workflow": rows.workflow, "run": rows.run, "version": rows.version}
@@ -74,18 +72,22 @@ class ReadModel:
         if rows.decisions:
             made = [
                 {
-                    **decision.model_dump(mode="json", include=set(decisions.c.keys())),
+                    **decision.model_dump(mode="json"),
                     "at": decision.at,
                     "workflow": rows.workflow,
                     "run": rows.run,
                     "subject": rows.workflow,
                     "number": number,
+                    "function": decision.call.function if decision.call else None,
+                    "inputs": decision.call.inputs if decision.call else None,
                 }
                 for number, decision in enumerate(rows.decisions, rows.first_decision)
             ]
             put = upserting(db, decisions)
             keys = [column.name for column in decisions.primary_key.columns]
-            again = {name: put.excluded[name] for name in made[0] if name not in keys}
+            again: dict[str, Any] = {name: put.excluded[name] for name in made[0] if name not in keys}
+            # What a process says of itself to whoever makes the tables anew has no inputs: those that are there stay.
+            again |= {name: func.coalesce(put.excluded[name], decisions.c[name]) for name in ("function", "inputs")}
             db.execute(put.on_conflict_do_update(index_elements=keys, set_=again), made)
 
     def _newest(self, db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
@@ -97,13 +99,14 @@ class ReadModel:
         values = {name: said[name] for name in rows[0] if name not in keys}
         db.execute(new.on_conflict_do_update(index_elements=keys, set_=values, where=later), rows)
 
-    def close(self, workflow: str) -> bool:
-        """A workflow was found to have ended: it asks nothing any more, whatever its last rows say. Returns whether they said otherwise."""
+    def close(self, workflow: str, run: str = "") -> bool:
+        """A workflow, or one run of it, was found to have ended: it asks nothing any more. Returns whether its last rows said otherwise."""
         with self._ledger.writing() as db:
-            open_row = (processes.c.workflow == workflow, processes.c.status == "open")
+            open_row, asked_by = (
+                (table.c.workflow == workflow, table.c.status == "open", table.c.run.endswith(run)) for table in (processes, tasks)
+            )
             row = db.execute(update(processes).where(*open_row).values(status="closed", due_at=None)).rowcount
-            mine = (tasks.c.workflow == workflow, tasks.c.status == "open")
-            asked = db.execute(update(tasks).where(*mine).values(status="withdrawn", closed_because="its process has ended")).rowcount
+            asked = db.execute(update(tasks).where(*asked_by).values(status="withdrawn", closed_because="its process has ended")).rowcount
         return bool(row or asked)
 
     # --- reading ------------------------------------------------------------------------------------------------------------
@@ -154,6 +157,12 @@ class ReadModel:
             by_row = db.execute(select(processes.c.workflow).where(processes.c.status == "open")).scalars()
             by_task = db.execute(select(tasks.c.workflow).where(tasks.c.status == "open").distinct()).scalars()
             return {*by_row, *by_task}
+
+    def open_runs(self) -> dict[str, str]:
+        """The workflows that are open by the tables, by the ids of their runs."""
+        with self._ledger.reading() as db:
+            found = db.execute(select(processes.c.run, processes.c.workflow).where(processes.c.status == "open"))
+            return {run.rpartition(" ")[2]: workflow for run, workflow in found}
 
     def differences(self, rows: Rows) -> list[str]:
         """What the tables have otherwise than an open workflow, which says all of itself in ``rows``; in words."""
@@ -239,29 +248,3 @@ def _after(task: str) -> ColumnElement[bool]:
         and_(same, tasks.c.workflow > workflow),
         and_(same, tasks.c.workflow == workflow, tasks.c.task > name),
     )
-
-
-class RowsWriter:
-    """Writes rows soon, for workflows, which must not wait. :meth:`close` waits for what is under way."""
-
-    def __init__(self, ledger: Ledger, between: float = BETWEEN) -> None:
-        self._lists, self._between = ReadModel(ledger), between
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lists")
-
-    def later(self, rows: Rows) -> None:
-        """Write them soon. What the ledger does not take then is shown with the next change, or by ``tenure rebuild``."""
-        self._thread.submit(self._write, rows)
-
-    def _write(self, rows: Rows) -> None:
-        for left in reversed(range(TRIES)):
-            try:
-                return self._lists.keep(rows)
-            except SQLAlchemyError as error:
-                if not left:
-                    log.error("lists do not show the last change of %s: %s", rows.workflow, type(error).__name__)
-                else:
-                    time.sleep(self._between)
-
-    def close(self) -> None:
-        """Finish."""
-        self._thread.shutdown(wait=True)

@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 from domain import ids
 from domain.base import Value
 from domain.effects.effect import Receipt
-from domain.effects.registry import AskHost, AskOwners, Claimed, ClaimInstance, RegistryAnswer, RegistryChange
+from domain.effects.registry import AskHost, AskOwners, Claimed, ClaimInstance, ClaimOutcome, RegistryAnswer, RegistryChange
 from domain.messages import Account
 from domain.people import Owners
 from domain.upkeep import Reopened, ReopenedIssues
@@ -64,7 +64,7 @@ class Registry(LedgerTables):
         """Claim, and choose the owners with it when ``ask.owners`` says so: one transaction, one step of the history."""
         with self._ledger.writing(alone=True) as db:
             claimed = self._claim(db, ask)
-            if claimed.outcome != "claimed" or ask.owners is None:
+            if claimed.outcome != ClaimOutcome.CLAIMED or ask.owners is None:
                 return claimed
             return claimed.model_copy(update={"owners": owners.chosen(self._ledger, db, ask.owners)})
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from sqlalchemy import Index, MetaData
+from sqlalchemy import JSON, Column, Index, MetaData
 
 from store import columns
 from store.columns import counted, days, default, documents, flags, fractions, key, moments, numbered, numbers, optional, sealed, texts
@@ -280,7 +280,8 @@ tasks = table(
     Index("tasks_by_due", "status", "due_at", "workflow", "task"),
 )
 
-# Every decision, once and for ever; number counts those of one run. policy: the hash of the policy that decided.
+# Every decision, once and for ever; number counts those of one run. policy: the hash of the policy that decided. function, inputs: how it is
+# made again; none of a row that was made anew from what its process says of itself, until the process tells it once more.
 decisions = table(
     "decisions",
     key(workflow=400, run=64),
@@ -288,5 +289,10 @@ decisions = table(
     texts(subject=400, what=80, outcome=80, rule=0, handbook=80, nearest=0, by=254, policy=64),
     moments("at"),
     documents("facts", "flags"),
+    optional(texts(function=120)),
+    Column("inputs", JSON(none_as_null=True)),
     Index("decisions_by_what", "what", "outcome", "at"),
 )
+
+# Every policy that a process has decided by, by its hash.
+policies = table("policies", key(hash=64), documents("figures"))

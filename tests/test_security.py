@@ -762,7 +762,8 @@ NOTHING_SECRET = dict.fromkeys(
     ),
     "the CRM's, Vitally's and the instances' facts, and what follows from them",
 ) | {
-    "decisions": "what was decided by which rule, from facts that workflows know; they know no secret",
+    "decisions": "what was decided by which rule, from which inputs: facts that workflows know; they know no secret",
+    "policies": "the figures of the policy file",
     "processes": "where each workflow stands, in its own words",
     "tasks": "what a workflow asks of whom",
     "audit": "who did what; a token by its name (tests/store/test_audit.py)",

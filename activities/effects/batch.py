@@ -17,7 +17,6 @@ from temporalio.exceptions import ApplicationError
 
 from activities.effects.outside_system import OutsideSystem
 from domain.effects.effect import TOGETHER, BatchResult, EffectBatch
-from domain.read_model import Rows
 
 #: Seconds that a system may take before the others go on without it.
 PATIENCE = 10.0
@@ -28,10 +27,8 @@ THREADS = 64
 class EffectBatches:
     """Runs the systems (by their names) on threads of its own, which keep their clients' connections."""
 
-    def __init__(self, systems: Mapping[str, OutsideSystem], keep: Callable[[Rows], None] = lambda rows: None) -> None:
-        """``keep`` writes what lists show of the process that asks."""
+    def __init__(self, systems: Mapping[str, OutsideSystem]) -> None:
         self._systems = systems
-        self._keep = keep
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="effects")
 
     def close(self) -> None:
@@ -51,8 +48,6 @@ class EffectBatches:
 
     def carry_out(self, batch: EffectBatch) -> BatchResult:
         """Do every system's effects. Safe to repeat: each is once in the ledger, and a system still at it makes the next attempt wait."""
-        if batch.rows is not None:
-            self._keep(batch.rows)
         parts = {
             system: batch.model_copy(update={"effects": tuple(effect for effect in batch.effects if effect.system == system)})
             for system in dict.fromkeys(effect.system for effect in batch.effects)

@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from typing import Literal
 
 from domain.account.account import Customer, CustomerInput, CustomerStatus, HealthSnapshot, PlanReason, Reason
 from domain.base import Value
 from domain.calendar import Due, day_of
-from domain.decision import Decision, Fact
+from domain.decision import Conclusion, Fact, replayable
 from domain.markup import counted
 from domain.policy import AccountPolicy
 from domain.task import Answer, Choice, FieldSpec, TaskKind
 from domain.views import ProcessState
 
 Track = Literal["on_track", "at_risk", "off_track"]
+
+
+class Utilization(StrEnum):
+    """What MAU/seats says. ``LOW`` and ``DECREASED`` are reasons of a plan."""
+
+    LOW = "low_utilization"
+    DECREASED = "decreased_usage"
+    AT_TARGET = "at_target"
+    ONBOARDING = "onboarding"
+    UNKNOWN = "unknown"
+
+
+class Plan(StrEnum):
+    """Whether a plan runs."""
+
+    OPEN = "open"
+    ENDED = "ended"
+
+
+class Review(StrEnum):
+    """What the leadership says of a plan (D16, D17)."""
+
+    CONTINUE = "continue"
+    ESCALATE = "escalate"
+    CRITERIA_MET = "criteria_met"
+
 
 #: The six questions of a plan (handbook 4.4).
 QUESTIONS = (
@@ -41,9 +68,9 @@ UPDATES = tracks(
     FieldSpec(name="next", asks="what comes next"),
 )
 REVIEWS = (
-    Choice(name="continue", label="Go on as planned"),
-    Choice(name="escalate", label="Escalate: say in the note what is needed"),
-    Choice(name="criteria_met", label="The criteria are met"),
+    Choice(name=Review.CONTINUE, label="Go on as planned"),
+    Choice(name=Review.ESCALATE, label="Escalate: say in the note what is needed"),
+    Choice(name=Review.CRITERIA_MET, label="The criteria are met"),
 )
 
 #: A plan's project, and the project of its reason in Vitally; of the latter one is open at a time (C06).
@@ -115,8 +142,9 @@ class PlanStatus(CustomerStatus):
 # --- what starts and ends one ------------------------------------------------------------------------------------------------------
 
 
-def utilization(policy: AccountPolicy, since: date | None, standing: HealthSnapshot | None, now: datetime) -> Decision:
-    """Whether MAU/seats asks for a plan (C05, C06): ``low_utilization``, ``decreased_usage``, ``at_target``, ``onboarding`` or ``unknown``.
+@replayable("utilization", "C06")
+def utilization(policy: AccountPolicy, since: date | None, standing: HealthSnapshot | None, now: datetime) -> Conclusion:
+    """Whether MAU/seats asks for a plan (C05, C06).
 
     ``since`` is the day on which they became a customer. Low utilization never reached the target and is a customer for so many days;
     decreased usage was there in an earlier month. An unknown changes nothing.
@@ -131,75 +159,50 @@ def utilization(policy: AccountPolicy, since: date | None, standing: HealthSnaps
         Fact(name="customer since", value=since.isoformat() if since else None, source="Salesforce", as_of=now),
     )
 
-    def decided(outcome: str, rule: str, handbook: str, nearest: str) -> Decision:
-        return Decision(
-            what="utilization", outcome=outcome, rule=rule, handbook=handbook, at=now, policy=policy.hash, facts=facts, nearest=nearest
-        )
-
     if standing is None or share is None:
-        return decided("unknown", "MAU/seats is not known: an unknown starts no plan and ends none.", "C06", "a month of MAU/seats")
+        rule = "MAU/seats is not known: an unknown starts no plan and ends none."
+        return Conclusion(Utilization.UNKNOWN, rule, "a month of MAU/seats", facts)
     shown = f"{share:.0%} of the seats are used monthly, the target is {target:.0%}"
     missing = f"{target - share:.0%} more of the seats in use"
     if share >= target:
-        return decided("at_target", f"At the target: {shown}.", "D15, D17", f"fewer than {target:.0%} of the seats in use")
+        nearest = f"fewer than {target:.0%} of the seats in use"
+        return Conclusion(Utilization.AT_TARGET, f"At the target: {shown}.", nearest, facts, handbook="D15, D17")
     if standing.was_at_target:
-        return decided("decreased_usage", f"It was at the target in an earlier month, and fell below: {shown}.", "D15, C06", missing)
+        rule = f"It was at the target in an earlier month, and fell below: {shown}."
+        return Conclusion(Utilization.DECREASED, rule, missing, facts, handbook="D15, C06")
     if tenure is None or tenure < days:
         rest = f"a customer for {counted(days - tenure, 'more day')}" if tenure is not None else "the day on which they became a customer"
-        return decided("onboarding", f"Below the target, and still onboarding: no project before day {days}. {shown}.", "C06", rest)
-    return decided("low_utilization", f"Day {tenure} as a customer, and the target was never reached: {shown}.", "D17, C05", missing)
+        rule = f"Below the target, and still onboarding: no project before day {days}. {shown}."
+        return Conclusion(Utilization.ONBOARDING, rule, rest, facts)
+    rule = f"Day {tenure} as a customer, and the target was never reached: {shown}."
+    return Conclusion(Utilization.LOW, rule, missing, facts, handbook="D17, C05")
 
 
-def opened(policy: AccountPolicy, reasons: dict[Reason, PlanReason], now: datetime) -> Decision:
+@replayable("plan", "D16")
+def opened(policy: AccountPolicy, reasons: dict[Reason, PlanReason], now: datetime) -> Conclusion:
     """A plan begins, or gets another reason."""
-    return Decision(
-        what="plan",
-        outcome="open",
-        rule=f"One plan for all reasons: {said(reasons)}.",
-        handbook="D16",
-        at=now,
-        policy=policy.hash,
-        facts=tuple(
-            Fact(name=WORDS[name], value=each.why, source=each.from_workflow or "account", as_of=now) for name, each in reasons.items()
-        ),
-        nearest="every reason gone",
-    )
+    facts = (Fact(name=WORDS[name], value=each.why, source=each.from_workflow or "account", as_of=now) for name, each in reasons.items())
+    return Conclusion(Plan.OPEN, f"One plan for all reasons: {said(reasons)}.", "every reason gone", tuple(facts))
 
 
-def ended(policy: AccountPolicy, gone: str, now: datetime) -> Decision:
+@replayable("plan", "D16")
+def ended(policy: AccountPolicy, gone: str, now: datetime) -> Conclusion:
     """Every reason is gone; ``gone`` says why the last one is."""
-    return Decision(
-        what="plan",
-        outcome="ended",
-        rule=f"Every reason is gone, the last one because: {gone}.",
-        handbook="D16",
-        at=now,
-        policy=policy.hash,
-        nearest="one reason that still holds",
-    )
+    return Conclusion(Plan.ENDED, f"Every reason is gone, the last one because: {gone}.", "one reason that still holds")
 
 
-def reviewed(policy: AccountPolicy, answer: Answer, state: GetWellState, now: datetime) -> Decision:
+@replayable("leadership review", "D16, D17")
+def reviewed(policy: AccountPolicy, answer: Answer, state: GetWellState, now: datetime) -> Conclusion:
     """The leadership's review, with the update that it stands on (D16, D17)."""
     last = state.updates[-1] if state.updates else None
-    return Decision(
-        what="leadership review",
-        outcome=answer.choice,
-        rule=f"{answer.by} decided{': ' + answer.note if answer.note else ''}.",
-        handbook="D16, D17",
-        at=now,
-        policy=policy.hash,
-        facts=(
-            Fact(
-                name="last update",
-                value=last.status if last else None,
-                source=last.by if last else "TA (none yet)",
-                as_of=last.at if last else now,
-            ),
-        ),
-        nearest="the person's choice",
-        by=answer.by,
+    update = Fact(
+        name="last update",
+        value=last.status if last else None,
+        source=last.by if last else "TA (none yet)",
+        as_of=last.at if last else now,
     )
+    rule = f"{answer.by} decided{': ' + answer.note if answer.note else ''}."
+    return Conclusion(Review(answer.choice), rule, "the person's choice", (update,), by=answer.by)
 
 
 def said(reasons: dict[Reason, PlanReason]) -> str:

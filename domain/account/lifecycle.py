@@ -13,7 +13,7 @@ from typing import Literal
 from domain.account.account import Customer, CustomerInput, CustomerStatus, HealthSnapshot, Reason, RenewalEnded
 from domain.account.red import Criterion, Hand
 from domain.calendar import Due, day_of, days_after, hours_of
-from domain.decision import Decision, Fact
+from domain.decision import Conclusion, Fact, replayable
 from domain.markup import counted
 from domain.people import Role
 from domain.policy import AccountPolicy
@@ -33,6 +33,29 @@ class Stage(StrEnum):
     NURTURING = "nurturing"
     RENEWING = "renewing"
     CLOSED = "closed"
+
+
+class Goal(StrEnum):
+    """What became of the onboarding goal (D9)."""
+
+    HIT = "hit"
+    MISSED = "missed"
+
+
+class Beginning(StrEnum):
+    """Whether the renewal of a term begins: ``OPEN``: it runs."""
+
+    START = "start"
+    OPEN = "open"
+    WAIT = "wait"
+    NONE = "none"
+
+
+class NewDate(StrEnum):
+    """What another renewal date means: the same term's, or the next one's."""
+
+    MOVED = "moved"
+    NEXT = "next"
 
 
 #: The stages as Vitally shows them (4.2).
@@ -152,11 +175,10 @@ def contradiction(policy: AccountPolicy, customer: Customer, state: AccountState
 # --- decisions -----------------------------------------------------------------------------------------------------------------------
 
 
-def stage(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Decision:
+@replayable("stage", "D8")
+def stage(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion:
     """The stage (D8): renewing pre-empts the others; after a renewal back to adopting or nurturing by the targets; full churn closes."""
-    outcome, rule, nearest = _stage(policy, customer, state, day_of(policy.office, now))
-    facts = _facts(customer, state, now)
-    return Decision(what="stage", outcome=outcome, rule=rule, handbook="D8", at=now, policy=policy.hash, facts=facts, nearest=nearest)
+    return Conclusion(*_stage(policy, customer, state, day_of(policy.office, now)), _facts(customer, state, now))
 
 
 def _stage(policy: AccountPolicy, customer: Customer, state: AccountState, today: date) -> tuple[Stage, str, str]:
@@ -199,7 +221,8 @@ def _by_targets(policy: AccountPolicy, state: AccountState) -> tuple[Stage, str,
     return Stage.ADOPTING, f"Below the targets: {shown}.", wanted
 
 
-def goal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Decision | None:
+@replayable("onboarding goal", "D9, C05")
+def goal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion | None:
     """The onboarding goal (D9, C05), on a clock of its own: so many days after the implementation. ``hit``, ``missed``, or None while open.
 
     An unknown decides nothing: it is decided when MAU/seats is known.
@@ -212,54 +235,42 @@ def goal(policy: AccountPolicy, customer: Customer, state: AccountState, now: da
     if not (reached or late):
         return None
     missing = f"{abs(figures.goal_mau_seats - share):.0%} {'fewer' if reached else 'more'} of the seats in use"
-    return Decision(
-        what="onboarding goal",
-        outcome="hit" if reached else "missed",
-        rule=f"{share:.0%} of the seats are used monthly on day {days} after the implementation; the goal is {figures.goal_mau_seats:.0%} by day "
-        f"{figures.goal_after_implementation_days}.",
-        handbook="D9, C05",
-        at=now,
-        policy=policy.hash,
-        facts=_facts(customer, state, now),
-        nearest=missing,
+    rule = (
+        f"{share:.0%} of the seats are used monthly on day {days} after the implementation; the goal is {figures.goal_mau_seats:.0%} by day "
+        f"{figures.goal_after_implementation_days}."
     )
+    return Conclusion(Goal.HIT if reached else Goal.MISSED, rule, missing, _facts(customer, state, now))
 
 
-def renewal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Decision:
-    """Whether the renewal of this term begins (D25, C10): ``start``, ``open`` (it runs), ``wait`` or ``none``. Never twice for one term."""
+@replayable("renewal", "D25, C10")
+def renewal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion:
+    """Whether the renewal of this term begins (D25, C10). Never twice for one term."""
+    return Conclusion(*_renewal(policy, customer, state, day_of(policy.office, now)), _facts(customer, state, now))
+
+
+@replayable("renewal", "D25, C10")
+def begun_by_hand(policy: AccountPolicy, customer: Customer, state: AccountState, by: str, now: datetime) -> Conclusion:
+    """A person begins the renewal of this term."""
+    _, rule, nearest = _renewal(policy, customer, state, day_of(policy.office, now))
+    return Conclusion(Beginning.START, f"{by} began it by hand. {rule}", nearest, _facts(customer, state, now), by=by)
+
+
+def _renewal(policy: AccountPolicy, customer: Customer, state: AccountState, today: date) -> tuple[Beginning, str, str]:
+    """Whether it begins, rule and nearest fact."""
     end, early = to_renew(policy, customer, state), policy.renewal.early_review_days
-
-    def decided(outcome: str, rule: str, nearest: str) -> Decision:
-        return Decision(
-            what="renewal",
-            outcome=outcome,
-            rule=rule,
-            handbook="D25, C10",
-            at=now,
-            policy=policy.hash,
-            facts=_facts(customer, state, now),
-            nearest=nearest,
-        )
-
     if end is None or customer.status != "customer" or state.lost:
-        return decided("none", "There is no renewal date.", "a contract with an end")
+        return Beginning.NONE, "There is no renewal date.", "a contract with an end"
     if state.renewal and state.renewal_on == end:
-        return decided("open", f"Its renewal runs: {state.renewal}.", "its end")
-    left = (end - day_of(policy.office, now)).days
+        return Beginning.OPEN, f"Its renewal runs: {state.renewal}.", "its end"
+    left = (end - today).days
+    away = f"The renewal date {end} is {counted(left, 'day')} away"
     if left > early:
-        return decided(
-            "wait",
-            f"The renewal date {end} is {counted(left, 'day')} away, it begins {early} days ahead.",
-            f"a date {counted(left - early, 'day')} earlier",
-        )
-    return decided(
-        "start",
-        f"The renewal date {end} is {counted(left, 'day')} away: its renewal begins.",
-        f"a date {counted(early - left + 1, 'day')} later",
-    )
+        return Beginning.WAIT, f"{away}, it begins {early} days ahead.", f"a date {counted(left - early, 'day')} earlier"
+    return Beginning.START, f"{away}: its renewal begins.", f"a date {counted(early - left + 1, 'day')} later"
 
 
-def moved(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Decision | None:
+@replayable("renewal date", "I")
+def moved(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion | None:
     """What another renewal date in the CRM means (gap 9): the term ``moved``, or the ``next`` term is there already; None when it is the same.
 
     A date at least a whole term later is the next term: its own renewal begins in time. Any other is the same term's.
@@ -268,17 +279,11 @@ def moved(policy: AccountPolicy, customer: Customer, state: AccountState, now: d
     if end is None or before is None or end == before or before in state.settled:
         return None
     first = _next_term(policy, before)
-    following = end >= first
-    return Decision(
-        what="renewal date",
-        outcome="next" if following else "moved",
-        rule=f"{before} → {end}: {'a whole term later, so that term is renewed' if following else 'the same term, and its renewal moves along'}.",
-        handbook="I",
-        at=now,
-        policy=policy.hash,
-        facts=_facts(customer, state, now),
-        nearest=f"a date {'before' if following else 'on or after'} {first}",
-    )
+    facts = _facts(customer, state, now)
+    if end >= first:
+        return Conclusion(NewDate.NEXT, f"{before} → {end}: a whole term later, so that term is renewed.", f"a date before {first}", facts)
+    rule = f"{before} → {end}: the same term, and its renewal moves along."
+    return Conclusion(NewDate.MOVED, rule, f"a date on or after {first}", facts)
 
 
 def _next_term(policy: AccountPolicy, end: date) -> date:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Literal
 
 from domain.account.account import AccountTeam, Customer, CustomerInput, CustomerStatus, HealthSnapshot
@@ -10,12 +11,23 @@ from domain.account.commands import MarkRed, Source
 from domain.account.get_well import Track, tracks
 from domain.base import Value
 from domain.calendar import day_of
-from domain.decision import Decision, Fact
+from domain.decision import Conclusion, Fact, replayable
 from domain.markup import counted
 from domain.people import Role
 from domain.policy import AccountPolicy
 from domain.task import Choice, FieldSpec
 from domain.views import ProcessState
+
+
+class Colour(StrEnum):
+    """What an account is by the facts and the people who look at it."""
+
+    RED = "red"
+    NOT_RED = "not red"
+    YELLOW = "yellow"
+    GREEN = "green"
+    CHURNED = "churned"
+
 
 Criterion = Literal["not_deployed", "health", "no_contact", "decline"]
 Hand = Literal["salesforce", "vitally"]
@@ -183,44 +195,26 @@ def _contact(limit: int, customer: Customer, today: date) -> Finding:
     )
 
 
-def automatic(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Decision:
-    """Whether the facts alone make an account red (B17): ``red`` when a criterion holds, else ``not red``."""
+@replayable("red", "B17")
+def automatic(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Conclusion:
+    """Whether the facts alone make an account red (B17): when a criterion holds."""
     found = findings(policy, customer, standing, now)
     facts = evidence(customer, standing, now)
     signed = customer.contract_start is not None and customer.contract_start <= day_of(policy.office, now)
     if customer.status != "customer" or not signed:
         rule = f"Only a customer becomes red; it is {customer.status if signed else 'not signed yet'}."
-        return Decision(
-            what="red", outcome="not red", rule=rule, handbook="B17", at=now, policy=policy.hash, facts=facts, nearest="being a customer"
-        )
-    held = [each for each in found if each.holds]
-    if held:
-        return Decision(
-            what="red",
-            outcome="red",
-            rule=f"{_upper('; '.join(each.says for each in held))}.",
-            handbook="B17",
-            at=now,
-            policy=policy.hash,
-            facts=facts,
-            nearest=" and ".join(each.undone_by for each in held),
-        )
+        return Conclusion(Colour.NOT_RED, rule, "being a customer", facts)
+    if held := [each for each in found if each.holds]:
+        rule = f"{_upper('; '.join(each.says for each in held))}."
+        return Conclusion(Colour.RED, rule, " and ".join(each.undone_by for each in held), facts)
     nearest = min((each for each in found if each.nearest), key=lambda each: each.room, default=None)
-    return Decision(
-        what="red",
-        outcome="not red",
-        rule="No automatic criterion holds.",
-        handbook="B17",
-        at=now,
-        policy=policy.hash,
-        facts=facts,
-        nearest=nearest.nearest if nearest else "a health score, or a date of the last interaction",
-    )
+    otherwise = nearest.nearest if nearest else "a health score, or a date of the last interaction"
+    return Conclusion(Colour.NOT_RED, "No automatic criterion holds.", otherwise, facts)
 
 
 def holding(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> dict[Criterion, str]:
     """The criteria that make it red, in words; none when :func:`automatic` says not red."""
-    if automatic(policy, customer, standing, now).outcome == "not red":
+    if automatic(policy, customer, standing, now).outcome == Colour.NOT_RED:
         return {}
     return {each.name: each.says for each in findings(policy, customer, standing, now) if each.holds}
 
@@ -261,30 +255,25 @@ def _upper(text: str) -> str:
 # --- marked, promoted ----------------------------------------------------------------------------------------------------------------
 
 
-def marked(policy: AccountPolicy, given: MarkRed, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Decision:
+@replayable("red", "B18, C20")
+def marked(policy: AccountPolicy, given: MarkRed, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Conclusion:
     """An account is red, or is so for another reason (B17, B18, D31)."""
     by_facts, by_hand = given.source == "automatic", given.source in HANDS
     who, handbook, otherwise = "The facts" if by_facts else "Somebody", "B17" if by_facts else "B18", "the person's judgement"
     if by_hand:
         handbook, otherwise = ("B17", "another colour in the CRM") if given.source == "salesforce" else ("D31", "the trait not being set")
-    return Decision(
-        what="red",
-        outcome="red",
-        rule=f"{given.by or who} marked it red: {given.reason}.",
-        handbook=f"{handbook}, C20",
-        at=now,
-        policy=policy.hash,
-        facts=evidence(customer, standing, now),
-        nearest=automatic(policy, customer, standing, now).nearest if by_facts else otherwise,
-        by=given.by,
-    )
+    rule, nearest = f"{given.by or who} marked it red: {given.reason}.", otherwise
+    if by_facts:
+        nearest = automatic(policy, customer, standing, now).nearest
+    return Conclusion(Colour.RED, rule, nearest, evidence(customer, standing, now), by=given.by, handbook=f"{handbook}, C20")
 
 
 BETTER = {"poor": 0, "concerning": 1, "healthy": 2}
 
 
-def promotion(policy: AccountPolicy, state: RedState, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Decision:
-    """Whether the manager is asked to promote it: ``yellow``, ``green``, or ``red`` when there is no cause (B17: judgement stays with people).
+@replayable("promotion", "B17")
+def promotion(policy: AccountPolicy, state: RedState, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Conclusion:
+    """Whether the manager is asked to promote it: yellow, green, or red when there is no cause (B17: judgement stays with people).
 
     Somebody who sets Yellow or Green in the CRM says so. Else the band must be healthy or concerning, no automatic criterion may hold, and
     what made it red must have changed: an automatic reason is gone, the band is better than at the mark, or a champion was found.
@@ -292,58 +281,45 @@ def promotion(policy: AccountPolicy, state: RedState, customer: Customer, standi
     before, facts = state.at_mark, evidence(customer, standing, now)
     band = standing.band if standing else "unknown"
 
-    def decided(outcome: str, rule: str, nearest: str) -> Decision:
-        return Decision(
-            what="promotion", outcome=outcome, rule=rule, handbook="B17", at=now, policy=policy.hash, facts=facts, nearest=nearest
-        )
+    def decided(outcome: Colour, rule: str, nearest: str) -> Conclusion:
+        return Conclusion(outcome, rule, nearest, facts)
 
     still = automatic(policy, customer, standing, now)
     if state.shown and customer.health in ("Yellow", "Green") and customer.health != state.declined_health:
-        though = f", though it is red by itself: {still.rule}" if still.outcome == "red" else "."
-        return decided(customer.health.lower(), f"Somebody set Customer Health to {customer.health} in the CRM{though}", "Red in the CRM")
+        though = f", though it is red by itself: {still.rule}" if still.outcome == Colour.RED else "."
+        return decided(
+            Colour(customer.health.lower()), f"Somebody set Customer Health to {customer.health} in the CRM{though}", "Red in the CRM"
+        )
     if standing is None or band not in ("healthy", "concerning"):
-        return decided("red", f"The band is {band}.", "a concerning or healthy band")
-    if still.outcome == "red":
-        return decided("red", f"It is red by itself: {still.rule}", still.nearest)
+        return decided(Colour.RED, f"The band is {band}.", "a concerning or healthy band")
+    if still.outcome == Colour.RED:
+        return decided(Colour.RED, f"It is red by itself: {still.rule}", still.nearest)
     champion = standing.champion is True and before is not None and before.champion is False
     better = before is not None and BETTER[band] > BETTER.get(before.band, BETTER["healthy"])
     if not (any(mark.source == "automatic" for mark in state.marks) or champion or better):
-        return decided("red", "Nothing that made it red has changed.", "a better band, or a new champion")
+        return decided(Colour.RED, "Nothing that made it red has changed.", "a better band, or a new champion")
     if state.declined == band:
-        return decided("red", f"The manager keeps it red in spite of the band: {band}.", "another band")
+        return decided(Colour.RED, f"The manager keeps it red in spite of the band: {band}.", "another band")
     why = "a champion was found" if champion else f"the band is {band}"
-    to = "green" if band == "healthy" else "yellow"
+    to = Colour.GREEN if band == "healthy" else Colour.YELLOW
     return decided(to, f"No automatic criterion holds, and {why}.", "a criterion of 4.7 that holds again")
 
 
+@replayable("red", "B17")
 def resolved(
     policy: AccountPolicy, to: str, by: str, note: str, customer: Customer, standing: HealthSnapshot | None, now: datetime
-) -> Decision:
+) -> Conclusion:
     """A person promotes it."""
-    return Decision(
-        what="red",
-        outcome=to,
-        rule=f"{by} promoted it to {to}{': ' + note if note else ''}.",
-        handbook="B17",
-        at=now,
-        policy=policy.hash,
-        facts=evidence(customer, standing, now),
-        nearest="the person's judgement",
-        by=by,
-    )
+    rule = f"{by} promoted it to {to}{': ' + note if note else ''}."
+    return Conclusion(Colour(to), rule, "the person's judgement", evidence(customer, standing, now), by=by)
 
 
-def gone(policy: AccountPolicy, customer: Customer, now: datetime) -> Decision:
+@replayable("red", "B17")
+def gone(policy: AccountPolicy, customer: Customer, now: datetime) -> Conclusion:
     """The account is no customer any more."""
-    return Decision(
-        what="red",
-        outcome="churned",
-        rule=f"The account is {customer.status}{f' into {customer.merged_into}' if customer.merged_into else ''}: nothing is left to save.",
-        handbook="B17",
-        at=now,
-        policy=policy.hash,
-        nearest="the account staying a customer",
-    )
+    into = f" into {customer.merged_into}" if customer.merged_into else ""
+    rule = f"The account is {customer.status}{into}: nothing is left to save."
+    return Conclusion(Colour.CHURNED, rule, "the account staying a customer")
 
 
 # --- what is tracked -------------------------------------------------------------------------------------------------------------------

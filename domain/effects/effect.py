@@ -17,7 +17,6 @@ from pydantic import PlainSerializer, PlainValidator
 
 from domain import effects, markup
 from domain.base import Message, Value
-from domain.read_model import Rows
 
 #: The activity that carries out the effects of several systems; one for a single system is called as the system is.
 TOGETHER = "effects"
@@ -85,16 +84,12 @@ def _written(effect: Effect) -> dict[str, Any]:
 
 
 class EffectBatch(Message):
-    """The effects of one moment, for ``subject``, at the workflow's time. Not before, by the real clock: the system asked us to wait.
-
-    ``rows`` is what lists do not show of the process yet: it is written first, whatever becomes of the effects.
-    """
+    """The effects of one moment, for ``subject``, at the workflow's time. Not before, by the real clock: the system asked us to wait."""
 
     subject: str
     as_of: datetime
     effects: tuple[Annotated[Effect, PlainValidator(_read), PlainSerializer(_written)], ...]
     not_before: datetime | None = None
-    rows: Rows | None = None
 
     def in_words(self) -> str:
         """All of it, as long as the server takes a summary."""

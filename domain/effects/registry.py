@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Literal
 
 from domain.base import Message
@@ -44,13 +45,22 @@ class ClaimInstance(Message):
     owners: AskOwners | None = None
 
 
+class ClaimOutcome(StrEnum):
+    """``OWNED``: the domain has an instance already. ``FULL``: the cap is reached. ``EMPTY``: no warm instance is left."""
+
+    CLAIMED = "claimed"
+    OWNED = "owned"
+    FULL = "full"
+    EMPTY = "empty"
+
+
 class Claimed(Message):
-    """``owned``: the domain has an instance already. ``full``: the cap is reached. ``empty``: no warm instance is left.
+    """What the registry answers to a claim.
 
     ``subject`` is whose ``host`` is; answers from before that was told have none.
     """
 
-    outcome: Literal["claimed", "owned", "full", "empty"]
+    outcome: ClaimOutcome
     host: str = ""
     subject: str = ""
     kind: str = ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 
 from domain import licence_keys
 from domain import plausibility as facts
 from domain.account.account import HealthSnapshot, Outcome, PlanReviewed, Rating
 from domain.amounts import dollars
 from domain.calendar import day_of, days_after, months_after
-from domain.decision import Decision, Fact, last_word
+from domain.decision import Conclusion, Fact, last_word, replayable
 from domain.forecast.rollup import expectation, words
 from domain.policy import AccountPolicy
 from domain.renewal.commands import AssessRenewal, CancelRenewal, MoveRenewal, ProjectOutcome
@@ -20,10 +21,58 @@ from domain.task import Answer
 PLANNED: tuple[Outcome, ...] = ("full_churn", "partial_churn", "flat")
 
 
-def _decided(policy: AccountPolicy, what: str, outcome: str, rule: str, handbook: str, now: datetime, **more: object) -> Decision:
-    return Decision.model_validate(
-        {"what": what, "outcome": outcome, "rule": rule, "handbook": handbook, "at": now, "policy": policy.hash, **more}
-    )
+class EarlyReview(StrEnum):
+    """What the look half a year ahead comes to (C10)."""
+
+    FLAGGED = "flagged"
+    HEALTHY = "healthy"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
+
+
+class Rated(StrEnum):
+    """A rating, or why there is none."""
+
+    GREEN = "green"
+    YELLOW = "yellow"
+    RED = "red"
+    DISAGREEMENT = "disagreement"
+    NONE = "none"
+
+
+class Membership(StrEnum):
+    """Whether the account is in Lighthouse (C08, 4.6); who leaves is yellow or green."""
+
+    ENTERS = "enters"
+    STAYS_OUT = "stays out"
+    STAYS_IN = "stays in"
+    YELLOW = "yellow"
+    GREEN = "green"
+
+
+class Brought(StrEnum):
+    """What a renewal brings, by the change of its ARR; ``NONE``: nobody has projected it."""
+
+    FULL_CHURN = "full_churn"
+    PARTIAL_CHURN = "partial_churn"
+    FLAT = "flat"
+    INCREMENTAL = "incremental"
+    NONE = "none"
+
+
+class Change(StrEnum):
+    """What becomes of the renewal's dates."""
+
+    GRANTED = "granted"
+    BEGINS_ANEW = "begins anew"
+    RE_ARMED = "re-armed"
+
+
+class Cancelled(StrEnum):
+    """Why there is nothing to renew."""
+
+    CHURNED_EARLY = "churned_early"
+    MERGED = "merged"
 
 
 def _health(standing: HealthSnapshot | None, now: datetime) -> tuple[Fact, ...]:
@@ -46,23 +95,30 @@ def _said(who: str, assessment: Assessment | None, now: datetime) -> Fact:
 # --- rating --------------------------------------------------------------------------------------------------------------------------
 
 
-def early_review(policy: AccountPolicy, standing: HealthSnapshot | None, now: datetime) -> Decision:
+@replayable("early review", "D25, C10")
+def early_review(policy: AccountPolicy, standing: HealthSnapshot | None, now: datetime) -> Conclusion:
     """Half a year ahead (D25, C10): a yellow or red account is looked at; an unknown one is neither flagged nor called healthy."""
+    flagged, asked = EarlyReview.FLAGGED, "the TA completes the assessment early."
     band = standing.band if standing else "unknown"
     outcome, rule, nearest = {
-        "poor": ("flagged", "The account's health is poor: the TA completes the assessment early.", "a healthy band"),
-        "concerning": ("flagged", "The account's health is concerning: the TA completes the assessment early.", "a healthy band"),
-        "healthy": ("healthy", "The account is healthy: nothing is asked before the assessment.", "a concerning or poor band"),
-        "unknown": ("unknown", "The account's health is not known: it counts neither as healthy nor as poor.", "more that is known of it"),
+        "poor": (flagged, f"The account's health is poor: {asked}", "a healthy band"),
+        "concerning": (flagged, f"The account's health is concerning: {asked}", "a healthy band"),
+        "healthy": (EarlyReview.HEALTHY, "The account is healthy: nothing is asked before the assessment.", "a concerning or poor band"),
+        "unknown": (
+            EarlyReview.UNKNOWN,
+            "The account's health is not known: it counts neither as healthy nor as poor.",
+            "more that is known of it",
+        ),
     }[band]
-    return _decided(policy, "early review", outcome, rule, "D25, C10", now, facts=_health(standing, now), nearest=nearest)
+    return Conclusion(outcome, rule, nearest, _health(standing, now))
 
 
-def early_review_skipped(policy: AccountPolicy, state: RenewalState, now: datetime) -> Decision:
+@replayable("early review", "C10")
+def early_review_skipped(policy: AccountPolicy, state: RenewalState, now: datetime) -> Conclusion:
     """It began so late that the assessment itself is due."""
     days = (state.renewal_on - day_of(policy.office, now)).days
     rule = f"It began {days} days ahead, when the assessment is due already: there is no early review."
-    return _decided(policy, "early review", "skipped", rule, "C10", now, nearest=f"a start {policy.renewal.process_days} days ahead")
+    return Conclusion(EarlyReview.SKIPPED, rule, f"a start {policy.renewal.process_days} days ahead")
 
 
 def fresh(policy: AccountPolicy, early: Assessment | None, now: datetime) -> Assessment | None:
@@ -70,7 +126,8 @@ def fresh(policy: AccountPolicy, early: Assessment | None, now: datetime) -> Ass
     return early if early and now - early.at < timedelta(days=policy.renewal.assessment_fresh_days) else None
 
 
-def agreed(policy: AccountPolicy, state: RenewalState, ta_side: Answer, ae_side: Answer, now: datetime) -> Decision:
+@replayable("rating", "D26")
+def agreed(policy: AccountPolicy, state: RenewalState, ta_side: Answer, ae_side: Answer, now: datetime) -> Conclusion:
     """Whether the two managers rate alike (D26)."""
     facts = (
         _said("TA", state.ta, now),
@@ -81,49 +138,52 @@ def agreed(policy: AccountPolicy, state: RenewalState, ta_side: Answer, ae_side:
     )
     if ta_side.choice == ae_side.choice:
         rule = f"Both managers rate it {ta_side.choice}."
-        return _decided(policy, "rating", ta_side.choice, rule, "D26", now, facts=facts, nearest="one manager's other rating")
+        return Conclusion(Rated(ta_side.choice), rule, "one manager's other rating", facts)
     rule = f"The TA manager rates it {ta_side.choice}, the AE manager {ae_side.choice}: one person settles it."
-    return _decided(policy, "rating", "disagreement", rule, "D26", now, facts=facts, nearest="the same rating by both")
+    return Conclusion(Rated.DISAGREEMENT, rule, "the same rating by both", facts)
 
 
-def settled(policy: AccountPolicy, disagreement: Decision, answer: Answer, now: datetime) -> Decision:
+@replayable("rating", "D26")
+def settled(policy: AccountPolicy, opinions: tuple[Fact, ...], answer: Answer, now: datetime) -> Conclusion:
     """The one named person's word on a disagreement, with both opinions as its evidence."""
     why = f": {answer.note}" if answer.note else ""
     rule = f"The managers disagreed; it is settled as {answer.choice}{why}."
-    return _decided(
-        policy, "rating", answer.choice, rule, "D26", now, facts=disagreement.facts, by=answer.by, nearest="that person's choice"
-    )
+    return Conclusion(Rated(answer.choice), rule, "that person's choice", opinions, by=answer.by)
 
 
-def by_hand(policy: AccountPolicy, message: AssessRenewal, standing: HealthSnapshot | None, now: datetime) -> Decision:
+@replayable("rating", "D27")
+def by_hand(policy: AccountPolicy, message: AssessRenewal, standing: HealthSnapshot | None, now: datetime) -> Conclusion:
     """A rating that a manager gives without an assessment (D27)."""
     rule = f"Rated {message.rating} by hand: {message.why}"
-    return _decided(
-        policy, "rating", message.rating, rule, "D27", now, facts=_health(standing, now), by=message.by, nearest="the person's choice"
-    )
+    return Conclusion(Rated(message.rating), rule, "the person's choice", _health(standing, now), by=message.by)
 
 
-def unrated(policy: AccountPolicy, waited_for: str, now: datetime) -> Decision:
+@replayable("rating", "D26")
+def unrated(policy: AccountPolicy, waited_for: str, now: datetime) -> Conclusion:
     """Nobody rated it before it had to be processed."""
     rule = f"It must be processed now, and there is no rating: {waited_for} did not answer."
-    return _decided(policy, "rating", "none", rule, "D26", now, nearest="an answer in time")
+    return Conclusion(Rated.NONE, rule, "an answer in time")
 
 
 # --- Lighthouse ------------------------------------------------------------------------------------------------------------------------
 
 
-def enters(policy: AccountPolicy, rating: Rating, now: datetime) -> Decision:
+@replayable("lighthouse", "D27, C08")
+def enters(policy: AccountPolicy, rating: Rating, now: datetime) -> Conclusion:
     """Whether a rating brings the account into Lighthouse (C08)."""
     members = policy.lighthouse.ratings
     listed = " and ".join(members)
     if rating in members:
-        return _decided(policy, "lighthouse", "enters", f"Rated {rating}: {listed} enter.", "D27, C08", now, nearest="another rating")
+        return Conclusion(Membership.ENTERS, f"Rated {rating}: {listed} enter.", "another rating")
     handled = "monitored" if rating == "green" else "a save plan in the one-on-ones with the manager"
     rule = f"Rated {rating}: only {listed} enter; it is {handled}."
-    return _decided(policy, "lighthouse", "stays out", rule, "D27, C08", now, nearest=f"a rating of {listed}")
+    return Conclusion(Membership.STAYS_OUT, rule, f"a rating of {listed}")
 
 
-def exits(policy: AccountPolicy, plan: SavePlan, review: PlanReviewed, sales: Answer | None, ts: Answer | None, now: datetime) -> Decision:
+@replayable("lighthouse", "D27")
+def exits(
+    policy: AccountPolicy, plan: SavePlan, review: PlanReviewed, sales: Answer | None, ts: Answer | None, now: datetime
+) -> Conclusion:
     """Whether the account leaves: its quantitative criteria are met, and sales and TS leadership both say so (4.6)."""
     facts = (
         Fact(name="success criteria", value=plan.criteria, source=plan.by, as_of=plan.at),
@@ -133,46 +193,50 @@ def exits(policy: AccountPolicy, plan: SavePlan, review: PlanReviewed, sales: An
     )
     votes = [answer.choice for answer in (sales, ts) if answer]
     if review.criteria_met and len(votes) == 2 and "stay" not in votes:
-        to = "yellow" if "leave_yellow" in votes else "green"
+        to = Membership.YELLOW if "leave_yellow" in votes else Membership.GREEN
         rule = f"The success criteria are met, and both leaderships agree: it leaves as {to}."
-        return _decided(policy, "lighthouse", to, rule, "D27", now, facts=facts, nearest="one leadership's no")
+        return Conclusion(to, rule, "one leadership's no", facts)
     why = "the last inspection found the criteria unmet" if not review.criteria_met else "not both leaderships agree"
-    return _decided(policy, "lighthouse", "stays in", f"It stays: {why}.", "D27", now, facts=facts, nearest="both leaderships' yes")
+    return Conclusion(Membership.STAYS_IN, f"It stays: {why}.", "both leaderships' yes", facts)
 
 
 # --- plan, forecast, processing ----------------------------------------------------------------------------------------------------------
 
 
-def projected(policy: AccountPolicy, state: RenewalState, role: str, outcome: Outcome, by: str, now: datetime) -> Decision:
+@replayable("forecast", "D28")
+def projected(policy: AccountPolicy, state: RenewalState, role: str, outcome: Outcome, by: str, now: datetime) -> Conclusion:
     """What somebody projects; where C13 would not expect it, that is said, and never refused."""
     odd = expectation(state.rating, outcome)
     rule = f"The {role.upper()} projects {words(outcome)}" + (f"; {odd}." if odd else ".")
     facts = (Fact(name="rating", value=state.rating, source="assessment", as_of=now),)
-    return _decided(policy, "forecast", outcome, rule, "D28, C13" if odd else "D28", now, facts=facts, by=by, nearest="that person's word")
+    return Conclusion(Brought(outcome), rule, "that person's word", facts, by=by, handbook="D28, C13" if odd else "")
 
 
-def unplanned(policy: AccountPolicy, now: datetime) -> Decision:
+@replayable("plan", "D28")
+def unplanned(policy: AccountPolicy, now: datetime) -> Conclusion:
     """The AE projected nothing before it had to be processed."""
     rule = "It must be processed now, and the AE has projected no outcome."
-    return _decided(policy, "plan", "none", rule, "D28", now, nearest="an answer in time")
+    return Conclusion(Brought.NONE, rule, "an answer in time")
 
 
-def came(policy: AccountPolicy, before: int, arr: int, answer: Answer, now: datetime) -> Decision:
+@replayable("outcome", "D30")
+def came(policy: AccountPolicy, before: int, arr: int, answer: Answer, now: datetime) -> Conclusion:
     """What the renewal brought, by the change of its ARR (D30)."""
-    outcome: Outcome = "full_churn" if arr == 0 else "partial_churn" if arr < before else "flat" if arr == before else "incremental"
+    outcome = Brought.FLAT if arr == before else Brought.PARTIAL_CHURN if arr < before else Brought.INCREMENTAL
     rule = f"ARR ${before:,} → ${arr:,}" + (f": {answer.note}" if answer.note else ".")
     facts = (
         Fact(name="ARR before", value=before, source="Salesforce", as_of=now),
         Fact(name="ARR after", value=arr, source=answer.by, as_of=now),
     )
-    return _decided(policy, "outcome", outcome, rule, "D30", now, facts=facts, by=answer.by, nearest="another ARR")
+    return Conclusion(outcome if arr else Brought.FULL_CHURN, rule, "another ARR", facts, by=answer.by)
 
 
-def extended(policy: AccountPolicy, state: RenewalState, days: int, approved_by: str, by: str, now: datetime) -> Decision:
+@replayable("extension", "D30")
+def extended(policy: AccountPolicy, state: RenewalState, days: int, approved_by: str, by: str, now: datetime) -> Conclusion:
     """An extension that the deal desk granted (4.5)."""
     rule = f"{days} days more until {days_after(state.due_on, days)}, approved by {approved_by}; the next term begins where this one ends."
     facts = (Fact(name="approved by", value=approved_by, source=by, as_of=now),)
-    return _decided(policy, "extension", f"{days} days", rule, "D30", now, facts=facts, by=by, nearest="the deal desk's no")
+    return Conclusion(Change.GRANTED, rule, "the deal desk's no", facts, by=by)
 
 
 def begins_anew(policy: AccountPolicy, state: RenewalState, to: date, now: datetime) -> str:
@@ -190,20 +254,21 @@ def begins_anew(policy: AccountPolicy, state: RenewalState, to: date, now: datet
     return "the early review is ahead again" if now < falls_due(policy, then, "early_review").at else ""
 
 
-def moved(policy: AccountPolicy, state: RenewalState, message: MoveRenewal, now: datetime) -> Decision:
+@replayable("move", "I, C10")
+def moved(policy: AccountPolicy, state: RenewalState, message: MoveRenewal, now: datetime) -> Conclusion:
     """What another date means (gap 9): every moment is re-armed, and what lies in the past happens at once."""
     anew = begins_anew(policy, state, message.renewal_on, now)
     why = f". {message.reason}" if message.reason else "."
     rule = f"{state.renewal_on} → {message.renewal_on}: {anew or 'every moment ahead moves along'}{why}"
-    outcome = "begins anew" if anew else "re-armed"
-    return _decided(policy, "move", outcome, rule, "I, C10", now, by=message.by, nearest="the date staying")
+    return Conclusion(Change.BEGINS_ANEW if anew else Change.RE_ARMED, rule, "the date staying", by=message.by)
 
 
-def cancelled(policy: AccountPolicy, message: CancelRenewal, now: datetime) -> Decision:
+@replayable("cancel", "I")
+def cancelled(policy: AccountPolicy, message: CancelRenewal, now: datetime) -> Conclusion:
     """There is nothing to renew any more."""
     rule = {"churned_early": "The account churned before its term ended", "merged": "The account was merged into another"}[message.why]
     note = f": {message.note}" if message.note else "."
-    return _decided(policy, "cancel", message.why, rule + note, "I", now, by=message.by, nearest="the account staying a customer")
+    return Conclusion(Cancelled(message.why), rule + note, "the account staying a customer", by=message.by)
 
 
 # --- refusals: why a message cannot be taken, in words that say what to do; None when it can -------------------------------------------

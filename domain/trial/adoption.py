@@ -7,21 +7,27 @@ ends, and the questions that are open. What is still ahead follows the new figur
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import JsonValue
 
 from domain.base import Message, Value
-from domain.decision import Decision, Fact
+from domain.decision import Conclusion, Fact, replayable
 from domain.messages import Origin
 from domain.policy import CarriedPolicy, Policy
 from domain.policy.file import leaves
 from domain.trial.agenda import agenda
-from domain.trial.commands import AdoptPolicy
 from domain.trial.state import OPEN_TO_DECIDE, Stage, TrialState
 
 #: Stages in which a trial is being ended: it ends by the policy that decided so.
 CLOSING = frozenset({Stage.TEARDOWN, Stage.CONVERTING})
+
+
+class Adoption(StrEnum):
+    """What became of another policy."""
+
+    ADOPTED = "adopted"
 
 
 class WhatIf(Message):
@@ -95,25 +101,17 @@ def refuse(policy: Policy, other: Policy, state: TrialState) -> str | None:
     return "the trial has this policy already" if policy.hash == other.hash else None
 
 
-def adopted(policy: Policy, message: AdoptPolicy, moved: tuple[Move, ...], now: datetime) -> Decision:
-    """That a trial goes on by another policy, for its dossier."""
-    changed = differences(policy, message.policy)
+@replayable("policy", "")
+def adopted(policy: Policy, before: Policy, by: str, why: str, moved: tuple[Move, ...], now: datetime) -> Conclusion:
+    """That a trial goes on by this policy instead of the one ``before``, for its dossier."""
+    changed = differences(before, policy)
     facts = (
-        Fact(name="policy before", value=policy.hash, source="the trial", as_of=now),
+        Fact(name="policy before", value=before.hash, source="the trial", as_of=now),
         *(Fact(name=each.path, value=f"{each.was} → {each.will}", source="policy", as_of=now) for each in changed),
         *(Fact(name=move.what, value=_in_words(move), source="agenda", as_of=now) for move in moved),
     )
-    return Decision(
-        what="policy",
-        outcome="adopted",
-        rule=f"It goes on by another policy: {message.why or 'no reason was given'}",
-        handbook="",
-        at=now,
-        policy=message.policy.hash,
-        facts=facts,
-        nearest="not adopting it",
-        by=message.by,
-    )
+    rule = f"It goes on by another policy: {why or 'no reason was given'}"
+    return Conclusion(Adoption.ADOPTED, rule, "not adopting it", facts, by=by)
 
 
 def _in_words(move: Move) -> str:

@@ -8,13 +8,20 @@ hours the instance goes to the next of the company who signs up.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 
-from domain.decision import Decision, Fact
+from domain.decision import Conclusion, Fact, replayable
 from domain.messages import Origin
 from domain.policy import Policy
 from domain.trial.state import TrialState
 
-HANDBOOK = "A5, A6"
+
+class Confirmation(StrEnum):
+    """What becomes of a claim that is not confirmed yet."""
+
+    CONFIRMED = "confirmed"
+    HOLDS = "holds"
+    PASSES = "passes"
 
 
 def at_a_subdomain(email: str, domain: str) -> bool:
@@ -27,24 +34,19 @@ def holds_until(policy: Policy, state: TrialState) -> datetime | None:
     return state.claimed_at + timedelta(hours=policy.handoff.confirm_hours) if state.claimed_at else None
 
 
-def confirmed(policy: Policy, state: TrialState, now: datetime) -> Decision:
+@replayable("claim", "A5, A6")
+def confirmed(policy: Policy, state: TrialState, now: datetime) -> Conclusion:
     """The link of the mail was opened."""
-    return Decision(
-        what="claim",
-        outcome="confirmed",
-        rule="The link in the admin's mail was opened: they read the mail of the address that claimed the instance.",
-        handbook=HANDBOOK,
-        nearest="nobody opening the link",
-        at=now,
-        policy=policy.hash,
-        facts=(
-            Fact(name="claim made at", value=_shown(state.claimed_at), source="the trial", as_of=now),
-            Fact(name="link opened at", value=_shown(now), source="the link's page", as_of=now),
-        ),
+    rule = "The link in the admin's mail was opened: they read the mail of the address that claimed the instance."
+    facts = (
+        Fact(name="claim made at", value=_shown(state.claimed_at), source="the trial", as_of=now),
+        Fact(name="link opened at", value=_shown(now), source="the link's page", as_of=now),
     )
+    return Conclusion(Confirmation.CONFIRMED, rule, "nobody opening the link", facts)
 
 
-def of_another(policy: Policy, origin: Origin, state: TrialState, domain: str, email: str, now: datetime) -> Decision:
+@replayable("claim", "A5, A6")
+def of_another(policy: Policy, origin: Origin, state: TrialState, domain: str, email: str, now: datetime) -> Conclusion:
     """Somebody else of the company signs up while the claim is not confirmed: it ``holds`` for now, or ``passes`` to them.
 
     An address below the company's domain owns nothing until it is confirmed: it gives way to one at the domain itself at once. What a CE
@@ -62,21 +64,13 @@ def of_another(policy: Policy, origin: Origin, state: TrialState, domain: str, e
         passes, rule, nearest = True, "The claim is of an address below the company's domain, and not confirmed.", "the link being opened"
     else:
         passes, rule, nearest = False, f"The claim may be confirmed for {hours} hours.", "the end of these hours"
-    return Decision(
-        what="claim",
-        outcome="passes" if passes else "holds",
-        rule=rule,
-        handbook=HANDBOOK,
-        nearest=nearest,
-        at=now,
-        policy=policy.hash,
-        facts=(
-            Fact(name="claim made at", value=_shown(state.claimed_at), source="the trial", as_of=now),
-            Fact(name="link opened at", value=None, source="the trial", as_of=now),
-            Fact(name="claim at a subdomain", value=at_a_subdomain(contact, domain), source="signup form", as_of=now),
-            Fact(name="signup at a subdomain", value=at_a_subdomain(email, domain), source="signup form", as_of=now),
-        ),
+    facts = (
+        Fact(name="claim made at", value=_shown(state.claimed_at), source="the trial", as_of=now),
+        Fact(name="link opened at", value=None, source="the trial", as_of=now),
+        Fact(name="claim at a subdomain", value=at_a_subdomain(contact, domain), source="signup form", as_of=now),
+        Fact(name="signup at a subdomain", value=at_a_subdomain(email, domain), source="signup form", as_of=now),
     )
+    return Conclusion(Confirmation.PASSES if passes else Confirmation.HOLDS, rule, nearest, facts)
 
 
 def _shown(at: datetime | None) -> str | None:

@@ -1,15 +1,16 @@
-"""Every decision of a trial, as a function of (policy, facts, now). Each returns a :class:`Decision` with its evidence (idea 1)."""
+"""Every decision of a trial, as a function of (policy, facts, now), each with its evidence (idea 1); and why a message cannot be taken."""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from domain import licence_keys
 from domain import plausibility as facts
 from domain.calendar import months_after
-from domain.decision import Decision, Fact, Flag
-from domain.effects.registry import Claimed
+from domain.decision import Conclusion, Decision, Fact, Flag, replayable
+from domain.effects.registry import Claimed, ClaimOutcome
 from domain.messages import Case, CeRequest, Origin, Signup, Usage
 from domain.policy import Policy
 from domain.task import Answer
@@ -18,7 +19,38 @@ from domain.trial.qualification import CE_REQUEST_CHECKS
 from domain.trial.state import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, Extension, Stage
 
 
-def route(policy: Policy, signup: Signup, domain: str) -> Decision:
+class Qualification(StrEnum):
+    """What an SDR's triage comes to (A8, A9)."""
+
+    QUALIFIED = "qualified"
+    DISQUALIFIED = "disqualified"
+
+
+class Approval(StrEnum):
+    """What becomes of a CE's request (A28)."""
+
+    APPROVED = "approved"
+    DENIED = "denied"
+
+
+class Course(StrEnum):
+    """How a trial goes on (A13 to A17): by the policy, by a person, or ``TAKE_BACK`` by what the Cloud team declines."""
+
+    EXTEND = "extend"
+    CONVERT = "convert"
+    TERMINATE = "terminate"
+    ASK = "ask"
+    TAKE_BACK = "take back"
+
+
+class Correction(StrEnum):
+    """What is put right (C17)."""
+
+    CORRECTED = "corrected"
+
+
+@replayable("route", "A3")
+def route(policy: Policy, signup: Signup, domain: str) -> Conclusion:
     """Which case a signup is (A3): 1, 2.1, 2.2, 3, or free_mail. Whether an instance is left is :func:`claim`'s to say."""
     account, at = signup.account, signup.at
     named, prequalified = bool(account and account.named), bool(account and account.prequalified)
@@ -29,18 +61,9 @@ def route(policy: Policy, signup: Signup, domain: str) -> Decision:
         Fact(name="prequalified", value=prequalified, source="Salesforce", as_of=signup.account_as_of or at),
     )
 
-    def routed(outcome: Case, rule: str, handbook: str, nearest: str, *flags: Flag) -> Decision:
-        return Decision(
-            what="route",
-            outcome=outcome,
-            rule=" ".join((rule, *(f"Data error: {flag}" for flag in flags))),
-            handbook=handbook,
-            nearest=nearest,
-            at=at,
-            policy=policy.hash,
-            facts=facts,
-            flags=flags,
-        )
+    def routed(outcome: Case, rule: str, handbook: str, nearest: str, *flags: Flag) -> Conclusion:
+        told = " ".join((rule, *(f"Data error: {flag}" for flag in flags)))
+        return Conclusion(outcome, told, nearest, facts, flags=flags, handbook=handbook, at=at)
 
     if "@" in domain:
         return routed(Case.FREE_MAIL, "A free-mail address names no company: an SDR finds out which it is.", "A3", "a company address")
@@ -61,24 +84,28 @@ def route(policy: Policy, signup: Signup, domain: str) -> Decision:
     )
 
 
-def claim(policy: Policy, claimed: Claimed, now: datetime) -> Decision:
+@replayable("claim", "A25")
+def claim(policy: Policy, claimed: Claimed, now: datetime) -> Conclusion:
     """What the registry's answer means (A5, A25, A26)."""
     facts = (
         Fact(name="instances in use", value=claimed.live, source="registry", as_of=now),
         Fact(name="warm instances left", value=claimed.warm, source="registry", as_of=now),
     )
     rule, nearest, handbook = {
-        "claimed": (f"{claimed.host} was free and room is left.", "the cap reached", "A25"),
-        "owned": ("The domain has an instance already.", "no instance on the domain", "A4"),
-        "full": (f"The cap of {policy.cloud.instance_cap} instances is reached: the company waits.", "one instance released", "A26"),
-        "empty": ("No warm instance is left: one is provisioned by hand.", "one warm instance", "A25"),
+        ClaimOutcome.CLAIMED: (f"{claimed.host} was free and room is left.", "the cap reached", "A25"),
+        ClaimOutcome.OWNED: ("The domain has an instance already.", "no instance on the domain", "A4"),
+        ClaimOutcome.FULL: (
+            f"The cap of {policy.cloud.instance_cap} instances is reached: the company waits.",
+            "one instance released",
+            "A26",
+        ),
+        ClaimOutcome.EMPTY: ("No warm instance is left: one is provisioned by hand.", "one warm instance", "A25"),
     }[claimed.outcome]
-    return Decision(
-        what="claim", outcome=claimed.outcome, rule=rule, handbook=handbook, nearest=nearest, at=now, policy=policy.hash, facts=facts
-    )
+    return Conclusion(claimed.outcome, rule, nearest, facts, handbook=handbook)
 
 
-def qualify(policy: Policy, answer: Answer, now: datetime) -> Decision:
+@replayable("qualification", "A9")
+def qualify(policy: Policy, answer: Answer, now: datetime) -> Conclusion:
     """Whether a lead qualifies (A8, A9): the SDR's word, held against the named criteria."""
     failed = [name for name in policy.qualification.criteria if not answer.checks.get(name, False)]
     allowed = policy.qualification.failed_checks_allowed
@@ -94,20 +121,13 @@ def qualify(policy: Policy, answer: Answer, now: datetime) -> Decision:
         rule = f"The lead fails: {', '.join(failed)}."
         nearest = f"a yes to {' and '.join(failed[: len(failed) - allowed])}"
     facts = tuple(Fact(name=name, value=answer.checks.get(name), source="SDR", as_of=now) for name in policy.qualification.criteria)
-    return Decision(
-        what="qualification",
-        outcome="qualified" if qualified else "disqualified",
-        rule=rule,
-        handbook="A9" if qualified else "A8",
-        nearest=nearest,
-        at=now,
-        policy=policy.hash,
-        facts=facts,
-        by=answer.by,
-    )
+    if qualified:
+        return Conclusion(Qualification.QUALIFIED, rule, nearest, facts, by=answer.by)
+    return Conclusion(Qualification.DISQUALIFIED, rule, nearest, facts, by=answer.by, handbook="A8")
 
 
-def approve(policy: Policy, request: CeRequest, answer: Answer, now: datetime) -> Decision:
+@replayable("approval", "A28")
+def approve(policy: Policy, request: CeRequest, answer: Answer, now: datetime) -> Conclusion:
     """Whether a CE's request is approved (A28): the manager's three checks, all of them."""
     failed = [check.name for check in CE_REQUEST_CHECKS if not answer.checks.get(check.name, False)]
     approved = answer.choice == "approve" and not failed
@@ -118,20 +138,12 @@ def approve(policy: Policy, request: CeRequest, answer: Answer, now: datetime) -
         if answer.choice == "approve"
         else f"The manager denied the request{': ' + answer.note if answer.note else ''}."
     )
-    return Decision(
-        what="approval",
-        outcome="approved" if approved else "denied",
-        rule=rule,
-        handbook="A28",
-        nearest="one check failing" if approved else f"a yes to {' and '.join(failed)}" if failed else "the manager's choice",
-        at=now,
-        policy=policy.hash,
-        facts=(
-            *(Fact(name=check.name, value=answer.checks.get(check.name), source="CE manager", as_of=now) for check in CE_REQUEST_CHECKS),
-            Fact(name="size", value=request.size, source="CE", as_of=request.at),
-        ),
-        by=answer.by,
+    nearest = "one check failing" if approved else f"a yes to {' and '.join(failed)}" if failed else "the manager's choice"
+    facts = (
+        *(Fact(name=check.name, value=answer.checks.get(check.name), source="CE manager", as_of=now) for check in CE_REQUEST_CHECKS),
+        Fact(name="size", value=request.size, source="CE", as_of=request.at),
     )
+    return Conclusion(Approval.APPROVED if approved else Approval.DENIED, rule, nearest, facts, by=answer.by)
 
 
 def activity(policy: Policy, usage: Usage) -> tuple[bool, str]:
@@ -188,74 +200,62 @@ def usage_facts(usage: Usage | None, now: datetime) -> tuple[Fact, ...]:
 UNOWNED = "Nobody looks after the trial yet: it is not ended before it has an AE and a CE"
 
 
-def mid_trial(policy: Policy, usage: Usage | None, now: datetime, *, owned: bool = True) -> Decision:
+@replayable("day-15", "A13, C02")
+def mid_trial(policy: Policy, usage: Usage | None, now: datetime, *, owned: bool = True) -> Conclusion:
     """Day 15 of a self-serve trial (A13, C02): extend when active, terminate when not, ask when nobody may act or nothing is known.
 
     ``owned``: it has an AE and a CE; without them it is not ended by itself (gap 16).
     """
     facts = usage_facts(usage, now)
-
-    def decided(outcome: str, rule: str, nearest: str) -> Decision:
-        return Decision(
-            what="day-15", outcome=outcome, rule=rule, handbook="A13, C02", nearest=nearest, at=now, policy=policy.hash, facts=facts
-        )
-
     if usage is None:
-        return decided("ask", "The instance did not answer: a trial is never ended on an unknown.", "the instance's answer")
+        return Conclusion(Course.ASK, "The instance did not answer: a trial is never ended on an unknown.", "the instance's answer", facts)
     active, why = activity(policy, usage)
-    proposal = "extend" if active else "terminate"
+    proposal = Course.EXTEND if active else Course.TERMINATE
     if policy.trial.d15.mode == "ask":
-        return decided("ask", f"Nothing happens without the CE's yes; the facts say {proposal}: {why}.", "trial.d15.mode = automatic")
+        rule = f"Nothing happens without the CE's yes; the facts say {proposal}: {why}."
+        return Conclusion(Course.ASK, rule, "trial.d15.mode = automatic", facts)
     if active:
-        return decided("extend", f"Active: {why}.", "no activity at all")
+        return Conclusion(Course.EXTEND, f"Active: {why}.", "no activity at all", facts)
     if not owned:
-        return decided("ask", f"{UNOWNED}. Inactive: {why}.", "an AE and a CE")
-    return decided("terminate", f"Inactive: {why}.", _one_sign(policy))
+        return Conclusion(Course.ASK, f"{UNOWNED}. Inactive: {why}.", "an AE and a CE", facts)
+    return Conclusion(Course.TERMINATE, f"Inactive: {why}.", _one_sign(policy), facts)
 
 
-def after_grace(policy: Policy, usage: Usage | None, now: datetime, *, owned: bool = True) -> Decision:
+@replayable("after the grace", "A14, C12")
+def after_grace(policy: Policy, usage: Usage | None, now: datetime, *, owned: bool = True) -> Conclusion:
     """The grace after a deadline that nobody decided has ended (A14, C12). An active trial is never ended without a person's yes,
     nor one that is not ``owned`` (gap 16).
     """
     facts = usage_facts(usage, now)
-
-    def decided(outcome: str, rule: str, nearest: str) -> Decision:
-        return Decision(
-            what="after the grace",
-            outcome=outcome,
-            rule=rule,
-            handbook="A14, C12",
-            nearest=nearest,
-            at=now,
-            policy=policy.hash,
-            facts=facts,
-        )
-
     if usage is None:
-        return decided("ask", "The instance did not answer: the decision stays with the CE manager.", "the instance's answer")
+        return Conclusion(
+            Course.ASK, "The instance did not answer: the decision stays with the CE manager.", "the instance's answer", facts
+        )
     active, why = activity(policy, usage)
     if active:
-        return decided("ask", f"Active ({why}): it stays with the CE manager until a person decides.", "no activity at all")
+        rule = f"Active ({why}): it stays with the CE manager until a person decides."
+        return Conclusion(Course.ASK, rule, "no activity at all", facts)
     if policy.trial.deadline.inactive_after_grace == "ask":
-        return decided("ask", f"Inactive ({why}), and the policy asks a person even so.", "trial.deadline.inactive_after_grace = terminate")
+        rule = f"Inactive ({why}), and the policy asks a person even so."
+        return Conclusion(Course.ASK, rule, "trial.deadline.inactive_after_grace = terminate", facts)
     if not owned:
-        return decided("ask", f"{UNOWNED}. Inactive: {why}.", "an AE and a CE")
-    return decided("terminate", f"Nobody decided in time, and the trial is inactive: {why}.", _one_sign(policy))
+        return Conclusion(Course.ASK, f"{UNOWNED}. Inactive: {why}.", "an AE and a CE", facts)
+    return Conclusion(Course.TERMINATE, f"Nobody decided in time, and the trial is inactive: {why}.", _one_sign(policy), facts)
 
 
-def by_person(policy: Policy, outcome: str, by: str, why: str, now: datetime, usage: Usage | None = None) -> Decision:
+@replayable("decision", "A16")
+def by_person(policy: Policy, outcome: Course, by: str, why: str, now: datetime, usage: Usage | None = None) -> Conclusion:
     """A person's decision, with what was known when they took it."""
-    return Decision(
-        what="decision",
-        outcome=outcome,
-        rule=f"{by or 'Somebody'} decided{': ' + why if why else ''}.",
-        handbook={"extend": "A15", "convert": "A17"}.get(outcome, "A16"),
-        nearest="the person's choice",
-        at=now,
-        policy=policy.hash,
-        facts=usage_facts(usage, now) if usage else (),
-        by=by,
-    )
+    rule, facts = f"{by or 'Somebody'} decided{': ' + why if why else ''}.", usage_facts(usage, now) if usage else ()
+    handbook = {Course.EXTEND: "A15", Course.CONVERT: "A17"}.get(outcome, "")
+    return Conclusion(outcome, rule, "the person's choice", facts, by=by, handbook=handbook)
+
+
+@replayable("admin", "C17")
+def corrected(policy: Policy, by: str, now: datetime) -> Conclusion:
+    """The initial admin has another address than was typed."""
+    rule = f"{by or 'Somebody'} decided: the address of the admin was wrong."
+    return Conclusion(Correction.CORRECTED, rule, "the person's choice", by=by)
 
 
 def extension_days(policy: Policy, origin: Origin, asked: int | None) -> int:

@@ -31,7 +31,7 @@ COMMANDS = {
     },
     "Who may do what": {"rights": "access", "audit": "access", "token": "access"},
     "Personal data": {"forget": "personal_data", "whois": "personal_data", "keys": "personal_data"},
-    "Operations": {"effects": "effects"},
+    "Operations": {"effects": "effects", "decisions": "replay"},
 }
 
 

@@ -1,6 +1,12 @@
-"""`tenure rebuild`: the tables that lists read are made anew from what every open process says of itself, and what differed is told."""
+"""`tenure rebuild`: the tables that lists read are made anew from what every open process says of itself, and what differed is told.
+
+Between two of these a worker takes off the lists what has ended without a word.
+"""
 
 from __future__ import annotations
+
+import asyncio
+import logging
 
 from temporalio.client import WorkflowExecutionStatus
 
@@ -14,6 +20,12 @@ from store.read_model import ReadModel
 
 #: Workflows that are asked at once.
 AT_ONCE = 8
+#: How runs end that say no word; one that ends by itself takes itself off the lists.
+WORDLESS = "ExecutionStatus IN ('Terminated', 'Failed', 'TimedOut', 'Canceled')"
+#: Seconds between two looks for them.
+HOUR = 3_600.0
+
+log = logging.getLogger(__name__)
 
 
 class Rebuilt(Value):
@@ -34,6 +46,27 @@ async def rebuild(tenure: Tenure) -> Rebuilt:
     told = dict(zip(asked, await each_of(asked, lambda workflow: _of(tenure, lists, workflow), AT_ONCE), strict=True))
     differed = tuple(words for said in told.values() for words in said or ())
     return Rebuilt(open=len(asked), differed=differed, mute=tuple(workflow for workflow, said in told.items() if said is None))
+
+
+async def close_ended(tenure: Tenure) -> list[str]:
+    """Take off the lists what has ended without a word, as by a termination; with one look at what ended so, and none at what runs."""
+    lists = ReadModel(tenure.ledger)
+    runs = await tenure.read(lists.open_runs)
+    with asking("the list of processes that have ended"):
+        ended = [each.run_id async for each in tenure.client.list_workflows(WORDLESS) if each.run_id in runs]
+    await tenure.read(lambda: [lists.close(runs[run], run) for run in ended])
+    return [runs[run] for run in ended]
+
+
+async def close_ended_hourly(tenure: Tenure) -> None:
+    """For a worker, as long as it works."""
+    while True:
+        try:
+            if closed := await close_ended(tenure):
+                log.info("ended without a word, and are on no list any more: %s", ", ".join(closed))
+        except TenureError as error:
+            log.warning("lists may show what has ended: %s", error)
+        await asyncio.sleep(HOUR)
 
 
 async def _of(tenure: Tenure, lists: ReadModel, workflow: str) -> list[str] | None:

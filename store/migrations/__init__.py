@@ -14,7 +14,7 @@ from sqlalchemy import Connection, inspect, text
 from store.ledger_file import Outdated
 
 #: The version that this code needs: the newest file of ``versions``.
-NEWEST = "0002"
+NEWEST = "0003"
 
 
 def version(db: Connection) -> str:

@@ -19,9 +19,7 @@ from domain.effects.effect import TOGETHER, BatchResult, EffectBatch, Receipt
 from domain.effects.mail import Mail
 from domain.effects.pagerduty import Page
 from domain.effects.slack import Post
-from domain.read_model import ProcessRow, Rows
 from store.ledger import Ledger
-from store.read_model import ReadModel
 from store.settings import Settings
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -99,27 +97,6 @@ def test_a_system_alone_says_itself_what_is_wrong() -> None:
         carry_out(alone)
     with batches() as carry_out:
         assert set(carry_out(alone).receipts) == {"slack.alert"}
-
-
-def test_what_lists_show_is_kept_first_whatever_becomes_of_the_effects(ledger: Ledger) -> None:
-    """A worker that dies between the two, or a system that is down, leaves no list behind what was asked; asked again it changes nothing."""
-    shown = ProcessRow(kind="Trial", subject="acme.com", stage="triage", at=NOW)
-    rows = Rows(workflow="trial-acme.com", run="1", version=1, process=shown)
-    lists, dead = ReadModel(ledger), [False, True]
-
-    def dies(batch: EffectBatch) -> BatchResult:
-        assert lists.open_workflows() == {"trial-acme.com"}
-        if dead.pop():
-            raise SystemExit("killed")
-        return done(batch)
-
-    made = EffectBatches({name: Pretended(dies) for name in systems()}, lists.keep)
-    alone = ASKED.model_copy(update={"effects": ASKED.effects[:1], "rows": rows})
-    with pytest.raises(SystemExit):
-        made.carry_out(alone)
-    assert set(made.carry_out(alone).receipts) == {"slack.alert"}
-    made.close()
-    assert lists.open_workflows() == {"trial-acme.com"}
 
 
 def test_there_is_an_activity_for_each_system_and_one_for_all() -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import event, select
+from sqlalchemy.exc import OperationalError
 
 from activities.erasure import forget
 from domain import ids
-from domain.decision import Decision, Fact
+from domain.decision import Call, Decision, Fact
 from domain.people import Role
 from domain.read_model import ProcessRow, Rows
 from domain.task import Answer, Choice, Escalation, Task, TaskSpec
 from store.crypto.person_keys import PersonKeys
 from store.ledger import Ledger
 from store.read_model import ReadModel
+from store.rows_writer import PATIENCE, RowsWriter
 from store.settings import Settings
 from store.tables import decisions, processes, tasks
 
@@ -169,13 +173,39 @@ def test_a_rebuild_tells_what_differed_puts_it_right_and_finds_nothing_the_next_
     assert state(either_ledger)[0] == [(TRIAL, "provisioning", "open", 2)]
 
 
+def test_a_ledger_that_is_away_holds_up_one_task_shortly_and_takes_all_once_it_is_back(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away, keep = threading.Event(), ReadModel.keep
+
+    def kept(lists: ReadModel, *changes: Rows) -> None:
+        if away.is_set():
+            raise OperationalError("", {}, Exception("away"))
+        keep(lists, *changes)
+
+    monkeypatch.setattr(ReadModel, "keep", kept)
+    lists, made = ReadModel(ledger), RowsWriter(ledger, between=0.01)
+    made.write([rows(1)])
+    assert lists.open_workflows() == {TRIAL}  # at once
+    monkeypatch.setattr("store.rows_writer.TRIES", 1_000_000)
+    away.set()
+    began = time.monotonic()
+    for number in range(20):
+        made.write([rows(1, workflow=f"trial-{number}.example")])
+    assert PATIENCE < time.monotonic() - began < 2 * PATIENCE + 0.5
+    away.clear()
+    made.close()
+    assert len(lists.open_workflows()) == 21
+
+
 def test_nothing_of_an_erased_person_stays_and_a_second_look_finds_nothing(either_ledger: Ledger, settings: Settings) -> None:
     dana, lists = "Dana.Reedmark@acme.com", ReadModel(either_ledger)
     people = PersonKeys(either_ledger, settings.payload_ring(), settings.key)
     people.load([dana])
     people.learn({dana.lower(): ["Dana Reedmark"]})
     told = task().spec.model_copy(update={"title": "Get Dana Reedmark in", "asks": f"Write to {dana}"})
-    seen = decision(rule="Dana Reedmark asked", facts=(Fact(name="admin", value=dana, source="signup", as_of=NOON),))
+    call = Call(function="trial.decisions.by_person", inputs={"by": dana, "why": "Dana Reedmark asked"})
+    seen = decision(rule="Dana Reedmark asked", facts=(Fact(name="admin", value=dana, source="signup", as_of=NOON),), call=call)
     asked = (answered(note=f"spoke with Dana Reedmark, {dana}"), task(2, spec=told))
     lists.keep(rows(1, process=process(in_words="Dana Reedmark waits"), tasks=asked, decisions=(seen,)))
     done = forget(either_ledger, people, dana, key="acme.com", contact=True)

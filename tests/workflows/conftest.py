@@ -24,8 +24,9 @@ from activities.provenance import DirectDecisions
 from sandbox.server import SandboxServer
 from starter.service.provenance import WayIn
 from store.crypto.codec import data_converter
+from store.decisions import replay
 from store.ledger import Ledger
-from store.read_model import RowsWriter
+from store.rows_writer import RowsWriter
 from store.settings import Settings
 from tests.workflows.cacheless import CACHE, NothingLocal
 from tests.workflows.play import Play
@@ -100,8 +101,8 @@ async def play(
             activity_executor=threads,
             max_concurrent_activities=16,
             max_cached_workflows=cache,
-            interceptors=[Inbound(direct.later, KEY, lists.later), *([] if cache else [NothingLocal()])],
-            workflow_runner=runner(),
+            interceptors=[Inbound(direct.later, KEY), *([] if cache else [NothingLocal()])],
+            workflow_runner=runner(write=lists.write),
             graceful_shutdown_timeout=timedelta(seconds=10),  # what is under way ends before its client is closed
             workflow_failure_exception_types=[Exception],
         )
@@ -113,3 +114,4 @@ async def play(
                 await made.record(Path(recording), name)
             await made.close()
     assert failures == []
+    assert replay(ledger).differing == ()

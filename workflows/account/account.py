@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.account import commands, get_well, lifecycle, red, red_marks
     from domain.account.account import AccountFacts, PlanEnded, PlanReason, Reason, RedEnded, RenewalEnded, RenewalRuns
     from domain.account.commands import MarkAccountRed, MarkRed, StartRenewal
-    from domain.account.lifecycle import AccountInput, AccountState, AccountStatus, Stage
+    from domain.account.lifecycle import AccountInput, AccountState, AccountStatus, Beginning, Goal, NewDate, Stage
     from domain.account.red import RedInput
     from domain.decision import Decision
     from domain.effects.vitally import CloseProject, OpenProject, SetTraits, VitallyEffect
@@ -114,15 +114,13 @@ class Account(WorkflowWithTasks[AccountProcess]):
         messages.refuse(None if given.by.strip() else 'say who starts it: "by" must be your e-mail address')
         messages.refuse("a renewal of another date is started by the page, the API or the command line" if given.renewal_on else None)
         decision = lifecycle.renewal(self.process.policy, self.process.customer, self.state, workflow.now())
-        messages.refuse(None if decision.outcome in ("wait", "start") else f"nothing was started: {decision.rule}")
+        messages.refuse(None if decision.outcome in (Beginning.WAIT, Beginning.START) else f"nothing was started: {decision.rule}")
 
     @decides(commands.START_RENEWAL, may_start_renewal)
     async def start_renewal(self, given: StartRenewal) -> str:
         """The renewal of this term begins now, by hand."""
-        decision = lifecycle.renewal(self.process.policy, self.process.customer, self.state, workflow.now())
-        self._renew(
-            decision.model_copy(update={"outcome": "start", "by": given.by, "rule": f"{given.by} began it by hand. {decision.rule}"})
-        )
+        process = self.process
+        self._renew(lifecycle.begun_by_hand(process.policy, process.customer, self.state, given.by, workflow.now()))
         return f"{self.state.renewal} begins"
 
     @workflow.query
@@ -184,14 +182,17 @@ class Account(WorkflowWithTasks[AccountProcess]):
         self._band()
         self._utilization()
         self._red()
-        if not self.moving and (decision := lifecycle.renewal(process.policy, process.customer, state, workflow.now())).outcome == "start":
+        if (
+            not self.moving
+            and (decision := lifecycle.renewal(process.policy, process.customer, state, workflow.now())).outcome == Beginning.START
+        ):
             self._renew(decision)
         self.process.publish()  # what was decided is shown now, though nobody waits for it
 
     def _stage(self) -> list[VitallyEffect]:
         process, state = self.process, self.state
         decision = lifecycle.stage(process.policy, process.customer, state, workflow.now())
-        if state.stage is not None and decision.outcome == state.stage.value:
+        if state.stage is not None and decision.outcome == state.stage:
             return []
         process.record(decision)
         state.stage = Stage(decision.outcome)
@@ -222,7 +223,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
             state.goal = "passed"
         else:
             process.record(decision)
-            state.goal = "hit" if decision.outcome == "hit" else "missed"
+            state.goal = "hit" if decision.outcome == Goal.HIT else "missed"
         if not state.project:
             return []
         return [CloseProject(key=f"{state.project}.closed", account=process.customer.domain, project=state.project, why=why)]
@@ -243,7 +244,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
         """D15, D17: the reasons that the utilization gives, and takes back."""
         process, state = self.process, self.state
         decision = get_well.utilization(process.policy, state.since, state.standing, workflow.now())
-        if decision.outcome == "unknown":
+        if decision.outcome == get_well.Utilization.UNKNOWN:
             return
         wanted: list[Reason] = [reason for reason in get_well.REASON_PROJECTS if reason == decision.outcome]
         come, gone = [each for each in wanted if each not in state.plan], [each for each in state.plan if each not in wanted]
@@ -276,7 +277,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
             before, state.term_end = state.term_end, end or state.term_end
             if decision is not None and before is not None and end is not None:
                 process.record(decision)
-                if decision.outcome == "next":
+                if decision.outcome == NewDate.NEXT:
                     state.settled = sorted({*state.settled, before})
                     against = lifecycle.contradiction(process.policy, process.customer, state, workflow.now())
                 else:

@@ -211,10 +211,10 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
     def _reviewed(self, outcome: str, note: str, by: str) -> None:
         """Whoever asked for the plan hears of the review; an escalation is said to the leaderships of both sides."""
         process, name = self.process, self.process.customer.name
-        told = PlanReviewed(criteria_met=outcome == "criteria_met", note=note, by=by)
+        told = PlanReviewed(criteria_met=outcome == get_well.Review.CRITERIA_MET, note=note, by=by)
         for asker in sorted({each.from_workflow for each in self.state.reasons.values() if each.from_workflow}):
             process.spawn(process.effects.signal(asker, "plan_reviewed", told))
-        if outcome == "escalate":
+        if outcome == get_well.Review.ESCALATE:
             text = f"The get-well plan of {name} is escalated by {by}: {note or 'say in this thread what is needed'}"
             self._say("escalated", text, Role.TS_LEADERSHIP, Role.SALES_LEADERSHIP)
 

@@ -184,7 +184,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
             state.declined_health = ""
         state.shown = state.shown or process.customer.health == "Red"
         decision = red.promotion(process.policy, state, process.customer, state.standing, now)
-        to: Any = "" if decision.outcome == "red" else decision.outcome
+        to: Any = "" if decision.outcome == red.Colour.RED else decision.outcome
         if to == state.proposed:
             return
         state.proposed = to

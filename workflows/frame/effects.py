@@ -21,7 +21,6 @@ from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exce
 from domain.effects.effect import TOGETHER, BatchResult, Effect, EffectBatch, Receipt
 from domain.effects.github import AskIssue, IssueState
 from domain.messages import AskUsage, SignupAgain, SignupAnswer, Usage
-from domain.read_model import Rows
 
 Result = TypeVar("Result")
 Remediate = Callable[[str, str], Awaitable[bool]]
@@ -61,17 +60,13 @@ class _Asked:
 class Effects:
     """The world, for one subject: a workflow's own effects under its own keys in the ledger."""
 
-    def __init__(self, cycle: int, patience: timedelta, remediate: Remediate, rows: Callable[[], Rows | None] = lambda: None) -> None:
+    def __init__(self, cycle: int, patience: timedelta, remediate: Remediate) -> None:
         """``cycle`` counts the lives of one workflow id within one chain of runs. A look is asked again for ``patience``, then the decision is taken
         without it. ``remediate`` asks a person to put right what a system refused.
-
-        ``rows`` gives what lists do not show of the process yet: it goes along.
         """
         info = workflow.info()
         self.subject = f"{info.workflow_id}/{info.first_execution_run_id[-8:]}.{cycle}"  # the first digits are but the time of day
         self._patience, self._remediate = patience, remediate
-        self._rows = rows
-        self.local_steps = 0  #: How many are under way.
         self._waiting: list[_Asked] = []
         self._busy: set[str] = set()
         self._starting = False
@@ -161,14 +156,10 @@ class Effects:
 
     async def local(self, name: str, ask: object, result: type[Result], summary: str) -> Result:
         """A short step on the ledger's own database, as a local activity."""
-        self.local_steps += 1
-        try:
-            answer: Result = await workflow.execute_local_activity(
-                name, ask, result_type=result, start_to_close_timeout=LOCAL_TRY, retry_policy=PATIENT, summary=summary
-            )
-            return answer
-        finally:
-            self.local_steps -= 1
+        answer: Result = await workflow.execute_local_activity(
+            name, ask, result_type=result, start_to_close_timeout=LOCAL_TRY, retry_policy=PATIENT, summary=summary
+        )
+        return answer
 
     # --- batches -------------------------------------------------------------------------------------------------------------------
 
@@ -240,8 +231,7 @@ class Effects:
         within: timedelta | None = None,
     ) -> BatchResult:
         """One activity, asked again until it is done, or refused, or ``within`` is over."""
-        rows = None if within else self._rows()
-        batch = EffectBatch(subject=self.subject, as_of=as_of, effects=tuple(effects), not_before=not_before, rows=rows)
+        batch = EffectBatch(subject=self.subject, as_of=as_of, effects=tuple(effects), not_before=not_before)
         found: BatchResult = await workflow.execute_activity(
             name,
             batch,

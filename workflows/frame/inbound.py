@@ -9,7 +9,7 @@ runs once, and a handler goes by whether there is one; a signal has no validator
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any
 
 from temporalio import workflow
@@ -24,9 +24,7 @@ from temporalio.worker import (
 )
 
 from domain.provenance import DECISIONS, PROGRAMS, Direct, Ruling, is_ours, sealed
-from domain.read_model import Rows
 from workflows.frame import messages, provenance
-from workflows.frame.rows import WRITE
 
 FORGED = (
     "this message carries a mark that none of our programs made: send it without the header, and your own rights count. "
@@ -36,19 +34,17 @@ TOLD = "{!r} is told by our own programs only: use the page, the API or the comm
 
 
 class Inbound(Interceptor):
-    """For a worker's ``interceptors``, and for a replayer's. ``note`` takes what a validator refused, ``write`` what lists are to show; neither may block.
+    """For a worker's ``interceptors``, and for a replayer's. ``note`` takes what a validator refused; it must not block.
 
     ``key`` is what our programs' marks are made with. Without one every decision is judged as a stranger's.
     """
 
-    def __init__(self, note: provenance.Note | None = None, key: bytes = b"", write: Callable[[Rows], None] | None = None) -> None:
-        self._note, self._key, self._write = note, key, write
+    def __init__(self, note: provenance.Note | None = None, key: bytes = b"") -> None:
+        self._note, self._key = note, key
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
         """The interceptor of one workflow."""
         note, way_in_key = self._note, self._key
-        if self._write is not None:
-            input.unsafe_extern_functions[WRITE] = self._write
 
         class Noting(_Inbound):
             key = way_in_key

@@ -35,9 +35,6 @@ LONGEST_DETAILS = 4_000
 #: How far the clocks of two of the server's machines may be apart: so much before its moment a timer may fire.
 SKEW = timedelta(minutes=1)
 
-#: Turns of a workflow task's loop after which everything that is asked for at a moment has been asked for.
-TURNS = 4
-
 Figures = TypeVar("Figures", bound=AnyPolicy)
 Result = TypeVar("Result")
 
@@ -83,7 +80,7 @@ class Process(Generic[Figures]):
         self.team: Team = team or Owners()
         self.tasks = TaskList([] if tasks is None else tasks)
         self.decisions: list[Decision] = [] if decisions is None else decisions
-        self.effects = Effects(cycle, timedelta(hours=policy.facts.wait_hours), self._remediate, self._take_rows)
+        self.effects = Effects(cycle, timedelta(hours=policy.facts.wait_hours), self._remediate)
         self.stage = ""
         self.owner = ""
         self._words: Callable[[], str] = lambda: self.stage
@@ -92,7 +89,7 @@ class Process(Generic[Figures]):
         self._ahead: Callable[[], Iterable[tuple[datetime, str]]] = lambda: ()
         self._work: list[asyncio.Task[Any]] = []
         self._told = RowsTold(self.decisions)
-        self._telling: asyncio.Task[None] | None = None
+        self._telling = False
         self._closing = False
 
     @property
@@ -148,7 +145,7 @@ class Process(Generic[Figures]):
             await workflow.wait_condition(workflow.all_handlers_finished)
             if not self._work:
                 break
-        self._tell_now()
+        self._tell()
 
     async def wait(self, ready: Callable[[], bool], *, until: datetime | None = None, summary: str) -> bool:
         """Wait for ``ready``, at most until ``until``, chasing open tasks meanwhile. True when ready, False when the time has come."""
@@ -286,9 +283,10 @@ class Process(Generic[Figures]):
         self.show()
 
     def show(self) -> None:
-        """Have lists show what has changed, also when nobody waits for it: the last word of every handler."""
-        if not self._telling and self._is_shown() and self._told.differs(self._list_row(), self.tasks.all, self.renewal_row()):
-            self._telling = asyncio.create_task(self._tell())  # nobody waits for it: it is no part of what a rebuilt run must do again
+        """Have lists show what has changed, once what is done at this moment is done: the last word of every handler."""
+        if not self._telling:
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self._tell)
 
     def started_with(self) -> None:
         """What the start brought along as search attributes is not published again."""
@@ -304,19 +302,10 @@ class Process(Generic[Figures]):
         """All that lists should show of it; None for what is on no list."""
         return self._told.everything(self._list_row(), self.tasks.all) if self._is_shown() else None
 
-    async def _tell(self) -> None:
-        """What is done at this moment, or once a short step on the ledger has answered, takes the rows along; else the worker writes them."""
-        for _ in range(TURNS):
-            await workflow.wait_condition(lambda: not self.effects.local_steps)
-        self._telling = None
-        self._tell_now()
-
-    def _tell_now(self) -> None:
+    def _tell(self) -> None:
+        self._telling = False
         if self._is_shown():
-            self._told.tell(self._list_row(), self.tasks.all, self.renewal_row())
-
-    def _take_rows(self) -> Rows | None:
-        return self._told.take(self._list_row(), self.tasks.all, self.renewal_row()) if self._is_shown() else None
+            self._told.tell(self._list_row(), self.tasks.all, self.renewal_row(), self.policy)
 
     def renewal_row(self) -> RenewalRow | None:
         """A renewal as the forecast reads it; None of anything else."""

@@ -8,10 +8,11 @@ from temporalio import workflow
 
 from domain.account.account import RenewalRow
 from domain.decision import Decision
+from domain.policy import AnyPolicy
 from domain.read_model import ProcessRow, Rows
 from domain.task import Task
 
-#: The worker's function that writes rows: :class:`workflows.frame.inbound.Inbound` gives it to each workflow. It must not block.
+#: The function that takes rows: :mod:`workflows.frame.runner` gives it to each workflow.
 WRITE = "write_rows"
 
 #: How often one workflow task may tell the lists something.
@@ -19,54 +20,40 @@ OF_ONE_TASK = 1_000
 
 
 class RowsTold:
-    """What one run has told the lists."""
+    """What one run has told the lists. While a run is rebuilt nothing is told, and what the next telling brings is everything.
+
+    So no history has rows, and what a worker did not write before it died another writes.
+    """
 
     def __init__(self, decisions: list[Decision]) -> None:
         """``decisions`` is the list in the workflow's state; what stands in it already was told by the run before."""
         self._decisions = decisions
         self._version = self._count = 0
+        self._before = len(decisions)
+        self._forget()
+
+    def _forget(self) -> None:
         self._process: ProcessRow | None = None
         self._renewal: RenewalRow | None = None
         self._tasks: dict[str, tuple[str, int, datetime]] = {}
-        self._before = self._decided = len(decisions)
-        self._sure = True  #: Whether all that was told has arrived.
+        self._decided = self._before
 
-    def differs(self, process: ProcessRow, tasks: list[Task], renewal: RenewalRow | None) -> bool:
-        """Whether the lists show anything that is so no more."""
-        decided = len(self._decisions) > self._decided
-        if not self._sure and not workflow.unsafe.is_replaying():
-            return True
-        return not process.same_as(self._process) or decided or any(map(self._is_news, tasks)) or self._has_moved(renewal)
-
-    def tell(self, process: ProcessRow, tasks: list[Task], renewal: RenewalRow | None) -> None:
-        """Have the worker write what has changed, by no command: what a rebuilt run would tell at another time must not stand in a history.
-
-        A worker may die before it has written; so the next one, which rebuilds the run, tells everything once more.
-        """
-        if not (rows := self.take(process, tasks, renewal)):
+    def tell(self, process: ProcessRow, tasks: list[Task], renewal: RenewalRow | None, policy: AnyPolicy) -> None:
+        """Have the worker write what has changed, by no command."""
+        write = workflow.extern_functions().get(WRITE)
+        if write is None or workflow.unsafe.is_replaying():
+            return self._forget()
+        moved, first = self._has_moved(renewal), self._decided
+        news = tuple(task.model_copy() for task in tasks if self._tasks.get(task.id) != _told(task))
+        if process.same_as(self._process) and not (moved or news or len(self._decisions) > first):
             return
-        if workflow.unsafe.is_replaying():
-            self._sure = False
-        elif write := workflow.extern_functions().get(WRITE):
-            with workflow.unsafe.sandbox_unrestricted():
-                write(rows)
-
-    def take(self, process: ProcessRow, tasks: list[Task], renewal: RenewalRow | None) -> Rows | None:
-        """The rows that have changed, for an activity that writes them; None when nothing has."""
-        if not self.differs(process, tasks, renewal):
-            return None
-        if not self._sure and not workflow.unsafe.is_replaying():
-            self._sure, self._process, self._renewal, self._tasks, self._decided = True, None, None, {}, self._before
-        moved, self._renewal = self._has_moved(renewal), renewal
-        first, self._decided = self._decided, len(self._decisions)
-        news = tuple(task.model_copy() for task in tasks if self._is_news(task))
-        self._process, whole = process, self._process is None
-        self._tasks |= {task.id: _told(task) for task in news}
-        info = workflow.info()
+        info, whole = workflow.info(), self._process is None
         # By the history's length first: a workflow task that failed is done again, and then other things may be told, and fewer.
         self._count = (self._count + 1) % OF_ONE_TASK
         self._version = info.get_current_history_length() * OF_ONE_TASK + self._count
-        return Rows(
+        self._process, self._renewal, self._decided = process, renewal, len(self._decisions)
+        self._tasks |= {task.id: _told(task) for task in news}
+        rows = Rows(
             workflow=info.workflow_id,
             run=_run(info),
             version=self._version,
@@ -76,7 +63,10 @@ class RowsTold:
             first_decision=first - self._before + 1,
             decisions=tuple(self._decisions[first:]),
             renewal=renewal if moved else None,
+            policy=policy,
         )
+        with workflow.unsafe.sandbox_unrestricted():
+            write(rows)
 
     def everything(self, process: ProcessRow, tasks: list[Task]) -> Rows:
         """All rows as they are now, by the version that was told last: for whoever makes the tables anew."""
@@ -89,9 +79,6 @@ class RowsTold:
             return renewal is not None
         same = {"updated_at": renewal.updated_at, "forecast_at": renewal.forecast_at}  # who only confirms what they said changes nothing
         return renewal != self._renewal.model_copy(update=same)
-
-    def _is_news(self, task: Task) -> bool:
-        return self._tasks.get(task.id) != _told(task)
 
 
 def _told(task: Task) -> tuple[str, int, datetime]:

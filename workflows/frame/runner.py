@@ -1,8 +1,12 @@
-"""How workflows are run: sandboxed, with our own modules passed through, and what a task brings is handled in one order, however it comes."""
+"""How workflows are run: sandboxed, with our own modules passed through, and what a task brings is handled in one order, however it comes.
+
+What a task changes of what lists show is written at its end, before the server hears of it (docs/decisions/0034).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
 from temporalio.bridge.proto.workflow_commands import WorkflowCommand
@@ -14,13 +18,20 @@ from temporalio.worker._workflow_instance import _WorkflowLogicFlag
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import Info, _Definition
 
+from domain.read_model import Rows
+from workflows.frame.rows import WRITE
+
 #: The SDK would import a workflow's module anew for every run. The linter keeps clocks, chance and I/O out of these (docs/decisions/0003).
 OURS = ("domain", "workflows")
 
 
-def runner(inner: WorkflowRunner | None = None) -> WorkflowRunner:
+#: Takes what lists are to show. The workflow's task waits for it: it must return soon, also while the ledger is away.
+Write = Callable[[Sequence[Rows]], None]
+
+
+def runner(inner: WorkflowRunner | None = None, write: Write | None = None) -> WorkflowRunner:
     """The runner of every worker and replayer; ``inner`` is another than the sandboxed one."""
-    return InOrder(inner or SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*OURS)))
+    return InOrder(inner or SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*OURS)), write)
 
 
 def all_at_once(worker: Worker) -> Worker:
@@ -35,8 +46,8 @@ def all_at_once(worker: Worker) -> Worker:
 class InOrder(WorkflowRunner):
     """Runs workflows as another runner does, each update after everything else that came with it (docs/decisions/0015)."""
 
-    def __init__(self, inner: WorkflowRunner) -> None:
-        self._inner = inner
+    def __init__(self, inner: WorkflowRunner, write: Write | None) -> None:
+        self._inner, self._write = inner, write
 
     def prepare_workflow(self, defn: _Definition) -> None:
         """As the other does."""
@@ -44,7 +55,10 @@ class InOrder(WorkflowRunner):
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         """As the other does; what comes is handled in order."""
-        return _UpdatesLast(self._inner.create_instance(det))
+        told: list[Rows] = []
+        if self._write is not None:
+            det = replace(det, extern_functions={**det.extern_functions, WRITE: told.append})
+        return _UpdatesLast(self._inner.create_instance(det), told, self._write)
 
     def set_worker_level_failure_exception_types(self, types: object) -> None:
         """As the other does."""
@@ -54,11 +68,19 @@ class InOrder(WorkflowRunner):
 class _UpdatesLast(WorkflowInstance):
     """The core hands an update over together with the end of an activity, or after it: for the same history now so, now so. So it is always after it."""
 
-    def __init__(self, inner: WorkflowInstance) -> None:
-        self._inner = inner
+    def __init__(self, inner: WorkflowInstance, told: list[Rows], write: Write | None) -> None:
+        self._inner, self._told, self._write = inner, told, write
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
-        """Handle what came, updates last. What starts a run goes on together with the update that it was started with."""
+        """Handle what came, and write what lists are to show of it; a task that failed is done again, and tells then."""
+        self._told.clear()
+        done = self._in_order(act)
+        if self._write is not None and self._told and not done.HasField("failed"):
+            self._write(tuple(self._told))
+        return done
+
+    def _in_order(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        """Updates last. What starts a run goes on together with the update that it was started with."""
         updates = [job for job in act.jobs if job.HasField("do_update")]
         others = [job for job in act.jobs if not job.HasField("do_update")]
         if not updates or not others or any(job.HasField("initialize_workflow") for job in others):

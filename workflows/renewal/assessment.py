@@ -78,13 +78,13 @@ async def _reviewed(renewal: RenewalProcess) -> str:
     if ta.answer is None or ae.answer is None:
         return ""
     decision = renewal.record(decisions.agreed(renewal.policy, state, ta.answer, ae.answer, workflow.now()))
-    if decision.outcome == "disagreement":
+    if decision.outcome == decisions.Rated.DISAGREEMENT:
         [task] = renewal.open(_settle(renewal, ta.answer, ae.answer))
         if not await renewal.wait_for(lambda: not task.is_open, until="processing", summary=task.spec.title):
             return _silent(task)
         if task.answer is None:
             return ""
-        decision = renewal.record(decisions.settled(renewal.policy, decision, task.answer, workflow.now()))
+        decision = renewal.record(decisions.settled(renewal.policy, decision.facts, task.answer, workflow.now()))
     _agree(renewal, decision.outcome, decision)  # type: ignore[arg-type]  # the choices are the ratings
     return ""
 

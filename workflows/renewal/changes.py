@@ -26,7 +26,7 @@ def move(renewal: RenewalProcess, message: MoveRenewal) -> str:
     decision = renewal.record(decisions.moved(renewal.policy, state, message, now))
     state.renewal_on, state.extension_days = message.renewal_on, 0
     state.done = [key for key in state.done if key not in AGAIN or falls_due(renewal.policy, state, key).at <= now]
-    if decision.outcome == "begins anew":
+    if decision.outcome == decisions.Change.BEGINS_ANEW:
         _forget(renewal, decision.rule)
     renewal.crm("moved", {"CloseDate": state.renewal_on.isoformat()})
     if message.by != BY_CRM:

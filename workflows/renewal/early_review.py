@@ -53,9 +53,9 @@ async def review(renewal: RenewalProcess) -> None:
     await renewal.look()
     decision = renewal.record(decisions.early_review(renewal.policy, state.standing, workflow.now()))
     renewal.over_with("early_review")
-    if decision.outcome == "flagged":
+    if decision.outcome == decisions.EarlyReview.FLAGGED:
         await _completed(renewal)
-    elif decision.outcome == "unknown":
+    elif decision.outcome == decisions.EarlyReview.UNKNOWN:
         renewal.say(
             "unknown", f"{decision.rule} Find out what is missing: {code(f'tenure health show {renewal.customer.domain}')}.", Role.TA
         )

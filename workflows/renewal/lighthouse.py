@@ -112,7 +112,7 @@ async def _left(renewal: RenewalProcess) -> bool:
         renewal.tasks.withdraw(kind, "the other leadership said that it stays")
     decision = renewal.record(decisions.exits(renewal.policy, state.save_plan, state.reviewed, sales.answer, ts.answer, workflow.now()))
     state.reviewed = None
-    if decision.outcome == "stays in":
+    if decision.outcome == decisions.Membership.STAYS_IN:
         renewal.say("stays", f"Lighthouse: {decision.rule}", Role.TA, Role.AE)
         return False
     state.in_lighthouse = False

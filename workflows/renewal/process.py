@@ -210,7 +210,7 @@ class RenewalProcess(AccountProcess):
         state = self.state
         state.rating = rating
         if enters and not state.in_lighthouse:
-            state.entering = self.record(decisions.enters(self.policy, rating, workflow.now())).outcome == "enters"
+            state.entering = self.record(decisions.enters(self.policy, rating, workflow.now())).outcome == decisions.Membership.ENTERS
         self.crm("rating", {"Renewal_Rating__c": rating})
         self.do(SetTraits(key=state.next("trait.rating"), account=self.customer.domain, traits={RATING_TRAIT: rating}), *acts)
         self.say("rating", f"{documents.colour(rating)}: {decision.rule}", Role.AE, Role.TA)

@@ -18,6 +18,7 @@ from domain.people import Role
 from domain.task import Answer, Choice, FieldSpec, TaskKind
 from domain.trial import decisions
 from domain.trial.commands import Terminate
+from domain.trial.decisions import Course
 from domain.trial.state import Verdict
 from workflows.frame.cloud_requests import CloudRequest, TeamTask
 from workflows.trial import owning
@@ -108,7 +109,9 @@ async def provisioned(trial: TrialProcess, asked: CloudRequest, number: int) -> 
         if said.choice == "end" and said.answer:
             ended = Terminate(by=said.answer.by, reason=said.answer.note or "the Cloud team builds no instance")
             trial.take(
-                Verdict(decision=decisions.by_person(trial.policy, "terminate", ended.by, ended.reason, workflow.now()), terminate=ended)
+                Verdict(
+                    decision=decisions.by_person(trial.policy, Course.TERMINATE, ended.by, ended.reason, workflow.now()), terminate=ended
+                )
             )
             raise EndedEarly
         if said.choice == "failed" and said.answer:

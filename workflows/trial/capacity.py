@@ -9,7 +9,7 @@ from temporalio import workflow
 from domain import ids
 from domain.effects.github import CloseIssue
 from domain.effects.pagerduty import ResolvePage
-from domain.effects.registry import AskOwners, Claimed, ClaimInstance, RegistryAnswer, RegistryChange
+from domain.effects.registry import AskOwners, Claimed, ClaimInstance, ClaimOutcome, RegistryAnswer, RegistryChange
 from domain.effects.slack import Post
 from domain.markup import bold
 from domain.messages import Case
@@ -32,10 +32,10 @@ async def claim(trial: TrialProcess, *, warm: bool, owners: AskOwners | None = N
         owners=owners,
     )
     claimed = await trial.effects.local("claim", ask, Claimed, "claim a warm instance" if warm else "reserve room for an instance")
-    state.full = claimed.outcome == "full"
-    if claimed.outcome != "claimed" or warm:
+    state.full = claimed.outcome == ClaimOutcome.FULL
+    if claimed.outcome != ClaimOutcome.CLAIMED or warm:
         trial.record(decisions.claim(trial.policy, claimed, workflow.now()))
-    if claimed.outcome == "claimed":
+    if claimed.outcome == ClaimOutcome.CLAIMED:
         state.host, state.instance_live, state.owners = claimed.host, warm, claimed.owners or state.owners
     return claimed
 
@@ -43,9 +43,9 @@ async def claim(trial: TrialProcess, *, warm: bool, owners: AskOwners | None = N
 async def reserve(trial: TrialProcess) -> bool:
     """Keep room for an instance that will be made; at the cap, wait for it. False when the domain has an instance: it gets no second."""
     claimed = await claim(trial, warm=False)
-    if claimed.outcome == "full":
+    if claimed.outcome == ClaimOutcome.FULL:
         claimed = await wait_for_room(trial, warm=False)
-    if claimed.outcome != "owned":
+    if claimed.outcome != ClaimOutcome.OWNED:
         return True
     trial.state.case, trial.state.host = Case.HAS_INSTANCE, claimed.host
     return False
@@ -68,7 +68,7 @@ async def wait_for_room(trial: TrialProcess, *, warm: bool) -> Claimed:
         recheck = workflow.now() + timedelta(hours=trial.policy.cloud.wait_recheck_hours)
         await trial.wait_unless_ended(lambda: state.capacity_freed, until=recheck, summary="waits for room on the cloud")
         claimed = await claim(trial, warm=warm)
-        if claimed.outcome != "full":
+        if claimed.outcome != ClaimOutcome.FULL:
             return claimed
 
 

@@ -36,8 +36,7 @@ async def correct_admin(trial: TrialProcess, message: CorrectAdmin) -> str:
     state.former_admins = [*state.former_admins, before.email]
     at = workflow.now()
     state.confirmed_at, state.claimed_at = None, at if state.claimed_at else None  # another address has to be shown to be theirs
-    decided = decisions.by_person(trial.policy, "corrected", message.by, "the address of the admin was wrong", at)
-    trial.record(decided.model_copy(update={"what": "admin", "handbook": "C17"}))
+    trial.record(decisions.corrected(trial.policy, message.by, at))
     number = len(state.former_admins)
     change = RegistryChange(
         subject=trial.effects.subject, domain=trial.input.domain, as_of=at, change="admin", admin=state.contact.email, number=number

@@ -65,7 +65,7 @@ async def another(trial: TrialProcess, signup: Signup) -> SignupAnswer:
     """Somebody else of the company signs up before the claim is confirmed: it is theirs now, or they are asked to come again."""
     state = trial.state
     decision = claim.of_another(trial.policy, trial.input.origin, state, trial.input.domain, signup.contact.email, workflow.now())
-    if decision.outcome == "passes" and state.stage in OPEN_TO_DECIDE and state.verdict is None:
+    if decision.outcome == claim.Confirmation.PASSES and state.stage in OPEN_TO_DECIDE and state.verdict is None:
         trial.record(decision)
         if await _pass_on(trial, signup):
             return intake.answered(trial, "instant")

@@ -21,6 +21,7 @@ from domain.task import Answer, Choice, TaskKind
 from domain.trial import decisions
 from domain.trial.agenda import agenda
 from domain.trial.commands import Convert, Extend
+from domain.trial.decisions import Course
 from domain.trial.state import End, Extension, Stage, Verdict
 from workflows.frame.cloud_requests import CloudRequest, TeamTask
 from workflows.trial import capacity, changes, intake
@@ -89,7 +90,7 @@ def _taken_back(trial: TrialProcess, number: int, days: int, answer: Answer) -> 
         return
     trial.record(
         decisions.by_person(
-            trial.policy, "take back", answer.by, answer.note or f"extension {number} is not made", workflow.now(), state.usage
+            trial.policy, Course.TAKE_BACK, answer.by, answer.note or f"extension {number} is not made", workflow.now(), state.usage
         )
     )
     state.period += 1
@@ -115,7 +116,7 @@ async def convert(trial: TrialProcess, message: Convert) -> End | None:
     said = await trial.requests.carried_out(_conversion(trial, message, end))
     if said.choice == TAKE_BACK.name and said.answer:
         why = said.answer.note or "the conversion is not made"
-        trial.record(decisions.by_person(trial.policy, "take back", said.answer.by, why, workflow.now(), state.usage))
+        trial.record(decisions.by_person(trial.policy, Course.TAKE_BACK, said.answer.by, why, workflow.now(), state.usage))
         back = trial.said(f"slack.convert.back-{state.issues['convert']}", f"{state.host} stays on trial: {why}.", Role.CE, Role.AE)
         trial.post(back)
         trial.enter(before)

@@ -226,7 +226,7 @@ async def move(trial: TrialProcess) -> End:
         signed, why = await trial.effects.sign_up(again)
         if signed is not None:
             break
-        if (asked := await triage(trial, why)).outcome == "disqualified":
+        if (asked := await triage(trial, why)).outcome == decisions.Qualification.DISQUALIFIED:
             return await disqualify(trial, asked.rule)
     closed = "Goes on as the lead of the company's own trial."
     trial.do(SetLeadStatus(key="crm.moved", status="Disqualified", sub_status=DUPLICATE, reason=closed))

@@ -14,6 +14,7 @@ from domain.task import Answer, Choice, FieldSpec, TaskKind
 from domain.trial import decisions
 from domain.trial.agenda import agenda, automatic_deadline
 from domain.trial.commands import Convert, Extend, Terminate
+from domain.trial.decisions import Course
 from domain.trial.state import End, Stage, Verdict
 from workflows.trial import changes, endings, owning
 from workflows.trial.process import TrialProcess
@@ -70,7 +71,7 @@ def verdict_of(trial: TrialProcess, answer: Answer) -> Verdict:
     """What an answer on a deadline's card means: the same as the update of that name (A13, A14). A card is about one period, the one that is on."""
     fields = {name: value for name, value in answer.fields.items() if value not in (None, "")}
     why, now = answer.note or "answered the card", workflow.now()
-    decision = decisions.by_person(trial.policy, answer.choice, answer.by, why, now, trial.state.usage)
+    decision = decisions.by_person(trial.policy, Course(answer.choice), answer.by, why, now, trial.state.usage)
     match answer.choice:
         case "extend":
             return Verdict(
@@ -169,7 +170,7 @@ def _ask(trial: TrialProcess) -> None:
     automatic = first and trial.policy.trial.d15.mode == "automatic"
     forecast = decisions.mid_trial(trial.policy, state.usage, workflow.now(), owned=owning.is_owned(trial))
     facts = decisions.activity(trial.policy, state.usage)[1] if state.usage else "the instance did not answer"
-    if automatic and forecast.outcome != "ask":
+    if automatic and forecast.outcome != Course.ASK:
         asks = f"On {state.ends_at:%a %d %b} it will {forecast.outcome} by itself: {facts}. You can overrule that here."
     else:
         asks = f"The trial ends on {state.ends_at:%a %d %b}: {facts}. Extend, convert or terminate?"
@@ -183,7 +184,7 @@ def _ask(trial: TrialProcess) -> None:
 def _mid_trial(trial: TrialProcess) -> None:
     """Day 15 of a self-serve trial acts by itself, unless the policy or the facts ask a person (C02)."""
     decision = trial.record(decisions.mid_trial(trial.policy, trial.state.usage, workflow.now(), owned=owning.is_owned(trial)))
-    trial.state.active = decision.outcome == "extend"
+    trial.state.active = decision.outcome == Course.EXTEND
     _act_or_ask(trial, decision)
 
 
@@ -195,9 +196,9 @@ def _after_grace(trial: TrialProcess) -> None:
 def _act_or_ask(trial: TrialProcess, decision: Decision) -> None:
     state = trial.state
     match decision.outcome:
-        case "extend":
+        case Course.EXTEND:
             state.verdict = Verdict(decision=decision, extend=Extend(reason=decision.rule))
-        case "terminate":
+        case Course.TERMINATE:
             state.verdict = Verdict(decision=decision, terminate=Terminate(reason=decision.rule))
         case _:
             _keep_asking(trial)

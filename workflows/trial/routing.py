@@ -5,6 +5,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 from domain import mailbox
+from domain.effects.registry import ClaimOutcome
 from domain.messages import TRIAGED, Case, JoinAsk, Signup, SignupAnswer
 from domain.trial import decisions
 from domain.trial.state import Stage
@@ -33,12 +34,12 @@ async def route(trial: TrialProcess, signup: Signup) -> SignupAnswer:
     if state.case in TRIAGED:
         return intake.answered(trial, "triage")
     claimed = await capacity.claim(trial, warm=True, owners=owning.ask_owners(trial))
-    if claimed.outcome == "owned":
+    if claimed.outcome == ClaimOutcome.OWNED:
         state.case, state.host = Case.HAS_INSTANCE, claimed.host
         return intake.answered(trial, "redirected")
-    if claimed.outcome == "full":
+    if claimed.outcome == ClaimOutcome.FULL:
         return intake.answered(trial, "waitlisted")
-    if claimed.outcome == "empty":
+    if claimed.outcome == ClaimOutcome.EMPTY:
         return intake.answered(trial, "building")
     if trial.policy.handoff.prequalified == "automatic":
         state.claimed_at = workflow.now()  # the mail with the link goes out this moment

@@ -31,6 +31,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.trial import adoption, commands, decisions
     from domain.trial.adoption import Preview, WhatIf
     from domain.trial.commands import AdoptPolicy, ChangeDomain, Convert, CorrectAdmin, Extend, NewLink, OptOut, RequestFeedback, Terminate
+    from domain.trial.decisions import Course
     from domain.trial.state import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, End, Stage, TrialInput, TrialResult, TrialState, Verdict
     from domain.views import TrialStatus
     from workflows.frame import messages
@@ -78,11 +79,11 @@ class Trial(WorkflowWithTasks[TrialProcess]):
             if state.case is Case.CE_REQUESTED and state.request:
                 await owning.owners(trial, state.request.ce)
                 approval = await intake.approval(trial, state.request)
-                if approval.outcome == "denied":
+                if approval.outcome == decisions.Approval.DENIED:
                     return await intake.deny(trial, approval.rule)
             if state.case in TRIAGED:
                 qualification = await intake.triage(trial)
-                if qualification.outcome == "disqualified":
+                if qualification.outcome == decisions.Qualification.DISQUALIFIED:
                     return await intake.disqualify(trial, qualification.rule)
                 if state.case is Case.FREE_MAIL:
                     return await intake.move(trial)
@@ -153,7 +154,9 @@ class Trial(WorkflowWithTasks[TrialProcess]):
     @decides(commands.EXTEND, may_extend)
     async def extend(self, message: Extend) -> str:
         """Extend the trial (A15)."""
-        decision = decisions.by_person(self.process.policy, "extend", message.by, message.reason, workflow.now(), self.process.state.usage)
+        decision = decisions.by_person(
+            self.process.policy, Course.EXTEND, message.by, message.reason, workflow.now(), self.process.state.usage
+        )
         return self.process.take(Verdict(decision=decision, extend=message))
 
     def may_convert(self, message: Convert) -> None:
@@ -164,7 +167,9 @@ class Trial(WorkflowWithTasks[TrialProcess]):
     @decides(commands.CONVERT, may_convert)
     async def convert(self, message: Convert) -> str:
         """Convert the trial to a paid instance (A17)."""
-        decision = decisions.by_person(self.process.policy, "convert", message.by, message.note, workflow.now(), self.process.state.usage)
+        decision = decisions.by_person(
+            self.process.policy, Course.CONVERT, message.by, message.note, workflow.now(), self.process.state.usage
+        )
         return self.process.take(Verdict(decision=decision, convert=message))
 
     def may_terminate(self, message: Terminate) -> None:
@@ -176,7 +181,7 @@ class Trial(WorkflowWithTasks[TrialProcess]):
     async def terminate(self, message: Terminate) -> str:
         """End the trial (A16), or cancel it before it started."""
         decision = decisions.by_person(
-            self.process.policy, "terminate", message.by, message.reason, workflow.now(), self.process.state.usage
+            self.process.policy, Course.TERMINATE, message.by, message.reason, workflow.now(), self.process.state.usage
         )
         return self.process.take(Verdict(decision=decision, terminate=message))
 
@@ -259,7 +264,7 @@ class Trial(WorkflowWithTasks[TrialProcess]):
         """Go on by another policy (idea 2): what is ahead follows its figures, what was promised stays."""
         trial = self.process
         moved = self._moves(message.policy)
-        trial.record(adoption.adopted(trial.policy, message, moved, workflow.now()))
+        trial.record(adoption.adopted(message.policy, trial.policy, message.by, message.why, moved, workflow.now()))
         trial.policy = message.policy
         return f"goes on by policy {trial.policy.hash}; moments that change: {len(moved)}"
 

@@ -112,7 +112,7 @@ def test_d26_two_managers_agree_or_one_person_settles_it(ta: str, ae: str, outco
         ("TA manager's rating", ta),
         ("AE manager's rating", ae),
     ]
-    settled = decide.settled(POLICY, decision, answer("red", "lead@x.example"), MONDAY)
+    settled = decide.settled(POLICY, decision.facts, answer("red", "lead@x.example"), MONDAY)
     assert (settled.outcome, settled.by, settled.facts) == ("red", "lead@x.example", decision.facts)
 
 
@@ -336,7 +336,8 @@ def test_an_extension_counts_those_before() -> None:
     assert decide.refuse_answer(POLICY, s, 100, "process", answer("extend", days=10)) is None
     assert "so 10 at most are left" in str(decide.refuse_answer(POLICY, s, 100, "process", answer("extend", days=11)))
     decision = decide.extended(POLICY, s, 10, "desk@x.example", BY, MONDAY)
-    assert (decision.outcome, decision.by) == ("10 days", BY)
+    assert (decision.outcome, decision.by) == (decide.Change.GRANTED, BY)
+    assert decision.rule.startswith("10 days more until ")
     assert f"until {ON + timedelta(days=30)}, approved by desk@x.example" in decision.rule
 
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from domain.policy import Policy
 from domain.trial import adoption, decisions
 from domain.trial.agenda import agenda
-from domain.trial.commands import AdoptPolicy
 from domain.trial.state import Stage, TrialState, Verdict
 from tests.domain.make import POLICY, day, facts, quickly, started, with_figures
 
@@ -66,7 +65,10 @@ def test_before_the_start_nothing_has_a_time_yet(stage: Stage) -> None:
         ({"stage": Stage.TEARDOWN}, "being ended"),
         ({"stage": Stage.CONVERTING}, "being ended"),
         ({"stage": Stage.DECIDING}, "being decided at this moment"),
-        ({"verdict": Verdict(decision=decisions.by_person(POLICY, "extend", "ce@x.example", "", day(1), None))}, "being ended"),
+        (
+            {"verdict": Verdict(decision=decisions.by_person(POLICY, decisions.Course.EXTEND, "ce@x.example", "", day(1), None))},
+            "being ended",
+        ),
     ],
 )
 def test_what_cannot_adopt(more: dict[str, Any], why: str) -> None:
@@ -80,8 +82,8 @@ def test_the_same_policy_is_no_other_one() -> None:
 
 def test_the_decision_names_every_figure_and_every_moment() -> None:
     other = with_figures(onboarding__learn_day=9)
-    message = AdoptPolicy(by="ops@tenure.example", policy=other, why="they read it too late")
-    made = adoption.adopted(POLICY, message, adoption.moves(POLICY, other, "self_serve", started(), day(1)), day(1))
+    moved, why = adoption.moves(POLICY, other, "self_serve", started(), day(1)), "they read it too late"
+    made = adoption.adopted(other, POLICY, "ops@tenure.example", why, moved, day(1))
     assert (made.what, made.outcome, made.by, made.policy) == ("policy", "adopted", "ops@tenure.example", other.hash)
     assert made.rule.endswith("they read it too late")
     assert facts(made) == {

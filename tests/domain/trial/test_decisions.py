@@ -327,14 +327,14 @@ def test_no_policy_ends_an_active_trial_or_one_of_which_nothing_is_known(policy:
 
 @pytest.mark.parametrize(("outcome", "handbook"), [("extend", "A15"), ("convert", "A17"), ("terminate", "A16")])
 def test_a_person_decides_with_what_was_known(outcome: str, handbook: str) -> None:
-    decision = explained(decisions.by_person(POLICY, outcome, "carol@tenure.example", "they love it", MONDAY, BUSY))
+    decision = explained(decisions.by_person(POLICY, decisions.Course(outcome), "carol@tenure.example", "they love it", MONDAY, BUSY))
     assert (decision.outcome, decision.handbook, decision.by) == (outcome, handbook, "carol@tenure.example")
     assert decision.rule == "carol@tenure.example decided: they love it."
     assert facts(decision)["code hosts"] == 1
 
 
 def test_a_decision_without_a_name_or_a_reason_is_still_one() -> None:
-    decision = explained(decisions.by_person(POLICY, "terminate", "", "", MONDAY))
+    decision = explained(decisions.by_person(POLICY, decisions.Course.TERMINATE, "", "", MONDAY))
     assert (decision.rule, decision.facts) == ("Somebody decided.", ())
 
 

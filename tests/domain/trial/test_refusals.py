@@ -161,5 +161,5 @@ def test_an_instance_is_not_moved_to_where_it_is() -> None:
 
 @pytest.mark.parametrize(("by", "who"), [("carol@tenure.example", "carol@tenure.example"), ("", "the policy")])
 def test_a_second_decision_is_told_of_the_first(by: str, who: Any) -> None:
-    decision = decisions.by_person(POLICY, "extend", by, "", MONDAY)
+    decision = decisions.by_person(POLICY, decisions.Course.EXTEND, by, "", MONDAY)
     assert decisions.already(decision) == f"already decided by {who} at 2026-03-02 09:00 UTC: extend; nothing was changed"

@@ -1,0 +1,47 @@
+"""``tenure decisions``: whether what was decided would be decided again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from starter.cli.base import Json, console, emit
+from starter.service.bootstrap import find, open_ledger
+from starter.service.effects import read_since
+from store import decisions as on_record
+from store.decisions import Replayed, Said
+
+decisions = typer.Typer(help="Look at what was decided, and decide it again.")
+
+
+@decisions.command()
+def replay(
+    since: Annotated[
+        str, typer.Option("--since", metavar="D", help="Only what was decided since: 2026-11-01, or 7d.", show_default=False)
+    ] = "",
+    workflow: Annotated[str, typer.Option("--workflow", metavar="ID", help="Only of this workflow.", show_default=False)] = "",
+    as_json: Json = False,
+) -> None:
+    """Decide everything again, by today's functions, from the inputs and the policy of then; exits with 1 when anything comes out otherwise."""
+    with open_ledger(find()) as ledger:
+        done = on_record.replay(ledger, since=read_since(since), workflow=workflow)
+    emit(done, as_json, _page)
+    if done.differing:
+        raise typer.Exit(1)
+
+
+def _page(done: Replayed) -> None:
+    page = console()
+    for each in done.differing:
+        page.print(Text(f"{each.workflow} {each.at:%Y-%m-%d %H:%M} {each.what}"), soft_wrap=True)
+        for word, said in (("was", each.was), ("is", each.now)):
+            page.print(Text(f"  {word} {_in_words(said)}"), soft_wrap=True)
+    page.print(f"{done.same} decisions are the same, {done.by_people} of them made by people; {len(done.differing)} differ")
+    if done.without_inputs:
+        page.print(f"{done.without_inputs} were made before inputs were kept, or their rows were made anew: nobody can decide them again")
+
+
+def _in_words(said: Said) -> str:
+    return ": ".join(each for each in (said.outcome, said.rule, *said.flags) if each)
