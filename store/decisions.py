@@ -54,15 +54,15 @@ def replay(ledger: Ledger, *, since: datetime | None = None, workflow: str = "")
     same = by_people = without_inputs = 0
     differing: list[Differing] = []
     with ledger.reading() as db:
+        kept = {row.hash: row.figures for row in db.execute(select(policies))}
 
         @cache
         def policy(kind: type[AnyPolicy], name: str) -> AnyPolicy:
-            figures = db.execute(select(policies.c.figures).where(policies.c.hash == name)).scalar()
-            if figures is None:
+            if name not in kept:
                 raise LookupError(f"policy {name} is not kept")
-            return kind.model_validate(figures)
+            return kind.model_validate(kept[name])
 
-        for row in db.execute(query).all():
+        for row in db.execute(query.execution_options(yield_per=500)):
             if row.inputs is None:
                 without_inputs += 1
                 continue
