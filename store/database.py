@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, Engine, Row, Select, Table, create_engine, event, text, tuple_
+from sqlalchemy import Connection, Engine, Row, Select, Table, create_engine, event, func, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import ledger_file, migrations
@@ -135,11 +135,15 @@ def add(db: Connection, table: Table, *rows: Mapping[str, Any]) -> None:
     db.execute(upserting(db, table).on_conflict_do_nothing(), list(rows))
 
 
-def put(db: Connection, table: Table, *rows: Mapping[str, Any], order: Sequence[str] = ()) -> None:
-    """Write rows that name the same columns, in the place of those that have their key, but for what is newer by the columns ``order``."""
+def put(db: Connection, table: Table, *rows: Mapping[str, Any], order: Sequence[str] = (), unless_empty: Sequence[str] = ()) -> None:
+    """Write rows that name the same columns, in the place of those that have their key, but for what is newer by the columns ``order``.
+
+    What is there stays in the columns ``unless_empty`` when the new row has nothing in them.
+    """
     new = upserting(db, table)
     keys = [column.name for column in table.primary_key]
-    changed = {name: new.excluded[name] for name in rows[0] if name not in keys}
+    changed: dict[str, Any] = {name: new.excluded[name] for name in rows[0] if name not in keys}
+    changed |= {name: func.coalesce(new.excluded[name], table.c[name]) for name in unless_empty}
     newest = tuple_(*(table.c[name] for name in order)) <= tuple_(*(new.excluded[name] for name in order)) if order else None
     db.execute(new.on_conflict_do_update(index_elements=keys, set_=changed, where=newest), list(rows))
 

@@ -10,14 +10,14 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
 
 from domain.base import Value
 from domain.read_model import ProcessRow, Rows
 from domain.task import Task, TaskSpec
 from domain.views import TaskView
 from store.accounts import put_renewal
-from store.database import upserting
+from store.database import add, put
 from store.ledger import Ledger
 from store.tables import decisions, policies, processes, tasks
 
@@ -37,6 +37,11 @@ class Listed(Value):
     updated_at: datetime
 
 
+#: The columns that order what is written of one workflow. A workflow task that fails is done again, with what came meanwhile, and may say
+#: something else by the same version: that counts.
+_ORDER = ("run", "version")
+
+
 class ReadModel:
     """The three tables of one ledger."""
 
@@ -53,14 +58,13 @@ class ReadModel:
                 self._keep(db, rows)
             told = [rows.policy for rows in changes if rows.policy and not {each.policy for each in rows.decisions} <= self._policies]
             if new := {policy.hash: policy for policy in told}:
-                put = upserting(db, policies).on_conflict_do_nothing()
-                db.execute(put, [{"hash": name, "figures": policy.model_dump(mode="json")} for name, policy in new.items()])
+                add(db, policies, *({"hash": name, "figures": policy.model_dump(mode="json")} for name, policy in new.items()))
         self._policies |= new.keys()
 
     def _keep(self, db: Connection, rows: Rows) -> None:
         order: dict[str, Any] = {"workflow": rows.workflow, "run": rows.run, "version": rows.version}
         if rows.process is not None:
-            self._newest(db, processes, [{**order, **_process(rows.process)}])
+            put(db, processes, {**order, **_process(rows.process)}, order=_ORDER)
         if rows.renewal is not None:
             put_renewal(db, rows.renewal)  # which has an order of its own: what came later may say nothing of it
         if rows.whole:
@@ -68,7 +72,7 @@ class ReadModel:
             gone = (tasks.c.workflow == rows.workflow, tasks.c.run < rows.run, tasks.c.status == "open", tasks.c.task.not_in(asked))
             db.execute(update(tasks).where(*gone).values(status="withdrawn", closed_because="a later run asks it no more"))
         if rows.tasks:
-            self._newest(db, tasks, [{**order, "subject": rows.workflow, **_task(task)} for task in rows.tasks])
+            put(db, tasks, *({**order, "subject": rows.workflow, **_task(task)} for task in rows.tasks), order=_ORDER)
         if rows.decisions:
             made = [
                 {
@@ -83,21 +87,8 @@ class ReadModel:
                 }
                 for number, decision in enumerate(rows.decisions, rows.first_decision)
             ]
-            put = upserting(db, decisions)
-            keys = [column.name for column in decisions.primary_key.columns]
-            again: dict[str, Any] = {name: put.excluded[name] for name in made[0] if name not in keys}
             # What a process says of itself to whoever makes the tables anew has no inputs: those that are there stay.
-            again |= {name: func.coalesce(put.excluded[name], decisions.c[name]) for name in ("function", "inputs")}
-            db.execute(put.on_conflict_do_update(index_elements=keys, set_=again), made)
-
-    def _newest(self, db: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-        new = upserting(db, table)
-        said = new.excluded
-        keys = [column.name for column in table.primary_key.columns]
-        # A workflow task that fails is done again, with what came meanwhile, and may say something else by the same version: that counts.
-        later = or_(table.c.run < said.run, and_(table.c.run == said.run, table.c.version <= said.version))
-        values = {name: said[name] for name in rows[0] if name not in keys}
-        db.execute(new.on_conflict_do_update(index_elements=keys, set_=values, where=later), rows)
+            put(db, decisions, *made, unless_empty=("function", "inputs"))
 
     def close(self, workflow: str, run: str = "") -> bool:
         """A workflow, or one run of it, was found to have ended: it asks nothing any more. Returns whether its last rows said otherwise."""
@@ -122,15 +113,13 @@ class ReadModel:
             query = query.where(tasks.c.workflow == workflow)
         if after:
             query = query.where(_after(after))
-        with self._ledger.reading() as db:
-            return [view(row) for row in db.execute(query)]
+        return [view(row) for row in self._ledger.rows(query)]
 
     def open_task(self, workflow: str, name: str) -> TaskView | None:
         """An open task of a workflow by its id, or the newest of its kind; None when the tables know none."""
         named = or_(tasks.c.task == name, tasks.c.kind == name)
         query = select(tasks).where(tasks.c.workflow == workflow, tasks.c.status == "open", named)
-        with self._ledger.reading() as db:
-            row = db.execute(query.order_by(tasks.c.task != name, tasks.c.opened_at.desc()).limit(1)).one_or_none()
+        row = self._ledger.row(query.order_by(tasks.c.task != name, tasks.c.opened_at.desc()).limit(1))
         return None if row is None else view(row)
 
     def processes(self, kind: str, limit: int, *, after: str = "", stage: str = "", owner: str = "", closed: bool = False) -> list[Listed]:
@@ -146,8 +135,7 @@ class ReadModel:
         if after:
             subject: Any = select(columns.subject).where(columns.workflow == after).scalar_subquery()
             query = query.where(or_(columns.subject > subject, and_(columns.subject == subject, columns.workflow > after)))
-        with self._ledger.reading() as db:
-            return [Listed.model_validate({**row._mapping, "open": row.status == "open"}) for row in db.execute(query)]
+        return [Listed.model_validate({**row._mapping, "open": row.status == "open"}) for row in self._ledger.rows(query)]
 
     # --- rebuilding ---------------------------------------------------------------------------------------------------------
 
