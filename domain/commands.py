@@ -1,6 +1,6 @@
 """What people may decide about a process, each declared once; everything by which it is decided is made from the declaration.
 
-From a :class:`Command` come the workflow's update with its signal twin (``workflows.frame.messages.decides``), the route of the API, the
+From a :class:`Command` come the workflow's update with its signal twin (``workflows.frame.handlers.decides``), the route of the API, the
 command of the command line, the form, the row of the table of rights, and what is sealed and noted of it. :mod:`domain.all` has them all.
 """
 

@@ -125,6 +125,10 @@ class Answer(Message):
     fields: dict[str, JsonValue] = {}
     unjudged: bool = False
 
+    def texts(self) -> dict[str, str]:
+        """Its fields that say something, as plain text."""
+        return {name: str(value).strip() for name, value in self.fields.items() if value not in (None, "")}
+
 
 #: Whatever asks takes it; whether somebody may is judged by the task.
 ANSWER = Command("answer", ANY_PROCESS, Answer, offered=False)

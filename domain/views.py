@@ -10,11 +10,17 @@ from domain.task import Check, Choice, Task, TaskSpec
 
 
 class ProcessState(State):
-    """What every process remembers: what was decided, what is or was asked, and what it could not take, in words."""
+    """What every process remembers: what was decided, what is or was asked, what it could not take, in words, and how often it did what."""
 
     decisions: list[Decision] = []
     tasks: list[Task] = []
     notes: list[str] = []
+    counts: dict[str, int] = {}
+
+    def next(self, what: str) -> str:
+        """A key that no other effect of this process has, through all its runs: ``what.1``, ``what.2`` …"""
+        self.counts = {**self.counts, what: self.counts.get(what, 0) + 1}
+        return f"{what}.{self.counts[what]}"
 
 
 class ProcessStatus(Message):

@@ -31,7 +31,6 @@ from domain.amounts import Typed
 from domain.base import Message
 from domain.commands import TRIAL, By, Command, Note
 from domain.rights import ANY, Group
-from workflows.frame import messages
 from workflows.frame.handlers import decides
 
 
@@ -66,10 +65,7 @@ class Postponed:
     async def run(self) -> None:
         await workflow.wait_condition(lambda: self.days > 0)
 
-    def may_postpone(self, message: Postpone) -> None:
-        messages.refuse("it is postponed already" if self.days else None)
-
-    @decides(POSTPONE, may_postpone)
+    @decides(POSTPONE, lambda self, _: "it is postponed already" if self.days else None)
     async def postpone(self, message: Postpone) -> str:
         self.days = message.days
         return f"postponed by {message.days} days"

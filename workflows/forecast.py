@@ -12,14 +12,13 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from domain import ladder
-    from domain.effects.slack import Post
     from domain.forecast import weekly_round
     from domain.forecast.weekly_round import AskForecast, AskLines, ForecastInput, ForecastOwners, Owner, OwnLines, TakeForecast, Taken
     from domain.people import Role
     from domain.policy import AccountPolicy
     from domain.renewal.commands import ProjectOutcome
     from domain.task import Answer, Escalation, Task
-    from workflows.frame.effects import PATIENT
+    from workflows.frame.effects import patient
     from workflows.frame.process import Process
     from workflows.frame.tasks import card
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
@@ -35,7 +34,6 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
 
     @workflow.init
     def __init__(self, input: ForecastInput) -> None:
-        """State only; no commands."""
         self.input = input
         self.owners: dict[str, Owner] = {}
         self.lines: dict[str, OwnLines] = {}
@@ -58,7 +56,7 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
         process.tasks.withdraw("*", "the forecast was taken without an answer")
         taken = await self._take()
         if taken.weighted:
-            await process.do(Post(key="slack.forecast", channel=input.channel, text=taken.text))
+            await process.do(process.said("slack.forecast", taken.text))
         await process.settle()
         return taken
 
@@ -67,16 +65,15 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
     async def _open(self, owner: Owner, due: datetime) -> Task:
         """The AE's task: the manager is asked when half of the time is over, since the forecast is taken when all of it is."""
         process, policy = self.process, self.input.policy
-        lines = await process.effects.local(
-            "forecast_lines", AskLines(ae=owner.ae), OwnLines, f"the {owner.renewals} renewals of {owner.name}"
-        )
+        summary = f"the {owner.renewals} renewals of {owner.name}"
+        lines = await process.effects.local("forecast_lines", AskLines(ae=owner.ae), OwnLines, summary)
         half = ladder.due_in(policy, workflow.now(), policy.forecast.confirm_hours / 2)
         kind = f"forecast-{re.sub(r'[^a-z0-9]+', '-', owner.ae.partition('@')[0].lower()).strip('-') or 'nobody'}"
         kind = kind if process.tasks.find_open(kind) is None else f"{kind}-of-{len(self.owners) + 1}"
         self.owners[kind], self.lines[kind] = owner, lines
         spec = process.spec(
             kind,
-            f"Forecast of {owner.name}: {owner.renewals} renewals" if owner.renewals > 1 else f"Forecast of {owner.name}",
+            f"Forecast of {owner.name}" + (f": {owner.renewals} renewals" if owner.renewals > 1 else ""),
             weekly_round.asks(policy, lines),
             Role.AE if owner.asks == owner.ae else Role.AE_MANAGER,
             weekly_round.choices(lines.rows),
@@ -129,15 +126,7 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
             confirmed=tuple(self.confirmed),
             unconfirmed=tuple(ae for ae in asked if ae not in self.confirmed),
         )
-        taken: Taken = await workflow.execute_activity(
-            "take_forecast",
-            ask,
-            result_type=Taken,
-            start_to_close_timeout=TAKING,
-            retry_policy=PATIENT,
-            summary="roll up every quarter, keep the snapshots",
-        )
-        return taken
+        return await patient("take_forecast", ask, Taken, "roll up every quarter, keep the snapshots", TAKING)
 
     def in_words(self) -> str:
         """Whom it waits for."""

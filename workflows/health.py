@@ -10,7 +10,6 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from domain.effects.slack import Post
     from domain.effects.vitally import ScoresWritten
     from domain.health.hourly_run import FleetScored, HandCopied, HealthInput, HealthRun, ScoreFleet, TellAccounts, Told, WriteScores
     from domain.policy import AccountPolicy
@@ -39,7 +38,6 @@ class ScoreHealth(WorkflowWithTasks[Process[AccountPolicy]]):
 
     @workflow.init
     def __init__(self, input: HealthInput) -> None:
-        """State only; no commands."""
         self.input = input
         self.problems: list[str] = []
         self.does = "copies what people set in Vitally"
@@ -60,14 +58,8 @@ class ScoreHealth(WorkflowWithTasks[Process[AccountPolicy]]):
         scored = await self._score(as_of)
         if scored is not None and not scored.accounts and workflow.get_last_completion_result(HealthRun) is None:
             # A new installation: the copy of the CRM has a schedule of its own, which may come later than this one.
-            await self._do(
-                "salesforce_accounts",
-                CopyAccounts(facts=self.input.policy.facts),
-                AccountSync,
-                COPYING,
-                "copy the CRM, of which there is no copy yet",
-                beats=False,
-            )
+            ask, summary = CopyAccounts(facts=self.input.policy.facts), "copy the CRM, of which there is no copy yet"
+            await self._do("salesforce_accounts", ask, AccountSync, COPYING, summary, beats=False)
             scored = await self._score(as_of)
         self.problems += scored.odd if scored else ()
         self._now("tells who must know")
@@ -120,7 +112,7 @@ class ScoreHealth(WorkflowWithTasks[Process[AccountPolicy]]):
         if new := [problem for problem in done.problems if _kind(problem) not in known]:
             more = [f"… and {len(new) - SHOWN} more"] if len(new) > SHOWN else []
             text = "\n".join(["The hourly health run has problems; what it could not do, a later one does:", *new[:SHOWN], *more])
-            await self.process.do(Post(key="slack.health", channel=self.input.channel, text=text))
+            await self.process.do(self.process.said("slack.health", text))
 
     def _now(self, words: str) -> None:
         self.does = words

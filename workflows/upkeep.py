@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Literal
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from domain import licence_keys, upkeep
@@ -16,13 +15,15 @@ with workflow.unsafe.imports_passed_through():
     from domain.effects.slack import Post
     from domain.policy import Policy
     from domain.upkeep import AccountSync, AskPool, AskRuns, CopyAccounts, PoolChange, PoolLevel, RunStates, UpkeepInput
-    from workflows.frame.effects import ONE_TRY, PATIENT
+    from workflows.frame.effects import or_why, patient
     from workflows.frame.process import Process
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 
 #: The file of the automation that makes a warm instance.
 AUTOMATION = "create-instance.yml"
+#: How long one copy of the CRM may take, and how long it is tried before the old copy is used.
+ONE_COPY, COPYING = timedelta(minutes=5), timedelta(hours=1)
 #: How many lines one message shows.
 SHOWN = 20
 
@@ -32,12 +33,14 @@ class Upkeep(WorkflowWithTasks[Process[Policy]]):
 
     @workflow.init
     def __init__(self, input: UpkeepInput) -> None:
-        """State only; no commands."""
         self._begin(Process(input.policy, input.alerts_channel))
 
     def in_words(self) -> str:
         """What it is for."""
         return (type(self).__doc__ or "").partition("\n")[0]
+
+    async def _tell_growth(self, key: str, text: str) -> None:
+        await self.process.do(Post(key=key, channel="growth", text=text))
 
 
 @workflow.defn
@@ -58,14 +61,11 @@ class RotateGenericKey(Upkeep):
             seats=terms.seats,
             expires_at=expires,
         )
-        made = await process.do(key)
-        if not made.of("key.generic").ref:
-            await process.settle()
-            return ""
-        said = Post(key="slack.rotated", channel="growth", text=f"New generic trial key: {terms.seats} seats, until {expires:%Y-%m-%d}.")
-        await process.do(said)
+        made = (await process.do(key)).of(key.key).ref
+        if made:
+            await self._tell_growth("slack.rotated", f"New generic trial key: {terms.seats} seats, until {expires:%Y-%m-%d}.")
         await process.settle()
-        return f"{expires:%Y-%m-%d}"
+        return f"{expires:%Y-%m-%d}" if made else ""
 
 
 @workflow.defn
@@ -108,8 +108,7 @@ class RefillPool(Upkeep):
         if level.warm >= floor or self.page:
             return
         alarm = f"Only {level.warm} warm instances are left (floor {floor}); {asked} more are asked for."
-        process.do(Post(key="slack.floor", channel=input.alerts_channel, text="🚨 " + alarm))
-        process.do(Page(key="page.floor", summary=alarm, severity="error"))
+        process.do(process.said("slack.floor", f"🚨 {alarm}"), Page(key="page.floor", summary=alarm, severity="error"))
         self.page = f"{process.effects.subject}/page.floor"
 
     async def _make(self, process: Process[Policy], input: UpkeepInput, hosts: list[str]) -> None:
@@ -122,7 +121,7 @@ class RefillPool(Upkeep):
             await self._change(process, host, "ready" if host in made else "lost")
         if missing := [host for host in hosts if host not in made]:
             text = f"The automation did not make {', '.join(missing)}: please make them by hand."
-            process.do(Post(key="slack.by_hand", channel=input.alerts_channel, text=text))
+            process.post(process.said("slack.by_hand", text))
 
     async def _change(self, process: Process[Policy], host: str, change: Literal["expected", "ready", "lost"]) -> None:
         told = PoolChange(subject=process.effects.subject, as_of=workflow.now(), host=host, change=change)
@@ -135,13 +134,8 @@ class RefillPool(Upkeep):
         while open_ and workflow.now() < give_up:
             await workflow.sleep(pause, summary="the automation makes the instances")
             pause = min(pause * 2, timedelta(minutes=5))
-            states: RunStates = await workflow.execute_activity(
-                "github_runs",
-                AskRuns(workflow=AUTOMATION, requests=tuple(open_)),
-                result_type=RunStates,
-                start_to_close_timeout=ONE_TRY,
-                retry_policy=PATIENT,
-                summary="which instances are made",
+            states = await patient(
+                "github_runs", AskRuns(workflow=AUTOMATION, requests=tuple(open_)), RunStates, "which instances are made"
             )
             if not self.page:  # instances are given away meanwhile
                 self._alarm(input, await self._level(input, "how many warm instances are left meanwhile"), len(open_))
@@ -159,38 +153,21 @@ class SyncAccounts(Upkeep):
     @workflow.run
     async def run(self, input: UpkeepInput) -> AccountSync | None:
         """Copy, and say what is inconsistent."""
-        process = self.process
-        try:
-            copied: AccountSync = await workflow.execute_activity(
-                "salesforce_accounts",
-                CopyAccounts(facts=input.policy.facts),
-                result_type=AccountSync,
-                start_to_close_timeout=timedelta(minutes=5),
-                schedule_to_close_timeout=timedelta(hours=1),
-                retry_policy=PATIENT,
-                summary="copy accounts and people from the CRM",
-            )
-        except ActivityError:
-            await process.do(
-                Post(key="slack.sync", channel="growth", text="The CRM could not be copied for an hour: routing uses the old copy.")
-            )
-            return workflow.get_last_completion_result(AccountSync)  # what was told stays told
         before: AccountSync | None = workflow.get_last_completion_result(AccountSync)
-        new = [error for error in copied.data_errors if before is None or error not in before.data_errors]
-        if new:
-            lines = "\n".join(f"- {error}" for error in new[:SHOWN])
-            more = f"\n… and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
-            await process.do(Post(key="slack.data_errors", channel="growth", text=f"Accounts in the CRM with data errors:\n{lines}{more}"))
+        ask, summary = CopyAccounts(facts=input.policy.facts), "copy accounts and people from the CRM"
+        copied, _ = await or_why(patient("salesforce_accounts", ask, AccountSync, summary, ONE_COPY, within=COPYING))
+        if copied is None:
+            await self._tell_growth("slack.sync", "The CRM could not be copied for an hour: routing uses the old copy.")
+            return before  # what was told stays told
+        if new := [error for error in copied.data_errors if before is None or error not in before.data_errors]:
+            await self._tell_growth("slack.data_errors", f"Accounts in the CRM with data errors:\n{_listed(new)}")
         if copied.absent:
             away = "\n".join(f"- {person.email}: {person.why}" for person in copied.absent[:SHOWN])
-            await process.do(Post(key="slack.absent", channel="growth", text=f"Get no new trials from now on:\n{away}"))
-        if told := [
-            *copied.left,
-            *(error for error in copied.customer_errors if before is None or error not in before.customer_errors),
-            *_odd(copied, before),
-        ]:
-            await process.do(Post(key="slack.customers", channel="growth", text="Customers in the CRM:\n" + _listed(told)))
-        await process.settle()
+            await self._tell_growth("slack.absent", f"Get no new trials from now on:\n{away}")
+        errors = [error for error in copied.customer_errors if before is None or error not in before.customer_errors]
+        if told := [*copied.left, *errors, *_odd(copied, before)]:
+            await self._tell_growth("slack.customers", f"Customers in the CRM:\n{_listed(told)}")
+        await self.process.settle()
         return copied
 
 

@@ -67,12 +67,13 @@ class AccountTeam(Team):
 
 
 class CustomerInput(Message):
-    """How every process about a customer starts; ``channel`` is where it is talked about."""
+    """How every process about a customer starts; ``channel`` is where it is talked about. ``cycle`` counts its lives within one chain of runs."""
 
     customer: Customer
     team: AccountTeam = AccountTeam()
     policy: CarriedAccountPolicy
     channel: str = "renewals"
+    cycle: int = 1
 
 
 class CustomerStatus(ProcessStatus):

@@ -118,7 +118,6 @@ class GetWellState(ProcessState):
     reviews: list[PlanReview] = []
     projects: dict[str, str] = {}
     why_ended: str = ""
-    writes: int = 0
 
 
 class GetWellInput(CustomerInput):
@@ -126,7 +125,6 @@ class GetWellInput(CustomerInput):
 
     reasons: tuple[PlanReason, ...] = ()
     state: GetWellState | None = None
-    cycle: int = 1
 
 
 class PlanStatus(CustomerStatus):

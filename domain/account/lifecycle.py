@@ -103,7 +103,6 @@ class AccountState(ProcessState):
     red_over_at: datetime | None = None
     red_told: str = ""
     why_closed: str = ""
-    writes: int = 0
 
 
 class AccountInput(CustomerInput):
@@ -111,7 +110,6 @@ class AccountInput(CustomerInput):
 
     red_channel: str = "red-accounts"
     state: AccountState | None = None
-    cycle: int = 1
 
 
 class AccountStatus(CustomerStatus):

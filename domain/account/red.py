@@ -12,7 +12,7 @@ from domain.account.get_well import Track, tracks
 from domain.base import Value
 from domain.calendar import day_of
 from domain.decision import Conclusion, Fact, replayable
-from domain.markup import counted
+from domain.markup import bold, counted
 from domain.people import Role
 from domain.policy import AccountPolicy
 from domain.task import Choice, FieldSpec
@@ -100,7 +100,6 @@ class RedState(ProcessState):
     note: str = ""
     ended_at: datetime | None = None
     why_ended: str = ""
-    writes: int = 0
 
 
 class RedInput(CustomerInput):
@@ -112,7 +111,6 @@ class RedInput(CustomerInput):
     standing: HealthSnapshot | None = None
     renewal: str = ""
     state: RedState | None = None
-    cycle: int = 1
 
 
 class RedStatus(CustomerStatus):
@@ -328,6 +326,14 @@ def gone(policy: AccountPolicy, customer: Customer, now: datetime) -> Conclusion
 def reasons(state: RedState) -> str:
     """Why it is red, in words."""
     return "; ".join(dict.fromkeys(mark.reason for mark in state.marks))
+
+
+def told(update: RedUpdate) -> str:
+    """What the TA said, for the thread."""
+    parts = [f"{bold(update.status.replace('_', ' ').capitalize())} ({update.by}): {update.state}"]
+    parts += [f"Needs: {update.needs}"] if update.needs else []
+    parts += [f"Actions: {update.actions}"] if update.actions else []
+    return "\n".join(parts)
 
 
 def row(customer: Customer, team: AccountTeam, state: RedState) -> dict[str, str]:

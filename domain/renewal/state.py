@@ -98,7 +98,7 @@ class RenewalState(ProcessState):
     """Everything a renewal remembers. ``done`` is what fell due and is over; ``anew``: the date moved so far that all begins again.
 
     ``entering``: a rating has just brought it into Lighthouse. ``extension_days`` were granted beyond the term by the deal desk.
-    ``project`` is the key of the open Vitally project, ``counts`` how many acts of each kind there were.
+    ``project`` is the key of the open Vitally project.
     """
 
     renewal_on: date
@@ -128,7 +128,6 @@ class RenewalState(ProcessState):
     contract_end: date | None = None
     cancel: CancelRenewal | None = None
     why_cancelled: str = ""
-    counts: dict[str, int] = {}
     end: End | None = None
 
     @property
@@ -141,11 +140,6 @@ class RenewalState(ProcessState):
         """What the rating alone would say (C13)."""
         by_rating: dict[Rating, Outcome] = {"green": "flat", "yellow": "partial_churn", "red": "full_churn"}
         return by_rating[self.rating] if self.rating else None
-
-    def next(self, what: str) -> str:
-        """A key that no other act of this renewal has: ``what.1``, ``what.2`` …"""
-        self.counts = {**self.counts, what: self.counts.get(what, 0) + 1}
-        return f"{what}.{self.counts[what]}"
 
 
 def falls_due(policy: AccountPolicy, state: RenewalState, key: Key) -> Due:

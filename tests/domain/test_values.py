@@ -53,6 +53,13 @@ def test_two_trials_share_no_list() -> None:
     assert other.notes == []
 
 
+def test_the_key_of_an_effect_is_what_it_is_and_the_how_manieth() -> None:
+    state = TrialState()
+    keys = [state.next(what) for what in ("slack.reason", "slack.reason", "slack.band")]
+    again = TrialState.model_validate_json(state.model_dump_json())
+    assert [*keys, again.next("slack.reason")] == ["slack.reason.1", "slack.reason.2", "slack.band.1", "slack.reason.3"]
+
+
 def test_the_name_of_a_person_is_never_empty() -> None:
     assert ADA.name == "Ada Admin"
     assert Contact(email="bob@acme.com").name == "bob"

@@ -87,7 +87,7 @@ class Life:
         """A customer as :meth:`of` makes it, whose account's life has just begun."""
         life = cls.of(play, name, **more)
         await life.start("Account", life.id, AccountInput(**life.known()))
-        await play.did(life.id, "vitally: vitally.stage-1")
+        await play.did(life.id, "vitally: trait.stage.1")
         await play.quiet(life.id)
         return life
 
@@ -98,7 +98,7 @@ class Life:
         given = tuple(PlanReason(reason=reason, on=True, from_workflow=asker) for reason in reasons)
         await life.start("GetWell", life.plan, GetWellInput(**life.known(), reasons=given))
         await play.task(life.plan, "plan")
-        await play.did(life.plan, "slack: task.plan-1", "vitally: vitally.plan-1")
+        await play.did(life.plan, "slack: task.plan-1", "vitally: doc.plan.1")
         return life
 
     @classmethod
@@ -113,7 +113,7 @@ class Life:
         source: Source = "judgement" if "champion" in reason else "automatic"
         marks = (MarkRed(by=TA if source == "judgement" else "", reason=reason, source=source),)
         await self.start("RedAccount", self.red, RedInput(**self.known(), marks=marks, renewal=self.renewal))
-        await self.play.did(self.red, "vitally: vitally.red-1")
+        await self.play.did(self.red, "vitally: trait.red.1")
         await self.play.quiet(self.red)
 
     async def start(self, kind: str, workflow: str, input: Message) -> None:

@@ -15,19 +15,19 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from domain import ids
     from domain.account import commands, get_well, lifecycle, red, red_marks
-    from domain.account.account import AccountFacts, PlanEnded, PlanReason, Reason, RedEnded, RenewalEnded, RenewalRuns
+    from domain.account.account import AccountFacts, HealthSnapshot, PlanEnded, PlanReason, Reason, RedEnded, RenewalEnded, RenewalRuns
     from domain.account.commands import MarkAccountRed, MarkRed, StartRenewal
     from domain.account.lifecycle import AccountInput, AccountState, AccountStatus, Beginning, Goal, NewDate, Stage
     from domain.account.red import RedInput
     from domain.decision import Decision
-    from domain.effects.vitally import CloseProject, OpenProject, SetTraits, VitallyEffect
-    from domain.markup import bold, code, plain
+    from domain.effects.vitally import VitallyEffect
+    from domain.markup import bold, code
     from domain.people import Role
     from domain.renewal.commands import CancelRenewal, MoveRenewal
     from domain.renewal.state import RenewalInput
-    from workflows.account import account_links
     from workflows.account.process import AccountProcess
     from workflows.frame import messages
+    from workflows.frame.detached import begin
     from workflows.frame.handlers import decides, hears
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
@@ -38,14 +38,9 @@ class Account(WorkflowWithTasks[AccountProcess]):
 
     @workflow.init
     def __init__(self, input: AccountInput) -> None:
-        """State only; no commands."""
-        state = self.state = input.state or AccountState()
-        self.input = input
-        process = AccountProcess(input.policy, input.customer, input.team, state.tasks, state.decisions, input.channel, input.cycle)
-        self._begin(process, notes=state.notes)
+        self.input, self.state = input, input.state or AccountState()
+        self._begin(AccountProcess(input, self.state, stage=self.state.stage.value if self.state.stage else ""))
         self.moving = False
-        process.stage = state.stage.value if state.stage else ""
-        process.started_with()
 
     @workflow.run
     async def run(self, input: AccountInput) -> str:
@@ -53,21 +48,24 @@ class Account(WorkflowWithTasks[AccountProcess]):
         process, state = self.process, self.state
         if state.stage is None:
             await self._wake()
-        await self._rounds(self._closed, self._wake, lambda: self._next_run(state))
+        await self._rounds(self._closed, self._wake, lambda: process.anew(input, state))
         await process.settle()
         if process.customer.status == "customer" and not state.lost:  # it came back meanwhile
             fresh = AccountState(since=state.since, standing=state.standing, settled=state.settled, next_end=state.next_end)
-            await self._continue_as_new(lambda: self._next_run(fresh, input.cycle + 1))
+            await self._continue_as_new(lambda: process.anew(input, fresh, cycle=input.cycle + 1))
         return state.why_closed
 
     # --- messages ------------------------------------------------------------------------------------------------------------------------
 
     @hears(AccountFacts)
     def facts(self, given: AccountFacts) -> None:
-        """What changed, from the hourly run."""
-        domain = self.process.customer.domain
-        messages.refuse(None if given.customer.domain == domain else f"these are the facts of {given.customer.domain}, not of {domain}")
-        self._take(given)
+        """What changed, from the hourly run. Signals may overtake each other: what is older than what is known says nothing."""
+        process = self.process
+        own = given.customer.domain == process.subject
+        messages.refuse(None if own else f"these are the facts of {given.customer.domain}, not of {process.subject}")
+        if given.customer.as_of >= process.customer.as_of:
+            process.customer, process.team = given.customer, given.team
+        self._stands(given.standing)
         self._decide()
 
     @hears(RenewalRuns)
@@ -94,31 +92,33 @@ class Account(WorkflowWithTasks[AccountProcess]):
     def plan_ended(self, _: PlanEnded) -> None:
         """The get-well plan is over; it ends only when this account, too, took its reasons back."""
 
-    def may_mark_red(self, given: MarkAccountRed) -> None:
-        """With a reason, by somebody, while the account is open."""
-        messages.refuse(None if given.by.strip() else 'say who marks it: "by" must be your e-mail address')
-        messages.refuse(None if given.reason.strip() else 'say why: "reason" must not be empty')
-        messages.refuse("the account is closed" if self.state.stage is Stage.CLOSED else None)
+    def _refuse_mark(self, given: MarkAccountRed) -> str | None:
+        if why := messages.unsigned(given.by, "marks it"):
+            return why
+        if not given.reason.strip():
+            return 'say why: "reason" must not be empty'
+        return "the account is closed" if self._closed() else None
 
-    @decides(commands.MARK_ACCOUNT_RED, may_mark_red)
+    @decides(commands.MARK_ACCOUNT_RED, _refuse_mark)
     async def mark_red(self, given: MarkAccountRed) -> str:
-        """A person's judgement (B18): one command for every system (C20)."""
-        red_already = self.state.red
+        """A person's judgement (B18): one command for every system (C20); while the account is open."""
+        name, red_already = self.process.customer.name, self.state.red
         self._mark(MarkRed(by=given.by, reason=given.reason, source="judgement"))
         if red_already:
-            return f"{self.process.customer.name} is red already; the reason is told to whoever follows it: {given.reason}"
-        return f"{self.process.customer.name} is marked red in the CRM, in Vitally and in the tracker: {given.reason}"
+            return f"{name} is red already; the reason is told to whoever follows it: {given.reason}"
+        return f"{name} is marked red in the CRM, in Vitally and in the tracker: {given.reason}"
 
-    def may_start_renewal(self, given: StartRenewal) -> None:
-        """The one that is due next by what is known here."""
-        messages.refuse(None if given.by.strip() else 'say who starts it: "by" must be your e-mail address')
-        messages.refuse("a renewal of another date is started by the page, the API or the command line" if given.renewal_on else None)
-        decision = lifecycle.renewal(self.process.policy, self.process.customer, self.state, workflow.now())
-        messages.refuse(None if decision.outcome in (Beginning.WAIT, Beginning.START) else f"nothing was started: {decision.rule}")
+    def _refuse_start(self, given: StartRenewal) -> str | None:
+        if why := messages.unsigned(given.by, "starts it"):
+            return why
+        if given.renewal_on:
+            return "a renewal of another date is started by the page, the API or the command line"
+        decision = self._renewal()
+        return None if decision.outcome in (Beginning.WAIT, Beginning.START) else f"nothing was started: {decision.rule}"
 
-    @decides(commands.START_RENEWAL, may_start_renewal)
+    @decides(commands.START_RENEWAL, _refuse_start)
     async def start_renewal(self, given: StartRenewal) -> str:
-        """The renewal of this term begins now, by hand."""
+        """The renewal that is due next by what is known here begins now, by hand."""
         process = self.process
         self._renew(lifecycle.begun_by_hand(process.policy, process.customer, self.state, given.by, workflow.now()))
         return f"{self.state.renewal} begins"
@@ -126,43 +126,19 @@ class Account(WorkflowWithTasks[AccountProcess]):
     @workflow.query
     def status(self) -> AccountStatus:
         """Where the account stands."""
-        state, process = self.state, self.process
-        return AccountStatus(
-            account=process.customer.domain,
-            name=process.customer.name,
-            stage=state.stage.value if state.stage else "",
-            in_words=plain(self.in_words()),
-            since=state.since,
-            contract_end=lifecycle.term_end(process.customer, state),
-            contradiction=state.contradiction,
-            goal=state.goal,
-            renewal=state.renewal,
-            plan=tuple(state.plan),
-            red=state.red,
-            standing=state.standing,
-            ta=process.team.email(Role.TA),
-            ae=process.team.email(Role.AE),
-            open_tasks=tuple(view.id for view in process.tasks.views()),
-            notes=tuple(state.notes),
-            policy=process.policy.hash,
-        )
+        return self.process.status_as(AccountStatus, contract_end=lifecycle.term_end(self.process.customer, self.state))
 
     # --- looking and deciding --------------------------------------------------------------------------------------------------------------
 
     async def _wake(self) -> None:
         """A day has come: the ledger's copy, and everything decided anew."""
-        view = await self.process.look()
-        if view.standing and (self.state.standing is None or view.standing.as_of >= self.state.standing.as_of):
-            self.state.standing = view.standing
+        self._stands((await self.process.look()).standing)
         self._decide()
 
-    def _take(self, given: AccountFacts) -> None:
-        """Signals may overtake each other: what is older than what is known says nothing."""
-        process, state = self.process, self.state
-        if given.customer.as_of >= process.customer.as_of:
-            process.customer, process.team = given.customer, given.team
-        if given.standing and (state.standing is None or given.standing.as_of >= state.standing.as_of):
-            state.standing = given.standing
+    def _stands(self, standing: HealthSnapshot | None) -> None:
+        known = self.state.standing
+        if standing and (known is None or standing.as_of >= known.as_of):
+            self.state.standing = standing
 
     def _decide(self) -> None:
         process, state = self.process, self.state
@@ -172,22 +148,18 @@ class Account(WorkflowWithTasks[AccountProcess]):
         if process.customer.contract_start:
             state.since = min(state.since or process.customer.contract_start, process.customer.contract_start)
         self._date()
-        acts = [*self._stage(), *self._goal(first)]
-        if acts:
+        if acts := [*self._stage(), *self._goal(first)]:
             process.do(*acts)
-        process.owner = process.team.email(lifecycle.owner(state.stage)) or process.team.email(Role.TA) or process.team.email(Role.AE)
+        process.owner = process.email(lifecycle.owner(state.stage)) or process.looked_after_by
         if self._closed():
             self._leave()
             return
         self._band()
         self._utilization()
         self._red()
-        if (
-            not self.moving
-            and (decision := lifecycle.renewal(process.policy, process.customer, state, workflow.now())).outcome == Beginning.START
-        ):
+        if not self.moving and (decision := self._renewal()).outcome == Beginning.START:
             self._renew(decision)
-        self.process.publish()  # what was decided is shown now, though nobody waits for it
+        process.publish()  # what was decided is shown now, though nobody waits for it
 
     def _stage(self) -> list[VitallyEffect]:
         process, state = self.process, self.state
@@ -196,19 +168,16 @@ class Account(WorkflowWithTasks[AccountProcess]):
             return []
         process.record(decision)
         state.stage = Stage(decision.outcome)
-        state.why_closed = decision.rule if state.stage is Stage.CLOSED else ""
+        state.why_closed = decision.rule if self._closed() else ""
         process.stage = state.stage.value
         if state.stage in (Stage.ADOPTING, Stage.NURTURING):
             state.rests_in = "nurturing" if state.stage is Stage.NURTURING else "adopting"
-        account, number = process.customer.domain, self._number()
-        acts: list[VitallyEffect] = [
-            SetTraits(key=f"vitally.stage-{number}", account=account, traits={lifecycle.TRAIT: lifecycle.SHOWN[state.stage]})
-        ]
-        if state.stage is Stage.ONBOARDING and not state.project and state.goal == "":  # D9, once
-            state.project = f"vitally.onboarding-{number}"
-            name = f"{lifecycle.ONBOARDING}: {process.customer.name}"
-            acts.append(OpenProject(key=state.project, account=account, template=lifecycle.ONBOARDING, name=name))
-        return acts
+        shown = process.traits("stage", {lifecycle.TRAIT: lifecycle.SHOWN[state.stage]})
+        if state.stage is not Stage.ONBOARDING or state.project or state.goal:
+            return [shown]
+        project = process.opened("onboarding", lifecycle.ONBOARDING, f"{lifecycle.ONBOARDING}: {process.customer.name}")  # D9, once
+        state.project = project.key
+        return [shown, project]
 
     def _goal(self, first: bool) -> list[VitallyEffect]:
         """The goal is decided once (C05), and ends the onboarding project. Who had it behind them before we looked is not told of it."""
@@ -216,17 +185,13 @@ class Account(WorkflowWithTasks[AccountProcess]):
         if state.goal:
             return []
         decision = lifecycle.goal(process.policy, process.customer, state, workflow.now())
-        why = decision.rule if decision else "the account is closed"
-        if decision is None and state.stage is not Stage.CLOSED:
+        if decision is None and not self._closed():
             return []
         if decision is None or (first and state.stage is not Stage.ONBOARDING):
             state.goal = "passed"
         else:
-            process.record(decision)
-            state.goal = "hit" if decision.outcome == Goal.HIT else "missed"
-        if not state.project:
-            return []
-        return [CloseProject(key=f"{state.project}.closed", account=process.customer.domain, project=state.project, why=why)]
+            state.goal = "hit" if process.record(decision).outcome == Goal.HIT else "missed"
+        return [process.closed(state.project, decision.rule if decision else "the account is closed")] if state.project else []
 
     def _band(self) -> None:
         """D14: a band that is worse than the last known one is told to the TA."""
@@ -236,9 +201,8 @@ class Account(WorkflowWithTasks[AccountProcess]):
         before, state.band = state.band, state.standing.band
         if before and red.BETTER[state.band] < red.BETTER[before]:
             score = f" ({state.standing.score:.1f} of 10)" if state.standing.score is not None else ""
-            todo = f"What hurts, and what to do about it: {code(f'tenure health show {process.customer.domain}')}."
-            text = f"The health of {process.customer.name} was {before} and is {state.band}{score}. {todo}"
-            process.post(process.said(f"slack.band-{self._number()}", text, Role.TA))
+            todo = f"What hurts, and what to do about it: {code(f'tenure health show {process.subject}')}."
+            process.say("band", f"The health of {process.customer.name} was {before} and is {state.band}{score}. {todo}", Role.TA)
 
     def _utilization(self) -> None:
         """D15, D17: the reasons that the utilization gives, and takes back."""
@@ -262,24 +226,21 @@ class Account(WorkflowWithTasks[AccountProcess]):
         told = f"{how.band if how else ''} {how.champion if how else ''} {sorted(held)} {process.customer.health} {process.team.ta} {process.team.ta_manager}"
         if state.red and told != state.red_told:
             if state.red_told:
-                process.spawn(process.effects.signal(ids.red(process.customer.domain), "facts", self._facts()))
+                self._tell_red()
             state.red_told = told
 
     def _date(self) -> None:
         """Gap 9: the renewal date moved, and an open renewal moves along, whoever started it. What contradicts one is told, and moves nothing."""
-        process, state = self.process, self.state
-        end, against = (
-            lifecycle.crm_end(process.customer, state),
-            lifecycle.contradiction(process.policy, process.customer, state, workflow.now()),
-        )
+        process, state, now = self.process, self.state, workflow.now()
+        end, against = lifecycle.crm_end(process.customer, state), lifecycle.contradiction(process.policy, process.customer, state, now)
         if not against and not self.moving:
-            decision = lifecycle.moved(process.policy, process.customer, state, workflow.now())
+            decision = lifecycle.moved(process.policy, process.customer, state, now)
             before, state.term_end = state.term_end, end or state.term_end
             if decision is not None and before is not None and end is not None:
                 process.record(decision)
                 if decision.outcome == NewDate.NEXT:
                     state.settled = sorted({*state.settled, before})
-                    against = lifecycle.contradiction(process.policy, process.customer, state, workflow.now())
+                    against = lifecycle.contradiction(process.policy, process.customer, state, now)
                 else:
                     self.moving = True  # from this moment on: no renewal begins until it is known which one moves
                     process.spawn(self._move(before, end))
@@ -288,128 +249,96 @@ class Account(WorkflowWithTasks[AccountProcess]):
 
     def _contradicted(self, against: str) -> None:
         """The CRM contradicts the renewal date that counts: told once, and again when it does so no more."""
-        process, state = self.process, self.state
+        process, state, name = self.process, self.state, self.process.customer.name
         before, state.contradiction = state.contradiction, against
         if against == before:
             return
         if against:
-            todo = f"Correct the contract's end in the CRM, or move the renewal: `tenure renewal move {process.customer.domain} DATE`."
-            text = f":warning: {process.customer.name}: {against}, which counts until then. {todo}"
+            todo = f"Correct the contract's end in the CRM, or move the renewal: `tenure renewal move {process.subject} DATE`."
+            text = f":warning: {name}: {against}, which counts until then. {todo}"
         else:
-            text = f"{process.customer.name}: the CRM and the renewal date {state.term_end or ''} agree again.".replace("  ", " ")
-        process.post(process.said(f"slack.contradiction-{self._number()}", text, Role.AE, Role.TA))
+            text = f"{name}: the CRM and the renewal date {state.term_end or ''} agree again.".replace("  ", " ")
+        process.say("contradiction", text, Role.AE, Role.TA)
 
     # --- the processes beside it -----------------------------------------------------------------------------------------------------------
 
+    def _renewal(self) -> Decision:
+        return lifecycle.renewal(self.process.policy, self.process.customer, self.state, workflow.now())
+
     def _renew(self, decision: Decision) -> None:
-        """The renewal of this term begins; one that was started by hand counts, and one that has ended, too."""
+        """The renewal of this term begins, once; one that was started by hand counts, whether it runs or has ended."""
         process, state = self.process, self.state
         end = lifecycle.to_renew(process.policy, process.customer, state)
         if end is None:
             raise ValueError("only a term with an end is renewed")
         process.record(decision)
-        state.renewal, state.renewal_on, state.term_end = ids.renewal(process.customer.domain, end), end, end
-        start = RenewalInput(
-            customer=process.customer,
-            team=process.team,
-            renewal_on=end,
-            standing=state.standing,
-            policy=process.policy,
-            channel=self.input.channel,
-        )
-        process.spawn(account_links.renew(start, state.renewal))
+        state.renewal, state.renewal_on, state.term_end = ids.renewal(process.subject, end), end, end
+        start = process.starts(RenewalInput, renewal_on=end, standing=state.standing, channel=self.input.channel)
+        summary = f"renewal of {process.customer.name} on {end}"
+        process.spawn(begin("Renewal", start, id=state.renewal, summary=summary, account=process.subject, once=True))
 
     async def _move(self, before: date, to: date) -> None:
         """Tell the renewal of that term, of which we may not know: it was started by hand. One that is over counts no more."""
         process, state = self.process, self.state
-        name = state.renewal or ids.renewal(process.customer.domain, before)
-        runs = await process.effects.signal(
-            name, "move", MoveRenewal(by="Salesforce", renewal_on=to, reason="the contract's end in the CRM")
-        )
+        name = state.renewal or ids.renewal(process.subject, before)
+        told = MoveRenewal(by="Salesforce", renewal_on=to, reason="the contract's end in the CRM")
+        runs = await process.effects.signal(name, "move", told)
         self.moving = False
         state.renewal, state.renewal_on = (name, to) if runs else ("", None)
         self._decide()
 
     def _reasons(self, come: list[Reason], gone: list[Reason], why: str) -> None:
         told = [PlanReason(reason=each, on=on, why=why) for on, some in ((True, come), (False, gone)) for each in some]
-        self.process.spawn(account_links.in_turn(self.process, self.input.channel, *told))
+        self.process.spawn(self.process.reason(self.input.channel, *told))
 
     def _mark(self, *marks: MarkRed) -> None:
-        process, state = self.process, self.state
+        process, state, given = self.process, self.state, self.input
         red_marks.marked(process.customer, state)
-        start = RedInput(
-            customer=process.customer,
-            team=process.team,
-            policy=process.policy,
-            channel=self.input.red_channel,
-            plan_channel=self.input.channel,
-            marks=marks,
-            standing=state.standing,
-            renewal=state.renewal,
-        )
-        process.spawn(account_links.mark(process, start))
+        about = {"marks": marks, "standing": state.standing, "renewal": state.renewal}
+        process.spawn(process.mark(process.starts(RedInput, channel=given.red_channel, plan_channel=given.channel, **about)))
+
+    def _tell_red(self) -> None:
+        """The red account hears how it does: whose renewal ended in full churn is no customer, whatever the CRM says yet."""
+        process, state, customer = self.process, self.state, self.process.customer
+        if state.lost and customer.status == "customer":
+            customer = customer.model_copy(update={"status": "churned"})
+        facts = AccountFacts(customer=customer, team=process.team, standing=state.standing)
+        process.spawn(process.effects.signal(ids.red(process.subject), "facts", facts))
 
     def _leave(self) -> None:
         """It is no customer any more: nothing of it goes on."""
-        process, state = self.process, self.state
-        why = state.why_closed
+        process, state, why = self.process, self.state, self.state.why_closed
         if state.plan:
             self._reasons([], state.plan, why)
         if state.red:
-            process.spawn(process.effects.signal(ids.red(process.customer.domain), "facts", self._facts()))
-        open_one = state.renewal or (ids.renewal(process.customer.domain, state.term_end) if state.term_end else "")
+            self._tell_red()
+        open_one = state.renewal or (ids.renewal(process.subject, state.term_end) if state.term_end else "")
         if open_one and not state.lost:
-            merged = process.customer.status == "merged"
-            told = CancelRenewal(
-                why="merged" if merged else "churned_early", note=process.customer.merged_into if merged else why, by="Salesforce"
-            )
+            told = CancelRenewal(why="churned_early", note=why, by="Salesforce")
+            if process.customer.status == "merged":
+                told = CancelRenewal(why="merged", note=process.customer.merged_into, by="Salesforce")
             process.spawn(process.effects.signal(open_one, "cancel", told))
 
-    # --- small things ----------------------------------------------------------------------------------------------------------------------
-
-    def _facts(self) -> AccountFacts:
-        """What is told of it: whose renewal ended in full churn is no customer, whatever the CRM says yet."""
-        process, state = self.process, self.state
-        customer = (
-            process.customer.model_copy(update={"status": "churned"})
-            if state.lost and process.customer.status == "customer"
-            else process.customer
-        )
-        return AccountFacts(customer=customer, team=process.team, standing=state.standing)
+    def _closed(self) -> bool:
+        return self.state.stage is Stage.CLOSED
 
     def ahead(self) -> Iterable[tuple[datetime, str]]:
         """The days on which something may change by itself."""
         return ((moment.at, moment.what) for moment in lifecycle.agenda(self.process.policy, self.process.customer, self.state))
 
-    def _closed(self) -> bool:
-        return self.state.stage is Stage.CLOSED
-
-    def _next_run(self, state: AccountState, cycle: int = 0) -> AccountInput:
-        known = {"customer": self.process.customer, "team": self.process.team, "state": state}
-        return self.input.model_copy(update={**known, "cycle": cycle or self.input.cycle})
-
-    def _number(self) -> int:
-        """Keys of its effects are counted, through all its runs."""
-        self.state.writes += 1
-        return self.state.writes
-
     def in_words(self) -> str:
         """Where the account stands, for people."""
         state, process = self.state, self.process
-        end = lifecycle.term_end(process.customer, state)
-        lines = [
-            f"{bold(process.customer.name)} is {state.stage.value if state.stage else 'being looked at'}; renewal date {end or 'not known'}",
-            "",
-        ]
-        lines += [f"- {step.at:%Y-%m-%d}: {step.what}" for step in self.process.steps(self.ahead())[:4]]
+        stage, end = state.stage.value if state.stage else "being looked at", lifecycle.term_end(process.customer, state)
+        lines = [f"{bold(process.customer.name)} is {stage}; renewal date {end or 'not known'}", ""]
+        lines += [f"- {step.at:%Y-%m-%d}: {step.what}" for step in process.steps(self.ahead())[:4]]
         if state.renewal:
             lines.append(f"- its renewal runs: {state.renewal}")
         if state.contradiction:
             lines.append(f"- data error: {state.contradiction}")
         if state.red or state.plan:
-            lines.append(
-                f"- {'red; ' if state.red else ''}get-well reasons: {', '.join(get_well.WORDS[each] for each in state.plan) or 'none'}"
-            )
+            reasons = ", ".join(get_well.WORDS[each] for each in state.plan) or "none"
+            lines.append(f"- {'red; ' if state.red else ''}get-well reasons: {reasons}")
         if state.decisions:
             lines.append(f"- decided last ({state.decisions[-1].what}): {state.decisions[-1].outcome}. {state.decisions[-1].rule}")
         return "\n".join(lines)

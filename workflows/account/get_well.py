@@ -17,10 +17,10 @@ with workflow.unsafe.imports_passed_through():
     from domain.account.account import PlanEnded, PlanReason, PlanReviewed
     from domain.account.commands import PlanText
     from domain.account.get_well import GetWellInput, GetWellState, PlanReview, PlanStatus, PlanUpdate
-    from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, VitallyEffect
-    from domain.markup import bold, plain
+    from domain.effects.vitally import VitallyEffect
+    from domain.markup import bold
     from domain.people import Role
-    from domain.task import Choice, Task, TaskKind, TaskSpec
+    from domain.task import Answer, Choice, Task, TaskKind, TaskSpec
     from workflows.account.process import AccountProcess
     from workflows.frame import messages
     from workflows.frame.handlers import decides, hears
@@ -40,15 +40,10 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
 
     @workflow.init
     def __init__(self, input: GetWellInput) -> None:
-        """State only; no commands."""
-        state = self.state = input.state or GetWellState(reasons={given.reason: given for given in input.reasons if given.on})
         self.input = input
-        process = AccountProcess(input.policy, input.customer, input.team, state.tasks, state.decisions, input.channel, input.cycle)
-        self._begin(process, notes=state.notes)
+        self.state = input.state or GetWellState(reasons={given.reason: given for given in input.reasons if given.on})
+        self._begin(AccountProcess(input, self.state, stage="execution" if self.state.planned_at else "planning", thread=THREAD))
         self.told = False
-        process.thread = THREAD
-        process.stage = "execution" if state.planned_at else "planning"
-        process.started_with()
 
     @workflow.run
     async def run(self, input: GetWellInput) -> str:
@@ -64,10 +59,26 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         self._close()
         await process.settle()
         if state.reasons:  # one came while the plan ended: a new plan
-            workflow.continue_as_new(self._input(GetWellState(reasons=state.reasons), input.cycle + 1))
+            fresh = GetWellState(reasons=state.reasons)
+            workflow.continue_as_new(process.anew(input, fresh, cycle=input.cycle + 1, reasons=()))
         return state.why_ended
 
-    # --- messages ----------------------------------------------------------------------------------------------------------------------
+    def _next_run(self) -> GetWellInput:
+        state = self.state
+        state.updates, state.reviews = state.updates[-KEPT:], state.reviews[-KEPT:]
+        return self.process.anew(self.input, state, reasons=())
+
+    # --- it begins, for one reason or several ------------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        process, state = self.process, self.state
+        state.standing = (await process.look()).standing
+        process.record(get_well.opened(process.policy, state.reasons, workflow.now()))
+        begun = (
+            f"{bold(f'{process.customer.name} gets a get-well plan')}: {get_well.said(state.reasons)}. It is talked about in this thread."
+        )
+        process.open(self._planning(), first=(process.said(THREAD, begun, Role.TA, Role.AE, under=""),))
+        self._keep()
 
     @hears(PlanReason)
     def reason(self, given: PlanReason) -> None:
@@ -79,55 +90,6 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         self.told = True
         self.process.look_again()
 
-    def may_plan(self, message: PlanText) -> None:
-        """By somebody, something, while there is a reason."""
-        messages.refuse(None if message.by.strip() else 'say who writes: "by" must be your e-mail address')
-        names = ", ".join(question.name for question in (*get_well.QUESTIONS, get_well.CONTEXT))
-        messages.refuse(None if message.parts() else f"there is nothing to write; give at least one of: {names}")
-        messages.refuse(None if self.state.reasons else "the plan is over: every reason is gone")
-
-    @decides(commands.WRITE_PLAN, may_plan)
-    async def plan(self, message: PlanText) -> str:
-        """The TA writes the plan, or rewrites parts of it."""
-        parts = message.parts()
-        self._write(parts, message.by)
-        left = ", ".join(question.name for question in get_well.unanswered(self.state))
-        return f"taken: {', '.join(parts)}; {f'still to be answered: {left}' if left else 'the plan is complete'}"
-
-    @workflow.query
-    def status(self) -> PlanStatus:
-        """Where the plan stands."""
-        state, customer = self.state, self.process.customer
-        return PlanStatus(
-            account=customer.domain,
-            name=customer.name,
-            stage=self.process.stage,
-            in_words=plain(self.in_words()),
-            reasons={name: each.why for name, each in state.reasons.items()},
-            planned_at=state.planned_at,
-            fields=state.fields,
-            updates=tuple(state.updates),
-            reviews=tuple(state.reviews),
-            notes=tuple(state.notes),
-            policy=self.process.policy.hash,
-        )
-
-    def ahead(self) -> Iterable[tuple[datetime, str]]:
-        """The weekly update, and the review."""
-        return ((moment.at, moment.what) for moment in get_well.agenda(self.process.policy, self.state))
-
-    # --- the steps, in the order in which they come --------------------------------------------------------------------------------------
-
-    async def _open(self) -> None:
-        process, state = self.process, self.state
-        state.standing = (await process.look()).standing
-        process.record(get_well.opened(process.policy, state.reasons, workflow.now()))
-        text = (
-            f"{bold(f'{process.customer.name} gets a get-well plan')}: {get_well.said(state.reasons)}. It is talked about in this thread."
-        )
-        process.open(self._planning(), first=(process.said(THREAD, text, Role.TA, Role.AE, under=""),))
-        self._keep()
-
     def _add(self, given: PlanReason) -> None:
         """Another reason: the same plan (gap 11). It is said in the thread, and may need another project, or another answer."""
         process, state = self.process, self.state
@@ -136,9 +98,8 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         if known or not state.decisions or process.stage == "ended":  # the same again; or the plan opens with it this moment
             return
         process.record(get_well.opened(process.policy, state.reasons, workflow.now()))
-        self._say(
-            "reason", f"Another reason for the plan of {process.customer.name}: {get_well.said({given.reason: given})}.", Role.TA, Role.AE
-        )
+        another = f"Another reason for the plan of {process.customer.name}: {get_well.said({given.reason: given})}."
+        process.say("reason", another, Role.TA, Role.AE)
         if state.planned_at and get_well.unanswered(state):
             process.open(self._planning())
         self._keep()
@@ -149,49 +110,34 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         state.reasons = {name: each for name, each in state.reasons.items() if name != given.reason}
         why = f"{get_well.WORDS[given.reason]}{f' ({given.why})' if given.why else ''}"
         if state.reasons:
-            self._say("reason", f"No reason any more for the plan of {process.customer.name}: {why}.")
+            process.say("reason", f"No reason any more for the plan of {process.customer.name}: {why}.")
             self._keep()
         else:
             state.why_ended = process.record(get_well.ended(process.policy, why, workflow.now())).rule
 
-    async def _round(self) -> None:
-        """A week, or two, have passed. Who looks after the account now is asked; a task that is still open is not asked a second time."""
-        process, state, now, figures = self.process, self.state, workflow.now(), self.process.policy.get_well
-        state.standing = (await process.look()).standing or state.standing
-        process.owner = process.team.email(Role.TA) or process.owner
-        if state.planned_at is None or not state.reasons:
-            return
-        if self._is_due("update"):
-            state.update_at = get_well.next_round(state.planned_at, figures.update_days, now)
-            process.ask_in_rounds(self._updating())
-        if self._is_due("review"):  # not in the moment in which the update is asked for: it waits for that
-            state.review_at = get_well.next_round(state.planned_at, figures.leadership_days, now)
-            process.ask_in_rounds(self._reviewing())
+    # --- the TA plans, together with the AE --------------------------------------------------------------------------------------------
 
-    def _is_due(self, kind: str) -> bool:
-        return any(moment.kind == kind and moment.at <= workflow.now() for moment in get_well.agenda(self.process.policy, self.state))
+    def _planning(self) -> TaskSpec:
+        left, hours = get_well.unanswered(self.state), self.process.policy.get_well.planning_hours
+        asks = f"Why: {get_well.said(self.state.reasons)}. Answer together with the AE; what you write can be rewritten at any time."
+        planned = Choice(name="planned", label="The plan is written", fields=left)
+        return self.process.spec(TaskKind.PLAN, "get-well plan", asks, Role.TA, (planned,), hours)
 
-    def _answered(self, task: Task) -> None:
-        """What an answer brings, at once."""
-        process, state, answer, now = self.process, self.state, task.answer, workflow.now()
-        if answer is None or not state.reasons:
-            return
-        given = {name: str(value).strip() for name, value in answer.fields.items() if value not in (None, "")}
-        match task.spec.kind:
-            case TaskKind.PLAN:
-                known = {question.name for question in get_well.questions(state)}
-                self._write({name: text for name, text in given.items() if name in known}, answer.by)
-                return
-            case TaskKind.UPDATE:
-                state.updates = [*state.updates, PlanUpdate.model_validate({**given, "status": answer.choice, "at": now, "by": answer.by})]
-            case TaskKind.REVIEW:
-                process.record(get_well.reviewed(process.policy, answer, state, now))
-                state.reviews = [*state.reviews, PlanReview(at=now, by=answer.by, outcome=answer.choice, note=answer.note)]
-                self._reviewed(answer.choice, answer.note, answer.by)
-            case _:
-                return
-        self._keep()
-        process.look_again()
+    def _refuse_plan(self, message: PlanText) -> str | None:
+        if why := messages.unsigned(message.by, "writes"):
+            return why
+        if not message.parts():
+            names = ", ".join(question.name for question in (*get_well.QUESTIONS, get_well.CONTEXT))
+            return f"there is nothing to write; give at least one of: {names}"
+        return None if self.state.reasons else "the plan is over: every reason is gone"
+
+    @decides(commands.WRITE_PLAN, _refuse_plan)
+    async def plan(self, message: PlanText) -> str:
+        """The TA writes the plan, or rewrites parts of it."""
+        parts = message.parts()
+        self._write(parts, message.by)
+        left = ", ".join(question.name for question in get_well.unanswered(self.state))
+        return f"taken: {', '.join(parts)}; {f'still to be answered: {left}' if left else 'the plan is complete'}"
 
     def _write(self, parts: dict[str, str], by: str) -> None:
         """The plan is written, or rewritten. Once every question has its answer the cadence begins."""
@@ -208,103 +154,106 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         self._keep()
         process.look_again()
 
-    def _reviewed(self, outcome: str, note: str, by: str) -> None:
+    # --- every week the TA says how it goes, every other week their manager reviews it ---------------------------------------------------
+
+    async def _round(self) -> None:
+        """A week, or two, have passed. Who looks after the account now is asked; a task that is still open is not asked a second time."""
+        process, state, now, figures = self.process, self.state, workflow.now(), self.process.policy.get_well
+        state.standing = (await process.look()).standing or state.standing
+        process.owner = process.email(Role.TA) or process.owner
+        if state.planned_at is None or not state.reasons:
+            return
+        if self._is_due("update"):
+            state.update_at = get_well.next_round(state.planned_at, figures.update_days, now)
+            asks = f"How does it go with the plan ({get_well.said(state.reasons)})?"
+            title, hours = "weekly update of the get-well plan", figures.update_hours
+            process.ask_in_rounds(process.spec(TaskKind.UPDATE, title, asks, Role.TA, get_well.UPDATES, hours))
+        if self._is_due("review"):  # not in the moment in which the update is asked for: it waits for that
+            state.review_at = get_well.next_round(state.planned_at, figures.leadership_days, now)
+            last = state.updates[-1] if state.updates else None
+            asks = f"{last.by} says {last.status.replace('_', ' ')}: {last.progress}. Next: {last.next}" if last else "No update came yet."
+            title, hours = "leadership review of the get-well plan", figures.leadership_hours
+            process.ask_in_rounds(process.spec(TaskKind.REVIEW, title, asks, Role.TA_MANAGER, get_well.REVIEWS, hours))
+
+    def _is_due(self, kind: str) -> bool:
+        return any(moment.kind == kind and moment.at <= workflow.now() for moment in get_well.agenda(self.process.policy, self.state))
+
+    def _answered(self, task: Task) -> None:
+        """What an answer brings, at once."""
+        process, state, answer, now = self.process, self.state, task.answer, workflow.now()
+        if answer is None or not state.reasons:
+            return
+        given = answer.texts()
+        match task.spec.kind:
+            case TaskKind.PLAN:
+                known = {question.name for question in get_well.questions(state)}
+                self._write({name: text for name, text in given.items() if name in known}, answer.by)
+                return
+            case TaskKind.UPDATE:
+                state.updates = [*state.updates, PlanUpdate.model_validate({**given, "status": answer.choice, "at": now, "by": answer.by})]
+            case TaskKind.REVIEW:
+                process.record(get_well.reviewed(process.policy, answer, state, now))
+                state.reviews = [*state.reviews, PlanReview(at=now, by=answer.by, outcome=answer.choice, note=answer.note)]
+                self._reviewed(answer)
+            case _:
+                return
+        self._keep()
+        process.look_again()
+
+    def _reviewed(self, answer: Answer) -> None:
         """Whoever asked for the plan hears of the review; an escalation is said to the leaderships of both sides."""
         process, name = self.process, self.process.customer.name
-        told = PlanReviewed(criteria_met=outcome == get_well.Review.CRITERIA_MET, note=note, by=by)
+        told = PlanReviewed(criteria_met=answer.choice == get_well.Review.CRITERIA_MET, note=answer.note, by=answer.by)
         for asker in sorted({each.from_workflow for each in self.state.reasons.values() if each.from_workflow}):
             process.spawn(process.effects.signal(asker, "plan_reviewed", told))
-        if outcome == get_well.Review.ESCALATE:
-            text = f"The get-well plan of {name} is escalated by {by}: {note or 'say in this thread what is needed'}"
-            self._say("escalated", text, Role.TS_LEADERSHIP, Role.SALES_LEADERSHIP)
+        if answer.choice == get_well.Review.ESCALATE:
+            text = f"The get-well plan of {name} is escalated by {answer.by}: {answer.note or 'say in this thread what is needed'}"
+            process.say("escalated", text, Role.TS_LEADERSHIP, Role.SALES_LEADERSHIP)
+
+    # --- every reason is gone ------------------------------------------------------------------------------------------------------------
 
     def _close(self) -> None:
         process, why = self.process, self.state.why_ended
         process.stage = "ended"
         process.tasks.withdraw("*", "the plan is over")
-        self._say("ended", f"The get-well plan of {process.customer.name} is over. {why}", Role.TA, Role.TA_MANAGER)
+        over = f"The get-well plan of {process.customer.name} is over. {why}"
+        process.post(process.said("slack.ended", over, Role.TA, Role.TA_MANAGER))
         self._keep()
         told = PlanEnded(workflow=workflow.info().workflow_id, why=why)
-        process.spawn(process.effects.signal(ids.account(process.customer.domain), "plan_ended", told))
-
-    def _next_run(self) -> GetWellInput:
-        state = self.state
-        state.updates, state.reviews = state.updates[-KEPT:], state.reviews[-KEPT:]
-        return self._input(state, self.input.cycle)
-
-    # --- tasks, acts and words -------------------------------------------------------------------------------------------------------------
-
-    def _planning(self) -> TaskSpec:
-        left = get_well.unanswered(self.state)
-        asks = f"Why: {get_well.said(self.state.reasons)}. Answer together with the AE; what you write can be rewritten at any time."
-        planned = Choice(name="planned", label="The plan is written", fields=left)
-        return self.process.spec(TaskKind.PLAN, "get-well plan", asks, Role.TA, (planned,), self.process.policy.get_well.planning_hours)
-
-    def _updating(self) -> TaskSpec:
-        asks = f"How does it go with the plan ({get_well.said(self.state.reasons)})?"
-        return self.process.spec(
-            TaskKind.UPDATE,
-            "weekly update of the get-well plan",
-            asks,
-            Role.TA,
-            get_well.UPDATES,
-            self.process.policy.get_well.update_hours,
-        )
-
-    def _reviewing(self) -> TaskSpec:
-        last = self.state.updates[-1] if self.state.updates else None
-        says = f"{last.by} says {last.status.replace('_', ' ')}: {last.progress}. Next: {last.next}" if last else "No update came yet."
-        title = "leadership review of the get-well plan"
-        return self.process.spec(
-            TaskKind.REVIEW, title, says, Role.TA_MANAGER, get_well.REVIEWS, self.process.policy.get_well.leadership_hours
-        )
-
-    def _say(self, key: str, text: str, *mention: Role) -> None:
-        self.process.post(self.process.said(f"slack.{key}-{self._number()}", text, *mention))
+        process.spawn(process.effects.signal(ids.account(process.subject), "plan_ended", told))
 
     def _keep(self) -> None:
         """Vitally as it must be now: the projects that the reasons need, and the document."""
-        process, state, number = self.process, self.state, self._number()
-        account, wanted = process.customer.domain, get_well.projects(state.reasons)
-        acts: list[VitallyEffect] = []
-        for template, key in state.projects.items():
-            if template not in wanted:
-                why = state.why_ended if not state.reasons else "the reason is gone"
-                acts.append(CloseProject(key=f"{key}.closed", account=account, project=key, why=why))
-        for template in wanted:
-            if template not in state.projects:
-                key = f"vitally.{template.lower().replace(' ', '-')}-{number}"
-                acts.append(OpenProject(key=key, account=account, template=template, name=f"{template}: {process.customer.name}"))
-                state.projects = {**state.projects, template: key}
-        state.projects = {template: key for template, key in state.projects.items() if template in wanted}
+        process, state, name = self.process, self.state, self.process.customer.name
+        wanted, gone = get_well.projects(state.reasons), "the reason is gone" if state.reasons else state.why_ended
+        acts: list[VitallyEffect] = [process.closed(key, gone) for template, key in state.projects.items() if template not in wanted]
+        new = [
+            process.opened(template.lower().replace(" ", "_"), template, f"{template}: {name}")
+            for template in wanted
+            if template not in state.projects
+        ]
+        state.projects = {template: key for template, key in state.projects.items() if template in wanted} | {
+            each.template: each.key for each in new
+        }
         lines = get_well.document(process.customer, state, SHOWN)
-        acts.append(
-            KeepDoc(
-                key=f"vitally.plan-{number}",
-                account=account,
-                doc="get-well-plan",
-                title=f"Get-well plan: {process.customer.name}",
-                lines=lines,
-            )
-        )
-        process.do(*acts)
+        process.do(*acts, *new, process.document("plan", "get-well-plan", f"Get-well plan: {name}", lines))
 
-    def _number(self) -> int:
-        """Keys of this plan's effects are counted, through all its runs."""
-        self.state.writes += 1
-        return self.state.writes
+    # --- where it stands -----------------------------------------------------------------------------------------------------------------
 
-    def _input(self, state: GetWellState, cycle: int) -> GetWellInput:
-        process = self.process
-        return self.input.model_copy(
-            update={"customer": process.customer, "team": process.team, "state": state, "reasons": (), "cycle": cycle}
-        )
+    @workflow.query
+    def status(self) -> PlanStatus:
+        """Where the plan stands."""
+        return self.process.status_as(PlanStatus, reasons={name: each.why for name, each in self.state.reasons.items()})
+
+    def ahead(self) -> Iterable[tuple[datetime, str]]:
+        """The weekly update, and the review."""
+        return ((moment.at, moment.what) for moment in get_well.agenda(self.process.policy, self.state))
 
     def in_words(self) -> str:
         """Where the plan stands, for people."""
         state, process = self.state, self.process
         lines = [f"{bold(process.customer.name)}: {process.stage} of its get-well plan; {get_well.said(state.reasons)}", ""]
-        lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in process.steps(self.ahead())[:4]]
+        lines += process.soon()
         if state.updates:
             lines.append(f"- last update: {state.updates[-1].status.replace('_', ' ')}, {state.updates[-1].progress}")
         return "\n".join(lines)

@@ -24,12 +24,10 @@ with workflow.unsafe.imports_passed_through():
     from domain.effects.salesforce import SetAccount
     from domain.effects.sheets import KeepRow
     from domain.effects.slack import SlackEffect
-    from domain.effects.vitally import SetTraits
-    from domain.markup import bold, plain
+    from domain.markup import bold
     from domain.people import Role
     from domain.renewal.commands import AssessRenewal
-    from domain.task import Task, TaskKind, TaskSpec
-    from workflows.account import account_links
+    from domain.task import Task, TaskKind
     from workflows.account.process import AccountProcess
     from workflows.frame import messages
     from workflows.frame.handlers import decides, hears
@@ -38,6 +36,8 @@ with workflow.unsafe.imports_passed_through():
 
 #: Under this message everything is said.
 THREAD = "slack.red"
+#: What is tracked of it.
+FIELDS = ("state", "needs", "actions")
 #: How many updates go on into the next run; the earlier ones stand in the histories.
 KEPT = 30
 
@@ -48,16 +48,11 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
 
     @workflow.init
     def __init__(self, input: RedInput) -> None:
-        """State only; no commands."""
-        state = self.state = input.state or RedState(standing=input.standing, at_mark=input.standing, waiting=list(input.marks))
         self.input = input
+        self.state = input.state or RedState(standing=input.standing, at_mark=input.standing, waiting=list(input.marks))
         self.tracked = input.policy.red.program == "red_accounts"
-        channel = input.channel if self.tracked else input.plan_channel
-        process = AccountProcess(input.policy, input.customer, input.team, state.tasks, state.decisions, channel, input.cycle)
-        self._begin(process, notes=state.notes)
-        process.thread = THREAD if self.tracked else ""
-        process.stage = "red"
-        process.started_with()
+        channel, thread = (input.channel, THREAD) if self.tracked else (input.plan_channel, "")
+        self._begin(AccountProcess(input, self.state, stage="red", channel=channel, thread=thread))
 
     @workflow.run
     async def run(self, input: RedInput) -> str:
@@ -72,57 +67,14 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         await process.settle()
         if state.waiting:  # marked again while it was promoted: red anew
             fresh = RedState(standing=state.standing, at_mark=state.standing, waiting=state.waiting)
-            workflow.continue_as_new(self._input(fresh, input.cycle + 1))
+            workflow.continue_as_new(process.anew(input, fresh, cycle=input.cycle + 1, marks=()))
         return state.end
 
-    # --- messages ----------------------------------------------------------------------------------------------------------------------
+    def _next_run(self) -> RedInput:
+        self.state.updates = self.state.updates[-KEPT:]
+        return self.process.anew(self.input, self.state, marks=())
 
-    def may_mark(self, _: MarkRed) -> None:
-        """At any time: who is being promoted this moment is red anew."""
-
-    @decides(commands.MARK_RED, may_mark)
-    async def mark_red(self, given: MarkRed) -> str:
-        """Mark it red, or add a reason for which it is."""
-        return self._mark(given)
-
-    def may_resolve(self, given: Resolve) -> None:
-        """By somebody, once it is marked, and once."""
-        messages.refuse(None if given.by.strip() else 'say who promotes it: "by" must be your e-mail address')
-        messages.refuse(None if self.state.marks else "it is being marked red this moment: ask again in a minute")
-        messages.refuse(f"it is {self.state.end} already; nothing was changed" if self.state.end else None)
-
-    @decides(commands.RESOLVE, may_resolve)
-    async def resolve(self, given: Resolve) -> str:
-        """Promote it to yellow or green."""
-        self._resolve(given)
-        return f"red no more: {given.to}, and written back"
-
-    @hears(AccountFacts)
-    def facts(self, given: AccountFacts) -> None:
-        """How the account does now, and who looks after it."""
-        self._facts(given.customer, given.team, given.standing)
-
-    @workflow.query
-    def status(self) -> RedStatus:
-        """Where it stands."""
-        state, process = self.state, self.process
-        return RedStatus(
-            account=process.customer.domain,
-            name=process.customer.name,
-            stage=state.end or process.stage,
-            in_words=plain(self.in_words()),
-            marks=tuple(state.marks),
-            fields=state.fields,
-            updates=tuple(state.updates),
-            notes=tuple(state.notes),
-            policy=process.policy.hash,
-        )
-
-    def ahead(self) -> Iterable[tuple[datetime, str]]:
-        """The next weekly update."""
-        return [(self.state.update_at, WEEKLY)] if self.state.update_at and not self.state.end else []
-
-    # --- the steps, in the order in which they come --------------------------------------------------------------------------------------
+    # --- it is marked red, in every system at once ---------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
         """C20: every system in one moment."""
@@ -135,18 +87,30 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         state.waiting = []
         state.row = process.effects.subject  # an account that is red again has another row
         acts: tuple[SlackEffect, ...] = ()
+        why = red.reasons(state)
         if self.tracked:
-            text = f"🔴 {bold(f'{process.customer.name} is red')}: {red.reasons(state)}. State, needs and actions follow in this thread; ask here for help."
-            acts = (
-                process.said(THREAD, text, Role.TA, Role.AE, Role.TA_MANAGER, under=""),
-                card(process.tasks.open(self._filling(), process.channel), THREAD),
+            begun = (
+                f"🔴 {bold(f'{process.customer.name} is red')}: {why}. State, needs and actions follow in this thread; ask here for help."
             )
+            asks = f"Why: {why}. Say with the AE what the state is, what is needed, and who does what."
+            title, hours = "state, needs and actions of a red account", process.policy.red.fill_hours
+            filling = process.tasks.open(process.spec(TaskKind.FILL, title, asks, Role.TA, (red.FILL,), hours), process.channel)
+            acts = process.said(THREAD, begun, Role.TA, Role.AE, Role.TA_MANAGER, under=""), card(filling, THREAD)
         self._write("Red", True, *acts)
-        self._lighthouse()
-        self._plan(True, red.reasons(state))
+        self._lighthouse(why)
+        self._plan(True, why)
 
-    def _mark(self, given: MarkRed) -> str:
-        """The first reason, or another one: the same thread and the same row."""
+    def _lighthouse(self, why: str) -> None:
+        """C20: where Lighthouse is the program, the open renewal is rated red; one that is not looked at yet refuses, and rates it in time."""
+        process, renewal = self.process, self.input.renewal
+        if not self.tracked and renewal:
+            by = self.state.marks[0].by or process.email(Role.TA) or workflow.info().workflow_id
+            told = AssessRenewal(by=by, rating="red", why=f"red account: {why}"[:2_000])
+            process.spawn(process.effects.signal(renewal, "assess", told))
+
+    @decides(commands.MARK_RED)
+    async def mark_red(self, given: MarkRed) -> str:
+        """Mark it red, or add a reason for which it is: the same thread and the same row. Who is being promoted this moment is red anew."""
         process, state = self.process, self.state
         if not state.marks or state.end:  # it is being marked, or promoted, this moment
             state.waiting = [*state.waiting, given]
@@ -158,8 +122,8 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         self._record(given)
         if self.tracked:
             who = f" ({given.by})" if given.by else ""
-            self._say("reason", f"Another reason why {process.customer.name} is red: {given.reason}{who}.", Role.TA, Role.AE)
-            self._row()
+            process.say("reason", f"Another reason why {process.customer.name} is red: {given.reason}{who}.", Role.TA, Role.AE)
+            process.do(self._row())
         self._plan(True, red.reasons(state))
         return f"red already; the reason is added: {given.reason}"
 
@@ -168,11 +132,56 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         state.marks = [*state.marks, Mark(at=now, reason=given.reason, source=given.source, by=given.by)]
         process.record(red.marked(process.policy, given, process.customer, state.standing, now))
 
-    def _facts(self, customer: Customer, team: AccountTeam, standing: HealthSnapshot | None) -> None:
+    # --- every week the TA says how it goes ----------------------------------------------------------------------------------------------
+
+    async def _round(self) -> None:
+        """A week has passed. Who looks after the account now is asked; a task that is still open is not asked a second time."""
+        process, state, figures = self.process, self.state, self.process.policy.red
+        view = await process.look()
+        self._known(process.customer, process.team, view.standing)
+        if state.end or state.filled_at is None:
+            return
+        state.update_at = get_well.next_round(state.filled_at, figures.update_days, workflow.now())
+        asks = f"What changed since the last update? Needed: {state.fields.get('needs', '')}. Actions: {state.fields.get('actions', '')}."
+        title = "weekly update of a red account"
+        process.ask_in_rounds(process.spec(TaskKind.UPDATE, title, asks, Role.TA, red.UPDATES, figures.update_hours))
+
+    def _answered(self, task: Task) -> None:
+        """What an answer brings, at once."""
+        process, state, answer, now = self.process, self.state, task.answer, workflow.now()
+        if answer is None or state.end:
+            return
+        match task.spec.kind:
+            case TaskKind.FILL | TaskKind.UPDATE:
+                given = answer.texts()
+                update = RedUpdate.model_validate({**given, "status": answer.choice, "at": now, "by": answer.by})
+                state.updates = [*state.updates, update]
+                state.fields = {**state.fields, **{name: text for name, text in given.items() if name in FIELDS}}
+                if state.filled_at is None:
+                    state.filled_at = now
+                    state.update_at = get_well.next_round(now, process.policy.red.update_days, now)
+                process.say(task.spec.kind, red.told(update))
+                process.do(self._row())
+            case TaskKind.PROMOTE if answer.choice == "yes" and state.proposed:
+                self._promote(Resolve(by=answer.by, to=state.proposed, note=answer.note))
+            case TaskKind.PROMOTE:
+                state.declined, state.declined_health = state.standing.band if state.standing else "", process.customer.health
+                state.proposed = ""
+            case _:
+                return
+
+    # --- better facts propose to promote it, and people decide -----------------------------------------------------------------------------
+
+    @hears(AccountFacts)
+    def facts(self, given: AccountFacts) -> None:
+        """How the account does now, and who looks after it."""
+        self._known(given.customer, given.team, given.standing)
+
+    def _known(self, customer: Customer, team: AccountTeam, standing: HealthSnapshot | None) -> None:
         """B17: what promotes it is proposed; people decide."""
         process, state, now = self.process, self.state, workflow.now()
         process.customer, process.team, state.standing = customer, team, standing or state.standing
-        process.owner = process.team.email(Role.TA) or process.owner
+        process.owner = process.email(Role.TA) or process.owner
         if state.end or not state.marks:
             return
         if process.customer.status != "customer":
@@ -191,150 +200,84 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         process.record(decision)
         process.tasks.withdraw(TaskKind.PROMOTE, f"the facts have changed: {decision.rule}")
         if to:
-            process.open(self._promoting(decision))
+            title, hours = f"promote it to {decision.outcome}?", process.policy.red.update_hours
+            asks = f"{decision.rule} It was marked red because: {red.reasons(state)}."
+            process.open(process.spec(TaskKind.PROMOTE, title, asks, Role.TA_MANAGER, red.PROMOTE, hours))
 
-    def _answered(self, task: Task) -> None:
-        """What an answer brings, at once."""
-        process, state, answer, now = self.process, self.state, task.answer, workflow.now()
-        if answer is None or state.end:
-            return
-        given = {name: str(value).strip() for name, value in answer.fields.items() if value not in (None, "")}
-        match task.spec.kind:
-            case TaskKind.FILL | TaskKind.UPDATE:
-                update = RedUpdate.model_validate({**given, "status": answer.choice, "at": now, "by": answer.by})
-                state.updates = [*state.updates, update]
-                state.fields = {**state.fields, **{name: text for name, text in given.items() if name in FIELDS}}
-                if state.filled_at is None:
-                    state.filled_at = now
-                    state.update_at = get_well.next_round(now, process.policy.red.update_days, now)
-                self._say(task.spec.kind, _told(update))
-                self._row()
-            case TaskKind.PROMOTE if answer.choice == "yes" and state.proposed:
-                self._resolve(Resolve(by=answer.by, to=state.proposed, note=answer.note))
-            case TaskKind.PROMOTE:
-                state.declined, state.declined_health = state.standing.band if state.standing else "", process.customer.health
-                state.proposed = ""
-            case _:
-                return
+    def _refuse_resolve(self, given: Resolve) -> str | None:
+        """By somebody, once it is marked, and once."""
+        if why := messages.unsigned(given.by, "promotes it"):
+            return why
+        if not self.state.marks:
+            return "it is being marked red this moment: ask again in a minute"
+        return f"it is {self.state.end} already; nothing was changed" if self.state.end else None
 
-    async def _round(self) -> None:
-        """A week has passed. Who looks after the account now is asked; a task that is still open is not asked a second time."""
-        process, state, now = self.process, self.state, workflow.now()
-        view = await process.look()
-        self._facts(process.customer, process.team, view.standing)
-        if state.end or state.filled_at is None:
-            return
-        state.update_at = get_well.next_round(state.filled_at, process.policy.red.update_days, now)
-        process.ask_in_rounds(self._updating())
+    @decides(commands.RESOLVE, _refuse_resolve)
+    async def resolve(self, given: Resolve) -> str:
+        """Promote it to yellow or green."""
+        self._promote(given)
+        return f"red no more: {given.to}, and written back"
 
-    def _resolve(self, given: Resolve) -> None:
+    def _promote(self, given: Resolve) -> None:
         process, state = self.process, self.state
         state.note = given.note
-        self._ended(
-            given.to, red.resolved(process.policy, given.to, given.by, given.note, process.customer, state.standing, workflow.now())
-        )
+        decision = red.resolved(process.policy, given.to, given.by, given.note, process.customer, state.standing, workflow.now())
+        self._ended(given.to, decision)
 
     def _ended(self, end: red.End, decision: Decision) -> None:
         self.state.end, self.state.ended_at, self.state.why_ended = end, decision.at, self.process.record(decision).rule
         self.process.look_again()
 
+    # --- it is red no more ---------------------------------------------------------------------------------------------------------------
+
     def _close(self) -> None:
-        process, state, why = self.process, self.state, self.state.why_ended
+        process, state = self.process, self.state
         process.stage = state.end
         process.tasks.withdraw("*", f"it is red no more: {state.end}")
-        post = process.said(
-            f"slack.ended-{self._number()}", f"{bold(f'{process.customer.name} is {state.end}.')} {why}", Role.TA, Role.AE, under=THREAD
-        )
-        self._write("" if state.end == "churned" else state.end.capitalize(), False, *((post,) if self.tracked else ()))
+        over = f"{bold(f'{process.customer.name} is {state.end}.')} {state.why_ended}"
+        closing = (process.said("slack.ended", over, Role.TA, Role.AE, under=THREAD),) if self.tracked else ()
+        self._write("" if state.end == "churned" else state.end.capitalize(), False, *closing)
         self._plan(False, "the customer is gone" if state.end == "churned" else f"promoted to {state.end}")
         if state.end:
             told = RedEnded(workflow=workflow.info().workflow_id, to=state.end)
-            process.spawn(process.effects.signal(ids.account(process.customer.domain), "red_ended", told))
+            process.spawn(process.effects.signal(ids.account(process.subject), "red_ended", told))
 
-    def _next_run(self) -> RedInput:
-        self.state.updates = self.state.updates[-KEPT:]
-        return self._input(self.state, self.input.cycle)
-
-    # --- tasks, acts and words -------------------------------------------------------------------------------------------------------------
-
-    def _filling(self) -> TaskSpec:
-        asks = f"Why: {red.reasons(self.state)}. Say with the AE what the state is, what is needed, and who does what."
-        return self.process.spec(
-            TaskKind.FILL, "state, needs and actions of a red account", asks, Role.TA, (red.FILL,), self.process.policy.red.fill_hours
-        )
-
-    def _updating(self) -> TaskSpec:
-        asks = f"What changed since the last update? Needed: {self.state.fields.get('needs', '')}. Actions: {self.state.fields.get('actions', '')}."
-        return self.process.spec(
-            TaskKind.UPDATE, "weekly update of a red account", asks, Role.TA, red.UPDATES, self.process.policy.red.update_hours
-        )
-
-    def _promoting(self, decision: Decision) -> TaskSpec:
-        title = f"promote it to {decision.outcome}?"
-        asks = f"{decision.rule} It was marked red because: {red.reasons(self.state)}."
-        return self.process.spec(TaskKind.PROMOTE, title, asks, Role.TA_MANAGER, red.PROMOTE, self.process.policy.red.update_hours)
+    # --- what it writes ------------------------------------------------------------------------------------------------------------------
 
     def _write(self, health: str, is_red: bool, *more: Effect) -> None:
-        """One moment: field, trait, row and thread."""
-        process, state, number = self.process, self.state, self._number()
-        effects: list[Effect] = [SetTraits(key=f"vitally.red-{number}", account=process.customer.domain, traits={red.TRAIT: is_red})]
+        """One moment: trait, field, row and thread."""
+        process, state = self.process, self.state
+        effects: list[Effect] = [process.traits("red", {red.TRAIT: is_red})]
         if health:
-            effects.append(SetAccount(key=f"crm.red-{number}", account=process.customer.id, fields={red.CRM_FIELD: health}))
+            effects.append(SetAccount(key=state.next("crm.red"), account=process.customer.id, fields={red.CRM_FIELD: health}))
         if self.tracked:
-            effects.append(KeepRow(key=f"sheet.row-{number}", row=state.row, cells=red.row(process.customer, process.team, state)))
+            effects.append(self._row())
         process.do(*effects, *more)
 
-    def _row(self) -> None:
-        process = self.process
-        cells = red.row(process.customer, process.team, self.state)
-        process.do(KeepRow(key=f"sheet.row-{self._number()}", row=self.state.row, cells=cells))
+    def _row(self) -> KeepRow:
+        process, state = self.process, self.state
+        return KeepRow(key=state.next("sheet.row"), row=state.row, cells=red.row(process.customer, process.team, state))
 
     def _plan(self, on: bool, why: str) -> None:
         """The account's get-well plan has a reason more, or less (gap 11)."""
         given = PlanReason(reason="red_account", on=on, why=why)
-        self.process.spawn(account_links.in_turn(self.process, self.input.plan_channel, given))
+        self.process.spawn(self.process.reason(self.input.plan_channel, given))
 
-    def _lighthouse(self) -> None:
-        """C20: where Lighthouse is the program, the open renewal is rated red; one that is not looked at yet refuses, and rates it in time."""
-        process, renewal = self.process, self.input.renewal
-        if not self.tracked and renewal:
-            by = self.state.marks[0].by or process.team.email(Role.TA) or workflow.info().workflow_id
-            process.spawn(
-                process.effects.signal(
-                    renewal, "assess", AssessRenewal(by=by, rating="red", why=f"red account: {red.reasons(self.state)}"[:2_000])
-                )
-            )
+    # --- where it stands -----------------------------------------------------------------------------------------------------------------
 
-    def _say(self, key: str, text: str, *mention: Role) -> None:
-        self.process.post(self.process.said(f"slack.{key}-{self._number()}", text, *mention))
+    @workflow.query
+    def status(self) -> RedStatus:
+        """Where it stands."""
+        return self.process.status_as(RedStatus, stage=self.state.end or self.process.stage)
 
-    def _number(self) -> int:
-        """Keys of its effects are counted, through all its runs."""
-        self.state.writes += 1
-        return self.state.writes
-
-    def _input(self, state: RedState, cycle: int) -> RedInput:
-        process = self.process
-        return self.input.model_copy(
-            update={"customer": process.customer, "team": process.team, "state": state, "marks": (), "cycle": cycle}
-        )
+    def ahead(self) -> Iterable[tuple[datetime, str]]:
+        """The next weekly update."""
+        return [(self.state.update_at, "ask the TA for the weekly update")] if self.state.update_at and not self.state.end else []
 
     def in_words(self) -> str:
         """Where the red account stands, for people."""
-        state, process = self.state, self.process
-        lines = [f"{bold(process.customer.name)} is {state.end or 'red'}: {red.reasons(state) or 'it is being marked'}", ""]
-        lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in process.steps(self.ahead())[:4]]
+        state, name = self.state, self.process.customer.name
+        lines = [f"{bold(name)} is {state.end or 'red'}: {red.reasons(state) or 'it is being marked'}", "", *self.process.soon()]
         if state.fields:
             lines.append(f"- state: {state.fields.get('state', '')}; needed: {state.fields.get('needs', '')}")
         return "\n".join(lines)
-
-
-WEEKLY = "ask the TA for the weekly update"
-FIELDS = ("state", "needs", "actions")
-
-
-def _told(update: RedUpdate) -> str:
-    parts = [f"{bold(update.status.replace('_', ' ').capitalize())} ({update.by}): {update.state}"]
-    parts += [f"Needs: {update.needs}"] if update.needs else []
-    parts += [f"Actions: {update.actions}"] if update.actions else []
-    return "\n".join(parts)

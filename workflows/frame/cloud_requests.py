@@ -28,10 +28,6 @@ from workflows.frame.tasks import card
 A_MOMENT = timedelta(minutes=1)
 
 
-def _nothing(_number: int, _attempt: int) -> None:
-    """For a request whose number nobody keeps."""
-
-
 @dataclass(frozen=True)
 class TeamTask:
     """What the Cloud team is asked beside the issue: to say what became of it. ``card``: on Slack too, the first time after ``announced``."""
@@ -58,7 +54,7 @@ class CloudRequest:
     issue: Callable[[], RaiseIssue]
     choices: tuple[Choice, ...]
     every: timedelta
-    raised: Callable[[int, int], object] = _nothing
+    raised: Callable[[int, int], object] | None = None
     by_hand: Callable[[RaiseIssue], Awaitable[int]] | None = None
     reads: Callable[[IssueState], Word] = word
     team: TeamTask | None = None
@@ -107,7 +103,8 @@ class Requests:
             number = await request.by_hand(issue)
         else:
             number = int((await self.process.do(issue)).of(issue.key).ref or 0)
-        request.raised(number, attempt)
+        if request.raised:
+            request.raised(number, attempt)
         return number
 
     async def carried_out(self, request: CloudRequest, number: int | None = None) -> Outcome:

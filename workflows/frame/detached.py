@@ -14,6 +14,7 @@ from temporalio.workflow import ParentClosePolicy
 with workflow.unsafe.imports_passed_through():
     from domain.base import Message
     from domain.messages import Beginning
+    from workflows.frame.effects import Effects
     from workflows.frame.search_attributes import ACCOUNT
 
 
@@ -38,6 +39,16 @@ class Begin:
         except WorkflowAlreadyStartedError:
             return False
         return True
+
+
+async def begin_or_tell(
+    effects: Effects, kind: str, start: Message, *told: tuple[str, Message], id: str, summary: str, account: str = ""
+) -> None:
+    """Begin a process or, where it runs, send it these signals (name, message); one that ends between the two is begun anew."""
+    while not await begin(kind, start, id=id, summary=summary, account=account):
+        if all([await effects.signal(id, name, message) for name, message in told]):
+            return
+        workflow.logger.info("%s has just ended: it is begun anew", id)
 
 
 async def begin(kind: str, input: Message, *, id: str, summary: str, account: str = "", once: bool = False) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
-from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
+from temporalio.exceptions import FailureError, is_cancelled_exception
 
 from domain.effects.effect import TOGETHER, BatchResult, Effect, EffectBatch, Receipt
 from domain.effects.github import AskIssue, IssueState
@@ -57,6 +57,32 @@ class _Asked:
             self.done.set_result(None)
 
 
+async def or_why(work: Awaitable[Result]) -> tuple[Result | None, str]:
+    """What an activity or a signal gave; or None, and why it was refused, or did not come in time. Raises when the workflow is cancelled."""
+    try:
+        return await work, ""
+    except FailureError as error:  # of an activity it is wrapped, of a local one it comes as it is
+        if is_cancelled_exception(error):
+            raise
+        return None, str(error.cause or error)
+
+
+async def patient(
+    name: str, ask: object, result: type[Result], summary: str, one_try: timedelta = ONE_TRY, *, within: timedelta | None = None
+) -> Result:
+    """What an activity answers to ``ask`` (None: to nothing), tried until it does, or ``within`` is over."""
+    answer: Result = await workflow.execute_activity(
+        name,
+        args=[] if ask is None else [ask],
+        result_type=result,
+        start_to_close_timeout=one_try,
+        schedule_to_close_timeout=within,
+        retry_policy=PATIENT,
+        summary=summary,
+    )
+    return answer
+
+
 class Effects:
     """The world, for one subject: a workflow's own effects under its own keys in the ledger."""
 
@@ -83,76 +109,41 @@ class Effects:
 
     async def attempt(self, effect: Effect) -> Receipt | None:
         """Do an effect for somebody who waits at a page; None when its system did not do it while they wait."""
-        try:
-            return (await self._carry_out(effect.system, [effect], workflow.now(), within=WHILE_THEY_WAIT)).of(effect.key)
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            return None
+        done, _ = await or_why(self._carry_out(effect.system, [effect], workflow.now(), within=WHILE_THEY_WAIT))
+        return done.of(effect.key) if done else None
 
     async def usage(self, host: str, admin: str, former: Sequence[str] = ()) -> Usage | None:
         """What the instance says about its use; None when it did not answer as long as it is waited for."""
-        try:
-            usage: Usage = await workflow.execute_activity(
-                "instance_usage",
-                AskUsage(host=host, admin=admin, former=tuple(former), as_of=workflow.now()),
-                result_type=Usage,
-                start_to_close_timeout=ONE_TRY,
-                schedule_to_close_timeout=self._patience,
-                retry_policy=LOOKING,
-                summary=f"usage of {host}",
-            )
-            return usage
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            return None
+        ask = AskUsage(host=host, admin=admin, former=tuple(former), as_of=workflow.now())
+        return await self._looked("instance_usage", ask, Usage, f"usage of {host}")
 
     async def issue(self, number: int) -> IssueState | None:
         """What an issue says now; None when GitHub did not answer as long as it is waited for."""
-        try:
-            state: IssueState = await workflow.execute_activity(
-                "github_issue",
-                AskIssue(issue=number),
-                result_type=IssueState,
-                start_to_close_timeout=ONE_TRY,
-                schedule_to_close_timeout=self._patience,
-                retry_policy=LOOKING,
-                summary=f"state of issue #{number}",
-            )
-            return state
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            return None
+        return await self._looked("github_issue", AskIssue(issue=number), IssueState, f"state of issue #{number}")
+
+    async def _looked(self, name: str, ask: object, result: type[Result], summary: str) -> Result | None:
+        look = workflow.execute_activity(
+            name,
+            ask,
+            result_type=result,
+            start_to_close_timeout=ONE_TRY,
+            schedule_to_close_timeout=self._patience,
+            retry_policy=LOOKING,
+            summary=summary,
+        )
+        found: tuple[Result | None, str] = await or_why(look)
+        return found[0]
 
     async def sign_up(self, again: SignupAgain) -> tuple[SignupAnswer | None, str]:
         """Sign a person up on their behalf, as the form would have; or None and why the form would never take it."""
-        try:
-            answer: SignupAnswer = await workflow.execute_activity(
-                "sign_up",
-                again,
-                result_type=SignupAnswer,
-                start_to_close_timeout=ONE_TRY,
-                retry_policy=PATIENT,
-                summary=f"sign up again: {again.via}",
-            )
-            return answer, ""
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            return None, str(error.cause or error)
+        return await or_why(patient("sign_up", again, SignupAnswer, f"sign up again: {again.via}"))
 
     async def signal(self, workflow_id: str, name: str, *message: Any) -> bool:
         """Signal another workflow of ours; False when it has ended and nobody waits for it any more."""
-        try:
-            await workflow.get_external_workflow_handle(workflow_id).signal(name, args=message)
-        except FailureError as error:
-            if is_cancelled_exception(error):
-                raise
+        _, ended = await or_why(workflow.get_external_workflow_handle(workflow_id).signal(name, args=message))
+        if ended:
             workflow.logger.info("%s has ended before it could be told of %s", workflow_id, name)
-            return False
-        return True
+        return not ended
 
     async def local(self, name: str, ask: object, result: type[Result], summary: str) -> Result:
         """A short step on the ledger's own database, as a local activity."""
@@ -181,13 +172,8 @@ class Effects:
     async def _at_once(self, moment: list[_Asked]) -> None:
         """The effects of one moment: several systems in one activity, then each that is left there in one of its own."""
         systems = {each.system: [other for other in moment if other.system == each.system] for each in moment}
-        together = BatchResult(left=dict.fromkeys(systems, ""))
-        if len(systems) > 1:
-            try:
-                together = await self._carry_out(TOGETHER, _effects(moment), moment[0].as_of)
-            except ActivityError as error:
-                if is_cancelled_exception(error):
-                    raise
+        done = (await or_why(self._carry_out(TOGETHER, _effects(moment), moment[0].as_of)))[0] if len(systems) > 1 else None
+        together = done or BatchResult(left=dict.fromkeys(systems, ""))
         for system, asked in systems.items():
             if system in together.left:
                 _go_on(self._alone(system, asked, together.not_before.get(system)), asked)
@@ -201,18 +187,14 @@ class Effects:
         left = [asked]
         while left:
             callers = left.pop(0)
-            try:
-                found = await self._carry_out(system, _effects(callers), asked[0].as_of, not_before)
-            except ActivityError as error:
-                if is_cancelled_exception(error):
-                    raise
-                if len(callers) > 1:
-                    left = [[each] for each in callers]
-                    continue
-                if await self._remediate(system, str(error.cause or error)):
-                    left.insert(0, callers)
-                    continue
-                found = BatchResult(receipts={effect.key: Receipt() for effect in _effects(callers)})
+            found, why = await or_why(self._carry_out(system, _effects(callers), asked[0].as_of, not_before))
+            if found is None and len(callers) > 1:
+                left = [[each] for each in callers]
+                continue
+            if found is None and await self._remediate(system, why):
+                left.insert(0, callers)
+                continue
+            found = found or BatchResult(receipts={effect.key: Receipt() for effect in _effects(callers)})
             for each in callers:
                 each.answer(found)
         self._free(system)
@@ -223,12 +205,7 @@ class Effects:
             self._wake()
 
     async def _carry_out(
-        self,
-        name: str,
-        effects: Sequence[Effect],
-        as_of: datetime,
-        not_before: datetime | None = None,
-        within: timedelta | None = None,
+        self, name: str, effects: Sequence[Effect], as_of: datetime, not_before: datetime | None = None, within: timedelta | None = None
     ) -> BatchResult:
         """One activity, asked again until it is done, or refused, or ``within`` is over."""
         batch = EffectBatch(subject=self.subject, as_of=as_of, effects=tuple(effects), not_before=not_before)

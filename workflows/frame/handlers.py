@@ -7,29 +7,37 @@ mends it: a message that is none of ours is refused with what is wrong and which
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from temporalio import workflow
 
 from domain.base import Message
 from domain.commands import Command
-from workflows.frame.messages import noting, parsed
+from workflows.frame.messages import noting, parsed, refuse
 
 W = TypeVar("W")
 M = TypeVar("M", bound=Message)
 R = TypeVar("R")
 Handler = Callable[[W, M], Awaitable[R]]
-Check = Callable[[W, M], None]
+#: Why a message cannot be taken now; None when it can.
+Refusal = Callable[[Any, M], str | None]
 
 
+@dataclass(frozen=True)
 class _Handled(Generic[W, M, R]):
     """Stands in a class body in the place of a handler, and leaves there the handler itself, its update, and its signal twin."""
 
-    def __init__(self, name: str, model: type[M], may: Check[W, M], handler: Handler[W, M, R], *, twin: bool, words: str | None) -> None:
-        self.name, self.model, self.may, self.handler, self.twin, self.words = name, model, may, handler, twin, words
+    name: str
+    model: type[M]
+    why_not: Refusal[M]
+    handler: Handler[W, M, R]
+    twin: bool = False
+    words: str | None = None
 
     def __set_name__(self, owner: type, attribute: str) -> None:
-        name, model, may, handler = self.name, self.model, self.may, self.handler
+        name, model, why_not, handler = self.name, self.model, self.why_not, self.handler
 
         async def update(self: Any, raw: Any = None) -> Any:
             result = await handler(self, parsed(model, raw))
@@ -37,12 +45,12 @@ class _Handled(Generic[W, M, R]):
             return result
 
         def check(self: Any, raw: Any = None) -> None:
-            may(self, parsed(model, raw))
+            refuse(why_not(self, parsed(model, raw)))
 
         async def signal(self: Any, raw: Any = None) -> None:
             with noting(self.notes, name, raw):
                 message = parsed(model, raw)
-                may(self, message)
+                refuse(why_not(self, message))
                 await handler(self, message)
                 self.process.show()
 
@@ -54,14 +62,20 @@ class _Handled(Generic[W, M, R]):
             setattr(owner, f"_{name}_signal", workflow.signal(name=name, description=self.words)(signal))
 
 
-def decides(command: Command[M], may: Check[W, M]) -> Callable[[Handler[W, M, R]], Handler[W, M, R]]:
-    """A handler of a decision: an update that ``may`` refuses, and the same as a signal, whose refusal is noted on the process."""
-    return _handled(command.name, command.message, may, twin=command.twin, words=command.words or None)
+def _at_any_time(_workflow: Any, _message: Any) -> None:
+    return None
 
 
-def answers(name: str, model: type[M], may: Check[W, M]) -> Callable[[Handler[W, M, R]], Handler[W, M, R]]:
-    """A handler of what our programs ask for and wait for: an update alone. ``may`` refuses it."""
-    return _handled(name, model, may, twin=False)
+def decides(command: Command[M], why_not: Refusal[M] = _at_any_time) -> Callable[[Handler[W, M, R]], Handler[W, M, R]]:
+    """A handler of a decision: an update that ``why_not`` refuses, and the same as a signal, whose refusal is noted on the process."""
+    made: Any = partial(_Handled, command.name, command.message, why_not, twin=command.twin, words=command.words or None)
+    return made  # type: ignore[no-any-return]
+
+
+def answers(name: str, model: type[M], why_not: Refusal[M] = _at_any_time) -> Callable[[Handler[W, M, R]], Handler[W, M, R]]:
+    """A handler of what our programs ask for and wait for: an update alone, that ``why_not`` refuses."""
+    made: Any = partial(_Handled, name, model, why_not)
+    return made  # type: ignore[no-any-return]
 
 
 def hears(model: type[M]) -> Callable[[Callable[[W, M], None]], Callable[[W, M], None]]:
@@ -74,19 +88,6 @@ def hears_text(handler: Callable[[W, str], None]) -> Callable[[W, str], None]:
     return _signal(handler, str)
 
 
-def looks(model: type[M]) -> Callable[[Callable[[W, M], R]], Callable[[W, M], R]]:
-    """A query that takes a message."""
-
-    def made(handler: Callable[[W, M], R]) -> Any:
-        def query(self: Any, raw: Any = None) -> Any:
-            return handler(self, parsed(model, raw))
-
-        query.__qualname__, query.__doc__ = handler.__qualname__, handler.__doc__
-        return workflow.query(name=handler.__name__)(query)
-
-    return made
-
-
 def _signal(handler: Callable[[W, Any], None], read: Callable[[Any], Any]) -> Callable[[W, Any], None]:
     def signal(self: Any, raw: Any = None) -> None:
         with noting(self.notes, handler.__name__, raw):
@@ -97,11 +98,15 @@ def _signal(handler: Callable[[W, Any], None], read: Callable[[Any], Any]) -> Ca
     return workflow.signal(name=handler.__name__)(signal)
 
 
-def _handled(
-    name: str, model: type[M], may: Check[W, M], *, twin: bool, words: str | None = None
-) -> Callable[[Handler[W, M, R]], Handler[W, M, R]]:
-    def made(handler: Handler[W, M, R]) -> Any:
-        return _Handled(name, model, may, handler, twin=twin, words=words)
+def looks(model: type[M]) -> Callable[[Callable[[W, M], R]], Callable[[W, M], R]]:
+    """A query that takes a message."""
+
+    def made(handler: Callable[[W, M], R]) -> Any:
+        def query(self: Any, raw: Any = None) -> Any:
+            return handler(self, parsed(model, raw))
+
+        query.__qualname__, query.__doc__ = handler.__qualname__, handler.__doc__
+        return workflow.query(name=handler.__name__)(query)
 
     return made
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -17,7 +16,6 @@ from workflows.frame.provenance import refused_signal
 from workflows.frame.tasks import refused
 
 Model = TypeVar("Model", bound=Message)
-Result = TypeVar("Result")
 
 #: How long a workflow that was started without a signup waits for one.
 PATIENCE = timedelta(minutes=5)
@@ -40,6 +38,11 @@ def parsed(model: type[Model], raw: object) -> Model:
         raise refused(f"cannot read the message: {faults}. Send a JSON object with: {fields}") from None
 
 
+def unsigned(by: str, does: str) -> str | None:
+    """Why a decision of nobody cannot be taken; ``does`` says what it is to do: ``marks it``."""
+    return None if by.strip() else f'say who {does}: "by" must be your e-mail address'
+
+
 def refuse(why: str | None) -> None:
     """Refuse when there is a reason."""
     if why:
@@ -60,26 +63,3 @@ def noting(notes: list[str], name: str, raw: object, kind: str = "signal") -> It
         refused_signal(error.message)
         if len(notes) < NOTES:
             notes.append(f"{workflow.now():%Y-%m-%d %H:%M} {kind} {name[:100]} refused: {error.message[:500]}")
-
-
-class OneAtATime:
-    """Handlers that wait for something must not interleave: the second signup sees what became of the first."""
-
-    def __init__(self) -> None:
-        """Nothing runs yet."""
-        self._turn = asyncio.Lock()
-        self._running = 0
-
-    @property
-    def busy(self) -> bool:
-        """Whether a handler is in, or waits to come in."""
-        return self._running > 0
-
-    async def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """Run when the ones before are through."""
-        self._running += 1
-        try:
-            async with self._turn:
-                return await work()
-        finally:
-            self._running -= 1

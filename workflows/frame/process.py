@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
+from temporalio.common import SearchAttributeKey
 
 from domain import ids, ladder, markup
 from domain.account.account import RenewalRow
+from domain.base import Message
 from domain.calendar import LONGEST_TIMER, moment_after
 from domain.decision import Decision
 from domain.effects.effect import BatchResult, Effect
@@ -20,7 +21,7 @@ from domain.people import Owners, Role, Team
 from domain.policy import AnyPolicy
 from domain.read_model import ProcessRow, Rows
 from domain.task import Answer, Check, Choice, Escalation, Task, TaskSpec
-from domain.views import NextStep
+from domain.views import NextStep, ProcessState
 from workflows.frame.effects import Effects
 from workflows.frame.rows import RowsTold
 from workflows.frame.search_attributes import DUE_AT, OWNER, STAGE
@@ -32,11 +33,15 @@ LONG = 1_500
 #: Characters of the details that the Web UI shows of a process.
 LONGEST_DETAILS = 4_000
 
+#: How many moments ahead they show.
+SOON = 4
+
 #: How far the clocks of two of the server's machines may be apart: so much before its moment a timer may fire.
 SKEW = timedelta(minutes=1)
 
 Figures = TypeVar("Figures", bound=AnyPolicy)
 Result = TypeVar("Result")
+Status = TypeVar("Status", bound=Message)
 
 
 class ShownTooEarly(RuntimeError):
@@ -67,26 +72,25 @@ class Process(Generic[Figures]):
         policy: Figures,
         alerts_channel: str,
         *,
-        tasks: list[Task] | None = None,
-        decisions: list[Decision] | None = None,
+        state: ProcessState | None = None,
         team: Team | None = None,
         channel: str = "",
+        stage: str = "",
+        owner: str = "",
         cycle: int = 1,
     ) -> None:
-        """``tasks`` and ``decisions`` are the lists in the workflow's state, if it has one."""
+        """``state`` is what the workflow remembers, if that is more than its tasks and decisions."""
         self.policy = policy
+        self.state = state or ProcessState()
         self.alerts_channel = alerts_channel
         self.channel, self.thread = channel or alerts_channel, ""
         self.team: Team = team or Owners()
-        self.tasks = TaskList([] if tasks is None else tasks)
-        self.decisions: list[Decision] = [] if decisions is None else decisions
+        self.tasks = TaskList(self.state.tasks)
+        self.decisions = self.state.decisions
         self.effects = Effects(cycle, timedelta(hours=policy.facts.wait_hours), self._remediate)
-        self.stage = ""
-        self.owner = ""
-        self._words: Callable[[], str] = lambda: self.stage
-        self._published: tuple[str, str, datetime | None] | None = None
+        self.stage, self.owner = stage, owner
+        self._words, self._ahead = self.in_words, self.ahead
         self._shown: dict[SearchAttributeKey[Any], Any] = {}
-        self._ahead: Callable[[], Iterable[tuple[datetime, str]]] = lambda: ()
         self._work: list[asyncio.Task[Any]] = []
         self._told = RowsTold(self.decisions)
         self._telling = False
@@ -102,8 +106,22 @@ class Process(Generic[Figures]):
         self._words, self._ahead = words, ahead
 
     def in_words(self) -> str:
-        """Where it stands, in words."""
-        return self._words()
+        """Where it stands, in words, where no workflow says it."""
+        return self.stage
+
+    def ahead(self) -> Iterable[tuple[datetime, str]]:
+        """What is ahead, where no workflow says it."""
+        return ()
+
+    def status(self) -> Message | None:
+        """Where it stands, in data; None where the words are all."""
+        return None
+
+    def status_as(self, kind: type[Status], **more: Any) -> Status:
+        """A status of that kind: ``more``, and what it has in common with the state and with every process."""
+        known = {"stage": self.stage, "in_words": markup.plain(self._words()), "policy": self.policy.hash}
+        waiting = tuple(view.id for view in self.tasks.views())
+        return kind.model_validate({**vars(self.state), **known, "open_tasks": waiting, **more})
 
     def attributes(self) -> dict[SearchAttributeKey[Any], Any]:
         """What an heir shows operators besides stage, owner and due time; None is not shown."""
@@ -260,26 +278,21 @@ class Process(Generic[Figures]):
                 steps.append(NextStep(at=task.next_at, what=f"remind {rung or task.spec.role.value}: {task.spec.title}"))
         return sorted(steps, key=lambda step: step.at)
 
+    def soon(self) -> list[str]:
+        """The next of them, as lines for people."""
+        return [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.steps(self._ahead())[:SOON]]
+
     # --- what operators see ------------------------------------------------------------------------------------------------------------
 
     def publish(self) -> None:
         """Show where the process stands: one upsert for all search attributes, and only when one changed; and the details in words."""
-        now, also = (self.stage, ids.handle(self.owner), self.tasks.due_at()), self.attributes()
-        before = self._published or (None, None, None)
-        updates: list[SearchAttributeUpdate[Any]] = []
-        if now[0] and now[0] != before[0]:
-            updates.append(STAGE.value_set(now[0]))
-        if now[1] and now[1] != before[1]:
-            updates.append(OWNER.value_set(now[1]))
-        if now[2] != before[2]:
-            updates.append(DUE_AT.value_set(now[2]) if now[2] else DUE_AT.value_unset())
-        for key, value in also.items():
-            if value != self._shown.get(key):
-                updates.append(key.value_unset() if value is None else key.value_set(value))
-        self._published, self._shown = now, also
-        if updates:
-            workflow.upsert_search_attributes(updates)
-        workflow.set_current_details(markup.markdown(self.in_words()[:LONGEST_DETAILS]))
+        before, due = self._shown, self.tasks.due_at()
+        stage, owner = self.stage or before.get(STAGE), ids.handle(self.owner) or before.get(OWNER)
+        self._shown = {STAGE: stage, OWNER: owner, DUE_AT: due, **self.attributes()}
+        changed = [(key, value) for key, value in self._shown.items() if value != before.get(key)]
+        if changed:
+            workflow.upsert_search_attributes([key.value_unset() if value is None else key.value_set(value) for key, value in changed])
+        workflow.set_current_details(markup.markdown(self._words()[:LONGEST_DETAILS]))
         self.show()
 
     def show(self) -> None:
@@ -291,10 +304,8 @@ class Process(Generic[Figures]):
     def started_with(self) -> None:
         """What the start brought along as search attributes is not published again."""
         given = workflow.info().typed_search_attributes
-        owner = given.get(OWNER, "")
-        # Earlier versions gave the owner's address; its handle in the place of it is no news, which would be another command.
-        self._published = (given.get(STAGE, ""), ids.handle(owner) if "@" in owner else owner, given.get(DUE_AT))
-        self._shown = {key: given.get(key) for key in self.attributes()}
+        keys: list[SearchAttributeKey[Any]] = [STAGE, OWNER, DUE_AT, *self.attributes()]
+        self._shown = {key: given.get(key) for key in keys}
 
     # --- what lists show -----------------------------------------------------------------------------------------------------------
 
@@ -322,7 +333,7 @@ class Process(Generic[Figures]):
             subject=self.subject,
             stage=self.stage,
             owner=self.owner,
-            in_words=markup.plain(self.in_words().partition("\n")[0]),
+            in_words=markup.plain(self._words().partition("\n")[0]),
             next_at=coming.at if coming else None,
             next_what=coming.what if coming else "",
             due_at=self.tasks.due_at(),

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
 from temporalio.bridge.proto.workflow_commands import WorkflowCommand
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
-from temporalio.converter import SerializationContext, StorageDriverStoreContext
 from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
-from temporalio.worker._command_aware_visitor import CommandInfo
 from temporalio.worker._workflow_instance import _WorkflowLogicFlag
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
-from temporalio.workflow import Info, _Definition
+from temporalio.workflow import _Definition
 
 from domain.read_model import Rows
 from workflows.frame.rows import WRITE
@@ -24,6 +23,7 @@ from workflows.frame.rows import WRITE
 #: The SDK would import a workflow's module anew for every run. The linter keeps clocks, chance and I/O out of these (docs/decisions/0003).
 OURS = ("domain", "workflows")
 
+Activate = Callable[[WorkflowActivation], WorkflowActivationCompletion]
 
 #: Takes what lists are to show. The workflow's task waits for it: it must return soon, also while the ledger is away.
 Write = Callable[[Sequence[Rows]], None]
@@ -58,58 +58,42 @@ class InOrder(WorkflowRunner):
         told: list[Rows] = []
         if self._write is not None:
             det = replace(det, extern_functions={**det.extern_functions, WRITE: told.append})
-        return _UpdatesLast(self._inner.create_instance(det), told, self._write)
+        instance = self._inner.create_instance(det)
+        instance.activate = partial(_handled, instance.activate, told, self._write)  # type: ignore[method-assign]
+        return instance
 
-    def set_worker_level_failure_exception_types(self, types: object) -> None:
+    def set_worker_level_failure_exception_types(self, types: Sequence[type[BaseException]]) -> None:
         """As the other does."""
-        self._inner.set_worker_level_failure_exception_types(types)  # type: ignore[arg-type]
+        self._inner.set_worker_level_failure_exception_types(types)
 
 
-class _UpdatesLast(WorkflowInstance):
-    """The core hands an update over together with the end of an activity, or after it: for the same history now so, now so. So it is always after it."""
+def _handled(activate: Activate, told: list[Rows], write: Write | None, act: WorkflowActivation) -> WorkflowActivationCompletion:
+    """Handle what came, and write what lists are to show of it; a task that failed is done again, and tells then."""
+    told.clear()
+    done = _updates_last(activate, act)
+    if write is not None and told and not done.HasField("failed"):
+        write(tuple(told))
+    return done
 
-    def __init__(self, inner: WorkflowInstance, told: list[Rows], write: Write | None) -> None:
-        self._inner, self._told, self._write = inner, told, write
 
-    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
-        """Handle what came, and write what lists are to show of it; a task that failed is done again, and tells then."""
-        self._told.clear()
-        done = self._in_order(act)
-        if self._write is not None and self._told and not done.HasField("failed"):
-            self._write(tuple(self._told))
-        return done
+def _updates_last(activate: Activate, act: WorkflowActivation) -> WorkflowActivationCompletion:
+    """Handle what came, updates last. What starts a run goes on together with the update that it was started with.
 
-    def _in_order(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
-        """Updates last. What starts a run goes on together with the update that it was started with."""
-        updates = [job for job in act.jobs if job.HasField("do_update")]
-        others = [job for job in act.jobs if not job.HasField("do_update")]
-        if not updates or not others or any(job.HasField("initialize_workflow") for job in others):
-            return self._inner.activate(act)
-        done = WorkflowActivationCompletion()
-        done.CopyFrom(self._inner.activate(_with(act, others)))
-        if done.HasField("failed") or any(map(_ends, done.successful.commands)):
-            return done  # whoever sent the update is told by the server that the run is over
-        last = self._inner.activate(_with(act, updates))
-        if last.HasField("failed"):
-            return last
-        done.successful.MergeFrom(last.successful)
-        return done
-
-    def get_info(self) -> Info:
-        """As the other."""
-        return self._inner.get_info()
-
-    def get_serialization_context(self, command_info: CommandInfo | None) -> SerializationContext | None:
-        """As the other."""
-        return self._inner.get_serialization_context(command_info)
-
-    def get_external_store_context(self, command_info: CommandInfo | None) -> StorageDriverStoreContext:
-        """As the other."""
-        return self._inner.get_external_store_context(command_info)
-
-    def get_thread_id(self) -> int | None:
-        """As the other."""
-        return self._inner.get_thread_id()
+    The core hands an update over together with the end of an activity, or after it: for the same history now so, now so. So it is always after it.
+    """
+    updates = [job for job in act.jobs if job.HasField("do_update")]
+    others = [job for job in act.jobs if not job.HasField("do_update")]
+    if not updates or not others or any(job.HasField("initialize_workflow") for job in others):
+        return activate(act)
+    done = WorkflowActivationCompletion()
+    done.CopyFrom(activate(_with(act, others)))
+    if done.HasField("failed") or any(map(_ends, done.successful.commands)):
+        return done  # whoever sent the update is told by the server that the run is over
+    last = activate(_with(act, updates))
+    if last.HasField("failed"):
+        return last
+    done.successful.MergeFrom(last.successful)
+    return done
 
 
 def _with(act: WorkflowActivation, jobs: Sequence[WorkflowActivationJob]) -> WorkflowActivation:
@@ -121,9 +105,4 @@ def _with(act: WorkflowActivation, jobs: Sequence[WorkflowActivationJob]) -> Wor
 
 
 def _ends(command: WorkflowCommand) -> bool:
-    return (
-        command.HasField("complete_workflow_execution")
-        or command.HasField("continue_as_new_workflow_execution")
-        or command.HasField("fail_workflow_execution")
-        or command.HasField("cancel_workflow_execution")
-    )
+    return any(command.HasField(f"{how}_workflow_execution") for how in ("complete", "continue_as_new", "fail", "cancel"))  # type: ignore[arg-type]

@@ -19,13 +19,6 @@ ARR = SearchAttributeKey.for_int("Arr")
 
 #: Name and type of each, as the server's command line and Operator API take them.
 REGISTERED = {
-    "Stage": "Keyword",
-    "Owner": "Keyword",
-    "DueAt": "Datetime",
-    "Domain": "Keyword",
-    "Account": "Keyword",
-    "Rating": "Keyword",
-    "Forecast": "Keyword",
-    "RenewalQuarter": "Keyword",
-    "Arr": "Int",
+    key.name: key.indexed_value_type.name.capitalize()
+    for key in (STAGE, OWNER, DUE_AT, DOMAIN, ACCOUNT, RATING, FORECAST, RENEWAL_QUARTER, ARR)
 }

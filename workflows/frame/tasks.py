@@ -36,13 +36,12 @@ class TaskList:
         _count("opened", task)
         return task
 
-    def check(self, answer: Answer) -> None:
-        """Refuse an answer that cannot be taken (an update's validator)."""
-        if why := refusal(self._own(answer), self.all):
-            raise refused(why)
+    def refusal(self, answer: Answer) -> str | None:
+        """Why an answer cannot be taken; None when it can."""
+        return refusal(self._own(answer), self.all)
 
     def answer(self, answer: Answer) -> Task:
-        """Take an answer that :meth:`check` let through; it wins."""
+        """Take an answer that nothing refuses; it wins."""
         task = self.named(answer)
         task.status, task.answer, task.closed_at = "answered", answer, workflow.now()
         self.version += 1
@@ -50,16 +49,16 @@ class TaskList:
         return task
 
     def named(self, answer: Answer) -> Task:
-        """The task that an answer means; :meth:`check` has let it through."""
+        """The task that an answer means, which must be one of its own."""
         task = find(self._own(answer).task, self.all)
         if task is None:
             raise refused(f"there is no task {answer.task!r}")
         return task
 
-    def withdraw(self, kind: str, why: str) -> None:
-        """Close the open tasks of a kind, because what they asked was settled elsewhere (``*``: all)."""
+    def withdraw(self, kinds: str | tuple[str, ...], why: str) -> None:
+        """Close the open tasks of a kind, or of several, because what they asked was settled elsewhere (``*``: all)."""
         for task in self.all:
-            if task.is_open and kind in ("*", task.spec.kind):
+            if task.is_open and (kinds in ("*", task.spec.kind) or (isinstance(kinds, tuple) and task.spec.kind in kinds)):
                 task.status, task.closed_at, task.closed_because = "withdrawn", workflow.now(), why
                 self.version += 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Generic, NoReturn, TypeVar
@@ -24,23 +23,23 @@ with workflow.unsafe.imports_passed_through():
 ProcessType = TypeVar("ProcessType", bound=Process[Any])
 
 
-class WorkflowWithTasks(ABC, Generic[ProcessType]):
-    """A base of workflows; the heir's ``__init__`` calls :meth:`_begin`."""
+class WorkflowWithTasks(Generic[ProcessType]):
+    """A base of workflows. The heir's ``@workflow.init`` calls :meth:`_begin`; it sets up the state and gives no commands."""
 
-    def _begin(self, process: ProcessType, *, notes: list[str] | None = None, **about: str) -> None:
-        """``about`` are facts that ``status`` shows beside the words; ``notes``, if the state has them, will hold the signals that were refused."""
+    def _begin(self, process: ProcessType, **about: str) -> None:
+        """``about`` are facts that ``status`` shows beside the words."""
         self.process = process
         self.about = about
-        self.notes: list[str] = [] if notes is None else notes
+        self.notes = process.state.notes  #: The messages that were refused.
         process.described_by(self.in_words, self.ahead)
 
-    @abstractmethod
     def in_words(self) -> str:
-        """Where it stands, for people; a first line, and lines about what is ahead."""
+        """Where it stands, for people; a first line, and lines about what is ahead. The process says it, or an heir of ours."""
+        return self.process.in_words()
 
     def ahead(self) -> Iterable[tuple[datetime, str]]:
-        """What will happen by itself, and when."""
-        return ()
+        """What will happen by itself, and when; said like the words."""
+        return self.process.ahead()
 
     def _answered(self, task: Task) -> None:
         """What an heir does with an answer at once, rather than waiting for it; without a wait of its own it costs no timer."""
@@ -71,12 +70,12 @@ class WorkflowWithTasks(ABC, Generic[ProcessType]):
         del self.process.decisions[:-kept]
         workflow.continue_as_new(anew())
 
-    def may_answer(self, message: Answer) -> None:
-        """An open task's choice, with what it needs."""
-        self.process.tasks.check(message)
-        messages.refuse(self._unfit(self.process.tasks.named(message), message))
+    def _refuse_answer(self, message: Answer) -> str | None:
+        """Only an open task's choice, with what it needs."""
+        tasks = self.process.tasks
+        return tasks.refusal(message) or self._unfit(tasks.named(message), message)
 
-    @decides(ANSWER, may_answer)
+    @decides(ANSWER, _refuse_answer)
     async def answer(self, message: Answer) -> str:
         """Answer an open task; one answer wins."""
         task = self.process.tasks.answer(message)
@@ -119,4 +118,4 @@ class WorkflowWithTasks(ABC, Generic[ProcessType]):
     @workflow.query
     def status(self) -> Message | dict[str, Any]:
         """Where it stands."""
-        return {**self.about, "in_words": plain(self.in_words()), "notes": self.notes}
+        return self.process.status() or {**self.about, "in_words": plain(self.in_words()), "notes": self.notes}

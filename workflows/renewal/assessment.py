@@ -1,4 +1,6 @@
-"""D26: the renewal health assessment. TA and AE fill it in, both managers review it, and one person settles what they do not agree on."""
+"""D25, D26, C10: the renewal health assessment. Half a year ahead a yellow or red account is flagged, and its TA assesses it early; later TA
+and AE fill it in, both managers review it, and one person settles what they do not agree on.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +8,97 @@ from temporalio import workflow
 
 from domain.account.account import Rating
 from domain.decision import Decision
+from domain.effects.salesforce import KeepRenewal
+from domain.markup import code
 from domain.people import Role
 from domain.renewal import decisions, documents
 from domain.renewal.commands import AssessRenewal
-from domain.renewal.state import Assessment, Phase
-from domain.task import Answer, Check, FieldSpec, Task, TaskKind, TaskSpec
-from workflows.renewal.early_review import TA_FIELDS, ratings, said_by_ta
+from domain.renewal.state import Assessment, Phase, falls_due
+from domain.task import Answer, Check, Choice, FieldSpec, Task, TaskKind, TaskSpec
 from workflows.renewal.process import RenewalProcess
 
-#: The tasks of this phase.
+#: The project's template in Vitally.
+TEMPLATE = "Renewal Health Assessment"
+#: The tasks of the assessment itself.
 KINDS = (TaskKind.ASSESS_TA, TaskKind.ASSESS_AE, TaskKind.REVIEW_TA, TaskKind.REVIEW_AE, TaskKind.SETTLE)
+#: What the TA says with a rating.
+TA_FIELDS = (
+    FieldSpec(name="risk", asks="the technical risk: deployment, versions, tickets, product gaps"),
+    FieldSpec(name="utilization", asks="a note on utilization and usage"),
+)
 CHECKS = (
     Check(name="champion", question="Is there an active champion?"),
     Check(name="buyer_access", question="Is there access to the buyer?"),
 )
+
+
+def ratings(fields: tuple[FieldSpec, ...] = (), *, label: str = "{rating}", every_check: bool = False) -> tuple[Choice, ...]:
+    """A choice for each rating."""
+    known: tuple[Rating, ...] = ("green", "yellow", "red")
+    return tuple(Choice(name=each, label=label.format(rating=each.title()), fields=fields, every_check=every_check) for each in known)
+
+
+# --- half a year ahead ---------------------------------------------------------------------------------------------------------------
+
+
+async def begin(renewal: RenewalProcess) -> None:
+    """What the ledger knows by now, and the opportunity: the one that people made is adopted, else there is a new one."""
+    await renewal.look()
+    state, customer, ae = renewal.state, renewal.customer, renewal.team.ae
+    opportunity = KeepRenewal(
+        key="crm.renewal",
+        account=customer.id,
+        name=f"{customer.name}: renewal {state.renewal_on}",
+        close_on=state.renewal_on,
+        amount=customer.arr,
+        seats=customer.seats,
+        owner=ae.id if ae else "",
+    )
+    renewal.begin(opportunity)
+    renewal.spawn(renewal.runs())
+
+
+async def review_early(renewal: RenewalProcess) -> None:
+    """The early review, unless it is over, or comes so late that the assessment itself is due."""
+    state = renewal.state
+    if "early_review" in state.done:
+        return
+    await renewal.wait_for(lambda: False, until="early_review", summary="the early review")
+    if workflow.now() >= falls_due(renewal.policy, state, "assessment").at:
+        renewal.record(decisions.early_review_skipped(renewal.policy, state, workflow.now()))
+        renewal.over_with("early_review")
+        return
+    await renewal.look()
+    decision = renewal.record(decisions.early_review(renewal.policy, state.standing, workflow.now()))
+    renewal.over_with("early_review")
+    if decision.outcome == decisions.EarlyReview.FLAGGED:
+        await _assessed_early(renewal)
+    elif decision.outcome == decisions.EarlyReview.UNKNOWN:
+        look = f"Find out what is missing: {code(f'tenure health show {renewal.subject}')}."
+        renewal.say("unknown", f"{decision.rule} {look}", Role.TA)
+
+
+async def _assessed_early(renewal: RenewalProcess) -> None:
+    """The TA's early assessment; when it does not come, the assessment itself asks the same."""
+    state = renewal.state
+    renewal.enter(Phase.EARLY_REVIEW)
+    project = renewal.opened("early", TEMPLATE, f"{TEMPLATE} {state.renewal_on}")
+    state.project = project.key
+    renewal.do(project)
+    asks = (
+        f"It renews on {state.renewal_on}, and its health is not what it should be: {documents.health(state.standing)}. "
+        "Complete the renewal health assessment now, while there is time to act."
+    )
+    title, hours = "early renewal health assessment", renewal.policy.renewal.early_review_hours
+    [task] = renewal.open(renewal.spec(TaskKind.EARLY_REVIEW, title, asks, Role.TA, ratings(TA_FIELDS), hours))
+    if await renewal.wait_for(lambda: not task.is_open, until="assessment", summary=task.spec.title) and task.answer:
+        state.early = _opinion(task.answer, "utilization")
+        renewal.do(renewal.assessment(early=True), *renewal.project_done("the early assessment is complete"))
+    renewal.tasks.withdraw(TaskKind.EARLY_REVIEW, "the assessment asks the same")
+    renewal.enter(Phase.UPCOMING)
+
+
+# --- the assessment ------------------------------------------------------------------------------------------------------------------
 
 
 async def assess(renewal: RenewalProcess) -> None:
@@ -31,38 +110,35 @@ async def assess(renewal: RenewalProcess) -> None:
     await renewal.look()
     renewal.enter(Phase.ASSESSMENT)
     state.ta = state.ae = state.assessed_at = None
-    missing = await _filled_in(renewal) or await _reviewed(renewal)
-    if missing:
-        for kind in KINDS:
-            renewal.tasks.withdraw(kind, "the renewal must be processed")
-        renewal.say(
-            "unrated", renewal.record(decisions.unrated(renewal.policy, missing, workflow.now())).rule, Role.TA_MANAGER, Role.AE_MANAGER
-        )
+    if missing := await _filled_in(renewal) or await _reviewed(renewal):
+        renewal.tasks.withdraw(KINDS, "the renewal must be processed")
+        unrated = renewal.record(decisions.unrated(renewal.policy, missing, workflow.now()))
+        renewal.say("unrated", unrated.rule, Role.TA_MANAGER, Role.AE_MANAGER)
         renewal.do(renewal.assessment(), *renewal.project_done("the renewal must be processed"))
     renewal.over_with("assessment")
 
 
-def by_hand(renewal: RenewalProcess, message: AssessRenewal) -> str:
-    """D27: a manager's own rating; while the assessment is going on, it settles that."""
-    state = renewal.state
-    decision = renewal.record(decisions.by_hand(renewal.policy, message, state.standing, workflow.now()))
-    if state.phase is Phase.ASSESSMENT:
-        for kind in KINDS:
-            renewal.tasks.withdraw(kind, f"rated by hand by {message.by}")
-        _agree(renewal, message.rating, decision)
-    else:
-        renewal.rated(message.rating, decision)
-    return f"rated {message.rating}" + (": it enters Lighthouse" if state.entering else "")
-
-
 async def _filled_in(renewal: RenewalProcess) -> str:
     """TA and AE side by side; returns whoever did not answer in time."""
-    state = renewal.state
+    state, hours = renewal.state, renewal.policy.renewal.assessment_hours
     renewal.do(renewal.assessment())
-    ta, ae = renewal.open(_ta(renewal), _ae(renewal))
+    early = decisions.fresh(renewal.policy, state.early, workflow.now())
+    before = f" The early assessment of {early.at:%d %B} said {early.rating}: {early.risk}." if early else ""
+    known = f"It renews on {state.renewal_on}. Health: {documents.health(state.standing)}.{before}"
+    of_ae = (
+        FieldSpec(name="risk", asks="the business and relationship risk"),
+        FieldSpec(name="outcome", asks=f"the outcome that you project: {', '.join(decisions.planned(renewal.policy))}"),
+    )
+    asks_ta = f"{known} Rate it, and name the technical risk."
+    asks_ae = f"{known} Rate it, name the business and relationship risk, and project the outcome."
+    title, choices = "renewal health assessment", ratings(of_ae, every_check=True)
+    ta, ae = renewal.open(
+        renewal.spec(TaskKind.ASSESS_TA, f"{title} (TA)", asks_ta, Role.TA, ratings(TA_FIELDS), hours),
+        renewal.spec(TaskKind.ASSESS_AE, f"{title} (AE)", asks_ae, Role.AE, choices, hours, checks=CHECKS),
+    )
     answered = await renewal.wait_for(lambda: not (ta.is_open or ae.is_open), until="processing", summary="the assessment by TA and AE")
-    state.ta = said_by_ta(ta.answer) if ta.answer else None
-    state.ae = _said_by_ae(ae.answer) if ae.answer else None
+    state.ta = _opinion(ta.answer, "utilization") if ta.answer else None
+    state.ae = _opinion(ae.answer, "outcome") if ae.answer else None
     return "" if answered else _silent(ta, ae)
 
 
@@ -89,51 +165,7 @@ async def _reviewed(renewal: RenewalProcess) -> str:
     return ""
 
 
-def _agree(renewal: RenewalProcess, rating: Rating, decision: Decision) -> None:
-    renewal.state.assessed_at, renewal.state.rating = workflow.now(), rating
-    renewal.rated(rating, decision, renewal.assessment(), *renewal.project_done("the renewal is rated"))
-
-
-def _silent(*tasks: Task) -> str:
-    return " and ".join(task.spec.assignee or task.spec.role.value for task in tasks if task.is_open)
-
-
-def _said_by_ae(answer: Answer) -> Assessment:
-    given = {"by": answer.by, "at": workflow.now(), "rating": answer.choice, **answer.checks}
-    return Assessment.model_validate(
-        {**given, "risk": str(answer.fields["risk"]).strip(), "outcome": str(answer.fields["outcome"]).strip()}
-    )
-
-
-# --- what is asked -------------------------------------------------------------------------------------------------------------------
-
-
-def _asks(renewal: RenewalProcess, what: str) -> str:
-    state = renewal.state
-    early = decisions.fresh(renewal.policy, state.early, workflow.now())
-    before = f" The early assessment of {early.at:%d %B} said {early.rating}: {early.risk}." if early else ""
-    return f"It renews on {state.renewal_on}. Health: {documents.health(state.standing)}.{before} {what}"
-
-
-def _ta(renewal: RenewalProcess) -> TaskSpec:
-    asks = _asks(renewal, "Rate it, and name the technical risk.")
-    return renewal.spec(
-        TaskKind.ASSESS_TA, "renewal health assessment (TA)", asks, Role.TA, ratings(TA_FIELDS), renewal.policy.renewal.assessment_hours
-    )
-
-
-def _ae(renewal: RenewalProcess) -> TaskSpec:
-    outcomes = ", ".join(decisions.planned(renewal.policy))
-    fields = (
-        FieldSpec(name="risk", asks="the business and relationship risk"),
-        FieldSpec(name="outcome", asks=f"the outcome that you project: {outcomes}"),
-    )
-    asks = _asks(renewal, "Rate it, name the business and relationship risk, and project the outcome.")
-    choices, hours = ratings(fields, every_check=True), renewal.policy.renewal.assessment_hours
-    return renewal.spec(TaskKind.ASSESS_AE, "renewal health assessment (AE)", asks, Role.AE, choices, hours, checks=CHECKS)
-
-
-def _review(renewal: RenewalProcess, kind: str, role: Role) -> TaskSpec:
+def _review(renewal: RenewalProcess, kind: TaskKind, role: Role) -> TaskSpec:
     state = renewal.state
     said = " ".join(f"The {who} says {each.rating}: {each.risk}." for who, each in (("TA", state.ta), ("AE", state.ae)) if each)
     asks = f"Review the health assessment in Vitally, and rate the renewal. {said}"
@@ -146,3 +178,30 @@ def _settle(renewal: RenewalProcess, ta: Answer, ae: Answer) -> TaskSpec:
     opinions = "; ".join(f"the {who} manager says {each.choice} ({each.note or 'no note'})" for who, each in (("TA", ta), ("AE", ae)))
     asks = f"The managers do not agree: {opinions}. Your word settles it."
     return renewal.spec(TaskKind.SETTLE, "settle the renewal's rating", asks, role, ratings(), renewal.policy.renewal.settle_hours)
+
+
+def by_hand(renewal: RenewalProcess, message: AssessRenewal) -> str:
+    """D27: a manager's own rating; while the assessment is going on, it settles that."""
+    state = renewal.state
+    decision = renewal.record(decisions.by_hand(renewal.policy, message, state.standing, workflow.now()))
+    if state.phase is Phase.ASSESSMENT:
+        renewal.tasks.withdraw(KINDS, f"rated by hand by {message.by}")
+        _agree(renewal, message.rating, decision)
+    else:
+        renewal.rated(message.rating, decision)
+    return f"rated {message.rating}" + (": it enters Lighthouse" if state.entering else "")
+
+
+def _agree(renewal: RenewalProcess, rating: Rating, decision: Decision) -> None:
+    renewal.state.assessed_at, renewal.state.rating = workflow.now(), rating
+    renewal.rated(rating, decision, renewal.assessment(), *renewal.project_done("the renewal is rated"))
+
+
+def _opinion(answer: Answer, also: str) -> Assessment:
+    """What the TA's, or the AE's, answer means: a rating, the risk, and what else they are asked."""
+    said = {name: str(answer.fields[name]).strip() for name in ("risk", also)}
+    return Assessment.model_validate({**said, "by": answer.by, "at": workflow.now(), "rating": answer.choice, **answer.checks})
+
+
+def _silent(*tasks: Task) -> str:
+    return " and ".join(task.spec.assignee or task.spec.role.value for task in tasks if task.is_open)

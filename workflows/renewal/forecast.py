@@ -1,4 +1,7 @@
-"""D29: the forecast. The AE's word of each week, and the TA's, until the renewal must be processed."""
+"""D28, D29, C13: the AE projects the outcome, and keeps that up week by week until the renewal must be processed; the TA's word stands beside it.
+
+A green renewal is only monitored: what its AE projected in the assessment stands.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,61 @@ from collections.abc import Callable
 
 from temporalio import workflow
 
+from domain.amounts import dollars
+from domain.forecast.rollup import words
+from domain.people import Role
 from domain.renewal import decisions
 from domain.renewal.commands import ProjectOutcome
 from domain.renewal.state import Phase, Projection, falls_due
-from domain.task import TaskKind
+from domain.task import Choice, FieldSpec, TaskKind, TaskSpec
 from workflows.renewal.process import RenewalProcess
+
+
+async def plan(renewal: RenewalProcess) -> None:
+    """Until the AE has projected an outcome, or the renewal must be processed."""
+    state = renewal.state
+    if state.planned:
+        return
+    renewal.enter(Phase.PLAN)
+    if state.rating == "green" and state.ae and state.ae.outcome:
+        project(renewal, ProjectOutcome(by=state.ae.by, outcome=state.ae.outcome, note="as projected in the assessment"))
+    elif workflow.now() < falls_due(renewal.policy, state, "processing").at:
+        await _asked(renewal)
+    state.planned = True
+
+
+async def _asked(renewal: RenewalProcess) -> None:
+    [task] = renewal.open(_spec(renewal))
+    if not await _until_processing(renewal, lambda: not task.is_open, "the AE's plan"):
+        renewal.tasks.withdraw(TaskKind.PLAN, "the renewal must be processed")
+        renewal.say("unplanned", renewal.record(decisions.unplanned(renewal.policy, workflow.now())).rule, Role.AE_MANAGER)
+    elif task.answer:
+        amount = dollars(task.answer.fields.get("amount"))
+        given = {"by": task.answer.by, "outcome": task.answer.choice, "amount": amount, "note": task.answer.note}
+        project(renewal, ProjectOutcome.model_validate(given))
+
+
+def _spec(renewal: RenewalProcess) -> TaskSpec:
+    state = renewal.state
+    amount = (FieldSpec(name="amount", asks="the ARR that you expect afterwards", kind="dollars"),)
+    choices = tuple(
+        Choice(name=each, label=words(each).capitalize(), fields=amount if each in ("partial_churn", "incremental") else ())
+        for each in decisions.planned(renewal.policy)
+    )
+    stands = f"It renews on {state.renewal_on} with ${renewal.customer.arr:,}, and is {state.rating or 'not rated'}."
+    said = f" In the assessment you projected {words(state.ae.outcome)}." if state.ae and state.ae.outcome else ""
+    asks, hours = f"{stands} What do you project?{said}", renewal.policy.renewal.plan_hours
+    return renewal.spec(TaskKind.PLAN, "renewal plan", asks, Role.AE, choices, hours)
 
 
 async def keep(renewal: RenewalProcess) -> None:
     """Until it must be processed. The weekly question is asked of each AE once for all renewals (C34), so this one only listens."""
     if workflow.now() < falls_due(renewal.policy, renewal.state, "processing").at:
         renewal.enter(Phase.FORECAST)
-        await until_processing(renewal, lambda: False, "the weekly forecast, until it must be processed")
+        await _until_processing(renewal, lambda: False, "the weekly forecast, until it must be processed")
 
 
-async def until_processing(renewal: RenewalProcess, ready: Callable[[], bool], summary: str) -> bool:
+async def _until_processing(renewal: RenewalProcess, ready: Callable[[], bool], summary: str) -> bool:
     """Wait for ``ready``, at most until the renewal must be processed; value engineering is told on its day (D38)."""
     while True:
         told = "value_engineering" in renewal.state.done

@@ -52,8 +52,7 @@ def inspected(renewal: RenewalProcess, review: PlanReviewed) -> str | None:
         return "the save plan, and with it the success criteria, are not agreed yet"
     state.reviewed = review
     if not review.criteria_met:
-        for kind in VOTES:
-            renewal.tasks.withdraw(kind, "the last inspection found the criteria unmet")
+        renewal.tasks.withdraw(VOTES, "the last inspection found the criteria unmet")
     return None
 
 
@@ -61,8 +60,10 @@ async def _program(renewal: RenewalProcess) -> None:
     state = renewal.state
     state.entering, state.in_lighthouse = False, True
     state.save_plan, state.sponsor, state.reviewed = None, "", None
-    renewal.spawn(renewal.reason(True, f"the renewal of {state.renewal_on} is {state.rating}"))
-    plan, sponsor = renewal.open(_plan(renewal), _sponsor(renewal))
+    renewal.spawn(renewal.is_reason(True, f"the renewal of {state.renewal_on} is {state.rating}"))
+    asks, hours = f"{renewal.customer.name} is in Lighthouse: name its executive sponsor.", renewal.policy.lighthouse.sponsor_hours
+    named = renewal.spec(TaskKind.SPONSOR, "executive sponsor", asks, Role.TS_LEADERSHIP, (SPONSOR,), hours)
+    plan, sponsor = renewal.open(_plan(renewal), named)
     renewal.spawn(_sponsored(renewal, sponsor))
     if await _agreed(renewal, plan):
         while await renewal.beside(lambda: state.reviewed is not None and state.reviewed.criteria_met):
@@ -108,8 +109,7 @@ async def _left(renewal: RenewalProcess) -> bool:
     )
     if not await renewal.beside(lambda: not (sales.is_open or ts.is_open) or _stays(sales) or _stays(ts)):
         return True
-    for kind in VOTES:
-        renewal.tasks.withdraw(kind, "the other leadership said that it stays")
+    renewal.tasks.withdraw(VOTES, "the other leadership said that it stays")
     decision = renewal.record(decisions.exits(renewal.policy, state.save_plan, state.reviewed, sales.answer, ts.answer, workflow.now()))
     state.reviewed = None
     if decision.outcome == decisions.Membership.STAYS_IN:
@@ -117,7 +117,7 @@ async def _left(renewal: RenewalProcess) -> bool:
         return False
     state.in_lighthouse = False
     renewal.rated(decision.outcome, decision, enters=False)  # type: ignore[arg-type]  # the votes name a rating
-    renewal.spawn(renewal.reason(False, "it left Lighthouse: its success criteria are met"))
+    renewal.spawn(renewal.is_reason(False, "it left Lighthouse: its success criteria are met"))
     return True
 
 
@@ -129,13 +129,8 @@ def _stays(vote: Task) -> bool:
 
 
 def _document(renewal: RenewalProcess, plan: SavePlan) -> KeepDoc:
-    return KeepDoc(
-        key=renewal.state.next("doc.save_plan"),
-        account=renewal.customer.domain,
-        doc=SAVE_PLAN_DOC,
-        title=f"Account save plan: {renewal.customer.name}",
-        lines=documents.save_plan(plan, renewal.state.sponsor),
-    )
+    lines = documents.save_plan(plan, renewal.state.sponsor)
+    return renewal.document("save_plan", SAVE_PLAN_DOC, f"Account save plan: {renewal.customer.name}", lines)
 
 
 def _plan(renewal: RenewalProcess, wrong: str = "") -> TaskSpec:
@@ -148,13 +143,6 @@ def _plan(renewal: RenewalProcess, wrong: str = "") -> TaskSpec:
 def _review(renewal: RenewalProcess, plan: SavePlan) -> TaskSpec:
     asks = " ".join(f"{line}." for line in documents.save_plan(plan, renewal.state.sponsor)[:4])
     return renewal.spec(TaskKind.REVIEW_PLAN, "review of the save plan", asks, Role.AE, REVIEW, renewal.policy.lighthouse.save_plan_hours)
-
-
-def _sponsor(renewal: RenewalProcess) -> TaskSpec:
-    asks = f"{renewal.customer.name} is in Lighthouse: name its executive sponsor."
-    return renewal.spec(
-        TaskKind.SPONSOR, "executive sponsor", asks, Role.TS_LEADERSHIP, (SPONSOR,), renewal.policy.lighthouse.sponsor_hours
-    )
 
 
 def _vote(renewal: RenewalProcess, kind: str, role: Role, review: PlanReviewed) -> TaskSpec:

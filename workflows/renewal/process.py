@@ -17,15 +17,14 @@ from domain.decision import Decision
 from domain.effects.effect import BatchResult, Effect
 from domain.effects.salesforce import SalesforceEffect, UpdateOpportunity
 from domain.effects.slack import Post
-from domain.effects.vitally import CloseProject, KeepDoc, SetTraits, VitallyEffect
+from domain.effects.vitally import KeepDoc, VitallyEffect
 from domain.forecast.quarters import quarter_of
 from domain.forecast.rollup import expectation
-from domain.markup import bold, plain
+from domain.markup import bold
 from domain.people import Role
 from domain.renewal import decisions, documents
 from domain.renewal.state import Key, Phase, RenewalInput, RenewalState, RenewalStatus, agenda, falls_due
 from domain.task import Answer, Task
-from workflows.account import account_links
 from workflows.account.process import AccountProcess
 from workflows.frame.search_attributes import ACCOUNT, ARR, FORECAST, OWNER, RATING, RENEWAL_QUARTER, STAGE
 
@@ -59,13 +58,12 @@ def started_as(input: RenewalInput) -> TypedSearchAttributes:
 class RenewalProcess(AccountProcess):
     """One renewal. ``state`` is everything that it remembers."""
 
+    state: RenewalState
+
     def __init__(self, input: RenewalInput) -> None:
         """``input`` never changes; ``state`` is the workflow's own."""
-        state = self.state = RenewalState(renewal_on=input.renewal_on, standing=input.standing)
-        super().__init__(input.policy, input.customer, input.team, state.tasks, state.decisions, input.channel)
-        self.thread = THREAD
-        self.stage = state.phase.value
-        self.started_with()
+        state = RenewalState(renewal_on=input.renewal_on, standing=input.standing)
+        super().__init__(input, state, stage=state.phase.value, thread=THREAD)
         self._begun = self._turn = False
         self._delivering = 0
 
@@ -81,11 +79,15 @@ class RenewalProcess(AccountProcess):
         """Whether nothing may be asked any more: it is closed, or about to be."""
         return self.state.end is not None or self.state.cancel is not None or self.state.phase is Phase.CLOSING
 
+    def why_not(self, refuse: Callable[..., str | None], *given: Any) -> str | None:
+        """Why something cannot be taken, by the policy and all that is known; None when it can."""
+        return refuse(self.policy, self.state, *given)
+
     async def look(self) -> AccountView:
         """What the ledger knows of customer, team and health by now."""
         view = await super().look()
         self.state.standing = view.standing or self.state.standing
-        self.owner = self.team.email(Role.TA) or self.team.email(Role.AE)
+        self.owner = self.looked_after_by
         return view
 
     # --- waiting -------------------------------------------------------------------------------------------------------------------
@@ -170,10 +172,6 @@ class RenewalProcess(AccountProcess):
             if not task.spec.kind.startswith("fix-"):
                 self.tasks.withdraw(task.spec.kind, why)
 
-    def say(self, what: str, text: str, *mention: Role) -> None:
-        """Say something in the renewal's thread."""
-        self.post(self.said(self.state.next(f"slack.{what}"), text, *mention))
-
     def post(self, *posts: Post) -> None:
         """Post; the thread is opened by the first."""
         state, opening = self.state, tuple[Post, ...]()
@@ -191,19 +189,14 @@ class RenewalProcess(AccountProcess):
         """The health assessment as it stands; what an early one said is filled in while it is fresh."""
         state = self.state
         before = None if early else decisions.fresh(self.policy, state.early, workflow.now())
-        return KeepDoc(
-            key=state.next("doc.assessment"),
-            account=self.customer.domain,
-            doc=ASSESSMENT_DOC,
-            title=f"Renewal health assessment: {self.customer.name}, {state.renewal_on}",
-            lines=documents.assessment(self.customer, state, before),
-        )
+        title = f"Renewal health assessment: {self.customer.name}, {state.renewal_on}"
+        return self.document("assessment", ASSESSMENT_DOC, title, documents.assessment(self.customer, state, before))
 
     def project_done(self, why: str) -> tuple[VitallyEffect, ...]:
         """Complete the early assessment's project, if it is open."""
         state, project = self.state, self.state.project
         state.project = ""
-        return (CloseProject(key=f"{project}.done", account=self.customer.domain, project=project, why=why),) if project else ()
+        return (self.closed(project, why),) if project else ()
 
     def rated(self, rating: Rating, decision: Decision, *acts: VitallyEffect, enters: bool = True) -> None:
         """A rating, wherever it is from: everybody who reads one has it, and it may bring the account into Lighthouse."""
@@ -212,7 +205,7 @@ class RenewalProcess(AccountProcess):
         if enters and not state.in_lighthouse:
             state.entering = self.record(decisions.enters(self.policy, rating, workflow.now())).outcome == decisions.Membership.ENTERS
         self.crm("rating", {"Renewal_Rating__c": rating})
-        self.do(SetTraits(key=state.next("trait.rating"), account=self.customer.domain, traits={RATING_TRAIT: rating}), *acts)
+        self.do(self.traits("rating", {RATING_TRAIT: rating}), *acts)
         self.say("rating", f"{documents.colour(rating)}: {decision.rule}", Role.AE, Role.TA)
         self.check_expectation()
         if "value_engineering" in state.done:
@@ -236,11 +229,9 @@ class RenewalProcess(AccountProcess):
                 "value_engineering", f"Value engineering: {self.customer.name} renews in {days} days and is {state.rating}; please engage."
             )
 
-    async def reason(self, on: bool, why: str) -> None:
+    async def is_reason(self, on: bool, why: str) -> None:
         """The account's get-well plan is told that this renewal is a reason for it, or is one no more (gap 11)."""
-        given = PlanReason(reason="renewal", on=on, why=why, from_workflow=workflow.info().workflow_id)
-        async with self.reasons:
-            await account_links.reason(self, given, self.alerts_channel)
+        await self.reason(self.alerts_channel, PlanReason(reason="renewal", on=on, why=why, from_workflow=workflow.info().workflow_id))
 
     async def runs(self) -> None:
         """The account hears on which day its renewal is, whoever began or moved it: the two never disagree."""
@@ -276,21 +267,14 @@ class RenewalProcess(AccountProcess):
 
     def status(self) -> RenewalStatus:
         """Where the renewal stands."""
-        state, row = self.state, self.renewal_row()
-        return RenewalStatus(
-            **{name: getattr(row, name) for name in RenewalRow.model_fields if name in RenewalStatus.model_fields},
+        state = self.state
+        return self.status_as(
+            RenewalStatus,
+            **vars(self.renewal_row()),
             due_on=state.due_on,
-            in_words=plain(self.in_words()),
-            in_lighthouse=state.in_lighthouse,
             success_criteria=state.save_plan.criteria if state.save_plan else "",
-            sponsor=state.sponsor,
             forecast_by=state.projection.by if state.projection else "",
-            odd=state.odd,
-            contract_end=state.contract_end,
             end=state.end or "",
-            open_tasks=tuple(view.id for view in self.tasks.views()),
-            notes=tuple(state.notes),
-            policy=self.policy.hash,
         )
 
     def ahead(self) -> Iterable[tuple[datetime, str]]:

@@ -1,19 +1,30 @@
-"""D30: the AE processes the renewal. Silence never ends it: it stays open, with its reminders, beyond the end of the term."""
+"""D30: the AE processes the renewal: renewed with a key on the existing subscription, lost, or extended by the deal desk.
+
+Silence never ends it: it stays open, with its reminders, beyond the end of the term.
+"""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, time
 
 from temporalio import workflow
 
+from domain import ids, licence_keys
+from domain.account.account import RenewalEnded
+from domain.amounts import dollars
+from domain.calendar import months_after
+from domain.effects.licensing import ReissueKey
+from domain.effects.salesforce import SetAccount
+from domain.effects.vitally import SetTraits
 from domain.forecast.rollup import words
 from domain.people import Role
 from domain.renewal import decisions
 from domain.renewal.state import End, Phase, falls_due
 from domain.task import Answer, Choice, FieldSpec, Task, TaskKind, TaskSpec
-from workflows.renewal import endings
 from workflows.renewal.process import RenewalProcess
 
+#: The trait that Vitally knows a lost customer by.
+CHURNED_TRAIT = "churnedAt"
 CHOICES = (
     Choice(
         name="renewed",
@@ -50,9 +61,9 @@ async def process(renewal: RenewalProcess) -> End | None:
             if workflow.now() < falls_due(renewal.policy, state, "processing").at:
                 return None
         elif answer.choice == "renewed":
-            return await endings.renew(renewal, answer)
+            return await _renewed(renewal, answer)
         elif answer.choice == "churned":
-            return endings.churn(renewal, answer)
+            return _churned(renewal, answer)
 
 
 def take(renewal: RenewalProcess, answer: Answer) -> None:
@@ -69,9 +80,8 @@ async def _answer(renewal: RenewalProcess, task: Task, on: date) -> Answer | Non
     state = renewal.state
     while not await renewal.wait_for(lambda: not task.is_open or state.renewal_on != on, until="term_end", summary="the end of the term"):
         renewal.over_with("term_end")
-        renewal.say(
-            "term_end", f"The term of {renewal.customer.name} ends today, and the renewal is not processed.", Role.AE, Role.AE_MANAGER
-        )
+        late = f"The term of {renewal.customer.name} ends today, and the renewal is not processed."
+        renewal.say("term_end", late, Role.AE, Role.AE_MANAGER)
     return task.answer
 
 
@@ -84,11 +94,10 @@ def _extend(renewal: RenewalProcess, days: int, approved_by: str, by: str) -> No
     renewal.crm("extended", {"CloseDate": state.due_on.isoformat()})
     renewal.say("extended", f"Extended: {decision.rule}", Role.AE)
     if renewal.customer.subscription:
-        renewal.do(endings.key(renewal, state.next("key.extended"), renewal.customer.subscription, renewal.customer.seats, state.due_on))
+        renewal.do(_key(renewal, state.next("key.extended"), renewal.customer.subscription, renewal.customer.seats, state.due_on))
     else:
-        renewal.say(
-            "no_key", f"{renewal.customer.name} has no subscription on record: issue the key until {state.due_on} by hand.", Role.TA
-        )
+        by_hand = f"{renewal.customer.name} has no subscription on record: issue the key until {state.due_on} by hand."
+        renewal.say("no_key", by_hand, Role.TA)
 
 
 def _spec(renewal: RenewalProcess) -> TaskSpec:
@@ -96,3 +105,82 @@ def _spec(renewal: RenewalProcess) -> TaskSpec:
     said = f" You projected {words(state.projection.outcome)}." if state.projection else ""
     asks = f"The term ends on {state.due_on}; the ARR is ${renewal.customer.arr:,}.{said} Process the renewal opportunity, and say what became of it."
     return renewal.spec(TaskKind.PROCESS, "process the renewal", asks, Role.AE, CHOICES, renewal.policy.renewal.processing_hours)
+
+
+# --- how it ends ---------------------------------------------------------------------------------------------------------------------
+
+
+async def _renewed(renewal: RenewalProcess, answer: Answer) -> End:
+    """Closed won, the account's new term, and a further key on the subscription that the customer has."""
+    state, before, seats = renewal.state, renewal.customer.arr, int(str(answer.fields["seats"]))
+    arr = dollars(answer.fields["arr"]) or 0
+    given = answer.fields.get("contract_end")
+    end = date.fromisoformat(str(given)) if given else months_after(state.renewal_on, renewal.policy.renewal.term_months)
+    decision = renewal.record(decisions.came(renewal.policy, before, arr, answer, workflow.now()))
+    state.actual_outcome, state.actual_arr, state.contract_end = decision.outcome, arr, end  # type: ignore[assignment]  # an outcome of the enum
+    term: dict[str, str | int] = {"Contract_End__c": end.isoformat(), "Seats__c": seats}
+    account = SetAccount(key="crm.account", account=renewal.customer.id, fields={**term, "ARR__c": arr})
+    renewal.crm("closed", {"StageName": "Closed Won", "Amount": arr, "Renewal_Outcome__c": decision.outcome, **term}, account)
+    renewal.say("renewed", f"🎉 Renewed until {end} with {seats:,} seats: {decision.rule} Its key is re-issued.", Role.AE, Role.TA)
+    subscription = renewal.customer.subscription or await _subscription(renewal)
+    renewal.do(_key(renewal, "key.renewed", subscription, seats, end))
+    await renewal.delivered()
+    renewal.enter(Phase.RENEWED)
+    return "renewed"
+
+
+def _churned(renewal: RenewalProcess, answer: Answer) -> End:
+    """Closed lost; the churn is on record, and finance hears of it."""
+    state, reason = renewal.state, str(answer.fields["reason"]).strip()
+    note = answer.model_copy(update={"note": reason})
+    renewal.record(decisions.came(renewal.policy, renewal.customer.arr, 0, note, workflow.now()))
+    state.actual_outcome, state.actual_arr = "full_churn", 0
+    renewal.crm("closed", {"StageName": "Closed Lost", "Renewal_Outcome__c": "full_churn", "Description": f"Churned: {reason}"})
+    renewal.do(SetTraits(key="trait.churned", account=renewal.customer.domain, traits={CHURNED_TRAIT: _midnight(state.due_on).isoformat()}))
+    lost = f"${renewal.customer.arr:,} a year from {state.due_on} on"
+    renewal.say("churned", f"Lost: {reason}. Finance: {renewal.customer.name} churns with {lost}.", Role.AE, Role.TA, Role.AE_MANAGER)
+    renewal.enter(Phase.CHURNED)
+    return "churned"
+
+
+async def report(renewal: RenewalProcess) -> None:
+    """The account goes on with what came of it; the get-well plan loses this reason."""
+    state = renewal.state
+    if state.in_lighthouse:
+        state.in_lighthouse = False
+        await renewal.is_reason(False, f"the renewal is {state.end}")
+    ended = RenewalEnded(
+        workflow=workflow.info().workflow_id,
+        outcome=state.actual_outcome,
+        cancelled=state.cancel.why if state.cancel else "",
+        contract_end=state.contract_end,
+        arr=state.actual_arr,
+    )
+    await renewal.effects.signal(ids.account(renewal.customer.domain), "renewal_ended", ended)
+
+
+def _key(renewal: RenewalProcess, name: str, subscription: str, seats: int, until: date) -> ReissueKey:
+    """A production key on the subscription that the customer has, never on a new one (handbook 3.1)."""
+    terms, customer = renewal.policy.license.production, ids.company(renewal.customer.domain)
+    return ReissueKey(
+        key=name,
+        subscription=subscription,
+        account=customer,
+        tags=(*terms.tags, f"customer:{customer}"),
+        seats=seats + terms.seat_buffer,
+        expires_at=licence_keys.through(renewal.policy.license, until),
+    )
+
+
+async def _subscription(renewal: RenewalProcess) -> str:
+    """The CRM does not know the subscription: the TA does, and without it there is no key."""
+    choice = Choice(name="known", label="This one", fields=(FieldSpec(name="subscription", asks="the subscription's id"),))
+    asks = "The renewal is won, but the account has no subscription on record. On which one shall the key be re-issued?"
+    title, hours = "name the subscription", renewal.policy.renewal.processing_hours
+    answer = await renewal.ask(renewal.spec(TaskKind.SUBSCRIPTION, title, asks, Role.TA, (choice,), hours))
+    return str(answer.fields["subscription"]).strip() if answer else ""
+
+
+def _midnight(day: date) -> datetime:
+    """A day as the moment that Vitally wants."""
+    return datetime.combine(day, time(), UTC)

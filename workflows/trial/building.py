@@ -6,21 +6,19 @@ from datetime import timedelta
 from functools import partial
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError, is_cancelled_exception
 
 from domain import ladder
 from domain.cloud.issues import host_of, is_ours
 from domain.cloud.requests import AGAIN, word_on_instance
 from domain.effects.github import FillField, RaiseIssue
 from domain.effects.pagerduty import Page, ResolvePage
-from domain.effects.registry import RegistryAnswer, RegistryChange
 from domain.people import Role
 from domain.task import Answer, Choice, FieldSpec, TaskKind
-from domain.trial import decisions
 from domain.trial.commands import Terminate
 from domain.trial.decisions import Course
 from domain.trial.state import Verdict
 from workflows.frame.cloud_requests import CloudRequest, TeamTask
+from workflows.frame.effects import or_why
 from workflows.trial import owning
 from workflows.trial.process import EndedEarly, TrialProcess
 
@@ -33,7 +31,7 @@ def request(trial: TrialProcess) -> CloudRequest:
 
     def raised(number: int, attempt: int) -> None:
         state.request_issue = number
-        trial.numbered("request")(number, attempt)
+        trial.keep_issue("request", number)
         if attempt == 1:  # the page of the first stands until an instance is there, and its SLA holds
             state.provisioning_due = ladder.provisioning_due(trial.policy, workflow.now(), trial.input.origin == "ce_requested")
             page = Page(key="page.request", summary=f"Cloud trial instance for {state.company}: issue #{number}", severity="warning")
@@ -90,9 +88,8 @@ async def _raised_by_hand(trial: TrialProcess, issue: RaiseIssue) -> int:
     fields = ", ".join(f"{name}: {value}" for name, value in issue.fields.items())
     raised = Choice(name="raised", label="Raised", fields=(FieldSpec(name="issue", asks="the issue's number", kind="integer"),))
     title, asks = f"Raise the instance request of {trial.state.company}", f"Raise the issue with {fields}; then give its number."
-    answer = await trial.ask_or_end(
-        trial.spec(TaskKind.RAISE_REQUEST, title, asks, Role.AE, (raised,), trial.policy.tasks.raise_request_hours)
-    )
+    hours = trial.policy.tasks.raise_request_hours
+    answer = await trial.ask_or_end(trial.spec(TaskKind.RAISE_REQUEST, title, asks, Role.AE, (raised,), hours))
     return int(str(answer.fields["issue"]))
 
 
@@ -108,11 +105,7 @@ async def provisioned(trial: TrialProcess, asked: CloudRequest, number: int) -> 
             raise EndedEarly
         if said.choice == "end" and said.answer:
             ended = Terminate(by=said.answer.by, reason=said.answer.note or "the Cloud team builds no instance")
-            trial.take(
-                Verdict(
-                    decision=decisions.by_person(trial.policy, Course.TERMINATE, ended.by, ended.reason, workflow.now()), terminate=ended
-                )
-            )
+            trial.take(Verdict(decision=trial.by_person(Course.TERMINATE, ended.by, ended.reason), terminate=ended))
             raise EndedEarly
         if said.choice == "failed" and said.answer:
             _failed(trial, said.answer.note or "no reason given")
@@ -132,24 +125,15 @@ async def provisioned(trial: TrialProcess, asked: CloudRequest, number: int) -> 
 async def _not_registered(trial: TrialProcess) -> str:
     """Put the host on record as the company's; returns why the registry would not have it: the host is another company's."""
     host = trial.state.ready_host
-    ready = RegistryChange(
-        subject=trial.effects.subject, domain=trial.input.domain, as_of=workflow.now(), change="ready", host=host, admin=trial.contact.email
-    )
-    try:
-        await trial.effects.local("registry", ready, RegistryAnswer, f"{host} is ready")
-    except FailureError as error:  # of a local activity it comes unwrapped
-        if is_cancelled_exception(error):
-            raise
-        return str(error.cause or error)
-    return ""
+    _, why = await or_why(trial.registry(f"{host} is ready", change="ready", host=host, admin=trial.contact.email))
+    return why
 
 
 def _failed(trial: TrialProcess, why: str) -> None:
     """The automated way broke: it goes on by hand, and everybody knows (A9)."""
     state = trial.state
     number = sum(task.spec.kind == TaskKind.PROVISION for task in state.tasks)
-    said = trial.said(f"slack.provision-{number}.failed", f"Building {state.host} failed: {why}. It goes on by hand.", Role.CE)
-    trial.post(said)
+    trial.post(trial.said(f"slack.provision-{number}.failed", f"Building {state.host} failed: {why}. It goes on by hand.", Role.CE))
     trial.do(Page(key=f"page.provision-{number}.failed", summary=f"Provisioning of {state.host} failed: {why}", severity="error"))
 
 

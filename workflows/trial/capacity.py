@@ -9,7 +9,7 @@ from temporalio import workflow
 from domain import ids
 from domain.effects.github import CloseIssue
 from domain.effects.pagerduty import ResolvePage
-from domain.effects.registry import AskOwners, Claimed, ClaimInstance, ClaimOutcome, RegistryAnswer, RegistryChange
+from domain.effects.registry import AskOwners, Claimed, ClaimInstance, ClaimOutcome
 from domain.effects.slack import Post
 from domain.markup import bold
 from domain.messages import Case
@@ -56,13 +56,11 @@ async def wait_for_room(trial: TrialProcess, *, warm: bool) -> Claimed:
     state = trial.state
     trial.enter(Stage.WAITLISTED)
     full = f"{bold(state.company)} waits for room: the cap of {trial.policy.cloud.instance_cap} instances is reached."
-    trial.post(
-        Post(key="slack.waitlisted", channel=trial.alerts_channel, under="" if state.alert == "slack.alert" else state.alert, text=full)
-    )
-    state.alert = "slack.waitlisted" if state.alert == "slack.alert" else state.alert
+    unheard = state.alert == "slack.alert"
+    trial.post(Post(key="slack.waitlisted", channel=trial.alerts_channel, under="" if unheard else state.alert, text=full))
+    state.alert = "slack.waitlisted" if unheard else state.alert
     trial.do(trial.mail("waitlisted"))
-    queue = RegistryChange(subject=trial.effects.subject, domain=trial.input.domain, as_of=workflow.now(), change="wait")
-    await trial.effects.local("registry", queue, RegistryAnswer, "join the waiting list")
+    await trial.registry("join the waiting list", change="wait")
     while True:
         state.capacity_freed = False
         recheck = workflow.now() + timedelta(hours=trial.policy.cloud.wait_recheck_hours)
@@ -84,7 +82,6 @@ async def cancel(trial: TrialProcess, why: str) -> None:
 
 async def release(trial: TrialProcess) -> None:
     """Free domain and capacity, and tell the company that waits longest."""
-    gone = RegistryChange(subject=trial.effects.subject, domain=trial.input.domain, as_of=workflow.now(), change="release")
-    freed = await trial.effects.local("registry", gone, RegistryAnswer, "free domain and capacity")
+    freed = await trial.registry("free domain and capacity", change="release")
     if freed.waiting:
         await trial.effects.signal(ids.trial(freed.waiting), "capacity_freed")

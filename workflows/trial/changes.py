@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import Literal
 
 from temporalio import workflow
 
 from domain import ids, licence_keys
-from domain.effects.effect import Receipt
 from domain.effects.instance import CreateAdmin, SetKey
 from domain.effects.licensing import IssueKey
-from domain.effects.registry import AskHost, RegistryAnswer, RegistryChange
+from domain.effects.registry import AskHost
 from domain.effects.salesforce import UpdateOpportunity
 from domain.messages import Case, DomainChangeInput
 from domain.people import Role
 from domain.task import FieldSpec, field_fault
 from domain.trial import decisions
-from domain.trial.commands import ChangeDomain, CorrectAdmin
-from domain.trial.state import OPEN_TO_CORRECT, Stage
+from domain.trial.commands import ChangeDomain, CorrectAdmin, NewLink
+from domain.trial.state import OPEN_TO_CORRECT, OPEN_TO_DECIDE, Stage
 from workflows.frame import detached, messages
 from workflows.trial import intake
 from workflows.trial.process import TrialProcess
+
+
+def refuse_link(trial: TrialProcess, message: NewLink) -> str | None:
+    """Why no new link is made: the instance must run, and an address that is named be its admin's."""
+    if trial.state.stage not in OPEN_TO_DECIDE | {Stage.CONVERTING}:
+        return "there is no running instance to make a link for"
+    return trial.refuse_opening(message.to) if message.to else None
 
 
 async def new_link(trial: TrialProcess) -> None:
@@ -38,10 +45,7 @@ async def correct_admin(trial: TrialProcess, message: CorrectAdmin) -> str:
     state.confirmed_at, state.claimed_at = None, at if state.claimed_at else None  # another address has to be shown to be theirs
     trial.record(decisions.corrected(trial.policy, message.by, at))
     number = len(state.former_admins)
-    change = RegistryChange(
-        subject=trial.effects.subject, domain=trial.input.domain, as_of=at, change="admin", admin=state.contact.email, number=number
-    )
-    await trial.effects.local("registry", change, RegistryAnswer, "the admin's address")
+    await trial.registry("the admin's address", change="admin", admin=state.contact.email, number=number)
     trial.spawn(_admin_follows(trial, number))
     then = "a link is on its way there" if state.started_at else "mails go there from now on"
     return f"the admin's address is corrected: {then}"
@@ -61,13 +65,8 @@ async def _admin_follows(trial: TrialProcess, number: int) -> None:
     await workflow.wait_condition(lambda: state.admin != "" or state.end is not None)
     if state.admin in ("", trial.contact.email):
         return
-    admin = CreateAdmin(
-        key=f"instance.{key}",
-        host=state.host,
-        email=trial.contact.email,
-        name=trial.contact.name,
-        instead_of=state.admin,
-    )
+    who = trial.contact
+    admin = CreateAdmin(key=f"instance.{key}", host=state.host, email=who.email, name=who.name, instead_of=state.admin)
     await trial.do(admin)
     state.admin = admin.email
     await trial.do(trial.mail("new_link", key=f"mail.{key}", link=True))
@@ -88,6 +87,13 @@ def refuse_admin(trial: TrialProcess, message: CorrectAdmin) -> str | None:
     if email.lower() == state.contact.email.lower():
         return "that is the admin's address already"
     return None
+
+
+def refuse_host(trial: TrialProcess, message: ChangeDomain) -> str | None:
+    """Why the instance cannot move to a host: it must run, and the host be one."""
+    if trial.state.stage not in OPEN_TO_DECIDE:
+        return "there is no running instance to move"
+    return decisions.refuse_host(message.new_host, trial.state.host)
 
 
 async def change_domain(trial: TrialProcess, message: ChangeDomain) -> str:
@@ -123,30 +129,30 @@ async def rehosted(trial: TrialProcess) -> None:
         state.internal_host, state.host = state.internal_host or state.host, host
 
 
-async def own_key(trial: TrialProcess, key: str, until: datetime) -> Receipt:
-    """A licence key of the trial's own, on a subscription of its own, put into the instance (A15, A28).
-
-    A self-serve trial keeps what its generic key had: the tag ``plg-trial`` and the users (A24).
-    """
+async def own_key(trial: TrialProcess, key: str, until: datetime) -> None:
+    """A licence key of the trial's own (A15, A28). A self-serve trial keeps what its generic key had: the tag ``plg-trial`` and the users (A24)."""
     state, terms, buffer = trial.state, trial.policy.license, trial.policy.license.production.seat_buffer
     state.key_until, state.keys = until, state.keys + 1
     if trial.input.origin == "self_serve":
         tags, seats = terms.generic.tags, terms.generic.seats
     else:
         tags, seats = terms.trial.tags, (state.request.seats if state.request else terms.trial.seats) + buffer
-    issued = await trial.do(
-        IssueKey(
-            key=key,
-            account=trial.name,
-            purpose="trial",
-            tags=(*tags, f"customer:{trial.name}"),
-            seats=seats,
-            expires_at=until,
-        )
-    )
-    receipt = issued.of(key)
-    await trial.do(SetKey(key=f"instance.{key}", host=state.host, vault=receipt.data.get("vault", "")))
-    return receipt
+    await issue_key(trial, key, "trial", tags, seats, until)
+
+
+async def production_key(trial: TrialProcess, seats: int, last_day: date) -> None:
+    """A customer's licence key (A17), with the production terms' tags and buffer."""
+    terms, until = trial.policy.license.production, licence_keys.through(trial.policy.license, last_day)
+    await issue_key(trial, "key.production", "production", terms.tags, seats + terms.seat_buffer, until)
+
+
+async def issue_key(
+    trial: TrialProcess, key: str, purpose: Literal["trial", "production"], tags: tuple[str, ...], seats: int, until: datetime
+) -> None:
+    """A licence key on a subscription of its own, put into the instance."""
+    tags = (*tags, f"customer:{trial.name}")
+    issued = await trial.do(IssueKey(key=key, account=trial.name, purpose=purpose, tags=tags, seats=seats, expires_at=until))
+    await trial.do(SetKey(key=f"instance.{key}", host=trial.state.host, vault=issued.of(key).data.get("vault", "")))
 
 
 def keep_key(trial: TrialProcess) -> None:

@@ -38,12 +38,8 @@ async def build(trial: TrialProcess) -> None:
     await owning.owners(trial, trial.state.request.ce if trial.state.request else "")
     owning.find_owners(trial)
     trial.enter(Stage.PROVISIONING)
-    first: tuple[SalesforceEffect, ...] = (
-        (SetLeadStatus(key="crm.qualified", status="Working", sub_status="Approved trial"),)
-        if trial.state.case in TRIAGED
-        else (intake.lead(trial),)
-    )
-    trial.do(*_crm(trial, *first))
+    qualified = SetLeadStatus(key="crm.qualified", status="Working", sub_status="Approved trial")
+    trial.do(*_crm(trial, qualified if trial.state.case in TRIAGED else intake.lead(trial)))
     request = building.request(trial)
     number = await trial.requests.raised(request)
     trial.do(*_alert(trial), *_channel(trial), _introduction(trial, number))
@@ -67,11 +63,7 @@ def _crm(trial: TrialProcess, *first: SalesforceEffect) -> tuple[SalesforceEffec
     state = trial.state
     owners, named = state.owners, state.case is Case.NAMED
     account = state.signup.account if state.signup else state.request.account if state.request else None
-    assign = (
-        AssignOwner(key="crm.assign", owner=owners.ae.id, owner_name=owners.ae.name, ce=owners.ce.id if owners.ce else "")
-        if owners.ae
-        else None
-    )
+    assign = owning.assignment(trial, "crm.assign")
     convert = ConvertLead(key="crm.convert", account=account.id if account else "", opportunity=f"{state.company} - cloud trial")
     route = AssignOwner(key="crm.route", owner=owners.sdr.id, owner_name=owners.sdr.name) if named and owners.sdr else None
     ordered = (assign, convert) if trial.policy.assignment.order == "assign_then_convert" else (convert, assign)
@@ -99,9 +91,8 @@ def _channel(trial: TrialProcess) -> tuple[SlackEffect, ...]:
 
 def _introduction(trial: TrialProcess, issue: int = 0) -> Post:
     owners = trial.state.owners
-    lines = [
-        f"{bold(trial.state.company)} is yours: CE {owners.ce.name if owners.ce else 'to be assigned'}, AE {owners.ae.name if owners.ae else 'to be assigned'}."
-    ]
+    ce, ae = (person.name if person else "to be assigned" for person in (owners.ce, owners.ae))
+    lines = [f"{bold(trial.state.company)} is yours: CE {ce}, AE {ae}."]
     lines += [f"Instance request: #{issue}"] if issue else [f"Instance: {trial.state.host}"]
     lines += [f"_{note}_" for note in owners.notes]
     return trial.said("slack.introduction", "\n".join(lines), Role.CE, Role.AE)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from domain import ladder
@@ -17,17 +16,15 @@ with workflow.unsafe.imports_passed_through():
     from domain.effects.github import RaiseIssue
     from domain.effects.mail import Mail
     from domain.effects.registry import RegistryAnswer, RegistryChange
-    from domain.effects.slack import Post
     from domain.messages import DomainChangeInput, IssueEvent
     from domain.people import Owners, Role
     from domain.policy import Policy
-    from domain.task import Choice, TaskKind, TaskSpec
+    from domain.task import Choice, TaskKind
     from workflows.frame.cloud_requests import CloudRequest, Requests, TeamTask
+    from workflows.frame.effects import or_why
     from workflows.frame.handlers import hears
     from workflows.frame.process import Process
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
-
-MOVES = (Choice(name="done", label="Moved"), Choice(name="failed", label="It cannot be moved: say why in the note"))
 
 
 @workflow.defn
@@ -36,14 +33,11 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
 
     @workflow.init
     def __init__(self, input: DomainChangeInput) -> None:
-        """State only; no commands."""
         self.input = input
-        owners = Owners(ce=input.ce, ae=input.ae)
-        process = Process(input.policy, input.alerts_channel, team=owners, channel=input.channel)
+        team = Owners(ce=input.ce, ae=input.ae)
+        process = Process(input.policy, input.alerts_channel, team=team, channel=input.channel, stage="consent", owner=team.email(Role.CE))
         self._begin(process, host=input.host, new_host=input.new_host)
-        self.requests = Requests(process)
-        process.owner = owners.email(Role.CE)
-        process.stage = "consent"
+        self.requests = Requests(self.process)
 
     def in_words(self) -> str:
         """Where it stands."""
@@ -52,21 +46,22 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
     @workflow.run
     async def run(self, input: DomainChangeInput) -> str:
         """Warn, get consent, have it moved, verify."""
-        process = self.process
-        process.do(self._warning())
-        process.post(self._good_sign())
-        consent = await process.ask(self._consent())
-        if consent is None or consent.choice == "deferred":
-            await process.settle()
-            return "deferred"
-        if why := await self._not_moved():
-            process.post(process.said("slack.not_moved", f"{input.host} keeps its name: {why}", Role.CE, Role.AE))
-            await process.settle()
-            return "failed"
-        process.stage = "verify"
-        await process.ask(self._verify())
+        process, company = self.process, input.company or input.domain
+        process.do(self._warning(company))
+        good = f"{company} wants {input.new_host} instead of {input.host}: a good moment to talk about what comes after the trial."
+        process.post(process.said("slack.domain_change", good, Role.CE, Role.AE))
+        outcome = "deferred"
+        if await self._consents():
+            process.stage = "moving"
+            why = await self._not_moved(company)
+            if why:
+                process.post(process.said("slack.not_moved", f"{input.host} keeps its name: {why}", Role.CE, Role.AE))
+            else:
+                process.stage = "verify"
+                await self._verified()
+            outcome = "failed" if why else "moved"
         await process.settle()
-        return "moved"
+        return outcome
 
     @hears(IssueEvent)
     def issue_event(self, message: IssueEvent) -> None:
@@ -75,40 +70,53 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
 
     # --- the steps ---------------------------------------------------------------------------------------------------------------------
 
-    def _warning(self) -> Mail:
-        given = self.input
+    def _warning(self, company: str) -> Mail:
+        given, to, ce = self.input, self.input.contact, self.input.ce
         values = {
             "old_host": given.host,
             "new_host": given.new_host,
             "host": given.host,
-            "first_name": given.contact.first_name or given.contact.name,
-            "company": given.company or given.domain,
-            "ce_name": given.ce.name if given.ce else "",
+            "first_name": to.first_name or to.name,
+            "company": company,
+            "ce_name": ce.name if ce else "",
         }
-        sender = (given.ce.name, given.ce.email) if given.ce else None
-        to = given.contact
+        sender = (ce.name, ce.email) if ce else None
         return Mail(key="mail.domain_change", template="domain_change", to=to.email, to_name=to.name, sender=sender, values=values)
 
-    def _good_sign(self) -> Post:
-        given = self.input
-        text = f"{given.company or given.domain} wants {given.new_host} instead of {given.host}: a good moment to talk about what comes after the trial."
-        return self.process.said("slack.domain_change", text, Role.CE, Role.AE)
+    async def _consents(self) -> bool:
+        """The CE asks the admin, who knows by mail what breaks."""
+        title, hours = f"Does the admin of {self.input.host} agree to the move?", self.process.policy.tasks.consent_hours
+        asks = "Their sign-in by SSO, permission syncing and webhooks stop working until they redo them, and old links break. They know by mail: do they want it?"
+        choices = (Choice(name="agreed", label="They agree"), Choice(name="deferred", label="Not now"))
+        consent = await self.process.ask(self.process.spec(TaskKind.CONSENT, title, asks, Role.CE, choices, hours))
+        return consent is not None and consent.choice == "agreed"
 
-    async def _not_moved(self) -> str:
+    async def _not_moved(self, company: str) -> str:
         """Raise the issue and wait until the Cloud team has closed it as done, or says here what became of it; returns why it was not moved."""
-        given = self.input
-        self.process.stage = "moving"
+        given, policy = self.input, self.process.policy
+        issue = RaiseIssue(
+            key="domain_change",
+            title=f"Change the host of {company} to {given.new_host}",
+            intro="The admin has been warned and consents. Keep the internal host answering: our programs call the instance by no other name.",
+            fields={
+                "customer": company,
+                "host": given.host,
+                "new_host": given.new_host,
+                "internal_host": given.internal_host or given.host,
+            },
+            labels=("team/cloud", "mi", "mi/domain-change-request"),
+        )
         request = CloudRequest(
             name="move",
             what=f"move {given.host} to {given.new_host}",
-            issue=self._issue,
+            issue=lambda: issue,
             choices=(AGAIN, DONE.model_copy(update={"label": "Moved"}), Choice(name="failed", label="It keeps its name")),
-            every=timedelta(hours=given.policy.provisioning.poll_hours),
+            every=timedelta(hours=policy.provisioning.poll_hours),
             team=TeamTask(
                 kind=TaskKind.MOVE,
                 asks="Close the issue when it is done, or say here what became of it.",
-                choices=MOVES,
-                due=lambda: ladder.due_in(given.policy, workflow.now(), given.policy.tasks.verify_hours),
+                choices=(Choice(name="done", label="Moved"), Choice(name="failed", label="It cannot be moved: say why in the note")),
+                due=lambda: ladder.due_in(policy, workflow.now(), policy.tasks.verify_hours),
             ),
         )
         said = await self.requests.carried_out(request)
@@ -116,49 +124,19 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
             return (said.answer.note if said.answer else "") or "the Cloud team could not move it"
         return await self._recorded()
 
-    def _issue(self) -> RaiseIssue:
-        given = self.input
-        return RaiseIssue(
-            key="domain_change",
-            title=f"Change the host of {given.company or given.domain} to {given.new_host}",
-            intro="The admin has been warned and consents. Keep the internal host answering: our programs call the instance by no other name.",
-            fields={
-                "customer": given.company or given.domain,
-                "host": given.host,
-                "new_host": given.new_host,
-                "internal_host": given.internal_host or given.host,
-            },
-            labels=("team/cloud", "mi", "mi/domain-change-request"),
-        )
-
     async def _recorded(self) -> str:
-        """Let the registry and the trial know; returns why the registry would not have it."""
+        """Let the registry and the trial know; returns why the registry would not have it: the trial was ended, or the host is another's."""
         given, process = self.input, self.process
-        moved = RegistryChange(
-            subject=process.effects.subject, domain=given.domain, as_of=workflow.now(), change="rehost", host=given.new_host
-        )
-        try:
-            await process.effects.local("registry", moved, RegistryAnswer, f"the instance is at {given.new_host} now")
-        except FailureError as error:  # of a local activity it comes unwrapped
-            if is_cancelled_exception(error):
-                raise
-            return str(error.cause or error)  # the trial was ended meanwhile, or the host is another customer's
-        await process.effects.signal(given.trial, "rehosted", given.new_host)
-        return ""
+        about = {"subject": process.effects.subject, "domain": given.domain, "as_of": workflow.now()}
+        moved = RegistryChange(change="rehost", host=given.new_host, **about)
+        _, why = await or_why(process.effects.local("registry", moved, RegistryAnswer, f"the instance is at {given.new_host} now"))
+        if not why:
+            await process.effects.signal(given.trial, "rehosted", given.new_host)
+        return why
 
-    def _consent(self) -> TaskSpec:
-        given = self.input
-        asks = "Their sign-in by SSO, permission syncing and webhooks stop working until they redo them, and old links break. They know by mail: do they want it?"
-        title, choices = (
-            f"Does the admin of {given.host} agree to the move?",
-            (Choice(name="agreed", label="They agree"), Choice(name="deferred", label="Not now")),
-        )
-        return self.process.spec(TaskKind.CONSENT, title, asks, Role.CE, choices, given.policy.tasks.consent_hours)
-
-    def _verify(self) -> TaskSpec:
-        given = self.input
+    async def _verified(self) -> None:
+        """The CE checks with the admin that all was redone."""
+        title, hours = f"Verify {self.input.new_host} with the admin", self.process.policy.tasks.verify_hours
         asks = "Check with the admin: sign-in by SSO, permission syncing and webhooks redone?"
         done = Choice(name="verified", label="All three work")
-        return self.process.spec(
-            TaskKind.VERIFY, f"Verify {given.new_host} with the admin", asks, Role.CE, (done,), given.policy.tasks.verify_hours
-        )
+        await self.process.ask(self.process.spec(TaskKind.VERIFY, title, asks, Role.CE, (done,), hours))

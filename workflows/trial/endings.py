@@ -9,10 +9,6 @@ from temporalio import workflow
 from domain import ladder, licence_keys
 from domain.calendar import add_working_days, months_after
 from domain.cloud.requests import AGAIN, DONE
-from domain.effects.github import RaiseIssue
-from domain.effects.instance import SetKey
-from domain.effects.licensing import IssueKey
-from domain.effects.registry import RegistryAnswer, RegistryChange
 from domain.effects.salesforce import UpdateOpportunity
 from domain.effects.slack import ArchiveChannel
 from domain.markup import bold, code
@@ -32,30 +28,25 @@ TAKE_BACK = Choice(name="take_back", label="Take the extension back: the trial e
 
 def extend(trial: TrialProcess, message: Extend, by: str) -> None:
     """A15: the deadline moves at once, and the extension is asked of the Cloud team; a longer life needs a key of its own."""
-    state = trial.state
-    if state.ends_at is None or state.started_at is None:
-        raise ValueError("only a started trial is extended")
+    state, now, before = trial.state, workflow.now(), trial.ends_at
     days = decisions.extension_days(trial.policy, trial.input.origin, message.days)
     longer = timedelta(days=days)
-    state.period += 1
-    before, state.ends_at = state.ends_at, state.ends_at + longer if state.ends_at + longer > workflow.now() else workflow.now() + longer
-    state.extended = Extension(by=by, at=workflow.now(), before=before, until=state.ends_at)
-    state.total_days = (state.ends_at - state.started_at).days
+    trial.begin_period(before + longer if before + longer > now else now + longer)
+    state.extended = Extension(by=by, at=now, before=before, until=trial.ends_at)
     trial.enter(Stage.EXTENDED)
     trial.spawn(_extended(trial, state.period, days, message.reason))
 
 
 async def _extended(trial: TrialProcess, period: int, days: int, reason: str) -> None:
     state = trial.state
-    ends = f"{state.ends_at:%Y-%m-%d}"
-    longest = state.ends_at or workflow.now()
+    longest, ends = trial.ends_at, f"{trial.ends_at:%Y-%m-%d}"
     own_key = decisions.needs_own_key(trial.policy, state.total_days) or not licence_keys.covers(trial.policy, state.key_until, longest)
     trial.do(changes.extended_until(trial))
     if own_key:
         trial.spawn(changes.own_key(trial, f"key.extend.{period}", licence_keys.of_trial(trial.policy, longest)))
 
     def raised(number: int, attempt: int) -> None:
-        trial.numbered(f"extend-{period}")(number, attempt)
+        trial.keep_issue(f"extend-{period}", number)
         if attempt == 1:
             key = ", with a licence key of its own" if own_key else ""
             text = f"Extended by {days} days to {ends}{key}: #{number}. {reason}".strip()
@@ -64,12 +55,13 @@ async def _extended(trial: TrialProcess, period: int, days: int, reason: str) ->
     request = CloudRequest(
         name=f"extension-{period}",
         what=f"extend the trial on {state.host} by {days} days",
-        issue=lambda: RaiseIssue(
-            key=f"extend.{period}",
-            title=f"Extend the trial of {state.company} by {days} days",
-            intro=f"Please extend the trial on {state.host}.",
-            fields={"customer": trial.name, "host": state.host, "additional_days": str(days), "trial_ends_on": ends},
-            labels=("team/cloud", "mi", "mi/extend-trial-request"),
+        issue=lambda: trial.issue(
+            f"extend.{period}",
+            f"Extend the trial of {state.company} by {days} days",
+            f"Please extend the trial on {state.host}.",
+            "extend-trial-request",
+            additional_days=str(days),
+            trial_ends_on=ends,
         ),
         raised=raised,
         choices=(AGAIN, DONE, TAKE_BACK),
@@ -86,19 +78,14 @@ async def _extended(trial: TrialProcess, period: int, days: int, reason: str) ->
 def _taken_back(trial: TrialProcess, number: int, days: int, answer: Answer) -> None:
     """The Cloud team does not extend it: the trial ends when it would have ended without, and whoever owns it decides what then."""
     state = trial.state
-    if state.ends_at is None or state.started_at is None or trial.over():
+    if trial.over():
         return
-    trial.record(
-        decisions.by_person(
-            trial.policy, Course.TAKE_BACK, answer.by, answer.note or f"extension {number} is not made", workflow.now(), state.usage
-        )
-    )
-    state.period += 1
-    state.ends_at, state.extended = max(state.ends_at - timedelta(days=days), workflow.now()), None
-    state.total_days = (state.ends_at - state.started_at).days
+    trial.record(trial.by_person(Course.TAKE_BACK, answer.by, answer.note or f"extension {number} is not made"))
+    trial.begin_period(max(trial.ends_at - timedelta(days=days), workflow.now()))
+    state.extended = None
     trial.tasks.withdraw(TaskKind.DEADLINE, f"extension {number} was taken back")
     trial.do(changes.extended_until(trial))
-    text = f"Extension {number} is taken back: the trial ends on {state.ends_at:%Y-%m-%d}."
+    text = f"Extension {number} is taken back: the trial ends on {trial.ends_at:%Y-%m-%d}."
     trial.post(trial.said(f"slack.extend.{number}.back", text, Role.CE))
 
 
@@ -116,19 +103,16 @@ async def convert(trial: TrialProcess, message: Convert) -> End | None:
     said = await trial.requests.carried_out(_conversion(trial, message, end))
     if said.choice == TAKE_BACK.name and said.answer:
         why = said.answer.note or "the conversion is not made"
-        trial.record(decisions.by_person(trial.policy, Course.TAKE_BACK, said.answer.by, why, workflow.now(), state.usage))
+        trial.record(trial.by_person(Course.TAKE_BACK, said.answer.by, why))
         back = trial.said(f"slack.convert.back-{state.issues['convert']}", f"{state.host} stays on trial: {why}.", Role.CE, Role.AE)
         trial.post(back)
         trial.enter(before)
         return None
-    kept = RegistryChange(
-        subject=trial.effects.subject, domain=trial.input.domain, as_of=workflow.now(), change="convert", host=state.host, why="converted"
-    )
-    await trial.effects.local("registry", kept, RegistryAnswer, "the domain keeps its instance as a paid one; no more campaign mail")
-    fields: dict[str, str | bool | int | None] = {"Trial_Outcome__c": "converted", "Trial_Stage__c": "converted"}
-    trial.do(UpdateOpportunity(key="crm.outcome", fields=fields))
+    summary = "the domain keeps its instance as a paid one; no more campaign mail"
+    await trial.registry(summary, change="convert", host=state.host, why="converted")
+    trial.do(UpdateOpportunity(key="crm.outcome", fields={"Trial_Outcome__c": "converted", "Trial_Stage__c": "converted"}))
     trial.do(trial.mail("converted", sender=Role.CE))
-    trial.spawn(_production_key(trial, message.seats or 1, end))
+    trial.spawn(changes.production_key(trial, message.seats or 1, end))
     text = f"{bold(state.company)} is a customer: {message.seats} seats until {end:%Y-%m-%d} (#{said.number}). A host of their own can be offered:"
     text += f" {code(f'tenure trial change-domain {trial.input.domain} HOST')}."
     trial.post(trial.said("slack.converted", text, Role.CE, Role.AE))
@@ -161,20 +145,16 @@ def _conversion(trial: TrialProcess, message: Convert, end: date) -> CloudReques
     return CloudRequest(
         name="conversion",
         what=f"make {state.host} a production instance",
-        issue=lambda: RaiseIssue(
-            key="convert",
-            title=f"Convert the trial of {state.company} to paid",
-            intro=f"Please make {state.host} a production instance: it must not be torn down.",
-            fields={
-                "customer": trial.name,
-                "host": state.host,
-                "instance_type": "production",
-                "seats": str(message.seats),
-                "contract_end": f"{end:%Y-%m-%d}",
-            },
-            labels=("team/cloud", "mi", "mi/convert-request"),
+        issue=lambda: trial.issue(
+            "convert",
+            f"Convert the trial of {state.company} to paid",
+            f"Please make {state.host} a production instance: it must not be torn down.",
+            "convert-request",
+            instance_type="production",
+            seats=str(message.seats),
+            contract_end=f"{end:%Y-%m-%d}",
         ),
-        raised=trial.numbered("convert"),
+        raised=lambda number, _: trial.keep_issue("convert", number),
         choices=(AGAIN, DONE, TAKE_BACK.model_copy(update={"label": "Take the conversion back: the trial goes on"})),
         every=timedelta(hours=trial.policy.provisioning.poll_hours),
         team=TeamTask(
@@ -190,22 +170,6 @@ def _conversion(trial: TrialProcess, message: Convert, end: date) -> CloudReques
     )
 
 
-async def _production_key(trial: TrialProcess, seats: int, last_day: date) -> None:
-    terms = trial.policy.license.production
-    issued = await trial.do(
-        IssueKey(
-            key="key.production",
-            account=trial.name,
-            purpose="production",
-            tags=(*terms.tags, f"customer:{trial.name}"),
-            seats=seats + terms.seat_buffer,
-            expires_at=licence_keys.through(trial.policy.license, last_day),
-        )
-    )
-    vault = issued.of("key.production").data.get("vault", "")
-    await trial.do(SetKey(key="instance.key.production", host=trial.state.host, vault=vault))
-
-
 async def terminate(trial: TrialProcess, verdict: Verdict) -> End:
     """A16: notices, the teardown request, and when the Cloud team has done it, domain and capacity are free."""
     state = trial.state
@@ -215,12 +179,8 @@ async def terminate(trial: TrialProcess, verdict: Verdict) -> End:
     if verdict.terminate and verdict.terminate.feedback:
         state.feedback = state.feedback or "wanted"
     await _stop_mail(trial, "terminated")
-    fields: dict[str, str | bool | int | None] = {
-        "Trial_Outcome__c": "terminated",
-        "Trial_Stage__c": "terminated",
-        "StageName": "Closed Lost",
-    }
-    trial.do(UpdateOpportunity(key="crm.outcome", fields=fields))
+    lost = {"Trial_Outcome__c": "terminated", "Trial_Stage__c": "terminated", "StageName": "Closed Lost"}
+    trial.do(UpdateOpportunity(key="crm.outcome", fields={**lost}))
     trial.do(trial.mail("terminated", reason=why))
     await trial.requests.carried_out(_teardown(trial, why))
     await capacity.release(trial)
@@ -238,14 +198,14 @@ def _teardown(trial: TrialProcess, why: str) -> CloudRequest:
     return CloudRequest(
         name="teardown",
         what=f"tear down {state.host}",
-        issue=lambda: RaiseIssue(
-            key="teardown",
-            title=f"Tear down the trial of {state.company}",
-            intro=f"Please tear {state.host} down; give {hours} hour's notice in the channel first. The data cannot be recovered.",
-            fields={"customer": trial.name, "host": state.host, "reason": why},
-            labels=("team/cloud", "mi", "mi/teardown-request"),
+        issue=lambda: trial.issue(
+            "teardown",
+            f"Tear down the trial of {state.company}",
+            f"Please tear {state.host} down; give {hours} hour's notice in the channel first. The data cannot be recovered.",
+            "teardown-request",
+            reason=why,
         ),
-        raised=trial.numbered("teardown"),
+        raised=lambda number, _: trial.keep_issue("teardown", number),
         choices=(AGAIN, DONE.model_copy(update={"label": gone})),
         every=timedelta(days=trial.policy.termination.poll_days),
         team=TeamTask(
@@ -281,8 +241,12 @@ async def opt_out(trial: TrialProcess) -> None:
 
 async def _stop_mail(trial: TrialProcess, why: str) -> None:
     """No campaign mail from this moment on (A11)."""
-    stop = RegistryChange(subject=trial.effects.subject, domain=trial.input.domain, as_of=workflow.now(), change="stop_mail", why=why)
-    await trial.effects.local("registry", stop, RegistryAnswer, "no more campaign mail")
+    await trial.registry("no more campaign mail", change="stop_mail", why=why)
+
+
+def refuse_feedback(trial: TrialProcess) -> str | None:
+    """Why the feedback mail cannot be asked for."""
+    return "the feedback mail was asked for already" if trial.state.feedback else None
 
 
 def feedback(trial: TrialProcess) -> None:

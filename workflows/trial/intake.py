@@ -111,6 +111,12 @@ def _admin(trial: TrialProcess) -> str:
     return "" if state.case is Case.HAS_INSTANCE or state.confirmed_at is None else trial.contact.email
 
 
+def refuse_join(trial: TrialProcess) -> str | None:
+    """Why nobody can join: not into an instance that is being torn down."""
+    closing = trial.state.stage is Stage.TEARDOWN or trial.state.end is not None
+    return "the instance is being torn down: sign up again, and a new trial starts after it" if closing else None
+
+
 async def redirect(trial: TrialProcess) -> End:
     """Case 1 (A4): the person is sent to the instance, and the AE makes sure that the admin knows."""
     await owning.owners(trial)

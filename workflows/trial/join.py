@@ -14,12 +14,11 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from domain import ids
     from domain.effects.mail import Mail
-    from domain.effects.slack import Post
     from domain.messages import JoinDigestInput, JoinInput, JoinNotice
     from domain.people import Role
     from domain.policy import Policy
     from domain.task import Choice, TaskKind, TaskSpec
-    from workflows.frame import detached
+    from workflows.frame.detached import begin_or_tell
     from workflows.frame.handlers import hears
     from workflows.frame.process import Process
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
@@ -31,11 +30,9 @@ class JoinRequest(WorkflowWithTasks[Process[Policy]]):
 
     @workflow.init
     def __init__(self, input: JoinInput) -> None:
-        """State only; no commands."""
         self.input = input
-        self._begin(Process(input.policy, input.alerts_channel), host=input.host)
-        self.process.stage = "join"
-        self.process.owner = input.ae.email if input.ae else ""
+        owner = input.ae.email if input.ae else ""
+        self._begin(Process(input.policy, input.alerts_channel, stage="join", owner=owner), host=input.host)
 
     def in_words(self) -> str:
         """Where it stands."""
@@ -46,29 +43,19 @@ class JoinRequest(WorkflowWithTasks[Process[Policy]]):
         """Tell the person and the admin, then follow up."""
         process, who = self.process, input.contact
         values = {"host": input.host, "first_name": who.first_name or who.name, "company": input.domain}
-        told = Mail(key="mail.existing_instance", template="existing_instance", to=who.email, to_name=who.name, values=values)
-        process.do(told)
+        process.do(Mail(key="mail.existing_instance", template="existing_instance", to=who.email, to_name=who.name, values=values))
         if input.admin:
             process.spawn(self._tell_admin(JoinNotice(email=who.email, host=input.host, admin=input.admin)))
         alert = f"{who.name} ({input.domain}) {'signed up' if input.via == 'signup' else 'is blocked'}, and {input.host} is theirs already."
-        answer = await process.ask(self._spec(), first=(Post(key="slack.alert", channel=input.alerts_channel, text=alert),))
+        answer = await process.ask(self._spec(), first=(process.said("slack.alert", alert),))
         await process.settle()
         return answer.choice if answer else "withdrawn"
 
     async def _tell_admin(self, notice: JoinNotice) -> None:
-        given, digest = self.input, ids.join_digest(self.input.domain)
-        start = JoinDigestInput(
-            domain=given.domain,
-            host=given.host,
-            admin=given.admin,
-            who=(notice.email,),
-            policy=given.policy,
-            alerts_channel=given.alerts_channel,
-        )
-        while not await detached.begin("JoinDigest", start, id=digest, summary=f"who wants to join {given.host}"):
-            if await self.process.effects.signal(digest, "asks", notice):
-                return
-            workflow.logger.info("%s has just ended: it is begun anew", digest)
+        given, summary = self.input, f"who wants to join {self.input.host}"
+        start = JoinDigestInput.model_validate({**vars(given), "who": (notice.email,)})
+        told = ("asks", notice)
+        await begin_or_tell(self.process.effects, "JoinDigest", start, told, id=ids.join_digest(given.domain), summary=summary)
 
     def _spec(self) -> TaskSpec:
         given, from_signup = self.input, self.input.via == "signup"
@@ -93,13 +80,11 @@ class JoinDigest(WorkflowWithTasks[Process[Policy]]):
 
     @workflow.init
     def __init__(self, input: JoinDigestInput) -> None:
-        """State only; no commands."""
         self.input = input
         self.host, self.admin = input.host, input.admin
         self.who, self.more = list(dict.fromkeys(input.who)), input.more
         self.sent, self.not_before = input.sent, input.not_before
-        self._begin(Process(input.policy, input.alerts_channel), host=input.host)
-        self.process.stage = "join"
+        self._begin(Process(input.policy, input.alerts_channel, stage="join"), host=input.host)
 
     def in_words(self) -> str:
         """Where it stands."""

@@ -8,14 +8,14 @@ from domain import ladder
 from domain.calendar import Due
 from domain.decision import Decision
 from domain.effects.mail import Mail
-from domain.effects.salesforce import SalesforceEffect, UpdateOpportunity
+from domain.effects.salesforce import UpdateOpportunity
 from domain.people import Role
 from domain.task import Answer, Choice, FieldSpec, TaskKind
 from domain.trial import decisions
 from domain.trial.agenda import agenda, automatic_deadline
 from domain.trial.commands import Convert, Extend, Terminate
 from domain.trial.decisions import Course
-from domain.trial.state import End, Stage, Verdict
+from domain.trial.state import OPEN_TO_TERMINATE, End, Stage, Verdict
 from workflows.trial import changes, endings, owning
 from workflows.trial.process import TrialProcess
 
@@ -32,6 +32,9 @@ DECIDES = (
     Choice(name="terminate", label="Terminate"),
 )
 AGREE = Choice(name="agree", label="Let the policy do it")
+
+#: What a person may decide of an open trial.
+Wish = Extend | Convert | Terminate
 
 
 async def until_its_end(trial: TrialProcess) -> End:
@@ -67,38 +70,39 @@ def _rhythm(trial: TrialProcess) -> tuple[object, ...]:
     return trial.state.key_until, trial.state.period, trial.state.claims
 
 
-def verdict_of(trial: TrialProcess, answer: Answer) -> Verdict:
+def refuse(trial: TrialProcess, wish: Wish) -> str | None:
+    """Why what a person decides cannot be taken: once a period, within the policy's limits, before anybody has decided to end it."""
+    policy, state, now = trial.policy, trial.state, workflow.now()
+    closing = state.stage not in OPEN_TO_TERMINATE | {Stage.SIGNUP, Stage.DECIDING}
+    ended = state.ended_by if closing else None
+    if decided := state.verdict.decision if state.verdict else ended:
+        return ("too late: " if ended else "") + decisions.already(decided)
+    match wish:
+        case Extend():
+            return decisions.refuse_extend(policy, state.stage, wish, state.extended, now, trial.input.origin, state.ends_at)
+        case Convert():
+            return decisions.refuse_convert(policy, state.stage, wish, now)
+        case Terminate():
+            return decisions.refuse_terminate(state.stage)
+
+
+def take(trial: TrialProcess, wish: Wish, why: str = "") -> str:
+    """Take what a person decided: the run carries it out."""
+    what = type(wish).__name__.lower()
+    decision = trial.by_person(Course(what), wish.by, why or (wish.note if isinstance(wish, Convert) else wish.reason))
+    return trial.take(Verdict.model_validate({"decision": decision, what: wish}))
+
+
+def wish_of(answer: Answer) -> Wish:
     """What an answer on a deadline's card means: the same as the update of that name (A13, A14). A card is about one period, the one that is on."""
     fields = {name: value for name, value in answer.fields.items() if value not in (None, "")}
-    why, now = answer.note or "answered the card", workflow.now()
-    decision = decisions.by_person(trial.policy, Course(answer.choice), answer.by, why, now, trial.state.usage)
     match answer.choice:
         case "extend":
-            return Verdict(
-                decision=decision, extend=Extend.model_validate({**fields, "by": answer.by, "reason": answer.note, "again": True})
-            )
+            return Extend.model_validate({**fields, "by": answer.by, "reason": answer.note, "again": True})
         case "convert":
-            return Verdict(decision=decision, convert=Convert.model_validate({**fields, "by": answer.by, "note": answer.note}))
+            return Convert.model_validate({**fields, "by": answer.by, "note": answer.note})
         case _:
-            return Verdict(decision=decision, terminate=Terminate(by=answer.by, reason=answer.note))
-
-
-def refuse_answer(trial: TrialProcess, answer: Answer) -> str | None:
-    """Why the verdict of an answer cannot be taken."""
-    verdict, state = verdict_of(trial, answer), trial.state
-    if verdict.extend:
-        return decisions.refuse_extend(
-            trial.policy, state.stage, verdict.extend, state.extended, workflow.now(), trial.input.origin, state.ends_at
-        )
-    if verdict.convert:
-        return decisions.refuse_convert(trial.policy, trial.state.stage, verdict.convert, workflow.now())
-    return decisions.refuse_terminate(trial.state.stage)
-
-
-def take_answer(trial: TrialProcess, answer: Answer) -> None:
-    """A deadline's card was answered."""
-    if answer.choice != "agree":
-        trial.take(verdict_of(trial, answer))
+            return Terminate(by=answer.by, reason=answer.note)
 
 
 # --- what falls due ------------------------------------------------------------------------------------------------------------------
@@ -153,32 +157,25 @@ def _activation(trial: TrialProcess) -> None:
     state = trial.state
     if state.usage and state.activated_at is None and decisions.activated(trial.policy, state.usage):
         state.activated_at = workflow.now()
-        fields: dict[str, str | bool | int | None] = {
-            "Trial_Activated__c": True,
-            "Trial_Activated_At__c": state.activated_at.strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
-        }
-        acts: tuple[SalesforceEffect, ...] = (UpdateOpportunity(key="crm.activated", fields=fields),)
-        trial.do(*acts)
+        at = state.activated_at.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+        trial.do(UpdateOpportunity(key="crm.activated", fields={"Trial_Activated__c": True, "Trial_Activated_At__c": at}))
 
 
 def _ask(trial: TrialProcess) -> None:
     """C02, C12: the CE is told what the deadline will do, or asked what to do; one click decides."""
     state = trial.state
-    if state.ends_at is None:
-        raise ValueError("an open trial has an end")
     first = automatic_deadline(trial.input.origin, state)
     automatic = first and trial.policy.trial.d15.mode == "automatic"
     forecast = decisions.mid_trial(trial.policy, state.usage, workflow.now(), owned=owning.is_owned(trial))
     facts = decisions.activity(trial.policy, state.usage)[1] if state.usage else "the instance did not answer"
     if automatic and forecast.outcome != Course.ASK:
-        asks = f"On {state.ends_at:%a %d %b} it will {forecast.outcome} by itself: {facts}. You can overrule that here."
+        asks = f"On {trial.ends_at:%a %d %b} it will {forecast.outcome} by itself: {facts}. You can overrule that here."
     else:
-        asks = f"The trial ends on {state.ends_at:%a %d %b}: {facts}. Extend, convert or terminate?"
-    grace = () if automatic else ladder.deadline(trial.policy, state.ends_at, state.owners)
+        asks = f"The trial ends on {trial.ends_at:%a %d %b}: {facts}. Extend, convert or terminate?"
+    grace = () if automatic else ladder.deadline(trial.policy, trial.ends_at, state.owners)
     title = f"Day {state.total_days} of {state.company}: {forecast.outcome if automatic else 'decide'}"
-    trial.open(
-        trial.spec(TaskKind.DEADLINE, title, asks, Role.CE, (*DECIDES, AGREE) if automatic else DECIDES, due_at=state.ends_at, rungs=grace)
-    )
+    choices = (*DECIDES, AGREE) if automatic else DECIDES
+    trial.open(trial.spec(TaskKind.DEADLINE, title, asks, Role.CE, choices, due_at=trial.ends_at, rungs=grace))
 
 
 def _mid_trial(trial: TrialProcess) -> None:
@@ -209,14 +206,12 @@ def _act_or_ask(trial: TrialProcess, decision: Decision) -> None:
 def _keep_asking(trial: TrialProcess) -> None:
     """Nobody may act without a person: the question stays open, with its ladder running from now on."""
     state = trial.state
-    if state.ends_at is None:
-        raise ValueError("an open trial has an end")
     task = trial.tasks.find_open(TaskKind.DEADLINE)
     if task is None:
         _ask(trial)
         task = trial.tasks.find_open(TaskKind.DEADLINE)
     if task and not task.spec.ladder:
-        climbing = ladder.deadline(trial.policy, state.ends_at, state.owners)
+        climbing = ladder.deadline(trial.policy, trial.ends_at, state.owners)
         task.spec = task.spec.model_copy(update={"ladder": climbing, "choices": DECIDES})
         task.next_at = climbing[0].at
         trial.look_again()

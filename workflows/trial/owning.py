@@ -86,13 +86,17 @@ def _owners_spec(trial: TrialProcess, owners: Owners, missing: list[str], why: s
     ops, manager, leader = (owners.email(role) for role in (Role.SALES_OPS, Role.CE_MANAGER, Role.SALES_LEADERSHIP))
     asks = f"Nobody is eligible: {trial.state.company} ({trial.input.domain.rpartition('@')[2]}) has no {named}. Until somebody looks after it, it is not ended by itself."
     asks += f"\nIt was tried before: {why}." if why else ""
-    fields = tuple(
-        FieldSpec(name=part, asks=f"the {PARTS[part]}'s address; empty: whoever the CRM has by now", kind="email", required=False)
-        for part in missing
-    )
+    whoever = "the {}'s address; empty: whoever the CRM has by now"
+    fields = tuple(FieldSpec(name=part, asks=whoever.format(PARTS[part]), kind="email", required=False) for part in missing)
     choice = Choice(name="assign", label="Assign, or look in the CRM again", fields=fields)
     title, hours = f"Assign somebody to {trial.state.company}: it has no {named}", trial.policy.tasks.owners_hours
     return trial.spec(TaskKind.OWNERS, title, asks, Role.SALES_OPS, (choice,), hours, asked=(ops, manager or leader, leader or manager))
+
+
+def assignment(trial: TrialProcess, key: str) -> AssignOwner | None:
+    """The CRM's owner is the AE, with the CE beside them; None without an AE."""
+    ae, ce = trial.state.owners.ae, trial.state.owners.ce
+    return AssignOwner(key=key, owner=ae.id, owner_name=ae.name, ce=ce.id if ce else "") if ae else None
 
 
 def appointed(trial: TrialProcess, before: Owners) -> None:
@@ -107,10 +111,8 @@ def appointed(trial: TrialProcess, before: Owners) -> None:
         trial.do(OpenChannel(key=f"slack.channel.{number}", name=state.channel, topic=f"Cloud trial of {state.company}", invite=invite))
     who = ", ".join(f"{PARTS[part]} {person.name}" for part, person in new.items())
     trial.post(trial.said(f"slack.owners.{number}", f"{bold(state.company)} has from now on: {who}.", *(ROLES[part] for part in new)))
-    if owners.ae and ("ae" in new or "ce" in new):
-        trial.do(
-            AssignOwner(key=f"crm.assign.{number}", owner=owners.ae.id, owner_name=owners.ae.name, ce=owners.ce.id if owners.ce else "")
-        )
+    if (assigned := assignment(trial, f"crm.assign.{number}")) and ("ae" in new or "ce" in new):
+        trial.do(assigned)
     if "ce" in new:
         trial.tasks.withdraw(TaskKind.CE_EMAIL, f"the CE is {new['ce'].name}")
         if state.request_issue and state.stage is Stage.PROVISIONING:

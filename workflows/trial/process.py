@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Any
 
 from temporalio import workflow
 
-from domain import ids
+from domain import ids, mailbox
 from domain.calendar import day_of
+from domain.decision import Decision
+from domain.effects.github import RaiseIssue
 from domain.effects.mail import Mail, Template
-from domain.markup import bold, plain
+from domain.effects.registry import RegistryAnswer, RegistryChange
+from domain.markup import bold
 from domain.messages import Contact
 from domain.people import Person, Role
 from domain.policy import Policy
 from domain.task import Answer, TaskKind, TaskSpec
+from domain.trial import decisions
 from domain.trial.agenda import agenda
+from domain.trial.decisions import Course
 from domain.trial.state import OPEN_TO_DECIDE, Stage, TrialInput, TrialState, Verdict
 from domain.views import TrialStatus
 from workflows.frame.cloud_requests import Requests
 from workflows.frame.process import Process
+from workflows.frame.search_attributes import STAGE
 
 #: Stages after which nothing that the trial has asked for matters any more.
 OVER = frozenset({Stage.TEARDOWN, Stage.TERMINATED, Stage.CONVERTED, Stage.DISQUALIFIED, Stage.ABANDONED})
+
+
+#: Stages in which the instance is its admin's to get into.
+STANDING = OPEN_TO_DECIDE | {Stage.DECIDING, Stage.CONVERTING}
 
 
 class EndedEarly(Exception):
@@ -32,16 +43,17 @@ class EndedEarly(Exception):
 class TrialProcess(Process[Policy]):
     """One trial. ``state`` is everything that it remembers."""
 
-    def __init__(self, input: TrialInput, state: TrialState) -> None:
-        """``input`` never changes; ``state`` is the workflow's own."""
-        super().__init__(input.policy, input.alerts_channel, tasks=state.tasks, decisions=state.decisions, cycle=input.cycle)
+    state: TrialState
+
+    def __init__(self, input: TrialInput) -> None:
+        """``input`` never changes."""
+        state = TrialState()
+        super().__init__(input.policy, input.alerts_channel, state=state, stage=state.stage.value, cycle=input.cycle)
         self.input = input
-        self.state = state
         #: Who waits to join until the claim is confirmed, by the digests of their addresses.
         self.joining: set[str] = set()
-        self.stage = state.stage.value
         if input.cycle == 1:
-            self._published = (self.stage, "", None)  # the start brought it along
+            self._shown = {STAGE: self.stage}  # the start brought it along
         self.requests = Requests(self)
 
     @property
@@ -59,13 +71,9 @@ class TrialProcess(Process[Policy]):
         self.stage = stage.value
         self.owner = self.state.owners.ce.email if self.state.owners.ce else self.owner
 
-    def numbered(self, name: str) -> Callable[[int, int], None]:
-        """What keeps the number of an issue, once it is raised."""
-
-        def keep(number: int, _attempt: int) -> None:
-            self.state.issues = {**self.state.issues, name: number}
-
-        return keep
+    def keep_issue(self, name: str, number: int) -> None:
+        """Keep the number of an issue that was raised."""
+        self.state.issues = {**self.state.issues, name: number}
 
     def take(self, verdict: Verdict) -> str:
         """Take a decision that the validator let through: the run carries it out, a second one is refused."""
@@ -98,6 +106,31 @@ class TrialProcess(Process[Policy]):
             raise EndedEarly
         return answer
 
+    def refuse_opening(self, by: str) -> str | None:
+        """Why the link of a mail opens nothing."""
+        if self.state.stage not in STANDING:
+            return "the trial of this instance is over, and its links with it: sign up again, or write to us"
+        if not mailbox.same(by, self.contact.email):
+            return (
+                "this link is no longer good: nobody opened it in time, and a colleague of yours who signed up after that, or whose address was "
+                "corrected, is the instance's administrator now; ask at your company for an invitation, or at /join"
+            )
+        return None
+
+    def by_person(self, outcome: Course, by: str, why: str) -> Decision:
+        """A person's decision, with what is known of the usage."""
+        return decisions.by_person(self.policy, outcome, by, why, workflow.now(), self.state.usage)
+
+    async def registry(self, summary: str, **told: Any) -> RegistryAnswer:
+        """Have the registry of instances know what becomes of the domain's: the fields of a :class:`RegistryChange`."""
+        change = RegistryChange(subject=self.effects.subject, domain=self.input.domain, as_of=workflow.now(), **told)
+        return await self.effects.local("registry", change, RegistryAnswer, summary)
+
+    def issue(self, key: str, title: str, intro: str, label: str, **fields: str) -> RaiseIssue:
+        """An issue to the Cloud team about the trial's instance."""
+        about = {"customer": self.name, "host": self.state.host, **fields}
+        return RaiseIssue(key=key, title=title, intro=intro, fields=about, labels=("team/cloud", "mi", f"mi/{label}"))
+
     # --- words and addresses ------------------------------------------------------------------------------------------------------
 
     @property
@@ -109,6 +142,18 @@ class TrialProcess(Process[Policy]):
     def name(self) -> str:
         """The company's name in channels, licence accounts and tags."""
         return ids.company(self.input.domain)
+
+    @property
+    def ends_at(self) -> datetime:
+        """When it ends; only a trial that has started does."""
+        if self.state.ends_at is None:
+            raise ValueError("the trial has not started")
+        return self.state.ends_at
+
+    def begin_period(self, until: datetime) -> None:
+        """Its end is another one from now on, and what is ahead is counted from it."""
+        self.state.period += 1
+        self.state.ends_at, self.state.total_days = until, (until - self.state.deadline_in(0)).days
 
     @property
     def slug(self) -> str:
@@ -136,16 +181,10 @@ class TrialProcess(Process[Policy]):
             "company": state.company,
             "first_name": self.contact.first_name or self.contact.name,
             "host": state.host,
-            "ce_name": owners.ce.name if owners.ce else "",
-            "ae_name": owners.ae.name if owners.ae else "",
-            "sdr_name": owners.sdr.name if owners.sdr else "",
+            **{f"{part}_name": who.name if who else "" for part, who in (("ce", owners.ce), ("ae", owners.ae), ("sdr", owners.sdr))},
             "trial_ends_on": f"{ends_on:%d %B %Y}" if ends_on else "",
             "days_left": str(days_left),
             "reason": reason,
-            "new_host": "",
-            "old_host": "",
-            "joiner": "",
-            "event_id": "",
         }
         return Mail(
             key=key or self.keyed(f"mail.{template}"),
@@ -165,16 +204,8 @@ class TrialProcess(Process[Policy]):
         """The mail for one of ours besides: the same, without the link in it (decision 0001)."""
         if to is None or (mail.sender and to.email == mail.sender[1]):
             return ()
-        told = {
-            "key": f"{mail.key}.copy",
-            "to": to.email,
-            "to_name": to.name,
-            "link": "",
-            "link_hours": 0,
-            "copy_of": mail.to,
-            "thread": "",
-        }
-        return (mail.model_copy(update=told),)
+        about = {"key": f"{mail.key}.copy", "to": to.email, "to_name": to.name, "copy_of": mail.to}
+        return (mail.model_copy(update={**about, "link": "", "link_hours": 0, "thread": ""}),)
 
     def keyed(self, key: str) -> str:
         """The key of an effect that happens once for each claim of the instance: the second admin gets their own."""
@@ -185,30 +216,17 @@ class TrialProcess(Process[Policy]):
     def status(self) -> TrialStatus:
         """Where the trial stands."""
         state = self.state
-        return TrialStatus(
+        return self.status_as(
+            TrialStatus,
             domain=self.input.domain,
-            company=state.company,
-            stage=state.stage.value,
-            in_words=plain(self.in_words()),
             case=state.case or "",
             origin=self.input.origin,
-            host=state.host,
             end=state.end or "",
-            signed_up_at=state.signed_up_at,
-            started_at=state.started_at,
-            ends_at=state.ends_at,
-            total_days=state.total_days,
-            ce=state.owners.ce.email if state.owners.ce else "",
-            ae=state.owners.ae.email if state.owners.ae else "",
-            sdr=state.owners.sdr.email if state.owners.sdr else "",
+            ce=self.email(Role.CE),
+            ae=self.email(Role.AE),
+            sdr=self.email(Role.INBOUND_SDR),
             active=state.active if state.usage else None,
-            opted_out=state.opted_out,
-            issues=state.issues,
-            open_tasks=tuple(view.id for view in self.tasks.views()),
-            notes=tuple(state.notes),
-            policy=self.policy.hash,
             contact=self.contact.email,
-            confirmed_at=state.confirmed_at,
         )
 
     def ahead(self) -> Iterable[tuple[datetime, str]]:
@@ -225,7 +243,7 @@ class TrialProcess(Process[Policy]):
         if state.started_at and not state.confirmed_at and not state.end:
             lines.append("- nobody has opened the link in the admin's mail yet")
         if not state.end:
-            lines += [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.steps(self.ahead())[:4]]
+            lines += self.soon()
             lines += [f"- waits for {task.spec.role.value}: {task.spec.title}" for task in self.tasks.all if task.is_open]
         if state.decisions:
             last = state.decisions[-1]

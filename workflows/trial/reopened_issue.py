@@ -8,7 +8,6 @@ GitHub sends a webhook once. So the issues that are open again are looked for as
 from __future__ import annotations
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from domain import ids
@@ -19,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.task import Choice, TaskKind
     from domain.upkeep import ReopenedIssues, UpkeepInput
     from workflows.frame.detached import begin
-    from workflows.frame.effects import ONE_TRY, PATIENT
+    from workflows.frame.effects import or_why, patient
     from workflows.frame.process import Process
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
     from workflows.upkeep import Upkeep
@@ -31,12 +30,10 @@ class LateWord(WorkflowWithTasks[Process[Policy]]):
 
     @workflow.init
     def __init__(self, input: LateWordInput) -> None:
-        """State only; no commands."""
         self.input = input
-        process = Process(input.policy, input.alerts_channel, team=Owners(ce=input.ce, ae=input.ae))
+        team = Owners(ce=input.ce, ae=input.ae)
+        process = Process(input.policy, input.alerts_channel, team=team, stage="late_word", owner=team.email(Role.CE))
         self._begin(process, issue=str(input.issue), raised_by=input.workflow)
-        process.stage = "late_word"
-        process.owner = process.team.email(Role.CE)
 
     def in_words(self) -> str:
         """Where it stands."""
@@ -62,15 +59,8 @@ class FindReopened(Upkeep):
     async def run(self, input: UpkeepInput) -> ReopenedIssues | None:
         """Look, and tell of those that were not open again the last time."""
         before = workflow.get_last_completion_result(ReopenedIssues)
-        try:
-            found: ReopenedIssues = await workflow.execute_activity(
-                "github_reopened",
-                result_type=ReopenedIssues,
-                start_to_close_timeout=ONE_TRY,
-                retry_policy=PATIENT,
-                summary="which issues are open again",
-            )
-        except ActivityError:
+        found, _ = await or_why(patient("github_reopened", None, ReopenedIssues, "which issues are open again"))
+        if found is None:
             return before  # what was told stays told
         known = {told.issue for told in before.issues} if before else set()
         for again in found.issues:
@@ -79,14 +69,8 @@ class FindReopened(Upkeep):
             event = IssueEvent(issue=again.issue, action="reopened", reason="reopened")
             if await self.process.effects.signal(again.workflow, "issue_event", event):
                 continue
-            late = LateWordInput(
-                workflow=again.workflow,
-                issue=again.issue,
-                ce=again.ce,
-                ae=again.ae,
-                policy=input.policy,
-                alerts_channel=input.alerts_channel,
-            )
+            of = {"workflow": again.workflow, "issue": again.issue, "ce": again.ce, "ae": again.ae}
+            late = LateWordInput(policy=input.policy, alerts_channel=input.alerts_channel, **of)
             summary = f"#{again.issue} was reopened after {again.workflow} had ended"
             await begin("LateWord", late, id=ids.late_word(again.workflow, again.issue), summary=summary)
         await self.process.settle()

@@ -21,10 +21,8 @@ class SignupRescue(WorkflowWithTasks[Process[Policy]]):
 
     @workflow.init
     def __init__(self, input: RescueInput) -> None:
-        """State only; no commands."""
         self.input = input
-        self._begin(Process(input.policy, input.alerts_channel))
-        self.process.stage = "rescue"
+        self._begin(Process(input.policy, input.alerts_channel, stage="rescue"))
 
     def in_words(self) -> str:
         """Where it stands."""
@@ -33,26 +31,19 @@ class SignupRescue(WorkflowWithTasks[Process[Policy]]):
     @workflow.run
     async def run(self, input: RescueInput) -> str:
         """Mail support, ask what became of it, and sign the person up if they still want to."""
-        process, who = self.process, input.contact
-        values = {
-            "joiner": who.email,
-            "reason": input.error or "unknown",
-            "event_id": workflow.info().workflow_id,
-        }
+        process, who, why = self.process, input.contact, input.error or "unknown"
+        values = {"joiner": who.email, "reason": why, "event_id": workflow.info().workflow_id}
         process.do(Mail(key="mail.signup_failed", template="signup_failed", to=input.support_email, values=values))
         alert = Post(key="slack.growth", channel="growth", text=f"The signup form failed {input.company or who.name}; support has a task.")
-        why = input.error or "unknown"
         first: tuple[Post, ...] = (alert,)
-        while True:
+        outcome = ""
+        while not outcome:
             answer = await process.ask(self._spec(why), first=first)
             if answer is None or answer.choice == "drop":
                 outcome = "dropped"
-                break
-            signed, why = await process.effects.sign_up(self._again(answer))
-            if signed is not None:
-                outcome = signed.outcome
-                break
-            first = ()  # the form would refuse that address as well: support is asked again, and told why
+            else:  # what the form would refuse as well, support is asked again, and told why
+                signed, why = await process.effects.sign_up(self._again(answer))
+                first, outcome = (), signed.outcome if signed else ""
         await process.settle()
         return outcome
 

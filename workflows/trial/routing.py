@@ -1,15 +1,22 @@
-"""A3, A26: a signup is routed in one round trip; the second of a company meets the first one here."""
+"""A3, A5, A6, A26: a signup is routed in one round trip, and the second of a company meets the first one here.
+
+A claim is made at once, confirmed by the first click in the mail, and passes on when nobody confirms it (decision 0017).
+"""
 
 from __future__ import annotations
 
 from temporalio import workflow
 
 from domain import mailbox
+from domain.effects.instance import RemoveUser, ResetLink
 from domain.effects.registry import ClaimOutcome
-from domain.messages import TRIAGED, Case, JoinAsk, Signup, SignupAnswer
-from domain.trial import decisions
-from domain.trial.state import Stage
-from workflows.trial import capacity, claims, intake, owning
+from domain.messages import TRIAGED, Case, JoinAsk, OpenLink, Signup, SignupAnswer
+from domain.people import Role
+from domain.task import TaskKind
+from domain.trial import claim, decisions
+from domain.trial.state import OPEN_TO_DECIDE, Stage
+from workflows.frame import messages
+from workflows.trial import capacity, delivery, intake, owning
 from workflows.trial.process import TrialProcess
 
 
@@ -20,7 +27,7 @@ async def route(trial: TrialProcess, signup: Signup) -> SignupAnswer:
         state.waiting_signups = [*state.waiting_signups, signup.model_copy(update={"instance": None})]  # it will be gone by then
         return intake.answered(trial, "after_teardown")
     if state.signup is not None or state.request is not None:
-        return await again(trial, signup)
+        return await _again(trial, signup)
     if signup.instance and signup.instance.subject == trial.effects.subject:
         # Our own claim: the worker that made it died before it could answer, and the form was sent again.
         signup = signup.model_copy(update={"instance": None})
@@ -46,7 +53,7 @@ async def route(trial: TrialProcess, signup: Signup) -> SignupAnswer:
     return intake.answered(trial, "instant")
 
 
-async def again(trial: TrialProcess, signup: Signup) -> SignupAnswer:
+async def _again(trial: TrialProcess, signup: Signup) -> SignupAnswer:
     """A second signup of the domain (case 1): sent to the instance there is, or told truthfully what the first one waits for.
 
     An instance whose claim nobody has confirmed is no place to send somebody to.
@@ -58,6 +65,75 @@ async def again(trial: TrialProcess, signup: Signup) -> SignupAnswer:
         outcome = "instant" if state.host and state.instance_live else "triage"
         return intake.answered(trial, "waitlisted" if state.stage is Stage.WAITLISTED else outcome)
     if state.instance_live and state.case is not Case.HAS_INSTANCE and state.confirmed_at is None:
-        return await claims.another(trial, signup)
+        return await _another(trial, signup)
     trial.spawn(intake.join(trial, JoinAsk(contact=signup.contact, via="signup")))
     return intake.answered(trial, "redirected" if state.instance_live else "triage", case=Case.HAS_INSTANCE)
+
+
+# --- whose the instance is --------------------------------------------------------------------------------------------------------
+
+
+async def confirm(trial: TrialProcess, message: OpenLink) -> None:
+    """The first click: from now on the instance is its admin's. Nothing else of the claim may happen meanwhile (the caller sees to it)."""
+    state, now = trial.state, workflow.now()
+    messages.refuse(trial.refuse_opening(message.by))
+    if state.confirmed_at is not None:
+        return
+    await trial.registry("the claim is confirmed", change="confirm", host=state.host)
+    state.confirmed_at = now
+    trial.record(claim.confirmed(trial.policy, state, now))
+    trial.look_again()
+
+
+async def reset_link(trial: TrialProcess) -> str:
+    """A reset link for whoever waits at the page: the vault's reference. What an earlier click began and lost is gone on with."""
+    state = trial.state
+    key, hours = f"instance.link-{state.openings + 1}", trial.policy.handoff.reset_link_ttl_hours
+    receipt = await trial.effects.attempt(ResetLink(key=key, host=state.host, email=trial.contact.email, ttl_hours=hours))
+    if receipt is None:
+        messages.refuse(f"{state.host} does not answer at this moment: the link is still good, open it again in a few minutes")
+    state.openings += 1
+    return receipt.data.get("vault", "") if receipt else ""
+
+
+async def _another(trial: TrialProcess, signup: Signup) -> SignupAnswer:
+    """Somebody else of the company signs up before the claim is confirmed: it is theirs now, or they are asked to come again."""
+    state = trial.state
+    decision = claim.of_another(trial.policy, trial.input.origin, state, trial.input.domain, signup.contact.email, workflow.now())
+    if decision.outcome == claim.Confirmation.PASSES and state.stage in OPEN_TO_DECIDE and state.verdict is None:
+        trial.record(decision)
+        if await _pass_on(trial, signup):
+            return intake.answered(trial, "instant")
+        state.waiting_signups = [*state.waiting_signups, signup.model_copy(update={"instance": None})]
+        return intake.answered(trial, "after_teardown")
+    if not state.claim_held:
+        state.claim_held = True
+        trial.record(decision)
+    trial.spawn(intake.join(trial, JoinAsk(contact=signup.contact, via="signup")))
+    return intake.unconfirmed(trial)
+
+
+async def _pass_on(trial: TrialProcess, signup: Signup) -> bool:
+    """The instance is the next one's: their account and their link. Whoever never opened theirs has neither from now on.
+
+    False when the trial was ended before the registry had it: then nobody is let in.
+    """
+    state, before, now = trial.state, trial.contact, workflow.now()
+    summary, theirs = "the claim passes to the next of the company", signup.contact.email
+    await trial.registry(summary, change="pass_on", host=state.host, admin=theirs, number=state.claims + 1)
+    await workflow.wait_condition(lambda: state.stage is not Stage.DECIDING)
+    if state.stage is Stage.TEARDOWN or state.end == "terminated" or (state.verdict is not None and state.verdict.terminate is not None):
+        return False
+    state.claims, state.claim_held = state.claims + 1, False
+    state.contact, state.signed_up_at, state.opted_out = signup.contact, signup.at, False
+    if state.period == 0 and state.stage in OPEN_TO_DECIDE and state.verdict is None:
+        trial.tasks.withdraw(TaskKind.DEADLINE, "the trial begins anew, with another admin")
+        state.done = []
+        delivery.start(trial, now)
+    state.claimed_at = now
+    trial.look_again()
+    gone = RemoveUser(key=trial.keyed("instance.removed"), host=state.host, email=before.email)
+    trial.spawn(delivery.open_instance(trial, "instant_access", gone))
+    text = f"Nobody confirmed the claim of {state.host}: it is {trial.contact.email}'s now, who signed up after that."
+    trial.post(trial.said(trial.keyed("slack.passed_on"), text, Role.CE, Role.AE))
+    return True

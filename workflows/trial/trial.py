@@ -8,36 +8,22 @@ or when a person decides to extend, convert or terminate, whichever comes first:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
-from functools import partial
+import asyncio
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from domain.messages import (
-        INSTANT,
-        TRIAGED,
-        Case,
-        CeRequest,
-        IssueEvent,
-        JoinAsk,
-        OpenLink,
-        Signup,
-        SignupAnswer,
-    )
+    from domain.messages import INSTANT, TRIAGED, Case, CeRequest, IssueEvent, JoinAsk, OpenLink, Signup, SignupAnswer
     from domain.policy import Policy
     from domain.task import Answer, Task, TaskKind
     from domain.trial import adoption, commands, decisions
     from domain.trial.adoption import Preview, WhatIf
     from domain.trial.commands import AdoptPolicy, ChangeDomain, Convert, CorrectAdmin, Extend, NewLink, OptOut, RequestFeedback, Terminate
-    from domain.trial.decisions import Course
-    from domain.trial.state import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, End, Stage, TrialInput, TrialResult, TrialState, Verdict
-    from domain.views import TrialStatus
+    from domain.trial.state import End, Stage, TrialInput, TrialResult
     from workflows.frame import messages
     from workflows.frame.handlers import answers, decides, hears, hears_text, looks
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
-    from workflows.trial import building, capacity, changes, claims, delivery, endings, intake, open_trial, owning, routing
+    from workflows.trial import building, capacity, changes, delivery, endings, intake, open_trial, owning, routing
     from workflows.trial.process import EndedEarly, TrialProcess
 
 
@@ -47,22 +33,21 @@ class Trial(WorkflowWithTasks[TrialProcess]):
 
     @workflow.init
     def __init__(self, input: TrialInput) -> None:
-        """State only; no commands."""
-        process = TrialProcess(input, TrialState())
-        self._begin(process, notes=process.state.notes)
-        self.routing = messages.OneAtATime()
+        self._begin(TrialProcess(input))
+        self.routing = asyncio.Lock()  #: Handlers that wait must not interleave: the second signup sees what became of the first.
 
     @workflow.run
     async def run(self, input: TrialInput) -> TrialResult:
         """Route, deliver, keep, end."""
         trial, state = self.process, self.process.state
         for waited in input.waiting:
-            await self.routing.run(partial(routing.route, trial, waited))
-        if not await trial.wait(lambda: state.case is not None or self.routing.busy, until=messages.soon(), summary="the signup"):
+            async with self.routing:
+                await routing.route(trial, waited)
+        if not await trial.wait(lambda: state.case is not None or self.routing.locked(), until=messages.soon(), summary="the signup"):
             state.end = "abandoned"
             trial.enter(Stage.ABANDONED)
         else:
-            await workflow.wait_condition(lambda: state.case is not None and not self.routing.busy)
+            await workflow.wait_condition(lambda: state.case is not None and not self.routing.locked())
             state.end = await self._course()
         trial.tasks.withdraw(TaskKind.OWNERS, "the trial is over")
         await trial.settle()
@@ -98,92 +83,50 @@ class Trial(WorkflowWithTasks[TrialProcess]):
 
     # --- a signup, a request: the answer is the routing decision ---------------------------------------------------------------------
 
-    def may_sign_up(self, message: Signup) -> None:
-        """Whoever may not have a trial is told so by the routing."""
-
-    @answers("signup", Signup, may_sign_up)
+    @answers("signup", Signup)
     async def signup(self, message: Signup) -> SignupAnswer:
-        """Route a signup (A3). The second of one domain meets the first one here."""
-        return await self.routing.run(lambda: routing.route(self.process, message))
+        """Route a signup (A3). The second of one domain meets the first one here; whoever may not have a trial is told so."""
+        async with self.routing:
+            return await routing.route(self.process, message)
 
-    def may_request(self, message: CeRequest) -> None:
-        """A company has one trial."""
-        messages.refuse(intake.refuse_request(self.process))
-
-    @decides(commands.REQUEST, may_request)
+    @decides(commands.REQUEST, lambda self, _: intake.refuse_request(self.process))
     async def request(self, message: CeRequest) -> SignupAnswer:
-        """A CE requests a trial (A28)."""
+        """A CE requests a trial (A28): a company has one."""
         return intake.request(self.process, message)
 
-    def may_join(self, message: JoinAsk) -> None:
-        """Not into an instance that is being torn down."""
-        closing = self.process.state.stage is Stage.TEARDOWN or self.process.state.end is not None
-        messages.refuse("the instance is being torn down: sign up again, and a new trial starts after it" if closing else None)
-
-    @answers("join", JoinAsk, may_join)
+    @answers("join", JoinAsk, lambda self, _: intake.refuse_join(self.process))
     async def join(self, message: JoinAsk) -> str:
-        """A person of the domain is blocked and wants in (A22)."""
+        """A person of the domain is blocked and wants in (A22), though not into an instance that is being torn down."""
+        started, confirmed = self.process.state.started_at, self.process.state.confirmed_at
         self.process.spawn(intake.join(self.process, message))
-        if self.process.state.started_at and self.process.state.confirmed_at is None:
+        if started and confirmed is None:
             return "noted: it is followed up as soon as the instance's administrator has confirmed their address"
-        when = "" if self.process.state.started_at else " as soon as the instance is ready"
+        when = "" if started else " as soon as the instance is ready"
         return f"the admin is told{when}, and the request is followed up"
 
-    def may_open_link(self, message: OpenLink) -> None:
-        """Only the admin, of an instance that runs."""
-        messages.refuse(claims.refuse_opening(self.process, message))
-
-    @answers("open_link", OpenLink, may_open_link)
+    @answers("open_link", OpenLink, lambda self, message: self.process.refuse_opening(message.by))
     async def open_link(self, message: OpenLink) -> str:
-        """The link in the admin's mail was opened: the claim is confirmed (A5, A6), and a reset link made, by the vault's reference."""
-        await self.routing.run(partial(claims.confirm, self.process, message))
-        return await claims.reset_link(self.process)
+        """The admin opened the link in their mail: the claim is confirmed (A5, A6), and a reset link made, by the vault's reference."""
+        async with self.routing:
+            await routing.confirm(self.process, message)
+        return await routing.reset_link(self.process)
 
     # --- a person decides: what refuses each, and what it does; each may be signalled, too ---------------------------------------------
 
-    def may_extend(self, message: Extend) -> None:
-        """Once a period, within the policy's limits, before anybody has decided to end it."""
-        self._undecided()
-        state = self.process.state
-        messages.refuse(
-            decisions.refuse_extend(
-                self.process.policy, state.stage, message, state.extended, workflow.now(), self.process.input.origin, state.ends_at
-            )
-        )
-
-    @decides(commands.EXTEND, may_extend)
+    @decides(commands.EXTEND, lambda self, message: open_trial.refuse(self.process, message))
     async def extend(self, message: Extend) -> str:
         """Extend the trial (A15)."""
-        decision = decisions.by_person(
-            self.process.policy, Course.EXTEND, message.by, message.reason, workflow.now(), self.process.state.usage
-        )
-        return self.process.take(Verdict(decision=decision, extend=message))
+        return open_trial.take(self.process, message)
 
-    def may_convert(self, message: Convert) -> None:
-        """With the seats and the contract's end, before anybody has decided otherwise."""
-        self._undecided()
-        messages.refuse(decisions.refuse_convert(self.process.policy, self.process.state.stage, message, workflow.now()))
-
-    @decides(commands.CONVERT, may_convert)
+    @decides(commands.CONVERT, lambda self, message: open_trial.refuse(self.process, message))
     async def convert(self, message: Convert) -> str:
-        """Convert the trial to a paid instance (A17)."""
-        decision = decisions.by_person(
-            self.process.policy, Course.CONVERT, message.by, message.note, workflow.now(), self.process.state.usage
-        )
-        return self.process.take(Verdict(decision=decision, convert=message))
+        """Convert the trial to a paid instance (A17), with the seats and the contract's end."""
+        return open_trial.take(self.process, message)
 
-    def may_terminate(self, message: Terminate) -> None:
-        """Before anybody has decided otherwise."""
-        self._undecided()
-        messages.refuse(decisions.refuse_terminate(self.process.state.stage))
-
-    @decides(commands.TERMINATE, may_terminate)
+    @decides(commands.TERMINATE, lambda self, message: open_trial.refuse(self.process, message))
     async def terminate(self, message: Terminate) -> str:
         """End the trial (A16), or cancel it before it started."""
-        decision = decisions.by_person(
-            self.process.policy, Course.TERMINATE, message.by, message.reason, workflow.now(), self.process.state.usage
-        )
-        return self.process.take(Verdict(decision=decision, terminate=message))
+        return open_trial.take(self.process, message)
 
     def _unfit(self, task: Task, answer: Answer) -> str | None:
         if task.spec.kind == TaskKind.TRIAGE and (why := intake.refuse_company(self.process, answer)):
@@ -191,75 +134,50 @@ class Trial(WorkflowWithTasks[TrialProcess]):
         if answer.choice == "ready" and (why := building.refuse_host(self.process, answer)):
             return why
         if task.spec.kind == TaskKind.DEADLINE and answer.choice != "agree":
-            self._undecided()
-            return open_trial.refuse_answer(self.process, answer)
+            return open_trial.refuse(self.process, open_trial.wish_of(answer))
         return None
 
     def _answered(self, task: Task) -> None:
-        if task.spec.kind == TaskKind.DEADLINE and task.answer:
-            open_trial.take_answer(self.process, task.answer)
+        if task.spec.kind == TaskKind.DEADLINE and task.answer and task.answer.choice != "agree":
+            open_trial.take(self.process, open_trial.wish_of(task.answer), task.answer.note or "answered the card")
 
-    def may_request_feedback(self, message: RequestFeedback) -> None:
-        """Once."""
-        messages.refuse("the feedback mail was asked for already" if self.process.state.feedback else None)
-
-    @decides(commands.REQUEST_FEEDBACK, may_request_feedback)
+    @decides(commands.REQUEST_FEEDBACK, lambda self, _: endings.refuse_feedback(self.process))
     async def request_feedback(self, message: RequestFeedback) -> str:
-        """Ask the growth role for the feedback mail (A18)."""
+        """Ask the growth role for the feedback mail (A18), once."""
         self.process.state.feedback = "wanted"
         if self.process.state.stage is Stage.TEARDOWN:
             endings.feedback(self.process)
             return "the feedback mail is on its way"
         return "noted: the feedback mail goes out when the trial ends without a sale"
 
-    def may_change_domain(self, message: ChangeDomain) -> None:
-        """To a host that can be one, while the instance runs."""
-        open_now = self.process.state.stage in OPEN_TO_DECIDE
-        messages.refuse(
-            decisions.refuse_host(message.new_host, self.process.state.host) if open_now else "there is no running instance to move"
-        )
-
-    @decides(commands.CHANGE_DOMAIN, may_change_domain)
+    @decides(commands.CHANGE_DOMAIN, lambda self, message: changes.refuse_host(self.process, message))
     async def change_domain(self, message: ChangeDomain) -> str:
-        """Move the instance to a host of the customer's own (A20)."""
+        """Move the instance to a host of the customer's own (A20), while it runs."""
         return await changes.change_domain(self.process, message)
 
-    def may_correct_admin(self, message: CorrectAdmin) -> None:
-        """To an address at the same company."""
-        messages.refuse(changes.refuse_admin(self.process, message))
-
-    @decides(commands.CORRECT_ADMIN, may_correct_admin)
+    @decides(commands.CORRECT_ADMIN, lambda self, message: changes.refuse_admin(self.process, message))
     async def correct_admin(self, message: CorrectAdmin) -> str:
         """Correct the address of the initial admin (C17): the mails, the registry and the instance follow."""
         return await changes.correct_admin(self.process, message)
 
-    def may_make_a_new_link(self, message: NewLink) -> None:
-        """For an instance that runs, and when an address is named, only to its admin."""
-        running = self.process.state.stage in OPEN_TO_DECIDE | {Stage.CONVERTING}
-        messages.refuse(None if running else "there is no running instance to make a link for")
-        messages.refuse(claims.refuse_opening(self.process, OpenLink(by=message.to)) if message.to else None)
-
-    @decides(commands.NEW_LINK, may_make_a_new_link)
+    @decides(commands.NEW_LINK, lambda self, message: changes.refuse_link(self.process, message))
     async def new_link(self, message: NewLink) -> str:
         """Mail a new link to set the password to the admin (C17)."""
         self.process.spawn(changes.new_link(self.process))
         return "a new link is on its way to the admin's mailbox"
 
-    def may_opt_out(self, message: OptOut) -> None:
-        """At any time."""
-
-    @decides(commands.OPT_OUT, may_opt_out)
+    @decides(commands.OPT_OUT)
     async def opt_out(self, message: OptOut) -> str:
         """No more onboarding mail (A11)."""
         await endings.opt_out(self.process)
         return "no more onboarding mail"
 
-    def may_adopt(self, message: AdoptPolicy) -> None:
-        """Another policy than its own, while it is open."""
-        messages.refuse(None if message.by.strip() else 'say who decides: "by" must be your e-mail address')
-        messages.refuse(adoption.refuse(self.process.policy, message.policy, self.process.state))
+    def _refuse_policy(self, message: AdoptPolicy) -> str | None:
+        """Another policy than its own, by somebody, while it is open."""
+        unsigned = messages.unsigned(message.by, "decides")
+        return unsigned or adoption.refuse(self.process.policy, message.policy, self.process.state)
 
-    @decides(commands.ADOPT_POLICY, may_adopt)
+    @decides(commands.ADOPT_POLICY, _refuse_policy)
     async def adopt_policy(self, message: AdoptPolicy) -> str:
         """Go on by another policy (idea 2): what is ahead follows its figures, what was promised stays."""
         trial = self.process
@@ -288,19 +206,6 @@ class Trial(WorkflowWithTasks[TrialProcess]):
 
     # --- look only -------------------------------------------------------------------------------------------------------------------
 
-    @workflow.query
-    def status(self) -> TrialStatus:
-        """Where the trial stands."""
-        return self.process.status()
-
-    def in_words(self) -> str:
-        """Where the trial stands."""
-        return self.process.in_words()
-
-    def ahead(self) -> Iterable[tuple[datetime, str]]:
-        """What comes next."""
-        return self.process.ahead()
-
     @looks(WhatIf)
     def what_if(self, message: WhatIf) -> Preview:
         """What another policy would change for this trial."""
@@ -313,15 +218,6 @@ class Trial(WorkflowWithTasks[TrialProcess]):
             moves=self._moves(policy),
             refused=adoption.refuse(trial.policy, policy, trial.state) or "",
         )
-
-    # --- private -----------------------------------------------------------------------------------------------------------------------
-
-    def _undecided(self) -> None:
-        state = self.process.state
-        closing = state.stage not in OPEN_TO_TERMINATE | {Stage.SIGNUP, Stage.DECIDING}
-        ended = state.ended_by if closing else None
-        decided = state.verdict.decision if state.verdict else ended
-        messages.refuse(("too late: " if ended else "") + decisions.already(decided) if decided else None)
 
     def _moves(self, policy: Policy) -> tuple[adoption.Move, ...]:
         return adoption.moves(self.process.policy, policy, self.process.input.origin, self.process.state, workflow.now())

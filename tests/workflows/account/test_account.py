@@ -92,26 +92,26 @@ async def test_d17_low_utilization_at_day_45(play: Play) -> None:
         ("stage", "nurturing"),
     ]
     assert life.effects() == {
-        -1: ["vitally: vitally.stage-1"],
-        0: ["vitally: vitally.stage-2", "vitally: vitally.onboarding-2"],
-        60: ["vitally: vitally.stage-3"],
+        -1: ["vitally: trait.stage.1"],
+        0: ["vitally: trait.stage.2", "vitally: project.onboarding.1"],
+        60: ["vitally: trait.stage.3"],
     }
     assert life.effects(life.plan) == {
         45: [
             "slack: slack.plan",
             "slack: task.plan-1",
-            "vitally: vitally.get-well-plan-1",
-            "vitally: vitally.low-utilization-1",
-            "vitally: vitally.plan-1",
-            "vitally: vitally.plan-2",
+            "vitally: project.get_well_plan.1",
+            "vitally: project.low_utilization.1",
+            "vitally: doc.plan.1",
+            "vitally: doc.plan.2",
         ],
         52: [
             "slack: task.update-1",
-            "slack: slack.ended-4",
-            "vitally: vitally.plan-3",
-            "vitally: vitally.get-well-plan-1.closed",
-            "vitally: vitally.low-utilization-1.closed",
-            "vitally: vitally.plan-5",
+            "slack: slack.ended",
+            "vitally: doc.plan.3",
+            "vitally: project.get_well_plan.1.done",
+            "vitally: project.low_utilization.1.done",
+            "vitally: doc.plan.4",
         ],
     }
     assert life.projects() == {ONBOARDING: ["Not started"], "Get Well Plan": ["Completed"], "Low Utilization": ["Completed"]}
@@ -132,7 +132,7 @@ async def test_d15_decreased_usage(play: Play) -> None:
     await life.told(**AT_TARGET)
     await play.ended(life.plan)
     assert await life.dossier() == [("stage", "nurturing"), ("utilization", "decreased_usage"), ("utilization", "at_target")]
-    assert life.effects() == {-1: ["vitally: vitally.stage-1"]}
+    assert life.effects() == {-1: ["vitally: trait.stage.1"]}
     assert life.projects() == {"Get Well Plan": ["Completed"], "Decreased Usage": ["Completed"]}
 
 
@@ -151,12 +151,12 @@ async def test_d14_a_worse_band_is_told_to_the_ta(play: Play) -> None:
     await life.told(**{**AT_TARGET, "score": 6.5, "band": "concerning"})
     await life.told(**AT_TARGET)
     await life.told(**{**AT_TARGET, "score": 5.5, "band": "poor"})
-    assert life.effects() == {-1: ["slack: slack.band-2", "slack: slack.band-3", "vitally: vitally.stage-1"]}
-    first = play.said("slack.band-2", life.id)
+    assert life.effects() == {-1: ["slack: slack.band.1", "slack: slack.band.2", "vitally: trait.stage.1"]}
+    first = play.said("slack.band.1", life.id)
     assert "The health of Acme was healthy and is concerning (6.0 of 10)." in first
     assert f"tenure health show {life.domain}" in first
     assert life.mentioned(first) == {TA}
-    assert "was healthy and is poor (5.5 of 10)" in play.said("slack.band-3", life.id)
+    assert "was healthy and is poor (5.5 of 10)" in play.said("slack.band.2", life.id)
 
 
 async def test_gap_11_every_reason_and_red_at_once_are_one_plan(play: Play) -> None:
@@ -166,14 +166,14 @@ async def test_gap_11_every_reason_and_red_at_once_are_one_plan(play: Play) -> N
     assert await life.update("mark_red", by=AE, reason="the champion left") == (
         "Acme is marked red in the CRM, in Vitally and in the tracker: the champion left"
     )
-    await play.did(life.plan, "vitally: vitally.plan-3")
+    await play.did(life.plan, "vitally: doc.plan.2")
     await life.day(141)
     await life.told(mau_seats=0.7, was_at_target=True)
-    await play.did(life.plan, "vitally: vitally.plan-7")
+    await play.did(life.plan, "vitally: doc.plan.4")
     status = await life.handle(life.plan).query("status")
     assert set(status["reasons"]) == {"red_account", "decreased_usage"}
     await life.told(**AT_TARGET)
-    await play.did(life.plan, "vitally: vitally.plan-9")
+    await play.did(life.plan, "vitally: doc.plan.5")
     await life.update("resolve", life.red, by=TA_MANAGER, to="green")
     assert await play.ended(life.plan) == "Every reason is gone, the last one because: a red account (promoted to green)."
     assert await play.runs(life.plan) == 1
@@ -181,23 +181,23 @@ async def test_gap_11_every_reason_and_red_at_once_are_one_plan(play: Play) -> N
         -1: [
             "slack: slack.plan",
             "slack: task.plan-1",
-            "slack: slack.reason-2",
-            "slack: slack.reason-4",
-            "slack: slack.reason-6",
-            "slack: slack.reason-8",
-            "slack: slack.ended-10",
-            "vitally: vitally.get-well-plan-1",
-            "vitally: vitally.low-utilization-1",
-            "vitally: vitally.plan-1",
-            "vitally: vitally.plan-3",
-            "vitally: vitally.plan-5",
-            "vitally: vitally.low-utilization-1.closed",
-            "vitally: vitally.decreased-usage-7",
-            "vitally: vitally.plan-7",
-            "vitally: vitally.decreased-usage-7.closed",
-            "vitally: vitally.plan-9",
-            "vitally: vitally.get-well-plan-1.closed",
-            "vitally: vitally.plan-11",
+            "slack: slack.reason.1",
+            "slack: slack.reason.2",
+            "slack: slack.reason.3",
+            "slack: slack.reason.4",
+            "slack: slack.ended",
+            "vitally: project.get_well_plan.1",
+            "vitally: project.low_utilization.1",
+            "vitally: doc.plan.1",
+            "vitally: doc.plan.2",
+            "vitally: doc.plan.3",
+            "vitally: project.low_utilization.1.done",
+            "vitally: project.decreased_usage.1",
+            "vitally: doc.plan.4",
+            "vitally: project.decreased_usage.1.done",
+            "vitally: doc.plan.5",
+            "vitally: project.get_well_plan.1.done",
+            "vitally: doc.plan.6",
         ]
     }
     assert (await life.status()).red is False
@@ -206,9 +206,9 @@ async def test_gap_11_every_reason_and_red_at_once_are_one_plan(play: Play) -> N
 @pytest.mark.parametrize(
     ("goal_days", "phase_days", "effects"),
     [
-        (45, 60, {55: ["vitally: vitally.onboarding-2.closed"], 60: ["vitally: vitally.stage-3"]}),
-        (60, 60, {60: ["vitally: vitally.stage-3"], 70: ["vitally: vitally.onboarding-2.closed"]}),
-        (60, 45, {45: ["vitally: vitally.stage-3"], 70: ["vitally: vitally.onboarding-2.closed"]}),
+        (45, 60, {55: ["vitally: project.onboarding.1.done"], 60: ["vitally: trait.stage.3"]}),
+        (60, 60, {60: ["vitally: trait.stage.3"], 70: ["vitally: project.onboarding.1.done"]}),
+        (60, 45, {45: ["vitally: trait.stage.3"], 70: ["vitally: project.onboarding.1.done"]}),
     ],
 )
 async def test_c05_two_goals_on_two_clocks(play: Play, goal_days: int, phase_days: int, effects: dict[int, list[str]]) -> None:
@@ -218,7 +218,7 @@ async def test_c05_two_goals_on_two_clocks(play: Play, goal_days: int, phase_day
     await life.day(10)
     await life.told(crm={"Deployed_On__c": on(life, 10).isoformat()})
     await life.day(71)
-    begun = {-1: ["vitally: vitally.stage-1"], 0: ["vitally: vitally.stage-2", "vitally: vitally.onboarding-2"]}
+    begun = {-1: ["vitally: trait.stage.1"], 0: ["vitally: trait.stage.2", "vitally: project.onboarding.1"]}
     assert life.effects() == {**begun, **effects}
     assert (await life.status()).goal == "missed"
     assert ("onboarding goal", "missed") in await life.dossier()
@@ -232,10 +232,10 @@ async def test_d9_the_goal_is_hit(play: Play) -> None:
     await life.told(crm={"Deployed_On__c": on(life, 5).isoformat()}, **AT_TARGET)
     await life.day(61)
     assert life.effects() == {
-        -1: ["vitally: vitally.stage-1"],
-        0: ["vitally: vitally.stage-2", "vitally: vitally.onboarding-2"],
-        20: ["vitally: vitally.onboarding-2.closed"],
-        60: ["vitally: vitally.stage-3"],
+        -1: ["vitally: trait.stage.1"],
+        0: ["vitally: trait.stage.2", "vitally: project.onboarding.1"],
+        20: ["vitally: project.onboarding.1.done"],
+        60: ["vitally: trait.stage.3"],
     }
     assert (await life.status()).goal == "hit"
     assert await life.ran(life.plan, life.red) == set()
@@ -278,7 +278,7 @@ async def test_a_known_account_that_becomes_unknown_is_neither_better_nor_let_go
     ours = (life.id, life.red, life.plan)
     await play.task(life.red, "fill")
     await play.task(life.plan, "plan")
-    await play.did(life.plan, "slack: slack.reason-2")  # that it is red as well
+    await play.did(life.plan, "slack: slack.reason.1")  # that it is red as well
     for each in ours:
         await play.quiet(each)
     before = {each: (life.effects(each), await life.dossier(each)) for each in ours}
@@ -304,7 +304,7 @@ async def test_b17_not_deployed_60_days_after_the_signature(play: Play) -> None:
     await tracked(life, "production not deployed 61 days after the signature")
     await play.quiet(life.red)
     assert life.effects(life.red) == {
-        61: ["salesforce: crm.red-1", "sheets: sheet.row-1", "slack: slack.red", "slack: task.fill-1", "vitally: vitally.red-1"]
+        61: ["salesforce: crm.red.1", "sheets: sheet.row.1", "slack: slack.red", "slack: task.fill-1", "vitally: trait.red.1"]
     }
 
 
@@ -336,7 +336,7 @@ async def test_c20_where_lighthouse_is_the_program_the_open_renewal_is_rated_red
 
     assert await eventually(rated)
     await play.quiet(life.red)
-    assert life.effects(life.red) == {190: ["salesforce: crm.red-1", "vitally: vitally.red-1"]}
+    assert life.effects(life.red) == {190: ["salesforce: crm.red.1", "vitally: trait.red.1"]}
     assert life.rows() == []
 
     async def reasons() -> bool:
@@ -359,12 +359,12 @@ async def test_b17_red_in_the_crm_by_hand(play: Play) -> None:
     assert (fill.assignee, fill.asks.partition(".")[0]) == (TA, f"Why: {IN_CRM}")
     await tracked(life, IN_CRM)
     assert [row["Source"] for row in life.rows()] == ["salesforce"]
-    await play.did(life.red, "vitally: vitally.red-1")
+    await play.did(life.red, "vitally: trait.red.1")
     assert life.traits()[RED_TRAIT] is True
     await copied(life)  # the trait, too, by now
     await play.quiet(life.red)
     assert life.effects(life.red) == {
-        150: ["salesforce: crm.red-1", "sheets: sheet.row-1", "slack: slack.red", "slack: task.fill-1", "vitally: vitally.red-1"]
+        150: ["salesforce: crm.red.1", "sheets: sheet.row.1", "slack: slack.red", "slack: task.fill-1", "vitally: trait.red.1"]
     }
     assert await life.dossier(life.red) == [("red", "red")]
 
@@ -392,12 +392,12 @@ async def test_d31_red_in_vitally_by_hand(play: Play) -> None:
     await play.task(life.red, "fill")
     await tracked(life, IN_VITALLY)
     assert [row["Source"] for row in life.rows()] == ["vitally"]
-    await play.did(life.red, "salesforce: crm.red-1", "vitally: vitally.red-1")
+    await play.did(life.red, "salesforce: crm.red.1", "vitally: trait.red.1")
     assert life.crm_account()["Customer_Health__c"] == "Red"
     await copied(life)
     await play.quiet(life.red)
     assert life.effects(life.red) == {
-        150: ["salesforce: crm.red-1", "sheets: sheet.row-1", "slack: slack.red", "slack: task.fill-1", "vitally: vitally.red-1"]
+        150: ["salesforce: crm.red.1", "sheets: sheet.row.1", "slack: slack.red", "slack: task.fill-1", "vitally: trait.red.1"]
     }
     decisions = await life.handle(life.red).query("dossier")
     assert [decision["handbook"] for decision in decisions] == ["D31, C20"]
@@ -413,7 +413,7 @@ async def test_b17_d31_red_in_both_systems_at_once_is_one_red_account(play: Play
     await copied(life)
     await play.quiet(life.red)
     assert life.effects(life.red) == {
-        150: ["salesforce: crm.red-1", "sheets: sheet.row-1", "slack: slack.red", "slack: task.fill-1", "vitally: vitally.red-1"]
+        150: ["salesforce: crm.red.1", "sheets: sheet.row.1", "slack: slack.red", "slack: task.fill-1", "vitally: trait.red.1"]
     }
     assert await play.runs(life.red) == 1
     assert await eventually(lambda: play.runs(life.plan)) == 1
@@ -427,11 +427,9 @@ async def test_b17_red_already_at_the_first_run_of_all(play: Play) -> None:
     everything = f"{IN_CRM}; {IN_VITALLY}; health score 3, at most 5"
     await tracked(life, everything)
     assert [row["Source"] for row in life.rows()] == ["salesforce, vitally, automatic"]
-    await play.did(life.red, "salesforce: crm.red-1", "vitally: vitally.red-1", "slack: task.fill-1")
+    await play.did(life.red, "salesforce: crm.red.1", "vitally: trait.red.1", "slack: task.fill-1")
     once = life.effects(life.red)
-    assert once == {
-        -1: ["salesforce: crm.red-1", "sheets: sheet.row-1", "slack: slack.red", "slack: task.fill-1", "vitally: vitally.red-1"]
-    }
+    assert once == {-1: ["salesforce: crm.red.1", "sheets: sheet.row.1", "slack: slack.red", "slack: task.fill-1", "vitally: trait.red.1"]}
     await life.told(**poor)
     await copied(life, **poor)
     await life.handle().terminate("its memory is lost")
@@ -454,7 +452,7 @@ async def test_b18_marked_by_mistake_and_resolved_within_the_hour(play: Play) ->
     life = await Life.begin(play, weeks=20, facts=AT_TARGET, Customer_Health__c="Green")
     await life.day(150)
     await life.update("mark_red", by=AE, reason="the champion left")
-    await play.did(life.red, "salesforce: crm.red-1", "vitally: vitally.red-1")
+    await play.did(life.red, "salesforce: crm.red.1", "vitally: trait.red.1")
     life.crm()  # the copy of this moment
     await life.update("resolve", life.red, by=AE, to="green", note="the wrong account")
     assert await play.ended(life.red) == "green"
@@ -475,7 +473,7 @@ async def test_b17_another_colour_in_the_crm_is_proposed_to_the_manager(play: Pl
     life = await Life.begin(play, weeks=20, facts=AT_TARGET, Customer_Health__c="Green")
     await life.day(150)
     await life.update("mark_red", by=AE, reason="the champion left")
-    await play.did(life.red, "salesforce: crm.red-1", "vitally: vitally.red-1")
+    await play.did(life.red, "salesforce: crm.red.1", "vitally: trait.red.1")
     await life.told(**{**AT_TARGET, "champion": True})  # a copy of before the mark is still Green: nobody set that since
     await copied(life)
     assert await life.kinds(life.red) == ["fill"]
@@ -520,7 +518,7 @@ async def test_d25_the_renewal_begins_180_days_ahead_and_ends_in_a_new_term(play
     term = (months_after(on(life, 365), 12) - life.first).days  # the same day of the next year
     assert (status.renewal, status.contract_end) == ("", on(life, term))
     assert await life.dossier() == [("stage", "nurturing"), ("renewal", "start"), ("stage", "renewing"), ("stage", "nurturing")]
-    assert life.effects() == {-1: ["vitally: vitally.stage-1"], 245: ["vitally: vitally.stage-2", "vitally: vitally.stage-3"]}
+    assert life.effects() == {-1: ["vitally: trait.stage.1"], 245: ["vitally: trait.stage.2", "vitally: trait.stage.3"]}
     await life.day(term - 181)
     assert await play.runs(renewal(life, term)) == 0
     await life.day(term - 180)
@@ -612,8 +610,8 @@ async def test_a_crm_that_contradicts_a_running_renewal_is_told_and_moves_nothin
     await agree(400)
     assert await life.ran(renewal(life), renewal(life, 395), renewal(life, 400)) == {renewal(life)}
     assert await life.dossier() == [("stage", "nurturing"), ("renewal", "start"), ("renewal date", "moved")]
-    told = [f"slack: slack.contradiction-{number}" for number in (2, 3, 4, 5, 6)]
-    assert sorted(effect for day in life.effects().values() for effect in day) == [*told, "vitally: vitally.stage-1"]
+    told = [f"slack: slack.contradiction.{number}" for number in (1, 2, 3, 4, 5)]
+    assert sorted(effect for day in life.effects().values() for effect in day) == [*told, "vitally: trait.stage.1"]
 
 
 async def test_f15_a_date_nobody_means_stops_nothing_and_its_correction_counts(play: Play) -> None:
@@ -643,7 +641,7 @@ async def test_f15_a_date_nobody_means_stops_nothing_and_its_correction_counts(p
     assert (await life.status()).contract_end == (await begun.status()).renewal_on == on(life, 365)
     assert (await begun.status()).arr == 120_000
     assert await life.dossier() == [("stage", "nurturing"), ("utilization", "decreased_usage"), ("renewal", "start")]
-    assert life.effects() == {-1: ["vitally: vitally.stage-1"]}
+    assert life.effects() == {-1: ["vitally: trait.stage.1"]}
     assert (await life.status()).notes == ()
 
 
@@ -682,7 +680,7 @@ async def test_gone_before_its_term_ends(play: Play, crm: dict[str, Any], why: s
     assert (await life.heard(open_one.id))[-1] == ("cancel", {"why": why, "note": note, "by": "Salesforce"})
     assert life.traits()[STAGE] == "Closed"
     assert (await life.dossier())[-1] == ("stage", "closed")
-    assert life.effects() == {-1: ["vitally: vitally.stage-1"], 190: ["vitally: vitally.stage-2"]}
+    assert life.effects() == {-1: ["vitally: trait.stage.1"], 190: ["vitally: trait.stage.2"]}
 
 
 async def test_full_churn_closes_the_account(play: Play) -> None:
@@ -693,7 +691,7 @@ async def test_full_churn_closes_the_account(play: Play) -> None:
     await play.signal(life.id, "renewal_ended", ended)
     assert await play.ended(life.id) == "The renewal ended in full churn."
     assert await life.heard(renewal(life)) == []  # what has ended is not cancelled
-    assert life.effects() == {-1: ["vitally: vitally.stage-1"], 190: ["vitally: vitally.stage-2"]}
+    assert life.effects() == {-1: ["vitally: trait.stage.1"], 190: ["vitally: trait.stage.2"]}
 
 
 async def test_a_customer_who_comes_back_while_the_account_is_closed_goes_on(play: Play) -> None:
@@ -742,12 +740,12 @@ async def test_d8_a_year_of_an_account(play: Play) -> None:
         ("stage", "renewing"),
     ]
     assert life.effects() == {
-        -1: ["vitally: vitally.stage-1"],
-        0: ["vitally: vitally.stage-2", "vitally: vitally.onboarding-2"],
-        45: ["vitally: vitally.onboarding-2.closed"],
-        60: ["vitally: vitally.stage-3"],
-        210: ["vitally: vitally.stage-4"],
-        245: ["vitally: vitally.stage-5"],
+        -1: ["vitally: trait.stage.1"],
+        0: ["vitally: trait.stage.2", "vitally: project.onboarding.1"],
+        45: ["vitally: project.onboarding.1.done"],
+        60: ["vitally: trait.stage.3"],
+        210: ["vitally: trait.stage.4"],
+        245: ["vitally: trait.stage.5"],
     }
     assert await play.runs(renewal(life)) == 1
     assert await play.runs(life.plan) == 1
@@ -786,7 +784,7 @@ async def test_what_cannot_be_taken_is_refused_with_words(play: Play) -> None:
         return len((await life.status()).notes) == len(nonsense)
 
     assert await eventually(noted)
-    assert life.effects() == {-1: ["vitally: vitally.stage-1"]}
+    assert life.effects() == {-1: ["vitally: trait.stage.1"]}
 
 
 async def test_older_facts_say_nothing(play: Play) -> None:

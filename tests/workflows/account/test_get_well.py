@@ -8,7 +8,7 @@ from domain.account.get_well import GetWellInput
 from tests.workflows.accounts import AE, CONTEXT, PLAN, SALES, TA, TA_MANAGER, TS, WEEK, Life
 from tests.workflows.play import Play, eventually
 
-OPENED = ["slack: slack.plan", "slack: task.plan-1", "vitally: vitally.get-well-plan-1"]
+OPENED = ["slack: slack.plan", "slack: task.plan-1", "vitally: project.get_well_plan.1"]
 
 
 async def days(life: Life) -> dict[int, list[str]]:
@@ -50,16 +50,16 @@ async def test_planned_updated_reviewed_and_over(play: Play) -> None:
     await life.reason("renewal", on=False, why="it is saved")
     assert await play.ended(life.plan) == "Every reason is gone, the last one because: a renewal at risk (it is saved)."
     assert await days(life) == {
-        0: [*OPENED, "vitally: vitally.plan-1", "vitally: vitally.plan-2"],
-        7: ["slack: task.update-1", "vitally: vitally.plan-3"],
+        0: [*OPENED, "vitally: doc.plan.1", "vitally: doc.plan.2"],
+        7: ["slack: task.update-1", "vitally: doc.plan.3"],
         14: [
             "slack: task.update-2",
             "slack: task.review-1",
-            "slack: slack.ended-6",
-            "vitally: vitally.plan-4",
-            "vitally: vitally.plan-5",
-            "vitally: vitally.get-well-plan-1.closed",
-            "vitally: vitally.plan-7",
+            "slack: slack.ended",
+            "vitally: doc.plan.4",
+            "vitally: doc.plan.5",
+            "vitally: project.get_well_plan.1.done",
+            "vitally: doc.plan.6",
         ],
     }
     assert life.projects() == {"Get Well Plan": ["Completed"]}
@@ -85,20 +85,20 @@ async def test_a_low_utilization_needs_to_say_why_and_has_a_project_of_its_own(p
     assert await days(life) == {
         0: [
             *OPENED[:2],
-            "slack: slack.reason-3",
-            "slack: slack.reason-5",
-            "slack: slack.ended-7",
+            "slack: slack.reason.1",
+            "slack: slack.reason.2",
+            "slack: slack.ended",
             OPENED[2],
-            "vitally: vitally.low-utilization-1",
-            "vitally: vitally.plan-1",
-            "vitally: vitally.plan-2",
-            "vitally: vitally.plan-4",
-            "vitally: vitally.low-utilization-1.closed",
-            "vitally: vitally.decreased-usage-6",
-            "vitally: vitally.plan-6",
-            "vitally: vitally.get-well-plan-1.closed",
-            "vitally: vitally.decreased-usage-6.closed",
-            "vitally: vitally.plan-8",
+            "vitally: project.low_utilization.1",
+            "vitally: doc.plan.1",
+            "vitally: doc.plan.2",
+            "vitally: doc.plan.3",
+            "vitally: project.low_utilization.1.done",
+            "vitally: project.decreased_usage.1",
+            "vitally: doc.plan.4",
+            "vitally: project.get_well_plan.1.done",
+            "vitally: project.decreased_usage.1.done",
+            "vitally: doc.plan.5",
         ]
     }
 
@@ -136,8 +136,8 @@ async def test_the_ta_writes_and_rewrites_the_plan_at_any_time(play: Play) -> No
 
     await eventually(rewritten)
     assert await days(life) == {
-        0: [*OPENED, "vitally: vitally.plan-1", "vitally: vitally.plan-2", "vitally: vitally.plan-3"],
-        7: ["slack: task.update-1", "vitally: vitally.plan-4"],
+        0: [*OPENED, "vitally: doc.plan.1", "vitally: doc.plan.2", "vitally: doc.plan.3"],
+        7: ["slack: task.update-1", "vitally: doc.plan.4"],
     }
 
 
@@ -160,7 +160,7 @@ async def test_what_cannot_be_written_is_refused_with_words(play: Play) -> None:
         return len(status["notes"]) == 4
 
     assert await eventually(noted)
-    assert await days(life) == {0: [*OPENED, "vitally: vitally.plan-1"]}
+    assert await days(life) == {0: [*OPENED, "vitally: doc.plan.1"]}
 
 
 async def test_the_ta_is_silent(play: Play) -> None:
@@ -175,7 +175,7 @@ async def test_the_ta_is_silent(play: Play) -> None:
     assert await life.kinds(life.plan) == ["plan"]
     every = [key for day in (await days(life)).values() for key in day]
     reminders = [f"slack: task.plan-1.reminder-{number}" for number in (1, 2, 3, 4)]
-    assert every == [*OPENED, "vitally: vitally.low-utilization-1", "vitally: vitally.plan-1", *reminders]
+    assert every == [*OPENED, "vitally: project.low_utilization.1", "vitally: doc.plan.1", *reminders]
     await life.answer(life.plan, "plan", "planned", AE, **PLAN, **CONTEXT)
     await life.weeks(life.plan, 1)
     assert await life.kinds(life.plan) == ["update"]
@@ -219,7 +219,7 @@ async def test_a_reason_that_comes_while_the_plan_ends_is_a_new_plan(play: Play)
     await life.answer(life.plan, "plan", "planned", **PLAN)
     play.fault("vitally", "error", times=3)
     await play.signal(life.plan, "reason", {"reason": "renewal", "on": False})
-    await play.did(life.plan, "slack: slack.ended-3")
+    await play.did(life.plan, "slack: slack.ended")
     await play.signal(life.plan, "reason", {"reason": "red_account", "on": True, "why": "the champion left"})
 
     async def second() -> bool:
@@ -246,8 +246,8 @@ async def test_a_system_that_is_down_stalls_only_itself(play: Play) -> None:
     await life.weeks(life.plan, 1)
     await life.answer(life.plan, "update", "on_track", **WEEK)
     assert await days(life) == {
-        0: [*OPENED, "vitally: vitally.plan-1", "vitally: vitally.plan-2"],
-        7: ["slack: task.update-1", "vitally: vitally.plan-3"],
+        0: [*OPENED, "vitally: doc.plan.1", "vitally: doc.plan.2"],
+        7: ["slack: task.update-1", "vitally: doc.plan.3"],
     }
 
 

@@ -10,7 +10,7 @@ from tests.workflows.accounts import AE, FILLED, PLAN, STEADY, TA, TA_MANAGER, L
 from tests.workflows.play import Play, eventually
 
 FIELD, TRAIT = "Customer_Health__c", "Account - Red Account?"
-MARKED = ["salesforce: crm.red-1", "sheets: sheet.row-1", "slack: slack.red", "slack: task.fill-1", "vitally: vitally.red-1"]
+MARKED = ["salesforce: crm.red.1", "sheets: sheet.row.1", "slack: slack.red", "slack: task.fill-1", "vitally: trait.red.1"]
 
 
 async def days(life: Life) -> dict[int, list[str]]:
@@ -53,7 +53,7 @@ async def test_marked_filled_tracked_and_resolved_to_yellow(play: Play) -> None:
     await life.answer(life.red, "fill", "filled", **FILLED)
     [row] = life.rows()
     assert (row["State"], row["Needs"], row["Actions"]) == tuple(FILLED.values())
-    assert "an executive's call" in play.said("slack.fill-2", life.red)
+    assert "an executive's call" in play.said("slack.fill.1", life.red)
     await life.weeks(life.red, 1)
     await life.answer(life.red, "update", "at_risk", state="the call took place", needs="a new champion")
     [row] = life.rows()
@@ -64,22 +64,22 @@ async def test_marked_filled_tracked_and_resolved_to_yellow(play: Play) -> None:
     assert said == "red no more: yellow, and written back"
     assert await play.ended(life.red) == "yellow"
     assert await days(life) == {
-        0: [*MARKED[:1], "sheets: sheet.row-1", "sheets: sheet.row-3", *MARKED[2:4], "slack: slack.fill-2", MARKED[4]],
+        0: [*MARKED[:1], "sheets: sheet.row.1", "sheets: sheet.row.2", *MARKED[2:4], "slack: slack.fill.1", MARKED[4]],
         7: [
-            "salesforce: crm.red-7",
-            "sheets: sheet.row-5",
-            "sheets: sheet.row-7",
+            "salesforce: crm.red.2",
+            "sheets: sheet.row.3",
+            "sheets: sheet.row.4",
             "slack: task.update-1",
-            "slack: slack.update-4",
-            "slack: slack.ended-6",
-            "vitally: vitally.red-7",
+            "slack: slack.update.1",
+            "slack: slack.ended",
+            "vitally: trait.red.2",
         ],
     }
     await seen(life, "Yellow", red=False)
     [row] = life.rows()
     assert row["Status"] == "Yellow"
     assert row["Resolved"]
-    assert "a new champion stands in" in play.said("slack.ended-6", life.red)
+    assert "a new champion stands in" in play.said("slack.ended", life.red)
     assert await play.ended(life.plan) == "Every reason is gone, the last one because: a red account (promoted to yellow)."
     assert await life.dossier(life.red) == [("red", "red"), ("red", "yellow")]
 
@@ -91,23 +91,23 @@ async def test_a_second_mark_adds_its_reason_to_thread_and_row(play: Play) -> No
     assert said == "red already; the reason is added: budget cuts"
     assert await life.update("mark_red", life.red, by=AE, reason="budget cuts") == "red already, for this very reason: budget cuts"
     await play.signal(life.red, "mark_red", {"reason": "no interaction for 40 days", "source": "automatic"})
-    await play.did(life.red, "sheets: sheet.row-5")
+    await play.did(life.red, "sheets: sheet.row.3")
     [row] = life.rows()
     assert row["Reason"] == "the champion left; budget cuts; no interaction for 40 days"
     assert row["Source"] == "judgement, automatic"
     assert await days(life) == {
         0: [
             MARKED[0],
-            "sheets: sheet.row-1",
-            "sheets: sheet.row-3",
-            "sheets: sheet.row-5",
+            "sheets: sheet.row.1",
+            "sheets: sheet.row.2",
+            "sheets: sheet.row.3",
             *MARKED[2:4],
-            "slack: slack.reason-2",
-            "slack: slack.reason-4",
+            "slack: slack.reason.1",
+            "slack: slack.reason.2",
             MARKED[4],
         ]
     }
-    assert f"budget cuts ({AE})" in play.said("slack.reason-2", life.red)
+    assert f"budget cuts ({AE})" in play.said("slack.reason.1", life.red)
     assert await play.runs(life.plan) == 1
 
 
@@ -136,15 +136,15 @@ async def test_the_facts_propose_and_the_manager_decides(play: Play) -> None:
     assert await days(life) == {
         0: [
             MARKED[0],
-            "salesforce: crm.red-3",
-            "sheets: sheet.row-1",
-            "sheets: sheet.row-3",
+            "salesforce: crm.red.2",
+            "sheets: sheet.row.1",
+            "sheets: sheet.row.2",
             *MARKED[2:4],
             "slack: task.promote-1",
             "slack: task.promote-2",
-            "slack: slack.ended-2",
+            "slack: slack.ended",
             MARKED[4],
-            "vitally: vitally.red-3",
+            "vitally: trait.red.2",
         ]
     }
 
@@ -190,12 +190,12 @@ async def test_the_customer_is_gone(play: Play) -> None:
     assert await days(life) == {
         0: [
             MARKED[0],
-            "sheets: sheet.row-1",
-            "sheets: sheet.row-3",
+            "sheets: sheet.row.1",
+            "sheets: sheet.row.2",
             *MARKED[2:4],
-            "slack: slack.ended-2",
+            "slack: slack.ended",
             MARKED[4],
-            "vitally: vitally.red-3",
+            "vitally: trait.red.2",
         ]
     }
     await play.ended(life.plan)
@@ -208,7 +208,7 @@ async def test_c20_where_lighthouse_is_the_program_only_the_fields_are_written(p
     life.renewal = other.plan  # whoever runs there hears the signal
     await life.mark()
     await seen(life, "Red", red=True)
-    assert await days(life) == {0: ["salesforce: crm.red-1", "vitally: vitally.red-1"]}
+    assert await days(life) == {0: ["salesforce: crm.red.1", "vitally: trait.red.1"]}
     assert life.rows() == []
     assert await life.kinds(life.red) == []
     await play.task(life.plan, "plan")
@@ -217,7 +217,7 @@ async def test_c20_where_lighthouse_is_the_program_only_the_fields_are_written(p
     await life.update("resolve", life.red, by=TA_MANAGER, to="green")
     assert await play.ended(life.red) == "green"
     await seen(life, "Green", red=False)
-    assert await days(life) == {0: ["salesforce: crm.red-1", "salesforce: crm.red-3", "vitally: vitally.red-1", "vitally: vitally.red-3"]}
+    assert await days(life) == {0: ["salesforce: crm.red.1", "salesforce: crm.red.2", "vitally: trait.red.1", "vitally: trait.red.2"]}
     await play.ended(life.plan)
 
 
@@ -269,7 +269,7 @@ async def test_marked_again_while_it_is_promoted(play: Play) -> None:
     life = await Life.marked(play)
     play.fault("sheets", "error", times=3)
     await play.update(life.red, "resolve", {"by": TA_MANAGER, "to": "yellow"})
-    await play.did(life.red, "slack: slack.ended-2")
+    await play.did(life.red, "slack: slack.ended")
     await play.update(life.red, "mark_red", {"by": AE, "reason": "layoffs"})
 
     async def anew() -> bool:
