@@ -46,6 +46,7 @@ COMMANDS = {
     "pagerduty",
     "publish",
     "reason",
+    "registry",
     "salesforce",
     "say",
     "settle",
