@@ -33,7 +33,7 @@ FALLBACK_LIMIT = 4_000
 class Slack(Channels, name="slack", title="Slack"):
     """The workspace. One object serves all threads: the SDK's client opens a connection per call.
 
-    Receipts: the channel's id for a channel, the message's ``ts`` and its channel for a message.
+    Receipts: the channel's id for a channel; the message's ``ts`` its channel and its thread's ``ts`` for a message.
     """
 
     def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing | Unseen]:
@@ -48,7 +48,7 @@ class Slack(Channels, name="slack", title="Slack"):
             thread = self._thread(effect, effect_id.subject, channel) if place == 0 else ""
             for message in self._messages(channel, thread, oldest):
                 if mark_of(message) == str(effect_id):
-                    return Receipt(ref=message["ts"], data={"channel": channel})
+                    return _receipt(message["ts"], channel, thread)
         return None
 
     @carries_out(Post, act="message.posted", probe=_posted, claims=of("message", str, below("channel")), makes="message", mark=str)
@@ -82,7 +82,7 @@ class Slack(Channels, name="slack", title="Slack"):
             **({"thread_ts": thread} if thread else {}),
         }
         answer = self._inside(channel, self.client.chat_postMessage, channel=channel, **message)
-        return Receipt(ref=answer["ts"], data={"channel": answer["channel"]})
+        return _receipt(answer["ts"], answer["channel"], thread)
 
     def _inside(self, channel: str, call: Callable[..., SlackResponse], /, **asked: Any) -> SlackResponse:
         """Do what only a member may; people may have put our app out of the channel meanwhile."""
@@ -92,11 +92,14 @@ class Slack(Channels, name="slack", title="Slack"):
         return call(**asked)
 
     def _thread(self, effect: Post, subject: str, channel: str) -> str:
-        """The ``ts`` to answer under; empty when that message went to another channel, where it cannot be answered from here."""
+        """The ``ts`` of the thread to answer in; empty when that message went to another channel, where it cannot be answered from here.
+
+        What answers an answer stands in the thread of the first message: under an answer's own ``ts`` Slack shows nothing else.
+        """
         if not effect.under:
             return ""
         parent = self._ledger.receipt(EffectId(subject, effect.under))
-        return parent.ref if parent is not None and parent.data.get("channel") == channel else ""
+        return str(parent.data.get("thread", parent.ref)) if parent is not None and parent.data.get("channel") == channel else ""
 
     def _messages(self, channel: str, thread: str, oldest: str) -> Iterator[dict[str, Any]]:
         read = partial(self.client.conversations_replies, ts=thread) if thread else self.client.conversations_history
@@ -107,3 +110,7 @@ class Slack(Channels, name="slack", title="Slack"):
 
     def _mention(self, email: str) -> str:
         return f"<@{user}>" if (user := self._user(email)) else slack(email)
+
+
+def _receipt(ts: str, channel: str, thread: str) -> Receipt:
+    return Receipt(ref=ts, data={"channel": channel, **({"thread": thread} if thread else {})})

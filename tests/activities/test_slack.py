@@ -92,17 +92,20 @@ def test_a_request_that_never_acted_is_made_again(slack: Slack, sandbox: Sandbox
     assert done(sandbox) == ["message.posted"]
 
 
-def test_a_lost_reply_in_a_thread_is_found_there(slack: Slack, sandbox: SandboxServer) -> None:
+@pytest.mark.parametrize("lost", ["Taken", "Still open"])
+def test_a_lost_reply_in_a_thread_is_found_there(slack: Slack, sandbox: SandboxServer, lost: str) -> None:
     parent = Post(key="alert", channel="cloud-trial-alerts", text="New signup")
     reply = Post(key="answer", channel="cloud-trial-alerts", text="Taken", under="alert")
-    sandbox.world.faults.append(Fault("slack", "cut_after", match="Taken"))
+    under_the_reply = Post(key="reminder", channel="cloud-trial-alerts", text="Still open", under="answer")
+    sandbox.world.faults.append(Fault("slack", "cut_after", match=lost))
     with pytest.raises(ApplicationError):
-        slack.carry_out(batch(parent, reply))
-    receipts = slack.carry_out(batch(parent, reply))
-    first, second = posted(sandbox, "cloud-trial-alerts")
-    assert second["thread_ts"] == first["ts"] == receipts.of("alert").ref
-    assert receipts.of("answer").ref == second["ts"]
-    assert receipts.of("answer").data == {"channel": channel(sandbox, "cloud-trial-alerts").id}
+        slack.carry_out(batch(parent, reply, under_the_reply))
+    receipts = slack.carry_out(batch(parent, reply, under_the_reply))
+    first, second, third = posted(sandbox, "cloud-trial-alerts")
+    assert second["thread_ts"] == third["thread_ts"] == first["ts"] == receipts.of("alert").ref
+    where = {"channel": channel(sandbox, "cloud-trial-alerts").id, "thread": first["ts"]}
+    for key, message in (("answer", second), ("reminder", third)):
+        assert (receipts.of(key).ref, receipts.of(key).data) == (message["ts"], where)
 
 
 def test_the_mark_is_the_effect_and_no_other_trials_message_is_taken_for_it(slack: Slack, sandbox: SandboxServer) -> None:
