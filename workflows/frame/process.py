@@ -133,9 +133,11 @@ class Process(Generic[Figures]):
         return decision
 
     def spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Let work go on beside the process; :meth:`settle` waits for it."""
+        """Let work go on beside the process; :meth:`settle` waits for it. What it changes is shown at its beginning and at its end."""
         task = asyncio.create_task(work)
+        task.add_done_callback(lambda _: self.show())
         self._work.append(task)
+        self.show()
         return task
 
     def do(self, *effects: Effect) -> asyncio.Task[BatchResult]:
