@@ -50,7 +50,7 @@ ONCE: dict[tuple[str, str], Callable[[Mapping[str, Any]], object]] = {
 AGAIN = {("instances", "password.randomized")}
 
 #: What the script itself does at the issue #1, whosever that is; and that a signup was rescued which came too late for the form.
-NOBODYS = re.compile(r'"(?:upkeep-comment|rescue-[0-9a-f]{12})/')
+NOBODYS = re.compile(r"\b(?:upkeep-comment|rescue-[0-9a-f]{12})/")
 
 
 def _marker(text: str) -> str | None:
