@@ -47,6 +47,8 @@ def shorten() -> None:
     def soon(*args: Any, start_to_close_timeout: timedelta, heartbeat_timeout: timedelta | None = None, **how: Any) -> Any:
         within = min(start_to_close_timeout, timedelta(seconds=ONE_TRY if start_to_close_timeout <= A_MINUTE else 4 * ONE_TRY))
         beat = heartbeat_timeout and min(heartbeat_timeout, timedelta(seconds=ONE_TRY))
+        if (altogether := how.get("schedule_to_close_timeout")) and altogether > A_MINUTE:
+            del how["schedule_to_close_timeout"]  # the clock of the script runs through hours while a part is away for seconds
         return ask(*args, start_to_close_timeout=within, heartbeat_timeout=beat, **how)
 
     workflow.execute_activity = soon  # type: ignore[assignment]
