@@ -40,8 +40,14 @@ MOST_ROWS = 200
 MOST_TASKS = 100
 #: How long a workflow may take to say where it stands, at each asking.
 LOOKS = (timedelta(seconds=2), timedelta(seconds=3), timedelta(seconds=7))
-#: What is answered while it is not to be asked: its worker lets go of it, or it has more questions waiting than Temporal keeps.
-_ASK_AGAIN = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.RESOURCE_EXHAUSTED)
+#: What is answered while it is not to be asked: its worker lets go of it, it has more questions waiting than Temporal keeps, or it has just been
+#: continued as new, and its first task is not there yet.
+_ASK_AGAIN = (
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.CANCELLED,
+    RPCStatusCode.RESOURCE_EXHAUSTED,
+    RPCStatusCode.FAILED_PRECONDITION,
+)
 
 
 class Queries:

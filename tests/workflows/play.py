@@ -44,6 +44,7 @@ from starter.local.skip import at_rest
 from starter.service.authorization import LINK
 from starter.service.forms import SignupForm, TrialRequestForm
 from starter.service.histories import decrypt
+from starter.service.queries import query
 from starter.service.tenure import Tenure
 from store.instance_changes import Pool
 from store.ledger import Ledger
@@ -277,7 +278,7 @@ class Play:
         differences: list[str] = []
 
         async def look() -> bool:
-            said = await handle.query("snapshot", result_type=cast("type[Rows | None]", Rows | None))
+            said = await query(handle, "snapshot", cast("type[Rows | None]", Rows | None))
             differences[:] = ReadModel(self.ledger).differences(said) if said else []
             return not differences
 

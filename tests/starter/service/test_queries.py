@@ -32,6 +32,7 @@ class Handle:
         pytest.param(RPCStatusCode.DEADLINE_EXCEEDED, id="its worker has just let go of it"),
         pytest.param(RPCStatusCode.CANCELLED, id="the client gave up waiting"),
         pytest.param(RPCStatusCode.RESOURCE_EXHAUSTED, id="more questions wait than Temporal keeps"),
+        pytest.param(RPCStatusCode.FAILED_PRECONDITION, id="it has just been continued as new"),
     ],
 )
 async def test_a_workflow_that_is_busy_is_asked_again(status: RPCStatusCode) -> None:

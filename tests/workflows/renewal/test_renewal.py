@@ -231,7 +231,7 @@ async def test_red_is_saved(play: Play) -> None:
         14: RENEWED,
     }
     assert [each for each in await c.dossier() if each[0] == "lighthouse"] == [("lighthouse", "enters"), ("lighthouse", "green")]
-    assert await c.events() <= 400
+    assert await c.events() <= (400 if CACHE else 450)  # without a cache a local activity is an ordinary one, of three events
     assert "left Lighthouse" in str(await play.ended(plan))
 
 
