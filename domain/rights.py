@@ -80,7 +80,8 @@ class Action(StrEnum):
 
 
 OWN, TEAM, ANY = Reach.OWN, Reach.TEAM, Reach.ANY
-SALE: Mapping[Group, Reach] = {Group.CE: TEAM, Group.AE: TEAM, Group.MANAGER: TEAM, Group.LEADERSHIP: ANY}
+ABOVE: Mapping[Group, Reach] = {Group.MANAGER: TEAM, Group.LEADERSHIP: ANY}
+SALE: Mapping[Group, Reach] = {Group.CE: TEAM, Group.AE: TEAM, **ABOVE}
 OPS: Mapping[Group, Reach] = {Group.OPS: ANY}
 
 

@@ -8,10 +8,12 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from domain.commands import ACCOUNT, PLAN, RED, ByPerson, Command, Note
-from domain.rights import ANY, SALE, TEAM, Group
+from domain.rights import ABOVE, ANY, SALE, TEAM, Group
+from domain.wording import beside
 
 Source = Literal["automatic", "judgement", "vitally", "salesforce"]
-_TA, _TA_MANAGER = "ta.one@tenure.example", "ta.manager@tenure.example"
+SAID = beside(__file__)
+_CUSTOMER = {Group.AE: TEAM, Group.TA: TEAM, **ABOVE}
 Part = Annotated[str | None, Field(max_length=2_000)]
 
 
@@ -63,53 +65,24 @@ START_RENEWAL = Command(
     "start_renewal",
     ACCOUNT,
     StartRenewal,
-    words="start a renewal by hand",
-    handbook="D25",
-    rights={Group.AE: TEAM, Group.TA: TEAM, Group.MANAGER: TEAM, Group.LEADERSHIP: ANY, Group.OPS: ANY},
-    summary="Start a renewal by hand",
-    doc="What is past due by its date happens at once (D25). A renewal that runs, or ran, already is refused.",
-    example={"by": _TA, "date": "2027-06-30"},
+    rights={**_CUSTOMER, Group.OPS: ANY},
     place="renewals/{account}/start",
     line="renewal start",
     nameless=True,
+    **SAID["start_renewal"],
 )
 MARK_ACCOUNT_RED = Command(
-    "mark_red",
-    ACCOUNT,
-    MarkAccountRed,
-    words="mark an account red",
-    handbook="B18, C20",
-    rights={**SALE, Group.TA: TEAM},
-    summary="Mark an account red",
-    doc="CRM, Vitally, #red-accounts and the tracker in one (B18, C20).",
-    example={"by": _TA, "reason": "their champion has left"},
-    line="red mark",
-    needs=("reason",),
+    "mark_red", ACCOUNT, MarkAccountRed, rights={**SALE, Group.TA: TEAM}, line="red mark", needs=("reason",), **SAID["mark_red"]
 )
 MARK_RED = Command("mark_red", RED, MarkRed, action="mark_red", handbook="C20", offered=False)  # the account says it
-RESOLVE = Command(
-    "resolve",
-    RED,
-    Resolve,
-    words="promote a red account",
-    handbook="B17",
-    action="resolve_red",
-    rights={Group.AE: TEAM, Group.TA: TEAM, Group.MANAGER: TEAM, Group.LEADERSHIP: ANY},
-    summary="Promote a red account to yellow or green",
-    doc="It is written back to CRM, Vitally and the tracker (B17).",
-    example={"by": _TA_MANAGER, "to": "green", "note": "the rollout is through"},
-)
+RESOLVE = Command("resolve", RED, Resolve, action="resolve_red", rights=_CUSTOMER, **SAID["resolve"])
 WRITE_PLAN = Command(
     "plan",
     PLAN,
     PlanText,
-    words="write a get-well plan",
-    handbook="D16",
-    rights={Group.CE: TEAM, Group.TA: TEAM, Group.MANAGER: TEAM, Group.LEADERSHIP: ANY},
-    summary="Write an account's get-well plan, or rewrite the parts that are given",
-    doc="Once every question has its answer, the weekly updates begin (D16).",
-    example={"by": _TA, "drive": "two office hours a week with their platform team"},
+    rights={Group.CE: TEAM, Group.TA: TEAM, **ABOVE},
     place="plans/{account}/update",
     line="plan update",
     pairs="field",
+    **SAID["plan"],
 )

@@ -11,10 +11,11 @@ from domain.account.account import Outcome, Rating
 from domain.amounts import MOST_DOLLARS, Typed
 from domain.base import Message
 from domain.commands import RENEWAL, By, Command, Note
-from domain.rights import ANY, OWN, TEAM, Group
+from domain.rights import ABOVE, OWN, TEAM, Group
+from domain.wording import beside
 
-_AE, _AE_MANAGER = "ae.one@tenure.example", "ae.manager@tenure.example"
-_AE_AND_ABOVE = {Group.AE: TEAM, Group.MANAGER: TEAM, Group.LEADERSHIP: ANY}
+SAID = beside(__file__)
+_AE = {Group.AE: TEAM, **ABOVE}
 
 
 class ProjectOutcome(Message):
@@ -53,48 +54,7 @@ class CancelRenewal(Message):
     by: By = ""
 
 
-FORECAST = Command(
-    "forecast",
-    RENEWAL,
-    ProjectOutcome,
-    words="forecast a renewal",
-    handbook="D28, D29",
-    rights={Group.AE: OWN, Group.TA: OWN, Group.MANAGER: TEAM, Group.LEADERSHIP: ANY},
-    summary="Say what is expected of a renewal",
-    doc="The AE's word counts; the TA's stands beside it (D28, D29).",
-    example={"by": _AE, "outcome": "incremental", "amount": 140_000, "note": "a second team starts in spring", "as": "ae"},
-)
-ASSESS = Command(
-    "assess",
-    RENEWAL,
-    AssessRenewal,
-    words="rate a renewal by hand",
-    handbook="D27",
-    rights={Group.MANAGER: TEAM, Group.LEADERSHIP: ANY},
-    summary="Rate a renewal by hand, as a manager",
-    doc="Yellow and red enter Lighthouse (D27).",
-    example={"by": _AE_MANAGER, "rating": "yellow", "why": "the sponsor changed teams"},
-)
-MOVE = Command(
-    "move",
-    RENEWAL,
-    MoveRenewal,
-    words="move a renewal's date",
-    handbook="gap 9",
-    rights=_AE_AND_ABOVE,
-    summary="Move a renewal's date",
-    doc="Everything ahead is re-armed by the new one.",
-    example={"by": _AE, "renewal_on": "2027-09-30", "reason": "co-termed with their other contract"},
-    takes=("renewal_on",),
-)
-CANCEL = Command(
-    "cancel",
-    RENEWAL,
-    CancelRenewal,
-    words="end a renewal that there is nothing of to renew",
-    handbook="D30",
-    rights=_AE_AND_ABOVE,
-    summary="End a renewal that there is nothing of to renew",
-    doc="The account churned early, or was merged into another. It cannot be undone.",
-    example={"by": _AE, "why": "merged", "note": "into globex.com"},
-)
+FORECAST = Command("forecast", RENEWAL, ProjectOutcome, rights={Group.AE: OWN, Group.TA: OWN, **ABOVE}, **SAID["forecast"])
+ASSESS = Command("assess", RENEWAL, AssessRenewal, rights=ABOVE, **SAID["assess"])
+MOVE = Command("move", RENEWAL, MoveRenewal, rights=_AE, takes=("renewal_on",), **SAID["move"])
+CANCEL = Command("cancel", RENEWAL, CancelRenewal, rights=_AE, **SAID["cancel"])

@@ -12,10 +12,11 @@ from domain.base import Message
 from domain.commands import NAMES_NOBODY, TRIAL, By, ByPerson, Command, Note
 from domain.messages import CeRequest
 from domain.policy import CarriedPolicy
-from domain.rights import ANY, OPS, OWN, SALE, TEAM, Group
+from domain.rights import ABOVE, ANY, OPS, OWN, SALE, TEAM, Group
+from domain.wording import beside
 
-_CE = "ce.one@tenure.example"
-_EVERYBODY_BESIDE = {Group.SDR: TEAM, Group.TA: TEAM, Group.OPS: ANY, Group.DESK: ANY}
+SAID = beside(__file__)
+_EVERYBODY = {**SALE, Group.SDR: TEAM, Group.TA: TEAM, Group.OPS: ANY, Group.DESK: ANY}
 
 
 class Extend(ByPerson):
@@ -75,116 +76,27 @@ class AdoptPolicy(Message):
     why: Note = ""
 
 
-REQUEST = Command(
-    "request",
-    TRIAL,
-    CeRequest,
-    words="request a trial",
-    handbook="A28",
-    rights={Group.CE: OWN, Group.MANAGER: TEAM, Group.LEADERSHIP: ANY},
-    offered=False,  # it starts a trial: a form of its own reads the prospect's address
-    twin=False,
-)
-EXTEND = Command(
-    "extend",
-    TRIAL,
-    Extend,
-    words="extend a trial",
-    handbook="A15",
-    rights=SALE,
-    summary="Extend the trial",
-    doc="Moves the deadline. A new licence key is made only when the whole trial gets longer than the shared key covers (A15).",
-    example={"by": _CE, "days": 15, "reason": "the pilot team starts next week"},
-)
-CONVERT = Command(
-    "convert",
-    TRIAL,
-    Convert,
-    words="convert a trial",
-    handbook="A17",
-    rights=SALE,
-    summary="Convert the trial to a paid instance",
-    doc="Asks the Cloud team to make it a production instance; once it is one, its key is made and the trial ends as converted (A17).",
-    example={"by": _CE, "seats": 250, "contract_end": "2027-06-30"},
-)
-TERMINATE = Command(
-    "terminate",
-    TRIAL,
-    Terminate,
-    words="terminate a trial",
-    handbook="A16",
-    rights=SALE,
-    summary="End the trial now",
-    doc="Raises the teardown issue, tells the prospect, and gives back capacity and domain (A16). It cannot be undone.",
-    example={"by": _CE, "reason": "they chose to host it themselves", "feedback": True},
-)
+# It starts a trial: a form of its own reads the prospect's address.
+REQUEST = Command("request", TRIAL, CeRequest, rights={Group.CE: OWN, **ABOVE}, offered=False, twin=False, **SAID["request"])
+EXTEND = Command("extend", TRIAL, Extend, rights=SALE, **SAID["extend"])
+CONVERT = Command("convert", TRIAL, Convert, rights=SALE, **SAID["convert"])
+TERMINATE = Command("terminate", TRIAL, Terminate, rights=SALE, **SAID["terminate"])
 REQUEST_FEEDBACK = Command(
-    "request_feedback",
-    TRIAL,
-    RequestFeedback,
-    words="ask a prospect for feedback",
-    handbook="A18",
-    rights={**SALE, Group.SDR: TEAM},
-    summary="Ask the prospect for feedback",
-    doc="Has the feedback mail of an unsuccessful trial sent (A18).",
-    example={"by": _CE},
-    line="trial feedback",
+    "request_feedback", TRIAL, RequestFeedback, rights={**SALE, Group.SDR: TEAM}, line="trial feedback", **SAID["request_feedback"]
 )
 CHANGE_DOMAIN = Command(
     "change_domain",
     TRIAL,
     ChangeDomain,
-    words="move an instance to another host",
-    handbook="A20",
     rights={**SALE, Group.TA: TEAM, Group.OPS: ANY},
-    summary="Move the instance to another host",
-    doc="The administrator is told what breaks and asked to agree before anything moves (A20).",
-    example={"by": _CE, "new_host": "acme.cloud.tenure.example"},
     takes=("new_host",),
     needs=("new_host",),
+    **SAID["change_domain"],
 )
 CORRECT_ADMIN = Command(
-    "correct_admin",
-    TRIAL,
-    CorrectAdmin,
-    words="correct the administrator's address",
-    handbook="C17",
-    rights={**SALE, Group.OPS: ANY},
-    summary="Correct the administrator's address",
-    doc="The mails, and the instance's administrator, follow; the wrong address is no administrator's any more (C17).",
-    example={"by": _CE, "email": "dana.reyes@acme.com"},
-    takes=("email",),
-    needs=("email",),
+    "correct_admin", TRIAL, CorrectAdmin, rights={**SALE, Group.OPS: ANY}, takes=("email",), needs=("email",), **SAID["correct_admin"]
 )
-NEW_LINK = Command(
-    "new_link",
-    TRIAL,
-    NewLink,
-    words="send the administrator a new link",
-    handbook="C17",
-    rights={**SALE, **_EVERYBODY_BESIDE},
-    summary="Mail the administrator a new link",
-    doc="Mails the administrator a new link; an earlier one works until one of them is opened (C17).",
-    example={"by": _CE},
-    unasked=("to",),
-)
-OPT_OUT = Command(
-    "opt_out",
-    TRIAL,
-    OptOut,
-    words="stop the onboarding mails",
-    handbook="A11",
-    rights={**SALE, **_EVERYBODY_BESIDE},
-    summary="Stop the onboarding mails",
-    doc="The prospect gets no more onboarding mail (A11); what the trial must tell them is mailed all the same.",
-    example={"by": _CE},
-)
-ADOPT_POLICY = Command(
-    "adopt_policy",
-    TRIAL,
-    AdoptPolicy,
-    words="move running processes to another policy",
-    rights=OPS,
-    offered=False,  # `tenure policy adopt` shows first what would change, for every trial
-    twin=False,
-)
+NEW_LINK = Command("new_link", TRIAL, NewLink, rights=_EVERYBODY, unasked=("to",), **SAID["new_link"])
+OPT_OUT = Command("opt_out", TRIAL, OptOut, rights=_EVERYBODY, **SAID["opt_out"])
+# `tenure policy adopt` shows first what would change, for every trial.
+ADOPT_POLICY = Command("adopt_policy", TRIAL, AdoptPolicy, rights=OPS, offered=False, twin=False, **SAID["adopt_policy"])
