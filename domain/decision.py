@@ -6,9 +6,9 @@ A function of (policy, facts, now) decides, and is :func:`replayable`: each of i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from functools import cached_property, wraps
 from typing import Any, ParamSpec, Protocol, get_type_hints, overload
@@ -30,6 +30,12 @@ class Fact(Value):
     value: JsonValue
     source: str
     as_of: datetime
+
+
+def known(source: str, as_of: datetime, said: Mapping[str, JsonValue | date]) -> tuple[Fact, ...]:
+    """Facts of one source and one moment, by their names; a day or a moment as ISO 8601."""
+    values = ((name, value.isoformat() if isinstance(value, date) else value) for name, value in said.items())
+    return tuple(Fact(name=name, value=value, source=source, as_of=as_of) for name, value in values)
 
 
 class Flag(StrEnum):

@@ -5,10 +5,10 @@ each one is used, and given just what stands in its braces.
 """
 
 import tomllib
-from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Wording:
         return Conclusion(outcome, rule, nearest, facts, by=by, flags=flags, handbook=said.get("handbook", ""), at=at)
 
     def _named(self, name: str) -> Any:
-        return reduce(Mapping.__getitem__, name.split("."), self._texts)
+        return reduce(getitem, name.split("."), self._texts)
 
 
 def behind(text: object, mark: str = ": ") -> str:

@@ -8,15 +8,19 @@ from enum import StrEnum
 
 from domain import licence_keys
 from domain import plausibility as facts
+from domain.amounts import MOST_SEATS
 from domain.calendar import months_after
-from domain.decision import Conclusion, Decision, Fact, Flag, replayable
-from domain.effects.registry import Claimed, ClaimOutcome
+from domain.decision import Conclusion, Decision, Fact, Flag, known, replayable
+from domain.effects.registry import Claimed
 from domain.messages import Case, CeRequest, Origin, Signup, Usage
 from domain.policy import Policy
 from domain.task import Answer
 from domain.trial.commands import Convert, Extend
 from domain.trial.qualification import CE_REQUEST_CHECKS
 from domain.trial.state import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, Extension, Stage
+from domain.wording import Wording, behind
+
+TEXTS = Wording(__file__)
 
 
 class Qualification(StrEnum):
@@ -55,95 +59,58 @@ def route(policy: Policy, signup: Signup, domain: str) -> Conclusion:
     account, at = signup.account, signup.at
     named, prequalified = bool(account and account.named), bool(account and account.prequalified)
     facts = (
-        Fact(name="domain", value=domain.rpartition("@")[2], source="signup form", as_of=at),
-        Fact(name="instance", value=signup.instance.host if signup.instance else None, source="registry", as_of=at),
-        Fact(name="named account", value=named, source="Salesforce", as_of=signup.account_as_of or at),
-        Fact(name="prequalified", value=prequalified, source="Salesforce", as_of=signup.account_as_of or at),
+        *known("signup form", at, {"domain": domain.rpartition("@")[2]}),
+        *known("registry", at, {"instance": signup.instance.host if signup.instance else None}),
+        *known("Salesforce", signup.account_as_of or at, {"named account": named, "prequalified": prequalified}),
     )
-
-    def routed(outcome: Case, rule: str, handbook: str, nearest: str, *flags: Flag) -> Conclusion:
-        told = " ".join((rule, *(f"Data error: {flag}" for flag in flags)))
-        return Conclusion(outcome, told, nearest, facts, flags=flags, handbook=handbook, at=at)
-
     if "@" in domain:
-        return routed(Case.FREE_MAIL, "A free-mail address names no company: an SDR finds out which it is.", "A3", "a company address")
-    if signup.instance:
-        return routed(
-            Case.HAS_INSTANCE,
-            "The company has an instance: its initial admin's address is of this domain.",
-            "A4",
-            "no instance on the domain",
-        )
-    if named:
-        flags = () if prequalified else (Flag.NAMED_NOT_PREQUALIFIED,)
-        return routed(Case.NAMED, "Named accounts are prequalified: an instance at once.", "A5", "the account not being named", *flags)
-    if prequalified:
-        return routed(Case.PREQUALIFIED, "The domain is prequalified: an instance at once.", "A6", "the domain not being on the list")
-    return routed(
-        Case.NOT_PREQUALIFIED, "Not prequalified: an inbound SDR triages the lead.", "A7", "the domain being on the prequalified list"
-    )
+        case = Case.FREE_MAIL
+    elif signup.instance:
+        case = Case.HAS_INSTANCE
+    elif named:
+        case = Case.NAMED
+    else:
+        case = Case.PREQUALIFIED if prequalified else Case.NOT_PREQUALIFIED
+    flags = (Flag.NAMED_NOT_PREQUALIFIED,) if case is Case.NAMED and not prequalified else ()
+    errors = "".join(f" Data error: {flag}" for flag in flags)
+    return TEXTS.conclude(case, f"route.{case.name.lower()}", facts, flags=flags, at=at, errors=errors)
 
 
 @replayable("claim", "A25")
 def claim(policy: Policy, claimed: Claimed, now: datetime) -> Conclusion:
     """What the registry's answer means (A5, A25, A26)."""
-    facts = (
-        Fact(name="instances in use", value=claimed.live, source="registry", as_of=now),
-        Fact(name="warm instances left", value=claimed.warm, source="registry", as_of=now),
-    )
-    rule, nearest, handbook = {
-        ClaimOutcome.CLAIMED: (f"{claimed.host} was free and room is left.", "the cap reached", "A25"),
-        ClaimOutcome.OWNED: ("The domain has an instance already.", "no instance on the domain", "A4"),
-        ClaimOutcome.FULL: (
-            f"The cap of {policy.cloud.instance_cap} instances is reached: the company waits.",
-            "one instance released",
-            "A26",
-        ),
-        ClaimOutcome.EMPTY: ("No warm instance is left: one is provisioned by hand.", "one warm instance", "A25"),
-    }[claimed.outcome]
-    return Conclusion(claimed.outcome, rule, nearest, facts, handbook=handbook)
+    facts = known("registry", now, {"instances in use": claimed.live, "warm instances left": claimed.warm})
+    return TEXTS.conclude(claimed.outcome, f"claim.{claimed.outcome}", facts, host=claimed.host, cap=policy.cloud.instance_cap)
 
 
 @replayable("qualification", "A9")
 def qualify(policy: Policy, answer: Answer, now: datetime) -> Conclusion:
     """Whether a lead qualifies (A8, A9): the SDR's word, held against the named criteria."""
-    failed = [name for name in policy.qualification.criteria if not answer.checks.get(name, False)]
-    allowed = policy.qualification.failed_checks_allowed
-    qualified = answer.choice == "qualify" and len(failed) <= allowed
+    criteria, allowed = policy.qualification.criteria, policy.qualification.failed_checks_allowed
+    failed = [name for name in criteria if not answer.checks.get(name, False)]
+    facts = known("SDR", now, {name: answer.checks.get(name) for name in criteria})
     if answer.choice != "qualify":
-        rule = f"The SDR disqualified the lead{': ' + answer.note if answer.note else ''}."
-        nearest = "the SDR's choice"
-    elif qualified:
-        rule = "Every criterion that must hold holds." if not failed else f"{len(failed)} failed criteria, {allowed} allowed."
-        more = allowed - len(failed) + 1
-        nearest = "one more failed criterion" if more == 1 else f"{more} more failed criteria"
-    else:
-        rule = f"The lead fails: {', '.join(failed)}."
-        nearest = f"a yes to {' and '.join(failed[: len(failed) - allowed])}"
-    facts = tuple(Fact(name=name, value=answer.checks.get(name), source="SDR", as_of=now) for name in policy.qualification.criteria)
-    if qualified:
-        return Conclusion(Qualification.QUALIFIED, rule, nearest, facts, by=answer.by)
-    return Conclusion(Qualification.DISQUALIFIED, rule, nearest, facts, by=answer.by, handbook="A8")
+        return TEXTS.conclude(Qualification.DISQUALIFIED, "qualify.by_the_sdr", facts, by=answer.by, note=behind(answer.note))
+    if len(failed) > allowed:
+        named = {"failed": ", ".join(failed), "enough": " and ".join(failed[: len(failed) - allowed])}
+        return TEXTS.conclude(Qualification.DISQUALIFIED, "qualify.failed", facts, by=answer.by, **named)
+    rule, more = "qualify.some_failed" if failed else "qualify.all_hold", allowed - len(failed) + 1
+    words = "one more failed criterion" if more == 1 else f"{more} more failed criteria"
+    return TEXTS.conclude(Qualification.QUALIFIED, rule, facts, by=answer.by, failed=len(failed), allowed=allowed, more=words)
 
 
 @replayable("approval", "A28")
 def approve(policy: Policy, request: CeRequest, answer: Answer, now: datetime) -> Conclusion:
     """Whether a CE's request is approved (A28): the manager's three checks, all of them."""
-    failed = [check.name for check in CE_REQUEST_CHECKS if not answer.checks.get(check.name, False)]
-    approved = answer.choice == "approve" and not failed
-    rule = (
-        "The three checks hold."
-        if approved
-        else f"Not approved: {', '.join(failed)}."
-        if answer.choice == "approve"
-        else f"The manager denied the request{': ' + answer.note if answer.note else ''}."
-    )
-    nearest = "one check failing" if approved else f"a yes to {' and '.join(failed)}" if failed else "the manager's choice"
-    facts = (
-        *(Fact(name=check.name, value=answer.checks.get(check.name), source="CE manager", as_of=now) for check in CE_REQUEST_CHECKS),
-        Fact(name="size", value=request.size, source="CE", as_of=request.at),
-    )
-    return Conclusion(Approval.APPROVED if approved else Approval.DENIED, rule, nearest, facts, by=answer.by)
+    checks = {check.name: answer.checks.get(check.name) for check in CE_REQUEST_CHECKS}
+    failed = [name for name, holds in checks.items() if not holds]
+    facts = (*known("CE manager", now, checks), *known("CE", request.at, {"size": request.size}))
+    if answer.choice == "approve" and not failed:
+        return TEXTS.conclude(Approval.APPROVED, "approve.approved", facts, by=answer.by)
+    nearest = f"a yes to {' and '.join(failed)}" if failed else "the manager's choice"
+    rule = "approve.failed" if answer.choice == "approve" else "approve.denied"
+    said = {"failed": ", ".join(failed), "note": behind(answer.note), "otherwise": nearest}
+    return TEXTS.conclude(Approval.DENIED, rule, facts, by=answer.by, **said)
 
 
 def activity(policy: Policy, usage: Usage) -> tuple[bool, str]:
@@ -165,15 +132,6 @@ def activity(policy: Policy, usage: Usage) -> tuple[bool, str]:
     return bool(seen), " and ".join(seen) if seen else ", ".join(word for _, _, word in signs)
 
 
-def _one_sign(policy: Policy) -> str:
-    """The nearest fact that would make an idle instance active, by the policy's rule."""
-    return {
-        "setup_or_joiner": "one code host or one other user",
-        "any_user_event": "one user event",
-        "both": "one code host, one other user, or one user event",
-    }[policy.trial.activity_rule]
-
-
 def activated(policy: Policy, usage: Usage) -> bool:
     """Activated, a permanent flag: a code host and enough searches and result views (handbook 2.2)."""
     needs = policy.activation
@@ -183,21 +141,9 @@ def activated(policy: Policy, usage: Usage) -> bool:
 def usage_facts(usage: Usage | None, now: datetime) -> tuple[Fact, ...]:
     """An instance's facts, for a decision; none when the instance did not answer."""
     if usage is None:
-        return (Fact(name="usage", value=None, source="instance (no answer)", as_of=now),)
-    return (
-        Fact(name="code hosts", value=usage.code_hosts, source="instance", as_of=usage.as_of),
-        Fact(name="users besides the admin", value=usage.joiners, source="instance", as_of=usage.as_of),
-        Fact(
-            name="last user event",
-            value=usage.last_active_at.isoformat() if usage.last_active_at else None,
-            source="instance",
-            as_of=usage.as_of,
-        ),
-    )
-
-
-#: Why a trial that nobody looks after goes on: nobody could have helped, or objected.
-UNOWNED = "Nobody looks after the trial yet: it is not ended before it has an AE and a CE"
+        return known("instance (no answer)", now, {"usage": None})
+    said = {"code hosts": usage.code_hosts, "users besides the admin": usage.joiners, "last user event": usage.last_active_at}
+    return known("instance", usage.as_of, said)
 
 
 @replayable("day-15", "A13, C02")
@@ -208,17 +154,15 @@ def mid_trial(policy: Policy, usage: Usage | None, now: datetime, *, owned: bool
     """
     facts = usage_facts(usage, now)
     if usage is None:
-        return Conclusion(Course.ASK, "The instance did not answer: a trial is never ended on an unknown.", "the instance's answer", facts)
+        return TEXTS.conclude(Course.ASK, "mid_trial.unknown", facts)
     active, why = activity(policy, usage)
-    proposal = Course.EXTEND if active else Course.TERMINATE
     if policy.trial.d15.mode == "ask":
-        rule = f"Nothing happens without the CE's yes; the facts say {proposal}: {why}."
-        return Conclusion(Course.ASK, rule, "trial.d15.mode = automatic", facts)
+        return TEXTS.conclude(Course.ASK, "mid_trial.asks", facts, proposal=Course.EXTEND if active else Course.TERMINATE, why=why)
     if active:
-        return Conclusion(Course.EXTEND, f"Active: {why}.", "no activity at all", facts)
+        return TEXTS.conclude(Course.EXTEND, "mid_trial.active", facts, why=why)
     if not owned:
-        return Conclusion(Course.ASK, f"{UNOWNED}. Inactive: {why}.", "an AE and a CE", facts)
-    return Conclusion(Course.TERMINATE, f"Inactive: {why}.", _one_sign(policy), facts)
+        return TEXTS.conclude(Course.ASK, "unowned", facts, why=why)
+    return TEXTS.conclude(Course.TERMINATE, "mid_trial.inactive", facts, why=why, sign=TEXTS(f"one_sign.{policy.trial.activity_rule}"))
 
 
 @replayable("after the grace", "A14, C12")
@@ -228,34 +172,28 @@ def after_grace(policy: Policy, usage: Usage | None, now: datetime, *, owned: bo
     """
     facts = usage_facts(usage, now)
     if usage is None:
-        return Conclusion(
-            Course.ASK, "The instance did not answer: the decision stays with the CE manager.", "the instance's answer", facts
-        )
+        return TEXTS.conclude(Course.ASK, "after_grace.unknown", facts)
     active, why = activity(policy, usage)
     if active:
-        rule = f"Active ({why}): it stays with the CE manager until a person decides."
-        return Conclusion(Course.ASK, rule, "no activity at all", facts)
+        return TEXTS.conclude(Course.ASK, "after_grace.active", facts, why=why)
     if policy.trial.deadline.inactive_after_grace == "ask":
-        rule = f"Inactive ({why}), and the policy asks a person even so."
-        return Conclusion(Course.ASK, rule, "trial.deadline.inactive_after_grace = terminate", facts)
+        return TEXTS.conclude(Course.ASK, "after_grace.asks", facts, why=why)
     if not owned:
-        return Conclusion(Course.ASK, f"{UNOWNED}. Inactive: {why}.", "an AE and a CE", facts)
-    return Conclusion(Course.TERMINATE, f"Nobody decided in time, and the trial is inactive: {why}.", _one_sign(policy), facts)
+        return TEXTS.conclude(Course.ASK, "unowned", facts, why=why)
+    return TEXTS.conclude(Course.TERMINATE, "after_grace.inactive", facts, why=why, sign=TEXTS(f"one_sign.{policy.trial.activity_rule}"))
 
 
 @replayable("decision", "A16")
 def by_person(policy: Policy, outcome: Course, by: str, why: str, now: datetime, usage: Usage | None = None) -> Conclusion:
     """A person's decision, with what was known when they took it."""
-    rule, facts = f"{by or 'Somebody'} decided{': ' + why if why else ''}.", usage_facts(usage, now) if usage else ()
-    handbook = {Course.EXTEND: "A15", Course.CONVERT: "A17"}.get(outcome, "")
-    return Conclusion(outcome, rule, "the person's choice", facts, by=by, handbook=handbook)
+    name = f"by_person.{outcome}" if outcome in (Course.EXTEND, Course.CONVERT) else "by_person.other"
+    return TEXTS.conclude(outcome, name, usage_facts(usage, now) if usage else (), by=by, who=by or "Somebody", why=behind(why))
 
 
 @replayable("admin", "C17")
 def corrected(policy: Policy, by: str, now: datetime) -> Conclusion:
     """The initial admin has another address than was typed."""
-    rule = f"{by or 'Somebody'} decided: the address of the admin was wrong."
-    return Conclusion(Correction.CORRECTED, rule, "the person's choice", by=by)
+    return TEXTS.conclude(Correction.CORRECTED, "corrected", by=by, who=by or "Somebody")
 
 
 def extension_days(policy: Policy, origin: Origin, asked: int | None) -> int:
@@ -277,21 +215,18 @@ def mail_may_go(policy: Policy, template: str, usage: Usage | None) -> bool:
 
 
 def _not_now(stage: Stage, what: str) -> str:
-    if stage is Stage.SIGNUP:
-        return f"the signup is being routed this moment: ask again in a minute whether to {what}"
-    if stage is Stage.DECIDING:
-        return f"the trial's deadline is being decided this moment: ask again in a minute whether to {what}"
+    if stage in {Stage.SIGNUP, Stage.DECIDING}:
+        return TEXTS(f"not_now.{stage}", what=what)
     if stage in {Stage.TEARDOWN, Stage.CONVERTING}:
-        return f"too late to {what}: the trial is in stage {stage.value}"
+        return TEXTS("not_now.too_late", what=what, stage=stage)
     if stage in {Stage.TRIAGE, Stage.APPROVAL, Stage.WAITLISTED, Stage.PROVISIONING, Stage.HAND_OFF}:
-        return f"too early to {what}: the trial has not started (stage {stage.value}); you can terminate it, or answer its open task"
-    return f"cannot {what}: the trial has ended ({stage.value})"
+        return TEXTS("not_now.too_early", what=what, stage=stage)
+    return TEXTS("not_now.ended", what=what, stage=stage)
 
 
 def already(decision: Decision) -> str:
     """Why a second decision loses."""
-    who = decision.by or "the policy"
-    return f"already decided by {who} at {decision.at:%Y-%m-%d %H:%M} UTC: {decision.outcome}; nothing was changed"
+    return TEXTS("already", who=decision.by or "the policy", at=decision.at, outcome=decision.outcome)
 
 
 def refuse_extend(
@@ -312,33 +247,29 @@ def refuse_extend(
         return _not_now(stage, "extend")
     limit = policy.trial.max_extension_days
     if message.days is not None and not 1 <= message.days <= limit:
-        return f"days must be from 1 to {limit}, not {message.days}; a longer free trial needs the deal desk"
+        return TEXTS("extend.days", limit=limit, days=message.days)
     if last and not message.again and now < max(last.before, last.at + timedelta(hours=policy.trial.again_hours)):
-        return (
-            f"extended already by {last.by or 'the policy'} at {last.at:%Y-%m-%d %H:%M} UTC, until {last.until:%Y-%m-%d}; nothing was changed. "
-            'To extend it once more, say so: {"again": true}, or --again'
-        )
+        return TEXTS("extend.again", who=last.by or "the policy", at=last.at, until=last.until)
     until = max(ends_at or now, now) + timedelta(days=extension_days(policy, origin, message.days))
     late = licence_keys.too_far(policy.license, licence_keys.last_day_of_trial(policy, until))
-    return f"the key of a trial until {until:%Y-%m-%d} would end too late, with its grace: {late}" if late else None
+    return TEXTS("extend.key", until=until, late=late) if late else None
 
 
 def refuse_convert(policy: Policy, stage: Stage, message: Convert, now: datetime) -> str | None:
     """Why the trial cannot be converted."""
     if stage not in OPEN_TO_DECIDE:
         return _not_now(stage, "convert")
-    if message.seats is None or not 1 <= message.seats <= 1_000_000:
-        return 'say how many seats were bought: {"seats": 200}'
+    if message.seats is None or not 1 <= message.seats <= MOST_SEATS:
+        return TEXTS("convert.seats")
     if message.contract_end is None:
         terms = policy.license.production.term_months
         late = licence_keys.too_far(policy.license, months_after(now.date(), terms))
-        return f"the policy's term of {terms} months: {late}" if late else None
-    if odd := facts.odd_day(policy.facts, message.contract_end, now.date()):
-        return f"contract_end {odd}"
-    if message.contract_end <= now.date():
-        return f"contract_end {message.contract_end} is not in the future"
-    late = licence_keys.too_far(policy.license, message.contract_end)
-    return f"contract_end {late}" if late else None
+        return TEXTS("convert.term", terms=terms, late=late) if late else None
+    odd = facts.odd_day(policy.facts, message.contract_end, now.date())
+    if not odd and message.contract_end <= now.date():
+        odd = f"{message.contract_end} is not in the future"
+    odd = odd or licence_keys.too_far(policy.license, message.contract_end)
+    return f"contract_end {odd}" if odd else None
 
 
 def refuse_terminate(stage: Stage) -> str | None:
@@ -350,5 +281,5 @@ def refuse_host(new_host: str, host: str) -> str | None:
     """Why an instance cannot move to a host (A20)."""
     wanted = new_host.strip().lower()
     if not re.fullmatch(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}", wanted):
-        return f'{new_host!r} is not a host name; send {{"new_host": "code.acme.com"}}'
-    return f"the instance is at {host} already" if wanted == host else None
+        return TEXTS("host.no_name", host=repr(new_host))
+    return TEXTS("host.same", host=host) if wanted == host else None
