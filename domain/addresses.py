@@ -9,8 +9,6 @@ disposable-email-domains. Both packages are refreshed with ``requirements.lock``
 from it is carried into the workflow: a new list changes no trial that runs (docs/decisions/0017).
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -201,7 +199,7 @@ def _disposable() -> frozenset[str]:
 
 
 @lru_cache(maxsize=8)
-def _suffixes(more: tuple[str, ...]) -> TLDExtract:
+def _suffixes(more: tuple[str, ...]) -> "TLDExtract":
     from tldextract import TLDExtract
 
     return TLDExtract(suffix_list_urls=(), cache_dir=None, fallback_to_snapshot=True, extra_suffixes=more)

@@ -1,7 +1,5 @@
 """Every command of every process, and every function that decides. What comes has its module in this list; nothing else names it."""
 
-from __future__ import annotations
-
 import domain.account.commands
 import domain.account.get_well
 import domain.account.lifecycle

@@ -4,8 +4,6 @@ Whole dollars, with or without ``$``, in groups of three or in none: ``120000``,
 two digits (``1200,50``) or behind a zero (``0,500``) may be a decimal one, a point before three a thousands' one (``1.200``): none is read.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Annotated
 

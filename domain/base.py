@@ -1,7 +1,5 @@
 """The bases of every model. All are tolerant of unknown fields: an old worker may meet what a newer one wrote."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, ConfigDict
 
 

@@ -3,8 +3,6 @@
 No date makes an error here: what would lie before the first or after the last day that there is, is that day.
 """
 
-from __future__ import annotations
-
 import calendar
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo

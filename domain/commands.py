@@ -4,8 +4,6 @@ From a :class:`Command` come the workflow's update with its signal twin (``workf
 command of the command line, the form, the row of the table of rights, and what is sealed and noted of it. :mod:`domain.all` has them all.
 """
 
-from __future__ import annotations
-
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

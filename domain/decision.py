@@ -3,8 +3,6 @@
 A function of (policy, facts, now) decides, and is :func:`replayable`: each of its decisions keeps the inputs, so that it can be made again.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass

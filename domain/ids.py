@@ -1,7 +1,5 @@
 """The ids that are locks: one entity, one workflow id (idea 5). No personal data: a person's address is hashed."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from datetime import date

@@ -1,7 +1,5 @@
 """When a task is due by the office calendar, and who is asked when nobody answers: owner, then backup, then manager (gap 6)."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 from domain.calendar import add_office_hours, add_working_days, is_open

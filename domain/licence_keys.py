@@ -4,8 +4,6 @@ A key is good through its last day where the customer is. Nobody tells us their 
 everywhere on earth (``license.timezone``): some hours too long for most, too short for nobody.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime
 
 from domain.calendar import days_after, end_of_day, moment_after

@@ -1,7 +1,5 @@
 """One mailbox, many spellings: what a provider takes for the same address. Mail always goes to the address as it was typed."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

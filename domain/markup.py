@@ -16,8 +16,6 @@ What is readable stays so: ``R&D`` and ``a_b@acme.com`` look as they were typed.
 what it would mean something for; asterisks, backticks, tildes and underlines at a word's edge become signs that look like them.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """What people and systems send to a workflow: one model per message, every later field with a default."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal

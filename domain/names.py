@@ -1,7 +1,5 @@
 """What strangers say they are called, and their company: words, since they travel into subjects, greetings, channels and other people's mail."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

@@ -1,7 +1,5 @@
 """The people of the process, by role; which of them is next is decided here, purely (A5, A6, A9, A10)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum

@@ -4,8 +4,6 @@ A fact outside the policy's bounds is a data error, said to people in words. It 
 the rest of the account goes on. Nothing here raises, whatever is given.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """What may be sent to a workflow by whom, how our own programs mark what they send, and what the audit says of what came past every way in of ours."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import json

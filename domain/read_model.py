@@ -3,8 +3,6 @@
 A process gives the rows that have changed to its worker, which writes them (:mod:`store.read_model`): they stand in no history.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from pydantic import Field
@@ -30,7 +28,7 @@ class ProcessRow(Message):
     closed: bool = False
     at: datetime
 
-    def same_as(self, other: ProcessRow | None) -> bool:
+    def same_as(self, other: "ProcessRow | None") -> bool:
         """Whether nothing has changed but words and times that go by; those follow with the next change."""
         words = {"in_words": self.in_words, "next_at": self.next_at, "next_what": self.next_what, "at": self.at}
         return other is not None and self == other.model_copy(update=words)

@@ -4,8 +4,6 @@ A right reaches as far as one's own trials and accounts, those of one's team, or
 ledger; who is in a team, from the CRM's people: those with the same manager, and whoever they report to, however far up.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The table of rights as Markdown: ``docs/rights.md``."""
 
-from __future__ import annotations
-
 from domain.people import Role
 from domain.rights import GROUP_OF, KINDS, OVER, Group, role_in_words, rows
 

@@ -1,7 +1,5 @@
 """A person's part: what is asked, of which role, with which choices, due when, and who is asked when nobody answers (idea 3)."""
 
-from __future__ import annotations
-
 import re
 from datetime import date, datetime
 from enum import StrEnum

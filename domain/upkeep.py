@@ -1,7 +1,5 @@
 """What the schedules need: how full the pool is, which instances are missing, and what a copy of the CRM brought."""
 
-from __future__ import annotations
-
 import hashlib
 from datetime import datetime
 from typing import Literal

@@ -1,8 +1,7 @@
 """What every process remembers, and what the queries answer: where it stands, what comes next, and what is asked of whom."""
 
-from __future__ import annotations
-
 from datetime import datetime
+from typing import Self
 
 from domain.base import Message, State
 from domain.decision import Decision
@@ -59,7 +58,7 @@ class TaskView(Message):
     asked: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, workflow: str, task: Task) -> TaskView:
+    def of(cls, workflow: str, task: Task) -> Self:
         """The view of a task of that workflow."""
         spec = task.spec
         rung = spec.ladder[task.rung] if task.rung < len(spec.ladder) else None

@@ -3,8 +3,6 @@
 The key of an account is its registrable domain, as for a trial: people can guess the workflow ids.
 """
 
-from __future__ import annotations
-
 from datetime import date, datetime
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """What people decide about a customer's account, a red one and a get-well plan: each message, and what is made of it (:mod:`domain.commands`)."""
 
-from __future__ import annotations
-
 from datetime import date
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """Get-well plans (D15–D17, C06, gap 11): one plan for an account, whatever its reasons; what starts one, what it asks, and when."""
 
-from __future__ import annotations
-
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Literal

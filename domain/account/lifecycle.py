@@ -4,8 +4,6 @@ Everything is decided anew from the facts whenever a date has come or a fact has
 A day begins when the office opens.
 """
 
-from __future__ import annotations
-
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal

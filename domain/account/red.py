@@ -1,7 +1,5 @@
 """Red accounts (B17, B18, D20, D31, C20): which become red by themselves, what is tracked, and what promotes one again."""
 
-from __future__ import annotations
-
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal

@@ -4,8 +4,6 @@ A mark writes both systems (C20), and their copies show it for as long as they a
 ourselves, and what a person has promoted stays so until a copy has shown it gone once.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from domain.account import red

@@ -6,8 +6,6 @@ One reader for the webhook and for polling. People write Markdown, quote each ot
 tags and hidden lines are taken off, what is struck out does not count, and what is quoted counts only where nothing else names a host.
 """
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Iterable

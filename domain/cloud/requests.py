@@ -4,8 +4,6 @@ What each event means stands in docs/decisions: only an issue that was closed as
 that something has happened. Closed for any other reason, deleted, transferred or closed without the label, it says that nothing goes on by itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Literal
 

@@ -5,8 +5,6 @@ stable within its subject (one trial, one rotation of a key …); subject and ke
 only what is left. The effects of one moment travel in one batch, that is one activity, whatever their systems.
 """
 
-from __future__ import annotations
-
 import pkgutil
 from collections.abc import Mapping
 from datetime import datetime
@@ -24,7 +22,7 @@ TOGETHER = "effects"
 Scalar = str | bool | int | float | None
 
 #: Every kind of effect by its name, which stands as ``do`` in a batch.
-KINDS: dict[str, type[Effect]] = {}
+KINDS: dict[str, type["Effect"]] = {}
 
 
 class Effect(Value):

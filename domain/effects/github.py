@@ -1,7 +1,5 @@
 """What is done on GitHub: the issues to the Cloud team and the automation (A25); and what an issue says now."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from domain.base import Message, Value

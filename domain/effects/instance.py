@@ -1,7 +1,5 @@
 """What is done on a customer's instance: its admin, their reset link, its licence key."""
 
-from __future__ import annotations
-
 from domain.effects.effect import Effect
 
 

@@ -1,7 +1,5 @@
 """What is done on the licensing API: keys (A15, A17, A24, D30)."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """E-mail: every mail from a template."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from domain.effects.effect import Effect

@@ -1,7 +1,5 @@
 """What is done on PagerDuty."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from domain.effects.effect import Effect

@@ -13,8 +13,6 @@ The world goes on while it is looked at, so the ledger is read before and after:
 be there is what is on record afterwards.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """What a workflow asks of the registry: Tenure's own table of instances and people, in the ledger's database."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal

@@ -1,7 +1,5 @@
 """What is done in the CRM: the signup's lead, its opportunity, a customer's account, and the opportunity of a renewal (D30)."""
 
-from __future__ import annotations
-
 from datetime import date
 
 from domain.effects.effect import Effect, Scalar

@@ -1,7 +1,5 @@
 """What is done on Google Sheets: the rows of the red-accounts tracker (B17)."""
 
-from __future__ import annotations
-
 from domain.effects.effect import Effect
 
 

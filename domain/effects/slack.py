@@ -1,7 +1,5 @@
 """What is done on Slack: the trial's channel, messages and task cards."""
 
-from __future__ import annotations
-
 from domain.effects.effect import Effect
 
 

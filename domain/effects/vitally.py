@@ -1,7 +1,5 @@
 """What is done in Vitally: an account's traits, documents and projects; and what the hourly run writes, some hundred scores at a time (D12)."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from domain.base import Message, Value

@@ -1,7 +1,5 @@
 """A forecast held against the one of another week, and against what came."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import datetime
 

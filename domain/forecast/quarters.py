@@ -4,8 +4,6 @@ With years that start in February, 2026-02-01 is in ``FY27-Q1`` and 2027-01-31 i
 ``FY2127-Q1``.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import date
 

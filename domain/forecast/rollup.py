@@ -3,8 +3,6 @@
 Amounts are whole dollars a year; each renewal is rounded once, so that parts sum to the whole.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import NamedTuple, get_args

@@ -1,7 +1,5 @@
 """The weekly round of the forecast (D29, C34): what each AE is asked about their renewals, and what their answer means."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime

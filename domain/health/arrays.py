@@ -3,8 +3,6 @@
 It is for activities: a workflow must not import NumPy. Codes are -1 for not known, then 0, 1, 2 from poor to healthy; :data:`BANDS` by code.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime

@@ -1,7 +1,5 @@
 """What the health score says to people: the names and values of its traits, and what to do about one that hurts (D18–D23, B14)."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Mapping
 from datetime import UTC

@@ -1,7 +1,5 @@
 """The hourly run over all accounts (D12): its messages, which accounts are red by themselves (B17), and what of a change is worth a signal."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection, Mapping
 from datetime import date, datetime

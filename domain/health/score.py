@@ -6,8 +6,6 @@ that a gap reads neither as healthy nor as poor. Where less than the policy's pa
 account is unknown, what is known stays as evidence, and nothing is proposed. :mod:`domain.health.arrays` does the same for a hundred thousand accounts at once.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, timedelta

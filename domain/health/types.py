@@ -1,7 +1,5 @@
 """The health score's shapes (D12, handbook 4.3): the traits that go in, and a score that explains itself."""
 
-from __future__ import annotations
-
 from datetime import date, datetime
 from typing import Literal
 

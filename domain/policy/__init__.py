@@ -4,8 +4,6 @@ One file, two policies: a workflow is given the one of its kind at start, a tria
 :class:`AccountPolicy`, and keeps it; the ``hash`` names the policy in every decision.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """The sections of an account's policy: health, lifecycle, renewals, plans, red accounts and the forecast. See :mod:`domain.policy.trial`."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator

@@ -1,7 +1,5 @@
 """Reads a policy file: each entry with its unit and its handbook id, every fault with its line."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Iterator

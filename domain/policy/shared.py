@@ -1,7 +1,5 @@
 """The sections that both policies have: the office, what a fact can be, how long people may take, and licence keys."""
 
-from __future__ import annotations
-
 from datetime import date
 from typing import Annotated
 from zoneinfo import ZoneInfo

@@ -1,7 +1,5 @@
 """The sections of a trial's policy: the units, the bounds, and the rules that hold between the figures."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """The units in which the figures of the policy are written, each with its bounds, and what every section of the file has in common."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter

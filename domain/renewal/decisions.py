@@ -1,7 +1,5 @@
 """Every decision of a renewal, as a function of (policy, facts, now), each with its evidence; and why a message cannot be taken."""
 
-from __future__ import annotations
-
 import re
 from datetime import date, datetime, timedelta
 from enum import StrEnum

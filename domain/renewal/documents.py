@@ -3,8 +3,6 @@
 The handbook's own templates are private; these are its fields.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from domain.account.account import Customer, HealthSnapshot, Rating

@@ -3,8 +3,6 @@
 Dates are days; a moment is the opening of the office on its day. Amounts are whole dollars a year.
 """
 
-from __future__ import annotations
-
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal

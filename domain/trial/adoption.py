@@ -4,8 +4,6 @@ A trial keeps the policy that it started with until it adopts another by an upda
 ends, and the questions that are open. What is still ahead follows the new figures.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal

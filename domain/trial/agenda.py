@@ -1,7 +1,5 @@
 """What an open trial does when: everything ahead, from its policy and its state. The timers and ``next_steps`` both read it."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from domain.calendar import Due

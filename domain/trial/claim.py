@@ -5,8 +5,6 @@ then they can read the mail of their address. Until then nobody of the company i
 hours the instance goes to the next of the company who signs up.
 """
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """Every decision of a trial, as a function of (policy, facts, now), each with its evidence (idea 1); and why a message cannot be taken."""
 
-from __future__ import annotations
-
 import re
 from datetime import datetime, timedelta
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """The named criteria: what an SDR says yes or no to (A8, handbook 6.2), and the manager's three checks (A28)."""
 
-from __future__ import annotations
-
 from domain.policy import Policy
 from domain.task import Check
 

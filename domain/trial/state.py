@@ -1,7 +1,5 @@
 """What a trial is: its stages, and everything it remembers in one model."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
