@@ -5,28 +5,12 @@ from collections.abc import Collection, Mapping
 from datetime import UTC
 from typing import Any
 
-from domain.health.types import CategoryName, Contribution, Delta, Guidance, Level, Score, TraitName
+from domain.health.types import CATEGORY_NAMES, NAMES, Delta, Guidance, Level, Score, TraitName
 from domain.policy import AccountPolicy
+from domain.wording import Wording
 
-#: Traits and categories in people's words.
-NAMES: dict[TraitName, str] = {
-    "pulse": "TA pulse",
-    "versions_behind": "versions behind",
-    "precise_intel": "precise code intelligence",
-    "defect_tickets": "defect tickets",
-    "help_tickets": "help tickets",
-    "champion": "champion",
-    "buyer_access": "access to the buyer",
-    "last_activity": "last activity",
-    "usage_score": "usage score",
-    "mau_seats": "MAU/seats",
-}
-CATEGORY_NAMES: dict[CategoryName, str] = {
-    "pulse": "Pulse",
-    "technical": "Technical health",
-    "relationship": "Relationships and engagement",
-    "utilization": "Utilization",
-}
+TEXTS = Wording(__file__)
+
 #: How the reason for a change begins that is of other traits.
 SHIFT = "shift of weight because "
 
@@ -75,11 +59,7 @@ def guidance(policy: AccountPolicy, score: Score) -> tuple[Guidance, ...]:
         (each for each in score.contributions if each.level != "green"),
         key=lambda each: (each.points - policy.health.points.green) * weights[each.category] / known[each.category],
     )
-    made = []
-    for each in hurting:
-        handbook, says = _advice(policy, each, levels)
-        made.append(Guidance(trait=each.trait, level=each.level, handbook=handbook, says=says))
-    return tuple(made)
+    return tuple(_advice(policy, each.trait, levels) for each in hurting)
 
 
 def explain(policy: AccountPolicy, score: Score) -> list[str]:
@@ -121,73 +101,21 @@ def _too_little(score: Score) -> str:
     return f"only {score.known:.4g} % of the weight is known, and a score needs {score.needed:.4g} %"
 
 
-def _advice(policy: AccountPolicy, about: Contribution, levels: Mapping[TraitName, Level]) -> tuple[str, str]:
-    """The handbook's ids and the advice."""
-    match about.trait:
-        case "pulse":
-            return "D18", (
-                "Learn why from the notes and from the team that had the account before. A pulse is an opinion and may name a risk that no"
-                " number shows yet: act on the risk, and write the reason down for whoever comes next."
-            )
-        case "versions_behind":
-            return "D19", (
-                "Read the notes for what hinders upgrades. List what the versions since have improved and relate it to the customer's"
-                " engineering goals. Show that one upgrade may skip versions, and review whether the deployment suits them; IE helps."
-                " With the AE, consider a move to cloud."
-            )
-        case "precise_intel":
-            return "D19", (
-                "Show what precise code intelligence would give their developers and learn what keeps them from running executors."
-                " IE helps to set up the first language."
-            )
-        case "defect_tickets":
-            return "B14", (
-                "Go through the open defects on the account's tickets tab in Salesforce: agree with support on their order, tell the"
-                " customer what is mended when, and see which an upgrade would mend. Support answers them; you watch."
-            )
-        case "help_tickets":
-            return "B14", (
-                "Read the questions on the account's tickets tab in Salesforce for what they have in common: a training, a guide or a"
-                " change of the set-up may answer many at once. Support answers them; you watch."
-            )
-        case "champion":
-            step = (
-                "Mark the account red: its thread gathers who helps to find and build new champions."
-                if policy.red.program == "red_accounts"
-                else "Bring the account into Lighthouse: its save plan says who finds and builds new champions."
-            )
-            return "D20", (
-                f"{step} Learn what your contacts want to reach themselves, and help them reach it; meanwhile an executive sponsor can open"
-                " doors."
-            )
-        case "buyer_access":
-            return "D21", (
-                "Meet as an account team on who can reach the buyer, and ask for an executive's help where nobody can. With the champion,"
-                " collect what the customer has won, and make a deck in the manner of a QBR which the champion presents inside."
-            )
-        case "last_activity":
-            return "D22", (
-                "Reach out with something of value, never only to be in touch: a new feature, an article, news of their industry, each with"
-                f" your advice. After {policy.red.no_contact_days} days without contact the account is red by itself (B17)."
-            )
-        case "usage_score":
-            cause = _suspects(levels, "versions_behind", "precise_intel", "champion")
-            return "D23, D15, D17", (
-                f"Few of the users come daily. {cause} Train those who could be power users on their own work: they bring the others"
-                " along. An open get-well plan takes this up."
-            )
-        case "mau_seats":
-            cause, wells = _suspects(levels, "versions_behind", "precise_intel", "champion", "usage_score"), policy.get_well
-            return "D23, D15, D17", (
-                f"{cause} Below {share(wells.target_mau_seats)} a get-well plan is due: as Decreased Usage where the account had reached"
-                f" it, as Low Utilization where it never had and has been a customer for {wells.low_utilization_tenure_days} days."
-                f" The TA updates it every {wells.update_days} days."
-            )
+def _advice(policy: AccountPolicy, about: TraitName, levels: Mapping[TraitName, Level]) -> Guidance:
+    """What to do about a trait that is not green."""
+    causes: tuple[TraitName, ...] = ("versions_behind", "precise_intel", "champion", *(("usage_score",) if about == "mau_seats" else ()))
+    figures = {
+        "step": TEXTS(f"program.{policy.red.program}"),
+        "no_contact_days": policy.red.no_contact_days,
+        "cause": _suspects(levels, *causes),
+        "target": share(policy.get_well.target_mau_seats),
+        "tenure_days": policy.get_well.low_utilization_tenure_days,
+        "update_days": policy.get_well.update_days,
+    }
+    return Guidance(trait=about, level=levels[about], handbook=TEXTS(f"{about}.handbook"), says=TEXTS(f"{about}.says", **figures))
 
 
 def _suspects(levels: Mapping[TraitName, Level], *causes: TraitName) -> str:
     """Which of the usual causes of low use are there (D23)."""
     found = [f"{NAMES[each]} ({levels.get(each, 'not known')})" for each in causes if levels.get(each) != "green"]
-    if found:
-        return f"Look for the cause in what else is not green: {', '.join(found)}."
-    return f"{listed(causes).capitalize()} are green: look for the cause in how users are brought in and trained."
+    return TEXTS("suspects.some", found=", ".join(found)) if found else TEXTS("suspects.none", causes=listed(causes).capitalize())

@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, timedelta
 from typing import Any
 
-from domain.health.guidance import NAMES, SHIFT, words
+from domain.health.guidance import SHIFT, words
 from domain.health.types import (
     CATEGORIES,
+    NAMES,
     SOURCES,
     Band,
     Category,

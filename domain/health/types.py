@@ -1,7 +1,7 @@
 """The health score's shapes (D12, handbook 4.3): the traits that go in, and a score that explains itself."""
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import computed_field
 
@@ -23,29 +23,39 @@ TraitName = Literal[
     "mau_seats",
 ]
 
-#: Which traits make up which category, in the handbook's order.
-CATEGORIES: dict[CategoryName, tuple[TraitName, ...]] = {
-    "pulse": ("pulse",),
-    "technical": ("versions_behind", "precise_intel", "defect_tickets", "help_tickets"),
-    "relationship": ("champion", "buyer_access", "last_activity"),
-    "utilization": ("usage_score", "mau_seats"),
-}
+
+class About(NamedTuple):
+    """A trait in people's words: what it is called, its category, and where it comes from (4.3)."""
+
+    name: str
+    category: CategoryName
+    source: str
 
 
-#: Where each trait comes from (4.3), in the handbook's order.
-SOURCES: dict[TraitName, str] = {
-    "pulse": "TA by hand (Vitally)",
-    "versions_behind": "warehouse",
-    "precise_intel": "warehouse",
-    "defect_tickets": "warehouse",
-    "help_tickets": "warehouse",
-    "champion": "TA by hand (Vitally)",
-    "buyer_access": "TA by hand (Vitally)",
-    "last_activity": "Salesforce",
-    "usage_score": "warehouse",
-    "mau_seats": "warehouse",
+_BY_HAND, _WAREHOUSE = "TA by hand (Vitally)", "warehouse"
+#: Every trait, in the handbook's order.
+TRAITS: dict[TraitName, About] = {
+    "pulse": About("TA pulse", "pulse", _BY_HAND),
+    "versions_behind": About("versions behind", "technical", _WAREHOUSE),
+    "precise_intel": About("precise code intelligence", "technical", _WAREHOUSE),
+    "defect_tickets": About("defect tickets", "technical", _WAREHOUSE),
+    "help_tickets": About("help tickets", "technical", _WAREHOUSE),
+    "champion": About("champion", "relationship", _BY_HAND),
+    "buyer_access": About("access to the buyer", "relationship", _BY_HAND),
+    "last_activity": About("last activity", "relationship", "Salesforce"),
+    "usage_score": About("usage score", "utilization", _WAREHOUSE),
+    "mau_seats": About("MAU/seats", "utilization", _WAREHOUSE),
 }
-CATEGORY_OF: dict[TraitName, CategoryName] = {trait: name for name, members in CATEGORIES.items() for trait in members}
+CATEGORY_NAMES: dict[CategoryName, str] = {
+    "pulse": "Pulse",
+    "technical": "Technical health",
+    "relationship": "Relationships and engagement",
+    "utilization": "Utilization",
+}
+NAMES = {trait: about.name for trait, about in TRAITS.items()}
+SOURCES = {trait: about.source for trait, about in TRAITS.items()}
+#: Which traits make up which category.
+CATEGORIES = {name: tuple(trait for trait, about in TRAITS.items() if about.category == name) for name in CATEGORY_NAMES}
 
 
 class Traits(Message):
@@ -79,13 +89,13 @@ class Contribution(Value):
     @property
     def category(self) -> CategoryName:
         """Which category it is of."""
-        return CATEGORY_OF[self.trait]
+        return TRAITS[self.trait].category
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def source(self) -> str:
         """Where its value comes from."""
-        return SOURCES[self.trait]
+        return TRAITS[self.trait].source
 
 
 class Category(Value):

@@ -15,7 +15,7 @@ from domain.account.account import Customer, HealthSnapshot, RenewalRow
 from domain.forecast.comparison import Actual, Kept
 from domain.forecast.rollup import Forecast, Line, Tally
 from domain.health import guidance
-from domain.health.types import Score
+from domain.health.types import CATEGORY_NAMES, NAMES, Score
 from starter.cli import parts
 from starter.cli.base import console
 from starter.cli.parts import Column, day, listed, money, person, words
@@ -114,11 +114,11 @@ def health(found: HealthView) -> None:
     page.print(Text(f"scored {parts.when(score.at)}, policy {score.policy}", style="dim"))
     parts.section("What it is made of", listed(CONTRIBUTIONS, _contributions(score)))
     if score.missing:
-        names = ", ".join(guidance.NAMES[name] for name in score.missing)
+        names = ", ".join(NAMES[name] for name in score.missing)
         page.print(Padding(Text(f"not known, and counted neither way: {names}", style="dim italic"), (0, 0, 0, 2)))
     if found.guidance:
         advice = [
-            (Text(guidance.NAMES[each.trait], style=STYLES[each.level]), Text.assemble(each.says, (f"  [{each.handbook}]", "dim")))
+            (Text(NAMES[each.trait], style=STYLES[each.level]), Text.assemble(each.says, (f"  [{each.handbook}]", "dim")))
             for each in found.guidance
         ]
         parts.section("What to do, what costs most first", parts.grid(("",), advice))
@@ -153,12 +153,12 @@ def _contributions(score: Score) -> Iterator[_Part]:
     for category in score.categories:
         traits = [each for each in score.contributions if each.category == category.name]
         if traits:
-            name = f"{guidance.CATEGORY_NAMES[category.name]} {category.weight:.0f} %"
+            name = f"{CATEGORY_NAMES[category.name]} {category.weight:.0f} %"
             mean, adds = figure(category, "score", 1), f"{sum(each.adds for each in traits):.3f}"
             yield _Part(Text(name, style="bold"), Text(mean, style="bold"), Text(adds, style="bold"))
         for each in traits:
             points, value = Text(f"{each.points:.0f}", style=STYLES[each.level]), guidance.words(each.trait, each.value)
-            yield _Part(f"  {guidance.NAMES[each.trait]}", points, f"{each.adds:.3f}", value, each.source, day(each.as_of))
+            yield _Part(f"  {NAMES[each.trait]}", points, f"{each.adds:.3f}", value, each.source, day(each.as_of))
     yield _Part(Text("Health score", style="bold"), Text(""), Text(figure(score, "total", 3), style="bold"))
 
 

@@ -15,9 +15,9 @@ from domain.account import red, red_marks
 from domain.account.account import HealthSnapshot
 from domain.account.lifecycle import AccountState
 from domain.account.red import RedState
-from domain.health.guidance import NAMES, explain, guidance
+from domain.health.guidance import explain, guidance
 from domain.health.score import kept, score, traits_of
-from domain.health.types import CATEGORIES, SOURCES, Band, Level, Score, TraitName, Traits
+from domain.health.types import CATEGORIES, NAMES, SOURCES, Band, Level, Score, TraitName, Traits
 from domain.policy import AccountPolicy
 from tests.domain.make import MONDAY, day
 from tests.domain.make_accounts import customer
