@@ -9,12 +9,16 @@ from domain.account.commands import MarkRed, Source
 from domain.account.get_well import Track, tracks
 from domain.base import Value
 from domain.calendar import day_of
-from domain.decision import Conclusion, Fact, replayable
+from domain.decision import Conclusion, Fact, known, replayable
 from domain.markup import bold, counted
 from domain.people import Role
 from domain.policy import AccountPolicy
+from domain.policy.account import Red
 from domain.task import Choice, FieldSpec
 from domain.views import ProcessState
+from domain.wording import Wording, behind
+
+TEXTS = Wording(__file__)
 
 
 class Colour(StrEnum):
@@ -133,30 +137,21 @@ class Finding(Value):
     room: float = 1.0
 
 
+def _finding(name: Criterion, holds: bool | None, state: str = "found", *, room: float = 1.0, **values: object) -> Finding:
+    """What a criterion says by its texts; ``state`` is another one where there is nothing to count."""
+    nearest = TEXTS(f"{name}.nearest", **values) if state == "found" else ""
+    says, undone_by = TEXTS(f"{name}.{state}", **values), TEXTS(f"{name}.undone_by", **values)
+    return Finding(name=name, holds=holds, says=says, undone_by=undone_by, nearest=nearest, room=room)
+
+
 def findings(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> tuple[Finding, ...]:
     """The four automatic criteria (handbook 4.7)."""
     today, figures = day_of(policy.office, now), policy.red
-    score, limit = (standing.score if standing else None), figures.health_at_most
-    months, enough = (standing.declining_months if standing else 0), figures.decline_months
     return (
         _deployment(figures.not_deployed_days, customer, today),
         _contact(figures.no_contact_days, customer, today),
-        Finding(
-            name="health",
-            holds=None if score is None else score <= limit,
-            says=f"health score {score:g}, at most {limit:g}" if score is not None else "health score not known",
-            undone_by=f"a score above {limit:g}",
-            nearest=f"a score of {limit:g} or less" if score is not None else "",
-            room=(score - limit) / score if score else 1.0,
-        ),
-        Finding(
-            name="decline",
-            holds=None if standing is None else months >= enough,
-            says=f"search and code intelligence fell by {figures.decline_share:.0%} or more in {counted(months, 'consecutive month')}",
-            undone_by="a month without such a decline",
-            nearest=f"{counted(enough - months, 'more month')} with a decline of {figures.decline_share:.0%}" if standing else "",
-            room=(enough - months) / enough,
-        ),
+        _health(figures.health_at_most, standing),
+        _decline(figures, standing),
     )
 
 
@@ -164,48 +159,50 @@ def _deployment(limit: int, customer: Customer, today: date) -> Finding:
     if customer.contract_start is None or customer.deployed_on is not None:
         says = f"deployed on {customer.deployed_on}" if customer.deployed_on else "not signed yet"
         return Finding(name="not_deployed", holds=False, says=says, undone_by="")
-    days = (today - customer.contract_start).days
     if "deployed_on" in customer.data_errors:
-        return Finding(name="not_deployed", holds=None, says="deployment not known", undone_by="a production deployment")
-    return Finding(
-        name="not_deployed",
-        holds=days > limit,
-        says=f"production not deployed {counted(days, 'day')} after the signature",
-        undone_by="a production deployment",
-        nearest=f"{counted(limit + 1 - days, 'more day')} without a production deployment",
-        room=(limit + 1 - days) / (limit + 1),
-    )
+        return _finding("not_deployed", None, "unknown")
+    days = (today - customer.contract_start).days
+    left = limit + 1 - days
+    return _finding("not_deployed", days > limit, room=left / (limit + 1), days=counted(days, "day"), left=counted(left, "more day"))
 
 
 def _contact(limit: int, customer: Customer, today: date) -> Finding:
     if customer.last_activity_on is None:
-        return Finding(name="no_contact", holds=None, says="last interaction not known", undone_by="an interaction")
+        return _finding("no_contact", None, "unknown")
     days = (today - customer.last_activity_on).days
-    return Finding(
-        name="no_contact",
-        holds=days >= limit,
-        says=f"no interaction for {counted(days, 'day')}",
-        undone_by="an interaction",
-        nearest=f"{counted(limit - days, 'more day')} without an interaction",
-        room=(limit - days) / limit,
-    )
+    left = limit - days
+    return _finding("no_contact", days >= limit, room=left / limit, days=counted(days, "day"), left=counted(left, "more day"))
+
+
+def _health(limit: float, standing: HealthSnapshot | None) -> Finding:
+    if standing is None or (score := standing.score) is None:
+        return _finding("health", None, "unknown", limit=limit)
+    return _finding("health", score <= limit, room=(score - limit) / score if score else 1.0, score=score, limit=limit)
+
+
+def _decline(figures: Red, standing: HealthSnapshot | None) -> Finding:
+    months, share = (standing.declining_months if standing else 0), figures.decline_share
+    left, fell = figures.decline_months - months, counted(months, "consecutive month")
+    if standing is None:
+        return _finding("decline", None, "unknown", room=left / figures.decline_months, share=share, months=fell)
+    more = counted(left, "more month")
+    return _finding("decline", left <= 0, room=left / figures.decline_months, share=share, months=fell, left=more)
 
 
 @replayable("red", "B17")
 def automatic(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Conclusion:
     """Whether the facts alone make an account red (B17): when a criterion holds."""
-    found = findings(policy, customer, standing, now)
-    facts = evidence(customer, standing, now)
+    found, facts = findings(policy, customer, standing, now), evidence(customer, standing, now)
     signed = customer.contract_start is not None and customer.contract_start <= day_of(policy.office, now)
     if customer.status != "customer" or not signed:
-        rule = f"Only a customer becomes red; it is {customer.status if signed else 'not signed yet'}."
-        return Conclusion(Colour.NOT_RED, rule, "being a customer", facts)
+        return TEXTS.conclude(Colour.NOT_RED, "automatic.no_customer", facts, status=customer.status if signed else "not signed yet")
     if held := [each for each in found if each.holds]:
-        rule = f"{_upper('; '.join(each.says for each in held))}."
-        return Conclusion(Colour.RED, rule, " and ".join(each.undone_by for each in held), facts)
+        says = "; ".join(each.says for each in held)
+        undone_by = " and ".join(each.undone_by for each in held)
+        return TEXTS.conclude(Colour.RED, "automatic.red", facts, says=says[:1].upper() + says[1:], undone_by=undone_by)
     nearest = min((each for each in found if each.nearest), key=lambda each: each.room, default=None)
-    otherwise = nearest.nearest if nearest else "a health score, or a date of the last interaction"
-    return Conclusion(Colour.NOT_RED, "No automatic criterion holds.", otherwise, facts)
+    otherwise = nearest.nearest if nearest else TEXTS("automatic.nothing_known")
+    return TEXTS.conclude(Colour.NOT_RED, "automatic.not_red", facts, otherwise=otherwise)
 
 
 def holding(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> dict[Criterion, str]:
@@ -217,35 +214,22 @@ def holding(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot 
 
 def by_hand(customer: Customer, standing: HealthSnapshot | None) -> dict[Hand, str]:
     """Where it is marked red, in words: the CRM's field (B17), Vitally's trait (D31). Our own marks are there, too, once they are copied."""
-    said: dict[Hand, str] = {}
-    if customer.health == "Red":
-        said["salesforce"] = "Customer Health is Red in the CRM"
-    if standing is not None and standing.hand_red:
-        said["vitally"] = "it is set as a red account in Vitally"
-    return said
+    shown: dict[Hand, bool] = {"salesforce": customer.health == "Red", "vitally": standing is not None and standing.hand_red}
+    return {hand: TEXTS(f"by_hand.{hand}") for hand in HANDS if shown[hand]}
 
 
 def evidence(customer: Customer, standing: HealthSnapshot | None, now: datetime) -> tuple[Fact, ...]:
     """What the criteria stand on, each with its source and age."""
     at = standing.as_of if standing else now
     none = "" if standing else " (none yet)"
+    days = {"signed on": customer.contract_start, "deployed on": customer.deployed_on, "last activity": customer.last_activity_on}
     return (
-        Fact(name="signed on", value=_day(customer.contract_start), source="Salesforce", as_of=customer.as_of),
-        Fact(name="deployed on", value=_day(customer.deployed_on), source="Salesforce", as_of=customer.as_of),
-        Fact(name="last activity", value=_day(customer.last_activity_on), source="Salesforce", as_of=customer.as_of),
-        Fact(name="health score", value=standing.score if standing else None, source=f"health score{none}", as_of=at),
-        Fact(name="declining months", value=standing.declining_months if standing else None, source=f"warehouse{none}", as_of=at),
-        Fact(name="Customer Health", value=customer.health or None, source="Salesforce", as_of=customer.as_of),
-        Fact(name="red account", value=standing.hand_red if standing else None, source=f"Vitally{none}", as_of=at),
+        *known("Salesforce", customer.as_of, days),
+        *known(f"health score{none}", at, {"health score": standing.score if standing else None}),
+        *known(f"warehouse{none}", at, {"declining months": standing.declining_months if standing else None}),
+        *known("Salesforce", customer.as_of, {"Customer Health": customer.health or None}),
+        *known(f"Vitally{none}", at, {"red account": standing.hand_red if standing else None}),
     )
-
-
-def _day(on: date | None) -> str | None:
-    return on.isoformat() if on else None
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 # --- marked, promoted ----------------------------------------------------------------------------------------------------------------
@@ -254,14 +238,10 @@ def _upper(text: str) -> str:
 @replayable("red", "B18, C20")
 def marked(policy: AccountPolicy, given: MarkRed, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Conclusion:
     """An account is red, or is so for another reason (B17, B18, D31)."""
-    by_facts, by_hand = given.source == "automatic", given.source in HANDS
-    who, handbook, otherwise = "The facts" if by_facts else "Somebody", "B17" if by_facts else "B18", "the person's judgement"
-    if by_hand:
-        handbook, otherwise = ("B17", "another colour in the CRM") if given.source == "salesforce" else ("D31", "the trait not being set")
-    rule, nearest = f"{given.by or who} marked it red: {given.reason}.", otherwise
-    if by_facts:
-        nearest = automatic(policy, customer, standing, now).nearest
-    return Conclusion(Colour.RED, rule, nearest, evidence(customer, standing, now), by=given.by, handbook=f"{handbook}, C20")
+    nearest = automatic(policy, customer, standing, now).nearest if given.source == "automatic" else ""
+    who = given.by or TEXTS(f"marked.{given.source}.who")
+    facts = evidence(customer, standing, now)
+    return TEXTS.conclude(Colour.RED, f"marked.{given.source}", facts, by=given.by, who=who, reason=given.reason, otherwise=nearest)
 
 
 BETTER = {"poor": 0, "concerning": 1, "healthy": 2}
@@ -276,29 +256,22 @@ def promotion(policy: AccountPolicy, state: RedState, customer: Customer, standi
     """
     before, facts = state.at_mark, evidence(customer, standing, now)
     band = standing.band if standing else "unknown"
-
-    def decided(outcome: Colour, rule: str, nearest: str) -> Conclusion:
-        return Conclusion(outcome, rule, nearest, facts)
-
     still = automatic(policy, customer, standing, now)
     if state.shown and customer.health in ("Yellow", "Green") and customer.health != state.declined_health:
         though = f", though it is red by itself: {still.rule}" if still.outcome == Colour.RED else "."
-        return decided(
-            Colour(customer.health.lower()), f"Somebody set Customer Health to {customer.health} in the CRM{though}", "Red in the CRM"
-        )
+        return TEXTS.conclude(Colour(customer.health.lower()), "promotion.in_the_crm", facts, colour=customer.health, though=though)
     if standing is None or band not in ("healthy", "concerning"):
-        return decided(Colour.RED, f"The band is {band}.", "a concerning or healthy band")
+        return TEXTS.conclude(Colour.RED, "promotion.band", facts, band=band)
     if still.outcome == Colour.RED:
-        return decided(Colour.RED, f"It is red by itself: {still.rule}", still.nearest)
+        return TEXTS.conclude(Colour.RED, "promotion.by_itself", facts, why=still.rule, otherwise=still.nearest)
     champion = standing.champion is True and before is not None and before.champion is False
     better = before is not None and BETTER[band] > BETTER.get(before.band, BETTER["healthy"])
     if not (any(mark.source == "automatic" for mark in state.marks) or champion or better):
-        return decided(Colour.RED, "Nothing that made it red has changed.", "a better band, or a new champion")
+        return TEXTS.conclude(Colour.RED, "promotion.nothing_changed", facts)
     if state.declined == band:
-        return decided(Colour.RED, f"The manager keeps it red in spite of the band: {band}.", "another band")
+        return TEXTS.conclude(Colour.RED, "promotion.declined", facts, band=band)
     why = "a champion was found" if champion else f"the band is {band}"
-    to = Colour.GREEN if band == "healthy" else Colour.YELLOW
-    return decided(to, f"No automatic criterion holds, and {why}.", "a criterion of 4.7 that holds again")
+    return TEXTS.conclude(Colour.GREEN if band == "healthy" else Colour.YELLOW, "promotion.promoted", facts, why=why)
 
 
 @replayable("red", "B17")
@@ -306,16 +279,13 @@ def resolved(
     policy: AccountPolicy, to: str, by: str, note: str, customer: Customer, standing: HealthSnapshot | None, now: datetime
 ) -> Conclusion:
     """A person promotes it."""
-    rule = f"{by} promoted it to {to}{': ' + note if note else ''}."
-    return Conclusion(Colour(to), rule, "the person's judgement", evidence(customer, standing, now), by=by)
+    return TEXTS.conclude(Colour(to), "resolved", evidence(customer, standing, now), by=by, who=by, to=to, note=behind(note))
 
 
 @replayable("red", "B17")
 def gone(policy: AccountPolicy, customer: Customer, now: datetime) -> Conclusion:
     """The account is no customer any more."""
-    into = f" into {customer.merged_into}" if customer.merged_into else ""
-    rule = f"The account is {customer.status}{into}: nothing is left to save."
-    return Conclusion(Colour.CHURNED, rule, "the account staying a customer")
+    return TEXTS.conclude(Colour.CHURNED, "gone", status=customer.status, into=behind(customer.merged_into, " into "))
 
 
 # --- what is tracked -------------------------------------------------------------------------------------------------------------------
