@@ -2,16 +2,23 @@
 
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import Literal
 
+from pydantic.fields import FieldInfo
+
 from domain.account.account import Customer, CustomerInput, CustomerStatus, HealthSnapshot, PlanReason, Reason
+from domain.account.commands import PlanText
 from domain.base import Value
 from domain.calendar import Due, day_of
-from domain.decision import Conclusion, Fact, replayable
+from domain.decision import Conclusion, known, replayable
 from domain.markup import counted
 from domain.policy import AccountPolicy
 from domain.task import Answer, Choice, FieldSpec, TaskKind
 from domain.views import ProcessState
+from domain.wording import Wording, behind
+
+TEXTS = Wording(__file__)
 
 Track = Literal["on_track", "at_risk", "off_track"]
 
@@ -41,17 +48,13 @@ class Review(StrEnum):
     CRITERIA_MET = "criteria_met"
 
 
-#: The six questions of a plan (handbook 4.4).
-QUESTIONS = (
-    FieldSpec(name="state", asks="the current state, and the relationship"),
-    FieldSpec(name="onboarding_flow", asks="are we in their developers' onboarding flow?"),
-    FieldSpec(name="docs", asks="are our docs in their own content system?"),
-    FieldSpec(name="syncs", asks="which recurring syncs with business stakeholders are there?"),
-    FieldSpec(name="drive", asks="the plan to drive utilization"),
-    FieldSpec(name="help", asks="where it is stuck, and which help is needed"),
-)
-#: What a low utilization needs besides: "Account - Context on Low Utilization" (D17).
-CONTEXT = FieldSpec(name="context", asks="why the utilization is below the target, and what is in progress")
+def _question(name: str, field: FieldInfo) -> FieldSpec:
+    asks = field.description or ""
+    return FieldSpec(name=name, asks=(asks[:1].lower() + asks[1:]).removesuffix("."))
+
+
+#: The six questions of a plan (handbook 4.4), and what a low utilization needs besides: "Account - Context on Low Utilization" (D17).
+*QUESTIONS, CONTEXT = (_question(name, field) for name, field in PlanText.model_fields.items() if name != "by")
 
 
 def tracks(*fields: FieldSpec) -> tuple[Choice, ...]:
@@ -149,56 +152,40 @@ def utilization(policy: AccountPolicy, since: date | None, standing: HealthSnaps
     share = standing.mau_seats if standing else None
     tenure = (day_of(policy.office, now) - since).days if since else None
     at = standing.as_of if standing else now
-    facts = (
-        Fact(name="MAU/seats", value=share, source="warehouse", as_of=at),
-        Fact(name="target reached before", value=standing.was_at_target if standing else None, source="warehouse", as_of=at),
-        Fact(name="customer since", value=since.isoformat() if since else None, source="Salesforce", as_of=now),
-    )
-
+    reached = {"MAU/seats": share, "target reached before": standing.was_at_target if standing else None}
+    facts = (*known("warehouse", at, reached), *known("Salesforce", now, {"customer since": since}))
     if standing is None or share is None:
-        rule = "MAU/seats is not known: an unknown starts no plan and ends none."
-        return Conclusion(Utilization.UNKNOWN, rule, "a month of MAU/seats", facts)
-    shown = f"{share:.0%} of the seats are used monthly, the target is {target:.0%}"
-    missing = f"{target - share:.0%} more of the seats in use"
+        return TEXTS.conclude(Utilization.UNKNOWN, "utilization.unknown", facts)
+    shown, missing = TEXTS("share", share=share, target=target), TEXTS("missing", share=target - share)
     if share >= target:
-        nearest = f"fewer than {target:.0%} of the seats in use"
-        return Conclusion(Utilization.AT_TARGET, f"At the target: {shown}.", nearest, facts, handbook="D15, D17")
+        return TEXTS.conclude(Utilization.AT_TARGET, "utilization.at_target", facts, shown=shown, target=target)
     if standing.was_at_target:
-        rule = f"It was at the target in an earlier month, and fell below: {shown}."
-        return Conclusion(Utilization.DECREASED, rule, missing, facts, handbook="D15, C06")
+        return TEXTS.conclude(Utilization.DECREASED, "utilization.decreased", facts, shown=shown, missing=missing)
     if tenure is None or tenure < days:
         rest = f"a customer for {counted(days - tenure, 'more day')}" if tenure is not None else "the day on which they became a customer"
-        rule = f"Below the target, and still onboarding: no project before day {days}. {shown}."
-        return Conclusion(Utilization.ONBOARDING, rule, rest, facts)
-    rule = f"Day {tenure} as a customer, and the target was never reached: {shown}."
-    return Conclusion(Utilization.LOW, rule, missing, facts, handbook="D17, C05")
+        return TEXTS.conclude(Utilization.ONBOARDING, "utilization.onboarding", facts, days=days, shown=shown, rest=rest)
+    return TEXTS.conclude(Utilization.LOW, "utilization.low", facts, tenure=tenure, shown=shown, missing=missing)
 
 
 @replayable("plan", "D16")
 def opened(policy: AccountPolicy, reasons: dict[Reason, PlanReason], now: datetime) -> Conclusion:
     """A plan begins, or gets another reason."""
-    facts = (Fact(name=WORDS[name], value=each.why, source=each.from_workflow or "account", as_of=now) for name, each in reasons.items())
-    return Conclusion(Plan.OPEN, f"One plan for all reasons: {said(reasons)}.", "every reason gone", tuple(facts))
+    each = (known(reason.from_workflow or "account", now, {WORDS[name]: reason.why}) for name, reason in reasons.items())
+    return TEXTS.conclude(Plan.OPEN, "opened", tuple(chain.from_iterable(each)), reasons=said(reasons))
 
 
 @replayable("plan", "D16")
 def ended(policy: AccountPolicy, gone: str, now: datetime) -> Conclusion:
     """Every reason is gone; ``gone`` says why the last one is."""
-    return Conclusion(Plan.ENDED, f"Every reason is gone, the last one because: {gone}.", "one reason that still holds")
+    return TEXTS.conclude(Plan.ENDED, "ended", gone=gone)
 
 
 @replayable("leadership review", "D16, D17")
 def reviewed(policy: AccountPolicy, answer: Answer, state: GetWellState, now: datetime) -> Conclusion:
     """The leadership's review, with the update that it stands on (D16, D17)."""
     last = state.updates[-1] if state.updates else None
-    update = Fact(
-        name="last update",
-        value=last.status if last else None,
-        source=last.by if last else "TA (none yet)",
-        as_of=last.at if last else now,
-    )
-    rule = f"{answer.by} decided{': ' + answer.note if answer.note else ''}."
-    return Conclusion(Review(answer.choice), rule, "the person's choice", (update,), by=answer.by)
+    update = known(last.by, last.at, {"last update": last.status}) if last else known("TA (none yet)", now, {"last update": None})
+    return TEXTS.conclude(Review(answer.choice), "reviewed", update, by=answer.by, who=answer.by, note=behind(answer.note))
 
 
 def said(reasons: dict[Reason, PlanReason]) -> str:

@@ -11,11 +11,14 @@ from typing import Literal
 from domain.account.account import Customer, CustomerInput, CustomerStatus, HealthSnapshot, Reason, RenewalEnded
 from domain.account.red import Criterion, Hand
 from domain.calendar import Due, day_of, days_after, hours_of
-from domain.decision import Conclusion, Fact, replayable
+from domain.decision import Conclusion, Fact, known, replayable
 from domain.markup import counted
 from domain.people import Role
 from domain.policy import AccountPolicy
 from domain.views import ProcessState
+from domain.wording import Wording, behind
+
+TEXTS = Wording(__file__)
 
 #: The trait that shows the stage in Vitally, and the template of the onboarding project (D9).
 TRAIT = "Lifecycle Stage"
@@ -160,11 +163,11 @@ def contradiction(policy: AccountPolicy, customer: Customer, state: AccountState
         return ""
     against = f"its renewal runs on {running}" if running else f"{held} was known before"
     if end is None:
-        return f"the CRM names no end of the contract, and {against}" if running else ""
+        return TEXTS("contradiction.none", against=against) if running else ""
     if end < today and (running is not None or held >= today):
-        return f"the CRM says that the contract ended on {end}, and {against}"
+        return TEXTS("contradiction.over", end=end, against=against)
     if running is not None and (end == state.crm_end or running in state.settled):
-        return f"the CRM says {end}, and {against}"
+        return TEXTS("contradiction.other", end=end, against=against)
     return ""
 
 
@@ -174,47 +177,41 @@ def contradiction(policy: AccountPolicy, customer: Customer, state: AccountState
 @replayable("stage", "D8")
 def stage(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion:
     """The stage (D8): renewing pre-empts the others; after a renewal back to adopting or nurturing by the targets; full churn closes."""
-    return Conclusion(*_stage(policy, customer, state, day_of(policy.office, now)), _facts(customer, state, now))
-
-
-def _stage(policy: AccountPolicy, customer: Customer, state: AccountState, today: date) -> tuple[Stage, str, str]:
-    """Stage, rule and nearest fact."""
     days, since, end = policy.lifecycle, state.since, term_end(customer, state)
+    today, facts = day_of(policy.office, now), _facts(customer, state, now)
     if customer.status != "customer":
-        into = f" into {customer.merged_into}" if customer.merged_into else ""
-        return Stage.CLOSED, f"The CRM says {customer.status}{into}.", "being a customer"
+        into = behind(customer.merged_into, " into ")
+        return TEXTS.conclude(Stage.CLOSED, "stage.no_customer", facts, status=customer.status, into=into)
     if state.lost:
-        return Stage.CLOSED, "The renewal ended in full churn.", "a renewal that keeps a part"
+        return TEXTS.conclude(Stage.CLOSED, "stage.lost", facts)
     if since is None or since > today:
         when = f"on {since}, in {counted((since - today).days, 'day')}" if since else "on a day that is not known"
-        return Stage.PROSPECT, f"The contract begins {when}; a hand-off takes {days.prospect_days} days.", "the contract's beginning"
+        return TEXTS.conclude(Stage.PROSPECT, "stage.prospect", facts, when=when, days=days.prospect_days)
     if end is not None and today >= days_after(end, -policy.renewal.process_days):
         left = (end - today).days
-        nearest = f"a renewal date {counted(policy.renewal.process_days - left + 1, 'day')} later"
-        return Stage.RENEWING, f"The renewal date {end} is {counted(left, 'day')} away: renewing pre-empts every other stage.", nearest
+        later = counted(policy.renewal.process_days - left + 1, "day")
+        return TEXTS.conclude(Stage.RENEWING, "stage.renewing", facts, end=end, left=counted(left, "day"), later=later)
     if (tenure := (today - since).days) < days.onboarding_days:
         left = days.onboarding_days - tenure
-        return Stage.ONBOARDING, f"Day {tenure} of the first {days.onboarding_days} since the contract began.", counted(left, "more day")
-    return _by_targets(policy, state)
+        return TEXTS.conclude(
+            Stage.ONBOARDING, "stage.onboarding", facts, tenure=tenure, days=days.onboarding_days, left=counted(left, "more day")
+        )
+    return _by_targets(policy, state, facts)
 
 
-def _by_targets(policy: AccountPolicy, state: AccountState) -> tuple[Stage, str, str]:
+def _by_targets(policy: AccountPolicy, state: AccountState, facts: tuple[Fact, ...]) -> Conclusion:
     """Adopting until daily use and seats are at their targets, then nurturing. An unknown moves nobody."""
     targets, standing = policy.lifecycle, state.standing
     usage, seats = (standing.usage_score, standing.mau_seats) if standing else (None, None)
-    wanted = f"usage score {targets.adopted_usage_score:.0%} and MAU/seats {targets.adopted_mau_seats:.0%}"
     if usage is None or seats is None:
-        return Stage(state.rests_in), "Use is not fully known: the stage stays as it was.", "a usage score and a month of MAU/seats"
-    shown = f"usage score {usage:.0%}, MAU/seats {seats:.0%}"
+        return TEXTS.conclude(Stage(state.rests_in), "stage.unknown", facts)
+    wanted = TEXTS("use", usage=targets.adopted_usage_score, between=" and ", seats=targets.adopted_mau_seats)
+    shown = TEXTS("use", usage=usage, between=", ", seats=seats)
     if usage >= targets.adopted_usage_score and seats >= targets.adopted_mau_seats:
-        return Stage.NURTURING, f"Both targets are reached: {shown}.", f"less than {wanted}"
+        return TEXTS.conclude(Stage.NURTURING, "stage.nurturing", facts, shown=shown, wanted=wanted)
     if state.stage is Stage.NURTURING and targets.below_targets == "stay":
-        return (
-            Stage.NURTURING,
-            f"Below the targets ({shown}): it stays, a get-well plan cares for it.",
-            "lifecycle.below_targets = adopting",
-        )
-    return Stage.ADOPTING, f"Below the targets: {shown}.", wanted
+        return TEXTS.conclude(Stage.NURTURING, "stage.stays", facts, shown=shown)
+    return TEXTS.conclude(Stage.ADOPTING, "stage.adopting", facts, shown=shown, wanted=wanted)
 
 
 @replayable("onboarding goal", "D9, C05")
@@ -230,39 +227,38 @@ def goal(policy: AccountPolicy, customer: Customer, state: AccountState, now: da
     reached, late = share >= figures.goal_mau_seats, days >= figures.goal_after_implementation_days
     if not (reached or late):
         return None
+    said = {"share": share, "days": days, "goal": figures.goal_mau_seats, "late": figures.goal_after_implementation_days}
     missing = f"{abs(figures.goal_mau_seats - share):.0%} {'fewer' if reached else 'more'} of the seats in use"
-    rule = (
-        f"{share:.0%} of the seats are used monthly on day {days} after the implementation; the goal is {figures.goal_mau_seats:.0%} by day "
-        f"{figures.goal_after_implementation_days}."
-    )
-    return Conclusion(Goal.HIT if reached else Goal.MISSED, rule, missing, _facts(customer, state, now))
+    return TEXTS.conclude(Goal.HIT if reached else Goal.MISSED, "goal", _facts(customer, state, now), missing=missing, **said)
 
 
 @replayable("renewal", "D25, C10")
 def renewal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion:
     """Whether the renewal of this term begins (D25, C10). Never twice for one term."""
-    return Conclusion(*_renewal(policy, customer, state, day_of(policy.office, now)), _facts(customer, state, now))
+    outcome, name, said = _renewal(policy, customer, state, day_of(policy.office, now))
+    return TEXTS.conclude(outcome, f"renewal.{name}", _facts(customer, state, now), hand="", **said)
 
 
 @replayable("renewal", "D25, C10")
 def begun_by_hand(policy: AccountPolicy, customer: Customer, state: AccountState, by: str, now: datetime) -> Conclusion:
     """A person begins the renewal of this term."""
-    _, rule, nearest = _renewal(policy, customer, state, day_of(policy.office, now))
-    return Conclusion(Beginning.START, f"{by} began it by hand. {rule}", nearest, _facts(customer, state, now), by=by)
+    _, name, said = _renewal(policy, customer, state, day_of(policy.office, now))
+    facts = _facts(customer, state, now)
+    return TEXTS.conclude(Beginning.START, f"renewal.{name}", facts, by=by, hand=f"{by} began it by hand. ", **said)
 
 
-def _renewal(policy: AccountPolicy, customer: Customer, state: AccountState, today: date) -> tuple[Beginning, str, str]:
-    """Whether it begins, rule and nearest fact."""
+def _renewal(policy: AccountPolicy, customer: Customer, state: AccountState, today: date) -> tuple[Beginning, str, dict[str, str]]:
+    """Whether it begins, by which rule, and what that says."""
     end, early = to_renew(policy, customer, state), policy.renewal.early_review_days
     if end is None or customer.status != "customer" or state.lost:
-        return Beginning.NONE, "There is no renewal date.", "a contract with an end"
+        return Beginning.NONE, "none", {}
     if state.renewal and state.renewal_on == end:
-        return Beginning.OPEN, f"Its renewal runs: {state.renewal}.", "its end"
+        return Beginning.OPEN, "open", {"renewal": state.renewal}
     left = (end - today).days
-    away = f"The renewal date {end} is {counted(left, 'day')} away"
+    said = {"end": f"{end}", "left": counted(left, "day")}
     if left > early:
-        return Beginning.WAIT, f"{away}, it begins {early} days ahead.", f"a date {counted(left - early, 'day')} earlier"
-    return Beginning.START, f"{away}: its renewal begins.", f"a date {counted(early - left + 1, 'day')} later"
+        return Beginning.WAIT, "wait", {**said, "early": f"{early}", "earlier": counted(left - early, "day")}
+    return Beginning.START, "start", {**said, "later": counted(early - left + 1, "day")}
 
 
 @replayable("renewal date", "I")
@@ -275,11 +271,8 @@ def moved(policy: AccountPolicy, customer: Customer, state: AccountState, now: d
     if end is None or before is None or end == before or before in state.settled:
         return None
     first = _next_term(policy, before)
-    facts = _facts(customer, state, now)
-    if end >= first:
-        return Conclusion(NewDate.NEXT, f"{before} → {end}: a whole term later, so that term is renewed.", f"a date before {first}", facts)
-    rule = f"{before} → {end}: the same term, and its renewal moves along."
-    return Conclusion(NewDate.MOVED, rule, f"a date on or after {first}", facts)
+    outcome = NewDate.NEXT if end >= first else NewDate.MOVED
+    return TEXTS.conclude(outcome, f"moved.{outcome}", _facts(customer, state, now), before=before, end=end, first=first)
 
 
 def _next_term(policy: AccountPolicy, end: date) -> date:
@@ -309,20 +302,12 @@ def _date_in(workflow: str) -> date | None:
 
 
 def _facts(customer: Customer, state: AccountState, now: datetime) -> tuple[Fact, ...]:
-    standing, end = state.standing, term_end(customer, state)
-    at = standing.as_of if standing else now
+    standing = state.standing
+    days = {"customer since": state.since, "renewal date": term_end(customer, state), "deployed on": customer.deployed_on}
+    usage, seats = (standing.usage_score, standing.mau_seats) if standing else (None, None)
     return (
-        Fact(name="status", value=customer.status, source="Salesforce", as_of=customer.as_of),
-        Fact(name="customer since", value=state.since.isoformat() if state.since else None, source="Salesforce", as_of=customer.as_of),
-        Fact(name="renewal date", value=end.isoformat() if end else None, source="Salesforce", as_of=customer.as_of),
-        Fact(
-            name="deployed on",
-            value=customer.deployed_on.isoformat() if customer.deployed_on else None,
-            source="Salesforce",
-            as_of=customer.as_of,
-        ),
-        Fact(name="usage score", value=standing.usage_score if standing else None, source="warehouse", as_of=at),
-        Fact(name="MAU/seats", value=standing.mau_seats if standing else None, source="warehouse", as_of=at),
+        *known("Salesforce", customer.as_of, {"status": customer.status, **days}),
+        *known("warehouse", standing.as_of if standing else now, {"usage score": usage, "MAU/seats": seats}),
     )
 
 

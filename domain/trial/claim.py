@@ -8,10 +8,13 @@ hours the instance goes to the next of the company who signs up.
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.decision import Conclusion, Fact, replayable
+from domain.decision import Conclusion, known, replayable
 from domain.messages import Origin
 from domain.policy import Policy
 from domain.trial.state import TrialState
+from domain.wording import Wording
+
+TEXTS = Wording(__file__)
 
 
 class Confirmation(StrEnum):
@@ -35,12 +38,8 @@ def holds_until(policy: Policy, state: TrialState) -> datetime | None:
 @replayable("claim", "A5, A6")
 def confirmed(policy: Policy, state: TrialState, now: datetime) -> Conclusion:
     """The link of the mail was opened."""
-    rule = "The link in the admin's mail was opened: they read the mail of the address that claimed the instance."
-    facts = (
-        Fact(name="claim made at", value=_shown(state.claimed_at), source="the trial", as_of=now),
-        Fact(name="link opened at", value=_shown(now), source="the link's page", as_of=now),
-    )
-    return Conclusion(Confirmation.CONFIRMED, rule, "nobody opening the link", facts)
+    facts = (*known("the trial", now, {"claim made at": state.claimed_at}), *known("the link's page", now, {"link opened at": now}))
+    return TEXTS.conclude(Confirmation.CONFIRMED, "confirmed", facts)
 
 
 @replayable("claim", "A5, A6")
@@ -52,24 +51,20 @@ def of_another(policy: Policy, origin: Origin, state: TrialState, domain: str, e
     """
     until, contact = holds_until(policy, state), state.contact.email if state.contact else ""
     below, hours = at_a_subdomain(contact, domain) and not at_a_subdomain(email, domain), policy.handoff.confirm_hours
-    if until is None:
-        passes, rule, nearest = False, "The claim's link has not been mailed yet.", "the instance being handed over"
-    elif origin != "self_serve":
-        passes, rule, nearest = False, "A CE asked for this trial in the admin's name: it passes to nobody by itself.", "a CE's decision"
-    elif now >= until:
-        passes, rule, nearest = True, f"Nobody opened the link of the claim within {hours} hours.", "the link being opened"
-    elif below:
-        passes, rule, nearest = True, "The claim is of an address below the company's domain, and not confirmed.", "the link being opened"
-    else:
-        passes, rule, nearest = False, f"The claim may be confirmed for {hours} hours.", "the end of these hours"
     facts = (
-        Fact(name="claim made at", value=_shown(state.claimed_at), source="the trial", as_of=now),
-        Fact(name="link opened at", value=None, source="the trial", as_of=now),
-        Fact(name="claim at a subdomain", value=at_a_subdomain(contact, domain), source="signup form", as_of=now),
-        Fact(name="signup at a subdomain", value=at_a_subdomain(email, domain), source="signup form", as_of=now),
+        *known("the trial", now, {"claim made at": state.claimed_at, "link opened at": None}),
+        *known(
+            "signup form",
+            now,
+            {"claim at a subdomain": at_a_subdomain(contact, domain), "signup at a subdomain": at_a_subdomain(email, domain)},
+        ),
     )
-    return Conclusion(Confirmation.PASSES if passes else Confirmation.HOLDS, rule, nearest, facts)
-
-
-def _shown(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
+    if until is None:
+        return TEXTS.conclude(Confirmation.HOLDS, "not_mailed", facts)
+    if origin != "self_serve":
+        return TEXTS.conclude(Confirmation.HOLDS, "asked_for", facts)
+    if now >= until:
+        return TEXTS.conclude(Confirmation.PASSES, "not_opened", facts, hours=hours)
+    if below:
+        return TEXTS.conclude(Confirmation.PASSES, "below", facts)
+    return TEXTS.conclude(Confirmation.HOLDS, "in_time", facts, hours=hours)
