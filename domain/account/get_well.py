@@ -54,7 +54,8 @@ def _question(name: str, field: FieldInfo) -> FieldSpec:
 
 
 #: The six questions of a plan (handbook 4.4), and what a low utilization needs besides: "Account - Context on Low Utilization" (D17).
-*QUESTIONS, CONTEXT = (_question(name, field) for name, field in PlanText.model_fields.items() if name != "by")
+_ALL = tuple(_question(name, field) for name, field in PlanText.model_fields.items() if name != "by")
+QUESTIONS, CONTEXT = _ALL[:-1], _ALL[-1]
 
 
 def tracks(*fields: FieldSpec) -> tuple[Choice, ...]:

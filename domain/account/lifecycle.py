@@ -6,7 +6,7 @@ A day begins when the office opens.
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from domain.account.account import Customer, CustomerInput, CustomerStatus, HealthSnapshot, Reason, RenewalEnded
 from domain.account.red import Criterion, Hand
@@ -227,38 +227,40 @@ def goal(policy: AccountPolicy, customer: Customer, state: AccountState, now: da
     reached, late = share >= figures.goal_mau_seats, days >= figures.goal_after_implementation_days
     if not (reached or late):
         return None
-    said = {"share": share, "days": days, "goal": figures.goal_mau_seats, "late": figures.goal_after_implementation_days}
     missing = f"{abs(figures.goal_mau_seats - share):.0%} {'fewer' if reached else 'more'} of the seats in use"
-    return TEXTS.conclude(Goal.HIT if reached else Goal.MISSED, "goal", _facts(customer, state, now), missing=missing, **said)
+    facts, by_day = _facts(customer, state, now), figures.goal_after_implementation_days
+    outcome = Goal.HIT if reached else Goal.MISSED
+    return TEXTS.conclude(outcome, "goal", facts, share=share, days=days, goal=figures.goal_mau_seats, by_day=by_day, missing=missing)
 
 
 @replayable("renewal", "D25, C10")
 def renewal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion:
     """Whether the renewal of this term begins (D25, C10). Never twice for one term."""
-    outcome, name, said = _renewal(policy, customer, state, day_of(policy.office, now))
-    return TEXTS.conclude(outcome, f"renewal.{name}", _facts(customer, state, now), hand="", **said)
+    return _renewal(policy, customer, state, now)
 
 
 @replayable("renewal", "D25, C10")
 def begun_by_hand(policy: AccountPolicy, customer: Customer, state: AccountState, by: str, now: datetime) -> Conclusion:
     """A person begins the renewal of this term."""
-    _, name, said = _renewal(policy, customer, state, day_of(policy.office, now))
-    facts = _facts(customer, state, now)
-    return TEXTS.conclude(Beginning.START, f"renewal.{name}", facts, by=by, hand=f"{by} began it by hand. ", **said)
+    return _renewal(policy, customer, state, now, by)
 
 
-def _renewal(policy: AccountPolicy, customer: Customer, state: AccountState, today: date) -> tuple[Beginning, str, dict[str, str]]:
-    """Whether it begins, by which rule, and what that says."""
+def _renewal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime, by: str = "") -> Conclusion:
+    """Whether it begins; by hand it does."""
     end, early = to_renew(policy, customer, state), policy.renewal.early_review_days
+    hand, facts = f"{by} began it by hand. " if by else "", _facts(customer, state, now)
+
+    def concluded(outcome: Beginning, **said: Any) -> Conclusion:
+        return TEXTS.conclude(Beginning.START if by else outcome, f"renewal.{outcome}", facts, by=by, hand=hand, **said)
+
     if end is None or customer.status != "customer" or state.lost:
-        return Beginning.NONE, "none", {}
+        return concluded(Beginning.NONE)
     if state.renewal and state.renewal_on == end:
-        return Beginning.OPEN, "open", {"renewal": state.renewal}
-    left = (end - today).days
-    said = {"end": f"{end}", "left": counted(left, "day")}
+        return concluded(Beginning.OPEN, renewal=state.renewal)
+    left = (end - day_of(policy.office, now)).days
     if left > early:
-        return Beginning.WAIT, "wait", {**said, "early": f"{early}", "earlier": counted(left - early, "day")}
-    return Beginning.START, "start", {**said, "later": counted(early - left + 1, "day")}
+        return concluded(Beginning.WAIT, end=end, left=counted(left, "day"), early=early, earlier=counted(left - early, "day"))
+    return concluded(Beginning.START, end=end, left=counted(left, "day"), later=counted(early - left + 1, "day"))
 
 
 @replayable("renewal date", "I")

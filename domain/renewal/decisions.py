@@ -233,9 +233,9 @@ def begins_anew(policy: AccountPolicy, state: RenewalState, to: date, now: datet
 def moved(policy: AccountPolicy, state: RenewalState, message: MoveRenewal, now: datetime) -> Conclusion:
     """What another date means (gap 9): every moment is re-armed, and what lies in the past happens at once."""
     anew = begins_anew(policy, state, message.renewal_on, now)
-    said = {"was": state.renewal_on, "will": message.renewal_on, "why": behind(message.reason, ". ") or "."}
-    outcome = Change.BEGINS_ANEW if anew else Change.RE_ARMED
-    return TEXTS.conclude(outcome, "moved", by=message.by, then=anew or TEXTS("anew.not"), **said)
+    outcome, why = Change.BEGINS_ANEW if anew else Change.RE_ARMED, behind(message.reason, ". ") or "."
+    then = anew or TEXTS("anew.not")
+    return TEXTS.conclude(outcome, "moved", by=message.by, was=state.renewal_on, will=message.renewal_on, then=then, why=why)
 
 
 @replayable("cancel", "I")

@@ -90,11 +90,15 @@ def qualify(policy: Policy, answer: Answer, now: datetime) -> Conclusion:
     if answer.choice != "qualify":
         return TEXTS.conclude(Qualification.DISQUALIFIED, "qualify.by_the_sdr", facts, by=answer.by, note=behind(answer.note))
     if len(failed) > allowed:
-        named = {"failed": ", ".join(failed), "enough": " and ".join(failed[: len(failed) - allowed])}
-        return TEXTS.conclude(Qualification.DISQUALIFIED, "qualify.failed", facts, by=answer.by, **named)
-    rule, more = "qualify.some_failed" if failed else "qualify.all_hold", allowed - len(failed) + 1
-    words = "one more failed criterion" if more == 1 else f"{more} more failed criteria"
-    return TEXTS.conclude(Qualification.QUALIFIED, rule, facts, by=answer.by, failed=len(failed), allowed=allowed, more=words)
+        enough = " and ".join(failed[: len(failed) - allowed])
+        return TEXTS.conclude(Qualification.DISQUALIFIED, "qualify.failed", facts, by=answer.by, failed=", ".join(failed), enough=enough)
+    left = allowed - len(failed) + 1
+    more = "one more failed criterion" if left == 1 else f"{left} more failed criteria"
+    if not failed:
+        return TEXTS.conclude(Qualification.QUALIFIED, "qualify.all_hold", facts, by=answer.by, more=more)
+    return TEXTS.conclude(
+        Qualification.QUALIFIED, "qualify.some_failed", facts, by=answer.by, failed=len(failed), allowed=allowed, more=more
+    )
 
 
 @replayable("approval", "A28")
@@ -106,9 +110,9 @@ def approve(policy: Policy, request: CeRequest, answer: Answer, now: datetime) -
     if answer.choice == "approve" and not failed:
         return TEXTS.conclude(Approval.APPROVED, "approve.approved", facts, by=answer.by)
     nearest = f"a yes to {' and '.join(failed)}" if failed else "the manager's choice"
-    rule = "approve.failed" if answer.choice == "approve" else "approve.denied"
-    said = {"failed": ", ".join(failed), "note": behind(answer.note), "otherwise": nearest}
-    return TEXTS.conclude(Approval.DENIED, rule, facts, by=answer.by, **said)
+    if answer.choice == "approve":
+        return TEXTS.conclude(Approval.DENIED, "approve.failed", facts, by=answer.by, failed=", ".join(failed), otherwise=nearest)
+    return TEXTS.conclude(Approval.DENIED, "approve.denied", facts, by=answer.by, note=behind(answer.note), otherwise=nearest)
 
 
 def activity(policy: Policy, usage: Usage) -> tuple[bool, str]:
@@ -184,8 +188,9 @@ def after_grace(policy: Policy, usage: Usage | None, now: datetime, *, owned: bo
 @replayable("decision", "A16")
 def by_person(policy: Policy, outcome: Course, by: str, why: str, now: datetime, usage: Usage | None = None) -> Conclusion:
     """A person's decision, with what was known when they took it."""
-    name = f"by_person.{outcome}" if outcome in (Course.EXTEND, Course.CONVERT) else "by_person.other"
-    return TEXTS.conclude(outcome, name, usage_facts(usage, now) if usage else (), by=by, who=by or "Somebody", why=behind(why))
+    kind = outcome if outcome in (Course.EXTEND, Course.CONVERT) else "other"
+    facts = usage_facts(usage, now) if usage else ()
+    return TEXTS.conclude(outcome, f"by_person.{kind}", facts, by=by, who=by or "Somebody", why=behind(why))
 
 
 @replayable("admin", "C17")
