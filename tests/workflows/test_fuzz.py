@@ -186,7 +186,7 @@ async def join_request(play: Play) -> str:
 
 
 async def join_digest(play: Play) -> str:
-    domain, _ = await prequalified(play, f"fuzz{next(_number)}")
+    domain, _ = await opened(play, f"fuzz{next(_number)}")
     await ticket(play, f"eve@{domain}")
     digest = ids.join_digest(domain)
     await play.did(digest, "mail: mail.join_request-1")

@@ -93,20 +93,20 @@ class Director:
         finally:
             await self.post(self.sandbox, control, {"mode": mode})
 
-    async def until_scheduled(self, what: str, schedule: str, there: Callable[[], bool]) -> None:
+    async def until_scheduled(self, what: str, schedule: str, there: Callable[[], bool], *, within: float = PATIENCE) -> None:
         """Trigger a schedule until what it brings is there; a trigger is dropped while an earlier run is still at it."""
 
         async def look() -> bool:
             return await asyncio.to_thread(there)
 
-        for _ in range(int(PATIENCE / AGAIN)):
+        for _ in range(int(within / AGAIN)):
             if await look():
                 return
             await self.client.get_schedule_handle(schedule).trigger()
             with suppress(Miss):
                 await eventually(what, look, within=AGAIN)
         if not await look():
-            raise Unavailable(f"{what} did not come within {PATIENCE:.0f} seconds", f"Look at the schedule {schedule!r} in the Web UI")
+            raise Unavailable(f"{what} did not come within {within:.0f} seconds", f"Look at the schedule {schedule!r} in the Web UI")
 
     async def cue(self, part: str, **cue: Any) -> dict[str, Any]:
         """Give an actor the cue for a part; returns what they did (see ``sandbox/actors.py``)."""

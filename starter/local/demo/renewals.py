@@ -15,7 +15,7 @@ from domain.forecast.quarters import days_of, quarter_of
 from domain.policy import AccountPolicy
 from starter.errors import Unavailable
 from starter.local.demo.customer import Customer
-from starter.local.demo.director import Director, eventually
+from starter.local.demo.director import PATIENCE, Director, eventually
 from starter.local.demo.player import AT_ONCE, perform, stories
 from starter.local.demo.report import Report
 from starter.service.accounts import Accounts
@@ -59,12 +59,16 @@ async def _begun(director: Director, accounts: Accounts, quarter: str) -> list[R
         return records.renewals(status="open", first=first, last=last)
 
     await director.until_scheduled("the copy of the CRM's customers", ids.ACCOUNT_SYNC, lambda: bool(records.customers()))
-    customers = [each for each in await asyncio.to_thread(records.customers) if each.contract_end and first <= each.contract_end <= last]
+    everybody = await asyncio.to_thread(records.customers)
+    customers = [each for each in everybody if each.contract_end and first <= each.contract_end <= last]
     if not customers:
         raise Unavailable(f"no customer renews in {quarter}", "Start the stack with more of them: tenure up --fleet 300")
     by_itself = datetime.now(UTC).date() + timedelta(days=accounts.policy.renewal.early_review_days - 1)
     near = [each.domain for each in customers if each.contract_end and each.contract_end <= by_itself]
-    await director.until_scheduled("the renewals of the quarter", ids.HEALTH, lambda: {row.domain for row in found()} >= set(near))
+    within = PATIENCE + len(everybody) / director.tenure.settings.account_beginnings_per_second  # the hourly run begins so many at a time
+    await director.until_scheduled(
+        "the renewals of the quarter", ids.HEALTH, lambda: {row.domain for row in found()} >= set(near), within=within
+    )
     for far in {each.domain for each in customers} - {row.domain for row in await asyncio.to_thread(found)}:
         await accounts.decide(START_RENEWAL, far, {})
 
