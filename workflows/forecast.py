@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.policy import AccountPolicy
     from domain.renewal.commands import ProjectOutcome
     from domain.task import Answer, Escalation, Task
-    from workflows.frame.effects import patient
+    from workflows.frame.effects import local, patient
     from workflows.frame.process import Process
     from workflows.frame.tasks import card
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
@@ -45,7 +45,7 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
     async def run(self, input: ForecastInput) -> Taken:
         """Ask, wait at most until it is due, roll up, post."""
         process = self.process
-        found = await process.effects.local("forecast_owners", AskForecast(), ForecastOwners, "who has renewals that are rated")
+        found = await local("forecast_owners", AskForecast(), ForecastOwners, "who has renewals that are rated")
         due = ladder.due_in(input.policy, workflow.now(), input.policy.forecast.confirm_hours)
         tasks = [await self._open(owner, due) for owner in found.owners]
         for first in range(0, len(tasks), CARDS):
@@ -66,7 +66,7 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
         """The AE's task: the manager is asked when half of the time is over, since the forecast is taken when all of it is."""
         process, policy = self.process, self.input.policy
         summary = f"the {owner.renewals} renewals of {owner.name}"
-        lines = await process.effects.local("forecast_lines", AskLines(ae=owner.ae), OwnLines, summary)
+        lines = await local("forecast_lines", AskLines(ae=owner.ae), OwnLines, summary)
         half = ladder.due_in(policy, workflow.now(), policy.forecast.confirm_hours / 2)
         kind = f"forecast-{re.sub(r'[^a-z0-9]+', '-', owner.ae.partition('@')[0].lower()).strip('-') or 'nobody'}"
         kind = kind if process.tasks.find_open(kind) is None else f"{kind}-of-{len(self.owners) + 1}"

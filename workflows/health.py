@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.health.hourly_run import FleetScored, HandCopied, HealthInput, HealthRun, ScoreFleet, TellAccounts, Told, WriteScores
     from domain.policy import AccountPolicy
     from domain.upkeep import AccountSync, CopyAccounts
-    from workflows.frame.effects import PATIENT
+    from workflows.frame.effects import patient
     from workflows.frame.process import Process
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
@@ -87,18 +87,9 @@ class ScoreHealth(WorkflowWithTasks[Process[AccountPolicy]]):
 
     async def _do(self, name: str, ask: Any, result: type[Result], within: timedelta, summary: str, *, beats: bool = True) -> Result | None:
         """One step; None when it could not be done in its time, which is a problem and no failure: the old scores stay."""
+        beat = BEAT if beats else None
         try:
-            answer: Result = await workflow.execute_activity(
-                name,
-                args=[] if ask is None else [ask],
-                result_type=result,
-                start_to_close_timeout=within,
-                schedule_to_close_timeout=within,
-                heartbeat_timeout=BEAT if beats else None,
-                retry_policy=PATIENT,
-                summary=summary,
-            )
-            return answer
+            return await patient(name, ask, result, summary, within, within=within, heartbeat_timeout=beat)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise

@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.effects.slack import Post
     from domain.policy import Policy
     from domain.upkeep import AccountSync, AskPool, AskRuns, CopyAccounts, PoolChange, PoolLevel, RunStates, UpkeepInput
-    from workflows.frame.effects import or_why, patient
+    from workflows.frame.effects import local, or_why, patient
     from workflows.frame.process import Process
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
@@ -97,7 +97,7 @@ class RefillPool(Upkeep):
         return level.model_copy(update={"page": self.page})
 
     async def _level(self, input: UpkeepInput, summary: str) -> PoolLevel:
-        return await self.process.effects.local("pool_level", AskPool(cap=input.policy.cloud.instance_cap), PoolLevel, summary)
+        return await local("pool_level", AskPool(cap=input.policy.cloud.instance_cap), PoolLevel, summary)
 
     def _alarm(self, input: UpkeepInput, level: PoolLevel, asked: int) -> None:
         """Below the floor the Cloud team is paged, whenever in a round that is seen, once until the pool has been above it again.
@@ -125,7 +125,7 @@ class RefillPool(Upkeep):
 
     async def _change(self, process: Process[Policy], host: str, change: Literal["expected", "ready", "lost"]) -> None:
         told = PoolChange(subject=process.effects.subject, as_of=workflow.now(), host=host, change=change)
-        await process.effects.local("pool_change", told, type(None), f"{host}: {change}")
+        await local("pool_change", told, type(None), f"{host}: {change}")
 
     async def _ready(self, input: UpkeepInput, requests: dict[str, str]) -> list[str]:
         """The hosts whose run succeeded, asked for at growing intervals until the policy's time-out."""

@@ -22,6 +22,7 @@ from domain.policy import AccountPolicy
 from domain.task import TaskSpec
 from domain.views import ProcessState
 from workflows.frame.detached import begin_or_tell
+from workflows.frame.effects import local
 from workflows.frame.process import Process, Status
 from workflows.frame.search_attributes import ACCOUNT
 
@@ -87,7 +88,7 @@ class AccountProcess(Process[AccountPolicy]):
 
     async def look(self) -> AccountView:
         """The ledger's copy of the account as it stands now; what it says of customer and team is kept."""
-        view = await self.effects.local("account", AskAccount(domain=self.subject), AccountView, "what the ledger knows")
+        view = await local("account", AskAccount(domain=self.subject), AccountView, "what the ledger knows")
         if view.customer is not None:
             self.customer, self.team = view.customer, view.team
         return view

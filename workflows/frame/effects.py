@@ -68,17 +68,29 @@ async def or_why(work: Awaitable[Result]) -> tuple[Result | None, str]:
 
 
 async def patient(
-    name: str, ask: object, result: type[Result], summary: str, one_try: timedelta = ONE_TRY, *, within: timedelta | None = None
+    name: str,
+    ask: object,
+    result: type[Result],
+    summary: str,
+    one_try: timedelta = ONE_TRY,
+    *,
+    within: timedelta | None = None,
+    retries: RetryPolicy = PATIENT,
+    **how: Any,
 ) -> Result:
-    """What an activity answers to ``ask`` (None: to nothing), tried until it does, or ``within`` is over."""
+    """What an activity answers to ``ask`` (None: to nothing), tried until it does, or ``within`` is over; ``how`` as Temporal takes it."""
+    times = {"start_to_close_timeout": one_try, "schedule_to_close_timeout": within}
+    args = [] if ask is None else [ask]
     answer: Result = await workflow.execute_activity(
-        name,
-        args=[] if ask is None else [ask],
-        result_type=result,
-        start_to_close_timeout=one_try,
-        schedule_to_close_timeout=within,
-        retry_policy=PATIENT,
-        summary=summary,
+        name, args=args, result_type=result, retry_policy=retries, summary=summary, **times, **how
+    )
+    return answer
+
+
+async def local(name: str, ask: object, result: type[Result], summary: str) -> Result:
+    """A short step on the ledger's own database, as a local activity."""
+    answer: Result = await workflow.execute_local_activity(
+        name, ask, result_type=result, start_to_close_timeout=LOCAL_TRY, retry_policy=PATIENT, summary=summary
     )
     return answer
 
@@ -122,17 +134,7 @@ class Effects:
         return await self._looked("github_issue", AskIssue(issue=number), IssueState, f"state of issue #{number}")
 
     async def _looked(self, name: str, ask: object, result: type[Result], summary: str) -> Result | None:
-        look = workflow.execute_activity(
-            name,
-            ask,
-            result_type=result,
-            start_to_close_timeout=ONE_TRY,
-            schedule_to_close_timeout=self._patience,
-            retry_policy=LOOKING,
-            summary=summary,
-        )
-        found: tuple[Result | None, str] = await or_why(look)
-        return found[0]
+        return (await or_why(patient(name, ask, result, summary, within=self._patience, retries=LOOKING)))[0]
 
     async def sign_up(self, again: SignupAgain) -> tuple[SignupAnswer | None, str]:
         """Sign a person up on their behalf, as the form would have; or None and why the form would never take it."""
@@ -144,13 +146,6 @@ class Effects:
         if ended:
             workflow.logger.info("%s has ended before it could be told of %s", workflow_id, name)
         return not ended
-
-    async def local(self, name: str, ask: object, result: type[Result], summary: str) -> Result:
-        """A short step on the ledger's own database, as a local activity."""
-        answer: Result = await workflow.execute_local_activity(
-            name, ask, result_type=result, start_to_close_timeout=LOCAL_TRY, retry_policy=PATIENT, summary=summary
-        )
-        return answer
 
     # --- batches -------------------------------------------------------------------------------------------------------------------
 
@@ -209,17 +204,8 @@ class Effects:
     ) -> BatchResult:
         """One activity, asked again until it is done, or refused, or ``within`` is over."""
         batch = EffectBatch(subject=self.subject, as_of=as_of, effects=tuple(effects), not_before=not_before)
-        found: BatchResult = await workflow.execute_activity(
-            name,
-            batch,
-            result_type=BatchResult,
-            start_to_close_timeout=within or ONE_TRY,
-            schedule_to_close_timeout=within,
-            retry_policy=PATIENT,
-            priority=AT_A_PAGE if within else AFTERWARDS,
-            summary=batch.in_words(),
-        )
-        return found
+        priority = AT_A_PAGE if within else AFTERWARDS
+        return await patient(name, batch, BatchResult, batch.in_words(), within or ONE_TRY, within=within, priority=priority)
 
 
 def _effects(asked: Iterable[_Asked]) -> list[Effect]:

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from inspect import isawaitable
 from typing import Any, Generic, TypeVar
 
 from temporalio import workflow
 
 from domain.base import Message
 from domain.commands import Command
-from workflows.frame.messages import noting, parsed, refuse
+from workflows.frame.messages import parsed, refuse
 
 W = TypeVar("W")
 M = TypeVar("M", bound=Message)
 R = TypeVar("R")
-Handler = Callable[[W, M], Awaitable[R]]
+Handler = Callable[[W, M], Awaitable[R] | R]
 #: Why a message cannot be taken now; None when it can.
 Refusal = Callable[[Any, M], str | None]
 
@@ -40,7 +41,8 @@ class _Handled(Generic[W, M, R]):
         name, model, why_not, handler = self.name, self.model, self.why_not, self.handler
 
         async def update(self: Any, raw: Any = None) -> Any:
-            result = await handler(self, parsed(model, raw))
+            result = handler(self, parsed(model, raw))
+            result = await result if isawaitable(result) else result
             self.process.show()
             return result
 
@@ -48,11 +50,8 @@ class _Handled(Generic[W, M, R]):
             refuse(why_not(self, parsed(model, raw)))
 
         async def signal(self: Any, raw: Any = None) -> None:
-            with noting(self.notes, name, raw):
-                message = parsed(model, raw)
-                refuse(why_not(self, message))
-                await handler(self, message)
-                self.process.show()
+            check(self, raw)
+            await update(self, raw)
 
         defined: Any = workflow.update(name=name, description=self.words)(update)
         defined.validator(check)
@@ -70,6 +69,11 @@ def decides(command: Command[M], why_not: Refusal[M] = _at_any_time) -> Callable
     """A handler of a decision: an update that ``why_not`` refuses, and the same as a signal, whose refusal is noted on the process."""
     made: Any = partial(_Handled, command.name, command.message, why_not, twin=command.twin, words=command.words or None)
     return made  # type: ignore[no-any-return]
+
+
+def taken(command: Command[M], take: Handler[Any, M, str], unless: Refusal[M] = _at_any_time) -> Any:
+    """The same handler, made of functions of the process and the message: a line in a workflow's class for each of its decisions."""
+    return decides(command, lambda self, message: unless(self.process, message))(lambda self, message: take(self.process, message))
 
 
 def answers(name: str, model: type[M], why_not: Refusal[M] = _at_any_time) -> Callable[[Handler[W, M, R]], Handler[W, M, R]]:
@@ -90,9 +94,8 @@ def hears_text(handler: Callable[[W, str], None]) -> Callable[[W, str], None]:
 
 def _signal(handler: Callable[[W, Any], None], read: Callable[[Any], Any]) -> Callable[[W, Any], None]:
     def signal(self: Any, raw: Any = None) -> None:
-        with noting(self.notes, handler.__name__, raw):
-            handler(self, read(raw))
-            self.process.show()
+        handler(self, read(raw))
+        self.process.show()
 
     signal.__qualname__, signal.__doc__ = handler.__qualname__, handler.__doc__
     return workflow.signal(name=handler.__name__)(signal)

@@ -9,9 +9,6 @@ runs once, and a handler goes by whether there is one; a signal has no validator
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Any
-
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import (
@@ -30,6 +27,8 @@ FORGED = (
     "this message carries a mark that none of our programs made: send it without the header, and your own rights count. "
     "If it came from a program of ours, its TENURE_SECRET_KEY is not the worker's"
 )
+#: How many refused messages a process remembers.
+NOTES = 50
 TOLD = "{!r} is told by our own programs only: use the page, the API or the command line"
 
 
@@ -68,30 +67,23 @@ class _Inbound(WorkflowInboundInterceptor):
         """Note what a validator refused."""
 
     async def handle_signal(self, input: HandleSignalInput) -> None:
-        """Read the first payload only. A signal that nobody knows goes, name and payloads, to the handler that notes it."""
+        """Read the first payload only. A signal that nobody knows goes, name and payloads, to the handler that refuses it."""
         known, name, mark = workflow.get_signal_handler(input.signal) is not None, input.signal, provenance.given_mark(input.headers)
-        if known:
-            input.args = input.args[:1]
-        if known and name in DECISIONS and (name != "answer" or provenance.asked(name, input.args)):
-            # An answer to what is not asked goes on: its handler says so, in the same step.
-            await self._decided(input, mark)
-        elif known and name in PROGRAMS and not mark:
+        input.args = input.args[:1] if known else input.args
+        direct, ruling, why = known and not mark and name in DECISIONS | PROGRAMS, Ruling(allowed=True), ""
+        if direct and name in PROGRAMS:
             why = TOLD.format(name)
-            _remember(name, input.args, why)
-            await provenance.note(provenance.seen(name, input.args, "", why))
-        elif known and name in DECISIONS and not mark:
-            await provenance.noted(name, input.args, "", Ruling(allowed=True), super().handle_signal(input))
-        else:
+        elif known and name in DECISIONS and (name != "answer" or provenance.asked(name, input.args)):
+            # An answer to what is not asked goes on: its handler says so, in the same step.
+            ruling = await provenance.judged(name, input.args, "", mark)
+            direct, why = ruling.allowed and bool(ruling.rule), ruling.why
+        try:
+            messages.refuse(why)
             await super().handle_signal(input)
-
-    async def _decided(self, input: HandleSignalInput, mark: str) -> None:
-        ruling = await provenance.judged(input.signal, input.args, "", mark)
-        if not ruling.allowed:
-            _remember(input.signal, input.args, ruling.why)
-        elif ruling.rule:
-            await provenance.noted(input.signal, input.args, "", ruling, super().handle_signal(input))
-        else:  # one of ours sent it
-            await super().handle_signal(input)
+        except ApplicationError as error:
+            why = _remember(error, name, "signal")
+        if direct:
+            await provenance.note(provenance.seen(name, input.args, "", why, ruling))
 
     def handle_update_validator(self, input: HandleUpdateInput) -> None:
         """Read the first payload only."""
@@ -111,27 +103,33 @@ class _Inbound(WorkflowInboundInterceptor):
             raise
 
     async def handle_update_handler(self, input: HandleUpdateInput) -> object:
-        """Read the first payload only."""
+        """Read the first payload only. Whoever asks was looked up meanwhile: what could be done then may not be possible any more."""
         input.args = input.args[:1]
-        if input.update not in DECISIONS or provenance.given_mark(input.headers):
+        name, args, event = input.update, input.args, input.id
+        if name not in DECISIONS or provenance.given_mark(input.headers):
             return await super().handle_update_handler(input)
-        ruling = await provenance.judged(input.update, input.args, input.id, "")
+        ruling = await provenance.judged(name, args, event, "")
         if not ruling.allowed:
-            _remember(input.update, input.args, ruling.why, "update")
+            _remember(messages.refused(ruling.why), name, "update")
             messages.refuse(ruling.why)
-        return await provenance.noted(input.update, input.args, input.id, ruling, self._once_more(input))
-
-    def _once_more(self, input: HandleUpdateInput) -> Awaitable[Any]:
-        """Whoever asks was looked up meanwhile: what could be done then may not be possible any more."""
-
-        async def again() -> Any:
-            super(_Inbound, self).handle_update_validator(input)
-            return await super(_Inbound, self).handle_update_handler(input)
-
-        return again()
+        try:
+            super().handle_update_validator(input)
+            result = await super().handle_update_handler(input)
+        except ApplicationError as error:
+            await provenance.note(provenance.seen(name, args, event, error.message or "refused", ruling))
+            raise
+        await provenance.note(provenance.seen(name, args, event, "", ruling))
+        return result
 
 
-def _remember(name: str, args: Any, why: str, kind: str = "signal") -> None:
-    """On the process itself."""
-    with messages.noting(workflow.instance().notes, name, args, kind):
-        messages.refuse(why)
+def _remember(error: ApplicationError, name: str, kind: str) -> str:
+    """What cannot be taken is noted on the process, and changes nothing; returns why. An error that is no refusal is raised again."""
+    if error.type != "Refused":
+        raise error
+    # A reason repeats what somebody sent, and a name that we do not know is their text too: neither is for a log.
+    known = kind != "signal" or workflow.get_signal_handler(name) is not None
+    workflow.logger.warning("%s %s was refused; why stands in the notes of the process", kind, name if known else "of an unknown name")
+    notes = workflow.instance().notes
+    if len(notes) < NOTES:
+        notes.append(f"{workflow.now():%Y-%m-%d %H:%M} {kind} {name[:100]} refused: {error.message[:500]}")
+    return error.message

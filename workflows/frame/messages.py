@@ -1,26 +1,20 @@
-"""How messages are read: plain JSON from anybody; what cannot be taken is refused with the reason, or noted when it came as a signal."""
+"""How messages are read: plain JSON from anybody; what cannot be taken is refused with the reason."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 from domain.base import Message
-from workflows.frame.provenance import refused_signal
 from workflows.frame.tasks import refused
 
 Model = TypeVar("Model", bound=Message)
 
 #: How long a workflow that was started without a signup waits for one.
 PATIENCE = timedelta(minutes=5)
-#: How many refused signals a trial remembers.
-NOTES = 50
 
 
 def soon() -> datetime:
@@ -47,19 +41,3 @@ def refuse(why: str | None) -> None:
     """Refuse when there is a reason."""
     if why:
         raise refused(why)
-
-
-@contextmanager
-def noting(notes: list[str], name: str, raw: object, kind: str = "signal") -> Iterator[None]:
-    """A signal that cannot be taken is noted on the process and changes nothing."""
-    try:
-        yield
-    except ApplicationError as error:
-        if error.type != "Refused":
-            raise
-        # A reason repeats what somebody sent, and a name that we do not know is their text too: neither is for a log.
-        known = kind != "signal" or workflow.get_signal_handler(name) is not None
-        workflow.logger.warning("%s %s was refused; why stands in the notes of the process", kind, name if known else "of an unknown name")
-        refused_signal(error.message)
-        if len(notes) < NOTES:
-            notes.append(f"{workflow.now():%Y-%m-%d %H:%M} {kind} {name[:100]} refused: {error.message[:500]}")

@@ -8,13 +8,11 @@ leaves nothing in a history, so the worker notes that beside the workflow: a wor
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
-from temporalio.exceptions import ApplicationError
 from temporalio.worker import (
     SignalExternalWorkflowInput,
     StartActivityInput,
@@ -28,21 +26,12 @@ from domain.people import Role
 from domain.provenance import DECISIONS, PROGRAMS, Direct, Plea, Ruling, described, mark, plain, sealed
 from domain.rights import Asked
 from domain.views import TaskView
-from workflows.frame.effects import LOCAL_TRY, PATIENT
+from workflows.frame.effects import local
 
 #: Carries the mark of a way in of ours.
 HEADER = "tenure-way-in"
 
 Note = Callable[[Direct], None]
-
-#: Why the signal that is handled now was refused; its handler notes that and goes on.
-_refusal: ContextVar[list[str] | None] = ContextVar("refusal", default=None)
-
-
-def refused_signal(why: str) -> None:
-    """Say that the signal which is handled now was refused."""
-    if (found := _refusal.get()) is not None:
-        found.append(why)
 
 
 def marked(headers: Mapping[str, Payload], key: bytes, workflow_id: str, name: str, args: Any, event: str = "") -> dict[str, Payload]:
@@ -91,43 +80,15 @@ async def judged(name: str, args: Any, event: str, given: str) -> Ruling:
     """Whether whoever sent this may. What they may not is on the audit when this returns."""
     about, meant = seen(name, args, event, refusal="may not"), asked(name, args)
     plea = Plea(name=name, about=about, mark=given, sealed=sealed(about.subject, name, event, args), asked=meant)
-    ruling: Ruling = await workflow.execute_local_activity(
-        "judge_direct",
-        plea,
-        result_type=Ruling,
-        start_to_close_timeout=LOCAL_TRY,
-        retry_policy=PATIENT,
-        summary=f"may they? {about.what}",
-    )
+    ruling = await local("judge_direct", plea, Ruling, f"may they? {about.what}")
     if ruling.allowed and meant != asked(name, args):
         return Ruling(allowed=False, why="the task was closed or asked of somebody else meanwhile; nothing was changed")
     return ruling
 
 
-async def noted(name: str, args: Any, event: str, ruling: Ruling, carry_out: Awaitable[Any]) -> Any:
-    """Carry a direct decision out and note what became of it, before its sender is answered. A signal has no id: its ``event`` is empty."""
-    refusals: list[str] = []
-    token = _refusal.set(refusals)
-    try:
-        result = await carry_out
-    except ApplicationError as error:
-        await note(seen(name, args, event, error.message or "refused", ruling))
-        raise
-    finally:
-        _refusal.reset(token)
-    await note(seen(name, args, event, "; ".join(refusals), ruling))
-    return result
-
-
 async def note(direct: Direct) -> None:
     """Put it on the audit."""
-    await workflow.execute_local_activity(
-        "note_direct",
-        direct,
-        start_to_close_timeout=LOCAL_TRY,
-        retry_policy=PATIENT,
-        summary=f"on the audit: {direct.what}",
-    )
+    await local("note_direct", direct, type(None), f"on the audit: {direct.what}")
 
 
 class Outbound(WorkflowOutboundInterceptor):

@@ -83,9 +83,8 @@ class WorkflowWithTasks(Generic[ProcessType]):
         return f"{task.id}: {task.answer.choice if task.answer else ''}, taken"
 
     @workflow.signal(dynamic=True)
-    def _unheard_of(self, name: str, _values: Sequence[RawValue]) -> None:
-        with messages.noting(self.notes, name, None):
-            messages.refuse(f"there is no such signal; send one of: {', '.join(signals_of(type(self)))}")
+    def _unheard_of(self, _name: str, _values: Sequence[RawValue]) -> None:
+        messages.refuse(f"there is no such signal; send one of: {', '.join(signals_of(type(self)))}")
 
     @workflow.query
     def open_tasks(self) -> list[TaskView]:

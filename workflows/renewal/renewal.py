@@ -13,11 +13,10 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from domain.account.account import PlanReviewed
     from domain.renewal import commands, decisions
-    from domain.renewal.commands import AssessRenewal, CancelRenewal, MoveRenewal, ProjectOutcome
     from domain.renewal.state import RenewalInput, RenewalResult
     from domain.task import Answer, Task, TaskKind
     from workflows.frame import messages
-    from workflows.frame.handlers import decides, hears
+    from workflows.frame.handlers import hears, taken
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
     from workflows.renewal import assessment, changes, forecast, lighthouse, processing
     from workflows.renewal.process import BeginsAnew, Cancelled, RenewalProcess
@@ -54,25 +53,14 @@ class Renewal(WorkflowWithTasks[RenewalProcess]):
 
     # --- a person decides: what refuses each, and what it does; each may be signalled, too ---------------------------------------------
 
-    @decides(commands.FORECAST, lambda self, said: self.process.why_not(decisions.refuse_forecast, self.process.customer.arr, said))
-    async def forecast(self, message: ProjectOutcome) -> str:
-        """The AE, or the TA, says what they expect (D29): once it is rated, and as its amount allows."""
-        return forecast.project(self.process, message)
-
-    @decides(commands.ASSESS, lambda self, said: self.process.why_not(decisions.refuse_assess, said, workflow.now()))
-    async def assess(self, message: AssessRenewal) -> str:
-        """A manager rates by hand (D27): once it is looked at, and until it is settled."""
-        return assessment.by_hand(self.process, message)
-
-    @decides(commands.MOVE, lambda self, said: self.process.why_not(decisions.refuse_move, said, workflow.now()))
-    async def move(self, message: MoveRenewal) -> str:
-        """The term ends on another day (gap 9), that can be one, until it is settled."""
-        return changes.move(self.process, message)
-
-    @decides(commands.CANCEL, lambda self, _: decisions.refuse_cancel(self.process.state))
-    async def cancel(self, message: CancelRenewal) -> str:
-        """The account churned early or was merged: there is nothing to renew. Until it is settled."""
-        return changes.cancel(self.process, message)
+    forecast = taken(
+        commands.FORECAST, forecast.project, lambda renewal, said: renewal.why_not(decisions.refuse_forecast, renewal.customer.arr, said)
+    )
+    assess = taken(
+        commands.ASSESS, assessment.by_hand, lambda renewal, said: renewal.why_not(decisions.refuse_assess, said, workflow.now())
+    )
+    move = taken(commands.MOVE, changes.move, lambda renewal, said: renewal.why_not(decisions.refuse_move, said, workflow.now()))
+    cancel = taken(commands.CANCEL, changes.cancel, lambda renewal, _: decisions.refuse_cancel(renewal.state))
 
     def _unfit(self, task: Task, answer: Answer) -> str | None:
         return self.process.why_not(decisions.refuse_answer, self.process.customer.arr, task.spec.kind, answer)

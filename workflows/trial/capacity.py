@@ -15,6 +15,7 @@ from domain.markup import bold
 from domain.messages import Case
 from domain.trial import decisions
 from domain.trial.state import Stage
+from workflows.frame.effects import local
 from workflows.trial.process import TrialProcess
 
 
@@ -31,7 +32,7 @@ async def claim(trial: TrialProcess, *, warm: bool, owners: AskOwners | None = N
         as_of=workflow.now(),
         owners=owners,
     )
-    claimed = await trial.effects.local("claim", ask, Claimed, "claim a warm instance" if warm else "reserve room for an instance")
+    claimed = await local("claim", ask, Claimed, "claim a warm instance" if warm else "reserve room for an instance")
     state.full = claimed.outcome == ClaimOutcome.FULL
     if claimed.outcome != ClaimOutcome.CLAIMED or warm:
         trial.record(decisions.claim(trial.policy, claimed, workflow.now()))

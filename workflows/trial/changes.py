@@ -19,6 +19,7 @@ from domain.trial import decisions
 from domain.trial.commands import ChangeDomain, CorrectAdmin, NewLink
 from domain.trial.state import OPEN_TO_CORRECT, OPEN_TO_DECIDE, Stage
 from workflows.frame import detached, messages
+from workflows.frame.effects import local
 from workflows.trial import intake
 from workflows.trial.process import TrialProcess
 
@@ -30,10 +31,11 @@ def refuse_link(trial: TrialProcess, message: NewLink) -> str | None:
     return trial.refuse_opening(message.to) if message.to else None
 
 
-async def new_link(trial: TrialProcess) -> None:
+def new_link(trial: TrialProcess, _message: NewLink) -> str:
     """C17: a new link by mail. An earlier one works until one of them is opened, for only then a reset link is made on the instance."""
     trial.state.links += 1
-    await trial.do(trial.mail("new_link", key=f"mail.link-{trial.state.links}", link=True))
+    trial.do(trial.mail("new_link", key=f"mail.link-{trial.state.links}", link=True))
+    return "a new link is on its way to the admin's mailbox"
 
 
 async def correct_admin(trial: TrialProcess, message: CorrectAdmin) -> str:
@@ -123,7 +125,7 @@ async def change_domain(trial: TrialProcess, message: ChangeDomain) -> str:
 
 async def rehosted(trial: TrialProcess) -> None:
     """The instance is where the registry says that it is, which nobody but a finished move writes."""
-    host = await trial.effects.local("instance_host", AskHost(domain=trial.input.domain), str, "where is the instance now?")
+    host = await local("instance_host", AskHost(domain=trial.input.domain), str, "where is the instance now?")
     state = trial.state
     if host and host != state.host:
         state.internal_host, state.host = state.internal_host or state.host, host

@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.policy import Policy
     from domain.task import Choice, TaskKind
     from workflows.frame.cloud_requests import CloudRequest, Requests, TeamTask
-    from workflows.frame.effects import or_why
+    from workflows.frame.effects import local, or_why
     from workflows.frame.handlers import hears
     from workflows.frame.process import Process
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
@@ -129,7 +129,7 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
         given, process = self.input, self.process
         about = {"subject": process.effects.subject, "domain": given.domain, "as_of": workflow.now()}
         moved = RegistryChange(change="rehost", host=given.new_host, **about)
-        _, why = await or_why(process.effects.local("registry", moved, RegistryAnswer, f"the instance is at {given.new_host} now"))
+        _, why = await or_why(local("registry", moved, RegistryAnswer, f"the instance is at {given.new_host} now"))
         if not why:
             await process.effects.signal(given.trial, "rehosted", given.new_host)
         return why

@@ -16,7 +16,7 @@ from domain.people import Role
 from domain.task import Answer, Choice, TaskKind
 from domain.trial import decisions
 from domain.trial.agenda import agenda
-from domain.trial.commands import Convert, Extend
+from domain.trial.commands import Convert, Extend, OptOut, RequestFeedback
 from domain.trial.decisions import Course
 from domain.trial.state import End, Extension, Stage, Verdict
 from workflows.frame.cloud_requests import CloudRequest, TeamTask
@@ -232,11 +232,12 @@ async def before_the_start(trial: TrialProcess) -> End:
     return await intake.disqualify(trial, verdict.decision.rule)
 
 
-async def opt_out(trial: TrialProcess) -> None:
+async def opt_out(trial: TrialProcess, _message: OptOut) -> str:
     """The prospect wants no more onboarding mail: none is sent from now on, not even one that waits for a retry."""
     trial.state.opted_out = True
     trial.look_again()
     await _stop_mail(trial, "the prospect opted out")
+    return "no more onboarding mail"
 
 
 async def _stop_mail(trial: TrialProcess, why: str) -> None:
@@ -244,9 +245,18 @@ async def _stop_mail(trial: TrialProcess, why: str) -> None:
     await trial.registry("no more campaign mail", change="stop_mail", why=why)
 
 
-def refuse_feedback(trial: TrialProcess) -> str | None:
+def refuse_feedback(trial: TrialProcess, _message: RequestFeedback) -> str | None:
     """Why the feedback mail cannot be asked for."""
     return "the feedback mail was asked for already" if trial.state.feedback else None
+
+
+def request_feedback(trial: TrialProcess, _message: RequestFeedback) -> str:
+    """The growth role is asked for the feedback mail (A18), once."""
+    trial.state.feedback = "wanted"
+    if trial.state.stage is Stage.TEARDOWN:
+        feedback(trial)
+        return "the feedback mail is on its way"
+    return "noted: the feedback mail goes out when the trial ends without a sale"
 
 
 def feedback(trial: TrialProcess) -> None:

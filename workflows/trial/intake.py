@@ -185,7 +185,7 @@ async def approval(trial: TrialProcess, request: CeRequest) -> Decision:
     return trial.record(decisions.approve(trial.policy, request, await trial.ask_or_end(spec, alert=True), workflow.now()))
 
 
-def refuse_request(trial: TrialProcess) -> str | None:
+def refuse_request(trial: TrialProcess, _asked: CeRequest) -> str | None:
     """Why a CE's request cannot be taken now: a company has one trial, and what is asked of a second would be forgotten."""
     state = trial.state
     if state.stage is Stage.TEARDOWN or state.end == "terminated":

@@ -12,6 +12,7 @@ from domain.markup import bold
 from domain.people import Owners, Role
 from domain.task import Answer, Choice, FieldSpec, TaskKind, TaskSpec
 from domain.trial.state import Stage
+from workflows.frame.effects import local
 from workflows.trial.process import TrialProcess
 
 #: The parts of a trial that somebody must have, and what they are called.
@@ -38,7 +39,7 @@ def ask_owners(trial: TrialProcess, ce_email: str = "") -> AskOwners:
 
 async def owners(trial: TrialProcess, ce_email: str = "") -> None:
     """Choose SDR, AE and CE, or replace whoever has left."""
-    trial.state.owners = await trial.effects.local("owners", ask_owners(trial, ce_email), Owners, "choose the owners")
+    trial.state.owners = await local("owners", ask_owners(trial, ce_email), Owners, "choose the owners")
     trial.owner = trial.email(Role.CE)
 
 
@@ -128,7 +129,7 @@ async def somebody_triages(trial: TrialProcess) -> None:
     """A lead for which no SDR is eligible would wait in silence: sales ops is asked, as for a trial (gap 16)."""
     state, why = trial.state, ""
     while True:
-        seen = await trial.effects.local("owners", ask_owners(trial).model_copy(update={"peek": True}), Owners, "is there an SDR for it")
+        seen = await local("owners", ask_owners(trial).model_copy(update={"peek": True}), Owners, "is there an SDR for it")
         lead = trial.tasks.find_open(TaskKind.TRIAGE)
         if lead is None or trial.tasks.find_open(TaskKind.OWNERS):
             return

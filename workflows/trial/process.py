@@ -25,6 +25,7 @@ from domain.trial.decisions import Course
 from domain.trial.state import OPEN_TO_DECIDE, Stage, TrialInput, TrialState, Verdict
 from domain.views import TrialStatus
 from workflows.frame.cloud_requests import Requests
+from workflows.frame.effects import local
 from workflows.frame.process import Process
 from workflows.frame.search_attributes import STAGE
 
@@ -124,7 +125,7 @@ class TrialProcess(Process[Policy]):
     async def registry(self, summary: str, **told: Any) -> RegistryAnswer:
         """Have the registry of instances know what becomes of the domain's: the fields of a :class:`RegistryChange`."""
         change = RegistryChange(subject=self.effects.subject, domain=self.input.domain, as_of=workflow.now(), **told)
-        return await self.effects.local("registry", change, RegistryAnswer, summary)
+        return await local("registry", change, RegistryAnswer, summary)
 
     def issue(self, key: str, title: str, intro: str, label: str, **fields: str) -> RaiseIssue:
         """An issue to the Cloud team about the trial's instance."""

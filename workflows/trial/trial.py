@@ -13,15 +13,15 @@ import asyncio
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from domain.messages import INSTANT, TRIAGED, Case, CeRequest, IssueEvent, JoinAsk, OpenLink, Signup, SignupAnswer
+    from domain.messages import INSTANT, TRIAGED, Case, IssueEvent, JoinAsk, OpenLink, Signup, SignupAnswer
     from domain.policy import Policy
     from domain.task import Answer, Task, TaskKind
     from domain.trial import adoption, commands, decisions
     from domain.trial.adoption import Preview, WhatIf
-    from domain.trial.commands import AdoptPolicy, ChangeDomain, Convert, CorrectAdmin, Extend, NewLink, OptOut, RequestFeedback, Terminate
+    from domain.trial.commands import AdoptPolicy
     from domain.trial.state import End, Stage, TrialInput, TrialResult
     from workflows.frame import messages
-    from workflows.frame.handlers import answers, decides, hears, hears_text, looks
+    from workflows.frame.handlers import answers, decides, hears, hears_text, looks, taken
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
     from workflows.trial import building, capacity, changes, delivery, endings, intake, open_trial, owning, routing
     from workflows.trial.process import EndedEarly, TrialProcess
@@ -89,10 +89,7 @@ class Trial(WorkflowWithTasks[TrialProcess]):
         async with self.routing:
             return await routing.route(self.process, message)
 
-    @decides(commands.REQUEST, lambda self, _: intake.refuse_request(self.process))
-    async def request(self, message: CeRequest) -> SignupAnswer:
-        """A CE requests a trial (A28): a company has one."""
-        return intake.request(self.process, message)
+    request = taken(commands.REQUEST, intake.request, intake.refuse_request)  #: A28: a company has one.
 
     @answers("join", JoinAsk, lambda self, _: intake.refuse_join(self.process))
     async def join(self, message: JoinAsk) -> str:
@@ -113,20 +110,14 @@ class Trial(WorkflowWithTasks[TrialProcess]):
 
     # --- a person decides: what refuses each, and what it does; each may be signalled, too ---------------------------------------------
 
-    @decides(commands.EXTEND, lambda self, message: open_trial.refuse(self.process, message))
-    async def extend(self, message: Extend) -> str:
-        """Extend the trial (A15)."""
-        return open_trial.take(self.process, message)
-
-    @decides(commands.CONVERT, lambda self, message: open_trial.refuse(self.process, message))
-    async def convert(self, message: Convert) -> str:
-        """Convert the trial to a paid instance (A17), with the seats and the contract's end."""
-        return open_trial.take(self.process, message)
-
-    @decides(commands.TERMINATE, lambda self, message: open_trial.refuse(self.process, message))
-    async def terminate(self, message: Terminate) -> str:
-        """End the trial (A16), or cancel it before it started."""
-        return open_trial.take(self.process, message)
+    extend = taken(commands.EXTEND, open_trial.take, open_trial.refuse)
+    convert = taken(commands.CONVERT, open_trial.take, open_trial.refuse)
+    terminate = taken(commands.TERMINATE, open_trial.take, open_trial.refuse)
+    request_feedback = taken(commands.REQUEST_FEEDBACK, endings.request_feedback, endings.refuse_feedback)
+    change_domain = taken(commands.CHANGE_DOMAIN, changes.change_domain, changes.refuse_host)
+    correct_admin = taken(commands.CORRECT_ADMIN, changes.correct_admin, changes.refuse_admin)
+    new_link = taken(commands.NEW_LINK, changes.new_link, changes.refuse_link)
+    opt_out = taken(commands.OPT_OUT, endings.opt_out)
 
     def _unfit(self, task: Task, answer: Answer) -> str | None:
         if task.spec.kind == TaskKind.TRIAGE and (why := intake.refuse_company(self.process, answer)):
@@ -140,37 +131,6 @@ class Trial(WorkflowWithTasks[TrialProcess]):
     def _answered(self, task: Task) -> None:
         if task.spec.kind == TaskKind.DEADLINE and task.answer and task.answer.choice != "agree":
             open_trial.take(self.process, open_trial.wish_of(task.answer), task.answer.note or "answered the card")
-
-    @decides(commands.REQUEST_FEEDBACK, lambda self, _: endings.refuse_feedback(self.process))
-    async def request_feedback(self, message: RequestFeedback) -> str:
-        """Ask the growth role for the feedback mail (A18), once."""
-        self.process.state.feedback = "wanted"
-        if self.process.state.stage is Stage.TEARDOWN:
-            endings.feedback(self.process)
-            return "the feedback mail is on its way"
-        return "noted: the feedback mail goes out when the trial ends without a sale"
-
-    @decides(commands.CHANGE_DOMAIN, lambda self, message: changes.refuse_host(self.process, message))
-    async def change_domain(self, message: ChangeDomain) -> str:
-        """Move the instance to a host of the customer's own (A20), while it runs."""
-        return await changes.change_domain(self.process, message)
-
-    @decides(commands.CORRECT_ADMIN, lambda self, message: changes.refuse_admin(self.process, message))
-    async def correct_admin(self, message: CorrectAdmin) -> str:
-        """Correct the address of the initial admin (C17): the mails, the registry and the instance follow."""
-        return await changes.correct_admin(self.process, message)
-
-    @decides(commands.NEW_LINK, lambda self, message: changes.refuse_link(self.process, message))
-    async def new_link(self, message: NewLink) -> str:
-        """Mail a new link to set the password to the admin (C17)."""
-        self.process.spawn(changes.new_link(self.process))
-        return "a new link is on its way to the admin's mailbox"
-
-    @decides(commands.OPT_OUT)
-    async def opt_out(self, message: OptOut) -> str:
-        """No more onboarding mail (A11)."""
-        await endings.opt_out(self.process)
-        return "no more onboarding mail"
 
     def _refuse_policy(self, message: AdoptPolicy) -> str | None:
         """Another policy than its own, by somebody, while it is open."""
