@@ -9,14 +9,17 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cached_property, wraps
-from typing import Any, ParamSpec, Protocol, get_type_hints, overload
+from typing import Any, Generic, ParamSpec, Protocol, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
+from typing_extensions import TypeVar
 
 from domain.base import State, Value
 from domain.policy import AccountPolicy, AnyPolicy, Policy
 
 Parameters = ParamSpec("Parameters")
+#: What a decision may come to: the enum of its words, for the type checker; in a decision it is plain text, as after it was sent.
+Outcome = TypeVar("Outcome", bound=str, default=str, covariant=True)
 #: Gives the policy of a kind and a hash.
 PolicyOf = Callable[[type[AnyPolicy], str], AnyPolicy]
 
@@ -49,7 +52,7 @@ class Call(Value):
     inputs: dict[str, JsonValue]
 
 
-class Decision(Value):
+class Decision(Value, Generic[Outcome]):
     """A decision that explains itself. Nobody reads its sentences but people: what follows from it stands in ``outcome`` and ``flags``.
 
     ``outcome`` is a word of the process (``extend``), ``rule`` one sentence, ``handbook`` the ids that it follows,
@@ -58,7 +61,7 @@ class Decision(Value):
     """
 
     what: str
-    outcome: str
+    outcome: Outcome
     rule: str
     handbook: str
     at: datetime
@@ -81,10 +84,10 @@ def last_word(decisions: Iterable[Decision]) -> str:
 
 
 @dataclass(frozen=True)
-class Conclusion:
+class Conclusion(Generic[Outcome]):
     """What a function concludes; the rest of its :class:`Decision` is the same each time. ``handbook`` and ``at``: where they are other than usual."""
 
-    outcome: StrEnum
+    outcome: Outcome
     rule: str
     nearest: str
     facts: tuple[Fact, ...] = ()
@@ -153,10 +156,10 @@ FUNCTIONS: dict[str, Replayable] = {}
 
 class _Registers(Protocol):
     @overload
-    def __call__(self, function: Callable[Parameters, Conclusion]) -> Callable[Parameters, Decision]: ...
+    def __call__(self, function: Callable[Parameters, Conclusion[Outcome]]) -> Callable[Parameters, Decision[Outcome]]: ...
 
     @overload
-    def __call__(self, function: Callable[Parameters, Conclusion | None]) -> Callable[Parameters, Decision | None]: ...
+    def __call__(self, function: Callable[Parameters, Conclusion[Outcome] | None]) -> Callable[Parameters, Decision[Outcome] | None]: ...
 
 
 def replayable(what: str, handbook: str) -> _Registers:

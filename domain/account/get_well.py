@@ -143,7 +143,7 @@ class PlanStatus(CustomerStatus):
 
 
 @replayable("utilization", "C06")
-def utilization(policy: AccountPolicy, since: date | None, standing: HealthSnapshot | None, now: datetime) -> Conclusion:
+def utilization(policy: AccountPolicy, since: date | None, standing: HealthSnapshot | None, now: datetime) -> Conclusion[Utilization]:
     """Whether MAU/seats asks for a plan (C05, C06).
 
     ``since`` is the day on which they became a customer. Low utilization never reached the target and is a customer for so many days;
@@ -169,20 +169,20 @@ def utilization(policy: AccountPolicy, since: date | None, standing: HealthSnaps
 
 
 @replayable("plan", "D16")
-def opened(policy: AccountPolicy, reasons: dict[Reason, PlanReason], now: datetime) -> Conclusion:
+def opened(policy: AccountPolicy, reasons: dict[Reason, PlanReason], now: datetime) -> Conclusion[Plan]:
     """A plan begins, or gets another reason."""
     each = (known(reason.from_workflow or "account", now, {WORDS[name]: reason.why}) for name, reason in reasons.items())
     return TEXTS.conclude(Plan.OPEN, "opened", tuple(chain.from_iterable(each)), reasons=said(reasons))
 
 
 @replayable("plan", "D16")
-def ended(policy: AccountPolicy, gone: str, now: datetime) -> Conclusion:
+def ended(policy: AccountPolicy, gone: str, now: datetime) -> Conclusion[Plan]:
     """Every reason is gone; ``gone`` says why the last one is."""
     return TEXTS.conclude(Plan.ENDED, "ended", gone=gone)
 
 
 @replayable("leadership review", "D16, D17")
-def reviewed(policy: AccountPolicy, answer: Answer, state: GetWellState, now: datetime) -> Conclusion:
+def reviewed(policy: AccountPolicy, answer: Answer, state: GetWellState, now: datetime) -> Conclusion[Review]:
     """The leadership's review, with the update that it stands on (D16, D17)."""
     last = state.updates[-1] if state.updates else None
     update = known(last.by, last.at, {"last update": last.status}) if last else known("TA (none yet)", now, {"last update": None})

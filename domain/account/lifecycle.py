@@ -175,7 +175,7 @@ def contradiction(policy: AccountPolicy, customer: Customer, state: AccountState
 
 
 @replayable("stage", "D8")
-def stage(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion:
+def stage(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion[Stage]:
     """The stage (D8): renewing pre-empts the others; after a renewal back to adopting or nurturing by the targets; full churn closes."""
     days, since, end = policy.lifecycle, state.since, term_end(customer, state)
     today, facts = day_of(policy.office, now), _facts(customer, state, now)
@@ -215,7 +215,7 @@ def _by_targets(policy: AccountPolicy, state: AccountState, facts: tuple[Fact, .
 
 
 @replayable("onboarding goal", "D9, C05")
-def goal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion | None:
+def goal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion[Goal] | None:
     """The onboarding goal (D9, C05), on a clock of its own: so many days after the implementation. ``hit``, ``missed``, or None while open.
 
     An unknown decides nothing: it is decided when MAU/seats is known.
@@ -234,13 +234,13 @@ def goal(policy: AccountPolicy, customer: Customer, state: AccountState, now: da
 
 
 @replayable("renewal", "D25, C10")
-def renewal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion:
+def renewal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion[Beginning]:
     """Whether the renewal of this term begins (D25, C10). Never twice for one term."""
     return _renewal(policy, customer, state, now)
 
 
 @replayable("renewal", "D25, C10")
-def begun_by_hand(policy: AccountPolicy, customer: Customer, state: AccountState, by: str, now: datetime) -> Conclusion:
+def begun_by_hand(policy: AccountPolicy, customer: Customer, state: AccountState, by: str, now: datetime) -> Conclusion[Beginning]:
     """A person begins the renewal of this term."""
     return _renewal(policy, customer, state, now, by)
 
@@ -264,7 +264,7 @@ def _renewal(policy: AccountPolicy, customer: Customer, state: AccountState, now
 
 
 @replayable("renewal date", "I")
-def moved(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion | None:
+def moved(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime) -> Conclusion[NewDate] | None:
     """What another renewal date in the CRM means (gap 9): the term ``moved``, or the ``next`` term is there already; None when it is the same.
 
     A date at least a whole term later is the next term: its own renewal begins in time. Any other is the same term's.

@@ -190,7 +190,7 @@ def _decline(figures: Red, standing: HealthSnapshot | None) -> Finding:
 
 
 @replayable("red", "B17")
-def automatic(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Conclusion:
+def automatic(policy: AccountPolicy, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Conclusion[Colour]:
     """Whether the facts alone make an account red (B17): when a criterion holds."""
     found, facts = findings(policy, customer, standing, now), evidence(customer, standing, now)
     signed = customer.contract_start is not None and customer.contract_start <= day_of(policy.office, now)
@@ -236,7 +236,7 @@ def evidence(customer: Customer, standing: HealthSnapshot | None, now: datetime)
 
 
 @replayable("red", "B18, C20")
-def marked(policy: AccountPolicy, given: MarkRed, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Conclusion:
+def marked(policy: AccountPolicy, given: MarkRed, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Conclusion[Colour]:
     """An account is red, or is so for another reason (B17, B18, D31)."""
     nearest = automatic(policy, customer, standing, now).nearest if given.source == "automatic" else ""
     who = given.by or TEXTS(f"marked.{given.source}.who")
@@ -248,7 +248,9 @@ BETTER = {"poor": 0, "concerning": 1, "healthy": 2}
 
 
 @replayable("promotion", "B17")
-def promotion(policy: AccountPolicy, state: RedState, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Conclusion:
+def promotion(
+    policy: AccountPolicy, state: RedState, customer: Customer, standing: HealthSnapshot | None, now: datetime
+) -> Conclusion[Colour]:
     """Whether the manager is asked to promote it: yellow, green, or red when there is no cause (B17: judgement stays with people).
 
     Somebody who sets Yellow or Green in the CRM says so. Else the band must be healthy or concerning, no automatic criterion may hold, and
@@ -256,6 +258,13 @@ def promotion(policy: AccountPolicy, state: RedState, customer: Customer, standi
     """
     before, facts = state.at_mark, evidence(customer, standing, now)
     band = standing.band if standing else "unknown"
+<<<<<<< HEAD
+=======
+
+    def decided(outcome: Colour, rule: str, nearest: str) -> Conclusion[Colour]:
+        return Conclusion(outcome, rule, nearest, facts)
+
+>>>>>>> 5b2987d (decisions: Decision[Outcome] and Conclusion[Outcome] carry the enum of what they may come to)
     still = automatic(policy, customer, standing, now)
     if state.shown and customer.health in ("Yellow", "Green") and customer.health != state.declined_health:
         though = f", though it is red by itself: {still.rule}" if still.outcome == Colour.RED else "."
@@ -277,13 +286,13 @@ def promotion(policy: AccountPolicy, state: RedState, customer: Customer, standi
 @replayable("red", "B17")
 def resolved(
     policy: AccountPolicy, to: str, by: str, note: str, customer: Customer, standing: HealthSnapshot | None, now: datetime
-) -> Conclusion:
+) -> Conclusion[Colour]:
     """A person promotes it."""
     return TEXTS.conclude(Colour(to), "resolved", evidence(customer, standing, now), by=by, who=by, to=to, note=behind(note))
 
 
 @replayable("red", "B17")
-def gone(policy: AccountPolicy, customer: Customer, now: datetime) -> Conclusion:
+def gone(policy: AccountPolicy, customer: Customer, now: datetime) -> Conclusion[Colour]:
     """The account is no customer any more."""
     return TEXTS.conclude(Colour.CHURNED, "gone", status=customer.status, into=behind(customer.merged_into, " into "))
 

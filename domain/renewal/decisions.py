@@ -92,7 +92,7 @@ def _said(who: str, assessment: Assessment | None, now: datetime) -> tuple[Fact,
 
 
 @replayable("early review", "D25, C10")
-def early_review(policy: AccountPolicy, standing: HealthSnapshot | None, now: datetime) -> Conclusion:
+def early_review(policy: AccountPolicy, standing: HealthSnapshot | None, now: datetime) -> Conclusion[EarlyReview]:
     """Half a year ahead (D25, C10): a yellow or red account is looked at; an unknown one is neither flagged nor called healthy."""
     band = standing.band if standing else "unknown"
     outcome = {"healthy": EarlyReview.HEALTHY, "unknown": EarlyReview.UNKNOWN}.get(band, EarlyReview.FLAGGED)
@@ -100,7 +100,7 @@ def early_review(policy: AccountPolicy, standing: HealthSnapshot | None, now: da
 
 
 @replayable("early review", "C10")
-def early_review_skipped(policy: AccountPolicy, state: RenewalState, now: datetime) -> Conclusion:
+def early_review_skipped(policy: AccountPolicy, state: RenewalState, now: datetime) -> Conclusion[EarlyReview]:
     """It began so late that the assessment itself is due."""
     left = (state.renewal_on - day_of(policy.office, now)).days
     return TEXTS.conclude(EarlyReview.SKIPPED, "early_review.skipped", left=left, days=policy.renewal.process_days)
@@ -112,7 +112,7 @@ def fresh(policy: AccountPolicy, early: Assessment | None, now: datetime) -> Ass
 
 
 @replayable("rating", "D26")
-def agreed(policy: AccountPolicy, state: RenewalState, ta_side: Answer, ae_side: Answer, now: datetime) -> Conclusion:
+def agreed(policy: AccountPolicy, state: RenewalState, ta_side: Answer, ae_side: Answer, now: datetime) -> Conclusion[Rated]:
     """Whether the two managers rate alike (D26)."""
     facts = (
         *_said("TA", state.ta, now),
@@ -127,20 +127,20 @@ def agreed(policy: AccountPolicy, state: RenewalState, ta_side: Answer, ae_side:
 
 
 @replayable("rating", "D26")
-def settled(policy: AccountPolicy, opinions: tuple[Fact, ...], answer: Answer, now: datetime) -> Conclusion:
+def settled(policy: AccountPolicy, opinions: tuple[Fact, ...], answer: Answer, now: datetime) -> Conclusion[Rated]:
     """The one named person's word on a disagreement, with both opinions as its evidence."""
     return TEXTS.conclude(Rated(answer.choice), "settled", opinions, by=answer.by, rating=answer.choice, why=behind(answer.note))
 
 
 @replayable("rating", "D27")
-def by_hand(policy: AccountPolicy, message: AssessRenewal, standing: HealthSnapshot | None, now: datetime) -> Conclusion:
+def by_hand(policy: AccountPolicy, message: AssessRenewal, standing: HealthSnapshot | None, now: datetime) -> Conclusion[Rated]:
     """A rating that a manager gives without an assessment (D27)."""
     facts = _health(standing, now)
     return TEXTS.conclude(Rated(message.rating), "by_hand", facts, by=message.by, rating=message.rating, why=message.why)
 
 
 @replayable("rating", "D26")
-def unrated(policy: AccountPolicy, waited_for: str, now: datetime) -> Conclusion:
+def unrated(policy: AccountPolicy, waited_for: str, now: datetime) -> Conclusion[Rated]:
     """Nobody rated it before it had to be processed."""
     return TEXTS.conclude(Rated.NONE, "unrated", who=waited_for)
 
@@ -149,7 +149,7 @@ def unrated(policy: AccountPolicy, waited_for: str, now: datetime) -> Conclusion
 
 
 @replayable("lighthouse", "D27, C08")
-def enters(policy: AccountPolicy, rating: Rating, now: datetime) -> Conclusion:
+def enters(policy: AccountPolicy, rating: Rating, now: datetime) -> Conclusion[Membership]:
     """Whether a rating brings the account into Lighthouse (C08)."""
     members = policy.lighthouse.ratings
     listed = " and ".join(members)
@@ -162,7 +162,7 @@ def enters(policy: AccountPolicy, rating: Rating, now: datetime) -> Conclusion:
 @replayable("lighthouse", "D27")
 def exits(
     policy: AccountPolicy, plan: SavePlan, review: PlanReviewed, sales: Answer | None, ts: Answer | None, now: datetime
-) -> Conclusion:
+) -> Conclusion[Membership]:
     """Whether the account leaves: its quantitative criteria are met, and sales and TS leadership both say so (4.6)."""
     facts = (
         *known(plan.by, plan.at, {"success criteria": plan.criteria}),
@@ -183,7 +183,7 @@ def exits(
 
 
 @replayable("forecast", "D28")
-def projected(policy: AccountPolicy, state: RenewalState, role: str, outcome: Outcome, by: str, now: datetime) -> Conclusion:
+def projected(policy: AccountPolicy, state: RenewalState, role: str, outcome: Outcome, by: str, now: datetime) -> Conclusion[Brought]:
     """What somebody projects; where C13 would not expect it, that is said, and never refused."""
     facts = known("assessment", now, {"rating": state.rating})
     odd = expectation(state.rating, outcome)
@@ -193,13 +193,13 @@ def projected(policy: AccountPolicy, state: RenewalState, role: str, outcome: Ou
 
 
 @replayable("plan", "D28")
-def unplanned(policy: AccountPolicy, now: datetime) -> Conclusion:
+def unplanned(policy: AccountPolicy, now: datetime) -> Conclusion[Brought]:
     """The AE projected nothing before it had to be processed."""
     return TEXTS.conclude(Brought.NONE, "unplanned")
 
 
 @replayable("outcome", "D30")
-def came(policy: AccountPolicy, before: int, arr: int, answer: Answer, now: datetime) -> Conclusion:
+def came(policy: AccountPolicy, before: int, arr: int, answer: Answer, now: datetime) -> Conclusion[Brought]:
     """What the renewal brought, by the change of its ARR (D30)."""
     outcome = Brought.FLAT if arr == before else Brought.PARTIAL_CHURN if arr < before else Brought.INCREMENTAL
     facts = (*known("Salesforce", now, {"ARR before": before}), *known(answer.by, now, {"ARR after": arr}))
@@ -208,7 +208,7 @@ def came(policy: AccountPolicy, before: int, arr: int, answer: Answer, now: date
 
 
 @replayable("extension", "D30")
-def extended(policy: AccountPolicy, state: RenewalState, days: int, approved_by: str, by: str, now: datetime) -> Conclusion:
+def extended(policy: AccountPolicy, state: RenewalState, days: int, approved_by: str, by: str, now: datetime) -> Conclusion[Change]:
     """An extension that the deal desk granted (4.5)."""
     facts, until = known(by, now, {"approved by": approved_by}), days_after(state.due_on, days)
     return TEXTS.conclude(Change.GRANTED, "extended", facts, by=by, days=days, until=until, who=approved_by)
@@ -230,7 +230,7 @@ def begins_anew(policy: AccountPolicy, state: RenewalState, to: date, now: datet
 
 
 @replayable("move", "I, C10")
-def moved(policy: AccountPolicy, state: RenewalState, message: MoveRenewal, now: datetime) -> Conclusion:
+def moved(policy: AccountPolicy, state: RenewalState, message: MoveRenewal, now: datetime) -> Conclusion[Change]:
     """What another date means (gap 9): every moment is re-armed, and what lies in the past happens at once."""
     anew = begins_anew(policy, state, message.renewal_on, now)
     outcome, why = Change.BEGINS_ANEW if anew else Change.RE_ARMED, behind(message.reason, ". ") or "."
@@ -239,7 +239,7 @@ def moved(policy: AccountPolicy, state: RenewalState, message: MoveRenewal, now:
 
 
 @replayable("cancel", "I")
-def cancelled(policy: AccountPolicy, message: CancelRenewal, now: datetime) -> Conclusion:
+def cancelled(policy: AccountPolicy, message: CancelRenewal, now: datetime) -> Conclusion[Cancelled]:
     """There is nothing to renew any more."""
     return TEXTS.conclude(Cancelled(message.why), f"cancelled.{message.why}", by=message.by, note=behind(message.note) or ".")
 

@@ -100,7 +100,7 @@ def refuse(policy: Policy, other: Policy, state: TrialState) -> str | None:
 
 
 @replayable("policy", "")
-def adopted(policy: Policy, before: Policy, by: str, why: str, moved: tuple[Move, ...], now: datetime) -> Conclusion:
+def adopted(policy: Policy, before: Policy, by: str, why: str, moved: tuple[Move, ...], now: datetime) -> Conclusion[Adoption]:
     """That a trial goes on by this policy instead of the one ``before``, for its dossier."""
     changed = differences(before, policy)
     facts = (

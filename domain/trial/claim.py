@@ -36,14 +36,14 @@ def holds_until(policy: Policy, state: TrialState) -> datetime | None:
 
 
 @replayable("claim", "A5, A6")
-def confirmed(policy: Policy, state: TrialState, now: datetime) -> Conclusion:
+def confirmed(policy: Policy, state: TrialState, now: datetime) -> Conclusion[Confirmation]:
     """The link of the mail was opened."""
     facts = (*known("the trial", now, {"claim made at": state.claimed_at}), *known("the link's page", now, {"link opened at": now}))
     return TEXTS.conclude(Confirmation.CONFIRMED, "confirmed", facts)
 
 
 @replayable("claim", "A5, A6")
-def of_another(policy: Policy, origin: Origin, state: TrialState, domain: str, email: str, now: datetime) -> Conclusion:
+def of_another(policy: Policy, origin: Origin, state: TrialState, domain: str, email: str, now: datetime) -> Conclusion[Confirmation]:
     """Somebody else of the company signs up while the claim is not confirmed: it ``holds`` for now, or ``passes`` to them.
 
     An address below the company's domain owns nothing until it is confirmed: it gives way to one at the domain itself at once. What a CE

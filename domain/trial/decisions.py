@@ -52,7 +52,7 @@ class Correction(StrEnum):
 
 
 @replayable("route", "A3")
-def route(policy: Policy, signup: Signup, domain: str) -> Conclusion:
+def route(policy: Policy, signup: Signup, domain: str) -> Conclusion[Case]:
     """Which case a signup is (A3): 1, 2.1, 2.2, 3, or free_mail. Whether an instance is left is :func:`claim`'s to say."""
     account, at = signup.account, signup.at
     named, prequalified = bool(account and account.named), bool(account and account.prequalified)
@@ -75,14 +75,14 @@ def route(policy: Policy, signup: Signup, domain: str) -> Conclusion:
 
 
 @replayable("claim", "A25")
-def claim(policy: Policy, claimed: Claimed, now: datetime) -> Conclusion:
+def claim(policy: Policy, claimed: Claimed, now: datetime) -> Conclusion[ClaimOutcome]:
     """What the registry's answer means (A5, A25, A26)."""
     facts = known("registry", now, {"instances in use": claimed.live, "warm instances left": claimed.warm})
     return TEXTS.conclude(claimed.outcome, f"claim.{claimed.outcome}", facts, host=claimed.host, cap=policy.cloud.instance_cap)
 
 
 @replayable("qualification", "A9")
-def qualify(policy: Policy, answer: Answer, now: datetime) -> Conclusion:
+def qualify(policy: Policy, answer: Answer, now: datetime) -> Conclusion[Qualification]:
     """Whether a lead qualifies (A8, A9): the SDR's word, held against the named criteria."""
     criteria, allowed = policy.qualification.criteria, policy.qualification.failed_checks_allowed
     failed = [name for name in criteria if not answer.checks.get(name, False)]
@@ -102,7 +102,7 @@ def qualify(policy: Policy, answer: Answer, now: datetime) -> Conclusion:
 
 
 @replayable("approval", "A28")
-def approve(policy: Policy, request: CeRequest, answer: Answer, now: datetime) -> Conclusion:
+def approve(policy: Policy, request: CeRequest, answer: Answer, now: datetime) -> Conclusion[Approval]:
     """Whether a CE's request is approved (A28): the manager's three checks, all of them."""
     checks = {check.name: answer.checks.get(check.name) for check in CE_REQUEST_CHECKS}
     failed = [name for name, holds in checks.items() if not holds]
@@ -149,7 +149,7 @@ def usage_facts(usage: Usage | None, now: datetime) -> tuple[Fact, ...]:
 
 
 @replayable("day-15", "A13, C02")
-def mid_trial(policy: Policy, usage: Usage | None, now: datetime, *, owned: bool = True) -> Conclusion:
+def mid_trial(policy: Policy, usage: Usage | None, now: datetime, *, owned: bool = True) -> Conclusion[Course]:
     """Day 15 of a self-serve trial (A13, C02): extend when active, terminate when not, ask when nobody may act or nothing is known.
 
     ``owned``: it has an AE and a CE; without them it is not ended by itself (gap 16).
@@ -168,7 +168,7 @@ def mid_trial(policy: Policy, usage: Usage | None, now: datetime, *, owned: bool
 
 
 @replayable("after the grace", "A14, C12")
-def after_grace(policy: Policy, usage: Usage | None, now: datetime, *, owned: bool = True) -> Conclusion:
+def after_grace(policy: Policy, usage: Usage | None, now: datetime, *, owned: bool = True) -> Conclusion[Course]:
     """The grace after a deadline that nobody decided has ended (A14, C12). An active trial is never ended without a person's yes,
     nor one that is not ``owned`` (gap 16).
     """
@@ -186,7 +186,7 @@ def after_grace(policy: Policy, usage: Usage | None, now: datetime, *, owned: bo
 
 
 @replayable("decision", "A16")
-def by_person(policy: Policy, outcome: Course, by: str, why: str, now: datetime, usage: Usage | None = None) -> Conclusion:
+def by_person(policy: Policy, outcome: Course, by: str, why: str, now: datetime, usage: Usage | None = None) -> Conclusion[Course]:
     """A person's decision, with what was known when they took it."""
     kind = outcome if outcome in (Course.EXTEND, Course.CONVERT) else "other"
     facts = usage_facts(usage, now) if usage else ()
@@ -194,7 +194,7 @@ def by_person(policy: Policy, outcome: Course, by: str, why: str, now: datetime,
 
 
 @replayable("admin", "C17")
-def corrected(policy: Policy, by: str, now: datetime) -> Conclusion:
+def corrected(policy: Policy, by: str, now: datetime) -> Conclusion[Correction]:
     """The initial admin has another address than was typed."""
     return TEXTS.conclude(Correction.CORRECTED, "corrected", by=by, who=by or "Somebody")
 

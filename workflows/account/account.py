@@ -210,7 +210,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
         decision = get_well.utilization(process.policy, state.since, state.standing, workflow.now())
         if decision.outcome == get_well.Utilization.UNKNOWN:
             return
-        wanted: list[Reason] = [reason for reason in get_well.REASON_PROJECTS if reason == decision.outcome]
+        wanted: list[Reason] = [reason for reason in get_well.REASON_PROJECTS if reason == str(decision.outcome)]
         come, gone = [each for each in wanted if each not in state.plan], [each for each in state.plan if each not in wanted]
         if come or gone:
             process.record(decision)

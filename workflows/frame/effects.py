@@ -79,11 +79,8 @@ async def patient(
     **how: Any,
 ) -> Result:
     """What an activity answers to ``ask`` (None: to nothing), tried until it does, or ``within`` is over; ``how`` as Temporal takes it."""
-    times = {"start_to_close_timeout": one_try, "schedule_to_close_timeout": within}
-    args = [] if ask is None else [ask]
-    answer: Result = await workflow.execute_activity(
-        name, args=args, result_type=result, retry_policy=retries, summary=summary, **times, **how
-    )
+    how |= {"start_to_close_timeout": one_try, "schedule_to_close_timeout": within, "retry_policy": retries, "summary": summary}
+    answer: Result = await workflow.execute_activity(name, args=[] if ask is None else [ask], result_type=result, **how)
     return answer
 
 

@@ -6,7 +6,7 @@ mends it: a message that is none of ours is refused with what is wrong and which
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
@@ -21,7 +21,8 @@ from workflows.frame.messages import parsed, refuse
 W = TypeVar("W")
 M = TypeVar("M", bound=Message)
 R = TypeVar("R")
-Handler = Callable[[W, M], Awaitable[R] | R]
+#: It returns a result, or what is awaited for one.
+Handler = Callable[[W, M], R]
 #: Why a message cannot be taken now; None when it can.
 Refusal = Callable[[Any, M], str | None]
 
@@ -71,7 +72,7 @@ def decides(command: Command[M], why_not: Refusal[M] = _at_any_time) -> Callable
     return made  # type: ignore[no-any-return]
 
 
-def taken(command: Command[M], take: Handler[Any, M, str], unless: Refusal[M] = _at_any_time) -> Any:
+def taken(command: Command[M], take: Handler[Any, M, Any], unless: Refusal[M] = _at_any_time) -> Any:
     """The same handler, made of functions of the process and the message: a line in a workflow's class for each of its decisions."""
     return decides(command, lambda self, message: unless(self.process, message))(lambda self, message: take(self.process, message))
 

@@ -22,6 +22,7 @@ from temporalio.worker import (
 
 from domain.provenance import DECISIONS, PROGRAMS, Direct, Ruling, is_ours, sealed
 from workflows.frame import messages, provenance
+from workflows.frame.tasks import refused
 
 FORGED = (
     "this message carries a mark that none of our programs made: send it without the header, and your own rights count. "
@@ -110,7 +111,7 @@ class _Inbound(WorkflowInboundInterceptor):
             return await super().handle_update_handler(input)
         ruling = await provenance.judged(name, args, event, "")
         if not ruling.allowed:
-            _remember(messages.refused(ruling.why), name, "update")
+            _remember(refused(ruling.why), name, "update")
             messages.refuse(ruling.why)
         try:
             super().handle_update_validator(input)

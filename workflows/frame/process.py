@@ -14,7 +14,7 @@ from domain import ids, ladder, markup
 from domain.account.account import RenewalRow
 from domain.base import Message
 from domain.calendar import LONGEST_TIMER, moment_after
-from domain.decision import Decision
+from domain.decision import Decision, Outcome
 from domain.effects.effect import BatchResult, Effect
 from domain.effects.slack import Post
 from domain.people import Owners, Role, Team
@@ -127,7 +127,7 @@ class Process(Generic[Figures]):
         """What an heir shows operators besides stage, owner and due time; None is not shown."""
         return {}
 
-    def record(self, decision: Decision) -> Decision:
+    def record(self, decision: Decision[Outcome]) -> Decision[Outcome]:
         """Add a decision to the dossier."""
         self.decisions.append(decision)
         return decision
