@@ -118,10 +118,8 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
     # --- the TA plans, together with the AE --------------------------------------------------------------------------------------------
 
     def _planning(self) -> TaskSpec:
-        left, hours = get_well.unanswered(self.state), self.process.policy.get_well.planning_hours
-        asks = f"Why: {get_well.said(self.state.reasons)}. Answer together with the AE; what you write can be rewritten at any time."
-        planned = Choice(name="planned", label="The plan is written", fields=left)
-        return self.process.spec(TaskKind.PLAN, "get-well plan", asks, Role.TA, (planned,), hours)
+        planned = Choice(name="planned", label="The plan is written", fields=get_well.unanswered(self.state))
+        return self.process.question("get-well-plan", why=get_well.said(self.state.reasons), choices=(planned,))
 
     def _refuse_plan(self, message: PlanText) -> str | None:
         if why := messages.unsigned(message.by, "writes"):
@@ -165,15 +163,13 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
             return
         if self._is_due("update"):
             state.update_at = get_well.next_round(state.planned_at, figures.update_days, now)
-            asks = f"How does it go with the plan ({get_well.said(state.reasons)})?"
-            title, hours = "weekly update of the get-well plan", figures.update_hours
-            process.ask_in_rounds(process.spec(TaskKind.UPDATE, title, asks, Role.TA, get_well.UPDATES, hours))
+            why = get_well.said(state.reasons)
+            process.ask_in_rounds(process.question("get-well-update", why=why, choices=get_well.UPDATES))
         if self._is_due("review"):  # not in the moment in which the update is asked for: it waits for that
             state.review_at = get_well.next_round(state.planned_at, figures.leadership_days, now)
             last = state.updates[-1] if state.updates else None
-            asks = f"{last.by} says {last.status.replace('_', ' ')}: {last.progress}. Next: {last.next}" if last else "No update came yet."
-            title, hours = "leadership review of the get-well plan", figures.leadership_hours
-            process.ask_in_rounds(process.spec(TaskKind.REVIEW, title, asks, Role.TA_MANAGER, get_well.REVIEWS, hours))
+            said = f"{last.by} says {last.status.replace('_', ' ')}: {last.progress}. Next: {last.next}" if last else "No update came yet."
+            process.ask_in_rounds(process.question(TaskKind.REVIEW, last=said, choices=get_well.REVIEWS))
 
     def _is_due(self, kind: str) -> bool:
         return any(moment.kind == kind and moment.at <= workflow.now() for moment in get_well.agenda(self.process.policy, self.state))

@@ -92,9 +92,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
             begun = (
                 f"🔴 {bold(f'{process.customer.name} is red')}: {why}. State, needs and actions follow in this thread; ask here for help."
             )
-            asks = f"Why: {why}. Say with the AE what the state is, what is needed, and who does what."
-            title, hours = "state, needs and actions of a red account", process.policy.red.fill_hours
-            filling = process.tasks.open(process.spec(TaskKind.FILL, title, asks, Role.TA, (red.FILL,), hours), process.channel)
+            filling = process.tasks.open(process.question(TaskKind.FILL, why=why, choices=(red.FILL,)), process.channel)
             acts = process.said(THREAD, begun, Role.TA, Role.AE, Role.TA_MANAGER, under=""), card(filling, THREAD)
         self._write("Red", True, *acts)
         self._lighthouse(why)
@@ -142,9 +140,8 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         if state.end or state.filled_at is None:
             return
         state.update_at = get_well.next_round(state.filled_at, figures.update_days, workflow.now())
-        asks = f"What changed since the last update? Needed: {state.fields.get('needs', '')}. Actions: {state.fields.get('actions', '')}."
-        title = "weekly update of a red account"
-        process.ask_in_rounds(process.spec(TaskKind.UPDATE, title, asks, Role.TA, red.UPDATES, figures.update_hours))
+        needs, actions = state.fields.get("needs", ""), state.fields.get("actions", "")
+        process.ask_in_rounds(process.question("red-update", needs=needs, actions=actions, choices=red.UPDATES))
 
     def _answered(self, task: Task) -> None:
         """What an answer brings, at once."""
@@ -200,9 +197,8 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         process.record(decision)
         process.tasks.withdraw(TaskKind.PROMOTE, f"the facts have changed: {decision.rule}")
         if to:
-            title, hours = f"promote it to {decision.outcome}?", process.policy.red.update_hours
-            asks = f"{decision.rule} It was marked red because: {red.reasons(state)}."
-            process.open(process.spec(TaskKind.PROMOTE, title, asks, Role.TA_MANAGER, red.PROMOTE, hours))
+            why = red.reasons(state)
+            process.open(process.question(TaskKind.PROMOTE, to=decision.outcome, rule=decision.rule, why=why, choices=red.PROMOTE))
 
     def _refuse_resolve(self, given: Resolve) -> str | None:
         """By somebody, once it is marked, and once."""

@@ -33,8 +33,6 @@ class TeamTask:
     """What the Cloud team is asked beside the issue: to say what became of it. ``card``: on Slack too, the first time after ``announced``."""
 
     kind: str
-    asks: str
-    choices: tuple[Choice, ...]
     due: Callable[[], datetime]
     card: bool = True
     announced: Callable[[int], tuple[Post, ...]] = lambda _number: ()
@@ -239,7 +237,7 @@ class _Following:
     def _ask_the_team(self, team: TeamTask, due: datetime) -> None:
         process, what = self.process, self.request.what
         title = f"{what[:1].upper()}{what[1:]} (#{self.number})"
-        spec = process.spec(team.kind, title, team.asks, Role.CLOUD, team.choices, due_at=due)
+        spec = process.question(team.kind, title=title, due_at=due)
         channel, under = process.talk()
         self.task = process.tasks.find_open(team.kind) or process.tasks.open(spec, channel)
         if team.card:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import Any, ClassVar, Generic, TypeVar
 
 from temporalio import workflow
@@ -23,6 +24,7 @@ from domain.read_model import ProcessRow, Rows
 from domain.task import Answer, Check, Choice, Escalation, Task, TaskSpec
 from domain.views import NextStep, ProcessState
 from workflows.frame.effects import Effects
+from workflows.frame.questions import QUESTIONS
 from workflows.frame.rows import RowsTold
 from workflows.frame.search_attributes import DUE_AT, OWNER, STAGE
 from workflows.frame.tasks import TaskList, card, reminder
@@ -231,6 +233,26 @@ class Process(Generic[Figures]):
             ladder=ladder.ordinary(self.policy, due, owner, *others) if rungs is None else rungs,
             repeat_days=self.policy.tasks.remind_manager_days,
         )
+
+    def question(
+        self,
+        name: str,
+        *,
+        kind: str = "",
+        role: Role | None = None,
+        choices: tuple[Choice, ...] = (),
+        hours: float = 0,
+        checks: tuple[Check, ...] = (),
+        due_at: datetime | None = None,
+        asked: tuple[str, str, str] | None = None,
+        rungs: tuple[Escalation, ...] | None = None,
+        **words: object,
+    ) -> TaskSpec:
+        """The task of that name in ``workflows/tasks.toml``, with these ``words``; what else is given counts rather than what stands there."""
+        known = QUESTIONS[name].filled({"process": self, "state": self.state, **words})
+        figure: Any = reduce(getattr, known.hours.split("."), self.policy) if known.hours else 0
+        how: dict[str, Any] = {"checks": checks or known.checks, "due_at": due_at, "asked": asked, "rungs": rungs}
+        return self.spec(kind or known.kind, known.title, known.asks, role or known.role, choices or known.choices, hours or figure, **how)
 
     def email(self, role: Role) -> str:
         """The address of whoever plays that role in the team; empty when nobody does."""

@@ -14,30 +14,13 @@ from domain.people import Role
 from domain.renewal import decisions, documents
 from domain.renewal.commands import AssessRenewal
 from domain.renewal.state import Assessment, Phase, falls_due
-from domain.task import Answer, Check, Choice, FieldSpec, Task, TaskKind, TaskSpec
+from domain.task import Answer, Task, TaskKind, TaskSpec
 from workflows.renewal.process import RenewalProcess
 
 #: The project's template in Vitally.
 TEMPLATE = "Renewal Health Assessment"
 #: The tasks of the assessment itself.
 KINDS = (TaskKind.ASSESS_TA, TaskKind.ASSESS_AE, TaskKind.REVIEW_TA, TaskKind.REVIEW_AE, TaskKind.SETTLE)
-#: What the TA says with a rating.
-TA_FIELDS = (
-    FieldSpec(name="risk", asks="the technical risk: deployment, versions, tickets, product gaps"),
-    FieldSpec(name="utilization", asks="a note on utilization and usage"),
-)
-CHECKS = (
-    Check(name="champion", question="Is there an active champion?"),
-    Check(name="buyer_access", question="Is there access to the buyer?"),
-)
-
-
-def ratings(fields: tuple[FieldSpec, ...] = (), *, label: str = "{rating}", every_check: bool = False) -> tuple[Choice, ...]:
-    """A choice for each rating."""
-    known: tuple[Rating, ...] = ("green", "yellow", "red")
-    return tuple(Choice(name=each, label=label.format(rating=each.title()), fields=fields, every_check=every_check) for each in known)
-
-
 # --- half a year ahead ---------------------------------------------------------------------------------------------------------------
 
 
@@ -85,12 +68,7 @@ async def _assessed_early(renewal: RenewalProcess) -> None:
     project = renewal.opened("early", TEMPLATE, f"{TEMPLATE} {state.renewal_on}")
     state.project = project.key
     renewal.do(project)
-    asks = (
-        f"It renews on {state.renewal_on}, and its health is not what it should be: {documents.health(state.standing)}. "
-        "Complete the renewal health assessment now, while there is time to act."
-    )
-    title, hours = "early renewal health assessment", renewal.policy.renewal.early_review_hours
-    [task] = renewal.open(renewal.spec(TaskKind.EARLY_REVIEW, title, asks, Role.TA, ratings(TA_FIELDS), hours))
+    [task] = renewal.open(renewal.question(TaskKind.EARLY_REVIEW, health=documents.health(state.standing)))
     if await renewal.wait_for(lambda: not task.is_open, until="assessment", summary=task.spec.title) and task.answer:
         state.early = _opinion(task.answer, "utilization")
         renewal.do(renewal.assessment(early=True), *renewal.project_done("the early assessment is complete"))
@@ -120,22 +98,14 @@ async def assess(renewal: RenewalProcess) -> None:
 
 async def _filled_in(renewal: RenewalProcess) -> str:
     """TA and AE side by side; returns whoever did not answer in time."""
-    state, hours = renewal.state, renewal.policy.renewal.assessment_hours
+    state = renewal.state
     renewal.do(renewal.assessment())
     early = decisions.fresh(renewal.policy, state.early, workflow.now())
     before = f" The early assessment of {early.at:%d %B} said {early.rating}: {early.risk}." if early else ""
     known = f"It renews on {state.renewal_on}. Health: {documents.health(state.standing)}.{before}"
-    of_ae = (
-        FieldSpec(name="risk", asks="the business and relationship risk"),
-        FieldSpec(name="outcome", asks=f"the outcome that you project: {', '.join(decisions.planned(renewal.policy))}"),
-    )
-    asks_ta = f"{known} Rate it, and name the technical risk."
-    asks_ae = f"{known} Rate it, name the business and relationship risk, and project the outcome."
-    title, choices = "renewal health assessment", ratings(of_ae, every_check=True)
-    ta, ae = renewal.open(
-        renewal.spec(TaskKind.ASSESS_TA, f"{title} (TA)", asks_ta, Role.TA, ratings(TA_FIELDS), hours),
-        renewal.spec(TaskKind.ASSESS_AE, f"{title} (AE)", asks_ae, Role.AE, choices, hours, checks=CHECKS),
-    )
+    planned = ", ".join(decisions.planned(renewal.policy))
+    kinds = TaskKind.ASSESS_TA, TaskKind.ASSESS_AE
+    ta, ae = renewal.open(*(renewal.question(kind, known=known, planned=planned) for kind in kinds))
     answered = await renewal.wait_for(lambda: not (ta.is_open or ae.is_open), until="processing", summary="the assessment by TA and AE")
     state.ta = _opinion(ta.answer, "utilization") if ta.answer else None
     state.ae = _opinion(ae.answer, "outcome") if ae.answer else None
@@ -168,16 +138,13 @@ async def _reviewed(renewal: RenewalProcess) -> str:
 def _review(renewal: RenewalProcess, kind: TaskKind, role: Role) -> TaskSpec:
     state = renewal.state
     said = " ".join(f"The {who} says {each.rating}: {each.risk}." for who, each in (("TA", state.ta), ("AE", state.ae)) if each)
-    asks = f"Review the health assessment in Vitally, and rate the renewal. {said}"
-    choices = ratings(label="Approve as {rating}")
-    return renewal.spec(kind, "review of the health assessment", asks, role, choices, renewal.policy.renewal.review_hours)
+    return renewal.question("review_of_assessment", kind=kind, role=role, said=said)
 
 
 def _settle(renewal: RenewalProcess, ta: Answer, ae: Answer) -> TaskSpec:
     role = Role.TS_LEADERSHIP if renewal.team.ts_leader or not renewal.team.sales_leader else Role.SALES_LEADERSHIP
     opinions = "; ".join(f"the {who} manager says {each.choice} ({each.note or 'no note'})" for who, each in (("TA", ta), ("AE", ae)))
-    asks = f"The managers do not agree: {opinions}. Your word settles it."
-    return renewal.spec(TaskKind.SETTLE, "settle the renewal's rating", asks, role, ratings(), renewal.policy.renewal.settle_hours)
+    return renewal.question(TaskKind.SETTLE, role=role, opinions=opinions)
 
 
 def by_hand(renewal: RenewalProcess, message: AssessRenewal) -> str:

@@ -50,10 +50,8 @@ def _spec(renewal: RenewalProcess) -> TaskSpec:
         Choice(name=each, label=words(each).capitalize(), fields=amount if each in ("partial_churn", "incremental") else ())
         for each in decisions.planned(renewal.policy)
     )
-    stands = f"It renews on {state.renewal_on} with ${renewal.customer.arr:,}, and is {state.rating or 'not rated'}."
     said = f" In the assessment you projected {words(state.ae.outcome)}." if state.ae and state.ae.outcome else ""
-    asks, hours = f"{stands} What do you project?{said}", renewal.policy.renewal.plan_hours
-    return renewal.spec(TaskKind.PLAN, "renewal plan", asks, Role.AE, choices, hours)
+    return renewal.question("projection", rating=state.rating or "not rated", said=said, choices=choices)
 
 
 async def keep(renewal: RenewalProcess) -> None:

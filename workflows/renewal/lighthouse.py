@@ -13,27 +13,10 @@ from domain.effects.vitally import KeepDoc
 from domain.people import Role
 from domain.renewal import decisions, documents
 from domain.renewal.state import SavePlan
-from domain.task import Choice, FieldSpec, Task, TaskKind, TaskSpec
+from domain.task import Task, TaskKind, TaskSpec
 from workflows.renewal.process import RenewalProcess
 
 SAVE_PLAN_DOC = "account-save-plan"
-PLAN = Choice(
-    name="filled_in",
-    label="Fill in",
-    fields=(
-        FieldSpec(name="problem", asks="the problem statement, and the goal"),
-        FieldSpec(name="criteria", asks="the success criteria, in numbers"),
-        FieldSpec(name="steps", asks="each step with its owner"),
-        FieldSpec(name="asks", asks="what is asked of others", required=False),
-    ),
-)
-REVIEW = (Choice(name="agreed", label="Agreed"), Choice(name="changes", label="Needs changes: say which in the note"))
-SPONSOR = Choice(name="assign", label="Assign", fields=(FieldSpec(name="sponsor", asks="the executive's address", kind="email"),))
-VOTE = (
-    Choice(name="leave_green", label="It leaves, as green"),
-    Choice(name="leave_yellow", label="It leaves, as yellow"),
-    Choice(name="stay", label="It stays"),
-)
 VOTES = (TaskKind.EXIT_SALES, TaskKind.EXIT_TS)
 
 
@@ -61,9 +44,7 @@ async def _program(renewal: RenewalProcess) -> None:
     state.entering, state.in_lighthouse = False, True
     state.save_plan, state.sponsor, state.reviewed = None, "", None
     renewal.spawn(renewal.is_reason(True, f"the renewal of {state.renewal_on} is {state.rating}"))
-    asks, hours = f"{renewal.customer.name} is in Lighthouse: name its executive sponsor.", renewal.policy.lighthouse.sponsor_hours
-    named = renewal.spec(TaskKind.SPONSOR, "executive sponsor", asks, Role.TS_LEADERSHIP, (SPONSOR,), hours)
-    plan, sponsor = renewal.open(_plan(renewal), named)
+    plan, sponsor = renewal.open(_plan(renewal), renewal.question(TaskKind.SPONSOR))
     renewal.spawn(_sponsored(renewal, sponsor))
     if await _agreed(renewal, plan):
         while await renewal.beside(lambda: state.reviewed is not None and state.reviewed.criteria_met):
@@ -134,19 +115,16 @@ def _document(renewal: RenewalProcess, plan: SavePlan) -> KeepDoc:
 
 
 def _plan(renewal: RenewalProcess, wrong: str = "") -> TaskSpec:
-    state = renewal.state
-    again = f" The AE asks for changes: {wrong}" if wrong else ""
-    asks = f"It is {state.rating} and in Lighthouse. Fill in the save plan; the AE reviews it at once, and leadership inspects it.{again}"
-    return renewal.spec(TaskKind.SAVE_PLAN, "account save plan", asks, Role.TA, (PLAN,), renewal.policy.lighthouse.save_plan_hours)
+    return renewal.question(TaskKind.SAVE_PLAN, again=f" The AE asks for changes: {wrong}" if wrong else "")
 
 
 def _review(renewal: RenewalProcess, plan: SavePlan) -> TaskSpec:
-    asks = " ".join(f"{line}." for line in documents.save_plan(plan, renewal.state.sponsor)[:4])
-    return renewal.spec(TaskKind.REVIEW_PLAN, "review of the save plan", asks, Role.AE, REVIEW, renewal.policy.lighthouse.save_plan_hours)
+    return renewal.question(
+        TaskKind.REVIEW_PLAN, plan=" ".join(f"{line}." for line in documents.save_plan(plan, renewal.state.sponsor)[:4])
+    )
 
 
 def _vote(renewal: RenewalProcess, kind: str, role: Role, review: PlanReviewed) -> TaskSpec:
     plan = renewal.state.save_plan
     found = f" {review.by or 'The inspection'}: {review.note}" if review.note else ""
-    asks = f"The inspection found the success criteria met ({plan.criteria if plan else ''}).{found} Does it leave Lighthouse?"
-    return renewal.spec(kind, "does it leave Lighthouse?", asks, role, VOTE, renewal.policy.lighthouse.exit_hours)
+    return renewal.question("exit", kind=kind, role=role, criteria=plan.criteria if plan else "", found=found)

@@ -20,31 +20,11 @@ from domain.forecast.rollup import words
 from domain.people import Role
 from domain.renewal import decisions
 from domain.renewal.state import End, Phase, falls_due
-from domain.task import Answer, Choice, FieldSpec, Task, TaskKind, TaskSpec
+from domain.task import Answer, Task, TaskKind, TaskSpec
 from workflows.renewal.process import RenewalProcess
 
 #: The trait that Vitally knows a lost customer by.
 CHURNED_TRAIT = "churnedAt"
-CHOICES = (
-    Choice(
-        name="renewed",
-        label="Renewed",
-        fields=(
-            FieldSpec(name="seats", asks="how many seats", kind="integer"),
-            FieldSpec(name="arr", asks="the new ARR", kind="dollars"),
-            FieldSpec(name="contract_end", asks="the new term's last day", kind="date", required=False),
-        ),
-    ),
-    Choice(name="churned", label="Churned", fields=(FieldSpec(name="reason", asks="why they leave"),)),
-    Choice(
-        name="extend",
-        label="An extension, granted by the deal desk",
-        fields=(
-            FieldSpec(name="days", asks="how many days more", kind="integer"),
-            FieldSpec(name="approved_by", asks="who of the deal desk approved it", kind="email"),
-        ),
-    ),
-)
 
 
 async def process(renewal: RenewalProcess) -> End | None:
@@ -103,8 +83,7 @@ def _extend(renewal: RenewalProcess, days: int, approved_by: str, by: str) -> No
 def _spec(renewal: RenewalProcess) -> TaskSpec:
     state = renewal.state
     said = f" You projected {words(state.projection.outcome)}." if state.projection else ""
-    asks = f"The term ends on {state.due_on}; the ARR is ${renewal.customer.arr:,}.{said} Process the renewal opportunity, and say what became of it."
-    return renewal.spec(TaskKind.PROCESS, "process the renewal", asks, Role.AE, CHOICES, renewal.policy.renewal.processing_hours)
+    return renewal.question(TaskKind.PROCESS, said=said)
 
 
 # --- how it ends ---------------------------------------------------------------------------------------------------------------------
@@ -174,10 +153,7 @@ def _key(renewal: RenewalProcess, name: str, subscription: str, seats: int, unti
 
 async def _subscription(renewal: RenewalProcess) -> str:
     """The CRM does not know the subscription: the TA does, and without it there is no key."""
-    choice = Choice(name="known", label="This one", fields=(FieldSpec(name="subscription", asks="the subscription's id"),))
-    asks = "The renewal is won, but the account has no subscription on record. On which one shall the key be re-issued?"
-    title, hours = "name the subscription", renewal.policy.renewal.processing_hours
-    answer = await renewal.ask(renewal.spec(TaskKind.SUBSCRIPTION, title, asks, Role.TA, (choice,), hours))
+    answer = await renewal.ask(renewal.question(TaskKind.SUBSCRIPTION))
     return str(answer.fields["subscription"]).strip() if answer else ""
 
 

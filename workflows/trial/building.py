@@ -52,11 +52,6 @@ def request(trial: TrialProcess) -> CloudRequest:
         reads=lambda issue: word_on_instance(issue, (trial.policy.cloud.domain_suffix,), state.taken_hosts),
         team=TeamTask(
             kind=TaskKind.PROVISION,
-            asks="Label the issue when the instance is ready; or say here what became of it.",
-            choices=(
-                READY.model_copy(update={"fields": (FieldSpec(name="host", asks="the host, when it is another", required=False),)}),
-                Choice(name="failed", label="Failed: say why in the note"),
-            ),
             due=lambda: state.provisioning_due or workflow.now(),
             card=False,
         ),
@@ -86,10 +81,7 @@ def _issue(trial: TrialProcess) -> RaiseIssue:
 
 async def _raised_by_hand(trial: TrialProcess, issue: RaiseIssue) -> int:
     fields = ", ".join(f"{name}: {value}" for name, value in issue.fields.items())
-    raised = Choice(name="raised", label="Raised", fields=(FieldSpec(name="issue", asks="the issue's number", kind="integer"),))
-    title, asks = f"Raise the instance request of {trial.state.company}", f"Raise the issue with {fields}; then give its number."
-    hours = trial.policy.tasks.raise_request_hours
-    answer = await trial.ask_or_end(trial.spec(TaskKind.RAISE_REQUEST, title, asks, Role.AE, (raised,), hours))
+    answer = await trial.ask_or_end(trial.question(TaskKind.RAISE_REQUEST, fields=fields))
     return int(str(answer.fields["issue"]))
 
 
@@ -139,10 +131,7 @@ def _failed(trial: TrialProcess, why: str) -> None:
 
 async def _ask_for_ce(trial: TrialProcess) -> None:
     """The ``TODO`` of the issue: without the CE's address nobody can hand the instance over."""
-    choice = Choice(name="assign", label="Assign", fields=(FieldSpec(name="ce_email", asks="the CE's address", kind="email"),))
-    title = f"Who is the CE of {trial.state.company}?"
-    asks = f"The request #{trial.state.request_issue} has no CE yet: without the CE's address the instance cannot be handed over."
-    answer = await trial.ask(trial.spec(TaskKind.CE_EMAIL, title, asks, Role.INBOUND_SDR, (choice,), trial.policy.tasks.ce_email_hours))
+    answer = await trial.ask(trial.question(TaskKind.CE_EMAIL))
     if answer is None:
         return
     email = str(answer.fields["ce_email"])

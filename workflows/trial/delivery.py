@@ -13,7 +13,7 @@ from domain.effects.slack import OpenChannel, Post, SlackEffect
 from domain.markup import bold
 from domain.messages import INSTANT, TRIAGED, Case
 from domain.people import Role
-from domain.task import Choice, TaskKind
+from domain.task import TaskKind
 from domain.trial.state import Stage
 from workflows.trial import building, changes, intake, owning
 from workflows.trial.process import TrialProcess
@@ -125,9 +125,7 @@ async def _hand_over(trial: TrialProcess, number: int) -> None:
     trial.post(Post(key="slack.ready", channel=trial.alerts_channel, under=state.alert, text=text))
     prequalified = state.case in INSTANT
     if (trial.policy.handoff.prequalified if prequalified else trial.policy.handoff.qualified) == "ce":
-        asks = "Check the instance, then hand over: your answer to the welcome mail is sent, with the link to get in to the admin alone."
-        title, choice = f"Hand {state.host} over to {state.company}", Choice(name="hand_over", label="Hand over")
-        await trial.ask_or_end(trial.spec(TaskKind.HAND_OVER, title, asks, Role.CE, (choice,), trial.policy.tasks.ce_hand_off_hours))
+        await trial.ask_or_end(trial.question(TaskKind.HAND_OVER))
     if trial.input.origin == "ce_requested":
         ends_at = workflow.now() + timedelta(days=trial.policy.trial.ce_requested.base_days)
         await changes.own_key(trial, "key.trial", licence_keys.of_trial(trial.policy, ends_at))

@@ -85,10 +85,7 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
 
     async def _consents(self) -> bool:
         """The CE asks the admin, who knows by mail what breaks."""
-        title, hours = f"Does the admin of {self.input.host} agree to the move?", self.process.policy.tasks.consent_hours
-        asks = "Their sign-in by SSO, permission syncing and webhooks stop working until they redo them, and old links break. They know by mail: do they want it?"
-        choices = (Choice(name="agreed", label="They agree"), Choice(name="deferred", label="Not now"))
-        consent = await self.process.ask(self.process.spec(TaskKind.CONSENT, title, asks, Role.CE, choices, hours))
+        consent = await self.process.ask(self.process.question(TaskKind.CONSENT, input=self.input))
         return consent is not None and consent.choice == "agreed"
 
     async def _not_moved(self, company: str) -> str:
@@ -114,8 +111,6 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
             every=timedelta(hours=policy.provisioning.poll_hours),
             team=TeamTask(
                 kind=TaskKind.MOVE,
-                asks="Close the issue when it is done, or say here what became of it.",
-                choices=(Choice(name="done", label="Moved"), Choice(name="failed", label="It cannot be moved: say why in the note")),
                 due=lambda: ladder.due_in(policy, workflow.now(), policy.tasks.verify_hours),
             ),
         )
@@ -136,7 +131,4 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
 
     async def _verified(self) -> None:
         """The CE checks with the admin that all was redone."""
-        title, hours = f"Verify {self.input.new_host} with the admin", self.process.policy.tasks.verify_hours
-        asks = "Check with the admin: sign-in by SSO, permission syncing and webhooks redone?"
-        done = Choice(name="verified", label="All three work")
-        await self.process.ask(self.process.spec(TaskKind.VERIFY, title, asks, Role.CE, (done,), hours))
+        await self.process.ask(self.process.question(TaskKind.VERIFY, input=self.input))

@@ -159,11 +159,6 @@ def _conversion(trial: TrialProcess, message: Convert, end: date) -> CloudReques
         every=timedelta(hours=trial.policy.provisioning.poll_hours),
         team=TeamTask(
             kind=TaskKind.CONVERSION,
-            asks="Close the issue when it is one, or say here what became of it.",
-            choices=(
-                Choice(name="done", label="It is a production instance"),
-                Choice(name="failed", label="It cannot be: say why in the note"),
-            ),
             due=lambda: ladder.due_in(trial.policy, workflow.now(), trial.policy.tasks.conversion_hours),
         ),
         failed_asks=True,
@@ -210,8 +205,6 @@ def _teardown(trial: TrialProcess, why: str) -> CloudRequest:
         every=timedelta(days=trial.policy.termination.poll_days),
         team=TeamTask(
             kind=TaskKind.TEARDOWN,
-            asks="Close the issue when the instance is gone, or say so here.",
-            choices=(Choice(name="done", label=gone),),
             due=lambda: add_working_days(trial.policy.office, workflow.now(), days),
             announced=lambda number: (trial.said("slack.terminating", f"The trial ends: {why} Teardown: #{number}.", Role.CE),),
         ),

@@ -9,7 +9,7 @@ from domain.decision import Decision
 from domain.effects.salesforce import KeepLead, SetLeadStatus
 from domain.messages import Case, CeRequest, JoinAsk, JoinInput, SignupAgain, SignupAnswer
 from domain.people import Role
-from domain.task import Answer, Choice, FieldSpec, TaskKind
+from domain.task import Answer, TaskKind
 from domain.trial import claim, decisions
 from domain.trial.qualification import CE_REQUEST_CHECKS, checks
 from domain.trial.state import End, Stage
@@ -147,19 +147,10 @@ async def triage(trial: TrialProcess, why: str = "") -> Decision:
     trial.enter(Stage.TRIAGE)
     state, free = trial.state, trial.state.case is Case.FREE_MAIL
     trial.do(lead(trial))
-    company = (FieldSpec(name="domain", asks="the company's own domain, as acme.com", kind="domain"),) if free else ()
-    choices = (
-        Choice(name="qualify", label="Qualifies", fields=company, every_check=True),
-        Choice(name="disqualify", label="Does not qualify: recommend self-hosting"),
-    )
-    asks = (
-        f"{_who(trial)} signed up for a cloud trial"
-        + (" with a free-mail address: which company is it?" if free else " and is not prequalified.")
-        + " Does the lead qualify?"
-        + (f"\nIt was tried before: {why}" if why else "")
-    )
-    title, hours = f"Triage the lead of {state.company}", trial.policy.triage.first_touch_minutes / 60
-    spec = trial.spec(TaskKind.TRIAGE, title, asks, Role.INBOUND_SDR, choices, hours, checks=checks(trial.policy))
+    how = " with a free-mail address: which company is it?" if free else " and is not prequalified."
+    before, name = f"\nIt was tried before: {why}" if why else "", "triage-of-free-mail" if free else TaskKind.TRIAGE
+    hours = trial.policy.triage.first_touch_minutes / 60
+    spec = trial.question(name, who=_who(trial), how=how, before=before, hours=hours, checks=checks(trial.policy))
     trial.spawn(owning.somebody_triages(trial))
     answer = await trial.ask_or_end(spec, alert=True)
     state.named_domain = str(answer.fields.get("domain") or "").strip().lower()
@@ -170,18 +161,10 @@ async def triage(trial: TrialProcess, why: str = "") -> Decision:
 async def approval(trial: TrialProcess, request: CeRequest) -> Decision:
     """A28: the regional CE manager's three checks before anything is built."""
     trial.enter(Stage.APPROVAL)
-    state = trial.state
-    asks = (
-        f"{request.ce} asks for a {request.size} instance with {request.seats} seats."
-        + (f" Success criteria: {request.success_criteria}" if request.success_criteria else " No success criteria were given.")
-        + ("" if request.standard else " The set-up is not standard: a tech review must have passed.")
-    )
-    choices = (
-        Choice(name="approve", label="Approve", every_check=True),
-        Choice(name="deny", label="Deny (it can be appealed through CE and AE leadership)"),
-    )
-    title, hours = f"Approve a cloud trial for {state.company}", trial.policy.office.closes - trial.policy.office.opens
-    spec = trial.spec(TaskKind.APPROVAL, title, asks, Role.CE_MANAGER, choices, hours, checks=CE_REQUEST_CHECKS)
+    criteria = f" Success criteria: {request.success_criteria}" if request.success_criteria else " No success criteria were given."
+    review = "" if request.standard else " The set-up is not standard: a tech review must have passed."
+    hours = trial.policy.office.closes - trial.policy.office.opens
+    spec = trial.question(TaskKind.APPROVAL, request=request, criteria=criteria, review=review, hours=hours, checks=CE_REQUEST_CHECKS)
     return trial.record(decisions.approve(trial.policy, request, await trial.ask_or_end(spec, alert=True), workflow.now()))
 
 

@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.messages import JoinDigestInput, JoinInput, JoinNotice
     from domain.people import Role
     from domain.policy import Policy
-    from domain.task import Choice, TaskKind, TaskSpec
+    from domain.task import TaskKind, TaskSpec
     from workflows.frame.detached import begin_or_tell
     from workflows.frame.handlers import hears
     from workflows.frame.process import Process
@@ -61,17 +61,8 @@ class JoinRequest(WorkflowWithTasks[Process[Policy]]):
         given, from_signup = self.input, self.input.via == "signup"
         owner = given.ae.email if given.ae and from_signup else ""
         backup = given.backup if from_signup else given.ae.email if given.ae else given.backup
-        choices = (
-            Choice(name="invited", label="Invited"),
-            Choice(name="refused", label="The admin refused"),
-            Choice(name="sso", label="Signed in by SSO"),
-        )
-        title, asks = (
-            f"Get {given.contact.name} into {given.host}",
-            "Reach out to the instance's admin: without SSO nobody can join uninvited.",
-        )
-        role, hours = Role.AE if from_signup else Role.SUPPORT, given.policy.tasks.join_hours
-        return self.process.spec(TaskKind.JOIN, title, asks, role, choices, hours, asked=(owner, backup, given.manager))
+        role, asked = Role.AE if from_signup else Role.SUPPORT, (owner, backup, given.manager)
+        return self.process.question(TaskKind.JOIN, input=given, role=role, asked=asked)
 
 
 @workflow.defn

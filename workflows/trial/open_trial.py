@@ -10,28 +10,15 @@ from domain.decision import Decision
 from domain.effects.mail import Mail
 from domain.effects.salesforce import UpdateOpportunity
 from domain.people import Role
-from domain.task import Answer, Choice, FieldSpec, TaskKind
+from domain.task import Answer, TaskKind
 from domain.trial import decisions
 from domain.trial.agenda import agenda, automatic_deadline
 from domain.trial.commands import Convert, Extend, Terminate
 from domain.trial.decisions import Course
 from domain.trial.state import OPEN_TO_TERMINATE, End, Stage, Verdict
+from workflows.frame.questions import QUESTIONS
 from workflows.trial import changes, endings, owning
 from workflows.trial.process import TrialProcess
-
-DECIDES = (
-    Choice(name="extend", label="Extend", fields=(FieldSpec(name="days", asks="how many days more", kind="integer", required=False),)),
-    Choice(
-        name="convert",
-        label="Convert to paid",
-        fields=(
-            FieldSpec(name="seats", asks="how many seats were bought", kind="integer"),
-            FieldSpec(name="contract_end", asks="the contract's last day", kind="date", required=False),
-        ),
-    ),
-    Choice(name="terminate", label="Terminate"),
-)
-AGREE = Choice(name="agree", label="Let the policy do it")
 
 #: What a person may decide of an open trial.
 Wish = Extend | Convert | Terminate
@@ -168,14 +155,11 @@ def _ask(trial: TrialProcess) -> None:
     automatic = first and trial.policy.trial.d15.mode == "automatic"
     forecast = decisions.mid_trial(trial.policy, state.usage, workflow.now(), owned=owning.is_owned(trial))
     facts = decisions.activity(trial.policy, state.usage)[1] if state.usage else "the instance did not answer"
-    if automatic and forecast.outcome != Course.ASK:
-        asks = f"On {trial.ends_at:%a %d %b} it will {forecast.outcome} by itself: {facts}. You can overrule that here."
-    else:
-        asks = f"The trial ends on {trial.ends_at:%a %d %b}: {facts}. Extend, convert or terminate?"
     grace = () if automatic else ladder.deadline(trial.policy, trial.ends_at, state.owners)
-    title = f"Day {state.total_days} of {state.company}: {forecast.outcome if automatic else 'decide'}"
-    choices = (*DECIDES, AGREE) if automatic else DECIDES
-    trial.open(trial.spec(TaskKind.DEADLINE, title, asks, Role.CE, choices, due_at=trial.ends_at, rungs=grace))
+    name = "deadline-foretold" if automatic and forecast.outcome != Course.ASK else TaskKind.DEADLINE
+    course, choices = (forecast.outcome, QUESTIONS["deadline-foretold"].choices) if automatic else ("decide", ())
+    spec = trial.question(name, course=course, facts=facts, choices=choices, due_at=trial.ends_at, rungs=grace)
+    trial.open(spec)
 
 
 def _mid_trial(trial: TrialProcess) -> None:
@@ -212,6 +196,6 @@ def _keep_asking(trial: TrialProcess) -> None:
         task = trial.tasks.find_open(TaskKind.DEADLINE)
     if task and not task.spec.ladder:
         climbing = ladder.deadline(trial.policy, trial.ends_at, state.owners)
-        task.spec = task.spec.model_copy(update={"ladder": climbing, "choices": DECIDES})
+        task.spec = task.spec.model_copy(update={"ladder": climbing, "choices": QUESTIONS[TaskKind.DEADLINE].choices})
         task.next_at = climbing[0].at
         trial.look_again()

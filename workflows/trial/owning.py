@@ -83,15 +83,13 @@ async def _appoint(trial: TrialProcess, answer: Answer) -> str:
 
 
 def _owners_spec(trial: TrialProcess, owners: Owners, missing: list[str], why: str) -> TaskSpec:
-    named = " and no ".join(PARTS[part] for part in missing)
     ops, manager, leader = (owners.email(role) for role in (Role.SALES_OPS, Role.CE_MANAGER, Role.SALES_LEADERSHIP))
-    asks = f"Nobody is eligible: {trial.state.company} ({trial.input.domain.rpartition('@')[2]}) has no {named}. Until somebody looks after it, it is not ended by itself."
-    asks += f"\nIt was tried before: {why}." if why else ""
     whoever = "the {}'s address; empty: whoever the CRM has by now"
     fields = tuple(FieldSpec(name=part, asks=whoever.format(PARTS[part]), kind="email", required=False) for part in missing)
     choice = Choice(name="assign", label="Assign, or look in the CRM again", fields=fields)
-    title, hours = f"Assign somebody to {trial.state.company}: it has no {named}", trial.policy.tasks.owners_hours
-    return trial.spec(TaskKind.OWNERS, title, asks, Role.SALES_OPS, (choice,), hours, asked=(ops, manager or leader, leader or manager))
+    named, domain = " and no ".join(PARTS[part] for part in missing), trial.input.domain.rpartition("@")[2]
+    before, asked = f"\nIt was tried before: {why}." if why else "", (ops, manager or leader, leader or manager)
+    return trial.question(TaskKind.OWNERS, named=named, domain=domain, before=before, choices=(choice,), asked=asked)
 
 
 def assignment(trial: TrialProcess, key: str) -> AssignOwner | None:

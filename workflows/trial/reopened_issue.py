@@ -43,9 +43,8 @@ class LateWord(WorkflowWithTasks[Process[Policy]]):
     async def run(self, input: LateWordInput) -> str:
         """Tell, and ask until somebody says what becomes of it."""
         title = f"#{input.issue} was reopened after {input.workflow} had ended"
-        asks = "What the Cloud team had done is being worked on again, and no process listens to the issue any more. Ask them what holds."
         choices = (HOLDS, Choice(name="mine", label="It does not: I look after it"))
-        spec = self.process.spec(TaskKind.LATE_WORD, title, asks, Role.CE, choices, input.policy.tasks.declined_hours)
+        spec = self.process.question(TaskKind.LATE_WORD, title=title, choices=choices)
         answer = await self.process.ask(spec)
         await self.process.settle()
         return answer.choice if answer else "withdrawn"

@@ -8,9 +8,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.effects.mail import Mail
     from domain.effects.slack import Post
     from domain.messages import RescueInput, SignupAgain
-    from domain.people import Role
     from domain.policy import Policy
-    from domain.task import Answer, Choice, FieldSpec, TaskKind, TaskSpec
+    from domain.task import Answer, TaskKind
     from workflows.frame.process import Process
     from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
@@ -38,7 +37,8 @@ class SignupRescue(WorkflowWithTasks[Process[Policy]]):
         first: tuple[Post, ...] = (alert,)
         outcome = ""
         while not outcome:
-            answer = await process.ask(self._spec(why), first=first)
+            spec = process.question(TaskKind.RESCUE, who=input.company or who.name, why=why)
+            answer = await process.ask(spec, first=first)
             if answer is None or answer.choice == "drop":
                 outcome = "dropped"
             else:  # what the form would refuse as well, support is asked again, and told why
@@ -52,15 +52,3 @@ class SignupRescue(WorkflowWithTasks[Process[Policy]]):
         email = str(answer.fields.get("email") or given.contact.email).strip()
         contact = given.contact.model_copy(update={"email": email})
         return SignupAgain(domain="", contact=contact, company=given.company, event=self.process.effects.subject, via="rescue")
-
-    def _spec(self, why: str) -> TaskSpec:
-        given = self.input
-        email = FieldSpec(name="email", asks="their address, when the form had it wrong", kind="email", required=False)
-        choices = (
-            Choice(name="provision", label="They still want it: sign them up", fields=(email,)),
-            Choice(name="drop", label="They do not want it any more"),
-        )
-        title = f"The signup of {given.company or given.contact.name} failed"
-        look = "Look first: what failed may have come through after all, and to sign them up again changes nothing then."
-        asks = f"Call or write to them, with #growth. {look} What went wrong: {why}"
-        return self.process.spec(TaskKind.RESCUE, title, asks, Role.SUPPORT, choices, given.policy.tasks.rescue_hours)
