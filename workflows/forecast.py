@@ -72,11 +72,12 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
         kind = kind if process.tasks.find_open(kind) is None else f"{kind}-of-{len(self.owners) + 1}"
         self.owners[kind], self.lines[kind] = owner, lines
         spec = process.spec(
-            kind,
-            f"Forecast of {owner.name}" + (f": {owner.renewals} renewals" if owner.renewals > 1 else ""),
-            weekly_round.asks(policy, lines),
-            Role.AE if owner.asks == owner.ae else Role.AE_MANAGER,
-            weekly_round.choices(lines.rows),
+            "forecast",
+            kind=kind,
+            title=f"Forecast of {owner.name}" + (f": {owner.renewals} renewals" if owner.renewals > 1 else ""),
+            text=weekly_round.asks(policy, lines),
+            role=Role.AE if owner.asks == owner.ae else Role.AE_MANAGER,
+            choices=weekly_round.choices(lines.rows),
             due_at=due,
             asked=(owner.asks, "", ""),
             rungs=(Escalation(at=half, asks="manager", who=owner.manager or owner.asks),),

@@ -119,7 +119,7 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
 
     def _planning(self) -> TaskSpec:
         planned = Choice(name="planned", label="The plan is written", fields=get_well.unanswered(self.state))
-        return self.process.question("get-well-plan", why=get_well.said(self.state.reasons), choices=(planned,))
+        return self.process.spec("get-well-plan", why=get_well.said(self.state.reasons), choices=(planned,))
 
     def _refuse_plan(self, message: PlanText) -> str | None:
         if why := messages.unsigned(message.by, "writes"):
@@ -164,12 +164,12 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         if self._is_due("update"):
             state.update_at = get_well.next_round(state.planned_at, figures.update_days, now)
             why = get_well.said(state.reasons)
-            process.ask_in_rounds(process.question("get-well-update", why=why, choices=get_well.UPDATES))
+            process.ask_in_rounds(process.spec("get-well-update", why=why, choices=get_well.UPDATES))
         if self._is_due("review"):  # not in the moment in which the update is asked for: it waits for that
             state.review_at = get_well.next_round(state.planned_at, figures.leadership_days, now)
             last = state.updates[-1] if state.updates else None
             said = f"{last.by} says {last.status.replace('_', ' ')}: {last.progress}. Next: {last.next}" if last else "No update came yet."
-            process.ask_in_rounds(process.question(TaskKind.REVIEW, last=said, choices=get_well.REVIEWS))
+            process.ask_in_rounds(process.spec(TaskKind.REVIEW, last=said, choices=get_well.REVIEWS))
 
     def _is_due(self, kind: str) -> bool:
         return any(moment.kind == kind and moment.at <= workflow.now() for moment in get_well.agenda(self.process.policy, self.state))

@@ -19,7 +19,6 @@ from domain.effects.effect import Scalar
 from domain.effects.vitally import CloseProject, KeepDoc, OpenProject, SetTraits
 from domain.people import Role
 from domain.policy import AccountPolicy
-from domain.task import TaskSpec
 from domain.views import ProcessState
 from workflows.frame.detached import begin_or_tell
 from workflows.frame.effects import local
@@ -82,9 +81,9 @@ class AccountProcess(Process[AccountPolicy]):
         about = {"account": self.subject, "name": self.customer.name, "ta": self.email(Role.TA), "ae": self.email(Role.AE)}
         return super().status_as(kind, **{**about, **more})
 
-    def spec(self, kind: str, title: str, *args: Any, **options: Any) -> TaskSpec:
-        """A task of the account's team, which its title names."""
-        return super().spec(kind, f"{self.customer.name}: {title}", *args, **options)
+    def titled(self, title: str) -> str:
+        """The title names the account."""
+        return f"{self.customer.name}: {title}"
 
     async def look(self) -> AccountView:
         """The ledger's copy of the account as it stands now; what it says of customer and team is kept."""

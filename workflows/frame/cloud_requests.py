@@ -237,7 +237,7 @@ class _Following:
     def _ask_the_team(self, team: TeamTask, due: datetime) -> None:
         process, what = self.process, self.request.what
         title = f"{what[:1].upper()}{what[1:]} (#{self.number})"
-        spec = process.question(team.kind, title=title, due_at=due)
+        spec = process.spec(team.kind, title=title, due_at=due)
         channel, under = process.talk()
         self.task = process.tasks.find_open(team.kind) or process.tasks.open(spec, channel)
         if team.card:
@@ -247,16 +247,10 @@ class _Following:
     def _ask(self, why: str) -> None:
         """The CE is told what happened, and asked what becomes of it."""
         request = self.request
-        [self.question] = self.process.open(
-            self.process.spec(
-                f"{request.name}-reopened" if self.late else f"{request.name}-declined",
-                f"#{self.number} {why}"[:150],
-                f"The Cloud team was asked to {request.what}. #{self.number} {why}. What now?",
-                Role.CE,
-                (HOLDS, *request.undo) if self.late else request.choices,
-                self.process.policy.tasks.declined_hours,
-            )
-        )
+        kind, choices = ("reopened", (HOLDS, *request.undo)) if self.late else ("declined", request.choices)
+        title, kind = f"#{self.number} {why}"[:150], f"{request.name}-{kind}"
+        spec = self.process.spec("declined", kind=kind, title=title, what=request.what, number=self.number, why=why, choices=choices)
+        [self.question] = self.process.open(spec)
 
     def _tell(self, text: str) -> None:
         number = sum(task.spec.kind == f"{self.request.name}-declined" for task in self.process.tasks.all)

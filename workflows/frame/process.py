@@ -202,40 +202,6 @@ class Process(Generic[Figures]):
 
     def spec(
         self,
-        kind: str,
-        title: str,
-        asks: str,
-        role: Role,
-        choices: tuple[Choice, ...],
-        hours: float = 0,
-        *,
-        checks: tuple[Check, ...] = (),
-        due_at: datetime | None = None,
-        asked: tuple[str, str, str] | None = None,
-        rungs: tuple[Escalation, ...] | None = None,
-    ) -> TaskSpec:
-        """A task of a role of the team, due after so many office hours (or at ``due_at``), with its ladder.
-
-        ``asked`` are the owner, the backup and the manager where the team does not say; ``rungs`` where it is no ordinary ladder.
-        """
-        backup, manager = self.ladders.get(role, (role, role))
-        owner, *others = asked or (self.email(role), self.email(backup), self.email(manager))
-        due = due_at or ladder.due_in(self.policy, workflow.now(), hours)
-        return TaskSpec(
-            kind=kind,
-            title=title,
-            asks=asks,
-            role=role,
-            assignee=owner,
-            choices=choices,
-            checks=checks,
-            due_at=due,
-            ladder=ladder.ordinary(self.policy, due, owner, *others) if rungs is None else rungs,
-            repeat_days=self.policy.tasks.remind_manager_days,
-        )
-
-    def question(
-        self,
         name: str,
         *,
         kind: str = "",
@@ -248,11 +214,32 @@ class Process(Generic[Figures]):
         rungs: tuple[Escalation, ...] | None = None,
         **words: object,
     ) -> TaskSpec:
-        """The task of that name in ``workflows/tasks.toml``, with these ``words``; what else is given counts rather than what stands there."""
+        """The task of that name in ``workflows/tasks.toml``, with these ``words``; what else is given counts rather than what stands there.
+
+        It is due after so many office hours (or at ``due_at``). ``asked`` are the owner, the backup and the manager where the team does not
+        say; ``rungs`` where it is no ordinary ladder.
+        """
         known = QUESTIONS[name].filled({"process": self, "state": self.state, **words})
+        role = role or known.role
+        owner, *others = asked or (self.email(each) for each in (role, *self.ladders.get(role, (role, role))))
         figure: Any = reduce(getattr, known.hours.split("."), self.policy) if known.hours else 0
-        how: dict[str, Any] = {"checks": checks or known.checks, "due_at": due_at, "asked": asked, "rungs": rungs}
-        return self.spec(kind or known.kind, known.title, known.asks, role or known.role, choices or known.choices, hours or figure, **how)
+        due = due_at or ladder.due_in(self.policy, workflow.now(), hours or figure)
+        return TaskSpec(
+            kind=kind or known.kind,
+            title=self.titled(known.title),
+            asks=known.asks,
+            role=role,
+            assignee=owner,
+            choices=choices or known.choices,
+            checks=checks or known.checks,
+            due_at=due,
+            ladder=ladder.ordinary(self.policy, due, owner, *others) if rungs is None else rungs,
+            repeat_days=self.policy.tasks.remind_manager_days,
+        )
+
+    def titled(self, title: str) -> str:
+        """A task's title, as an heir's people know it."""
+        return title
 
     def email(self, role: Role) -> str:
         """The address of whoever plays that role in the team; empty when nobody does."""

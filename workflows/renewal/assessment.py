@@ -68,7 +68,7 @@ async def _assessed_early(renewal: RenewalProcess) -> None:
     project = renewal.opened("early", TEMPLATE, f"{TEMPLATE} {state.renewal_on}")
     state.project = project.key
     renewal.do(project)
-    [task] = renewal.open(renewal.question(TaskKind.EARLY_REVIEW, health=documents.health(state.standing)))
+    [task] = renewal.open(renewal.spec(TaskKind.EARLY_REVIEW, health=documents.health(state.standing)))
     if await renewal.wait_for(lambda: not task.is_open, until="assessment", summary=task.spec.title) and task.answer:
         state.early = _opinion(task.answer, "utilization")
         renewal.do(renewal.assessment(early=True), *renewal.project_done("the early assessment is complete"))
@@ -105,7 +105,7 @@ async def _filled_in(renewal: RenewalProcess) -> str:
     known = f"It renews on {state.renewal_on}. Health: {documents.health(state.standing)}.{before}"
     planned = ", ".join(decisions.planned(renewal.policy))
     kinds = TaskKind.ASSESS_TA, TaskKind.ASSESS_AE
-    ta, ae = renewal.open(*(renewal.question(kind, known=known, planned=planned) for kind in kinds))
+    ta, ae = renewal.open(*(renewal.spec(kind, known=known, planned=planned) for kind in kinds))
     answered = await renewal.wait_for(lambda: not (ta.is_open or ae.is_open), until="processing", summary="the assessment by TA and AE")
     state.ta = _opinion(ta.answer, "utilization") if ta.answer else None
     state.ae = _opinion(ae.answer, "outcome") if ae.answer else None
@@ -138,13 +138,13 @@ async def _reviewed(renewal: RenewalProcess) -> str:
 def _review(renewal: RenewalProcess, kind: TaskKind, role: Role) -> TaskSpec:
     state = renewal.state
     said = " ".join(f"The {who} says {each.rating}: {each.risk}." for who, each in (("TA", state.ta), ("AE", state.ae)) if each)
-    return renewal.question("review_of_assessment", kind=kind, role=role, said=said)
+    return renewal.spec("review_of_assessment", kind=kind, role=role, said=said)
 
 
 def _settle(renewal: RenewalProcess, ta: Answer, ae: Answer) -> TaskSpec:
     role = Role.TS_LEADERSHIP if renewal.team.ts_leader or not renewal.team.sales_leader else Role.SALES_LEADERSHIP
     opinions = "; ".join(f"the {who} manager says {each.choice} ({each.note or 'no note'})" for who, each in (("TA", ta), ("AE", ae)))
-    return renewal.question(TaskKind.SETTLE, role=role, opinions=opinions)
+    return renewal.spec(TaskKind.SETTLE, role=role, opinions=opinions)
 
 
 def by_hand(renewal: RenewalProcess, message: AssessRenewal) -> str:

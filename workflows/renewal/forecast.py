@@ -51,7 +51,7 @@ def _spec(renewal: RenewalProcess) -> TaskSpec:
         for each in decisions.planned(renewal.policy)
     )
     said = f" In the assessment you projected {words(state.ae.outcome)}." if state.ae and state.ae.outcome else ""
-    return renewal.question("projection", rating=state.rating or "not rated", said=said, choices=choices)
+    return renewal.spec("projection", rating=state.rating or "not rated", said=said, choices=choices)
 
 
 async def keep(renewal: RenewalProcess) -> None:

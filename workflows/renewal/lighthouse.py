@@ -44,7 +44,7 @@ async def _program(renewal: RenewalProcess) -> None:
     state.entering, state.in_lighthouse = False, True
     state.save_plan, state.sponsor, state.reviewed = None, "", None
     renewal.spawn(renewal.is_reason(True, f"the renewal of {state.renewal_on} is {state.rating}"))
-    plan, sponsor = renewal.open(_plan(renewal), renewal.question(TaskKind.SPONSOR))
+    plan, sponsor = renewal.open(_plan(renewal), renewal.spec(TaskKind.SPONSOR))
     renewal.spawn(_sponsored(renewal, sponsor))
     if await _agreed(renewal, plan):
         while await renewal.beside(lambda: state.reviewed is not None and state.reviewed.criteria_met):
@@ -115,16 +115,14 @@ def _document(renewal: RenewalProcess, plan: SavePlan) -> KeepDoc:
 
 
 def _plan(renewal: RenewalProcess, wrong: str = "") -> TaskSpec:
-    return renewal.question(TaskKind.SAVE_PLAN, again=f" The AE asks for changes: {wrong}" if wrong else "")
+    return renewal.spec(TaskKind.SAVE_PLAN, again=f" The AE asks for changes: {wrong}" if wrong else "")
 
 
 def _review(renewal: RenewalProcess, plan: SavePlan) -> TaskSpec:
-    return renewal.question(
-        TaskKind.REVIEW_PLAN, plan=" ".join(f"{line}." for line in documents.save_plan(plan, renewal.state.sponsor)[:4])
-    )
+    return renewal.spec(TaskKind.REVIEW_PLAN, plan=" ".join(f"{line}." for line in documents.save_plan(plan, renewal.state.sponsor)[:4]))
 
 
 def _vote(renewal: RenewalProcess, kind: str, role: Role, review: PlanReviewed) -> TaskSpec:
     plan = renewal.state.save_plan
     found = f" {review.by or 'The inspection'}: {review.note}" if review.note else ""
-    return renewal.question("exit", kind=kind, role=role, criteria=plan.criteria if plan else "", found=found)
+    return renewal.spec("exit", kind=kind, role=role, criteria=plan.criteria if plan else "", found=found)

@@ -83,7 +83,7 @@ def _extend(renewal: RenewalProcess, days: int, approved_by: str, by: str) -> No
 def _spec(renewal: RenewalProcess) -> TaskSpec:
     state = renewal.state
     said = f" You projected {words(state.projection.outcome)}." if state.projection else ""
-    return renewal.question(TaskKind.PROCESS, said=said)
+    return renewal.spec(TaskKind.PROCESS, said=said)
 
 
 # --- how it ends ---------------------------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def _key(renewal: RenewalProcess, name: str, subscription: str, seats: int, unti
 
 async def _subscription(renewal: RenewalProcess) -> str:
     """The CRM does not know the subscription: the TA does, and without it there is no key."""
-    answer = await renewal.ask(renewal.question(TaskKind.SUBSCRIPTION))
+    answer = await renewal.ask(renewal.spec(TaskKind.SUBSCRIPTION))
     return str(answer.fields["subscription"]).strip() if answer else ""
 
 

@@ -81,7 +81,7 @@ def _issue(trial: TrialProcess) -> RaiseIssue:
 
 async def _raised_by_hand(trial: TrialProcess, issue: RaiseIssue) -> int:
     fields = ", ".join(f"{name}: {value}" for name, value in issue.fields.items())
-    answer = await trial.ask_or_end(trial.question(TaskKind.RAISE_REQUEST, fields=fields))
+    answer = await trial.ask_or_end(trial.spec(TaskKind.RAISE_REQUEST, fields=fields))
     return int(str(answer.fields["issue"]))
 
 
@@ -131,7 +131,7 @@ def _failed(trial: TrialProcess, why: str) -> None:
 
 async def _ask_for_ce(trial: TrialProcess) -> None:
     """The ``TODO`` of the issue: without the CE's address nobody can hand the instance over."""
-    answer = await trial.ask(trial.question(TaskKind.CE_EMAIL))
+    answer = await trial.ask(trial.spec(TaskKind.CE_EMAIL))
     if answer is None:
         return
     email = str(answer.fields["ce_email"])

@@ -125,7 +125,7 @@ async def _hand_over(trial: TrialProcess, number: int) -> None:
     trial.post(Post(key="slack.ready", channel=trial.alerts_channel, under=state.alert, text=text))
     prequalified = state.case in INSTANT
     if (trial.policy.handoff.prequalified if prequalified else trial.policy.handoff.qualified) == "ce":
-        await trial.ask_or_end(trial.question(TaskKind.HAND_OVER))
+        await trial.ask_or_end(trial.spec(TaskKind.HAND_OVER))
     if trial.input.origin == "ce_requested":
         ends_at = workflow.now() + timedelta(days=trial.policy.trial.ce_requested.base_days)
         await changes.own_key(trial, "key.trial", licence_keys.of_trial(trial.policy, ends_at))

@@ -85,7 +85,7 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
 
     async def _consents(self) -> bool:
         """The CE asks the admin, who knows by mail what breaks."""
-        consent = await self.process.ask(self.process.question(TaskKind.CONSENT, input=self.input))
+        consent = await self.process.ask(self.process.spec(TaskKind.CONSENT, input=self.input))
         return consent is not None and consent.choice == "agreed"
 
     async def _not_moved(self, company: str) -> str:
@@ -131,4 +131,4 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
 
     async def _verified(self) -> None:
         """The CE checks with the admin that all was redone."""
-        await self.process.ask(self.process.question(TaskKind.VERIFY, input=self.input))
+        await self.process.ask(self.process.spec(TaskKind.VERIFY, input=self.input))

@@ -150,7 +150,7 @@ async def triage(trial: TrialProcess, why: str = "") -> Decision:
     how = " with a free-mail address: which company is it?" if free else " and is not prequalified."
     before, name = f"\nIt was tried before: {why}" if why else "", "triage-of-free-mail" if free else TaskKind.TRIAGE
     hours = trial.policy.triage.first_touch_minutes / 60
-    spec = trial.question(name, who=_who(trial), how=how, before=before, hours=hours, checks=checks(trial.policy))
+    spec = trial.spec(name, who=_who(trial), how=how, before=before, hours=hours, checks=checks(trial.policy))
     trial.spawn(owning.somebody_triages(trial))
     answer = await trial.ask_or_end(spec, alert=True)
     state.named_domain = str(answer.fields.get("domain") or "").strip().lower()
@@ -164,7 +164,7 @@ async def approval(trial: TrialProcess, request: CeRequest) -> Decision:
     criteria = f" Success criteria: {request.success_criteria}" if request.success_criteria else " No success criteria were given."
     review = "" if request.standard else " The set-up is not standard: a tech review must have passed."
     hours = trial.policy.office.closes - trial.policy.office.opens
-    spec = trial.question(TaskKind.APPROVAL, request=request, criteria=criteria, review=review, hours=hours, checks=CE_REQUEST_CHECKS)
+    spec = trial.spec(TaskKind.APPROVAL, request=request, criteria=criteria, review=review, hours=hours, checks=CE_REQUEST_CHECKS)
     return trial.record(decisions.approve(trial.policy, request, await trial.ask_or_end(spec, alert=True), workflow.now()))
 
 

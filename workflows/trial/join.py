@@ -62,7 +62,7 @@ class JoinRequest(WorkflowWithTasks[Process[Policy]]):
         owner = given.ae.email if given.ae and from_signup else ""
         backup = given.backup if from_signup else given.ae.email if given.ae else given.backup
         role, asked = Role.AE if from_signup else Role.SUPPORT, (owner, backup, given.manager)
-        return self.process.question(TaskKind.JOIN, input=given, role=role, asked=asked)
+        return self.process.spec(TaskKind.JOIN, input=given, role=role, asked=asked)
 
 
 @workflow.defn

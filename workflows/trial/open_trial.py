@@ -158,7 +158,7 @@ def _ask(trial: TrialProcess) -> None:
     grace = () if automatic else ladder.deadline(trial.policy, trial.ends_at, state.owners)
     name = "deadline-foretold" if automatic and forecast.outcome != Course.ASK else TaskKind.DEADLINE
     course, choices = (forecast.outcome, QUESTIONS["deadline-foretold"].choices) if automatic else ("decide", ())
-    spec = trial.question(name, course=course, facts=facts, choices=choices, due_at=trial.ends_at, rungs=grace)
+    spec = trial.spec(name, course=course, facts=facts, choices=choices, due_at=trial.ends_at, rungs=grace)
     trial.open(spec)
 
 

@@ -89,7 +89,7 @@ def _owners_spec(trial: TrialProcess, owners: Owners, missing: list[str], why: s
     choice = Choice(name="assign", label="Assign, or look in the CRM again", fields=fields)
     named, domain = " and no ".join(PARTS[part] for part in missing), trial.input.domain.rpartition("@")[2]
     before, asked = f"\nIt was tried before: {why}." if why else "", (ops, manager or leader, leader or manager)
-    return trial.question(TaskKind.OWNERS, named=named, domain=domain, before=before, choices=(choice,), asked=asked)
+    return trial.spec(TaskKind.OWNERS, named=named, domain=domain, before=before, choices=(choice,), asked=asked)
 
 
 def assignment(trial: TrialProcess, key: str) -> AssignOwner | None:

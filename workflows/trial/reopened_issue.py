@@ -44,7 +44,7 @@ class LateWord(WorkflowWithTasks[Process[Policy]]):
         """Tell, and ask until somebody says what becomes of it."""
         title = f"#{input.issue} was reopened after {input.workflow} had ended"
         choices = (HOLDS, Choice(name="mine", label="It does not: I look after it"))
-        spec = self.process.question(TaskKind.LATE_WORD, title=title, choices=choices)
+        spec = self.process.spec(TaskKind.LATE_WORD, title=title, choices=choices)
         answer = await self.process.ask(spec)
         await self.process.settle()
         return answer.choice if answer else "withdrawn"

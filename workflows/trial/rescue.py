@@ -37,7 +37,7 @@ class SignupRescue(WorkflowWithTasks[Process[Policy]]):
         first: tuple[Post, ...] = (alert,)
         outcome = ""
         while not outcome:
-            spec = process.question(TaskKind.RESCUE, who=input.company or who.name, why=why)
+            spec = process.spec(TaskKind.RESCUE, who=input.company or who.name, why=why)
             answer = await process.ask(spec, first=first)
             if answer is None or answer.choice == "drop":
                 outcome = "dropped"
