@@ -25,6 +25,7 @@ from starter.cli.lazy import loaded
 from starter.service.schedules import recurring
 from tests.starter.web_fakes import site_in
 from workflows.all import ALL
+from workflows.frame.questions import QUESTIONS
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "handbook.md"
@@ -148,11 +149,11 @@ def messages() -> dict[str, set[str]]:
 
 @cache
 def tasks() -> set[str]:
-    """The kinds of the tasks that workflows ask: ``kind=TaskKind.TRIAGE``, or the first word given to ``.spec(…)``; or the kind's own name."""
+    """The kinds of the tasks that workflows ask, of ``workflows/tasks.toml``, or given as ``kind=TaskKind.REVIEW_TA``; or the kind's own name."""
     calls = [node for path in (ROOT / "workflows").rglob("*.py") for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
     values = [word.value for call in calls for word in call.keywords if word.arg == "kind"]
-    values += [call.args[0] for call in calls if call.args and isinstance(call.func, ast.Attribute) and call.func.attr == "spec"]
-    named = {value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)}
+    named = {question.kind for question in QUESTIONS.values()}
+    named |= {value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)}
     kinds = [value.attr for value in values if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name)]
     return named | {TaskKind[kind].value for kind in kinds if kind in TaskKind.__members__}
 

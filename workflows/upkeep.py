@@ -50,7 +50,6 @@ class RotateGenericKey(Upkeep):
     @workflow.run
     async def run(self, input: UpkeepInput) -> str:
         """Make the cohort's key and say so; empty when a person said to go on with the old one."""
-        process = self.process
         terms = input.policy.license.generic
         expires = licence_keys.of_cohort(input.policy, workflow.now())
         key = IssueKey(
@@ -61,10 +60,10 @@ class RotateGenericKey(Upkeep):
             seats=terms.seats,
             expires_at=expires,
         )
-        made = (await process.do(key)).of(key.key).ref
+        made = (await self.process.do(key)).of(key.key).ref
         if made:
             await self._tell_growth("slack.rotated", f"New generic trial key: {terms.seats} seats, until {expires:%Y-%m-%d}.")
-        await process.settle()
+        await self.process.settle()
         return f"{expires:%Y-%m-%d}" if made else ""
 
 

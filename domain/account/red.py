@@ -248,9 +248,7 @@ BETTER = {"poor": 0, "concerning": 1, "healthy": 2}
 
 
 @replayable("promotion", "B17")
-def promotion(
-    policy: AccountPolicy, state: RedState, customer: Customer, standing: HealthSnapshot | None, now: datetime
-) -> Conclusion[Colour]:
+def promotion(policy: AccountPolicy, state: RedState, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Conclusion[Colour]:
     """Whether the manager is asked to promote it: yellow, green, or red when there is no cause (B17: judgement stays with people).
 
     Somebody who sets Yellow or Green in the CRM says so. Else the band must be healthy or concerning, no automatic criterion may hold, and
@@ -258,13 +256,6 @@ def promotion(
     """
     before, facts = state.at_mark, evidence(customer, standing, now)
     band = standing.band if standing else "unknown"
-<<<<<<< HEAD
-=======
-
-    def decided(outcome: Colour, rule: str, nearest: str) -> Conclusion[Colour]:
-        return Conclusion(outcome, rule, nearest, facts)
-
->>>>>>> 5b2987d (decisions: Decision[Outcome] and Conclusion[Outcome] carry the enum of what they may come to)
     still = automatic(policy, customer, standing, now)
     if state.shown and customer.health in ("Yellow", "Green") and customer.health != state.declined_health:
         though = f", though it is red by itself: {still.rule}" if still.outcome == Colour.RED else "."

@@ -119,8 +119,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
     @decides(commands.START_RENEWAL, _refuse_start)
     async def start_renewal(self, given: StartRenewal) -> str:
         """The renewal that is due next by what is known here begins now, by hand."""
-        process = self.process
-        self._renew(lifecycle.begun_by_hand(process.policy, process.customer, self.state, given.by, workflow.now()))
+        self._renew(lifecycle.begun_by_hand(self.process.policy, self.process.customer, self.state, given.by, workflow.now()))
         return f"{self.state.renewal} begins"
 
     @workflow.query

@@ -114,8 +114,7 @@ async def _filled_in(renewal: RenewalProcess) -> str:
 
 async def _reviewed(renewal: RenewalProcess) -> str:
     """Both managers side by side, and who settles it when they differ; returns whoever did not answer in time."""
-    state = renewal.state
-    if state.assessed_at is not None:
+    if renewal.state.assessed_at is not None:
         return ""  # rated by hand meanwhile
     renewal.do(renewal.assessment())
     ta, ae = renewal.open(_review(renewal, TaskKind.REVIEW_TA, Role.TA_MANAGER), _review(renewal, TaskKind.REVIEW_AE, Role.AE_MANAGER))
@@ -123,7 +122,7 @@ async def _reviewed(renewal: RenewalProcess) -> str:
         return _silent(ta, ae)
     if ta.answer is None or ae.answer is None:
         return ""
-    decision = renewal.record(decisions.agreed(renewal.policy, state, ta.answer, ae.answer, workflow.now()))
+    decision = renewal.record(decisions.agreed(renewal.policy, renewal.state, ta.answer, ae.answer, workflow.now()))
     if decision.outcome == decisions.Rated.DISAGREEMENT:
         [task] = renewal.open(_settle(renewal, ta.answer, ae.answer))
         if not await renewal.wait_for(lambda: not task.is_open, until="processing", summary=task.spec.title):

@@ -81,8 +81,7 @@ def _extend(renewal: RenewalProcess, days: int, approved_by: str, by: str) -> No
 
 
 def _spec(renewal: RenewalProcess) -> TaskSpec:
-    state = renewal.state
-    said = f" You projected {words(state.projection.outcome)}." if state.projection else ""
+    said = f" You projected {words(renewal.state.projection.outcome)}." if renewal.state.projection else ""
     return renewal.spec(TaskKind.PROCESS, said=said)
 
 

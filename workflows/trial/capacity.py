@@ -73,10 +73,9 @@ async def wait_for_room(trial: TrialProcess, *, warm: bool) -> Claimed:
 
 async def cancel(trial: TrialProcess, why: str) -> None:
     """A trial that ended before it started: the pending request is cancelled, the page resolved, the room freed."""
-    state = trial.state
-    if state.request_issue:
+    if trial.state.request_issue:
         text = f"This request is cancelled: {why}"
-        trial.do(CloseIssue(key="request.cancel", issue=state.request_issue, reason="not_planned", text=text))
+        trial.do(CloseIssue(key="request.cancel", issue=trial.state.request_issue, reason="not_planned", text=text))
         trial.do(ResolvePage(key="page.cancel", page="page.request"))
     await release(trial)
 

@@ -77,12 +77,11 @@ async def _extended(trial: TrialProcess, period: int, days: int, reason: str) ->
 
 def _taken_back(trial: TrialProcess, number: int, days: int, answer: Answer) -> None:
     """The Cloud team does not extend it: the trial ends when it would have ended without, and whoever owns it decides what then."""
-    state = trial.state
     if trial.over():
         return
     trial.record(trial.by_person(Course.TAKE_BACK, answer.by, answer.note or f"extension {number} is not made"))
     trial.begin_period(max(trial.ends_at - timedelta(days=days), workflow.now()))
-    state.extended = None
+    trial.state.extended = None
     trial.tasks.withdraw(TaskKind.DEADLINE, f"extension {number} was taken back")
     trial.do(changes.extended_until(trial))
     text = f"Extension {number} is taken back: the trial ends on {trial.ends_at:%Y-%m-%d}."
@@ -254,7 +253,6 @@ def request_feedback(trial: TrialProcess, _message: RequestFeedback) -> str:
 
 def feedback(trial: TrialProcess) -> None:
     """A18: the growth role's mail, when the CE asked for it and the trial did not succeed."""
-    state = trial.state
-    if state.feedback == "wanted":
-        state.feedback = "sent"
+    if trial.state.feedback == "wanted":
+        trial.state.feedback = "sent"
         trial.do(trial.mail("feedback"))

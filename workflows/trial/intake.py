@@ -190,11 +190,10 @@ def request(trial: TrialProcess, asked: CeRequest) -> SignupAnswer:
 
 async def disqualify(trial: TrialProcess, reason: str, sub_status: str = "Does not meet trial criteria") -> End:
     """Case 3.1 (A8): the lead is closed with its reason, and the person is told kindly how to host it themselves."""
-    state = trial.state
     closed = SetLeadStatus(key="crm.disqualified", status="Disqualified", sub_status=sub_status, reason=reason)
     trial.do(lead(trial), closed)  # whoever only waited for room has no lead yet
     trial.do(trial.mail("disqualified"))
-    trial.post(trial.said("slack.disqualified", f"{state.company} did not qualify: {reason} They were told how to self-host."))
+    trial.post(trial.said("slack.disqualified", f"{trial.state.company} did not qualify: {reason} They were told how to self-host."))
     trial.enter(Stage.DISQUALIFIED)
     return "disqualified"
 
@@ -208,10 +207,9 @@ async def deny(trial: TrialProcess, reason: str) -> End:
 
 async def move(trial: TrialProcess) -> End:
     """A free-mail signup whose company is known now: it signs up again under the company's own domain (A3)."""
-    state = trial.state
     while True:
-        domain = state.named_domain
-        again = SignupAgain(domain=domain, contact=trial.contact, company=state.company, event=trial.effects.subject, via="free_mail")
+        domain = trial.state.named_domain
+        again = SignupAgain(domain=domain, contact=trial.contact, company=trial.state.company, event=trial.effects.subject, via="free_mail")
         signed, why = await trial.effects.sign_up(again)
         if signed is not None:
             break

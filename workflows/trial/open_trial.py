@@ -175,12 +175,11 @@ def _after_grace(trial: TrialProcess) -> None:
 
 
 def _act_or_ask(trial: TrialProcess, decision: Decision) -> None:
-    state = trial.state
     match decision.outcome:
         case Course.EXTEND:
-            state.verdict = Verdict(decision=decision, extend=Extend(reason=decision.rule))
+            trial.state.verdict = Verdict(decision=decision, extend=Extend(reason=decision.rule))
         case Course.TERMINATE:
-            state.verdict = Verdict(decision=decision, terminate=Terminate(reason=decision.rule))
+            trial.state.verdict = Verdict(decision=decision, terminate=Terminate(reason=decision.rule))
         case _:
             _keep_asking(trial)
             return
@@ -189,13 +188,12 @@ def _act_or_ask(trial: TrialProcess, decision: Decision) -> None:
 
 def _keep_asking(trial: TrialProcess) -> None:
     """Nobody may act without a person: the question stays open, with its ladder running from now on."""
-    state = trial.state
     task = trial.tasks.find_open(TaskKind.DEADLINE)
     if task is None:
         _ask(trial)
         task = trial.tasks.find_open(TaskKind.DEADLINE)
     if task and not task.spec.ladder:
-        climbing = ladder.deadline(trial.policy, trial.ends_at, state.owners)
+        climbing = ladder.deadline(trial.policy, trial.ends_at, trial.state.owners)
         task.spec = task.spec.model_copy(update={"ladder": climbing, "choices": QUESTIONS[TaskKind.DEADLINE].choices})
         task.next_at = climbing[0].at
         trial.look_again()
