@@ -12,8 +12,6 @@ from domain.cloud.issues import READY_LABEL, became, is_declined, is_done, is_ou
 from domain.effects.github import IssueState
 from domain.task import Choice
 
-AGAIN = Choice(name="again", label="Raise it again")
-DONE = Choice(name="done", label="It is done all the same")
 HOLDS = Choice(name="holds", label="What was done stands")
 
 

@@ -7,9 +7,11 @@ came before the issue's number was known, and nothing is believed that GitHub do
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
 
 from temporalio import workflow
 
@@ -22,6 +24,7 @@ from domain.people import Role
 from domain.policy import Policy
 from domain.task import Answer, Choice, Task
 from workflows.frame.process import Process
+from workflows.frame.questions import REQUESTS
 from workflows.frame.tasks import card
 
 #: GitHub's answer may be a moment older than the webhook that made us ask.
@@ -40,10 +43,9 @@ class TeamTask:
 
 @dataclass(frozen=True)
 class CloudRequest:
-    """One request. ``what`` completes "The Cloud team was asked to …"; ``issue`` is raised, each time under a key of its own, and ``raised`` told
+    """One request, in the words of ``workflows/requests.toml``. Its ``issue`` is raised, each time under a key of its own, and ``raised`` told
     of its number and of the how manieth it is. ``by_hand`` raises it in our stead.
 
-    ``choices`` are what a person may decide when the issue does not say "done"; ``undo`` those that remain when it had said so before.
     ``failed_asks``: a ``failed`` of the Cloud team is a refusal like any other. ``overdue`` is told once when ``team`` is late.
     """
 
@@ -61,6 +63,28 @@ class CloudRequest:
     overdue: Callable[[int], object] | None = None
     undo: tuple[Choice, ...] = ()
     undone: Callable[[Answer], None] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        process: Process[Any],
+        name: str,
+        fields: Callable[[], dict[str, str]],
+        *,
+        key: str = "",
+        nth: int = 0,
+        words: Mapping[str, object] = MappingProxyType({}),
+        **how: Any,
+    ) -> CloudRequest:
+        """The request of that name, the ``nth`` of its process where it may make several; ``fields`` are the issue's, ``key`` its effect's."""
+        known, given = REQUESTS[name], {"process": process, "state": process.state, **words}
+
+        def issue() -> RaiseIssue:
+            said = {"title": known.title.format(**given), "intro": known.intro.format(**given)}
+            return RaiseIssue(key=key or name, fields=fields(), labels=("team/cloud", "mi", *known.labels), **said)
+
+        number = f"-{nth}" if nth else ""
+        return cls(f"{name}{number}", known.what.format(**given), issue, known.choices, undo=known.undo, **how)
 
 
 @dataclass(frozen=True)

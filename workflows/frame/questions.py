@@ -1,4 +1,4 @@
-"""What people are asked, as data: ``workflows/tasks.toml``, read once, when a worker starts."""
+"""What people and the Cloud team are asked, as data: ``workflows/tasks.toml`` and ``requests.toml``, read once, when a worker starts."""
 
 from __future__ import annotations
 
@@ -43,12 +43,23 @@ def _names(given: dict[str, Any]) -> list[str]:
     return given.get("names") or [given["name"]]
 
 
-def _read(path: Path) -> dict[str, Question]:
-    sections = tomllib.loads(path.read_text(encoding="utf-8"))
-    return {
-        name: Question.model_validate({"kind": name, **given, "choices": _choices(given.get("choices", []))})
-        for name, given in sections.items()
-    }
+class Request(Value):
+    """What is asked of the Cloud team, before it is; names stand in braces."""
+
+    what: str
+    title: str
+    intro: str
+    labels: tuple[str, ...]
+    choices: tuple[Choice, ...]
+    undo: tuple[Choice, ...] = ()
 
 
-QUESTIONS = _read(Path(__file__).parents[1] / "tasks.toml")
+def _sections(name: str) -> dict[str, dict[str, Any]]:
+    return tomllib.loads((Path(__file__).parents[1] / name).read_text(encoding="utf-8"))
+
+
+QUESTIONS = {
+    name: Question.model_validate({"kind": name, **given, "choices": _choices(given.get("choices", []))})
+    for name, given in _sections("tasks.toml").items()
+}
+REQUESTS = {name: Request.model_validate(given) for name, given in _sections("requests.toml").items()}

@@ -9,11 +9,11 @@ from temporalio import workflow
 
 from domain import ladder
 from domain.cloud.issues import host_of, is_ours
-from domain.cloud.requests import AGAIN, word_on_instance
+from domain.cloud.requests import word_on_instance
 from domain.effects.github import FillField, RaiseIssue
 from domain.effects.pagerduty import Page, ResolvePage
 from domain.people import Role
-from domain.task import Answer, Choice, FieldSpec, TaskKind
+from domain.task import Answer, TaskKind
 from domain.trial.commands import Terminate
 from domain.trial.decisions import Course
 from domain.trial.state import Verdict
@@ -21,8 +21,6 @@ from workflows.frame.cloud_requests import CloudRequest, TeamTask
 from workflows.frame.effects import or_why
 from workflows.trial import owning
 from workflows.trial.process import EndedEarly, TrialProcess
-
-READY = Choice(name="ready", label="Ready", fields=(FieldSpec(name="host", asks="the host of the instance"),))
 
 
 def request(trial: TrialProcess) -> CloudRequest:
@@ -41,42 +39,31 @@ def request(trial: TrialProcess) -> CloudRequest:
         late = f"The provisioning SLA of {state.company} is missed: issue #{number}"
         trial.do(Page(key="page.sla", summary=late, severity="error"))
 
-    return CloudRequest(
-        name="provision",
-        what=f"build {state.host}",
-        issue=lambda: _issue(trial),
+    return CloudRequest.of(
+        trial,
+        "provision",
+        lambda: _fields(trial),
+        key="request",
         raised=raised,
         by_hand=partial(_raised_by_hand, trial) if trial.policy.provisioning.issue == "by_hand" else None,
-        choices=(READY, AGAIN, Choice(name="end", label="Give up: the trial ends")),
         every=timedelta(hours=trial.policy.provisioning.poll_hours),
         reads=lambda issue: word_on_instance(issue, (trial.policy.cloud.domain_suffix,), state.taken_hosts),
-        team=TeamTask(
-            kind=TaskKind.PROVISION,
-            due=lambda: state.provisioning_due or workflow.now(),
-            card=False,
-        ),
+        team=TeamTask(TaskKind.PROVISION, lambda: state.provisioning_due or workflow.now(), card=False),
         moot=lambda: trial.over() if state.instance_live else state.verdict is not None,
         overdue=overdue,
     )
 
 
-def _issue(trial: TrialProcess) -> RaiseIssue:
-    state = trial.state
-    return RaiseIssue(
-        key="request",
-        title=f"Cloud trial instance for {state.company}",
-        intro=f"Please build a trial instance for {state.company}.",
-        fields={
-            "customer": trial.name,
-            "ce_email": trial.email(Role.CE) or "TODO",
-            "customer_email": trial.contact.email,
-            "email_domain": trial.input.domain.rpartition("@")[2],
-            "instance_type": "trial",
-            "instance_size": state.request.size if state.request else "small",
-            "host": state.host,
-        },
-        labels=("team/cloud", "mi", "mi/instance-request", "cloud-trial"),
-    )
+def _fields(trial: TrialProcess) -> dict[str, str]:
+    return {
+        "customer": trial.name,
+        "ce_email": trial.email(Role.CE) or "TODO",
+        "customer_email": trial.contact.email,
+        "email_domain": trial.input.domain.rpartition("@")[2],
+        "instance_type": "trial",
+        "instance_size": trial.state.request.size if trial.state.request else "small",
+        "host": trial.state.host,
+    }
 
 
 async def _raised_by_hand(trial: TrialProcess, issue: RaiseIssue) -> int:

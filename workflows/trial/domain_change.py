@@ -12,14 +12,12 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from domain import ladder
-    from domain.cloud.requests import AGAIN, DONE
-    from domain.effects.github import RaiseIssue
     from domain.effects.mail import Mail
     from domain.effects.registry import RegistryAnswer, RegistryChange
     from domain.messages import DomainChangeInput, IssueEvent
     from domain.people import Owners, Role
     from domain.policy import Policy
-    from domain.task import Choice, TaskKind
+    from domain.task import TaskKind
     from workflows.frame.cloud_requests import CloudRequest, Requests, TeamTask
     from workflows.frame.effects import local, or_why
     from workflows.frame.handlers import hears
@@ -91,28 +89,15 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
     async def _not_moved(self, company: str) -> str:
         """Raise the issue and wait until the Cloud team has closed it as done, or says here what became of it; returns why it was not moved."""
         given, policy = self.input, self.process.policy
-        issue = RaiseIssue(
+        hosts = {"host": given.host, "new_host": given.new_host, "internal_host": given.internal_host or given.host}
+        request = CloudRequest.of(
+            self.process,
+            "move",
+            lambda: {"customer": company, **hosts},
             key="domain_change",
-            title=f"Change the host of {company} to {given.new_host}",
-            intro="The admin has been warned and consents. Keep the internal host answering: our programs call the instance by no other name.",
-            fields={
-                "customer": company,
-                "host": given.host,
-                "new_host": given.new_host,
-                "internal_host": given.internal_host or given.host,
-            },
-            labels=("team/cloud", "mi", "mi/domain-change-request"),
-        )
-        request = CloudRequest(
-            name="move",
-            what=f"move {given.host} to {given.new_host}",
-            issue=lambda: issue,
-            choices=(AGAIN, DONE.model_copy(update={"label": "Moved"}), Choice(name="failed", label="It keeps its name")),
+            words={"input": given, "company": company},
             every=timedelta(hours=policy.provisioning.poll_hours),
-            team=TeamTask(
-                kind=TaskKind.MOVE,
-                due=lambda: ladder.due_in(policy, workflow.now(), policy.tasks.verify_hours),
-            ),
+            team=TeamTask(TaskKind.MOVE, lambda: ladder.due_in(policy, workflow.now(), policy.tasks.verify_hours)),
         )
         said = await self.requests.carried_out(request)
         if said.choice == "failed":

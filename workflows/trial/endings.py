@@ -8,12 +8,11 @@ from temporalio import workflow
 
 from domain import ladder, licence_keys
 from domain.calendar import add_working_days, months_after
-from domain.cloud.requests import AGAIN, DONE
 from domain.effects.salesforce import UpdateOpportunity
 from domain.effects.slack import ArchiveChannel
 from domain.markup import bold, code
 from domain.people import Role
-from domain.task import Answer, Choice, TaskKind
+from domain.task import Answer, TaskKind
 from domain.trial import decisions
 from domain.trial.agenda import agenda
 from domain.trial.commands import Convert, Extend, OptOut, RequestFeedback
@@ -22,8 +21,6 @@ from domain.trial.state import End, Extension, Stage, Verdict
 from workflows.frame.cloud_requests import CloudRequest, TeamTask
 from workflows.trial import capacity, changes, intake
 from workflows.trial.process import TrialProcess
-
-TAKE_BACK = Choice(name="take_back", label="Take the extension back: the trial ends as before it")
 
 
 def extend(trial: TrialProcess, message: Extend, by: str) -> None:
@@ -52,26 +49,20 @@ async def _extended(trial: TrialProcess, period: int, days: int, reason: str) ->
             text = f"Extended by {days} days to {ends}{key}: #{number}. {reason}".strip()
             trial.post(trial.said(f"slack.extend.{period}", text, Role.CE))
 
-    request = CloudRequest(
-        name=f"extension-{period}",
-        what=f"extend the trial on {state.host} by {days} days",
-        issue=lambda: trial.issue(
-            f"extend.{period}",
-            f"Extend the trial of {state.company} by {days} days",
-            f"Please extend the trial on {state.host}.",
-            "extend-trial-request",
-            additional_days=str(days),
-            trial_ends_on=ends,
-        ),
+    request = CloudRequest.of(
+        trial,
+        "extension",
+        lambda: trial.about(additional_days=str(days), trial_ends_on=ends),
+        key=f"extend.{period}",
+        nth=period,
+        words={"days": days},
         raised=raised,
-        choices=(AGAIN, DONE, TAKE_BACK),
         every=timedelta(days=trial.policy.termination.poll_days),
         moot=trial.over,
-        undo=(TAKE_BACK,),
         undone=lambda answer: _taken_back(trial, period, days, answer),
     )
     said = await trial.requests.carried_out(request)
-    if said.choice == TAKE_BACK.name and said.answer:
+    if said.choice == "take_back" and said.answer:
         _taken_back(trial, period, days, said.answer)
 
 
@@ -100,7 +91,7 @@ async def convert(trial: TrialProcess, message: Convert) -> End | None:
     end = message.contract_end or months_after(workflow.now().date(), terms.term_months)
     trial.spawn(_keep_key(trial))
     said = await trial.requests.carried_out(_conversion(trial, message, end))
-    if said.choice == TAKE_BACK.name and said.answer:
+    if said.choice == "take_back" and said.answer:
         why = said.answer.note or "the conversion is not made"
         trial.record(trial.by_person(Course.TAKE_BACK, said.answer.by, why))
         back = trial.said(f"slack.convert.back-{state.issues['convert']}", f"{state.host} stays on trial: {why}.", Role.CE, Role.AE)
@@ -140,26 +131,14 @@ async def _keep_key(trial: TrialProcess) -> None:
 
 
 def _conversion(trial: TrialProcess, message: Convert, end: date) -> CloudRequest:
-    state = trial.state
-    return CloudRequest(
-        name="conversion",
-        what=f"make {state.host} a production instance",
-        issue=lambda: trial.issue(
-            "convert",
-            f"Convert the trial of {state.company} to paid",
-            f"Please make {state.host} a production instance: it must not be torn down.",
-            "convert-request",
-            instance_type="production",
-            seats=str(message.seats),
-            contract_end=f"{end:%Y-%m-%d}",
-        ),
+    return CloudRequest.of(
+        trial,
+        "conversion",
+        lambda: trial.about(instance_type="production", seats=str(message.seats), contract_end=f"{end:%Y-%m-%d}"),
+        key="convert",
         raised=lambda number, _: trial.keep_issue("convert", number),
-        choices=(AGAIN, DONE, TAKE_BACK.model_copy(update={"label": "Take the conversion back: the trial goes on"})),
         every=timedelta(hours=trial.policy.provisioning.poll_hours),
-        team=TeamTask(
-            kind=TaskKind.CONVERSION,
-            due=lambda: ladder.due_in(trial.policy, workflow.now(), trial.policy.tasks.conversion_hours),
-        ),
+        team=TeamTask(TaskKind.CONVERSION, lambda: ladder.due_in(trial.policy, workflow.now(), trial.policy.tasks.conversion_hours)),
         failed_asks=True,
     )
 
@@ -187,24 +166,16 @@ async def terminate(trial: TrialProcess, verdict: Verdict) -> End:
 
 def _teardown(trial: TrialProcess, why: str) -> CloudRequest:
     """The instance stands, and domain and capacity are taken, until the issue is closed as done or somebody says that it is gone."""
-    state, hours, days = trial.state, trial.policy.termination.notice_hours, trial.policy.termination.teardown_working_days
-    gone = "The instance is gone"
-    return CloudRequest(
-        name="teardown",
-        what=f"tear down {state.host}",
-        issue=lambda: trial.issue(
-            "teardown",
-            f"Tear down the trial of {state.company}",
-            f"Please tear {state.host} down; give {hours} hour's notice in the channel first. The data cannot be recovered.",
-            "teardown-request",
-            reason=why,
-        ),
+    ending = trial.policy.termination
+    return CloudRequest.of(
+        trial,
+        "teardown",
+        lambda: trial.about(reason=why),
         raised=lambda number, _: trial.keep_issue("teardown", number),
-        choices=(AGAIN, DONE.model_copy(update={"label": gone})),
-        every=timedelta(days=trial.policy.termination.poll_days),
+        every=timedelta(days=ending.poll_days),
         team=TeamTask(
-            kind=TaskKind.TEARDOWN,
-            due=lambda: add_working_days(trial.policy.office, workflow.now(), days),
+            TaskKind.TEARDOWN,
+            lambda: add_working_days(trial.policy.office, workflow.now(), ending.teardown_working_days),
             announced=lambda number: (trial.said("slack.terminating", f"The trial ends: {why} Teardown: #{number}.", Role.CE),),
         ),
     )

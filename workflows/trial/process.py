@@ -11,7 +11,6 @@ from temporalio import workflow
 from domain import ids, mailbox
 from domain.calendar import day_of
 from domain.decision import Decision
-from domain.effects.github import RaiseIssue
 from domain.effects.mail import Mail, Template
 from domain.effects.registry import RegistryAnswer, RegistryChange
 from domain.markup import bold
@@ -127,10 +126,9 @@ class TrialProcess(Process[Policy]):
         change = RegistryChange(subject=self.effects.subject, domain=self.input.domain, as_of=workflow.now(), **told)
         return await local("registry", change, RegistryAnswer, summary)
 
-    def issue(self, key: str, title: str, intro: str, label: str, **fields: str) -> RaiseIssue:
-        """An issue to the Cloud team about the trial's instance."""
-        about = {"customer": self.name, "host": self.state.host, **fields}
-        return RaiseIssue(key=key, title=title, intro=intro, fields=about, labels=("team/cloud", "mi", f"mi/{label}"))
+    def about(self, **fields: str) -> dict[str, str]:
+        """What an issue to the Cloud team says of the trial."""
+        return {"customer": self.name, "host": self.state.host, **fields}
 
     # --- words and addresses ------------------------------------------------------------------------------------------------------
 
