@@ -10,18 +10,17 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from domain import ladder
-    from domain.forecast import weekly_round
-    from domain.forecast.weekly_round import AskForecast, AskLines, ForecastInput, ForecastOwners, Owner, OwnLines, TakeForecast, Taken
-    from domain.people import Role
-    from domain.policy import AccountPolicy
-    from domain.renewal.commands import ProjectOutcome
-    from domain.task import Answer, Escalation, Task
-    from workflows.frame.effects import local, patient
-    from workflows.frame.process import Process
-    from workflows.frame.tasks import card
-    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
+from domain import ladder
+from domain.forecast import weekly_round
+from domain.forecast.weekly_round import AskForecast, AskLines, ForecastInput, ForecastOwners, Owner, OwnLines, TakeForecast, Taken
+from domain.people import Role
+from domain.policy import AccountPolicy
+from domain.renewal.commands import ProjectOutcome
+from domain.task import Answer, Escalation, Task
+from workflows.frame.effects import local, patient
+from workflows.frame.process import Process
+from workflows.frame.tasks import card
+from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 #: Cards that are posted in one activity.
 CARDS = 20

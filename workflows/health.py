@@ -9,14 +9,13 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-with workflow.unsafe.imports_passed_through():
-    from domain.effects.vitally import ScoresWritten
-    from domain.health.hourly_run import FleetScored, HandCopied, HealthInput, HealthRun, ScoreFleet, TellAccounts, Told, WriteScores
-    from domain.policy import AccountPolicy
-    from domain.upkeep import AccountSync, CopyAccounts
-    from workflows.frame.effects import patient
-    from workflows.frame.process import Process
-    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
+from domain.effects.vitally import ScoresWritten
+from domain.health.hourly_run import FleetScored, HandCopied, HealthInput, HealthRun, ScoreFleet, TellAccounts, Told, WriteScores
+from domain.policy import AccountPolicy
+from domain.upkeep import AccountSync, CopyAccounts
+from workflows.frame.effects import patient
+from workflows.frame.process import Process
+from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 Result = TypeVar("Result")
 

@@ -7,18 +7,16 @@ from typing import Literal
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from domain import licence_keys, upkeep
-    from domain.effects.github import Dispatch
-    from domain.effects.licensing import IssueKey
-    from domain.effects.pagerduty import Page, ResolvePage
-    from domain.effects.slack import Post
-    from domain.policy import Policy
-    from domain.upkeep import AccountSync, AskPool, AskRuns, CopyAccounts, PoolChange, PoolLevel, RunStates, UpkeepInput
-    from workflows.frame.effects import local, or_why, patient
-    from workflows.frame.process import Process
-    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
-
+from domain import licence_keys, upkeep
+from domain.effects.github import Dispatch
+from domain.effects.licensing import IssueKey
+from domain.effects.pagerduty import Page, ResolvePage
+from domain.effects.slack import Post
+from domain.policy import Policy
+from domain.upkeep import AccountSync, AskPool, AskRuns, CopyAccounts, PoolChange, PoolLevel, RunStates, UpkeepInput
+from workflows.frame.effects import local, or_why, patient
+from workflows.frame.process import Process
+from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 #: The file of the automation that makes a warm instance.
 AUTOMATION = "create-instance.yml"

@@ -12,24 +12,23 @@ from datetime import date, datetime
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from domain import ids
-    from domain.account import commands, get_well, lifecycle, red, red_marks
-    from domain.account.account import AccountFacts, HealthSnapshot, PlanEnded, PlanReason, Reason, RedEnded, RenewalEnded, RenewalRuns
-    from domain.account.commands import MarkAccountRed, MarkRed, StartRenewal
-    from domain.account.lifecycle import AccountInput, AccountState, AccountStatus, Beginning, Goal, NewDate, Stage
-    from domain.account.red import RedInput
-    from domain.decision import Decision
-    from domain.effects.vitally import VitallyEffect
-    from domain.markup import bold, code
-    from domain.people import Role
-    from domain.renewal.commands import CancelRenewal, MoveRenewal
-    from domain.renewal.state import RenewalInput
-    from workflows.account.process import AccountProcess
-    from workflows.frame import messages
-    from workflows.frame.detached import begin
-    from workflows.frame.handlers import decides, hears
-    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
+from domain import ids
+from domain.account import commands, get_well, lifecycle, red, red_marks
+from domain.account.account import AccountFacts, HealthSnapshot, PlanEnded, PlanReason, Reason, RedEnded, RenewalEnded, RenewalRuns
+from domain.account.commands import MarkAccountRed, MarkRed, StartRenewal
+from domain.account.lifecycle import AccountInput, AccountState, AccountStatus, Beginning, Goal, NewDate, Stage
+from domain.account.red import RedInput
+from domain.decision import Decision
+from domain.effects.vitally import VitallyEffect
+from domain.markup import bold, code
+from domain.people import Role
+from domain.renewal.commands import CancelRenewal, MoveRenewal
+from domain.renewal.state import RenewalInput
+from workflows.account.process import AccountProcess
+from workflows.frame import messages
+from workflows.frame.detached import begin
+from workflows.frame.handlers import decides, hears
+from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 
 @workflow.defn

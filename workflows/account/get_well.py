@@ -11,20 +11,19 @@ from datetime import datetime
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from domain import ids
-    from domain.account import commands, get_well
-    from domain.account.account import PlanEnded, PlanReason, PlanReviewed
-    from domain.account.commands import PlanText
-    from domain.account.get_well import GetWellInput, GetWellState, PlanReview, PlanStatus, PlanUpdate
-    from domain.effects.vitally import VitallyEffect
-    from domain.markup import bold
-    from domain.people import Role
-    from domain.task import Answer, Choice, Task, TaskKind, TaskSpec
-    from workflows.account.process import AccountProcess
-    from workflows.frame import messages
-    from workflows.frame.handlers import decides, hears
-    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
+from domain import ids
+from domain.account import commands, get_well
+from domain.account.account import PlanEnded, PlanReason, PlanReviewed
+from domain.account.commands import PlanText
+from domain.account.get_well import GetWellInput, GetWellState, PlanReview, PlanStatus, PlanUpdate
+from domain.effects.vitally import VitallyEffect
+from domain.markup import bold
+from domain.people import Role
+from domain.task import Answer, Choice, Task, TaskKind, TaskSpec
+from workflows.account.process import AccountProcess
+from workflows.frame import messages
+from workflows.frame.handlers import decides, hears
+from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 #: Under this message everything is said.
 THREAD = "slack.plan"

@@ -13,26 +13,25 @@ from typing import Any
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from domain import ids
-    from domain.account import commands, get_well, red
-    from domain.account.account import AccountFacts, AccountTeam, Customer, HealthSnapshot, PlanReason, RedEnded
-    from domain.account.commands import MarkRed, Resolve
-    from domain.account.red import Mark, RedInput, RedState, RedStatus, RedUpdate
-    from domain.decision import Decision
-    from domain.effects.effect import Effect
-    from domain.effects.salesforce import SetAccount
-    from domain.effects.sheets import KeepRow
-    from domain.effects.slack import SlackEffect
-    from domain.markup import bold
-    from domain.people import Role
-    from domain.renewal.commands import AssessRenewal
-    from domain.task import Task, TaskKind
-    from workflows.account.process import AccountProcess
-    from workflows.frame import messages
-    from workflows.frame.handlers import decides, hears
-    from workflows.frame.tasks import card
-    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
+from domain import ids
+from domain.account import commands, get_well, red
+from domain.account.account import AccountFacts, AccountTeam, Customer, HealthSnapshot, PlanReason, RedEnded
+from domain.account.commands import MarkRed, Resolve
+from domain.account.red import Mark, RedInput, RedState, RedStatus, RedUpdate
+from domain.decision import Decision
+from domain.effects.effect import Effect
+from domain.effects.salesforce import SetAccount
+from domain.effects.sheets import KeepRow
+from domain.effects.slack import SlackEffect
+from domain.markup import bold
+from domain.people import Role
+from domain.renewal.commands import AssessRenewal
+from domain.task import Task, TaskKind
+from workflows.account.process import AccountProcess
+from workflows.frame import messages
+from workflows.frame.handlers import decides, hears
+from workflows.frame.tasks import card
+from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 #: Under this message everything is said.
 THREAD = "slack.red"

@@ -11,11 +11,10 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes, Workfl
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
-with workflow.unsafe.imports_passed_through():
-    from domain.base import Message
-    from domain.messages import Beginning
-    from workflows.frame.effects import Effects
-    from workflows.frame.search_attributes import ACCOUNT
+from domain.base import Message
+from domain.messages import Beginning
+from workflows.frame.effects import Effects
+from workflows.frame.search_attributes import ACCOUNT
 
 
 @workflow.defn

@@ -9,16 +9,15 @@ from typing import Any, Generic, NoReturn, TypeVar
 from temporalio import workflow
 from temporalio.common import RawValue
 
-with workflow.unsafe.imports_passed_through():
-    from domain.base import Message
-    from domain.decision import Decision, last_word
-    from domain.markup import plain
-    from domain.read_model import Rows
-    from domain.task import ANSWER, Answer, Task, late
-    from domain.views import NextStep, TaskView
-    from workflows.frame import messages
-    from workflows.frame.handlers import decides, signals_of
-    from workflows.frame.process import Process
+from domain.base import Message
+from domain.decision import Decision, last_word
+from domain.markup import plain
+from domain.read_model import Rows
+from domain.task import ANSWER, Answer, Task, late
+from domain.views import NextStep, TaskView
+from workflows.frame import messages
+from workflows.frame.handlers import decides, signals_of
+from workflows.frame.process import Process
 
 ProcessType = TypeVar("ProcessType", bound=Process[Any])
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from domain.account.account import PlanReviewed
-    from domain.renewal import commands, decisions
-    from domain.renewal.state import RenewalInput, RenewalResult
-    from domain.task import Answer, Task, TaskKind
-    from workflows.frame import messages
-    from workflows.frame.handlers import hears, taken
-    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
-    from workflows.renewal import assessment, changes, forecast, lighthouse, processing
-    from workflows.renewal.process import BeginsAnew, Cancelled, RenewalProcess
+from domain.account.account import PlanReviewed
+from domain.renewal import commands, decisions
+from domain.renewal.state import RenewalInput, RenewalResult
+from domain.task import Answer, Task, TaskKind
+from workflows.frame import messages
+from workflows.frame.handlers import hears, taken
+from workflows.frame.workflow_with_tasks import WorkflowWithTasks
+from workflows.renewal import assessment, changes, forecast, lighthouse, processing
+from workflows.renewal.process import BeginsAnew, Cancelled, RenewalProcess
 
 
 @workflow.defn

@@ -10,19 +10,18 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from domain import ladder
-    from domain.effects.mail import Mail
-    from domain.effects.registry import RegistryAnswer, RegistryChange
-    from domain.messages import DomainChangeInput, IssueEvent
-    from domain.people import Owners, Role
-    from domain.policy import Policy
-    from domain.task import TaskKind
-    from workflows.frame.cloud_requests import CloudRequest, Requests, TeamTask
-    from workflows.frame.effects import local, or_why
-    from workflows.frame.handlers import hears
-    from workflows.frame.process import Process
-    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
+from domain import ladder
+from domain.effects.mail import Mail
+from domain.effects.registry import RegistryAnswer, RegistryChange
+from domain.messages import DomainChangeInput, IssueEvent
+from domain.people import Owners, Role
+from domain.policy import Policy
+from domain.task import TaskKind
+from workflows.frame.cloud_requests import CloudRequest, Requests, TeamTask
+from workflows.frame.effects import local, or_why
+from workflows.frame.handlers import hears
+from workflows.frame.process import Process
+from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 
 @workflow.defn

@@ -11,17 +11,16 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from domain import ids
-    from domain.effects.mail import Mail
-    from domain.messages import JoinDigestInput, JoinInput, JoinNotice
-    from domain.people import Role
-    from domain.policy import Policy
-    from domain.task import TaskKind, TaskSpec
-    from workflows.frame.detached import begin_or_tell
-    from workflows.frame.handlers import hears
-    from workflows.frame.process import Process
-    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
+from domain import ids
+from domain.effects.mail import Mail
+from domain.messages import JoinDigestInput, JoinInput, JoinNotice
+from domain.people import Role
+from domain.policy import Policy
+from domain.task import TaskKind, TaskSpec
+from workflows.frame.detached import begin_or_tell
+from workflows.frame.handlers import hears
+from workflows.frame.process import Process
+from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 
 @workflow.defn

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from domain import ids
-    from domain.cloud.requests import HOLDS
-    from domain.messages import IssueEvent, LateWordInput
-    from domain.people import Owners, Role
-    from domain.policy import Policy
-    from domain.task import Choice, TaskKind
-    from domain.upkeep import ReopenedIssues, UpkeepInput
-    from workflows.frame.detached import begin
-    from workflows.frame.effects import or_why, patient
-    from workflows.frame.process import Process
-    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
-    from workflows.upkeep import Upkeep
+from domain import ids
+from domain.cloud.requests import HOLDS
+from domain.messages import IssueEvent, LateWordInput
+from domain.people import Owners, Role
+from domain.policy import Policy
+from domain.task import Choice, TaskKind
+from domain.upkeep import ReopenedIssues, UpkeepInput
+from workflows.frame.detached import begin
+from workflows.frame.effects import or_why, patient
+from workflows.frame.process import Process
+from workflows.frame.workflow_with_tasks import WorkflowWithTasks
+from workflows.upkeep import Upkeep
 
 
 @workflow.defn

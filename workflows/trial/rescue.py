@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from domain.effects.mail import Mail
-    from domain.effects.slack import Post
-    from domain.messages import RescueInput, SignupAgain
-    from domain.policy import Policy
-    from domain.task import Answer, TaskKind
-    from workflows.frame.process import Process
-    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
+from domain.effects.mail import Mail
+from domain.effects.slack import Post
+from domain.messages import RescueInput, SignupAgain
+from domain.policy import Policy
+from domain.task import Answer, TaskKind
+from workflows.frame.process import Process
+from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 
 @workflow.defn

@@ -12,19 +12,18 @@ import asyncio
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from domain.messages import INSTANT, TRIAGED, Case, IssueEvent, JoinAsk, OpenLink, Signup, SignupAnswer
-    from domain.policy import Policy
-    from domain.task import Answer, Task, TaskKind
-    from domain.trial import adoption, commands, decisions
-    from domain.trial.adoption import Preview, WhatIf
-    from domain.trial.commands import AdoptPolicy
-    from domain.trial.state import End, Stage, TrialInput, TrialResult
-    from workflows.frame import messages
-    from workflows.frame.handlers import answers, decides, hears, hears_text, looks, taken
-    from workflows.frame.workflow_with_tasks import WorkflowWithTasks
-    from workflows.trial import building, capacity, changes, delivery, endings, intake, open_trial, owning, routing
-    from workflows.trial.process import EndedEarly, TrialProcess
+from domain.messages import INSTANT, TRIAGED, Case, IssueEvent, JoinAsk, OpenLink, Signup, SignupAnswer
+from domain.policy import Policy
+from domain.task import Answer, Task, TaskKind
+from domain.trial import adoption, commands, decisions
+from domain.trial.adoption import Preview, WhatIf
+from domain.trial.commands import AdoptPolicy
+from domain.trial.state import End, Stage, TrialInput, TrialResult
+from workflows.frame import messages
+from workflows.frame.handlers import answers, decides, hears, hears_text, looks, taken
+from workflows.frame.workflow_with_tasks import WorkflowWithTasks
+from workflows.trial import building, capacity, changes, delivery, endings, intake, open_trial, owning, routing
+from workflows.trial.process import EndedEarly, TrialProcess
 
 
 @workflow.defn
