@@ -31,7 +31,7 @@ TECHNICAL = {
     ("workflows/frame/process.py", "minutes"): "how far two machines' clocks may be apart",
     ("workflows/forecast.py", "minutes"): "how long one roll-up may take",
     ("workflows/health.py", "minutes"): "what a step of the hourly run may take before it goes on without it",
-    ("workflows/frame/messages.py", "minutes"): "how long a workflow that was started without a message waits for it",
+    ("workflows/frame/handlers.py", "minutes"): "how long a workflow that was started without a message waits for it",
     ("workflows/upkeep.py", "seconds"): "the pauses between two looks at the automation",
     ("workflows/upkeep.py", "minutes"): "the pauses between two looks at the automation, and one copy of the CRM",
     ("workflows/upkeep.py", "hours"): "how long the CRM is tried before the old copy is used",

@@ -48,7 +48,7 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
         due = ladder.due_in(input.policy, workflow.now(), input.policy.forecast.confirm_hours)
         tasks = [await self._open(owner, due) for owner in found.owners]
         for first in range(0, len(tasks), CARDS):
-            process.spawn(self._post(tasks[first : first + CARDS]))
+            process.post(*(card(task) for task in tasks[first : first + CARDS]))
         process.stage = "asking" if tasks else ""
         await process.wait(lambda: not any(task.is_open for task in tasks), until=due, summary="the forecast is taken")
         process.stage = "taking" if tasks else ""
@@ -82,9 +82,6 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
             rungs=(Escalation(at=half, asks="manager", who=owner.manager or owner.asks),),
         )
         return process.tasks.open(spec, process.channel)
-
-    async def _post(self, tasks: list[Task]) -> None:
-        await self.process.do(*(card(task) for task in tasks if task.is_open))
 
     def _unfit(self, task: Task, answer: Answer) -> str | None:
         if answer.choice != "change":

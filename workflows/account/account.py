@@ -25,7 +25,7 @@ from domain.people import Role
 from domain.renewal.commands import CancelRenewal, MoveRenewal
 from domain.renewal.state import RenewalInput
 from workflows.account.process import AccountProcess
-from workflows.frame import messages
+from workflows.frame import handlers
 from workflows.frame.detached import begin
 from workflows.frame.handlers import decides, hears
 from workflows.frame.workflow_with_tasks import WorkflowWithTasks
@@ -61,7 +61,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
         """What changed, from the hourly run. Signals may overtake each other: what is older than what is known says nothing."""
         process = self.process
         own = given.customer.domain == process.subject
-        messages.refuse(None if own else f"these are the facts of {given.customer.domain}, not of {process.subject}")
+        handlers.refuse(None if own else f"these are the facts of {given.customer.domain}, not of {process.subject}")
         if given.customer.as_of >= process.customer.as_of:
             process.customer, process.team = given.customer, given.team
         self._stands(given.standing)
@@ -92,7 +92,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
         """The get-well plan is over; it ends only when this account, too, took its reasons back."""
 
     def _refuse_mark(self, given: MarkAccountRed) -> str | None:
-        if why := messages.unsigned(given.by, "marks it"):
+        if why := handlers.unsigned(given.by, "marks it"):
             return why
         if not given.reason.strip():
             return 'say why: "reason" must not be empty'
@@ -108,7 +108,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
         return f"{name} is marked red in the CRM, in Vitally and in the tracker: {given.reason}"
 
     def _refuse_start(self, given: StartRenewal) -> str | None:
-        if why := messages.unsigned(given.by, "starts it"):
+        if why := handlers.unsigned(given.by, "starts it"):
             return why
         if given.renewal_on:
             return "a renewal of another date is started by the page, the API or the command line"

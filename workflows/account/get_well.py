@@ -21,7 +21,7 @@ from domain.markup import bold
 from domain.people import Role
 from domain.task import Answer, Choice, Task, TaskKind, TaskSpec
 from workflows.account.process import AccountProcess
-from workflows.frame import messages
+from workflows.frame import handlers
 from workflows.frame.handlers import decides, hears
 from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
@@ -50,7 +50,7 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         process, state = self.process, self.state
         if self.told and not state.reasons:
             return "every reason was gone before the plan began"
-        if not await process.wait(lambda: bool(state.reasons), until=messages.soon(), summary="the first reason"):
+        if not await process.wait(lambda: bool(state.reasons), until=handlers.soon(), summary="the first reason"):
             return "no reason came"
         if not state.decisions:
             await self._open()
@@ -121,7 +121,7 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         return self.process.spec("get-well-plan", why=get_well.said(self.state.reasons), choices=(planned,))
 
     def _refuse_plan(self, message: PlanText) -> str | None:
-        if why := messages.unsigned(message.by, "writes"):
+        if why := handlers.unsigned(message.by, "writes"):
             return why
         if not message.parts():
             names = ", ".join(question.name for question in (*get_well.QUESTIONS, get_well.CONTEXT))

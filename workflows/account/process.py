@@ -23,7 +23,7 @@ from domain.views import ProcessState
 from workflows.frame.detached import begin_or_tell
 from workflows.frame.effects import local
 from workflows.frame.process import Process, Status
-from workflows.frame.search_attributes import ACCOUNT
+from workflows.frame.search_attributes import ACCOUNT, DUE_AT, OWNER, STAGE
 
 Input = TypeVar("Input", bound=CustomerInput)
 
@@ -49,7 +49,9 @@ class AccountProcess(Process[AccountPolicy]):
         self.customer = input.customer
         self.reasons = asyncio.Lock()  #: What the get-well plan is told goes one by one: what is said last is what holds.
         self.owner, self.thread = self.looked_after_by, thread
-        self.started_with()
+        given = workflow.info().typed_search_attributes  # what the start brought along is not published again
+        shown: list[SearchAttributeKey[Any]] = [STAGE, OWNER, DUE_AT, *self.attributes()]
+        self._shown = {key: given.get(key) for key in shown}
 
     @property
     def customer(self) -> Customer:

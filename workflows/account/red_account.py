@@ -28,7 +28,7 @@ from domain.people import Role
 from domain.renewal.commands import AssessRenewal
 from domain.task import Task, TaskKind
 from workflows.account.process import AccountProcess
-from workflows.frame import messages
+from workflows.frame import handlers
 from workflows.frame.handlers import decides, hears
 from workflows.frame.tasks import card
 from workflows.frame.workflow_with_tasks import WorkflowWithTasks
@@ -58,7 +58,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         """Mark it, follow it, and write back what it is promoted to."""
         process, state = self.process, self.state
         if not state.marks:
-            if not await process.wait(lambda: bool(state.waiting), until=messages.soon(), summary="the first reason"):
+            if not await process.wait(lambda: bool(state.waiting), until=handlers.soon(), summary="the first reason"):
                 return "nobody said why"
             await self._open()
         await self._rounds(lambda: state.end != "", self._round, self._next_run)
@@ -201,7 +201,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
 
     def _refuse_resolve(self, given: Resolve) -> str | None:
         """By somebody, once it is marked, and once."""
-        if why := messages.unsigned(given.by, "promotes it"):
+        if why := handlers.unsigned(given.by, "promotes it"):
             return why
         if not self.state.marks:
             return "it is being marked red this moment: ask again in a minute"

@@ -21,7 +21,7 @@ from temporalio.worker import (
 )
 
 from domain.provenance import DECISIONS, PROGRAMS, Direct, Ruling, is_ours, sealed
-from workflows.frame import messages, provenance
+from workflows.frame import handlers, provenance
 from workflows.frame.tasks import refused
 
 FORGED = (
@@ -79,7 +79,7 @@ class _Inbound(WorkflowInboundInterceptor):
             ruling = await provenance.judged(name, input.args, "", mark)
             direct, why = ruling.allowed and bool(ruling.rule), ruling.why
         try:
-            messages.refuse(why)
+            handlers.refuse(why)
             await super().handle_signal(input)
         except ApplicationError as error:
             why = _remember(error, name, "signal")
@@ -93,10 +93,10 @@ class _Inbound(WorkflowInboundInterceptor):
         try:
             mark = provenance.given_mark(input.headers)
             if input.update in PROGRAMS and not mark:
-                messages.refuse(TOLD.format(input.update))
+                handlers.refuse(TOLD.format(input.update))
             if not ours and mark:
                 ours = is_ours(self.key, mark, sealed(workflow.info().workflow_id, input.update, input.id, input.args))
-                messages.refuse(None if ours else FORGED)
+                handlers.refuse(None if ours else FORGED)
             super().handle_update_validator(input)
         except ApplicationError as error:
             if not ours:
@@ -112,7 +112,7 @@ class _Inbound(WorkflowInboundInterceptor):
         ruling = await provenance.judged(name, args, event, "")
         if not ruling.allowed:
             _remember(refused(ruling.why), name, "update")
-            messages.refuse(ruling.why)
+            handlers.refuse(ruling.why)
         try:
             super().handle_update_validator(input)
             result = await super().handle_update_handler(input)

@@ -91,7 +91,7 @@ class Process(Generic[Figures]):
         self.decisions = self.state.decisions
         self.effects = Effects(cycle, timedelta(hours=policy.facts.wait_hours), self._remediate)
         self.stage, self.owner = stage, owner
-        self._words, self._ahead = self.in_words, self.ahead
+        self.words, self.next = self.in_words, self.ahead  #: A workflow may say it instead.
         self._shown: dict[SearchAttributeKey[Any], Any] = {}
         self._work: list[asyncio.Task[Any]] = []
         self._told = RowsTold(self.decisions)
@@ -102,10 +102,6 @@ class Process(Generic[Figures]):
     def subject(self) -> str:
         """What it is about, as lists show it: a company's domain, or what its workflow id has in the place of one."""
         return ""
-
-    def described_by(self, words: Callable[[], str], ahead: Callable[[], Iterable[tuple[datetime, str]]]) -> None:
-        """Where it stands, in words, and what is ahead: the workflow says it."""
-        self._words, self._ahead = words, ahead
 
     def in_words(self) -> str:
         """Where it stands, in words, where no workflow says it."""
@@ -121,7 +117,7 @@ class Process(Generic[Figures]):
 
     def status_as(self, kind: type[Status], **more: Any) -> Status:
         """A status of that kind: ``more``, and what it has in common with the state and with every process."""
-        known = {"stage": self.stage, "in_words": markup.plain(self._words()), "policy": self.policy.hash}
+        known = {"stage": self.stage, "in_words": markup.plain(self.words()), "policy": self.policy.hash}
         waiting = tuple(view.id for view in self.tasks.views())
         return kind.model_validate({**vars(self.state), **known, "open_tasks": waiting, **more})
 
@@ -184,12 +180,15 @@ class Process(Generic[Figures]):
                 return False
             wakes = [min(at, moment_after(now, LONGEST_TIMER)) for at in (until, self.tasks.next_at()) if at is not None]
             timeout = min(wakes) - now if wakes else None
-            chases = bool(wakes) and min(wakes) != until
+            if wakes and min(wakes) != until:
+                summary = "remind: " + next(
+                    (task.spec.title for task in self.tasks.all if task.is_open and task.next_at == self.tasks.next_at()), ""
+                )
             try:
                 await workflow.wait_condition(
                     lambda seen=seen: ready() or self.tasks.version != seen,  # type: ignore[misc]
                     timeout=timeout,
-                    timeout_summary=markup.summary("remind: " + self._next_chased() if chases else summary),
+                    timeout_summary=markup.summary(summary),
                 )
             except TimeoutError:
                 if wakes and workflow.now() < min(wakes) - SKEW:
@@ -291,7 +290,7 @@ class Process(Generic[Figures]):
 
     def soon(self) -> list[str]:
         """The next of them, as lines for people."""
-        return [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.steps(self._ahead())[:SOON]]
+        return [f"- {step.at:%Y-%m-%d %H:%M} UTC: {step.what}" for step in self.steps(self.next())[:SOON]]
 
     # --- what operators see ------------------------------------------------------------------------------------------------------------
 
@@ -303,7 +302,7 @@ class Process(Generic[Figures]):
         changed = [(key, value) for key, value in self._shown.items() if value != before.get(key)]
         if changed:
             workflow.upsert_search_attributes([key.value_unset() if value is None else key.value_set(value) for key, value in changed])
-        workflow.set_current_details(markup.markdown(self._words()[:LONGEST_DETAILS]))
+        workflow.set_current_details(markup.markdown(self.words()[:LONGEST_DETAILS]))
         self.show()
 
     def show(self) -> None:
@@ -311,12 +310,6 @@ class Process(Generic[Figures]):
         if not self._telling:
             self._telling = True
             asyncio.get_running_loop().call_soon(self._tell)
-
-    def started_with(self) -> None:
-        """What the start brought along as search attributes is not published again."""
-        given = workflow.info().typed_search_attributes
-        keys: list[SearchAttributeKey[Any]] = [STAGE, OWNER, DUE_AT, *self.attributes()]
-        self._shown = {key: given.get(key) for key in keys}
 
     # --- what lists show -----------------------------------------------------------------------------------------------------------
 
@@ -338,23 +331,18 @@ class Process(Generic[Figures]):
         return bool(self.stage or self.tasks.all)
 
     def _list_row(self) -> ProcessRow:
-        coming = next(iter(self.steps(self._ahead())), None)
+        coming = next(iter(self.steps(self.next())), None)
         return ProcessRow(
             kind=workflow.info().workflow_type,
             subject=self.subject,
             stage=self.stage,
             owner=self.owner,
-            in_words=markup.plain(self._words().partition("\n")[0]),
+            in_words=markup.plain(self.words().partition("\n")[0]),
             next_at=coming.at if coming else None,
             next_what=coming.what if coming else "",
             due_at=self.tasks.due_at(),
             closed=self._closing,
             at=workflow.now(),
-        )
-
-    def _next_chased(self) -> str:
-        return next(
-            (trial.spec.title for trial in self.tasks.all if trial.is_open and trial.next_at == self.tasks.next_at()), "an open task"
         )
 
     async def _remediate(self, system: str, why: str) -> bool:

@@ -8,20 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
-from temporalio.bridge.proto.workflow_commands import WorkflowCommand
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 from temporalio.worker._workflow_instance import _WorkflowLogicFlag
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
-from temporalio.workflow import _Definition
 
 from domain.read_model import Rows
 from workflows.frame.rows import WRITE
 
 #: The SDK would import a workflow's module anew for every run. The linter keeps clocks, chance and I/O out of these (docs/decisions/0003).
 OURS = ("domain", "workflows")
+
+#: The commands that end a run.
+ENDS: tuple[Any, ...] = tuple(f"{how}_workflow_execution" for how in ("complete", "continue_as_new", "fail", "cancel"))
 
 Activate = Callable[[WorkflowActivation], WorkflowActivationCompletion]
 
@@ -30,8 +32,23 @@ Write = Callable[[Sequence[Rows]], None]
 
 
 def runner(inner: WorkflowRunner | None = None, write: Write | None = None) -> WorkflowRunner:
-    """The runner of every worker and replayer; ``inner`` is another than the sandboxed one."""
-    return InOrder(inner or SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*OURS)), write)
+    """The runner of every worker and replayer, which handles each update after everything else that came with it (docs/decisions/0015).
+
+    ``inner`` is another than the sandboxed one.
+    """
+    made = inner or SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*OURS))
+    create = made.create_instance
+
+    def create_instance(det: WorkflowInstanceDetails) -> WorkflowInstance:
+        told: list[Rows] = []
+        if write is not None:
+            det = replace(det, extern_functions={**det.extern_functions, WRITE: told.append})
+        instance = create(det)
+        instance.activate = partial(_handled, instance.activate, told, write)  # type: ignore[method-assign]
+        return instance
+
+    made.create_instance = create_instance  # type: ignore[method-assign]
+    return made
 
 
 def all_at_once(worker: Worker) -> Worker:
@@ -41,30 +58,6 @@ def all_at_once(worker: Worker) -> Worker:
     """
     worker._set_default_workflow_logic_flag(_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH, enabled=True)
     return worker
-
-
-class InOrder(WorkflowRunner):
-    """Runs workflows as another runner does, each update after everything else that came with it (docs/decisions/0015)."""
-
-    def __init__(self, inner: WorkflowRunner, write: Write | None) -> None:
-        self._inner, self._write = inner, write
-
-    def prepare_workflow(self, defn: _Definition) -> None:
-        """As the other does."""
-        self._inner.prepare_workflow(defn)
-
-    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        """As the other does; what comes is handled in order."""
-        told: list[Rows] = []
-        if self._write is not None:
-            det = replace(det, extern_functions={**det.extern_functions, WRITE: told.append})
-        instance = self._inner.create_instance(det)
-        instance.activate = partial(_handled, instance.activate, told, self._write)  # type: ignore[method-assign]
-        return instance
-
-    def set_worker_level_failure_exception_types(self, types: Sequence[type[BaseException]]) -> None:
-        """As the other does."""
-        self._inner.set_worker_level_failure_exception_types(types)
 
 
 def _handled(activate: Activate, told: list[Rows], write: Write | None, act: WorkflowActivation) -> WorkflowActivationCompletion:
@@ -87,7 +80,7 @@ def _updates_last(activate: Activate, act: WorkflowActivation) -> WorkflowActiva
         return activate(act)
     done = WorkflowActivationCompletion()
     done.CopyFrom(activate(_with(act, others)))
-    if done.HasField("failed") or any(map(_ends, done.successful.commands)):
+    if done.HasField("failed") or any(command.HasField(end) for command in done.successful.commands for end in ENDS):
         return done  # whoever sent the update is told by the server that the run is over
     last = activate(_with(act, updates))
     if last.HasField("failed"):
@@ -102,7 +95,3 @@ def _with(act: WorkflowActivation, jobs: Sequence[WorkflowActivationJob]) -> Wor
     del part.jobs[:]
     part.jobs.extend(jobs)
     return part
-
-
-def _ends(command: WorkflowCommand) -> bool:
-    return any(command.HasField(f"{how}_workflow_execution") for how in ("complete", "continue_as_new", "fail", "cancel"))  # type: ignore[arg-type]

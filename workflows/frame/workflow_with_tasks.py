@@ -15,7 +15,7 @@ from domain.markup import plain
 from domain.read_model import Rows
 from domain.task import ANSWER, Answer, Task, late
 from domain.views import NextStep, TaskView
-from workflows.frame import messages
+from workflows.frame import handlers
 from workflows.frame.handlers import decides, signals_of
 from workflows.frame.process import Process
 
@@ -30,7 +30,7 @@ class WorkflowWithTasks(Generic[ProcessType]):
         self.process = process
         self.about = about
         self.notes = process.state.notes  #: The messages that were refused.
-        process.described_by(self.in_words, self.ahead)
+        process.words, process.next = self.in_words, self.ahead
 
     def in_words(self) -> str:
         """Where it stands, for people; a first line, and lines about what is ahead. The process says it, or an heir of ours."""
@@ -83,7 +83,7 @@ class WorkflowWithTasks(Generic[ProcessType]):
 
     @workflow.signal(dynamic=True)
     def _unheard_of(self, _name: str, _values: Sequence[RawValue]) -> None:
-        messages.refuse(f"there is no such signal; send one of: {', '.join(signals_of(type(self)))}")
+        handlers.refuse(f"there is no such signal; send one of: {', '.join(signals_of(type(self)))}")
 
     @workflow.query
     def open_tasks(self) -> list[TaskView]:

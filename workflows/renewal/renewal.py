@@ -14,7 +14,7 @@ from domain.account.account import PlanReviewed
 from domain.renewal import commands, decisions
 from domain.renewal.state import RenewalInput, RenewalResult
 from domain.task import Answer, Task, TaskKind
-from workflows.frame import messages
+from workflows.frame import handlers
 from workflows.frame.handlers import hears, taken
 from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 from workflows.renewal import assessment, changes, forecast, lighthouse, processing
@@ -71,4 +71,4 @@ class Renewal(WorkflowWithTasks[RenewalProcess]):
     @hears(PlanReviewed)
     def plan_reviewed(self, message: PlanReviewed) -> None:
         """The leadership inspected the get-well plan (D27, C34)."""
-        messages.refuse(lighthouse.inspected(self.process, message))
+        handlers.refuse(lighthouse.inspected(self.process, message))

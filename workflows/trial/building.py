@@ -90,8 +90,9 @@ async def provisioned(trial: TrialProcess, asked: CloudRequest, number: int) -> 
             _failed(trial, said.answer.note or "no reason given")
         else:
             state.ready_host = host_of(said.host) or state.host
-            if not (why := await _not_registered(trial)):
-                break
+            ready = trial.registry(f"{state.ready_host} is ready", change="ready", host=state.ready_host, admin=trial.contact.email)
+            if not (why := (await or_why(ready))[1]):
+                break  # else the registry would not have it: the host is another company's
             _failed(trial, why)
             state.taken_hosts = [*state.taken_hosts, state.ready_host]
         said = await trial.requests.carried_out(asked, said.number)
@@ -99,13 +100,6 @@ async def provisioned(trial: TrialProcess, asked: CloudRequest, number: int) -> 
     trial.do(ResolvePage(key="page.ready", page="page.request"))
     if not ce_known:
         await trial.wait_unless_ended(lambda: trial.email(Role.CE) != "", summary="until the CE is known")
-
-
-async def _not_registered(trial: TrialProcess) -> str:
-    """Put the host on record as the company's; returns why the registry would not have it: the host is another company's."""
-    host = trial.state.ready_host
-    _, why = await or_why(trial.registry(f"{host} is ready", change="ready", host=host, admin=trial.contact.email))
-    return why
 
 
 def _failed(trial: TrialProcess, why: str) -> None:

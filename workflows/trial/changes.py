@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from temporalio import workflow
@@ -18,7 +18,7 @@ from domain.task import FieldSpec, field_fault
 from domain.trial import decisions
 from domain.trial.commands import ChangeDomain, CorrectAdmin, NewLink
 from domain.trial.state import OPEN_TO_CORRECT, OPEN_TO_DECIDE, Stage
-from workflows.frame import detached, messages
+from workflows.frame import detached, handlers
 from workflows.frame.effects import local
 from workflows.trial import intake
 from workflows.trial.process import TrialProcess
@@ -119,7 +119,7 @@ async def change_domain(trial: TrialProcess, message: ChangeDomain) -> str:
     summary = f"{change.host} becomes {change.new_host}"
     id = ids.domain_change(trial.input.domain)
     begun = await detached.begin("DomainChange", change, id=id, summary=summary)
-    messages.refuse(None if begun else f"a move to another host is under way already: answer the tasks of {id} first")
+    handlers.refuse(None if begun else f"a move to another host is under way already: answer the tasks of {id} first")
     return f"the admin is warned of what breaks; then {summary}"
 
 
@@ -140,12 +140,6 @@ async def own_key(trial: TrialProcess, key: str, until: datetime) -> None:
     else:
         tags, seats = terms.trial.tags, (state.request.seats if state.request else terms.trial.seats) + buffer
     await issue_key(trial, key, "trial", tags, seats, until)
-
-
-async def production_key(trial: TrialProcess, seats: int, last_day: date) -> None:
-    """A customer's licence key (A17), with the production terms' tags and buffer."""
-    terms, until = trial.policy.license.production, licence_keys.through(trial.policy.license, last_day)
-    await issue_key(trial, "key.production", "production", terms.tags, seats + terms.seat_buffer, until)
 
 
 async def issue_key(

@@ -48,14 +48,15 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
         good = f"{company} wants {input.new_host} instead of {input.host}: a good moment to talk about what comes after the trial."
         process.post(process.said("slack.domain_change", good, Role.CE, Role.AE))
         outcome = "deferred"
-        if await self._consents():
+        consent = await process.ask(process.spec(TaskKind.CONSENT, input=input))
+        if consent is not None and consent.choice == "agreed":
             process.stage = "moving"
             why = await self._not_moved(company)
             if why:
                 process.post(process.said("slack.not_moved", f"{input.host} keeps its name: {why}", Role.CE, Role.AE))
             else:
                 process.stage = "verify"
-                await self._verified()
+                await process.ask(process.spec(TaskKind.VERIFY, input=input))
             outcome = "failed" if why else "moved"
         await process.settle()
         return outcome
@@ -80,11 +81,6 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
         sender = (ce.name, ce.email) if ce else None
         return Mail(key="mail.domain_change", template="domain_change", to=to.email, to_name=to.name, sender=sender, values=values)
 
-    async def _consents(self) -> bool:
-        """The CE asks the admin, who knows by mail what breaks."""
-        consent = await self.process.ask(self.process.spec(TaskKind.CONSENT, input=self.input))
-        return consent is not None and consent.choice == "agreed"
-
     async def _not_moved(self, company: str) -> str:
         """Raise the issue and wait until the Cloud team has closed it as done, or says here what became of it; returns why it was not moved."""
         given, policy = self.input, self.process.policy
@@ -101,18 +97,10 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
         said = await self.requests.carried_out(request)
         if said.choice == "failed":
             return (said.answer.note if said.answer else "") or "the Cloud team could not move it"
-        return await self._recorded()
-
-    async def _recorded(self) -> str:
-        """Let the registry and the trial know; returns why the registry would not have it: the trial was ended, or the host is another's."""
-        given, process = self.input, self.process
-        about = {"subject": process.effects.subject, "domain": given.domain, "as_of": workflow.now()}
+        about = {"subject": self.process.effects.subject, "domain": given.domain, "as_of": workflow.now()}
         moved = RegistryChange(change="rehost", host=given.new_host, **about)
+        # The registry would not have it when the trial was ended, or the host is another's.
         _, why = await or_why(local("registry", moved, RegistryAnswer, f"the instance is at {given.new_host} now"))
         if not why:
-            await process.effects.signal(given.trial, "rehosted", given.new_host)
+            await self.process.effects.signal(given.trial, "rehosted", given.new_host)
         return why
-
-    async def _verified(self) -> None:
-        """The CE checks with the admin that all was redone."""
-        await self.process.ask(self.process.spec(TaskKind.VERIFY, input=self.input))

@@ -102,7 +102,8 @@ async def convert(trial: TrialProcess, message: Convert) -> End | None:
     await trial.registry(summary, change="convert", host=state.host, why="converted")
     trial.do(UpdateOpportunity(key="crm.outcome", fields={"Trial_Outcome__c": "converted", "Trial_Stage__c": "converted"}))
     trial.do(trial.mail("converted", sender=Role.CE))
-    trial.spawn(changes.production_key(trial, message.seats or 1, end))
+    seats, until = (message.seats or 1) + terms.seat_buffer, licence_keys.through(trial.policy.license, end)
+    trial.spawn(changes.issue_key(trial, "key.production", "production", terms.tags, seats, until))  # never the trial's
     text = f"{bold(state.company)} is a customer: {message.seats} seats until {end:%Y-%m-%d} (#{said.number}). A host of their own can be offered:"
     text += f" {code(f'tenure trial change-domain {trial.input.domain} HOST')}."
     trial.post(trial.said("slack.converted", text, Role.CE, Role.AE))

@@ -75,9 +75,12 @@ def refuse(trial: TrialProcess, wish: Wish) -> str | None:
 
 def take(trial: TrialProcess, wish: Wish, why: str = "") -> str:
     """Take what a person decided: the run carries it out."""
-    what = type(wish).__name__.lower()
-    decision = trial.by_person(Course(what), wish.by, why or (wish.note if isinstance(wish, Convert) else wish.reason))
-    return trial.take(Verdict.model_validate({"decision": decision, what: wish}))
+    course = Course(type(wish).__name__.lower())
+    return trial.take(_verdict(trial.by_person(course, wish.by, why or (wish.note if isinstance(wish, Convert) else wish.reason)), wish))
+
+
+def _verdict(decision: Decision[Course], wish: Wish) -> Verdict:
+    return Verdict.model_validate({"decision": decision, type(wish).__name__.lower(): wish})
 
 
 def wish_of(answer: Answer) -> Wish:
@@ -127,10 +130,8 @@ async def _come_due(trial: TrialProcess, ahead: list[Due]) -> None:
                 mails.append(trial.mail("inactivity_warning"))
             case "ask":
                 _ask(trial)
-            case "due":
-                _mid_trial(trial)
-            case "grace":
-                _after_grace(trial)
+            case "due" | "grace":
+                _decide(trial, first=due.kind == "due")
             case "key":
                 changes.keep_key(trial)
             case _:
@@ -162,27 +163,24 @@ def _ask(trial: TrialProcess) -> None:
     trial.open(spec)
 
 
-def _mid_trial(trial: TrialProcess) -> None:
-    """Day 15 of a self-serve trial acts by itself, unless the policy or the facts ask a person (C02)."""
-    decision = trial.record(decisions.mid_trial(trial.policy, trial.state.usage, workflow.now(), owned=owning.is_owned(trial)))
-    trial.state.active = decision.outcome == Course.EXTEND
-    _act_or_ask(trial, decision)
-
-
-def _after_grace(trial: TrialProcess) -> None:
-    """The grace has ended and nobody decided (C12)."""
-    _act_or_ask(trial, trial.record(decisions.after_grace(trial.policy, trial.state.usage, workflow.now(), owned=owning.is_owned(trial))))
-
-
-def _act_or_ask(trial: TrialProcess, decision: Decision) -> None:
+def _decide(trial: TrialProcess, *, first: bool) -> None:
+    """Day 15 of a self-serve trial acts by itself (``first``), and so does a grace in which nobody decided, unless the policy or the facts ask a
+    person (C02, C12).
+    """
+    decide = decisions.mid_trial if first else decisions.after_grace
+    decision = trial.record(decide(trial.policy, trial.state.usage, workflow.now(), owned=owning.is_owned(trial)))
+    if first:
+        trial.state.active = decision.outcome == Course.EXTEND
+    wish: Wish
     match decision.outcome:
         case Course.EXTEND:
-            trial.state.verdict = Verdict(decision=decision, extend=Extend(reason=decision.rule))
+            wish = Extend(reason=decision.rule)
         case Course.TERMINATE:
-            trial.state.verdict = Verdict(decision=decision, terminate=Terminate(reason=decision.rule))
+            wish = Terminate(reason=decision.rule)
         case _:
             _keep_asking(trial)
             return
+    trial.state.verdict = _verdict(decision, wish)
     trial.tasks.withdraw(TaskKind.DEADLINE, f"the policy decided: {decision.outcome}")
 
 

@@ -117,7 +117,7 @@ class TrialProcess(Process[Policy]):
             )
         return None
 
-    def by_person(self, outcome: Course, by: str, why: str) -> Decision:
+    def by_person(self, outcome: Course, by: str, why: str) -> Decision[Course]:
         """A person's decision, with what is known of the usage."""
         return decisions.by_person(self.policy, outcome, by, why, workflow.now(), self.state.usage)
 

@@ -15,7 +15,7 @@ from domain.people import Role
 from domain.task import TaskKind
 from domain.trial import claim, decisions
 from domain.trial.state import OPEN_TO_DECIDE, Stage
-from workflows.frame import messages
+from workflows.frame import handlers
 from workflows.trial import capacity, delivery, intake, owning
 from workflows.trial.process import TrialProcess
 
@@ -76,7 +76,7 @@ async def _again(trial: TrialProcess, signup: Signup) -> SignupAnswer:
 async def confirm(trial: TrialProcess, message: OpenLink) -> None:
     """The first click: from now on the instance is its admin's. Nothing else of the claim may happen meanwhile (the caller sees to it)."""
     state, now = trial.state, workflow.now()
-    messages.refuse(trial.refuse_opening(message.by))
+    handlers.refuse(trial.refuse_opening(message.by))
     if state.confirmed_at is not None:
         return
     await trial.registry("the claim is confirmed", change="confirm", host=state.host)
@@ -91,7 +91,7 @@ async def reset_link(trial: TrialProcess) -> str:
     key, hours = f"instance.link-{state.openings + 1}", trial.policy.handoff.reset_link_ttl_hours
     receipt = await trial.effects.attempt(ResetLink(key=key, host=state.host, email=trial.contact.email, ttl_hours=hours))
     if receipt is None:
-        messages.refuse(f"{state.host} does not answer at this moment: the link is still good, open it again in a few minutes")
+        handlers.refuse(f"{state.host} does not answer at this moment: the link is still good, open it again in a few minutes")
     state.openings += 1
     return receipt.data.get("vault", "") if receipt else ""
 

@@ -19,7 +19,7 @@ from domain.trial import adoption, commands, decisions
 from domain.trial.adoption import Preview, WhatIf
 from domain.trial.commands import AdoptPolicy
 from domain.trial.state import End, Stage, TrialInput, TrialResult
-from workflows.frame import messages
+from workflows.frame import handlers
 from workflows.frame.handlers import answers, decides, hears, hears_text, looks, taken
 from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 from workflows.trial import building, capacity, changes, delivery, endings, intake, open_trial, owning, routing
@@ -42,7 +42,7 @@ class Trial(WorkflowWithTasks[TrialProcess]):
         for waited in input.waiting:
             async with self.routing:
                 await routing.route(trial, waited)
-        if not await trial.wait(lambda: state.case is not None or self.routing.locked(), until=messages.soon(), summary="the signup"):
+        if not await trial.wait(lambda: state.case is not None or self.routing.locked(), until=handlers.soon(), summary="the signup"):
             state.end = "abandoned"
             trial.enter(Stage.ABANDONED)
         else:
@@ -133,7 +133,7 @@ class Trial(WorkflowWithTasks[TrialProcess]):
 
     def _refuse_policy(self, message: AdoptPolicy) -> str | None:
         """Another policy than its own, by somebody, while it is open."""
-        unsigned = messages.unsigned(message.by, "decides")
+        unsigned = handlers.unsigned(message.by, "decides")
         return unsigned or adoption.refuse(self.process.policy, message.policy, self.process.state)
 
     @decides(commands.ADOPT_POLICY, _refuse_policy)
@@ -155,7 +155,7 @@ class Trial(WorkflowWithTasks[TrialProcess]):
     @hears_text
     def rehosted(self, host: str) -> None:
         """The instance is at another host now (A20): the registry is asked which, whoever says so."""
-        messages.refuse(decisions.refuse_host(host, self.process.state.host))
+        handlers.refuse(decisions.refuse_host(host, self.process.state.host))
         self.process.spawn(changes.rehosted(self.process))
 
     @hears_text
