@@ -15,6 +15,7 @@ from temporalio.bridge.proto.workflow_completion import WorkflowActivationComple
 from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 from temporalio.worker._workflow_instance import _WorkflowLogicFlag
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.workflow import _Definition
 
 from domain.read_model import Rows
 from workflows.frame.rows import WRITE
@@ -32,23 +33,8 @@ Write = Callable[[Sequence[Rows]], None]
 
 
 def runner(inner: WorkflowRunner | None = None, write: Write | None = None) -> WorkflowRunner:
-    """The runner of every worker and replayer, which handles each update after everything else that came with it (docs/decisions/0015).
-
-    ``inner`` is another than the sandboxed one.
-    """
-    made = inner or SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*OURS))
-    create = made.create_instance
-
-    def create_instance(det: WorkflowInstanceDetails) -> WorkflowInstance:
-        told: list[Rows] = []
-        if write is not None:
-            det = replace(det, extern_functions={**det.extern_functions, WRITE: told.append})
-        instance = create(det)
-        instance.activate = partial(_handled, instance.activate, told, write)  # type: ignore[method-assign]
-        return instance
-
-    made.create_instance = create_instance  # type: ignore[method-assign]
-    return made
+    """The runner of every worker and replayer; ``inner`` is another than the sandboxed one."""
+    return _InOrder(inner or SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*OURS)), write)
 
 
 def all_at_once(worker: Worker) -> Worker:
@@ -58,6 +44,27 @@ def all_at_once(worker: Worker) -> Worker:
     """
     worker._set_default_workflow_logic_flag(_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH, enabled=True)
     return worker
+
+
+class _InOrder(WorkflowRunner):
+    """Runs workflows as another runner does, each update after everything else that came with it (docs/decisions/0015)."""
+
+    def __init__(self, inner: WorkflowRunner, write: Write | None) -> None:
+        self._inner, self._write = inner, write
+
+    def prepare_workflow(self, defn: _Definition) -> None:
+        self._inner.prepare_workflow(defn)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        told: list[Rows] = []
+        if self._write is not None:
+            det = replace(det, extern_functions={**det.extern_functions, WRITE: told.append})
+        instance = self._inner.create_instance(det)
+        instance.activate = partial(_handled, instance.activate, told, self._write)  # type: ignore[method-assign]
+        return instance
+
+    def set_worker_level_failure_exception_types(self, types: Sequence[type[BaseException]]) -> None:
+        self._inner.set_worker_level_failure_exception_types(types)
 
 
 def _handled(activate: Activate, told: list[Rows], write: Write | None, act: WorkflowActivation) -> WorkflowActivationCompletion:
