@@ -6,13 +6,14 @@ each one is used, and given just what stands in its braces.
 
 import tomllib
 from datetime import datetime
-from enum import StrEnum
 from functools import reduce
 from operator import getitem
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from domain.decision import Conclusion, Fact, Flag
+
+Word = TypeVar("Word", bound=str)
 
 
 def beside(module: str) -> dict[str, Any]:
@@ -31,9 +32,9 @@ class Wording:
         return str(self._named(name)).format_map(values)
 
     def conclude(
-        self, outcome: StrEnum, name: str, facts: tuple[Fact, ...] = (), /, *, by: str = "", flags: tuple[Flag, ...] = (),
+        self, outcome: Word, name: str, facts: tuple[Fact, ...] = (), /, *, by: str = "", flags: tuple[Flag, ...] = (),
         at: datetime | None = None, **values: object,
-    ) -> Conclusion:  # fmt: skip
+    ) -> Conclusion[Word]:  # fmt: skip
         """What a function concludes: ``rule`` and ``nearest`` of that name, filled in, and its ``handbook`` where it has ids of its own."""
         said = self._named(name)
         rule, nearest = (said[part].format_map(values) for part in ("rule", "nearest"))

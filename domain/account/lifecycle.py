@@ -199,7 +199,7 @@ def stage(policy: AccountPolicy, customer: Customer, state: AccountState, now: d
     return _by_targets(policy, state, facts)
 
 
-def _by_targets(policy: AccountPolicy, state: AccountState, facts: tuple[Fact, ...]) -> Conclusion:
+def _by_targets(policy: AccountPolicy, state: AccountState, facts: tuple[Fact, ...]) -> Conclusion[Stage]:
     """Adopting until daily use and seats are at their targets, then nurturing. An unknown moves nobody."""
     targets, standing = policy.lifecycle, state.standing
     usage, seats = (standing.usage_score, standing.mau_seats) if standing else (None, None)
@@ -245,12 +245,12 @@ def begun_by_hand(policy: AccountPolicy, customer: Customer, state: AccountState
     return _renewal(policy, customer, state, now, by)
 
 
-def _renewal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime, by: str = "") -> Conclusion:
+def _renewal(policy: AccountPolicy, customer: Customer, state: AccountState, now: datetime, by: str = "") -> Conclusion[Beginning]:
     """Whether it begins; by hand it does."""
     end, early = to_renew(policy, customer, state), policy.renewal.early_review_days
     hand, facts = f"{by} began it by hand. " if by else "", _facts(customer, state, now)
 
-    def concluded(outcome: Beginning, **said: Any) -> Conclusion:
+    def concluded(outcome: Beginning, **said: Any) -> Conclusion[Beginning]:
         return TEXTS.conclude(Beginning.START if by else outcome, f"renewal.{outcome}", facts, by=by, hand=hand, **said)
 
     if end is None or customer.status != "customer" or state.lost:

@@ -248,7 +248,9 @@ BETTER = {"poor": 0, "concerning": 1, "healthy": 2}
 
 
 @replayable("promotion", "B17")
-def promotion(policy: AccountPolicy, state: RedState, customer: Customer, standing: HealthSnapshot | None, now: datetime) -> Conclusion[Colour]:
+def promotion(
+    policy: AccountPolicy, state: RedState, customer: Customer, standing: HealthSnapshot | None, now: datetime
+) -> Conclusion[Colour]:
     """Whether the manager is asked to promote it: yellow, green, or red when there is no cause (B17: judgement stays with people).
 
     Somebody who sets Yellow or Green in the CRM says so. Else the band must be healthy or concerning, no automatic criterion may hold, and

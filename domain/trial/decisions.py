@@ -9,7 +9,7 @@ from domain import plausibility as facts
 from domain.amounts import MOST_SEATS
 from domain.calendar import months_after
 from domain.decision import Conclusion, Decision, Fact, Flag, known, replayable
-from domain.effects.registry import Claimed
+from domain.effects.registry import Claimed, ClaimOutcome
 from domain.messages import Case, CeRequest, Origin, Signup, Usage
 from domain.policy import Policy
 from domain.task import Answer

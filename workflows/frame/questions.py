@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from domain.base import Value
 from domain.people import Role
 from domain.task import Check, Choice
+from domain.wording import beside
 
 
 class Question(Value):
@@ -54,12 +54,9 @@ class Request(Value):
     undo: tuple[Choice, ...] = ()
 
 
-def _sections(name: str) -> dict[str, dict[str, Any]]:
-    return tomllib.loads((Path(__file__).parents[1] / name).read_text(encoding="utf-8"))
-
-
+_HERE = Path(__file__).parents[1]
 QUESTIONS = {
     name: Question.model_validate({"kind": name, **given, "choices": _choices(given.get("choices", []))})
-    for name, given in _sections("tasks.toml").items()
+    for name, given in beside(f"{_HERE}/tasks").items()
 }
-REQUESTS = {name: Request.model_validate(given) for name, given in _sections("requests.toml").items()}
+REQUESTS = {name: Request.model_validate(given) for name, given in beside(f"{_HERE}/requests").items()}
