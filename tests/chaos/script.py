@@ -132,9 +132,9 @@ class Patient(Director):
         assert found is not None
         return found
 
-    async def until_scheduled(self, what: str, schedule: str, there: Callable[[], bool]) -> None:
+    async def until_scheduled(self, what: str, schedule: str, there: Callable[[], bool], **how: float) -> None:
         """The same, whoever is away meanwhile."""
-        await insisted(lambda: super(Patient, self).until_scheduled(what, schedule, there))
+        await insisted(lambda: super(Patient, self).until_scheduled(what, schedule, there, **how))
 
     async def people(self, active: bool, *emails: str) -> None:
         """CEs come, or are away; returns once the ledger's copy of the CRM's people says so."""
