@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -42,37 +43,33 @@ class Origin(NamedTuple):
 # --- What a setting may be ---------------------------------------------------------------------------------------------------
 
 
-def _names_the_host(value: str) -> str:
-    if "{host}" not in value:
-        raise ValueError("must contain {host}, which stands for the instance's host, as in https://{host}")
-    return value
+def _must(be: str, check: Callable[[str], object]) -> AfterValidator:
+    """That ``check`` neither raises ``ValueError`` for a value nor returns what counts as false."""
+
+    def checked(value: Any) -> Any:
+        try:
+            good = check(value.get_secret_value() if isinstance(value, SecretStr) else value)
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError(f"must {be}")
+        return value
+
+    return AfterValidator(checked)
 
 
-def _is_rate(value: str) -> str:
+def _is_rate(value: str) -> object:
     from limits import parse
 
-    try:
-        parse(value)
-    except ValueError:
-        raise ValueError("must be a rate such as 30/minute or 5 per 10 seconds") from None
-    return value
+    return parse(value)
 
 
 def _are_networks(value: str) -> str:
-    for each in filter(None, value.replace(" ", "").split(",")):
+    for each in _listed(value):
         try:
             ip_network(each, strict=False)
         except ValueError:
             raise ValueError(f"{each!r} is neither an address nor a network, as 10.0.0.5 or 10.0.0.0/8") from None
-    return value
-
-
-def _is_fernet_key(value: SecretStr) -> SecretStr:
-    try:
-        if key := value.get_secret_value():
-            Fernet(key)
-    except ValueError:
-        raise ValueError("must be a Fernet key: 32 bytes in URL-safe base64") from None
     return value
 
 
@@ -81,17 +78,13 @@ def _is_a_ring(value: SecretStr) -> SecretStr:
     return value
 
 
-def _is_long(value: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"([A-Za-z0-9_-]{32,})?", value.get_secret_value()):
-        raise ValueError("must have at least 32 characters, letters, digits, - and _ only; `openssl rand -hex 32` makes one")
-    return value
-
-
-Rate = Annotated[str, AfterValidator(_is_rate)]
+Rate = Annotated[str, _must("be a rate such as 30/minute or 5 per 10 seconds", _is_rate)]
 Networks = Annotated[str, AfterValidator(_are_networks)]
-FernetKey = Annotated[SecretStr, AfterValidator(_is_fernet_key)]
+Pattern = Annotated[str, _must("contain {host}, which stands for the instance's host, as in https://{host}", lambda url: "{host}" in url)]
+FernetKey = Annotated[SecretStr, _must("be a Fernet key: 32 bytes in URL-safe base64", lambda key: not key or Fernet(key))]
 Ring = Annotated[SecretStr, AfterValidator(_is_a_ring)]
-Token = Annotated[SecretStr, AfterValidator(_is_long)]
+_LONG = "have at least 32 characters, letters, digits, - and _ only; `openssl rand -hex 32` makes one"
+Token = Annotated[SecretStr, _must(_LONG, re.compile(r"([A-Za-z0-9_-]{32,})?").fullmatch)]
 OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: None if value == "" else value)]
 
 
@@ -115,13 +108,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=".env",
-        env_file_encoding="utf-8",
-        frozen=True,
-        extra="ignore",
-        validate_default=True,
-        hide_input_in_errors=True,
+        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
     port_offset: int = Field(default=0, ge=0, le=50_000)
@@ -190,7 +177,7 @@ class Settings(BaseSettings):
     salesforce_security_token: SecretStr = SecretStr("sandbox-security-token")
     salesforce_campaign: str = "Cloud trial signup"
 
-    instance_url: Annotated[str, AfterValidator(_names_the_host)] = _sandbox("/instances/{host}")
+    instance_url: Pattern = _sandbox("/instances/{host}")
     instance_token: SecretStr = SecretStr("sandbox-operator-token")
     #: Domains, with commas between, below which hosts are ours besides the policy's `cloud.domain_suffix`; the operators' token goes nowhere else.
     instance_domains: str = ""

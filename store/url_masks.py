@@ -7,23 +7,8 @@ from urllib.parse import unquote
 
 STARS = "********"
 #: The only query parameters whose values are shown; whatever else an address says may be a secret, under a name that we do not know.
-HARMLESS = frozenset(
-    {
-        "access_mode",
-        "application_name",
-        "charset",
-        "client_encoding",
-        "connect_timeout",
-        "db",
-        "dbname",
-        "host",
-        "port",
-        "read_only",
-        "sslmode",
-        "target_session_attrs",
-        "timeout",
-    }
-)
+HARMLESS = frozenset({"access_mode", "application_name", "db", "dbname", "host", "port", "read_only"})
+HARMLESS |= {"charset", "client_encoding", "connect_timeout", "sslmode", "target_session_attrs", "timeout"}
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 #: A name and its port, an address in brackets, or what stands for a host.
 _PLACE = re.compile(r"(\[[0-9A-Fa-f:.]*\]|\{host\}|[^:\[\]]*)(:\d{0,5})?")
