@@ -26,7 +26,9 @@ def masked_url(address: str) -> str:
     rest = address[len(scheme) :]
     at = rest.rfind("@")
     if at >= 0:
-        return f"{scheme}{_user(rest[:at])}@{_behind(rest[at + 1 :])}"
+        # An @ behind a ? or # may as well stand in a secret there: then what follows it is no host.
+        behind = STARS if {"?", "#"} & {*rest[:at]} else _behind(rest[at + 1 :])
+        return f"{scheme}{_user(rest[:at])}@{behind}"
     return scheme + _behind(rest)
 
 

@@ -140,6 +140,7 @@ def test_an_address_without_a_secret_is_shown_whole(scheme: str, host: str, path
         ("https://ghp_hunter2@github.example/api", "https://********@github.example/api"),
         ("us:hunter2@mail.example:465", "us:********@mail.example:465"),
         ("smtps://us:hunter2mail.example:465", "smtps://********"),
+        ("postgresql://db/tenure?password=@hunter2", "postgresql://********@********"),
         ("https://{host}", "https://{host}"),
         ("http://[::1]:8900/slack", "http://[::1]:8900/slack"),
         ("memory://", "memory://"),
