@@ -64,8 +64,7 @@ class ServiceTokens(LedgerTables):
             return None
         now = datetime.now(UTC)
         if row.used_at is None or now - row.used_at > USED_EVERY:
-            with self._ledger.writing() as db:
-                db.execute(update(service_tokens).where(service_tokens.c.name == row.name).values(used_at=now))
+            self._ledger.change(update(service_tokens).where(service_tokens.c.name == row.name).values(used_at=now))
         return as_model(ServiceToken, row)
 
     def all(self) -> list[ServiceToken]:
@@ -75,8 +74,7 @@ class ServiceTokens(LedgerTables):
     def revoke(self, name: str) -> bool:
         """End a token, at once; False when there is none of that name that works."""
         works = (service_tokens.c.name == name, service_tokens.c.revoked_at.is_(None))
-        with self._ledger.writing() as db:
-            return db.execute(update(service_tokens).where(*works).values(revoked_at=datetime.now(UTC))).rowcount > 0
+        return self._ledger.change(update(service_tokens).where(*works).values(revoked_at=datetime.now(UTC))) > 0
 
 
 class Sessions(LedgerTables):

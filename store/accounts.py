@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, func, select, true
+from sqlalchemy import Row, func, select
 from temporalio import activity
 
 from domain.account.account import AccountView, AskAccount, Customer, HealthSnapshot, RenewalRow
@@ -17,7 +17,7 @@ from domain.forecast.rollup import Forecast
 from domain.health.score import score, traits_of
 from domain.health.types import Band, Score, Traits
 from domain.policy import AccountPolicy
-from store.database import put
+from store.database import narrowed
 from store.ledger import LedgerTables
 from store.owners import ActivePeople
 from store.tables import customers, forecasts, health, health_changes, renewals
@@ -55,11 +55,6 @@ class Accounts(LedgerTables):
     def account(self, ask: AskAccount) -> AccountView:
         """What is known of an account, with its team and its standing. A local activity; it only reads."""
         return self.view(ask.domain)
-
-    def keep_renewal_row(self, row: RenewalRow) -> None:
-        """Replace a renewal's row. Safe to repeat, and in any order: an older row never replaces a newer one."""
-        with self._ledger.writing() as db:
-            put_renewal(db, row)
 
     def view(self, domain: str) -> AccountView:
         """The same as :meth:`account`, for whoever reads beside the workflows."""
@@ -105,23 +100,13 @@ class Accounts(LedgerTables):
         return self._ledger.model(RenewalRow, select(renewals).where(renewals.c.workflow == workflow))
 
     def renewals(
-        self,
-        *,
-        status: Status | None = None,
-        domain: str = "",
-        ae: str | None = None,
-        first: date | None = None,
-        last: date | None = None,
+        self, *, status: Status | None = None, domain: str = "", ae: str | None = None, first: date | None = None, last: date | None = None
     ) -> list[RenewalRow]:
         """Renewals, the soonest first; of a status, an account, an AE (an empty address: of nobody), or between two days."""
-        wanted = (
-            renewals.c.status == status if status else true(),
-            renewals.c.domain == domain.strip().lower() if domain else true(),
-            renewals.c.ae == ae if ae is not None else true(),
-            renewals.c.renewal_on >= first if first else true(),
-            renewals.c.renewal_on <= last if last else true(),
-        )
-        return self._ledger.models(RenewalRow, SOONEST_FIRST.where(*wanted))
+        of = status and renewals.c.status == status, domain and renewals.c.domain == domain.strip().lower()
+        between = first and renewals.c.renewal_on >= first, last and renewals.c.renewal_on <= last
+        query = narrowed(SOONEST_FIRST, *of, ae is not None and renewals.c.ae == ae, *between)
+        return self._ledger.models(RenewalRow, query)
 
     def snapshots(self, quarter: str) -> list[Forecast]:
         """The weekly snapshots of a quarter, oldest first. Raises ``ValueError`` for one that is not as it was written."""
@@ -154,8 +139,3 @@ def customer_of(row: Row[Any]) -> Customer:
 
 def _standing_of(row: Row[Any]) -> HealthSnapshot | None:
     return HealthSnapshot.model_validate(row.standing) if row.standing else None
-
-
-def put_renewal(db: Connection, row: RenewalRow) -> None:
-    """Replace a renewal's row, unless a newer one is there."""
-    put(db, renewals, row.model_dump(), order=["updated_at"])

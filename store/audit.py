@@ -22,7 +22,7 @@ from sqlalchemy import Connection, insert, select
 from domain import ids
 from domain.base import Value
 from domain.provenance import plain
-from store.database import as_model, put
+from store.database import as_model, narrowed, put
 from store.ledger import Ledger
 from store.tables import audit, audit_head
 
@@ -103,10 +103,9 @@ class Audit:
 
     def rows(self, limit: int = 50, *, subject: str = "", who: str = "", outcome: str = "") -> list[AuditRow]:
         """The newest rows, the oldest of them first; of one workflow, one person, one outcome."""
-        query = select(audit).order_by(audit.c.number.desc()).limit(limit)
-        for column, wanted in ((audit.c.subject, subject), (audit.c.who, self._shown(who)), (audit.c.outcome, outcome)):
-            query = query.where(column == wanted) if wanted else query
-        return self._ledger.models(AuditRow, query)[::-1]
+        newest = select(audit).order_by(audit.c.number.desc()).limit(limit)
+        about = subject and audit.c.subject == subject, who and audit.c.who == self._shown(who), outcome and audit.c.outcome == outcome
+        return self._ledger.models(AuditRow, narrowed(newest, *about))[::-1]
 
     def verify(self, earlier: tuple[int, str] | None = None) -> Verdict:
         """Walk the chain from its first row to its head. ``earlier`` is a head (count, hash) that was kept elsewhere and must still stand in it."""

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, Engine, Row, Select, Table, create_engine, event, func, text, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, Table, UpdateBase, create_engine, event, func, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import ledger_file, migrations
@@ -84,6 +84,11 @@ class Database:
         with self._turn, self.engine.connect().execution_options(**alone) as db:
             yield db
 
+    def change(self, statement: UpdateBase, values: Mapping[str, Any] | None = None) -> int:
+        """Carry out one statement that writes, a transaction by itself; how many rows it touched."""
+        with self.stating() as db:
+            return db.execute(statement, values).rowcount
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that only reads, beside any writer."""
@@ -115,6 +120,11 @@ class Database:
         """The one row that the query may find, as a model."""
         row = self.row(query)
         return None if row is None else as_model(kind, row)
+
+
+def narrowed(query: Select[Any], *conditions: object) -> Select[Any]:
+    """The query where these hold; ``wanted and column == wanted`` is no condition when nothing is wanted."""
+    return query.where(*(each for each in conditions if isinstance(each, ColumnElement)))
 
 
 def as_model(kind: type[Model], row: Row[Any]) -> Model:
@@ -159,8 +169,11 @@ def this_process() -> str:
 
 
 def has_died(holder: str) -> bool:
-    """Whether the process that holds something is certainly gone: it was on this machine, and no such process runs now."""
-    host, pid, life = holder.rsplit(":", 2)
+    """Whether the process that holds something is certainly gone: it was on this machine, and no such process runs now.
+
+    A name that was cut off, or is of an earlier version, is nobody's to judge.
+    """
+    host, pid, life = holder.rsplit(":", 2) if holder.count(":") > 1 else ("", "0", "")
     if host != socket.gethostname() or os.name != "posix":
         return False
     if int(pid) == os.getpid():

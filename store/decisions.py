@@ -11,6 +11,7 @@ from domain.all import decide_again
 from domain.base import Value
 from domain.decision import Call
 from domain.policy import AnyPolicy
+from store.database import narrowed
 from store.ledger import Ledger
 from store.tables import decisions, policies
 
@@ -46,11 +47,8 @@ class Replayed(Value):
 
 def replay(ledger: Ledger, *, since: datetime | None = None, workflow: str = "") -> Replayed:
     """Decide again what was decided, in its order: a decision is the same when its outcome and its flags are."""
-    query = select(decisions).order_by(decisions.c.at, decisions.c.workflow, decisions.c.run, decisions.c.number)
-    if since:
-        query = query.where(decisions.c.at >= since)
-    if workflow:
-        query = query.where(decisions.c.workflow == workflow)
+    in_order = select(decisions).order_by(decisions.c.at, decisions.c.workflow, decisions.c.run, decisions.c.number)
+    query = narrowed(in_order, since and decisions.c.at >= since, workflow and decisions.c.workflow == workflow)
     same = by_people = without_inputs = 0
     differing: list[Differing] = []
     with ledger.reading() as db:

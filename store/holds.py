@@ -100,13 +100,11 @@ class Holds:
 
     def answered(self, system: str) -> None:
         """The probe was answered: everybody may ask again, unless somebody was told meanwhile to wait."""
-        with self._database.writing() as db:
-            db.execute(delete(holds).where(holds.c.system == system, holds.c.probed_at.is_not(None)))
+        self._database.change(delete(holds).where(holds.c.system == system, holds.c.probed_at.is_not(None)))
 
     def unused(self, system: str) -> None:
         """The probe asked nothing after all: the next who comes is it."""
-        with self._database.writing() as db:
-            db.execute(_named(system).where(holds.c.probed_at.is_not(None)).values(until=datetime.now(UTC), probed_at=None))
+        self._database.change(_named(system).where(holds.c.probed_at.is_not(None)).values(until=datetime.now(UTC), probed_at=None))
 
     def spread(self, wait: timedelta) -> timedelta:
         """How far those who wait as long as that are spread afterwards."""

@@ -1,11 +1,11 @@
 """What becomes of instances: of a domain's, and of its place in the queue (:class:`domain.effects.registry.RegistryChange`); of the pool's.
 
-Each change of a domain's is a function of the transaction, the change and the instance that the domain has; it gives None when there is nothing to change.
+A change gives None when there is nothing to change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -33,15 +33,29 @@ class Did(NamedTuple):
 
 def carry_out(db: Connection, change: RegistryChange) -> Did | None:
     """Make the change; None when there is nothing to change. Raises when it cannot be made."""
-    if of_queue := _OF_QUEUE.get(change.change):
-        return of_queue(db, change)
+    match change.change:
+        case "wait":
+            if db.execute(select(waiting).where(waiting.c.domain == change.domain)).one_or_none() is not None:
+                return None  # it keeps its place
+            db.execute(insert(waiting).values(domain=change.domain, subject=change.subject, since=change.as_of))
+            return Did("domain.queued", f"{change.domain} waits for capacity")
+        case "leave_queue":
+            return _leave_queue(db, change)
+        case "stop_mail":
+            return _stop_mail(db, change)
+        case "release":
+            left = _leave_queue(db, change)
+            host = db.execute(delete(instances).where(instances.c.domain == change.domain).returning(instances.c.host)).scalar()
+            if host is None:
+                return left
+            return Did("instance.released", f"{host} is {change.domain}'s no longer", host, _name_next(db, change.as_of))
     owned = db.execute(of_domain(change.domain)).one_or_none()
     if owned is None:
         if change.change in ("convert", "rehost", "ready"):
             message = f"{change.domain} has no instance in the registry, so there is none to {change.change}; claim one first"
             raise ApplicationError(message, type="NoInstance", non_retryable=True)
         return None  # whoever gets one later gets it under the new address
-    did = _OF_INSTANCE[change.change](db, change, owned)
+    did = _of_instance(db, change, owned)
     if did is not None:
         db.execute(update(instances).where(instances.c.host == owned.host).values(**did.new))
     return did
@@ -52,14 +66,25 @@ def of_domain(domain: str) -> Select[Any]:
     return select(instances).where(instances.c.domain == domain)
 
 
-# --- The instance ------------------------------------------------------------------------------------------------------------
-
-
-def _convert(db: Connection, change: RegistryChange, owned: Row[Any]) -> Did | None:
-    if owned.kind == "production":
-        return None
-    _stop_mail(db, change)
-    return Did("instance.converted", f"{owned.host} is {change.domain}'s paid instance", owned.host, new={"kind": "production"})
+def _of_instance(db: Connection, change: RegistryChange, owned: Row[Any]) -> Did | None:
+    """What is to become of the instance that a domain has."""
+    host, admin = owned.host, change.admin
+    match change.change:
+        case "convert" if owned.kind != "production":
+            _stop_mail(db, change)
+            return Did("instance.converted", f"{host} is {change.domain}'s paid instance", host, new={"kind": "production"})
+        case "ready" | "rehost":
+            return _settle(db, change, owned)
+        case "admin" if owned.admin != admin:
+            new = {"admin": admin, "confirmed_at": None}
+            return Did("instance.admin_corrected", f"the admin of {host} has another address", host, new=new)
+        case "confirm" if owned.confirmed_at is None:
+            return Did("claim.confirmed", f"the admin of {host} opened the link in their mail", host, new={"confirmed_at": change.as_of})
+        case "pass_on" if owned.confirmed_at is None and owned.admin != admin:
+            db.execute(delete(suppressions).where(suppressions.c.subject == change.subject))  # that was the other one's wish
+            new = {"admin": admin, "claimed_at": change.as_of}
+            return Did("claim.passed_on", f"{host} has another admin: nobody confirmed the claim", host, new=new)
+    return None
 
 
 def _settle(db: Connection, change: RegistryChange, owned: Row[Any]) -> Did | None:
@@ -75,64 +100,11 @@ def _settle(db: Connection, change: RegistryChange, owned: Row[Any]) -> Did | No
         return None
     taken = db.execute(select(instances.c.domain).where(instances.c.host == host, instances.c.host != owned.host)).one_or_none()
     if taken is not None:
-        raise ApplicationError(
-            f"{host} is already {taken.domain or 'a warm instance'}: {change.domain} keeps {owned.host}; choose another host",
-            type="HostTaken",
-            non_retryable=True,
-        )
+        message = f"{host} is already {taken.domain or 'a warm instance'}: {change.domain} keeps {owned.host}; choose another host"
+        raise ApplicationError(message, type="HostTaken", non_retryable=True)
     if change.change == "ready":
         return Did("instance.ready", f"{host} is ready for {change.domain}", host, new=new)
     return Did("instance.rehosted", f"{change.domain} moved from {owned.host} to {host}", host, new=new)
-
-
-def _correct_admin(_db: Connection, change: RegistryChange, owned: Row[Any]) -> Did | None:
-    if owned.admin == change.admin:
-        return None
-    new = {"admin": change.admin, "confirmed_at": None}
-    return Did("instance.admin_corrected", f"the admin of {owned.host} has another address", owned.host, new=new)
-
-
-def _confirm(_db: Connection, change: RegistryChange, owned: Row[Any]) -> Did | None:
-    if owned.confirmed_at is not None:
-        return None
-    new = {"confirmed_at": change.as_of}
-    return Did("claim.confirmed", f"the admin of {owned.host} opened the link in their mail", owned.host, new=new)
-
-
-def _pass_on(db: Connection, change: RegistryChange, owned: Row[Any]) -> Did | None:
-    if owned.confirmed_at is not None or owned.admin == change.admin:
-        return None
-    db.execute(delete(suppressions).where(suppressions.c.subject == change.subject))  # that was the other one's wish
-    new = {"admin": change.admin, "claimed_at": change.as_of}
-    return Did("claim.passed_on", f"{owned.host} has another admin: nobody confirmed the claim", owned.host, new=new)
-
-
-_OF_INSTANCE: dict[str, Callable[[Connection, RegistryChange, Row[Any]], Did | None]] = {
-    "convert": _convert,
-    "ready": _settle,
-    "rehost": _settle,
-    "admin": _correct_admin,
-    "confirm": _confirm,
-    "pass_on": _pass_on,
-}
-
-
-# --- The queue, and the mail -------------------------------------------------------------------------------------------------
-
-
-def _release(db: Connection, change: RegistryChange) -> Did | None:
-    left = _leave_queue(db, change)
-    host = db.execute(delete(instances).where(instances.c.domain == change.domain).returning(instances.c.host)).scalar()
-    if host is None:
-        return left
-    return Did("instance.released", f"{host} is {change.domain}'s no longer", host, _name_next(db, change.as_of))
-
-
-def _wait(db: Connection, change: RegistryChange) -> Did | None:
-    if db.execute(select(waiting).where(waiting.c.domain == change.domain)).one_or_none() is not None:
-        return None  # it keeps its place
-    db.execute(insert(waiting).values(domain=change.domain, subject=change.subject, since=change.as_of))
-    return Did("domain.queued", f"{change.domain} waits for capacity")
 
 
 def _leave_queue(db: Connection, change: RegistryChange) -> Did | None:
@@ -150,14 +122,6 @@ def _stop_mail(db: Connection, change: RegistryChange) -> Did | None:
     why = change.why or "stopped"
     db.execute(insert(suppressions).values(subject=change.subject, why=why, at=change.as_of))
     return Did("mail.stopped", f"no more campaign mail to {change.domain}: {why}")
-
-
-_OF_QUEUE: dict[str, Callable[[Connection, RegistryChange], Did | None]] = {
-    "release": _release,
-    "wait": _wait,
-    "leave_queue": _leave_queue,
-    "stop_mail": _stop_mail,
-}
 
 
 def _name_next(db: Connection, at: datetime) -> str:
@@ -217,11 +181,6 @@ class Pool(LedgerTables):
             else:
                 db.execute(update(instances).where(instances.c.host == change.host).values(kind=wanted))
             words = {"expected": "is being made", "ready": "is warm", "lost": "is lost"}[change.change]
-            self._ledger.record(
-                db,
-                EffectId(change.subject, f"{change.change}:{change.host}"),
-                act=f"pool.{change.change}",
-                summary=f"{change.host} {words}" + (f": {change.why}" if change.why else ""),
-                as_of=change.as_of,
-                receipt=Receipt(ref=change.host),
-            )
+            summary = f"{change.host} {words}" + (f": {change.why}" if change.why else "")
+            effect, receipt = EffectId(change.subject, f"{change.change}:{change.host}"), Receipt(ref=change.host)
+            self._ledger.record(db, effect, act=f"pool.{change.change}", summary=summary, as_of=change.as_of, receipt=receipt)

@@ -26,7 +26,7 @@ def turn(ledger: Ledger, name: str, hold: timedelta = HOLD) -> Iterator[None]:
     with ledger.writing() as db:
         before = db.execute(select(turns.c.holder).where(turns.c.name == name)).scalar()
         free = turns.c.until <= now
-        if before is not None and _left_behind(before):
+        if before is not None and has_died(before.partition(":")[2]):
             free = or_(free, turns.c.holder == before)
         taking = upserting(db, turns).values(name=name, **mine)
         taking = taking.on_conflict_do_update(index_elements=["name"], set_=mine, where=free)
@@ -37,11 +37,4 @@ def turn(ledger: Ledger, name: str, hold: timedelta = HOLD) -> Iterator[None]:
     try:
         yield
     finally:
-        with ledger.writing() as db:
-            db.execute(delete(turns).where(turns.c.name == name, turns.c.holder == holder))
-
-
-def _left_behind(holder: str) -> bool:
-    """Whether whoever holds a turn is certainly gone; a name that was cut off, or is of an earlier version, is nobody's to judge."""
-    process = holder.partition(":")[2]
-    return len(process.rsplit(":", 2)) == 3 and has_died(process)
+        ledger.change(delete(turns).where(turns.c.name == name, turns.c.holder == holder))

@@ -12,20 +12,18 @@ finds decides (the same database holds the registry, the vault and the read mode
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, exists, func, insert, or_, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 from temporalio.exceptions import ApplicationError
 
 from domain.base import Value
 from domain.effects.effect import Receipt
 from store import metrics
-from store.database import Database, has_died, this_process, upserting
+from store.database import Database, add, has_died, narrowed, this_process, upserting
 from store.holds import PROBE, Holds
 from store.tables import cohorts, effects, holds, suppressions
 
@@ -36,6 +34,9 @@ SETTLE = timedelta(seconds=5)
 """What a process that died had sent may still be on its way: nobody asks what came of it before it has arrived."""
 
 BUSY_RETRY = timedelta(seconds=5)
+Do = Callable[[], Receipt]
+Probe = Callable[[], Receipt | None]
+
 #: The system's name of our own tables, whose changes are on record like any effect.
 OWN_TABLES = "registry"
 #: What a receipt holds and nobody is shown: the token of a share link opens the secret behind it.
@@ -101,8 +102,7 @@ class Cohort(Value):
     expires_at: datetime
 
 
-@dataclass(frozen=True)
-class Begun:
+class Begun(NamedTuple):
     """An effect that this attempt holds. The first attempt need not ask whether an earlier one acted."""
 
     number: int
@@ -127,16 +127,7 @@ class Ledger(Database):
     # --- Once ---------------------------------------------------------------------------------------------------------------
 
     def once(
-        self,
-        effect: EffectId,
-        *,
-        system: str,
-        act: str,
-        summary: str,
-        as_of: datetime,
-        do: Callable[[], Receipt],
-        probe: Callable[[], Receipt | None],
-        begun: Begun | None = None,
+        self, effect: EffectId, *, system: str, act: str, summary: str, as_of: datetime, do: Do, probe: Probe, begun: Begun | None = None
     ) -> Receipt:
         """Carry out ``do`` unless it already happened, and return what it left behind. ``begun`` is what :meth:`begin` gave, if it was asked.
 
@@ -146,7 +137,8 @@ class Ledger(Database):
         if begun is None:
             found = self._begin(effect, system, act, summary, as_of)
             if isinstance(found, timedelta):
-                raise _busy(effect, found)
+                message = f"another attempt of {effect} is under way; this one did nothing and is tried again"
+                raise EffectBusy(message, type="EffectBusy", next_retry_delay=min(found, BUSY_RETRY))
             if isinstance(found, Receipt):
                 return found
             begun = found
@@ -166,8 +158,7 @@ class Ledger(Database):
             raise
         finally:
             metrics.count("tenure_effects", system=system, outcome=outcome)
-        with self.stating() as db:
-            db.execute(_DONE, {"of": begun.number, "at": datetime.now(UTC), "left": receipt.model_dump(mode="json")})
+        self.change(_DONE, {"of": begun.number, "at": datetime.now(UTC), "left": receipt.model_dump(mode="json")})
         return receipt
 
     def begin(self, effect: EffectId, system: str, act: str, summary: str, as_of: datetime, place: str) -> Begun | None:
@@ -197,11 +188,7 @@ class Ledger(Database):
         """Record an effect that is itself a change of this database, in the same transaction. Recording it again changes nothing."""
         now = datetime.now(UTC)
         about = {"system": system, "act": act, "summary": summary, "as_of": as_of, "begun_at": now, "done_at": now, "attempts": 1}
-        db.execute(self._insert_done, {**effect._asdict(), **about, "receipt": receipt.model_dump(mode="json")})
-
-    @cached_property
-    def _insert_done(self) -> sqlite.Insert | postgresql.Insert:
-        return upserting(self.engine, effects).on_conflict_do_nothing(index_elements=["subject", "key"])
+        add(db, effects, {**effect._asdict(), **about, "receipt": receipt.model_dump(mode="json")})
 
     def _begin(self, effect: EffectId, system: str, act: str, summary: str, as_of: datetime) -> Receipt | Begun | timedelta:
         """Take hold of the effect, committed before anything is done; or the receipt, when it is done; or how long it stays another's."""
@@ -227,9 +214,7 @@ class Ledger(Database):
 
     def part(self, effect: EffectId, receipt: Receipt) -> None:
         """Record what the first part of an effect left behind, while the rest is still to be done: it stays on record if that is refused."""
-        with self.stating() as db:
-            left = receipt.model_dump(mode="json")
-            db.execute(update(effects).where(*_is(effect), effects.c.done_at.is_(None)).values(receipt=left))
+        self.change(update(effects).where(*_is(effect), effects.c.done_at.is_(None)).values(receipt=receipt.model_dump(mode="json")))
 
     def count_unknown(self, effect: EffectId) -> int:
         """Count one more answer that we do not know; returns how many there were. What may have happened stays begun."""
@@ -240,13 +225,11 @@ class Ledger(Database):
     def _forget(self, begun: Begun) -> None:
         """Nothing happened. When an earlier attempt, or a first part, happened all the same, the mark stays."""
         if begun.first:
-            with self.stating() as db:
-                db.execute(delete(effects).where(*_still_held(begun), effects.c.receipt.is_(None)))
+            self.change(delete(effects).where(*_still_held(begun), effects.c.receipt.is_(None)))
         self._let_go(begun)
 
     def _let_go(self, begun: Begun) -> None:
-        with self.stating() as db:
-            db.execute(update(effects).where(*_still_held(begun)).values(holder=None, held_until=None))
+        self.change(update(effects).where(*_still_held(begun)).values(holder=None, held_until=None))
 
     # --- What is on record --------------------------------------------------------------------------------------------------
 
@@ -275,15 +258,16 @@ class Ledger(Database):
         ``starts``: only of subjects that begin with one of these; ``open``: only those that are not known to be done; ``since``: only those
         that were begun then or later, by the real clock.
         """
-        wanted = (
-            or_(*(effects.c.subject.startswith(start, autoescape=True) for start in starts)) if starts else true(),
-            effects.c.key == key if key else true(),
-            effects.c.number == number if number is not None else true(),
-            effects.c.system == system if system else true(),
-            effects.c.done_at.is_(None) if open else true(),
-            effects.c.begun_at >= since if since else true(),
+        query = narrowed(
+            select(effects).order_by(effects.c.number),
+            starts and or_(*(effects.c.subject.startswith(start, autoescape=True) for start in starts)),
+            key and effects.c.key == key,
+            number is not None and effects.c.number == number,
+            system and effects.c.system == system,
+            open and effects.c.done_at.is_(None),
+            since and effects.c.begun_at >= since,
         )
-        return self.models(EffectRow, select(effects).where(*wanted).order_by(effects.c.number))
+        return self.models(EffectRow, query)
 
     def effects(self, subject_prefix: str = "", workflow: str = "") -> list[EffectRow]:
         """What is on record, in the order of the workflows' time; of one workflow, or of the subjects that begin so."""
@@ -333,8 +317,3 @@ def _named(effect: EffectId) -> Select[Any]:
 def _still_held(begun: Begun) -> tuple[ColumnElement[bool], ...]:
     """That no later attempt took over, which it may once the hold has run out."""
     return effects.c.number == begun.number, effects.c.attempts == begun.attempt, effects.c.done_at.is_(None)
-
-
-def _busy(effect: EffectId, remaining: timedelta) -> EffectBusy:
-    message = f"another attempt of {effect} is under way; this one did nothing and is tried again"
-    return EffectBusy(message, type="EffectBusy", next_retry_delay=min(remaining, BUSY_RETRY))

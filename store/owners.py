@@ -39,14 +39,10 @@ def chosen(ledger: Ledger, db: Connection, ask: AskOwners) -> Owners:
     row = {"subject": ask.subject, "owners": found.model_dump(mode="json"), "as_of": ask.as_of}
     put(db, assignments, row)
     times = db.execute(_TIMES, {"of": ask.subject}).scalar_one() if ask.subject in given else 0
-    ledger.record(
-        db,
-        EffectId(ask.subject, f"owners-{times + 1}" if times else "owners"),
-        act="owners.assigned",
-        summary=", ".join(f"{role} {person.name}" for role, person in new.items()) or "nobody is eligible",
-        as_of=ask.as_of,
-        receipt=Receipt(data={role.lower(): person.id for role, person in new.items()}),
-    )
+    summary = ", ".join(f"{role} {person.name}" for role, person in new.items()) or "nobody is eligible"
+    effect = EffectId(ask.subject, f"owners-{times + 1}" if times else "owners")
+    receipt = Receipt(data={role.lower(): person.id for role, person in new.items()})
+    ledger.record(db, effect, act="owners.assigned", summary=summary, as_of=ask.as_of, receipt=receipt)
     return found
 
 

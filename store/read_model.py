@@ -10,16 +10,16 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, or_, select, tuple_, update
 
 from domain.base import Value
+from domain.decision import Decision
 from domain.read_model import ProcessRow, Rows
 from domain.task import Task, TaskSpec
 from domain.views import TaskView
-from store.accounts import put_renewal
-from store.database import add, put
+from store.database import add, narrowed, put
 from store.ledger import Ledger
-from store.tables import decisions, policies, processes, tasks
+from store.tables import decisions, policies, processes, renewals, tasks
 
 
 class Listed(Value):
@@ -66,7 +66,8 @@ class ReadModel:
         if rows.process is not None:
             put(db, processes, {**order, **_process(rows.process)}, order=_ORDER)
         if rows.renewal is not None:
-            put_renewal(db, rows.renewal)  # which has an order of its own: what came later may say nothing of it
+            # It has an order of its own: what came later may say nothing of it.
+            put(db, renewals, rows.renewal.model_dump(), order=["updated_at"])
         if rows.whole:
             asked = [task.id for task in rows.tasks]
             gone = (tasks.c.workflow == rows.workflow, tasks.c.run < rows.run, tasks.c.status == "open", tasks.c.task.not_in(asked))
@@ -74,19 +75,9 @@ class ReadModel:
         if rows.tasks:
             put(db, tasks, *({**order, "subject": rows.workflow, **_task(task)} for task in rows.tasks), order=_ORDER)
         if rows.decisions:
-            made = [
-                {
-                    **decision.model_dump(mode="json"),
-                    "at": decision.at,
-                    "workflow": rows.workflow,
-                    "run": rows.run,
-                    "subject": rows.workflow,
-                    "number": number,
-                    "function": decision.call.function if decision.call else None,
-                    "inputs": decision.call.inputs if decision.call else None,
-                }
-                for number, decision in enumerate(rows.decisions, rows.first_decision)
-            ]
+            of = {"workflow": rows.workflow, "run": rows.run, "subject": rows.workflow}
+            numbered = enumerate(rows.decisions, rows.first_decision)
+            made = [{**of, "number": number, **_decision(decision)} for number, decision in numbered]
             # What a process says of itself to whoever makes the tables anew has no inputs: those that are there stay.
             put(db, decisions, *made, unless_empty=("function", "inputs"))
 
@@ -104,15 +95,18 @@ class ReadModel:
 
     def open_tasks(self, limit: int, *, after: str = "", role: str = "", assignee: str = "", workflow: str = "") -> list[TaskView]:
         """The open tasks, the earliest due first: of one role, one person (an address in any case), one workflow; those after a task's id."""
-        query = select(tasks).where(tasks.c.status == "open").order_by(tasks.c.due_at, tasks.c.workflow, tasks.c.task).limit(limit)
-        if role:
-            query = query.where(tasks.c.role == role)
-        if assignee:
-            query = query.where(func.lower(tasks.c.assignee) == assignee.lower())
-        if workflow:
-            query = query.where(tasks.c.workflow == workflow)
-        if after:
-            query = query.where(_after(after))
+        order = tasks.c.due_at, tasks.c.workflow, tasks.c.task
+        of, _, name = after.rpartition(":")
+        due = (
+            select(tasks.c.due_at).where(tasks.c.workflow == of, tasks.c.task == name).scalar_subquery()
+        )  # its row stays when it is closed
+        query = narrowed(
+            select(tasks).where(tasks.c.status == "open").order_by(*order).limit(limit),
+            role and tasks.c.role == role,
+            assignee and func.lower(tasks.c.assignee) == assignee.lower(),
+            workflow and tasks.c.workflow == workflow,
+            after and tuple_(*order) > tuple_(due, of, name),
+        )
         return [view(row) for row in self._ledger.rows(query)]
 
     def open_task(self, workflow: str, name: str) -> TaskView | None:
@@ -125,16 +119,14 @@ class ReadModel:
     def processes(self, kind: str, limit: int, *, after: str = "", stage: str = "", owner: str = "", closed: bool = False) -> list[Listed]:
         """The processes of a kind by what they are about: the open ones, with ``closed`` all; those after a workflow's id."""
         columns = processes.c
-        query = select(processes).where(columns.kind == kind).order_by(columns.subject, columns.workflow).limit(limit)
-        if not closed:
-            query = query.where(columns.status == "open")
-        if stage:
-            query = query.where(columns.stage == stage)
-        if owner:
-            query = query.where(func.lower(columns.owner) == owner.lower())
-        if after:
-            subject: Any = select(columns.subject).where(columns.workflow == after).scalar_subquery()
-            query = query.where(or_(columns.subject > subject, and_(columns.subject == subject, columns.workflow > after)))
+        subject = select(columns.subject).where(columns.workflow == after).scalar_subquery()
+        query = narrowed(
+            select(processes).where(columns.kind == kind).order_by(columns.subject, columns.workflow).limit(limit),
+            not closed and columns.status == "open",
+            stage and columns.stage == stage,
+            owner and func.lower(columns.owner) == owner.lower(),
+            after and tuple_(columns.subject, columns.workflow) > tuple_(subject, after),
+        )
         return [Listed.model_validate({**row._mapping, "open": row.status == "open"}) for row in self._ledger.rows(query)]
 
     # --- rebuilding ---------------------------------------------------------------------------------------------------------
@@ -199,24 +191,17 @@ def _process(row: ProcessRow) -> dict[str, Any]:
 
 
 def _task(task: Task) -> dict[str, Any]:
-    spec = task.spec
-    return {
-        "task": task.id,
-        "kind": str(spec.kind),
-        "role": spec.role.value,
-        "assignee": spec.assignee,
-        "also": list(spec.asked),
-        "spec": spec.model_dump(mode="json"),
-        "opened_at": task.opened_at,
-        "rung": task.rung,
-        "next_at": task.next_at,
-        "due_at": spec.due_at,
-        "status": task.status,
-        "answer": task.answer.model_dump(mode="json") if task.answer else None,
-        "answered_by": task.answer.by if task.answer else "",
-        "closed_at": task.closed_at,
-        "closed_because": task.closed_because,
-    }
+    spec, answer = task.spec, task.answer
+    asked = {"kind": str(spec.kind), "role": spec.role.value, "assignee": spec.assignee, "also": list(spec.asked), "due_at": spec.due_at}
+    became = task.model_dump(include={"opened_at", "rung", "next_at", "status", "closed_at", "closed_because"})
+    said = {"answer": answer.model_dump(mode="json") if answer else None, "answered_by": answer.by if answer else ""}
+    return {"task": task.id, "spec": spec.model_dump(mode="json"), **asked, **became, **said}
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    call = decision.call
+    made_by = {"function": call.function if call else None, "inputs": call.inputs if call else None}
+    return {**decision.model_dump(mode="json"), "at": decision.at, **made_by}
 
 
 def _told(was: Row[Any] | None, now: Mapping[str, Any], names: Collection[str]) -> list[str]:
@@ -224,15 +209,3 @@ def _told(was: Row[Any] | None, now: Mapping[str, Any], names: Collection[str]) 
     if was is None:
         return ["it was not in the tables"]
     return [f"{name} was {was._mapping[name]!r}, is {now[name]!r}" for name in names if was._mapping[name] != now[name]]
-
-
-def _after(task: str) -> ColumnElement[bool]:
-    """That a task comes after the named one, whose row stays when it is closed."""
-    workflow, _, name = task.rpartition(":")
-    due: Any = select(tasks.c.due_at).where(tasks.c.workflow == workflow, tasks.c.task == name).scalar_subquery()
-    same: Any = tasks.c.due_at == due
-    return or_(
-        tasks.c.due_at > due,
-        and_(same, tasks.c.workflow > workflow),
-        and_(same, tasks.c.workflow == workflow, tasks.c.task > name),
-    )

@@ -86,14 +86,10 @@ class Registry(LedgerTables):
             return Claimed.model_validate({"outcome": outcome, "host": owned.host, "subject": owned.subject, "kind": owned.kind, **now})
         db.execute(_LEAVES_QUEUE, {"of": ask.domain})
         kind = "trial" if ask.warm else "reserved"
-        self._ledger.record(
-            db,
-            EffectId(ask.subject, f"claim:{host}"),
-            act="instance.claimed" if ask.warm else "instance.reserved",
-            summary=f"{host} is {ask.domain}'s" if ask.warm else f"room for {host} is kept for {ask.domain}",
-            as_of=ask.as_of,
-            receipt=Receipt(ref=host, data={"kind": kind, "domain": ask.domain}),
-        )
+        act = "instance.claimed" if ask.warm else "instance.reserved"
+        summary = f"{host} is {ask.domain}'s" if ask.warm else f"room for {host} is kept for {ask.domain}"
+        effect, receipt = EffectId(ask.subject, f"claim:{host}"), Receipt(ref=host, data={"kind": kind, "domain": ask.domain})
+        self._ledger.record(db, effect, act=act, summary=summary, as_of=ask.as_of, receipt=receipt)
         now |= {"live": now["live"] + 1, "warm": now["warm"] - ask.warm}
         return Claimed.model_validate({"outcome": "claimed", "host": host, "subject": ask.subject, "kind": kind, **now})
 
@@ -184,10 +180,6 @@ class Registry(LedgerTables):
     def instances(self) -> list[InstanceRow]:
         """Every instance, oldest first."""
         return self._ledger.models(InstanceRow, select(instances).order_by(instances.c.created_at, instances.c.host))
-
-    def warm_hosts(self) -> list[str]:
-        """The instances that are nobody's yet, in the order in which they will be given away."""
-        return [instance.host for instance in self.instances() if instance.kind == "warm"]
 
     def waiting(self) -> list[str]:
         """The domains that wait for capacity, longest first."""

@@ -100,9 +100,8 @@ class Vault:
     def take(self, ref: str) -> str:
         """The value, which is gone from the vault from then on. Raises as :meth:`get` does."""
         value = self.get(ref)
-        with self._ledger.writing() as db:
-            if not db.execute(delete(vault).where(vault.c.ref == ref)).rowcount:
-                raise Unknown(f"{ref!r} was taken by somebody else")
+        if not self._ledger.change(delete(vault).where(vault.c.ref == ref)):
+            raise Unknown(f"{ref!r} was taken by somebody else")
         return value
 
     # --- Share links --------------------------------------------------------------------------------------------------------
@@ -155,8 +154,7 @@ class Vault:
 
     def close(self, token: str) -> None:
         """Take back that a share link was opened, since nothing came of it."""
-        with self._ledger.writing() as db:
-            db.execute(update(share_links).where(share_links.c.token_hash == hashed(token)).values(opened_at=None))
+        self._ledger.change(update(share_links).where(share_links.c.token_hash == hashed(token)).values(opened_at=None))
 
     def token(self, name: str) -> str:
         """The token of the share link of that name: the same at every asking, and nobody's to find without our key."""

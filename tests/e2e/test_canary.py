@@ -34,6 +34,7 @@ from store.registry import Registry
 from store.settings import Settings
 from store.tables import vault as kept
 from store.vault import Vault, VaultError
+from tests.rows import warm_hosts
 from tests.starter.local.test_stack import free_offset, running_stack
 from tests.workflows.play import eventually
 
@@ -168,7 +169,7 @@ async def test_no_mark_is_found_where_it_could_be_read(tmp_path: Path) -> None:
 
         async def ready_for_them() -> bool:
             known = [Registry(ledger).account_of(f"{name}.example") for name in PREQUALIFIED]
-            return all(known) and ledger.current_cohort() is not None and len(Registry(ledger).warm_hosts()) >= 3
+            return all(known) and ledger.current_cohort() is not None and len(warm_hosts(Registry(ledger))) >= 3
 
         await eventually(ready_for_them)
         async with httpx.AsyncClient(base_url=ready["web"], trust_env=False, timeout=60) as web:

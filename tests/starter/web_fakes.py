@@ -35,13 +35,13 @@ from starter.service.tenure import Tenure
 from starter.service.views import TrialPage, TrialRow, TrialView
 from starter.web.app import create_app, session_key
 from store.access import ServiceTokens
-from store.accounts import Accounts
 from store.audit import Audit, AuditRow
 from store.ledger import EffectRow, Ledger
 from store.settings import Settings
 from store.tables import customers, roster
 from store.vault import Vault
 from tests.fresh import ledger_in
+from tests.rows import keep_renewal
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 RESET = "https://acme.cloud.tenure.example/password-reset?code=s3cret"
@@ -320,7 +320,7 @@ async def site_in(folder: Path, **changes: Any) -> AsyncIterator[Site]:
         db.execute(insert(roster), [person(*each) for each in PEOPLE])
         team = {"ta": "ta.one", "ae": "ae.one", "as_of": NOON}
         db.execute(insert(customers), [{"domain": domain, "id": domain, "name": domain, **team} for domain in (CUSTOMER, RENEWING)])
-    Accounts(ledger).keep_renewal_row(RenewalRow(**RUNNING, updated_at=NOON))
+    keep_renewal(ledger, RenewalRow(**RUNNING, updated_at=NOON))
     token = ServiceTokens(ledger).create("tests", role=Group.OPS)
     app = create_app(tenure, settings)
     ours = {"Authorization": f"Bearer {token}"}

@@ -26,6 +26,7 @@ from store.ledger import Ledger
 from store.registry import Registry
 from store.settings import Settings
 from store.tables import forecasts, health, health_changes
+from tests.rows import keep_renewal
 
 POLICY = default_accounts()
 NOW = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -318,19 +319,19 @@ def test_an_older_row_never_replaces_a_newer_one(either_ledger: Ledger) -> None:
         rating="red", outcome="partial_churn", ta_outcome="full_churn", system_outcome="full_churn", amount=40_000, ta=PAZ, forecast_at=NOW
     )
     for each in (full, row(phase="plan", updated_at=NOW - timedelta(hours=1)), full):
-        accounts.keep_renewal_row(each)
+        keep_renewal(either_ledger, each)
     assert accounts.renewals() == [full]
     assert accounts.renewal(full.workflow) == full
     ended = full.model_copy(update={"status": "churned", "amount": None, "actual_outcome": "full_churn", "updated_at": NOW + timedelta(1)})
-    accounts.keep_renewal_row(ended)
+    keep_renewal(either_ledger, ended)
     assert accounts.renewals() == [ended]
     assert accounts.renewals(status="open") == []
 
 
-def test_renewals_are_found_by_what_people_ask(accounts: Accounts) -> None:
+def test_renewals_are_found_by_what_people_ask(accounts: Accounts, ledger: Ledger) -> None:
     rows = [row(), row("bolt.com", date(2026, 11, 30), ae=WEN), row("cube.com", date(2027, 3, 1), ae=""), row("dart.com", status="renewed")]
     for each in reversed(rows):
-        accounts.keep_renewal_row(each)
+        keep_renewal(ledger, each)
     assert [each.domain for each in accounts.renewals()] == ["bolt.com", "acme.com", "dart.com", "cube.com"]
     assert [each.domain for each in accounts.renewals(status="open", ae=MIRA)] == ["acme.com"]
     assert [each.domain for each in accounts.renewals(ae="")] == ["cube.com"]
@@ -367,7 +368,7 @@ def forecasting(either_ledger: Ledger) -> Forecasts:
         row("cube.com", ae=WEN, rating="red"),
         row("over.com", status="renewed", actual_outcome="flat", actual_arr=90_000),
     ):
-        accounts.keep_renewal_row(each)
+        keep_renewal(either_ledger, each)
     return Forecasts(either_ledger)
 
 
@@ -391,7 +392,7 @@ def test_a_snapshot_is_taken_once_for_each_quarter_and_never_changes(forecasting
     said = {"renewal-acme.com-2026-12-31": ProjectOutcome(by=MIRA, outcome="partial_churn", amount=40_000)}
     first = forecasting.take(take(said=said, confirmed=(MIRA,), unconfirmed=(WEN,)))
     assert first.weighted == {"FY27-Q4": 75_000, "FY28-Q1": 70_000}  # 40,000 as said, 35,000 by its red rating; nothing of who is not rated
-    accounts.keep_renewal_row(row(outcome="full_churn", updated_at=NOW + timedelta(1)))
+    keep_renewal(either_ledger, row(outcome="full_churn", updated_at=NOW + timedelta(1)))
     assert forecasting.take(take()) == first
     [q4] = accounts.snapshots("FY27-Q4")
     assert (q4.total.arr, q4.total.unknown, q4.unconfirmed, q4.policy) == (300_000, 100_000, (WEN,), POLICY.hash)
@@ -419,8 +420,8 @@ def test_a_snapshot_that_somebody_changed_is_noticed(forecasting: Forecasts, eit
 def test_the_week_in_which_a_quarter_ended_says_how_good_its_forecast_was(forecasting: Forecasts, either_ledger: Ledger) -> None:
     accounts, after = Accounts(either_ledger), datetime(2027, 2, 3, 9, tzinfo=UTC)
     forecasting.take(take())
-    accounts.keep_renewal_row(row(outcome="flat", status="renewed", actual_outcome="incremental", actual_arr=110_000, updated_at=after))
-    accounts.keep_renewal_row(row("cube.com", ae=WEN, rating="red", status="churned", actual_outcome="full_churn", updated_at=after))
+    keep_renewal(either_ledger, row(outcome="flat", status="renewed", actual_outcome="incremental", actual_arr=110_000, updated_at=after))
+    keep_renewal(either_ledger, row("cube.com", ae=WEN, rating="red", status="churned", actual_outcome="full_churn", updated_at=after))
     text = forecasting.take(take("renewal-forecast/2.1", after)).text
     assert f"{bold('FY27-Q4')} is over: $110,000 came, $25,000 less than forecast, 0 of 1 outcomes as projected." in text
     assert "is over" not in forecasting.take(take("renewal-forecast/3.1", after + timedelta(weeks=1))).text

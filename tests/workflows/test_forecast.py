@@ -14,6 +14,7 @@ from domain.forecast.rollup import Forecast
 from domain.forecast.weekly_round import ForecastInput, Taken
 from domain.policy import default_accounts
 from store.accounts import Accounts
+from tests.rows import keep_renewal
 from tests.workflows.play import NOW, Play, eventually
 from tests.workflows.renewals import Course
 
@@ -27,7 +28,7 @@ def row(play: Play, name: str, ae: str, on: date = SOON, **more: Any) -> Renewal
     domain = play.company(name)
     base = {"workflow": f"renewal-{domain}-{on}", "domain": domain, "name": name.capitalize(), "renewal_on": on, "arr": 100_000}
     made = RenewalRow.model_validate({**base, "phase": "forecast", "ae": ae, "updated_at": NOW, **more})
-    Accounts(play.ledger).keep_renewal_row(made)
+    keep_renewal(play.ledger, made)
     return made
 
 
@@ -135,7 +136,7 @@ async def test_a_confirmation_is_told_to_the_renewal_when_the_last_word_is_old(p
         await play.quiet(course.id)
         assert (await course.status()).forecast_by == by
         old = course.row().model_copy(update={"forecast_at": NOW - timedelta(days=9), "updated_at": datetime.now(UTC) + timedelta(hours=1)})
-        course.accounts.keep_renewal_row(old)
+        keep_renewal(course.play.ledger, old)
 
 
 async def test_an_answer_that_means_nothing_is_refused_and_the_task_stays(play: Play) -> None:

@@ -18,6 +18,7 @@ from temporalio.client import (
 
 from domain.effects.registry import ClaimInstance
 from domain.upkeep import AccountSync, PoolChange, PoolLevel, UpkeepInput
+from tests.rows import warm_hosts
 from tests.workflows.play import NOW, Play, eventually
 
 GROWTH = "growth-team@tenure.example"
@@ -113,7 +114,7 @@ async def test_an_empty_pool_is_filled_and_alarms(play: Play) -> None:
     cloud(play)
     round_, level = await refill(play)
     assert (level.warm, level.pending, level.live) == (4, 0, 0)
-    hosts = play.registry.warm_hosts()
+    hosts = warm_hosts(play.registry)
     assert all(play.sandbox.world.services["instances"].exists(host) for host in hosts)
     assert {key: sorted(done) for key, done in play.effects(round_).items()} == {
         0: sorted(
@@ -135,7 +136,7 @@ async def test_above_the_floor_it_is_filled_in_silence(play: Play) -> None:
     cloud(play)
     play.warm("src-a", "src-b", "src-c")
     round_, level = await refill(play)
-    [host] = set(play.registry.warm_hosts()) - {f"src-{name}-{play.tag}.{play.policy.cloud.domain_suffix}" for name in "abc"}
+    [host] = set(warm_hosts(play.registry)) - {f"src-{name}-{play.tag}.{play.policy.cloud.domain_suffix}" for name in "abc"}
     assert level.warm == 4
     assert play.effects(round_) == {0: [f"github: warm.{host}", f"registry: expected:{host}", f"registry: ready:{host}"]}
 
@@ -165,7 +166,7 @@ async def test_the_automation_fails_and_it_goes_on_by_hand(play: Play) -> None:
     assert len(lost) == 2
     said = play.said("slack.by_hand", round_)
     assert all(host in said for host in lost)
-    assert not set(lost) & set(play.registry.warm_hosts())
+    assert not set(lost) & set(warm_hosts(play.registry))
     assert sum(key.startswith("slack:") for key in play.effects(round_)[0]) == 2  # the floor, and this
 
 
@@ -185,7 +186,7 @@ async def test_what_an_ended_round_left_behind_is_asked_for_again(play: Play) ->
         play.pool.pool_change(PoolChange(subject="pool/ended.1", as_of=NOW, host=host, change="expected"))
     round_, level = await refill(play)
     assert (level.warm, level.pending) == (4, 0)
-    assert sorted(play.registry.warm_hosts()) == hosts
+    assert sorted(warm_hosts(play.registry)) == hosts
     assert sorted(key for key in play.effects(round_)[0] if key.startswith("github")) == [f"github: warm.{host}" for host in hosts]
 
 
@@ -264,7 +265,7 @@ async def test_what_is_given_away_between_two_rounds_is_told_by_the_next_one_onc
     taken = iter([2, 0, 0])
 
     def given_away() -> None:
-        for host in play.registry.warm_hosts()[: next(taken)]:
+        for host in warm_hosts(play.registry)[: next(taken)]:
             domain = play.company(host.partition(".")[0])
             claim = ClaimInstance(subject=f"trial-{domain}/1", domain=domain, admin=f"a@{domain}", cap=4, warm=True, host=host, as_of=NOW)
             assert play.registry.claim(claim).outcome == "claimed"

@@ -79,7 +79,7 @@ class Director:
     async def warm_instance(self) -> AsyncIterator[None]:
         """Hold this while an instant company takes an instance from the pool: one waits for it, and nobody else of ours takes it."""
         async with self._turn:
-            await self.until_scheduled("a warm instance", ids.POOL, lambda: bool(self.registry.warm_hosts()))
+            await self.until_scheduled("a warm instance", ids.POOL, lambda: any(each.kind == "warm" for each in self.registry.instances()))
             yield
 
     @asynccontextmanager

@@ -10,8 +10,8 @@ import pytest
 
 from domain.account.account import RenewalRow
 from domain.read_model import ProcessRow, Rows
-from store.accounts import Accounts
 from store.read_model import ReadModel
+from tests.rows import keep_renewal
 from tests.starter.web_fakes import CUSTOMER, NOON, RENEWING, RUNNING, Site, site_in
 
 
@@ -38,7 +38,7 @@ async def test_renewals_page_by_page(tmp_path: Path) -> None:
         for number, rating in enumerate(("red", "green"), start=1):
             on = date(2027, 6, 30) + timedelta(days=number)
             row = {**RUNNING, "workflow": f"renewal-b{number}.com-{on}", "domain": f"b{number}.com", "renewal_on": on, "rating": rating}
-            Accounts(site.tenure.ledger).keep_renewal_row(RenewalRow(**row, updated_at=NOON))
+            keep_renewal(site.tenure.ledger, RenewalRow(**row, updated_at=NOON))
         found = await listed(site, "renewals")
         assert [row["domain"] for row in found] == [RENEWING, "b1.com", "b2.com"]
         following = await listed(site, "renewals", after=found[0]["workflow"], limit=1)

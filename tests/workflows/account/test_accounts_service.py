@@ -25,6 +25,7 @@ from starter.service.account_queries import csv_rows
 from starter.service.accounts import Accounts
 from store.forecasts import Forecasts
 from store.tables import customers, forecasts, health, health_changes
+from tests.rows import keep_renewal
 from tests.workflows.accounts import PLAN, STEADY, TA, TA_MANAGER, Life, changed
 from tests.workflows.play import NOW, Play, eventually
 from tests.workflows.renewals import AE, AE_MANAGER, Course
@@ -55,7 +56,7 @@ def a_row(accounts: Accounts, domain: str, on: date, **more: Any) -> RenewalRow:
         "updated_at": NOW,
     }
     row = RenewalRow.model_validate({**given, **more})
-    accounts.records.keep_renewal_row(row)
+    keep_renewal(accounts.tenure.ledger, row)
     return row
 
 
@@ -311,7 +312,7 @@ async def test_the_forecast_of_now_against_the_last_snapshot(play: Play, account
     a_row(accounts, "c.example", LAST + timedelta(days=1), rating="green")
     taken(play, 1, days_ago=8)
     taken(play, 2, days_ago=1)
-    accounts.records.keep_renewal_row(row.model_copy(update={"outcome": "partial_churn", "amount": 70_000}))
+    keep_renewal(accounts.tenure.ledger, row.model_copy(update={"outcome": "partial_churn", "amount": 70_000}))
     found = await accounts.forecast(QUARTER.lower())
     assert (found.forecast.total.renewals, found.forecast.total.weighted) == (2, 70_000)
     assert (found.since, len(found.snapshots), found.actual) == (NOW - timedelta(days=1), 2, None)
@@ -332,9 +333,11 @@ async def test_a_closed_quarter_is_held_against_what_was_forecast_of_it(play: Pl
     kept = a_row(accounts, "a.example", last, rating="green", outcome="flat")
     lost = a_row(accounts, "b.example", last, rating="green", outcome="flat")
     taken(play, 1, days_ago=(TODAY - begins).days + 3)
-    accounts.records.keep_renewal_row(kept.model_copy(update={"status": "renewed", "actual_outcome": "incremental", "actual_arr": 120_000}))
+    keep_renewal(
+        accounts.tenure.ledger, kept.model_copy(update={"status": "renewed", "actual_outcome": "incremental", "actual_arr": 120_000})
+    )
     taken(play, 2, days_ago=(TODAY - last).days)
-    accounts.records.keep_renewal_row(lost.model_copy(update={"status": "churned", "actual_outcome": "full_churn"}))
+    keep_renewal(accounts.tenure.ledger, lost.model_copy(update={"status": "churned", "actual_outcome": "full_churn"}))
     found = await accounts.forecast(quarter)
     assert (found.forecast.total.renewals, found.forecast.closed.weighted, found.moved) == (0, 120_000, ())
     came = found.actual

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.rows import warm_hosts
 from tests.workflows.play import Play
 from tests.workflows.trial.test_trial import ALL_YES, QUALIFIED_DAY_0, SDR, day_0, gone, unknown
 
@@ -189,7 +190,7 @@ async def test_never_past_the_cap_with_many_at_once(play: Play) -> None:
     assert (outcomes.count("instant"), outcomes.count("waitlisted")) == (5, 7)
     assert len({answer.host for answer in answers if answer.host}) == 5
     assert play.live() == 5
-    assert len(play.registry.warm_hosts()) == 3
+    assert len(warm_hosts(play.registry)) == 3
     waits = {answer.domain for answer in answers if answer.outcome == "waitlisted"}
     for domain in waits:
         await play.did(domain, "registry: wait")
