@@ -11,22 +11,11 @@ from sqlalchemy import Connection, insert, select
 from temporalio import activity
 
 from domain.account.account import RenewalRow
-from domain.forecast import comparison, rollup
+from domain.forecast import comparison, rollup, weekly_round
 from domain.forecast.comparison import Actual, Moved
 from domain.forecast.quarters import is_closed, quarter_of
 from domain.forecast.rollup import Forecast
-from domain.forecast.weekly_round import (
-    AskForecast,
-    AskLines,
-    ForecastOwners,
-    Owner,
-    OwnLines,
-    TakeForecast,
-    Taken,
-    applied,
-    may_be_projected,
-    summary,
-)
+from domain.forecast.weekly_round import AskForecast, AskLines, ForecastOwners, Owner, OwnLines, TakeForecast, Taken, may_be_projected
 from domain.people import Role
 from domain.policy import AccountPolicy
 from store.accounts import SOONEST_FIRST, Accounts, digest_of, snapshot_of
@@ -71,7 +60,7 @@ class Forecasts(LedgerTables):
         Safe to repeat: a subject has one snapshot of a quarter, and a repetition reads back what the first attempt wrote.
         """
         with self._ledger.writing() as db:
-            rows = applied([as_model(RenewalRow, row) for row in db.execute(SOONEST_FIRST)], ask.said, ask.as_of)
+            rows = weekly_round.applied([as_model(RenewalRow, row) for row in db.execute(SOONEST_FIRST)], ask.said, ask.as_of)
             today = ask.as_of.astimezone(UTC).date()
             quarters = {quarter_of(ask.policy, row.renewal_on) for row in rows if row.status == "open"}
             taken, moved = list[Forecast](), dict[str, Sequence[Moved]]()
@@ -84,7 +73,7 @@ class Forecasts(LedgerTables):
         return Taken(
             weighted={each.quarter: each.total.weighted for each in taken},
             digests={each.quarter: digest_of(each.model_dump(mode="json")) for each in taken},
-            text=summary(taken, moved, closed, today),
+            text=weekly_round.summary(taken, moved, closed, today),
         )
 
     def _keep(self, db: Connection, ask: TakeForecast, quarter: str, rows: Sequence[RenewalRow]) -> Forecast:

@@ -76,8 +76,9 @@ def _of_instance(db: Connection, change: RegistryChange, owned: Row[Any]) -> Did
         case "ready" | "rehost":
             return _settle(db, change, owned)
         case "admin" if owned.admin != admin:
-            new = {"admin": admin, "confirmed_at": None}
-            return Did("instance.admin_corrected", f"the admin of {host} has another address", host, new=new)
+            return Did(
+                "instance.admin_corrected", f"the admin of {host} has another address", host, new={"admin": admin, "confirmed_at": None}
+            )
         case "confirm" if owned.confirmed_at is None:
             return Did("claim.confirmed", f"the admin of {host} opened the link in their mail", host, new={"confirmed_at": change.as_of})
         case "pass_on" if owned.confirmed_at is None and owned.admin != admin:

@@ -16,6 +16,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -101,7 +102,7 @@ class KeyRing:
         self.path = path
         self.kept = not text
         self._look_again = look_again
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._keys = parse(text)
         self._read_at = float("-inf")
         self._stamp: tuple[int, int] | None = None
@@ -137,12 +138,10 @@ class KeyRing:
         with self._lock, self.path.with_name(f"{self.path.name}.lock").open("w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)  # of two rotations at once both keys stay
             self._stamp = None
-            self._read_file()
+            self._read()
             new = new_key()
-            draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-            write_private(draft, "".join(f"{key.text()}\n" for key in (new, *self._keys)))
-            os.replace(draft, self.path)
-            self._read_file()
+            os.replace(_draft(self.path, "".join(f"{key.text()}\n" for key in (new, *self._keys))), self.path)
+            self._read()
             return new
 
     def _found(self, id_: str) -> Key | None:
@@ -150,36 +149,33 @@ class KeyRing:
 
     def _read(self) -> None:
         with self._lock:
-            self._read_file()
-
-    def _read_file(self) -> None:
-        kept(self.path, lambda: f"{new_key().text()}\n")
-        about = self.path.stat()
-        stamp = about.st_mtime_ns, about.st_ino
-        if stamp != self._stamp:
-            self._keys = parse(self.path.read_text())
-            if not self._keys:
-                raise ValueError(f"{self.path} holds no key; bring it back from a backup, or nothing in Temporal can be read")
-            self._stamp = stamp
-        self._read_at = time.monotonic()
+            kept(self.path, lambda: f"{new_key().text()}\n")
+            about = self.path.stat()
+            stamp = about.st_mtime_ns, about.st_ino
+            if stamp != self._stamp:
+                self._keys = parse(self.path.read_text())
+                if not self._keys:
+                    raise ValueError(f"{self.path} holds no key; bring it back from a backup, or nothing in Temporal can be read")
+                self._stamp = stamp
+            self._read_at = time.monotonic()
 
 
 def kept(path: Path, make: Callable[[], str]) -> str:
     """The secret in ``path``, which ``make`` makes when it is absent. Two processes at once get the same: only one link succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        write_private(draft, make())
+        draft = _draft(path, make())
         try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # another process was first; its secret is the one
+            with suppress(FileExistsError):  # another process was first; its secret is the one
+                os.link(draft, path)
         finally:
             draft.unlink()
     return path.read_text().strip()
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a new file that only its owner may read."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+def _draft(path: Path, text: str) -> Path:
+    """What is to become that file, in a new one beside it that only its owner may read."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
+    return draft

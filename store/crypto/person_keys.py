@@ -73,10 +73,7 @@ class PersonKeys:
 
     def cached(self, emails: Iterable[str]) -> dict[str, Someone] | None:
         """These people by address in lower case, from memory; None when one of them must be looked up."""
-        now = time.monotonic()
-        found = {email: self._by_who.get(self.who(email)) for email in {email.lower() for email in emails}}
-        known = {email: person for email, person in found.items() if person is not None and person.until > now}
-        return known if len(known) == len(found) else None
+        return _fresh(self._by_who, {email: self.who(email) for email in {email.lower() for email in emails}})
 
     def load(self, emails: Iterable[str], called: Mapping[str, Iterable[str]] | None = None) -> dict[str, Someone]:
         """These people by address in lower case; who is not known yet gets a key, in one write with what they are ``called``."""
@@ -88,9 +85,7 @@ class PersonKeys:
 
     def cached_refs(self, refs: Collection[str]) -> dict[str, Someone] | None:
         """People by the reference that a payload carries, from memory; None when one of them must be looked up."""
-        now = time.monotonic()
-        known = {ref: person for ref in refs if (person := self._by_ref.get(ref)) is not None and person.until > now}
-        return known if len(known) == len(set(refs)) else None
+        return _fresh(self._by_ref, {ref: ref for ref in refs})
 
     def load_refs(self, refs: Collection[str]) -> dict[str, Someone]:
         """People by reference; one that the ledger does not know is left out."""
@@ -211,6 +206,12 @@ class PersonKeys:
             self._by_who.pop(who, None)
             for ref in refs:
                 self._by_ref.pop(ref, None)
+
+
+def _fresh(cache: Mapping[str, Someone], names: Mapping[str, str]) -> dict[str, Someone] | None:
+    now = time.monotonic()
+    known = {asked: person for asked, name in names.items() if (person := cache.get(name)) is not None and person.until > now}
+    return known if len(known) == len(names) else None
 
 
 def _sealed(person: Someone) -> bytes | None:
