@@ -346,7 +346,6 @@ def test_renewals_are_found_by_what_people_ask(accounts: Accounts, ledger: Ledge
 @pytest.fixture
 def forecasting(either_ledger: Ledger) -> Forecasts:
     """Three renewals of one AE, one of another, one of an AE whom the CRM does not know."""
-    accounts = Accounts(either_ledger)
     people = (
         (MIRA, Role.AE, "u9"),
         (WEN, Role.AE, "u9"),
@@ -418,7 +417,7 @@ def test_a_snapshot_that_somebody_changed_is_noticed(forecasting: Forecasts, eit
 
 
 def test_the_week_in_which_a_quarter_ended_says_how_good_its_forecast_was(forecasting: Forecasts, either_ledger: Ledger) -> None:
-    accounts, after = Accounts(either_ledger), datetime(2027, 2, 3, 9, tzinfo=UTC)
+    after = datetime(2027, 2, 3, 9, tzinfo=UTC)
     forecasting.take(take())
     keep_renewal(either_ledger, row(outcome="flat", status="renewed", actual_outcome="incremental", actual_arr=110_000, updated_at=after))
     keep_renewal(either_ledger, row("cube.com", ae=WEN, rating="red", status="churned", actual_outcome="full_churn", updated_at=after))
