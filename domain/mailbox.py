@@ -10,26 +10,15 @@ class _Provider(NamedTuple):
     ignored: str = ""
 
 
-_GMAIL = _Provider("gmail.com", ignored=".")
-_PROTON = _Provider("proton.me", ignored=".-_")
-_ICLOUD = _Provider("icloud.com")
-_YANDEX = _Provider("yandex.ru", ignored=".-")
 _PROVIDERS = {
-    "gmail.com": _GMAIL,
-    "googlemail.com": _GMAIL,
-    "proton.me": _PROTON,
-    "protonmail.com": _PROTON,
-    "protonmail.ch": _PROTON,
-    "pm.me": _PROTON,
-    "icloud.com": _ICLOUD,
-    "me.com": _ICLOUD,
-    "mac.com": _ICLOUD,
-    "yandex.ru": _YANDEX,
-    "yandex.com": _YANDEX,
-    "yandex.by": _YANDEX,
-    "yandex.kz": _YANDEX,
-    "yandex.ua": _YANDEX,
-    "ya.ru": _YANDEX,
+    name: provider
+    for provider, names in {
+        _Provider("gmail.com", ignored="."): "gmail.com googlemail.com",
+        _Provider("proton.me", ignored=".-_"): "proton.me protonmail.com protonmail.ch pm.me",
+        _Provider("icloud.com"): "icloud.com me.com mac.com",
+        _Provider("yandex.ru", ignored=".-"): "yandex.ru yandex.com yandex.by yandex.kz yandex.ua ya.ru",
+    }.items()
+    for name in names.split()
 }
 #: Providers where ``anything@ada.fastmail.com`` comes to ``ada@fastmail.com``.
 _BY_HOST = ("fastmail.com", "fastmail.fm")

@@ -1,6 +1,7 @@
 """A person's part: what is asked, of which role, with which choices, due when, and who is asked when nobody answers (idea 3)."""
 
 import re
+from collections.abc import Callable
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -205,26 +206,8 @@ def field_fault(field: FieldSpec, value: JsonValue) -> str | None:
 
     What passes here must fit the message that it becomes: one that fails there fails inside the workflow, where nobody reads it.
     """
-    match field.kind:
-        case "integer":
-            ok, form = count(value) is not None, "a whole number from 1 to 1,000,000"
-        case "dollars":
-            ok, form = dollars(value) is not None, "whole dollars, as 120000"
-        case "date":
-            ok, form = _is_date(value), "a date as YYYY-MM-DD"
-        case "email":
-            ok, form = (
-                isinstance(value, str) and len(value) <= LONGEST_ADDRESS and _ADDRESS.fullmatch(value) is not None,
-                f"an e-mail address, of plain letters before the @ and at most {LONGEST_ADDRESS} characters",
-            )
-        case "domain":
-            ok, form = (
-                isinstance(value, str) and len(value) <= 253 and _DOMAIN.fullmatch(value.strip().lower()) is not None,
-                "a domain, as acme.com",
-            )
-        case "text":
-            ok, form = isinstance(value, str) and len(value) <= 2_000, "text of at most 2,000 characters"
-    return None if ok else f"{field.name!r} must be {form} ({field.asks})"
+    holds, form = _FORMS[field.kind]
+    return None if holds(value) else f"{field.name!r} must be {form} ({field.asks})"
 
 
 #: The CRM's field holds no longer one (Salesforce, field type Email), and an address that is cut is somebody else's.
@@ -235,6 +218,10 @@ _ADDRESS = re.compile(r"[!-?A-~]+@[^@\s.]+(\.[^@\s.]+)+")
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", re.ASCII)
 
 
+def _fits(value: JsonValue, longest: int) -> bool:
+    return isinstance(value, str) and len(value) <= longest
+
+
 def _is_date(value: JsonValue) -> bool:
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         return False
@@ -243,6 +230,20 @@ def _is_date(value: JsonValue) -> bool:
     except ValueError:
         return False
     return True
+
+
+#: What a field's value must be, by its kind, and how that is said.
+_FORMS: dict[str, tuple[Callable[[JsonValue], bool], str]] = {
+    "integer": (lambda value: count(value) is not None, "a whole number from 1 to 1,000,000"),
+    "dollars": (lambda value: dollars(value) is not None, "whole dollars, as 120000"),
+    "date": (_is_date, "a date as YYYY-MM-DD"),
+    "email": (
+        lambda value: _fits(value, LONGEST_ADDRESS) and _ADDRESS.fullmatch(str(value)) is not None,
+        f"an e-mail address, of plain letters before the @ and at most {LONGEST_ADDRESS} characters",
+    ),
+    "domain": (lambda value: _fits(value, 253) and _DOMAIN.fullmatch(str(value).strip().lower()) is not None, "a domain, as acme.com"),
+    "text": (lambda value: _fits(value, 2_000), "text of at most 2,000 characters"),
+}
 
 
 def find(name: str, tasks: list[Task]) -> Task | None:

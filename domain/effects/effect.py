@@ -47,9 +47,10 @@ class Effect(Value):
         )
 
     def __init_subclass__(cls, *, system: str = "", words: str = "", **config: Any) -> None:
-        """``class RaiseIssue(GitHubEffect, words="raise an issue: {title}")``; a system is named once, for all of its effects."""
+        """``class RaiseIssue(Effect, words="raise an issue: {title}")``; its module is named after its system, unless it names one."""
         super().__init_subclass__(**config)
-        cls.system, cls.words = system or getattr(cls, "system", ""), words or cls.words
+        cls.system = system or getattr(cls, "system", cls.__module__.rpartition(".")[2])
+        cls.words = words or cls.words
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_given: Any) -> None:

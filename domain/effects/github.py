@@ -7,11 +7,7 @@ from domain.cloud.issues import Where
 from domain.effects.effect import Effect
 
 
-class GitHubEffect(Effect, system="github"):
-    """An effect on the repository of the Cloud team's issues."""
-
-
-class RaiseIssue(GitHubEffect, words="raise an issue: {title}"):
+class RaiseIssue(Effect, words="raise an issue: {title}"):
     """Raise an issue to the Cloud team. ``fields`` become ``name: value`` lines of the body; an unknown value is ``TODO``."""
 
     title: str
@@ -20,7 +16,7 @@ class RaiseIssue(GitHubEffect, words="raise an issue: {title}"):
     labels: tuple[str, ...]
 
 
-class FillField(GitHubEffect, words="fill in {field} of #{issue}"):
+class FillField(Effect, words="fill in {field} of #{issue}"):
     """Replace a field's value in the body of an issue of ours (the ``TODO`` of the CE's e-mail)."""
 
     issue: int
@@ -28,14 +24,14 @@ class FillField(GitHubEffect, words="fill in {field} of #{issue}"):
     value: str
 
 
-class Comment(GitHubEffect, words="comment on #{issue}"):
+class Comment(Effect, words="comment on #{issue}"):
     """Comment on an issue."""
 
     issue: int
     text: str
 
 
-class CloseIssue(GitHubEffect, words="close #{issue}"):
+class CloseIssue(Effect, words="close #{issue}"):
     """Comment the reason and close an issue as not planned (a cancelled request) or completed."""
 
     issue: int
@@ -43,7 +39,7 @@ class CloseIssue(GitHubEffect, words="close #{issue}"):
     text: str
 
 
-class Dispatch(GitHubEffect, words="start {workflow}"):
+class Dispatch(Effect, words="start {workflow}"):
     """Start the automation that makes a warm instance of that host (A25)."""
 
     workflow: str

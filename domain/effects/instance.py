@@ -3,7 +3,7 @@
 from domain.effects.effect import Effect
 
 
-class InstanceEffect(Effect, system="instance"):
+class InstanceEffect(Effect):
     """An effect on the instance at ``host``."""
 
     host: str

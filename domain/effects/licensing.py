@@ -6,11 +6,7 @@ from typing import Literal
 from domain.effects.effect import Effect
 
 
-class LicenceEffect(Effect, system="licensing"):
-    """An effect on the licensing API."""
-
-
-class IssueKey(LicenceEffect, words="issue a {purpose} key for {seats} seats"):
+class IssueKey(Effect, words="issue a {purpose} key for {seats} seats"):
     """A new subscription and a key on it, for ``account`` (a licensing user name). The key goes to the vault."""
 
     account: str
@@ -20,7 +16,7 @@ class IssueKey(LicenceEffect, words="issue a {purpose} key for {seats} seats"):
     expires_at: datetime
 
 
-class ReissueKey(LicenceEffect, words="re-issue the key for {seats} seats"):
+class ReissueKey(Effect, words="re-issue the key for {seats} seats"):
     """A further key on an existing subscription (D30, handbook 3.1: a renewal never makes a new subscription). The key goes to the vault."""
 
     subscription: str

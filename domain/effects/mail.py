@@ -12,7 +12,7 @@ Template = Literal[
 ]  # fmt: skip
 
 
-class Mail(Effect, system="mail"):
+class Mail(Effect):
     """One mail from a template. ``sender`` is one of ours (name, e-mail address); ``thread`` is the key of the mail that this one answers.
 
     ``link`` is the trial whose admin's reset link the mail's share link opens, for ``link_hours``; the mailer makes it, and nobody but ``to``

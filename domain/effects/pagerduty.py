@@ -5,11 +5,7 @@ from typing import Literal
 from domain.effects.effect import Effect
 
 
-class PagerEffect(Effect, system="pagerduty"):
-    """An effect on PagerDuty."""
-
-
-class Page(PagerEffect, words="page the Cloud team: {summary}"):
+class Page(Effect, words="page the Cloud team: {summary}"):
     """Page the Cloud team; the key of the effect is the dedup_key."""
 
     summary: str
@@ -17,7 +13,7 @@ class Page(PagerEffect, words="page the Cloud team: {summary}"):
     link: str = ""
 
 
-class ResolvePage(PagerEffect, words="resolve the page"):
+class ResolvePage(Effect, words="resolve the page"):
     """Resolve the page that an earlier ``Page`` of that key made."""
 
     page: str

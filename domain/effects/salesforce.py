@@ -5,7 +5,7 @@ from datetime import date
 from domain.effects.effect import Effect, Scalar
 
 
-class SalesforceEffect(Effect, system="salesforce"):
+class SalesforceEffect(Effect):
     """An effect on the CRM."""
 
 

@@ -3,7 +3,7 @@
 from domain.effects.effect import Effect
 
 
-class KeepRow(Effect, system="sheets", words="keep the tracker's row"):
+class KeepRow(Effect, words="keep the tracker's row"):
     """Write the tracker's row of that ``row`` key, or bring it up to date. ``cells`` are by the header's names; others stay."""
 
     row: str

@@ -3,7 +3,7 @@
 from domain.effects.effect import Effect
 
 
-class SlackEffect(Effect, system="slack"):
+class SlackEffect(Effect):
     """An effect on Slack."""
 
 

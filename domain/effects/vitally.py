@@ -6,7 +6,7 @@ from domain.base import Message, Value
 from domain.effects.effect import Effect, Scalar
 
 
-class VitallyEffect(Effect, system="vitally"):
+class VitallyEffect(Effect):
     """An effect on Vitally."""
 
 
