@@ -67,14 +67,8 @@ class Reach(StrEnum):
     ANY = "any"
 
 
-class Action(StrEnum):
-    """What may be asked for and is no decision about a process: those have their rows from :mod:`domain.commands`."""
-
-    READ = "read"
-    AUDIT = "audit"
-    FORGET = "forget"
-    VERIFY_EFFECTS = "verify_effects"
-    TOKENS = "tokens"
+#: What may be asked for and is no decision about a process: those have their rows from :mod:`domain.commands`.
+Action = StrEnum("Action", "READ AUDIT FORGET VERIFY_EFFECTS TOKENS")
 
 
 OWN, TEAM, ANY = Reach.OWN, Reach.TEAM, Reach.ANY

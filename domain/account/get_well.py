@@ -33,19 +33,12 @@ class Utilization(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Plan(StrEnum):
-    """Whether a plan runs."""
-
-    OPEN = "open"
-    ENDED = "ended"
+#: Whether a plan runs.
+Plan = StrEnum("Plan", "OPEN ENDED")
 
 
-class Review(StrEnum):
-    """What the leadership says of a plan (D16, D17)."""
-
-    CONTINUE = "continue"
-    ESCALATE = "escalate"
-    CRITERIA_MET = "criteria_met"
+#: What the leadership says of a plan (D16, D17).
+Review = StrEnum("Review", "CONTINUE ESCALATE CRITERIA_MET")
 
 
 def _question(name: str, field: FieldInfo) -> FieldSpec:

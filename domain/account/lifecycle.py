@@ -25,38 +25,20 @@ TRAIT = "Lifecycle Stage"
 ONBOARDING = "Onboarding and Enablement"
 
 
-class Stage(StrEnum):
-    """Where an account stands."""
-
-    PROSPECT = "prospect"
-    ONBOARDING = "onboarding"
-    ADOPTING = "adopting"
-    NURTURING = "nurturing"
-    RENEWING = "renewing"
-    CLOSED = "closed"
+#: Where an account stands.
+Stage = StrEnum("Stage", "PROSPECT ONBOARDING ADOPTING NURTURING RENEWING CLOSED")
 
 
-class Goal(StrEnum):
-    """What became of the onboarding goal (D9)."""
-
-    HIT = "hit"
-    MISSED = "missed"
+#: What became of the onboarding goal (D9).
+Goal = StrEnum("Goal", "HIT MISSED")
 
 
-class Beginning(StrEnum):
-    """Whether the renewal of a term begins: ``OPEN``: it runs."""
-
-    START = "start"
-    OPEN = "open"
-    WAIT = "wait"
-    NONE = "none"
+#: Whether the renewal of a term begins: ``OPEN``: it runs.
+Beginning = StrEnum("Beginning", "START OPEN WAIT NONE")
 
 
-class NewDate(StrEnum):
-    """What another renewal date means: the same term's, or the next one's."""
-
-    MOVED = "moved"
-    NEXT = "next"
+#: What another renewal date means: the same term's, or the next one's.
+NewDate = StrEnum("NewDate", "MOVED NEXT")
 
 
 #: The stages as Vitally shows them (4.2).

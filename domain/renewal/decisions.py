@@ -21,23 +21,12 @@ TEXTS = Wording(__file__)
 PLANNED: tuple[Outcome, ...] = ("full_churn", "partial_churn", "flat")
 
 
-class EarlyReview(StrEnum):
-    """What the look half a year ahead comes to (C10)."""
-
-    FLAGGED = "flagged"
-    HEALTHY = "healthy"
-    UNKNOWN = "unknown"
-    SKIPPED = "skipped"
+#: What the look half a year ahead comes to (C10).
+EarlyReview = StrEnum("EarlyReview", "FLAGGED HEALTHY UNKNOWN SKIPPED")
 
 
-class Rated(StrEnum):
-    """A rating, or why there is none."""
-
-    GREEN = "green"
-    YELLOW = "yellow"
-    RED = "red"
-    DISAGREEMENT = "disagreement"
-    NONE = "none"
+#: A rating, or why there is none.
+Rated = StrEnum("Rated", "GREEN YELLOW RED DISAGREEMENT NONE")
 
 
 class Membership(StrEnum):
@@ -50,14 +39,8 @@ class Membership(StrEnum):
     GREEN = "green"
 
 
-class Brought(StrEnum):
-    """What a renewal brings, by the change of its ARR; ``NONE``: nobody has projected it."""
-
-    FULL_CHURN = "full_churn"
-    PARTIAL_CHURN = "partial_churn"
-    FLAT = "flat"
-    INCREMENTAL = "incremental"
-    NONE = "none"
+#: What a renewal brings, by the change of its ARR; ``NONE``: nobody has projected it.
+Brought = StrEnum("Brought", "FULL_CHURN PARTIAL_CHURN FLAT INCREMENTAL NONE")
 
 
 class Change(StrEnum):
@@ -68,11 +51,8 @@ class Change(StrEnum):
     RE_ARMED = "re-armed"
 
 
-class Cancelled(StrEnum):
-    """Why there is nothing to renew."""
-
-    CHURNED_EARLY = "churned_early"
-    MERGED = "merged"
+#: Why there is nothing to renew.
+Cancelled = StrEnum("Cancelled", "CHURNED_EARLY MERGED")
 
 
 def _health(standing: HealthSnapshot | None, now: datetime) -> tuple[Fact, ...]:

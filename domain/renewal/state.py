@@ -18,19 +18,8 @@ End = Literal["renewed", "churned", "cancelled"]
 Key = Literal["early_review", "assessment", "value_engineering", "processing", "term_end"]
 
 
-class Phase(StrEnum):
-    """Where a renewal stands. Lighthouse (D27) runs beside plan and forecast, so it is no phase of its own."""
-
-    UPCOMING = "upcoming"
-    EARLY_REVIEW = "early_review"
-    ASSESSMENT = "assessment"
-    PLAN = "plan"
-    FORECAST = "forecast"
-    PROCESSING = "processing"
-    CLOSING = "closing"
-    RENEWED = "renewed"
-    CHURNED = "churned"
-    CANCELLED = "cancelled"
+#: Where a renewal stands. Lighthouse (D27) runs beside plan and forecast, so it is no phase of its own.
+Phase = StrEnum("Phase", "UPCOMING EARLY_REVIEW ASSESSMENT PLAN FORECAST PROCESSING CLOSING RENEWED CHURNED CANCELLED")
 
 
 #: Phases in which an outcome may be projected, and those in which nothing may be changed any more.

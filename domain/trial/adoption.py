@@ -22,10 +22,8 @@ from domain.trial.state import OPEN_TO_DECIDE, Stage, TrialState
 CLOSING = frozenset({Stage.TEARDOWN, Stage.CONVERTING})
 
 
-class Adoption(StrEnum):
-    """What became of another policy."""
-
-    ADOPTED = "adopted"
+#: What became of another policy.
+Adoption = StrEnum("Adoption", "ADOPTED")
 
 
 class WhatIf(Message):

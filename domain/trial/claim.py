@@ -17,12 +17,8 @@ from domain.wording import Wording
 TEXTS = Wording(__file__)
 
 
-class Confirmation(StrEnum):
-    """What becomes of a claim that is not confirmed yet."""
-
-    CONFIRMED = "confirmed"
-    HOLDS = "holds"
-    PASSES = "passes"
+#: What becomes of a claim that is not confirmed yet.
+Confirmation = StrEnum("Confirmation", "CONFIRMED HOLDS PASSES")
 
 
 def at_a_subdomain(email: str, domain: str) -> bool:

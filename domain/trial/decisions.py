@@ -21,18 +21,12 @@ from domain.wording import Wording, behind
 TEXTS = Wording(__file__)
 
 
-class Qualification(StrEnum):
-    """What an SDR's triage comes to (A8, A9)."""
-
-    QUALIFIED = "qualified"
-    DISQUALIFIED = "disqualified"
+#: What an SDR's triage comes to (A8, A9).
+Qualification = StrEnum("Qualification", "QUALIFIED DISQUALIFIED")
 
 
-class Approval(StrEnum):
-    """What becomes of a CE's request (A28)."""
-
-    APPROVED = "approved"
-    DENIED = "denied"
+#: What becomes of a CE's request (A28).
+Approval = StrEnum("Approval", "APPROVED DENIED")
 
 
 class Course(StrEnum):
@@ -45,10 +39,8 @@ class Course(StrEnum):
     TAKE_BACK = "take back"
 
 
-class Correction(StrEnum):
-    """What is put right (C17)."""
-
-    CORRECTED = "corrected"
+#: What is put right (C17).
+Correction = StrEnum("Correction", "CORRECTED")
 
 
 @replayable("route", "A3")

@@ -14,27 +14,12 @@ from domain.views import ProcessState
 End = Literal["redirected", "disqualified", "denied", "moved", "terminated", "converted", "abandoned"]
 
 
-class Stage(StrEnum):
-    """Where a trial stands."""
-
-    SIGNUP = "signup"
-    TRIAGE = "triage"
-    APPROVAL = "approval"
-    WAITLISTED = "waitlisted"
-    PROVISIONING = "provisioning"
-    HAND_OFF = "hand_off"
-    ONBOARDING = "onboarding"
-    EXTENDED = "extended"
-    DECIDING = "deciding"
-    TEARDOWN = "teardown"
-    CONVERTING = "converting"
-    REDIRECTED = "redirected"
-    DISQUALIFIED = "disqualified"
-    DENIED = "denied"
-    MOVED = "moved"
-    TERMINATED = "terminated"
-    CONVERTED = "converted"
-    ABANDONED = "abandoned"
+#: Where a trial stands.
+Stage = StrEnum(
+    "Stage",
+    "SIGNUP TRIAGE APPROVAL WAITLISTED PROVISIONING HAND_OFF ONBOARDING EXTENDED DECIDING TEARDOWN CONVERTING REDIRECTED "
+    "DISQUALIFIED DENIED MOVED TERMINATED CONVERTED ABANDONED",
+)
 
 
 #: Stages in which a person's decision may still be taken.

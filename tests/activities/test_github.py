@@ -15,8 +15,8 @@ from activities.github.client import Pace
 from activities.github.effects import GitHub
 from activities.github.text import body_of, filled, mark, names
 from domain.cloud.issues import READY_LABEL
-from domain.effects.effect import EffectBatch
-from domain.effects.github import AskIssue, CloseIssue, Comment, Dispatch, FillField, GitHubEffect, RaiseIssue
+from domain.effects.effect import Effect, EffectBatch
+from domain.effects.github import AskIssue, CloseIssue, Comment, Dispatch, FillField, RaiseIssue
 from domain.upkeep import AskRuns
 from sandbox.core import Fault
 from sandbox.github_store import CLOUD, Hub, Issue, Repo
@@ -43,7 +43,7 @@ def github(settings: Settings, ledger: Ledger) -> Iterator[GitHub]:
     made.close()
 
 
-def batch(*acts: GitHubEffect, subject: str = SUBJECT) -> EffectBatch:
+def batch(*acts: Effect, subject: str = SUBJECT) -> EffectBatch:
     return EffectBatch(subject=subject, as_of=AS_OF, effects=acts)
 
 
@@ -93,7 +93,7 @@ def test_fills_in_one_field_and_leaves_the_rest(github: GitHub, sandbox: Sandbox
     assert done(sandbox).count("issue.edited") == 1
 
 
-def life(number: int) -> tuple[GitHubEffect, ...]:
+def life(number: int) -> tuple[Effect, ...]:
     return (
         RAISE,
         FillField(key="ce-email", issue=number, field="ce_email", value="ce-ada@tenure.example"),

@@ -11,8 +11,8 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import UNKNOWN_TRIES
 from activities.licensing import Licensing
-from domain.effects.effect import EffectBatch
-from domain.effects.licensing import IssueKey, LicenceEffect, ReissueKey
+from domain.effects.effect import Effect, EffectBatch
+from domain.effects.licensing import IssueKey, ReissueKey
 from sandbox.core import Fault
 from sandbox.graphql_api import decode_license
 from sandbox.server import SandboxServer
@@ -40,7 +40,7 @@ def remote(sandbox: SandboxServer) -> Any:
     return sandbox.world.services["licensing"]
 
 
-def batch(*acts: LicenceEffect, subject: str = SUBJECT) -> EffectBatch:
+def batch(*acts: Effect, subject: str = SUBJECT) -> EffectBatch:
     return EffectBatch(subject=subject, as_of=AS_OF, effects=acts)
 
 

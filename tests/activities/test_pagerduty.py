@@ -9,8 +9,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.pagerduty import PagerDuty, client, dedup_key
-from domain.effects.effect import EffectBatch
-from domain.effects.pagerduty import Page, PagerEffect, ResolvePage
+from domain.effects.effect import Effect, EffectBatch
+from domain.effects.pagerduty import Page, ResolvePage
 from sandbox.core import Fault
 from sandbox.server import SandboxServer
 from store.ledger import EffectId, Ledger, NotDone
@@ -28,7 +28,7 @@ def pages(settings: Settings, ledger: Ledger) -> Iterator[PagerDuty]:
     made.close()
 
 
-def batch(*acts: PagerEffect) -> EffectBatch:
+def batch(*acts: Effect) -> EffectBatch:
     return EffectBatch(subject=SUBJECT, as_of=datetime(2026, 3, 2, 9, 0, tzinfo=UTC), effects=acts)
 
 
