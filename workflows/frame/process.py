@@ -153,10 +153,9 @@ class Process(Generic[Figures]):
 
     async def settle(self) -> None:
         """Wait for everything that goes on beside, and for every handler: the last line of a run."""
-        self._closing = True
         self.publish()
         while True:
-            await self._wait(lambda: all(task.done() for task in self._work), None, "what is still under way")
+            await self.wait(lambda: all(task.done() for task in self._work), summary="what is still under way", closing=True)
             for task in self._work:
                 task.result()
             self._work.clear()
@@ -165,12 +164,9 @@ class Process(Generic[Figures]):
                 break
         self._tell()
 
-    async def wait(self, ready: Callable[[], bool], *, until: datetime | None = None, summary: str) -> bool:
+    async def wait(self, ready: Callable[[], bool], *, until: datetime | None = None, summary: str, closing: bool = False) -> bool:
         """Wait for ``ready``, at most until ``until``, chasing open tasks meanwhile. True when ready, False when the time has come."""
-        self._closing = False
-        return await self._wait(ready, until, summary)
-
-    async def _wait(self, ready: Callable[[], bool], until: datetime | None, summary: str) -> bool:
+        self._closing = closing
         while not ready():
             self.publish()
             now, seen = workflow.now(), self.tasks.version

@@ -13,6 +13,7 @@ from domain.task import Answer, TaskKind
 from domain.trial import claim, decisions
 from domain.trial.qualification import CE_REQUEST_CHECKS, checks
 from domain.trial.state import End, Stage
+from domain.wording import Wording
 from workflows.frame import detached
 from workflows.trial import owning
 from workflows.trial.process import TrialProcess
@@ -20,16 +21,7 @@ from workflows.trial.process import TrialProcess
 #: The CRM's word for a lead that another one stands for (handbook 2.1).
 DUPLICATE = "Domain Already in Trial"
 
-#: The words a prospect reads, by what becomes of the signup.
-MESSAGES = {
-    "redirected": "Your company already has an instance: {host}. Sign in there; if you cannot, its administrator has been told.",
-    "instant": "Your instance is ready: {host}. The link to set your password is in your mailbox.",
-    "building": "Thank you. Your company's instance is being built; the link to set your password is mailed to you when it is ready.",
-    "triage": "Thank you. A person looks at every request; you hear from us within one working day.",
-    "waitlisted": "Thank you. Every instance is in use right now; you are on the list and we write as soon as one is free.",
-    "unconfirmed": "Thank you. Somebody of your company asked for a trial before you, and has not confirmed their address yet. {then}",
-    "after_teardown": "Your company's last trial is just being closed. We start a new one as soon as that is done, and write to you.",
-}
+TEXTS = Wording(__file__)
 
 
 def unconfirmed(trial: TrialProcess) -> SignupAnswer:
@@ -40,23 +32,18 @@ def unconfirmed(trial: TrialProcess) -> SignupAnswer:
         else None
     )
     until = until if until and until > workflow.now() else None
-    then = "Sign up again after {at}: if they have not by then, the instance is yours." if until else "We see to it, and write to you."
-    at = f"{until:%H:%M} UTC on {until:%A, %d %B}" if until else ""
-    said = answered(trial, "unconfirmed", case=Case.HAS_INSTANCE)
-    return said.model_copy(update={"host": "", "message": MESSAGES["unconfirmed"].format(then=then.format(at=at))})
+    then = "We see to it, and write to you."
+    if until:
+        then = f"Sign up again after {until:%H:%M} UTC on {until:%A, %d %B}: if they have not by then, the instance is yours."
+    return answered(trial, "unconfirmed", case=Case.HAS_INSTANCE, then=then).model_copy(update={"host": ""})
 
 
-def answered(trial: TrialProcess, outcome: str, case: Case | None = None) -> SignupAnswer:
+def answered(trial: TrialProcess, outcome: str, *, case: Case | None = None, then: str = "") -> SignupAnswer:
     """The answer to a signup."""
+    known = {"domain": trial.input.domain, "trial": workflow.info().workflow_id, "host": trial.state.host}
+    message = TEXTS(f"answers.{outcome}", host=trial.state.host, then=then)
     return SignupAnswer.model_validate(
-        {
-            "domain": trial.input.domain,
-            "trial": workflow.info().workflow_id,
-            "case": case or trial.state.case or Case.HAS_INSTANCE,
-            "outcome": outcome,
-            "host": trial.state.host,
-            "message": MESSAGES[outcome].format(host=trial.state.host, then=""),
-        }
+        {**known, "case": case or trial.state.case or Case.HAS_INSTANCE, "outcome": outcome, "message": message}
     )
 
 

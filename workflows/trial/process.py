@@ -23,10 +23,13 @@ from domain.trial.agenda import agenda
 from domain.trial.decisions import Course
 from domain.trial.state import OPEN_TO_DECIDE, Stage, TrialInput, TrialState, Verdict
 from domain.views import TrialStatus
+from domain.wording import Wording
 from workflows.frame.cloud_requests import Requests
 from workflows.frame.effects import local
 from workflows.frame.process import Process
 from workflows.frame.search_attributes import STAGE
+
+TEXTS = Wording(__file__)
 
 #: Stages after which nothing that the trial has asked for matters any more.
 OVER = frozenset({Stage.TEARDOWN, Stage.TERMINATED, Stage.CONVERTED, Stage.DISQUALIFIED, Stage.ABANDONED})
@@ -237,7 +240,8 @@ class TrialProcess(Process[Policy]):
     def in_words(self) -> str:
         """Where it stands, for people."""
         state = self.state
-        words = STAGES[state.stage].format(host=state.host or "the instance", ends=f"{state.ends_at:%a %d %b %Y}" if state.ends_at else "")
+        ends = f"{state.ends_at:%a %d %b %Y}" if state.ends_at else ""
+        words = TEXTS(f"stages.{state.stage}", host=state.host or "the instance", ends=ends)
         lines = [f"{bold(state.company or self.input.domain)}: {words}", ""]
         if state.started_at and not state.confirmed_at and not state.end:
             lines.append("- nobody has opened the link in the admin's mail yet")
@@ -265,24 +269,3 @@ PRE_START = (
 
 #: Mails that stop when the prospect opts out or the trial ends (A11).
 CAMPAIGN = {"ce_welcome", "connect_code_host", "invite_team", "learn", "usage_check", "community", "next_steps"}
-
-STAGES = {
-    Stage.SIGNUP: "a signup is being routed",
-    Stage.TRIAGE: "an SDR decides whether the lead qualifies",
-    Stage.APPROVAL: "the CE manager checks the request",
-    Stage.WAITLISTED: "waits for room: the cap of instances is reached",
-    Stage.PROVISIONING: "the Cloud team builds {host}",
-    Stage.HAND_OFF: "{host} is ready; the CE hands it over",
-    Stage.ONBOARDING: "{host} is on trial until {ends}",
-    Stage.EXTENDED: "{host} is on trial, extended until {ends}",
-    Stage.DECIDING: "its deadline is being decided",
-    Stage.TEARDOWN: "{host} is being torn down by the Cloud team",
-    Stage.CONVERTING: "{host} becomes a paid instance",
-    Stage.REDIRECTED: "has an instance already; the person was sent there",
-    Stage.DISQUALIFIED: "did not qualify; self-hosting was recommended",
-    Stage.DENIED: "the request was denied",
-    Stage.MOVED: "signed up again under the company's own domain",
-    Stage.TERMINATED: "the trial ended without a sale",
-    Stage.CONVERTED: "is a customer; {host} is theirs",
-    Stage.ABANDONED: "no signup came",
-}
