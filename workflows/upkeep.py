@@ -162,17 +162,13 @@ class SyncAccounts(Upkeep):
             away = "\n".join(f"- {person.email}: {person.why}" for person in copied.absent[:SHOWN])
             await self._tell_growth("slack.absent", f"Get no new trials from now on:\n{away}")
         errors = [error for error in copied.customer_errors if before is None or error not in before.customer_errors]
-        if told := [*copied.left, *errors, *_odd(copied, before)]:
+        known = before.odd if before else {}  # what cannot be so in the CRM, each once; and what was, and was corrected since
+        odd = [text for key, text in copied.odd.items() if known.get(key) != text]
+        odd += [f"corrected since: {text}" for key, text in known.items() if key not in copied.odd]
+        if told := [*copied.left, *errors, *odd]:
             await self._tell_growth("slack.customers", f"Customers in the CRM:\n{_listed(told)}")
         await self.process.settle()
         return copied
-
-
-def _odd(copied: AccountSync, before: AccountSync | None) -> list[str]:
-    """What cannot be so in the CRM, each once; and what was, and was corrected since."""
-    known = before.odd if before else {}
-    new = [text for key, text in copied.odd.items() if known.get(key) != text]
-    return [*new, *(f"corrected since: {text}" for key, text in known.items() if key not in copied.odd)]
 
 
 def _listed(texts: list[str]) -> str:

@@ -183,7 +183,9 @@ class _Following:
             self._look()
             wakes = [at for at in (None if self.looking else self.look_at, None if self.told_overdue else self.due) if at]
             await self.process.wait(self._stirred, until=min(wakes, default=None), summary=f"#{self.number}: {request.what}")
-            self._tell_overdue()
+            if request.overdue and self.due and not self.told_overdue and workflow.now() >= self.due:
+                self.told_overdue = True
+                request.overdue(self.number)
             self._take_look()
         for task in (self.task, self.question):
             if task and task.is_open:
@@ -250,11 +252,6 @@ class _Following:
             self._ask("was reopened after it had been done")
         elif before.says == "wrong" and self.word.says == "open":
             self._tell(f"#{self.number} is open again: the Cloud team is asked to {self.request.what}.")
-
-    def _tell_overdue(self) -> None:
-        if self.request.overdue and self.due and not self.told_overdue and workflow.now() >= self.due:
-            self.told_overdue = True
-            self.request.overdue(self.number)
 
     # --- people ------------------------------------------------------------------------------------------------------------------
 

@@ -43,7 +43,10 @@ class RowsTold:
         write = workflow.extern_functions().get(WRITE)
         if write is None or workflow.unsafe.is_replaying():
             return self._forget()
-        moved, first = self._has_moved(renewal), self._decided
+        before, first = self._renewal, self._decided
+        if before and renewal:  # who only confirms what they said changes nothing
+            before = before.model_copy(update={"updated_at": renewal.updated_at, "forecast_at": renewal.forecast_at})
+        moved = renewal is not None and renewal != before
         news = tuple(task.model_copy() for task in tasks if self._tasks.get(task.id) != _told(task))
         if process.same_as(self._process) and not (moved or news or len(self._decisions) > first):
             return
@@ -73,12 +76,6 @@ class RowsTold:
         info, made = workflow.info(), tuple(self._decisions[self._before :])
         about = {"workflow": info.workflow_id, "run": _run(info), "version": self._version, "whole": True}
         return Rows(**about, process=process, tasks=tuple(tasks), decisions=made)
-
-    def _has_moved(self, renewal: RenewalRow | None) -> bool:
-        if renewal is None or self._renewal is None:
-            return renewal is not None
-        same = {"updated_at": renewal.updated_at, "forecast_at": renewal.forecast_at}  # who only confirms what they said changes nothing
-        return renewal != self._renewal.model_copy(update=same)
 
 
 def _told(task: Task) -> tuple[str, int, datetime]:

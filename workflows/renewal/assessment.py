@@ -124,7 +124,10 @@ async def _reviewed(renewal: RenewalProcess) -> str:
         return ""
     decision = renewal.record(decisions.agreed(renewal.policy, renewal.state, ta.answer, ae.answer, workflow.now()))
     if decision.outcome == decisions.Rated.DISAGREEMENT:
-        [task] = renewal.open(_settle(renewal, ta.answer, ae.answer))
+        role = Role.TS_LEADERSHIP if renewal.team.ts_leader or not renewal.team.sales_leader else Role.SALES_LEADERSHIP
+        said = ("TA", ta.answer), ("AE", ae.answer)
+        opinions = "; ".join(f"the {who} manager says {each.choice} ({each.note or 'no note'})" for who, each in said)
+        [task] = renewal.open(renewal.spec(TaskKind.SETTLE, role=role, opinions=opinions))
         if not await renewal.wait_for(lambda: not task.is_open, until="processing", summary=task.spec.title):
             return _silent(task)
         if task.answer is None:
@@ -138,12 +141,6 @@ def _review(renewal: RenewalProcess, kind: TaskKind, role: Role) -> TaskSpec:
     state = renewal.state
     said = " ".join(f"The {who} says {each.rating}: {each.risk}." for who, each in (("TA", state.ta), ("AE", state.ae)) if each)
     return renewal.spec("review_of_assessment", kind=kind, role=role, said=said)
-
-
-def _settle(renewal: RenewalProcess, ta: Answer, ae: Answer) -> TaskSpec:
-    role = Role.TS_LEADERSHIP if renewal.team.ts_leader or not renewal.team.sales_leader else Role.SALES_LEADERSHIP
-    opinions = "; ".join(f"the {who} manager says {each.choice} ({each.note or 'no note'})" for who, each in (("TA", ta), ("AE", ae)))
-    return renewal.spec(TaskKind.SETTLE, role=role, opinions=opinions)
 
 
 def by_hand(renewal: RenewalProcess, message: AssessRenewal) -> str:

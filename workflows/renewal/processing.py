@@ -100,7 +100,9 @@ async def _renewed(renewal: RenewalProcess, answer: Answer) -> End:
     account = SetAccount(key="crm.account", account=renewal.customer.id, fields={**term, "ARR__c": arr})
     renewal.crm("closed", {"StageName": "Closed Won", "Amount": arr, "Renewal_Outcome__c": decision.outcome, **term}, account)
     renewal.say("renewed", f"🎉 Renewed until {end} with {seats:,} seats: {decision.rule} Its key is re-issued.", Role.AE, Role.TA)
-    subscription = renewal.customer.subscription or await _subscription(renewal)
+    if not (subscription := renewal.customer.subscription):  # the TA knows it, and without it there is no key
+        known = await renewal.ask(renewal.spec(TaskKind.SUBSCRIPTION))
+        subscription = str(known.fields["subscription"]).strip() if known else ""
     renewal.do(_key(renewal, "key.renewed", subscription, seats, end))
     await renewal.delivered()
     renewal.enter(Phase.RENEWED)
@@ -114,7 +116,13 @@ def _churned(renewal: RenewalProcess, answer: Answer) -> End:
     renewal.record(decisions.came(renewal.policy, renewal.customer.arr, 0, note, workflow.now()))
     state.actual_outcome, state.actual_arr = "full_churn", 0
     renewal.crm("closed", {"StageName": "Closed Lost", "Renewal_Outcome__c": "full_churn", "Description": f"Churned: {reason}"})
-    renewal.do(SetTraits(key="trait.churned", account=renewal.customer.domain, traits={CHURNED_TRAIT: _midnight(state.due_on).isoformat()}))
+    renewal.do(
+        SetTraits(
+            key="trait.churned",
+            account=renewal.customer.domain,
+            traits={CHURNED_TRAIT: datetime.combine(state.due_on, time(), UTC).isoformat()},
+        )
+    )
     lost = f"${renewal.customer.arr:,} a year from {state.due_on} on"
     renewal.say("churned", f"Lost: {reason}. Finance: {renewal.customer.name} churns with {lost}.", Role.AE, Role.TA, Role.AE_MANAGER)
     renewal.enter(Phase.CHURNED)
@@ -148,14 +156,3 @@ def _key(renewal: RenewalProcess, name: str, subscription: str, seats: int, unti
         seats=seats + terms.seat_buffer,
         expires_at=licence_keys.through(renewal.policy.license, until),
     )
-
-
-async def _subscription(renewal: RenewalProcess) -> str:
-    """The CRM does not know the subscription: the TA does, and without it there is no key."""
-    answer = await renewal.ask(renewal.spec(TaskKind.SUBSCRIPTION))
-    return str(answer.fields["subscription"]).strip() if answer else ""
-
-
-def _midnight(day: date) -> datetime:
-    """A day as the moment that Vitally wants."""
-    return datetime.combine(day, time(), UTC)

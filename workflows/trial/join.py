@@ -92,13 +92,11 @@ class JoinDigest(WorkflowWithTasks[Process[Policy]]):
                 if not self.who:  # somebody may have asked meanwhile
                     return self.sent
             if process.may_continue():
-                await self._continue_as_new(self._rest)
+                left = {"host": self.host, "admin": self.admin, "who": tuple(self.who), "more": self.more}
+                left |= {"not_before": self.not_before, "sent": self.sent}
+                await self._continue_as_new(lambda left=left: input.model_copy(update=left))  # type: ignore[misc]
             self.not_before = workflow.now() + timedelta(hours=tasks.join_mail_hours)
             await process.do(self._mail())
-
-    def _rest(self) -> JoinDigestInput:
-        left = {"host": self.host, "admin": self.admin, "who": tuple(self.who), "more": self.more}
-        return self.input.model_copy(update={**left, "not_before": self.not_before, "sent": self.sent})
 
     def _mail(self) -> Mail:
         more = (f"and {self.more} more",) if self.more else ()

@@ -10,7 +10,7 @@ from domain.effects.salesforce import AssignOwner
 from domain.effects.slack import OpenChannel
 from domain.markup import bold
 from domain.people import Owners, Role
-from domain.task import Answer, Choice, FieldSpec, TaskKind, TaskSpec
+from domain.task import Choice, FieldSpec, TaskKind, TaskSpec
 from domain.trial.state import Stage
 from workflows.frame.effects import local
 from workflows.trial.process import TrialProcess
@@ -69,17 +69,12 @@ async def _find_owners(trial: TrialProcess) -> None:
         answer = await trial.ask(_owners_spec(trial, before, missing, why), channel=trial.alerts_channel)
         if answer is None:
             return  # settled elsewhere, or the trial is over
-        why = await _appoint(trial, answer)
+        given = {part: str(email).strip().lower() for part in PARTS if (email := answer.fields.get(part))}
+        trial.state.appointed = {**trial.state.appointed, **given}
+        await owners(trial)  # with those whom sales ops named
+        left = [part for part in given if part in unowned(trial)]
+        why = "; ".join(f"{given[part]} is not among our people as one who may be its {PARTS[part]}" for part in left)
         appointed(trial, before)
-
-
-async def _appoint(trial: TrialProcess, answer: Answer) -> str:
-    """Look again, with those whom sales ops named; why somebody could not be taken, in words."""
-    given = {part: str(email).strip().lower() for part in PARTS if (email := answer.fields.get(part))}
-    trial.state.appointed = {**trial.state.appointed, **given}
-    await owners(trial)
-    refused = [f"{given[part]} is not among our people as one who may be its {PARTS[part]}" for part in given if part in unowned(trial)]
-    return "; ".join(refused)
 
 
 def _owners_spec(trial: TrialProcess, owners: Owners, missing: list[str], why: str) -> TaskSpec:
