@@ -46,8 +46,7 @@ from store.ledger import Ledger
 from store.rows_writer import RowsWriter
 from store.settings import Settings
 from workflows.all import ALL, BATCH
-from workflows.frame.inbound import Inbound
-from workflows.frame.provenance import Note
+from workflows.frame.provenance import Inbound, Note
 from workflows.frame.runner import Write, all_at_once, runner
 
 #: Activities at once: more would only wait for the interpreter, and keep signups waiting with them.

@@ -38,7 +38,7 @@ from store.ledger import EffectId, Ledger
 from store.rows_writer import RowsWriter
 from worker import slots_of, threads_for
 from workflows.all import ALL
-from workflows.frame.inbound import Inbound
+from workflows.frame.provenance import Inbound
 from workflows.frame.runner import Write, all_at_once, runner
 
 TWIN, OFFLINE = "bench-twin", "bench-offline"

@@ -18,7 +18,7 @@ from temporalio.workflow import NondeterminismError
 from tests.replay.broken import SleepsFirst
 from tests.replay.fingerprint import FILE, fingerprint
 from workflows.all import ALL
-from workflows.frame.inbound import Inbound
+from workflows.frame.provenance import Inbound
 from workflows.frame.runner import runner
 
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json.gz"))

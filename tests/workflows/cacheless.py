@@ -22,7 +22,7 @@ from temporalio.worker import (
 )
 
 from workflows.all import ALL
-from workflows.frame.inbound import Inbound
+from workflows.frame.provenance import Inbound
 from workflows.frame.runner import runner
 
 #: Workflows that a worker remembers between two tasks. With 0 every task replays the whole history, which `make cacheless` does.

@@ -31,7 +31,7 @@ from store.settings import Settings
 from tests.workflows.cacheless import CACHE, NothingLocal
 from tests.workflows.play import Play
 from workflows.all import ALL
-from workflows.frame.inbound import Inbound
+from workflows.frame.provenance import Inbound
 from workflows.frame.runner import all_at_once, runner
 from workflows.frame.search_attributes import ACCOUNT, ARR, DOMAIN, DUE_AT, FORECAST, OWNER, RATING, RENEWAL_QUARTER, STAGE
 

@@ -25,7 +25,7 @@ async def instant(trial: TrialProcess) -> None:
         await owning.owners(trial)  # a company that waited for room has none yet
     owning.find_owners(trial)
     trial.do(*_crm(trial, intake.lead(trial)))
-    trial.do(*_alert(trial), *_channel(trial), _introduction(trial))
+    _tell(trial)
     if trial.policy.handoff.prequalified == "ce":
         await _hand_over(trial, 0)
         return
@@ -42,7 +42,7 @@ async def build(trial: TrialProcess) -> None:
     trial.do(*_crm(trial, qualified if trial.state.case in TRIAGED else intake.lead(trial)))
     request = building.request(trial)
     number = await trial.requests.raised(request)
-    trial.do(*_alert(trial), *_channel(trial), _introduction(trial, number))
+    _tell(trial, number)
     if trial.input.origin == "self_serve":
         trial.do(trial.mail("sdr_welcome", sender=Role.INBOUND_SDR))
     await building.provisioned(trial, request, number)
@@ -70,32 +70,24 @@ def _crm(trial: TrialProcess, *first: SalesforceEffect) -> tuple[SalesforceEffec
     return (*first, *(act for act in (route, *ordered) if act))
 
 
-def _alert(trial: TrialProcess) -> tuple[Post, ...]:
-    """What `#cloud-trial-alerts` reads of a signup that no card or waiting note has told it of."""
-    state = trial.state
-    if state.alert != "slack.alert":
-        return ()
-    said = f"{bold(state.company)} ({trial.input.domain.rpartition('@')[2]}) starts a cloud trial: case {state.case}, {state.host}."
-    return (Post(key="slack.alert", channel=trial.alerts_channel, text=said + "".join(f"\n⚠️ {flag}" for flag in state.flags)),)
-
-
-def _channel(trial: TrialProcess) -> tuple[SlackEffect, ...]:
-    """The trial's channel with CE and AE (C11: or only the thread under the alert)."""
-    if trial.policy.trial.slack_mode == "thread":
-        return ()
-    owners = trial.state.owners
-    trial.state.channel = f"cloud-trial-{trial.name}"
-    people = tuple(person.email for person in (owners.ce, owners.ae) if person)
-    return (OpenChannel(key="slack.channel", name=trial.state.channel, topic=f"Cloud trial of {trial.state.company}", invite=people),)
-
-
-def _introduction(trial: TrialProcess, issue: int = 0) -> Post:
-    owners = trial.state.owners
+def _tell(trial: TrialProcess, issue: int = 0) -> None:
+    """What `#cloud-trial-alerts` reads of a signup that no card or waiting note has told it of; the trial's channel with CE and AE (C11: or only
+    the thread under the alert), and who is who in it.
+    """
+    state, owners, told = trial.state, trial.state.owners, list[SlackEffect]()
+    if state.alert == "slack.alert":
+        said = f"{bold(state.company)} ({trial.input.domain.rpartition('@')[2]}) starts a cloud trial: case {state.case}, {state.host}."
+        said += "".join(f"\n⚠️ {flag}" for flag in state.flags)
+        told.append(Post(key="slack.alert", channel=trial.alerts_channel, text=said))
+    if trial.policy.trial.slack_mode != "thread":
+        state.channel = f"cloud-trial-{trial.name}"
+        people = tuple(person.email for person in (owners.ce, owners.ae) if person)
+        told.append(OpenChannel(key="slack.channel", name=state.channel, topic=f"Cloud trial of {state.company}", invite=people))
     ce, ae = (person.name if person else "to be assigned" for person in (owners.ce, owners.ae))
-    lines = [f"{bold(trial.state.company)} is yours: CE {ce}, AE {ae}."]
-    lines += [f"Instance request: #{issue}"] if issue else [f"Instance: {trial.state.host}"]
+    lines = [f"{bold(state.company)} is yours: CE {ce}, AE {ae}."]
+    lines += [f"Instance request: #{issue}"] if issue else [f"Instance: {state.host}"]
     lines += [f"_{note}_" for note in owners.notes]
-    return trial.said("slack.introduction", "\n".join(lines), Role.CE, Role.AE)
+    trial.do(*told, trial.said("slack.introduction", "\n".join(lines), Role.CE, Role.AE))
 
 
 async def open_instance(trial: TrialProcess, template: str, *before: InstanceEffect) -> None:
