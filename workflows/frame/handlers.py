@@ -113,38 +113,15 @@ def answers(name: str, model: type[M], why_not: Refusal[M] = _at_any_time) -> Ca
     return made  # type: ignore[no-any-return]
 
 
-def hears(model: type[M]) -> Callable[[Callable[[W, M], None]], Callable[[W, M], None]]:
-    """A handler of what our programs tell: a signal of its own name; what it refuses is noted on the process."""
-    return lambda handler: _signal(handler, lambda raw: parsed(model, raw))
+def hears(model: type[M] | type[str]) -> Callable[[Callable[[W, Any], None]], Callable[[W, Any], None]]:
+    """A handler of what our programs tell, a message or a text: a signal of its own name; what it refuses is noted on the process."""
 
+    def made(handler: Callable[[W, Any], None]) -> Callable[[W, Any], None]:
+        def signal(self: Any, raw: Any = None) -> None:
+            handler(self, parsed(model, raw) if issubclass(model, Message) else str(raw))
+            self.process.show()
 
-def hears_text(handler: Callable[[W, str], None]) -> Callable[[W, str], None]:
-    """The same of a signal that carries a text, or nothing."""
-    return _signal(handler, str)
-
-
-def _signal(handler: Callable[[W, Any], None], read: Callable[[Any], Any]) -> Callable[[W, Any], None]:
-    def signal(self: Any, raw: Any = None) -> None:
-        handler(self, read(raw))
-        self.process.show()
-
-    signal.__qualname__, signal.__doc__ = handler.__qualname__, handler.__doc__
-    return workflow.signal(name=handler.__name__)(signal)
-
-
-def looks(model: type[M]) -> Callable[[Callable[[W, M], R]], Callable[[W, M], R]]:
-    """A query that takes a message."""
-
-    def made(handler: Callable[[W, M], R]) -> Any:
-        def query(self: Any, raw: Any = None) -> Any:
-            return handler(self, parsed(model, raw))
-
-        query.__qualname__, query.__doc__ = handler.__qualname__, handler.__doc__
-        return workflow.query(name=handler.__name__)(query)
+        signal.__qualname__, signal.__doc__ = handler.__qualname__, handler.__doc__
+        return workflow.signal(name=handler.__name__)(signal)
 
     return made
-
-
-def signals_of(cls: type) -> list[str]:
-    """What people may signal to a workflow: its decisions."""
-    return sorted(each.removeprefix("_").removesuffix("_signal") for each in dir(cls) if each.endswith("_signal"))

@@ -16,7 +16,7 @@ from domain.read_model import Rows
 from domain.task import ANSWER, Answer, Task, late
 from domain.views import NextStep, TaskView
 from workflows.frame import handlers
-from workflows.frame.handlers import decides, signals_of
+from workflows.frame.handlers import decides
 from workflows.frame.process import Process
 
 ProcessType = TypeVar("ProcessType", bound=Process[Any])
@@ -83,7 +83,8 @@ class WorkflowWithTasks(Generic[ProcessType]):
 
     @workflow.signal(dynamic=True)
     def _unheard_of(self, _name: str, _values: Sequence[RawValue]) -> None:
-        handlers.refuse(f"there is no such signal; send one of: {', '.join(signals_of(type(self)))}")
+        decisions = sorted(each.removeprefix("_").removesuffix("_signal") for each in dir(self) if each.endswith("_signal"))
+        handlers.refuse(f"there is no such signal; send one of: {', '.join(decisions)}")
 
     @workflow.query
     def open_tasks(self) -> list[TaskView]:

@@ -9,6 +9,7 @@ or when a person decides to extend, convert or terminate, whichever comes first:
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from temporalio import workflow
 
@@ -20,7 +21,7 @@ from domain.trial.adoption import Preview, WhatIf
 from domain.trial.commands import AdoptPolicy
 from domain.trial.state import End, Stage, TrialInput, TrialResult
 from workflows.frame import handlers
-from workflows.frame.handlers import answers, decides, hears, hears_text, looks, taken
+from workflows.frame.handlers import answers, decides, hears, taken
 from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 from workflows.trial import building, capacity, changes, delivery, endings, intake, open_trial, owning, routing
 from workflows.trial.process import EndedEarly, TrialProcess
@@ -152,23 +153,23 @@ class Trial(WorkflowWithTasks[TrialProcess]):
         """An issue of ours changed, says the webhook: whoever follows it looks."""
         self.process.requests.stir(message)
 
-    @hears_text
+    @hears(str)
     def rehosted(self, host: str) -> None:
         """The instance is at another host now (A20): the registry is asked which, whoever says so."""
         handlers.refuse(decisions.refuse_host(host, self.process.state.host))
         self.process.spawn(changes.rehosted(self.process))
 
-    @hears_text
+    @hears(str)
     def capacity_freed(self, _: str) -> None:
         """An instance was released and this company waits longest (A26)."""
         self.process.state.capacity_freed = True
 
     # --- look only -------------------------------------------------------------------------------------------------------------------
 
-    @looks(WhatIf)
-    def what_if(self, message: WhatIf) -> Preview:
+    @workflow.query
+    def what_if(self, raw: Any = None) -> Preview:
         """What another policy would change for this trial."""
-        trial, policy = self.process, message.policy
+        trial, policy = self.process, handlers.parsed(WhatIf, raw).policy
         return Preview(
             domain=trial.input.domain,
             stage=trial.state.stage.value,
