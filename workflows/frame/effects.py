@@ -43,18 +43,11 @@ class _Asked:
 
     effects: tuple[Effect, ...]
     as_of: datetime
-    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    receipts: dict[str, Receipt] = field(default_factory=dict)
+    done: asyncio.Future[BatchResult] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def system(self) -> str:
         return self.effects[0].system
-
-    def answer(self, found: BatchResult) -> None:
-        """Give the caller what they wait for."""
-        self.receipts.update({effect.key: found.of(effect.key) for effect in self.effects})
-        if not self.done.done():
-            self.done.set_result(None)
 
 
 async def or_why(work: Awaitable[Result]) -> tuple[Result | None, str]:
@@ -112,9 +105,8 @@ class Effects:
         asked = [_Asked(tuple(effect for effect in effects if effect.system == system), workflow.now()) for system in systems]
         self._waiting += asked
         self._wake()
-        for each in asked:
-            await each.done
-        return BatchResult(receipts={key: receipt for each in asked for key, receipt in each.receipts.items()})
+        done = [(effect.key, await each.done) for each in asked for effect in each.effects]
+        return BatchResult(receipts={key: found.of(key) for key, found in done})
 
     async def attempt(self, effect: Effect) -> Receipt | None:
         """Do an effect for somebody who waits at a page; None when its system did not do it while they wait."""
@@ -170,8 +162,7 @@ class Effects:
             if system in together.left:
                 _go_on(self._alone(system, asked, together.not_before.get(system)), asked)
                 continue
-            for each in asked:
-                each.answer(together)
+            _answer(asked, together)
             self._free(system)
 
     async def _alone(self, system: str, asked: list[_Asked], not_before: datetime | None) -> None:
@@ -186,9 +177,7 @@ class Effects:
             if found is None and await self._remediate(system, why):
                 left.insert(0, callers)
                 continue
-            found = found or BatchResult(receipts={effect.key: Receipt() for effect in _effects(callers)})
-            for each in callers:
-                each.answer(found)
+            _answer(callers, found or BatchResult(receipts={effect.key: Receipt() for effect in _effects(callers)}))
         self._free(system)
 
     def _free(self, system: str) -> None:
@@ -207,6 +196,13 @@ class Effects:
 
 def _effects(asked: Iterable[_Asked]) -> list[Effect]:
     return [effect for each in asked for effect in each.effects]
+
+
+def _answer(asked: Iterable[_Asked], found: BatchResult) -> None:
+    """Give the callers what they wait for."""
+    for each in asked:
+        if not each.done.done():
+            each.done.set_result(found)
 
 
 def _go_on(work: Coroutine[Any, Any, None], asked: Sequence[_Asked]) -> None:
