@@ -38,7 +38,7 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
         self.lines: dict[str, OwnLines] = {}
         self.said: dict[str, ProjectOutcome] = {}
         self.confirmed: list[str] = []
-        self._begin(Process(input.policy, input.channel))
+        self._begin(Process(input.policy, input.channel), self.in_words)
 
     @workflow.run
     async def run(self, input: ForecastInput) -> Taken:

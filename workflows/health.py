@@ -40,11 +40,7 @@ class ScoreHealth(WorkflowWithTasks[Process[AccountPolicy]]):
         self.input = input
         self.problems: list[str] = []
         self.does = "copies what people set in Vitally"
-        self._begin(Process(input.policy, input.channel))
-
-    def in_words(self) -> str:
-        """What it is doing."""
-        return self.does
+        self._begin(Process(input.policy, input.channel), lambda: self.does)
 
     @workflow.run
     async def run(self, input: HealthInput) -> HealthRun:

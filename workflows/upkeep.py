@@ -31,11 +31,7 @@ class Upkeep(WorkflowWithTasks[Process[Policy]]):
 
     @workflow.init
     def __init__(self, input: UpkeepInput) -> None:
-        self._begin(Process(input.policy, input.alerts_channel))
-
-    def in_words(self) -> str:
-        """What it is for."""
-        return (type(self).__doc__ or "").partition("\n")[0]
+        self._begin(Process(input.policy, input.alerts_channel), lambda: (type(self).__doc__ or "").partition("\n")[0])
 
     async def _tell_growth(self, key: str, text: str) -> None:
         await self.process.do(Post(key=key, channel="growth", text=text))

@@ -38,7 +38,7 @@ class Account(WorkflowWithTasks[AccountProcess]):
     @workflow.init
     def __init__(self, input: AccountInput) -> None:
         self.input, self.state = input, input.state or AccountState()
-        self._begin(AccountProcess(input, self.state, stage=self.state.stage.value if self.state.stage else ""))
+        self._begin(AccountProcess(input, self.state, stage=self.state.stage.value if self.state.stage else ""), self.in_words)
         self.moving = False
 
     @workflow.run

@@ -41,7 +41,9 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
     def __init__(self, input: GetWellInput) -> None:
         self.input = input
         self.state = input.state or GetWellState(reasons={given.reason: given for given in input.reasons if given.on})
-        self._begin(AccountProcess(input, self.state, stage="execution" if self.state.planned_at else "planning", thread=THREAD))
+        self._begin(
+            AccountProcess(input, self.state, stage="execution" if self.state.planned_at else "planning", thread=THREAD), self.in_words
+        )
         self.told = False
 
     @workflow.run

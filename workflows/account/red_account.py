@@ -51,7 +51,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         self.state = input.state or RedState(standing=input.standing, at_mark=input.standing, waiting=list(input.marks))
         self.tracked = input.policy.red.program == "red_accounts"
         channel, thread = (input.channel, THREAD) if self.tracked else (input.plan_channel, "")
-        self._begin(AccountProcess(input, self.state, stage="red", channel=channel, thread=thread))
+        self._begin(AccountProcess(input, self.state, stage="red", channel=channel, thread=thread), self.in_words)
 
     @workflow.run
     async def run(self, input: RedInput) -> str:

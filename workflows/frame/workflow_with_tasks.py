@@ -25,16 +25,11 @@ ProcessType = TypeVar("ProcessType", bound=Process[Any])
 class WorkflowWithTasks(Generic[ProcessType]):
     """A base of workflows. The heir's ``@workflow.init`` calls :meth:`_begin`; it sets up the state and gives no commands."""
 
-    def _begin(self, process: ProcessType, **about: str) -> None:
-        """``about`` are facts that ``status`` shows beside the words."""
-        self.process = process
-        self.about = about
+    def _begin(self, process: ProcessType, words: Callable[[], str] | None = None, **about: str) -> None:
+        """``words`` say where it stands, where its process does not; ``about`` are facts that ``status`` shows beside them."""
+        self.process, self.about = process, about
         self.notes = process.state.notes  #: The messages that were refused.
-        process.words, process.next = self.in_words, self.ahead
-
-    def in_words(self) -> str:
-        """Where it stands, for people; a first line, and lines about what is ahead. The process says it, or an heir of ours."""
-        return self.process.in_words()
+        process.words, process.next = words or process.in_words, self.ahead
 
     def ahead(self) -> Iterable[tuple[datetime, str]]:
         """What will happen by itself, and when; said like the words."""
@@ -117,4 +112,4 @@ class WorkflowWithTasks(Generic[ProcessType]):
     @workflow.query
     def status(self) -> Message | dict[str, Any]:
         """Where it stands."""
-        return self.process.status() or {**self.about, "in_words": plain(self.in_words()), "notes": self.notes}
+        return self.process.status() or {**self.about, "in_words": plain(self.process.words()), "notes": self.notes}

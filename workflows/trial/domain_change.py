@@ -33,12 +33,8 @@ class DomainChange(WorkflowWithTasks[Process[Policy]]):
         self.input = input
         team = Owners(ce=input.ce, ae=input.ae)
         process = Process(input.policy, input.alerts_channel, team=team, channel=input.channel, stage="consent", owner=team.email(Role.CE))
-        self._begin(process, host=input.host, new_host=input.new_host)
+        self._begin(process, lambda: f"{input.host} → {input.new_host}: {process.stage}", host=input.host, new_host=input.new_host)
         self.requests = Requests(self.process)
-
-    def in_words(self) -> str:
-        """Where it stands."""
-        return f"{self.input.host} → {self.input.new_host}: {self.process.stage}"
 
     @workflow.run
     async def run(self, input: DomainChangeInput) -> str:

@@ -31,11 +31,8 @@ class JoinRequest(WorkflowWithTasks[Process[Policy]]):
     def __init__(self, input: JoinInput) -> None:
         self.input = input
         owner = input.ae.email if input.ae else ""
-        self._begin(Process(input.policy, input.alerts_channel, stage="join", owner=owner), host=input.host)
-
-    def in_words(self) -> str:
-        """Where it stands."""
-        return f"somebody wants to join {self.input.host}; {'the AE' if self.input.via == 'signup' else 'support'} follows up"
+        words = f"somebody wants to join {input.host}; {'the AE' if input.via == 'signup' else 'support'} follows up"
+        self._begin(Process(input.policy, input.alerts_channel, stage="join", owner=owner), lambda: words, host=input.host)
 
     @workflow.run
     async def run(self, input: JoinInput) -> str:
@@ -74,11 +71,9 @@ class JoinDigest(WorkflowWithTasks[Process[Policy]]):
         self.host, self.admin = input.host, input.admin
         self.who, self.more = list(dict.fromkeys(input.who)), input.more
         self.sent, self.not_before = input.sent, input.not_before
-        self._begin(Process(input.policy, input.alerts_channel, stage="join"), host=input.host)
-
-    def in_words(self) -> str:
-        """Where it stands."""
-        return f"tells the admin of {self.host} once a day who wants to join: {len(self.who) + self.more} since the last mail"
+        words = "tells the admin of {} once a day who wants to join: {} since the last mail"
+        process = Process(input.policy, input.alerts_channel, stage="join")
+        self._begin(process, lambda: words.format(self.host, len(self.who) + self.more), host=input.host)
 
     @workflow.run
     async def run(self, input: JoinDigestInput) -> int:

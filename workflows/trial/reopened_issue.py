@@ -32,11 +32,8 @@ class LateWord(WorkflowWithTasks[Process[Policy]]):
         self.input = input
         team = Owners(ce=input.ce, ae=input.ae)
         process = Process(input.policy, input.alerts_channel, team=team, stage="late_word", owner=team.email(Role.CE))
-        self._begin(process, issue=str(input.issue), raised_by=input.workflow)
-
-    def in_words(self) -> str:
-        """Where it stands."""
-        return f"#{self.input.issue} was reopened after {self.input.workflow}, which raised it, had ended"
+        words = f"#{input.issue} was reopened after {input.workflow}, which raised it, had ended"
+        self._begin(process, lambda: words, issue=str(input.issue), raised_by=input.workflow)
 
     @workflow.run
     async def run(self, input: LateWordInput) -> str:

@@ -20,11 +20,10 @@ class SignupRescue(WorkflowWithTasks[Process[Policy]]):
     @workflow.init
     def __init__(self, input: RescueInput) -> None:
         self.input = input
-        self._begin(Process(input.policy, input.alerts_channel, stage="rescue"))
-
-    def in_words(self) -> str:
-        """Where it stands."""
-        return f"the form failed {self.input.company or 'somebody'}; support calls back"
+        self._begin(
+            Process(input.policy, input.alerts_channel, stage="rescue"),
+            lambda: f"the form failed {input.company or 'somebody'}; support calls back",
+        )
 
     @workflow.run
     async def run(self, input: RescueInput) -> str:
