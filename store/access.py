@@ -3,8 +3,6 @@
 Secrets are kept as SHA-256. Methods block; call them off the loop.
 """
 
-from __future__ import annotations
-
 import hashlib
 import secrets
 from datetime import UTC, datetime, timedelta

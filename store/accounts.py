@@ -1,14 +1,12 @@
 """Customers, their teams, their health and their renewals, as the ledger's database has them: what processes and people read."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, select
 from temporalio import activity
 
 from domain.account.account import AccountView, AskAccount, Customer, HealthSnapshot, RenewalRow
@@ -66,15 +64,10 @@ class Accounts(LedgerTables):
             team = ActivePeople.read(db).team(row._asdict())
         return AccountView(customer=customer_of(row), team=team, standing=_standing_of(row))
 
-    def customers(self, *, churned: bool = False) -> list[Customer]:
-        """Every customer by name; with ``churned`` also those who are none any more."""
-        return [customer for customer, _ in self.standings(churned=churned)]
-
-    def standings(self, *, churned: bool = False) -> list[tuple[Customer, HealthSnapshot | None]]:
+    def standings(self) -> list[tuple[Customer, HealthSnapshot | None]]:
         """Every customer by name, each with how it does."""
-        query = _STANDINGS if churned else _STANDINGS.where(customers.c.status == "customer")
-        rows = self._ledger.rows(query.order_by(customers.c.name, customers.c.domain))
-        return [(customer_of(row), _standing_of(row)) for row in rows]
+        query = _STANDINGS.where(customers.c.status == "customer").order_by(customers.c.name, customers.c.domain)
+        return [(customer_of(row), _standing_of(row)) for row in self._ledger.rows(query)]
 
     def health(self, domain: str) -> Health | None:
         """The health of one account; None before its first score."""
@@ -83,12 +76,6 @@ class Accounts(LedgerTables):
             return None
         last = Score.model_validate(row.score)
         return Health.model_validate({**row._mapping, "score": last, "traits": row.traits or traits_of(last)})
-
-    def bands(self) -> dict[str, int]:
-        """How many customers are in each band."""
-        of = customers.join(health, health.c.domain == customers.c.domain)
-        query = select(health.c.band, func.count().label("number")).select_from(of).where(customers.c.status == "customer")
-        return {row.band: row.number for row in self._ledger.rows(query.group_by(health.c.band))}
 
     def changes(self, domain: str, limit: int = 50) -> list[HealthChange]:
         """How an account's score changed, the newest first."""

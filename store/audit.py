@@ -7,8 +7,6 @@ forge all of it, head included, unless the head is also kept elsewhere: ``tenure
 No personal data of outsiders: the address of anybody who is not ours stands as :func:`domain.ids.digest`, wherever it occurs.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

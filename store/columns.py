@@ -1,7 +1,5 @@
 """What the columns of our tables are made of: each function gives columns of one type, by name. None may be empty but the :func:`optional`."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """The ledger's database: a file of SQLite, or PostgreSQL; how a transaction begins there, and how rows are written that may be there."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

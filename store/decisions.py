@@ -1,7 +1,5 @@
 """Decisions made again, from what stands in the ledger alone: the function, its inputs and the policy of each (design idea 1)."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from functools import cache
 

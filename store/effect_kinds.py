@@ -4,8 +4,6 @@ A kind is declared where the code that carries it out stands: beside a handler (
 :func:`declares` and :func:`records`. ``docs/effects.md`` is written from it, and ``tenure effects verify`` compares by it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar

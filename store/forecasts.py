@@ -1,7 +1,5 @@
 """The weekly forecast's part of the ledger's database (D29): who is asked about which renewals, and the snapshots, which never change."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, timedelta

@@ -11,8 +11,6 @@ ledger, ``slack``; each customer's instance is one of its own, ``instance HOST``
 The holds are rows of the ledger's database. Each request looks there first, so that what one worker was told is kept by all from that moment on.
 """
 
-from __future__ import annotations
-
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple

@@ -3,8 +3,6 @@
 A change gives None when there is nothing to change.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple

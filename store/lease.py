@@ -1,7 +1,5 @@
 """One at a time, over all workers: a lease in the ledger's database for what an outside system cannot keep apart by itself."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager

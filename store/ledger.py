@@ -9,12 +9,10 @@ finds decides (the same database holds the registry, the vault and the read mode
     held            another attempt is at it this moment: :class:`EffectBusy`, which Temporal tries again
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
@@ -81,7 +79,7 @@ class EffectRow(Value):
     holder: str | None = None
     held_until: datetime | None = None
 
-    def public(self) -> EffectRow:
+    def public(self) -> Self:
         """The row as people may see it: without the secrets of its receipt."""
         if self.receipt is None or not _SECRET & self.receipt.data.keys():
             return self

@@ -1,7 +1,5 @@
 """The ledger's file, where the ledger is one: for its owner alone, never a new one in the place of a lost one, and its faults in words."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from contextlib import closing
@@ -23,11 +21,7 @@ _FAULTS = (
     (("disk i/o",), "cannot be read or written", "Look at its disk; if it is damaged, bring the ledger back from a backup"),
     (("unable to open",), "cannot be opened", "Make the file and its directory accessible to the user who runs Tenure"),
     (("is locked",), "is held by another program", "Close that program, then try again"),
-    (
-        ("no such table", "no such column"),
-        "is not a ledger of this version",
-        "Check TENURE_LEDGER_URL, and run `tenure migrate`",
-    ),
+    (("no such table", "no such column"), "is not a ledger of this version", "Check TENURE_LEDGER_URL, and run `tenure migrate`"),
 )
 
 

@@ -3,8 +3,6 @@
 A process without an endpoint (see :mod:`starter.web.control`) counts into nothing. No label holds a name of a person, a company or a host.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache

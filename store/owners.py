@@ -3,11 +3,9 @@
 Asked again, a subject keeps its owners, and so does a later subject of a domain that has an instance.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
@@ -119,7 +117,7 @@ class ActivePeople:
             self._first.setdefault(person.role, person)
 
     @classmethod
-    def read(cls, db: Connection) -> ActivePeople:
+    def read(cls, db: Connection) -> Self:
         """Everybody, in the transaction ``db``."""
         return cls(as_model(Person, row) for row in db.execute(_ROSTER))
 

@@ -4,8 +4,6 @@ Writing again what was written changes nothing, and what is older never overwrit
 versions in that of a run's history. :meth:`ReadModel.close` and ``tenure rebuild`` see to a run that ended without a word, as one that was terminated.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
@@ -144,15 +142,10 @@ class ReadModel:
             found = db.execute(select(processes.c.run, processes.c.workflow).where(processes.c.status == "open"))
             return {run.rpartition(" ")[2]: workflow for run, workflow in found}
 
-    def differences(self, rows: Rows) -> list[str]:
-        """What the tables have otherwise than an open workflow, which says all of itself in ``rows``; in words."""
-        with self._ledger.reading() as db:
-            return self._differences(db, rows)
-
     def replace(self, rows: Rows) -> list[str]:
         """Make the rows of an open workflow what it says of itself; returns what differed."""
         with self._ledger.writing(alone=True) as db:
-            told = self._differences(db, rows)
+            told = self.differences(db, rows)
             if told:
                 stale = [tasks.c.status == "open", tasks.c.task.in_([task.id for task in rows.tasks])]
                 db.execute(delete(tasks).where(tasks.c.workflow == rows.workflow, or_(*stale)))
@@ -160,7 +153,9 @@ class ReadModel:
                 self._keep(db, rows)
         return told
 
-    def _differences(self, db: Connection, rows: Rows) -> list[str]:
+    @staticmethod
+    def differences(db: Connection, rows: Rows) -> list[str]:
+        """What the tables have otherwise than an open workflow, which says all of itself in ``rows``; in words."""
         assert rows.process is not None  # a snapshot is whole
         was = db.execute(select(processes).where(processes.c.workflow == rows.workflow)).one_or_none()
         there = {row.task: row for row in db.execute(select(tasks).where(tasks.c.workflow == rows.workflow))}

@@ -4,8 +4,6 @@ It is the ledger's own database, so each change and its effect are one transacti
 second time, so a retry gets the same answer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple

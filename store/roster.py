@@ -1,7 +1,5 @@
 """Who our people are and what they look after, as the ledger has it at this moment: what the rights are judged by."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 from sqlalchemy import select

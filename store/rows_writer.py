@@ -1,7 +1,5 @@
 """Writes what lists show for workflows, whose tasks wait for it but shortly (docs/decisions/0034)."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 Where Temporal is stands elsewhere: ``temporalio.envconfig`` reads ``TEMPORAL_ADDRESS`` and its companions.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import re

@@ -3,8 +3,6 @@
 A changed table needs a new file in ``store/migrations/versions``, by which an older database is known; it makes what is new by itself.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from sqlalchemy import JSON, Column, Index, MetaData
@@ -47,11 +45,10 @@ readiness = table("readiness", numbered("id"), moments("at"))
 instances = table(
     "instances",
     key(host=253),
-    optional(texts(internal=253, domain=254)),
     texts(subject=512, kind=16),
-    default("", texts(admin=254)),
     moments("created_at"),
-    optional(moments("claimed_at", "confirmed_at")),
+    default("", texts(admin=254)),
+    optional(texts(internal=253, domain=254), moments("claimed_at", "confirmed_at")),
     Index("instances_one_per_domain", "domain", unique=True),  # an empty domain is no duplicate of another
     Index("instances_by_kind", "kind", "created_at"),
 )

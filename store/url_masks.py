@@ -1,7 +1,5 @@
 """How an address is shown to people: without the password, token or key that it may hold, in whatever part of it."""
 
-from __future__ import annotations
-
 import re
 from urllib.parse import unquote
 

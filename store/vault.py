@@ -5,8 +5,6 @@ clock, since a person clicks in real time, whatever time a workflow believes it 
 name with our key whenever a mail is written, and the table has its hash.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

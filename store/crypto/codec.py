@@ -12,14 +12,13 @@ On the way back a payload without that encoding passes through: histories from b
 same way. Search attributes do not: the server must read them, and they name nobody (``workflows/frame/search_attributes.py``).
 """
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 import json
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -61,7 +60,7 @@ def data_converter(settings: Settings, ledger: Ledger) -> DataConverter:
     return converter(Codec(ring, PersonKeys(ledger, ring, settings.key), settings.vendor_domain))
 
 
-def converter(codec: Codec) -> DataConverter:
+def converter(codec: PayloadCodec) -> DataConverter:
     """The data converter around a codec."""
     return dataclasses.replace(
         pydantic_data_converter, payload_codec=codec, failure_converter_class=DefaultFailureConverterWithEncodedAttributes
@@ -78,11 +77,11 @@ class Codec(PayloadCodec, WithSerializationContext):
         self._met: OrderedDict[str, dict[str, None]] = OrderedDict()
         self._workflow = ""
 
-    def with_context(self, context: SerializationContext) -> Codec:
+    def with_context(self, context: SerializationContext) -> Self:
         """The same codec for the payloads of one workflow."""
         if not isinstance(context, WorkflowSerializationContext | ActivitySerializationContext):
             return self
-        bound = object.__new__(Codec)
+        bound = object.__new__(type(self))
         bound.__dict__.update(self.__dict__)
         bound._workflow = context.workflow_id or ""
         return bound

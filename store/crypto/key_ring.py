@@ -5,8 +5,6 @@ The ring is a text, ``id:base64,id:base64``, each key 32 bytes. It comes from ``
 :data:`LOOK_AGAIN` seconds, and at once when it meets a key that it does not know.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import fcntl

@@ -8,8 +8,6 @@ A process keeps keys for :data:`FRESH` seconds, so that it asks the database sel
 block, but for those named ``cached``.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import json

@@ -9,8 +9,6 @@ A token is ``U+E000 <person>.<text> U+E001``; a U+E000 of the text's own is foll
 they stand in the JSON, escapes and all, so that what comes back is byte for byte what went in.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

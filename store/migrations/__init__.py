@@ -5,8 +5,6 @@ migration only adds while older processes may still run. What it adds is describ
 What else a migration does must change nothing in a database that is so already, as a new one is.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text

@@ -1,7 +1,5 @@
 """What most migrations do: make what a database lacks of the tables that the code describes."""
 
-from __future__ import annotations
-
 from alembic import op
 from sqlalchemy import Column, inspect
 

@@ -34,6 +34,7 @@ from store.accounts import Accounts
 from store.ledger import Ledger
 from store.settings import Settings
 from store.tables import customers, hand_traits, health, health_changes, health_news
+from tests.rows import bands
 
 POLICY = default_accounts()
 TODAY = date(2026, 11, 18)
@@ -144,7 +145,7 @@ async def test_the_first_run_scores_everybody_and_tells_everybody_once(hours: Ho
     assert (scored.accounts, scored.changed, scored.to_tell, scored.to_write) == (COUNT, COUNT, COUNT, COUNT)
     assert sum(scored.bands.values()) == COUNT
     assert len(scored.bands) >= 3
-    assert scored.bands == hours.accounts.bands()
+    assert scored.bands == bands(hours.ledger)
     assert scored.snapshot == date(2026, 10, 1)
     assert sorted(told) == sorted(written) == sorted(hours.made)
 
@@ -421,7 +422,7 @@ async def test_who_is_no_customer_any_more_is_told_so_once_and_scored_no_more(ho
     scored, told, written = await hours.run(NOW + HOUR)
     assert (scored.accounts, told, written) == (COUNT - 1, [domain], [])
     assert hours.told[-1].customer.status == "churned"
-    assert sum(hours.accounts.bands().values()) == COUNT - 1
+    assert sum(bands(hours.ledger).values()) == COUNT - 1
     assert (await hours.run(NOW + 2 * HOUR))[1:] == ([], [])
     hours.crm(domain, Type="Customer")
     assert (await hours.run(NOW + 3 * HOUR))[1] == [domain]

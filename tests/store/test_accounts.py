@@ -26,7 +26,7 @@ from store.ledger import Ledger
 from store.registry import Registry
 from store.settings import Settings
 from store.tables import forecasts, health, health_changes
-from tests.rows import keep_renewal
+from tests.rows import all_customers, bands, keep_renewal
 
 POLICY = default_accounts()
 NOW = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -63,7 +63,7 @@ def test_one_sync_copies_people_accounts_and_customers(salesforce: Salesforce, s
     found = salesforce.sync_accounts()
     assert (found.customers, found.left, found.customer_errors) == (45, (), ())
     assert found.people > 20
-    known = {customer.domain: customer for customer in accounts.customers()}
+    known = {customer.domain: customer for customer, _ in accounts.standings()}
     assert len(known) == 45
     for one in made:
         customer = known[one.domain]
@@ -89,7 +89,9 @@ def test_b17_the_colour_that_people_give_in_the_crm_is_copied(salesforce: Salesf
     assert seen == ["", "Red", "Yellow", ""]
 
 
-def test_who_churns_is_told_once_and_not_forgotten(salesforce: Salesforce, sandbox: SandboxServer, accounts: Accounts) -> None:
+def test_who_churns_is_told_once_and_not_forgotten(
+    salesforce: Salesforce, sandbox: SandboxServer, accounts: Accounts, ledger: Ledger
+) -> None:
     """A former customer and one that is not in the CRM's answer any more are churned; a merged one says into whom."""
     crm(sandbox, "stays.com")
     winner = crm(sandbox, "winner.com")
@@ -105,7 +107,7 @@ def test_who_churns_is_told_once_and_not_forgotten(salesforce: Salesforce, sandb
         "Gone (gone.com) is no customer in the CRM any more, nor a former one: it counts as churned",
         "Merged (merged.com) was merged into winner.com",
     ]
-    statuses = {customer.domain: (customer.status, customer.merged_into) for customer in accounts.customers(churned=True)}
+    statuses = {customer.domain: (customer.status, customer.merged_into) for customer in all_customers(ledger)}
     assert statuses == {
         "stays.com": ("customer", ""),
         "winner.com": ("customer", ""),
@@ -113,7 +115,7 @@ def test_who_churns_is_told_once_and_not_forgotten(salesforce: Salesforce, sandb
         "gone.com": ("churned", ""),
         "merged.com": ("merged", "winner.com"),
     }
-    assert [customer.domain for customer in accounts.customers()] == ["stays.com", "winner.com"]
+    assert [customer.domain for customer, _ in accounts.standings()] == ["stays.com", "winner.com"]
     assert salesforce.sync_accounts().left == ()
     former["Type"] = "Customer"
     assert salesforce.sync_accounts().customers == 3
@@ -192,7 +194,7 @@ def test_when_very_many_are_missing_the_answer_is_wrong_and_nobody_churns(
     assert found.customer_errors == (
         "6 of 20 customers are missing in the CRM's answer: they stay customers; see what hides them, or delete fewer",
     )
-    assert len(accounts.customers()) == 20
+    assert len(accounts.standings()) == 20
     changed = accounts.view("company-10.com").customer
     assert changed is not None
     assert changed.seats == 77
@@ -228,14 +230,14 @@ def test_f15_a_fact_nobody_means_leaves_what_was_known(salesforce: Salesforce, s
     assert (right.contract_end, right.seats, right.arr, right.data_errors) == (date(2026, 6, 30), 7, 1, {})
 
 
-def test_of_two_records_of_one_company_the_customers_counts(salesforce: Salesforce, sandbox: SandboxServer, accounts: Accounts) -> None:
+def test_of_two_records_of_one_company_the_customers_counts(salesforce: Salesforce, sandbox: SandboxServer, ledger: Ledger) -> None:
     org = sandbox.world.services["salesforce"].org
     crm(sandbox, "acme.com", Name="Acme today", Contract_End__c="2026-12-31")
     first = crm(sandbox, "other.com", Name="Acme of old", Type="Former Customer", Contract_End__c="2029-12-31")
     first["Domain__c"] = " ACME.com "
     assert len([record for record in org.records["account"].values() if "acme" in str(record["Domain__c"]).lower()]) == 2
     salesforce.sync_accounts()
-    [found] = accounts.customers(churned=True)
+    [found] = all_customers(ledger)
     assert (found.domain, found.name, found.status) == ("acme.com", "Acme today", "customer")
 
 
@@ -301,7 +303,7 @@ def test_health_is_read_with_its_evidence_and_its_changes(
         ("unknown", "healthy"),
     ]
     assert len(accounts.changes("acme.com", limit=1)) == 1
-    assert accounts.bands() == {"poor": 1}
+    assert bands(ledger) == {"poor": 1}
     assert [(customer.domain, standing) for customer, standing in accounts.standings()] == [("acme.com", standing), ("unscored.com", None)]
 
 

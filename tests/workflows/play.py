@@ -279,7 +279,8 @@ class Play:
 
         async def look() -> bool:
             said = await query(handle, "snapshot", cast("type[Rows | None]", Rows | None))
-            differences[:] = ReadModel(self.ledger).differences(said) if said else []
+            with self.ledger.reading() as db:
+                differences[:] = ReadModel.differences(db, said) if said else []
             return not differences
 
         try:

@@ -58,9 +58,9 @@ async def _begun(director: Director, accounts: Accounts, quarter: str) -> list[R
     def found() -> list[RenewalRow]:
         return records.renewals(status="open", first=first, last=last)
 
-    await director.until_scheduled("the copy of the CRM's customers", ids.ACCOUNT_SYNC, lambda: bool(records.customers()))
-    everybody = await asyncio.to_thread(records.customers)
-    customers = [each for each in everybody if each.contract_end and first <= each.contract_end <= last]
+    await director.until_scheduled("the copy of the CRM's customers", ids.ACCOUNT_SYNC, lambda: bool(records.standings()))
+    everybody = await asyncio.to_thread(records.standings)
+    customers = [each for each, _ in everybody if each.contract_end and first <= each.contract_end <= last]
     if not customers:
         raise Unavailable(f"no customer renews in {quarter}", "Start the stack with more of them: tenure up --fleet 300")
     by_itself = datetime.now(UTC).date() + timedelta(days=accounts.policy.renewal.early_review_days - 1)

@@ -4,8 +4,6 @@ Until then each process that started made the tables and nullable columns that i
 of what the code describes, and what it lacks is made: a new database and one of any day before end up the same.
 """
 
-from __future__ import annotations
-
 from alembic import op
 
 from store.migrations.completion import complete
