@@ -14,7 +14,7 @@ from domain.calendar import Due, day_of
 from domain.decision import Conclusion, known, replayable
 from domain.markup import counted
 from domain.policy import AccountPolicy
-from domain.task import Answer, Choice, FieldSpec, TaskKind
+from domain.task import Answer, FieldSpec, TaskKind
 from domain.views import ProcessState
 from domain.wording import Wording, behind
 
@@ -50,23 +50,6 @@ def _question(name: str, field: FieldInfo) -> FieldSpec:
 _ALL = tuple(_question(name, field) for name, field in PlanText.model_fields.items() if name != "by")
 QUESTIONS, CONTEXT = _ALL[:-1], _ALL[-1]
 
-
-def tracks(*fields: FieldSpec) -> tuple[Choice, ...]:
-    """The choices of a weekly update, each with these fields."""
-    labels = {"on_track": "On track", "at_risk": "At risk", "off_track": "Off track"}
-    return tuple(Choice(name=name, label=label, fields=fields) for name, label in labels.items())
-
-
-UPDATES = tracks(
-    FieldSpec(name="progress", asks="what was done since the last update"),
-    FieldSpec(name="blockers", asks="what is in the way", required=False),
-    FieldSpec(name="next", asks="what comes next"),
-)
-REVIEWS = (
-    Choice(name=Review.CONTINUE, label="Go on as planned"),
-    Choice(name=Review.ESCALATE, label="Escalate: say in the note what is needed"),
-    Choice(name=Review.CRITERIA_MET, label="The criteria are met"),
-)
 
 #: A plan's project, and the project of its reason in Vitally; of the latter one is open at a time (C06).
 PLAN_PROJECT = "Get Well Plan"

@@ -6,7 +6,7 @@ from typing import Literal
 
 from domain.account.account import AccountTeam, Customer, CustomerInput, CustomerStatus, HealthSnapshot
 from domain.account.commands import MarkRed, Source
-from domain.account.get_well import Track, tracks
+from domain.account.get_well import Track
 from domain.base import Value
 from domain.calendar import day_of
 from domain.decision import Conclusion, Fact, known, replayable
@@ -14,7 +14,6 @@ from domain.markup import bold, counted
 from domain.people import Role
 from domain.policy import AccountPolicy
 from domain.policy.account import Red
-from domain.task import Choice, FieldSpec
 from domain.views import ProcessState
 from domain.wording import Wording, behind
 
@@ -38,22 +37,6 @@ Hand = Literal["salesforce", "vitally"]
 CRM_FIELD = "Customer_Health__c"
 TRAIT = "Account - Red Account?"
 HANDS: tuple[Hand, ...] = ("salesforce", "vitally")
-
-FILL = Choice(
-    name="filled",
-    label="State, needs and actions",
-    fields=(
-        FieldSpec(name="state", asks="what the state is"),
-        FieldSpec(name="needs", asks="what the account needs, and from whom"),
-        FieldSpec(name="actions", asks="who does what by when"),
-    ),
-)
-UPDATES = tracks(
-    FieldSpec(name="state", asks="what changed since the last update"),
-    FieldSpec(name="needs", asks="what is needed now", required=False),
-    FieldSpec(name="actions", asks="who does what by when", required=False),
-)
-PROMOTE = (Choice(name="yes", label="Promote it"), Choice(name="no", label="Keep it red"))
 
 
 class Mark(Value):

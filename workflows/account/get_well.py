@@ -165,12 +165,12 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         if self._is_due("update"):
             state.update_at = get_well.next_round(state.planned_at, figures.update_days, now)
             why = get_well.said(state.reasons)
-            process.ask_in_rounds(process.spec("get-well-update", why=why, choices=get_well.UPDATES))
+            process.ask_in_rounds(process.spec("get-well-update", why=why))
         if self._is_due("review"):  # not in the moment in which the update is asked for: it waits for that
             state.review_at = get_well.next_round(state.planned_at, figures.leadership_days, now)
             last = state.updates[-1] if state.updates else None
             said = f"{last.by} says {last.status.replace('_', ' ')}: {last.progress}. Next: {last.next}" if last else "No update came yet."
-            process.ask_in_rounds(process.spec(TaskKind.REVIEW, last=said, choices=get_well.REVIEWS))
+            process.ask_in_rounds(process.spec(TaskKind.REVIEW, last=said))
 
     def _is_due(self, kind: str) -> bool:
         return any(moment.kind == kind and moment.at <= workflow.now() for moment in get_well.agenda(self.process.policy, self.state))

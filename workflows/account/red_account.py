@@ -91,7 +91,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
             begun = (
                 f"🔴 {bold(f'{process.customer.name} is red')}: {why}. State, needs and actions follow in this thread; ask here for help."
             )
-            filling = process.tasks.open(process.spec(TaskKind.FILL, why=why, choices=(red.FILL,)), process.channel)
+            filling = process.tasks.open(process.spec(TaskKind.FILL, why=why), process.channel)
             acts = process.said(THREAD, begun, Role.TA, Role.AE, Role.TA_MANAGER, under=""), card(filling, THREAD)
         self._write("Red", True, *acts)
         self._lighthouse(why)
@@ -140,7 +140,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
             return
         state.update_at = get_well.next_round(state.filled_at, figures.update_days, workflow.now())
         needs, actions = state.fields.get("needs", ""), state.fields.get("actions", "")
-        process.ask_in_rounds(process.spec("red-update", needs=needs, actions=actions, choices=red.UPDATES))
+        process.ask_in_rounds(process.spec("red-update", needs=needs, actions=actions))
 
     def _answered(self, task: Task) -> None:
         """What an answer brings, at once."""
@@ -197,7 +197,7 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
         process.tasks.withdraw(TaskKind.PROMOTE, f"the facts have changed: {decision.rule}")
         if to:
             why = red.reasons(state)
-            process.open(process.spec(TaskKind.PROMOTE, to=decision.outcome, rule=decision.rule, why=why, choices=red.PROMOTE))
+            process.open(process.spec(TaskKind.PROMOTE, to=decision.outcome, rule=decision.rule, why=why))
 
     def _refuse_resolve(self, given: Resolve) -> str | None:
         """By somebody, once it is marked, and once."""

@@ -36,7 +36,11 @@ def _filled(choice: Choice, words: Mapping[str, object]) -> Choice:
 
 def _choices(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each choice; one with ``names`` is as many."""
-    return [{**each, "name": name, "label": each["label"].replace("{Name}", name.title())} for each in given for name in _names(each)]
+    return [
+        {**each, "name": name, "label": each["label"].replace("{Name}", name.replace("_", " ").capitalize())}
+        for each in given
+        for name in _names(each)
+    ]
 
 
 def _names(given: dict[str, Any]) -> list[str]:
