@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated
 
 from domain.base import Value
 
@@ -50,14 +50,11 @@ class Person(Value):
 
 
 class Team(Value):
-    """Who looks after something: a person a part, each part named after its role (``PARTS``)."""
-
-    PARTS: ClassVar[Mapping[Role, str]]
+    """Who looks after something: a person a part, each part annotated with the roles that it stands for."""
 
     def of(self, role: Role) -> Person | None:
         """Who plays ``role`` here, if anybody does."""
-        part = self.PARTS.get(role)
-        return getattr(self, part) if part else None
+        return next((getattr(self, part) for part, field in type(self).model_fields.items() if role in field.metadata), None)
 
     def email(self, role: Role) -> str:
         """That person's address; empty when there is none."""
@@ -71,21 +68,12 @@ class Owners(Team):
     ``ops`` and ``leader`` are of sales: who assigns somebody where nobody was eligible, and whom that goes up to. Else they are empty.
     """
 
-    PARTS = {
-        Role.INBOUND_SDR: "sdr",
-        Role.NAMED_SDR: "sdr",
-        Role.AE: "ae",
-        Role.CE: "ce",
-        Role.CE_MANAGER: "manager",
-        Role.SALES_OPS: "ops",
-        Role.SALES_LEADERSHIP: "leader",
-    }
-    sdr: Person | None = None
-    ae: Person | None = None
-    ce: Person | None = None
-    manager: Person | None = None
-    ops: Person | None = None
-    leader: Person | None = None
+    sdr: Annotated[Person | None, Role.INBOUND_SDR, Role.NAMED_SDR] = None
+    ae: Annotated[Person | None, Role.AE] = None
+    ce: Annotated[Person | None, Role.CE] = None
+    manager: Annotated[Person | None, Role.CE_MANAGER] = None
+    ops: Annotated[Person | None, Role.SALES_OPS] = None
+    leader: Annotated[Person | None, Role.SALES_LEADERSHIP] = None
     notes: tuple[str, ...] = ()
 
 

@@ -4,7 +4,7 @@ The key of an account is its registrable domain, as for a trial: people can gues
 """
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from domain.base import Message
 from domain.health.types import Band
@@ -46,22 +46,13 @@ class Customer(Message):
 class AccountTeam(Team):
     """Who looks after an account (roles: handbook 1). ``ts_leader`` settles what the two managers do not agree on."""
 
-    PARTS = {
-        Role.TA: "ta",
-        Role.AE: "ae",
-        Role.CE: "ce",
-        Role.TA_MANAGER: "ta_manager",
-        Role.AE_MANAGER: "ae_manager",
-        Role.TS_LEADERSHIP: "ts_leader",
-        Role.SALES_LEADERSHIP: "sales_leader",
-    }
-    ta: Person | None = None
-    ae: Person | None = None
-    ce: Person | None = None
-    ta_manager: Person | None = None
-    ae_manager: Person | None = None
-    ts_leader: Person | None = None
-    sales_leader: Person | None = None
+    ta: Annotated[Person | None, Role.TA] = None
+    ae: Annotated[Person | None, Role.AE] = None
+    ce: Annotated[Person | None, Role.CE] = None
+    ta_manager: Annotated[Person | None, Role.TA_MANAGER] = None
+    ae_manager: Annotated[Person | None, Role.AE_MANAGER] = None
+    ts_leader: Annotated[Person | None, Role.TS_LEADERSHIP] = None
+    sales_leader: Annotated[Person | None, Role.SALES_LEADERSHIP] = None
 
 
 class CustomerInput(Message):

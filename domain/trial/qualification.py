@@ -2,24 +2,11 @@
 
 from domain.policy import Policy
 from domain.task import Check
+from domain.wording import beside
 
-QUESTIONS = {
-    "core_use_case": "Is at least one core use case tied to a reason to act now?",
-    "fits_size": "Does the company have 500 or more developers, can it grow there, or has it a pain that only we solve?",
-    "right_contact": "Can the contact be a champion or a coach?",
-    "code_host_reachable": "Is the code host reachable from the cloud, or can our addresses be allowed?",
-    "accepts_cloud_security": "Does the customer accept the cloud's security?",
-    "next_step_agreed": "Is a specific next step agreed?",
-}
-
-CE_REQUEST_CHECKS = (
-    Check(name="deal_qualified", question="Is the deal qualified?"),
-    Check(
-        name="technically_qualified",
-        question="Are success criteria documented and agreed by the customer, and the basic technical requirements documented?",
-    ),
-    Check(name="review_passed", question="Is everything standard, or has what is not passed a tech review?"),
-)
+_SAID = beside(__file__)
+QUESTIONS: dict[str, str] = _SAID["criteria"]
+CE_REQUEST_CHECKS = tuple(Check(name=name, question=question) for name, question in _SAID["ce_request"].items())
 
 
 def checks(policy: Policy) -> tuple[Check, ...]:
