@@ -5,7 +5,7 @@ command of the command line, the form, the row of the table of rights, and what 
 """
 
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin
@@ -101,10 +101,10 @@ class Command(Generic[M]):
     example: Mapping[str, Any] = field(default_factory=dict)
     place: str = ""
     line: str = ""
-    takes: tuple[str, ...] = ()
+    takes: Sequence[str] = ()
     pairs: str = ""
-    needs: tuple[str, ...] = ()
-    unasked: tuple[str, ...] = ()
+    needs: Sequence[str] = ()
+    unasked: Sequence[str] = ()
     offered: bool = True
     twin: bool = True
     nameless: bool = False

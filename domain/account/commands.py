@@ -59,28 +59,8 @@ class PlanText(ByPerson):
         return {name: text.strip() for name, text in self.model_dump(exclude={"by"}, exclude_none=True).items() if text.strip()}
 
 
-START_RENEWAL = Command(
-    "start_renewal",
-    ACCOUNT,
-    StartRenewal,
-    rights={**_CUSTOMER, Group.OPS: ANY},
-    place="renewals/{account}/start",
-    line="renewal start",
-    nameless=True,
-    **SAID["start_renewal"],
-)
-MARK_ACCOUNT_RED = Command(
-    "mark_red", ACCOUNT, MarkAccountRed, rights={**SALE, Group.TA: TEAM}, line="red mark", needs=("reason",), **SAID["mark_red"]
-)
+START_RENEWAL = Command("start_renewal", ACCOUNT, StartRenewal, rights={**_CUSTOMER, Group.OPS: ANY}, **SAID["start_renewal"])
+MARK_ACCOUNT_RED = Command("mark_red", ACCOUNT, MarkAccountRed, rights={**SALE, Group.TA: TEAM}, **SAID["mark_red"])
 MARK_RED = Command("mark_red", RED, MarkRed, action="mark_red", handbook="C20", offered=False)  # the account says it
 RESOLVE = Command("resolve", RED, Resolve, action="resolve_red", rights=_CUSTOMER, **SAID["resolve"])
-WRITE_PLAN = Command(
-    "plan",
-    PLAN,
-    PlanText,
-    rights={Group.CE: TEAM, Group.TA: TEAM, **ABOVE},
-    place="plans/{account}/update",
-    line="plan update",
-    pairs="field",
-    **SAID["plan"],
-)
+WRITE_PLAN = Command("plan", PLAN, PlanText, rights={Group.CE: TEAM, Group.TA: TEAM, **ABOVE}, **SAID["plan"])

@@ -54,5 +54,5 @@ class CancelRenewal(Message):
 
 FORECAST = Command("forecast", RENEWAL, ProjectOutcome, rights={Group.AE: OWN, Group.TA: OWN, **ABOVE}, **SAID["forecast"])
 ASSESS = Command("assess", RENEWAL, AssessRenewal, rights=ABOVE, **SAID["assess"])
-MOVE = Command("move", RENEWAL, MoveRenewal, rights=_AE, takes=("renewal_on",), **SAID["move"])
+MOVE = Command("move", RENEWAL, MoveRenewal, rights=_AE, **SAID["move"])
 CANCEL = Command("cancel", RENEWAL, CancelRenewal, rights=_AE, **SAID["cancel"])

@@ -79,22 +79,10 @@ REQUEST = Command("request", TRIAL, CeRequest, rights={Group.CE: OWN, **ABOVE}, 
 EXTEND = Command("extend", TRIAL, Extend, rights=SALE, **SAID["extend"])
 CONVERT = Command("convert", TRIAL, Convert, rights=SALE, **SAID["convert"])
 TERMINATE = Command("terminate", TRIAL, Terminate, rights=SALE, **SAID["terminate"])
-REQUEST_FEEDBACK = Command(
-    "request_feedback", TRIAL, RequestFeedback, rights={**SALE, Group.SDR: TEAM}, line="trial feedback", **SAID["request_feedback"]
-)
-CHANGE_DOMAIN = Command(
-    "change_domain",
-    TRIAL,
-    ChangeDomain,
-    rights={**SALE, Group.TA: TEAM, Group.OPS: ANY},
-    takes=("new_host",),
-    needs=("new_host",),
-    **SAID["change_domain"],
-)
-CORRECT_ADMIN = Command(
-    "correct_admin", TRIAL, CorrectAdmin, rights={**SALE, Group.OPS: ANY}, takes=("email",), needs=("email",), **SAID["correct_admin"]
-)
-NEW_LINK = Command("new_link", TRIAL, NewLink, rights=_EVERYBODY, unasked=("to",), **SAID["new_link"])
+REQUEST_FEEDBACK = Command("request_feedback", TRIAL, RequestFeedback, rights={**SALE, Group.SDR: TEAM}, **SAID["request_feedback"])
+CHANGE_DOMAIN = Command("change_domain", TRIAL, ChangeDomain, rights={**SALE, Group.TA: TEAM, Group.OPS: ANY}, **SAID["change_domain"])
+CORRECT_ADMIN = Command("correct_admin", TRIAL, CorrectAdmin, rights={**SALE, Group.OPS: ANY}, **SAID["correct_admin"])
+NEW_LINK = Command("new_link", TRIAL, NewLink, rights=_EVERYBODY, **SAID["new_link"])
 OPT_OUT = Command("opt_out", TRIAL, OptOut, rights=_EVERYBODY, **SAID["opt_out"])
 # `tenure policy adopt` shows first what would change, for every trial.
 ADOPT_POLICY = Command("adopt_policy", TRIAL, AdoptPolicy, rights=OPS, offered=False, twin=False, **SAID["adopt_policy"])
