@@ -1,7 +1,5 @@
 """Every activity that a worker runs, each with its client and the ledger."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

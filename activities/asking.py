@@ -1,7 +1,5 @@
 """Asking an outside system while no worker was told to leave it alone (:mod:`store.holds`), and what its answer means for all of them."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -5,8 +5,6 @@ the one that stands for an erased person, in every spelling of the mailbox and a
 of the address, as a user's name; what only this person can have written is emptied as a whole. A table whose ``info`` says ``append_only`` is left as it is: it names people by references only.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Collection

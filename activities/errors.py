@@ -24,8 +24,6 @@ A message says what is wrong and what to do next; it never holds a secret, since
 exception as its cause: Temporal keeps 4 kB of a pending activity's failure, and a chain of stack traces would leave nothing of the message.
 """
 
-from __future__ import annotations
-
 import email.utils
 import traceback
 from collections.abc import Callable, Iterator, Mapping

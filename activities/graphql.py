@@ -3,8 +3,6 @@
 A server checks the whole of what it is sent; so it is sent one operation and no more. Errors arrive with HTTP 200: an answer is checked twice.
 """
 
-from __future__ import annotations
-
 from functools import cache, partial
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The HTTP client of the systems that have no library of their own: GraphQL servers and Vitally, over httpx. Nothing is repeated by itself."""
 
-from __future__ import annotations
-
 import ssl
 from functools import cache
 from typing import Any

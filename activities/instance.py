@@ -7,8 +7,6 @@ Reset links and keys never leave the vault's table in the clear: a receipt carri
 the share link in the admin's mail is opened, so none waits anywhere.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -3,8 +3,6 @@
 An administrator's comments and layout must survive our edit, so the text is changed in place and never written anew.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

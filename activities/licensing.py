@@ -6,8 +6,6 @@ The API makes a new object at every call and the key cannot be asked for by our 
 The key itself goes to the vault.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial

@@ -4,8 +4,6 @@ The Events API merges events of one ``dedup_key`` while its incident is open, so
 first. An answer of 202 means "taken", not "somebody was woken".
 """
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any
 

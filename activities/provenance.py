@@ -1,7 +1,5 @@
 """Decisions that came straight to Temporal: judged by the same table as every other, and noted on the audit."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """How the remote sides are looked at: since when to look for the mark of an effect that was begun, and how patiently a list is read."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

@@ -11,8 +11,6 @@ of rows that are there. If they move rows in the moment between our reading and 
 that is logged, and the act is tried again.
 """
 
-from __future__ import annotations
-
 import threading
 import unicodedata
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Signing somebody up on their behalf (A21, and the free-mail signups of A3): by the same service as the form's."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 
 from temporalio import activity

@@ -11,13 +11,12 @@ a day without use. A file is opened for one query only: its writer puts a new on
 its place, which an open connection would never see.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Self
 
 import numpy
 from numpy.typing import NDArray
@@ -71,7 +70,7 @@ class Warehouse:
         self._url = make_url(url)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Warehouse:
+    def from_settings(cls, settings: Settings) -> Self:
         """The warehouse that the settings name."""
         return cls(settings.warehouse_url)
 

@@ -5,8 +5,6 @@ result; the workflow then asks it alone, in an activity that is called as it is,
 When the system said how long it wants to be left alone, that goes along.
 """
 
-from __future__ import annotations
-
 import contextvars
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait

@@ -9,8 +9,6 @@ How that happens once is said in words in the ``.toml`` of the same name beside 
 the ledger sees to it that it happens once, and ``docs/effects.md`` and ``tenure effects verify`` read what is declared.
 """
 
-from __future__ import annotations
-
 import inspect
 import pkgutil
 import tomllib
@@ -44,7 +42,7 @@ Handler = Callable[[AnySystem, AnyEffect, EffectId], Receipt]
 Looker = Callable[[Any, AnyEffect, EffectId], Receipt | None]
 
 #: Every outside system that was defined, by its name; :func:`systems` reads all modules first.
-_SYSTEMS: dict[str, type[OutsideSystem]] = {}
+_SYSTEMS: dict[str, "type[OutsideSystem]"] = {}
 
 
 class Connections(Protocol):

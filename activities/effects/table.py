@@ -1,7 +1,5 @@
 """``docs/effects.md``, written from the register of effects: ``python -m activities.effects.table``."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from pathlib import Path

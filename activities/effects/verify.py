@@ -3,8 +3,6 @@
 What is compared stands in :mod:`domain.effects.reconcile`; what an effect leaves behind, and what cannot be told, where its kind is declared.
 """
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

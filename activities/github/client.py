@@ -1,7 +1,5 @@
 """GitHub's client: the pace of its writes, how its lists are paged, and what each of its errors means in Temporal's terms."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterable, Iterator

@@ -5,8 +5,6 @@ After a lost answer the mark is looked for by listing, never by search, whose in
 repeats a POST whose answer was lost.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Iterator
@@ -51,7 +49,7 @@ def twice(look: Looker[AnyEffect]) -> Looker[AnyEffect]:
     """The look, and where it finds nothing another a little later: before that it does not say that something did not happen."""
 
     @wraps(look)
-    def looked(github: GitHub, effect: AnyEffect, effect_id: EffectId) -> Receipt | None:
+    def looked(github: RepositoryClient, effect: AnyEffect, effect_id: EffectId) -> Receipt | None:
         if (found := look(github, effect, effect_id)) is not None or not github.lag:
             return found
         time.sleep(github.lag.total_seconds())

@@ -1,7 +1,5 @@
 """What is written on GitHub: an issue's body with its fields, and the marks by which issues, comments and runs are found again."""
 
-from __future__ import annotations
-
 import re
 
 from domain.effects.github import RaiseIssue

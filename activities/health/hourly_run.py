@@ -4,8 +4,6 @@ Each part does only what is outstanding, and the database knows what that is (``
 the next, and a run in which nothing changed tells nobody anything.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 import time

@@ -1,7 +1,5 @@
 """Scoring every customer at once (D12): some thousand accounts at a time, of which only those are written that differ from before."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time

@@ -4,8 +4,6 @@ SMTP cannot be asked whether a mail was sent. So the Message-ID is derived from 
 lost answer carries the same one, by which mail systems recognise it, and later mails of a thread refer to it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from email.errors import MessageError

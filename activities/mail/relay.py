@@ -1,13 +1,12 @@
 """The mail server: how it is spoken to, and what each of its replies means in Temporal's terms."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
+from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
@@ -34,7 +33,7 @@ class Relay:
     password: str | None = None
 
     @classmethod
-    def of(cls, url: str) -> Relay:
+    def of(cls, url: str) -> Self:
         """Read ``smtp://[user:password@]host[:port]``; ``smtps://`` is TLS at once, ``smtp://…?starttls=required`` insists on it."""
         parts = urlsplit(url)
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:

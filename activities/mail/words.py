@@ -1,7 +1,5 @@
 """What a mail says: its templates, what each needs, and its text folded to a readable width."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from functools import cache

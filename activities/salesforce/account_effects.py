@@ -3,8 +3,6 @@
 A renewal's opportunity carries the renewal's subject in ``Tenure_Key__c``, so the other acts of that subject find it there.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import date

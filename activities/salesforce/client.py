@@ -5,14 +5,12 @@ It also lacks ``convertLead``, which exists in the SOAP API alone (:mod:`activit
 password and its session is refused; so the login is made here, and its client gets the session alone.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -80,7 +78,7 @@ class Crm:
         self._lock = threading.Lock()
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Crm:
+    def from_settings(cls, settings: Settings) -> Self:
         """The org that the settings name; a session id goes before a user name."""
         return cls(
             url=settings.salesforce_url,

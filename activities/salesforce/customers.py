@@ -4,8 +4,6 @@ An account that is a customer's no longer stays in the copy, as churned or merge
 CRM's answer any more counts as churned too, unless so many are missing at once that the answer itself must be wrong.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple

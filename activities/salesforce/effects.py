@@ -6,8 +6,6 @@ The custom field ``Tenure_Key__c`` holds the subject on the lead and on the oppo
 is made by upsert on it, and every other act first looks whether the CRM already shows its result.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from simple_salesforce.exceptions import SalesforceError

@@ -1,7 +1,5 @@
 """What each error of Salesforce's clients means in Temporal's terms."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``convertLead`` of Salesforce's SOAP API: what is sent, and what comes back."""
 
-from __future__ import annotations
-
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from typing import NamedTuple

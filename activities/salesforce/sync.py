@@ -1,7 +1,5 @@
 """The copy of the CRM: our people, the accounts with a domain (A27), and by :mod:`activities.salesforce.customers` who is a customer (D8)."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """What a message of ours looks like in Slack: its blocks, within the lengths that Slack takes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Slack's channels: the trial's own is made, found again by its name, and archived; the others are people's."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Iterator
 from itertools import count

@@ -1,7 +1,5 @@
 """Slack's answers: how lists are paged, which errors there are, and what each means in Temporal's terms."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ Slack has no idempotency of its own: two equal posts are two messages. So every 
 and after a lost answer the channel's history is searched for it before anything is posted again. The SDK's own retries are off.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any

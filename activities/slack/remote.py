@@ -1,7 +1,5 @@
 """What is there in Slack: our channels and messages, for the reconciliation. It reads only; it does not even join a channel."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress

@@ -4,8 +4,6 @@ Every answer says how many requests are left of this minute's allowance. What is
 than a tenth is left, so that an hourly run over all accounts does not hold up what a person waits for.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Iterator, Mapping

@@ -6,8 +6,6 @@ does not keep that trait, the one of its name that was made since the attempt be
 templates and the two project traits (``MARK``, ``ENDED``).
 """
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Iterator
