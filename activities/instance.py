@@ -16,13 +16,11 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.asking import asking
+from activities.asking import Ask, Scope
 from activities.effects.outside_system import OutsideSystem, carries_out
-from activities.errors import refused, translating
-from activities.graphql import GraphQL, GraphQLError, translated
-from activities.http import Json
+from activities.errors import refused
+from activities.http import GraphQL, GraphQLError, Json, translated
 from activities.jsonc import JsoncError, get_text, set_text
-from activities.remote_listing import Ask, Scope
 from domain.cloud.issues import is_ours
 from domain.effects.effect import Receipt
 from domain.effects.instance import CreateAdmin, RemoveUser, ResetLink, SetKey
@@ -75,7 +73,7 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
     @activity.defn(name="instance_usage")
     def instance_usage(self, ask: AskUsage) -> Usage:
         """What the instance says about its use now. Users with an address of ours are operators and are not counted."""
-        with asking(self._ledger, "instance", ask.host, look=True), translating(self.error):
+        with self.looking(ask.host, waited_for=True):
             return self._usage(ask)
 
     # --- What is there ------------------------------------------------------------------------------------------------------

@@ -6,72 +6,52 @@ An administrator's comments and layout must survive our edit, so the text is cha
 import json
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any
 
-_TOKEN = re.compile(
-    r'(?P<text>"(?:\\.|[^"\\])*")|(?P<trivia>\s+|//[^\n]*|/\*.*?\*/)|(?P<mark>[{}\[\]:,])|(?P<word>[^\s{}\[\]:,"/]+)', re.DOTALL
-)
+#: What JSON does not have, beside texts, which stay: a comment, and a comma behind which nothing comes.
+_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_LAST_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
+_NAME = re.compile(r'\s*[{,]\s*("(?:\\.|[^"\\])*")\s*:\s*')
+_JSON = json.JSONDecoder(strict=False)
 
 
 class JsoncError(ValueError):
     """The text is no JSON object."""
 
 
-class _Token(NamedTuple):
-    text: str
-    start: int
-    end: int
-
-
 def get_text(document: str, name: str) -> str | None:
     """The text under ``name`` in the outermost object; None when it is absent or is no text."""
-    for key, first, last in _members(list(_tokens(document))):
-        if key == name:
-            return str(json.loads(first.text)) if first is last and first.text.startswith('"') else None
-    return None
+    value = next((value for key, value, _ in _members(_plain(document.strip() or "{}")) if key == name), None)
+    return value if isinstance(value, str) else None
 
 
 def set_text(document: str, name: str, value: str) -> str:
     """The document with ``value`` under ``name``; everything else stays as it is. Raises :class:`JsoncError` for what is no object."""
-    tokens = list(_tokens(document)) or [_Token("{", 0, 0), _Token("}", 0, 0)]
-    if tokens[0].text != "{" or tokens[-1].text != "}":
-        raise JsoncError("the configuration is not a JSON object")
-    if not document.strip():
-        document, tokens = "{}", list(_tokens("{}"))
-    for key, first, last in _members(tokens):
+    document = document if document.strip() else "{}"
+    plain = _plain(document)
+    members = list(_members(plain))
+    for key, _, place in members:
         if key == name:
-            return document[: first.start] + json.dumps(value) + document[last.end :]
-    begin = tokens[0].end
-    comma = "," if len(tokens) > 2 else "\n"
-    return f"{document[:begin]}\n  {json.dumps(name)}: {json.dumps(value)}{comma}{document[begin:]}"
+            return document[: place.start] + json.dumps(value) + document[place.stop :]
+    begin, follows = plain.index("{") + 1, "," if members else "\n"
+    return f"{document[:begin]}\n  {json.dumps(name)}: {json.dumps(value)}{follows}{document[begin:]}"
 
 
-def _tokens(document: str) -> Iterator[_Token]:
-    """The document's tokens without blanks and comments."""
-    at = 0
-    while at < len(document):
-        found = _TOKEN.match(document, at)
-        if found is None:
-            raise JsoncError(f"the configuration is not JSON at character {at}")
-        if found.lastgroup != "trivia":
-            yield _Token(found[0], found.start(), found.end())
-        at = found.end()
+def _plain(document: str) -> str:
+    """The document as JSON, each character in its place: what JSON does not have is blank."""
+    for pattern in (_COMMENT, _LAST_COMMA):
+        document = pattern.sub(lambda found: found[1] or " " * len(found[0]), document)
+    return document
 
 
-def _members(tokens: list[_Token]) -> Iterator[tuple[str, _Token, _Token]]:
-    """Each member of the outermost object: its name, and the first and the last token of its value."""
-    depth = 0
-    for number, token in enumerate(tokens):
-        is_key = depth == 1 and token.text.startswith('"') and number + 2 < len(tokens) and tokens[number + 1].text == ":"
-        if is_key:
-            yield json.loads(token.text), tokens[number + 2], tokens[_value_end(tokens, number + 2)]
-        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(token.text, 0)
-
-
-def _value_end(tokens: list[_Token], begin: int) -> int:
-    depth = 0
-    for number in range(begin, len(tokens)):
-        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(tokens[number].text, 0)
-        if depth == 0:
-            return number
-    raise JsoncError("the configuration ends in the middle of a value")
+def _members(plain: str) -> Iterator[tuple[str, Any, slice]]:
+    """Each member of the outermost object: its name, its value, and where the value stands."""
+    try:
+        whole, at = _JSON.decode(plain), 0
+    except ValueError as error:
+        raise JsoncError(f"the configuration is not JSON: {error}") from None
+    if not isinstance(whole, dict):
+        raise JsoncError("the configuration is not a JSON object")
+    while (name := _NAME.match(plain, at)) is not None:
+        value, at = _JSON.raw_decode(plain, name.end())
+        yield _JSON.decode(name[1]), value, slice(name.end(), at)

@@ -14,11 +14,10 @@ from uuid import UUID
 
 from temporalio.exceptions import ApplicationError
 
+from activities.asking import Ask, Scope, at_once, since
 from activities.effects.outside_system import OutsideSystem, carries_out
 from activities.errors import refused
-from activities.graphql import GraphQL, GraphQLError, translated
-from activities.http import Json
-from activities.remote_listing import Ask, Scope, at_once, since
+from activities.http import GraphQL, GraphQLError, Json, translated
 from domain.effects.effect import Receipt
 from domain.effects.licensing import IssueKey, ReissueKey
 from domain.effects.reconcile import Thing

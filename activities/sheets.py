@@ -28,9 +28,9 @@ from gspread.utils import rowcol_to_a1
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.asking import Ask, Scope
 from activities.effects.outside_system import OutsideSystem, carries_out
 from activities.errors import LONGEST_ANSWER, forbidden, from_requests, from_status, limited, refused, retry_after, unreachable, unsure
-from activities.remote_listing import Ask, Scope
 from domain.effects.effect import Receipt
 from domain.effects.reconcile import Claim, Thing
 from domain.effects.sheets import KeepRow

@@ -14,6 +14,7 @@ import pkgutil
 import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -24,10 +25,8 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 from temporalio.exceptions import ApplicationError
 
 import activities
-from activities import remote_listing
-from activities.asking import asking
+from activities.asking import Ask, Scope, asking, begun
 from activities.errors import UNKNOWN_TRIES, UnknownAnswer, again, translating
-from activities.remote_listing import Ask, Scope
 from domain.effects.effect import BatchResult, Effect, EffectBatch, Receipt
 from domain.effects.reconcile import Thing, Unseen
 from store.effect_kinds import KINDS, EffectKind, register
@@ -138,6 +137,12 @@ class OutsideSystem(ABC):
     def error(self, error: Exception) -> ApplicationError | None:
         """A client's exception as one of the errors of :mod:`activities.errors`; None means that it is a fault of ours."""
 
+    @contextmanager
+    def looking(self, place: str = "", *, waited_for: bool = False) -> Iterator[None]:
+        """Look at what is there, unless it is held; errors in Temporal's terms (:func:`activities.asking.asking`)."""
+        with asking(self._ledger, self.name, place, look=waited_for), translating(self.error):
+            yield
+
     def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing | Unseen]:
         """What is there, for ``tenure effects verify``; nothing of a system that shows nothing."""
         return iter(())
@@ -180,7 +185,7 @@ class OutsideSystem(ABC):
 
         do, probe = guarded(how.do), guarded(how.probe or (lambda *_: None))
         if how.instead and self._ledger.receipt(name) is None and (settled := guarded(how.instead)()) is not None:
-            if remote_listing.begun(self._ledger, name) is None:
+            if begun(self._ledger, name) is None:
                 return settled
             do, probe = (lambda: settled), (lambda: None)  # it is on record already, and is not left open
         words, place = effect.in_words(), effect.place

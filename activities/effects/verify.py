@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 
 from temporalio.exceptions import ApplicationError
 
+from activities.asking import RetryingReader, Scope
 from activities.effects.outside_system import OutsideSystem, effect_kinds, systems
 from activities.errors import translating
-from activities.remote_listing import RetryingReader, Scope
 from domain.base import Value
 from domain.effects.reconcile import Begun, Claim, OnRecord, Reconciled, Thing, Unseen, reconcile
 from store.effect_kinds import EffectKind, named

@@ -17,9 +17,9 @@ from github.PaginatedList import PaginatedList
 from github.Repository import Repository
 from temporalio.exceptions import ApplicationError
 
+from activities.asking import Ask
 from activities.effects.outside_system import OutsideSystem
 from activities.errors import LONGEST_ANSWER, forbidden, from_requests, from_status, limit_wait, limited, refused, retry_after, unsure
-from activities.remote_listing import Ask
 from domain.cloud.issues import same_repository
 from store.ledger import Ledger
 from store.settings import Settings

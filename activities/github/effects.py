@@ -17,12 +17,10 @@ from github.GithubObject import NotSet
 from github.Issue import Issue
 from temporalio import activity
 
-from activities.asking import asking
+from activities.asking import Ask, Scope, since
 from activities.effects.outside_system import Looker, carries_out
-from activities.errors import translating
 from activities.github.client import RepositoryClient, pages
 from activities.github.text import body_of, filled, mark, mark_of, names
-from activities.remote_listing import Ask, Scope, since
 from domain.cloud.issues import Where, host_named, is_ready, speaks_for_the_team
 from domain.effects.effect import Effect, Receipt
 from domain.effects.github import AskIssue, CloseIssue, Comment, Dispatch, FillField, IssueState, RaiseIssue
@@ -72,7 +70,7 @@ class GitHub(RepositoryClient, name="github", title="GitHub"):
 
         One that was deleted, or transferred to another repository, is a state as well, and no error.
         """
-        with asking(self._ledger, "github", look=True), translating(self.error):
+        with self.looking(waited_for=True):
             issue = self._repo().get_issue(ask.issue)
             try:
                 labels = tuple(label.name for label in issue.labels)
@@ -94,7 +92,7 @@ class GitHub(RepositoryClient, name="github", title="GitHub"):
     @activity.defn(name="github_reopened")
     def reopened(self) -> ReopenedIssues:
         """List the issues that are open again, each with the workflow by which the ledger says that it was raised."""
-        with asking(self._ledger, "github", look=True), translating(self.error):
+        with self.looking(waited_for=True):
             found = [issue for issue in self._repo().get_issues(state="open") if issue.state_reason == "reopened"]
         return Registry(self._ledger).reopened({issue.number: mark_of(issue.body) for issue in found})
 
@@ -102,7 +100,7 @@ class GitHub(RepositoryClient, name="github", title="GitHub"):
     def runs(self, ask: AskRuns) -> RunStates:
         """Read which of the dispatched runs are under way or completed, and with which conclusion."""
         missing, completed, running = set(ask.requests), {}, []
-        with asking(self._ledger, "github"), translating(self.error):
+        with self.looking():
             found = self._repo().get_workflow(ask.workflow).get_runs(event="workflow_dispatch") if missing else ()
             for run in islice(found, RUN_ITEMS):
                 if (request := next((name for name in missing if names(run.display_title, name)), None)) is not None:

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 from email_validator import validate_email
 from temporalio import activity
 
+from activities.asking import begun
 from activities.effects.outside_system import OutsideSystem, carries_out
 from activities.errors import refused
 from activities.mail.relay import SYSTEM, Relay, error_of
 from activities.mail.words import INLINER, NAMES, NEEDS, OPTIONAL, TEMPLATES, VALUES, compiled, wrapped
-from activities.remote_listing import begun
 from domain import markup
 from domain.effects.effect import Receipt
 from domain.effects.mail import Mail

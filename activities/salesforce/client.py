@@ -20,8 +20,8 @@ from simple_salesforce.exceptions import SalesforceAuthenticationFailed, Salesfo
 from simple_salesforce.format import format_external_id, format_soql
 from simple_salesforce.login import SalesforceLogin
 
+from activities.asking import Ask, at_once
 from activities.errors import LONGEST_ANSWER
-from activities.remote_listing import Ask, at_once
 from activities.salesforce import soap
 from store.settings import Settings
 

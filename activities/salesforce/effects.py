@@ -12,10 +12,9 @@ from simple_salesforce.exceptions import SalesforceError
 from sqlalchemy import select
 from temporalio import activity
 
-from activities.asking import asking
+from activities.asking import Ask, Scope
 from activities.effects.outside_system import OutsideSystem, carries_out
-from activities.errors import refused, translating
-from activities.remote_listing import Ask, Scope
+from activities.errors import refused
 from activities.salesforce import sync
 from activities.salesforce.account_effects import CustomerRecords
 from activities.salesforce.client import KEY, STAGE_1, SYSTEM, Crm, Record
@@ -66,7 +65,7 @@ class Salesforce(CustomerRecords, OutsideSystem, name="salesforce", title="Sales
     @activity.defn(name="salesforce_accounts")
     def sync_accounts(self, ask: CopyAccounts | None = None) -> AccountSync:
         """Copy our people, the accounts with a domain (A27) and the customers (D8). Safe to repeat: it replaces the copy."""
-        with asking(self._ledger, self.name), translating(self.error):
+        with self.looking():
             found = sync.read(self._client, self._routing)
         return sync.replace(self._ledger, found, ask.facts if ask else policies.default().facts)
 

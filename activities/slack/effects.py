@@ -11,9 +11,9 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 
+from activities.asking import Ask, Scope, since
 from activities.effects.outside_system import carries_out
 from activities.errors import refused
-from activities.remote_listing import Ask, Scope, since
 from activities.slack.blocks import blocks_of, cut
 from activities.slack.channels import Channels
 from activities.slack.client import CLOSED_ERRORS, EVENT_TYPE, GONE_ERRORS, PAGE, SYSTEM, allowing, code_of, mark_of, pages

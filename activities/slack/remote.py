@@ -10,7 +10,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 
-from activities.remote_listing import Ask, Scope
+from activities.asking import Ask, Scope
 from activities.slack.client import CLOSED_ERRORS, LIST_PAGE, PAGE, code_of, mark_of, pages
 from domain.effects.reconcile import Thing, Unseen
 

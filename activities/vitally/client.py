@@ -16,9 +16,9 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities import errors
+from activities.asking import Ask, at_once
 from activities.errors import from_httpx, limited, refused
 from activities.http import HttpClient, Json, said
-from activities.remote_listing import Ask, at_once
 from store.ledger import NotDone
 
 SYSTEM = "Vitally"

@@ -16,11 +16,10 @@ from sqlalchemy import select
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.asking import asking
+from activities.asking import Ask, Scope, since
 from activities.effects.outside_system import OutsideSystem, carries_out, once
 from activities.errors import refused, translating
 from activities.http import Json
-from activities.remote_listing import Ask, Scope, since
 from activities.vitally.client import SYSTEM, VitallyApi, translated
 from domain.effects.effect import Receipt
 from domain.effects.reconcile import Thing
@@ -80,7 +79,7 @@ class Vitally(OutsideSystem, name="vitally", title="Vitally"):
 
         Raises what ``httpx`` raises and the errors of ``activities/errors.py``, both in Temporal's terms.
         """
-        with asking(self._ledger, "vitally"), translating(translated):
+        with self.looking():
             yield from self._client.pages("accounts", paced=True, status="activeOrChurned")
 
     def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing]:

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import insert
 from temporalio.exceptions import ApplicationError
 
+from activities.asking import RetryingReader
 from activities.github.effects import GitHub
 from activities.licensing import FIRST_KEYS, Licensing
 from activities.mail.effects import Mailer
-from activities.remote_listing import RetryingReader
 from activities.slack.client import error_of
 from activities.slack.effects import Slack
 from domain.effects.effect import BatchResult, EffectBatch

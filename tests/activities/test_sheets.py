@@ -24,8 +24,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities import sheets as module
+from activities.asking import Scope, at_once
 from activities.effects.batch import EffectBatches
-from activities.remote_listing import Scope, at_once
 from activities.sheets import Sheets
 from domain.effects.effect import EffectBatch
 from domain.effects.reconcile import Claim

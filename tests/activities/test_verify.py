@@ -378,7 +378,7 @@ def test_a_channel_that_our_app_was_put_out_of_is_not_joined(build: Build) -> No
 
 def test_a_limit_is_waited_out_page_by_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("activities.remote_listing.time.sleep", slept.append)
+    monkeypatch.setattr("activities.asking.time.sleep", slept.append)
     for service, match in (
         ("slack", "conversations.history"),
         ("github", "issues/comments"),

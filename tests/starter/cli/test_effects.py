@@ -166,7 +166,7 @@ def test_verify_prints_what_does_not_match_and_says_so_by_its_exit_code(
     noted = [(row.what, row.outcome) for row in Audit(record, ()).rows()]
     assert noted[:2] == [("verify effects", "accepted"), ("verify effects acme.example", "accepted")]
     assert noted[-2:] == [("verify effects nobody.example", "refused"), ("verify effects", "refused")]
-    monkeypatch.setattr("activities.remote_listing.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("activities.asking.time.sleep", lambda _seconds: None)
     monkeypatch.setenv("TENURE_GITHUB_URL", "http://127.0.0.1:9/api/v3")
     down = run("effects", "verify")
     assert down.code == 2
