@@ -10,6 +10,7 @@ from slack_sdk.errors import SlackApiError
 from sqlalchemy import select
 from temporalio import activity
 
+from activities.asking import at_once
 from activities.effects.outside_system import OutsideSystem, carries_out
 from activities.errors import refused
 from activities.slack.blocks import cut
@@ -98,7 +99,7 @@ class Channels(OutsideSystem):
 
     def _list(self, *, archived: bool) -> Iterator[dict[str, Any]]:
         asked = {"exclude_archived": not archived, "limit": LIST_PAGE, "types": "public_channel"}
-        for page in pages(self.client.conversations_list, **asked):
+        for page in pages(at_once, self.client.conversations_list, **asked):
             yield from page["channels"]
 
     def _invite(self, channel: str, email: str) -> bool:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPException
 from typing import Any
 from urllib.error import URLError
@@ -11,6 +12,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web import SlackResponse
 from temporalio.exceptions import ApplicationError
 
+from activities.asking import Ask
 from activities.errors import LONGEST_ANSWER, forbidden, from_status, limit_wait, limited, no_answer, refused, unreachable, unsure
 
 SYSTEM = "Slack"
@@ -20,7 +22,7 @@ PAGE = 200
 LIST_PAGE = 999  # listing is limited to some 20 calls a minute, so a large workspace needs large pages
 
 CREDENTIAL_ERRORS = frozenset(
-    {
+    [
         "access_denied",
         "account_inactive",
         "ekm_access_denied",
@@ -36,20 +38,20 @@ CREDENTIAL_ERRORS = frozenset(
         "token_expired",
         "token_revoked",
         "two_factor_setup_required",
-    }
+    ]
 )
 UNCERTAIN_ERRORS = frozenset({"fatal_error", "internal_error", "team_added_to_org"})
 DOWN_ERRORS = frozenset({"request_timeout", "service_unavailable"})
 GONE_ERRORS = frozenset({"channel_not_found", "is_archived"})
-CLOSED_ERRORS = frozenset({"not_in_channel", "method_not_supported_for_channel_type"})
+UNSHOWN = frozenset({"not_in_channel", "method_not_supported_for_channel_type", "channel_not_found", "thread_not_found"})
 CANNOT_JOIN_ERRORS = frozenset({"cant_invite", "user_disabled", "user_is_restricted", "user_is_ultra_restricted", "user_not_found"})
 
 
-def pages(read: Callable[..., SlackResponse], **asked: Any) -> Iterator[SlackResponse]:
-    """Each page of a list that ``read`` asks for, with what is ``asked`` and the cursor; the last one has none."""
+def pages(ask: Ask, read: Callable[..., SlackResponse], **asked: Any) -> Iterator[SlackResponse]:
+    """Each page of a list that ``ask`` gets by ``read``, with what is ``asked`` and the cursor; the last one has none."""
     cursor: str | None = None
     while cursor != "":
-        answer = read(cursor=cursor, **asked)
+        answer = ask(partial(read, cursor=cursor, **asked))
         yield answer
         cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
 
