@@ -94,16 +94,13 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
             filling = process.tasks.open(process.spec(TaskKind.FILL, why=why), process.channel)
             acts = process.said(THREAD, begun, Role.TA, Role.AE, Role.TA_MANAGER, under=""), card(filling, THREAD)
         self._write("Red", True, *acts)
-        self._lighthouse(why)
-        self._plan(True, why)
-
-    def _lighthouse(self, why: str) -> None:
-        """C20: where Lighthouse is the program, the open renewal is rated red; one that is not looked at yet refuses, and rates it in time."""
-        process, renewal = self.process, self.input.renewal
-        if not self.tracked and renewal:
-            by = self.state.marks[0].by or process.email(Role.TA) or workflow.info().workflow_id
+        if (
+            not self.tracked and self.input.renewal
+        ):  # Lighthouse is the program: a renewal that is not looked at yet refuses, and rates it in time
+            by = state.marks[0].by or process.email(Role.TA) or workflow.info().workflow_id
             told = AssessRenewal(by=by, rating="red", why=f"red account: {why}"[:2_000])
-            process.spawn(process.effects.signal(renewal, "assess", told))
+            process.spawn(process.effects.signal(self.input.renewal, "assess", told))
+        self._plan(True, why)
 
     @decides(commands.MARK_RED)
     async def mark_red(self, given: MarkRed) -> str:

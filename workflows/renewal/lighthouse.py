@@ -59,7 +59,8 @@ async def _agreed(renewal: RenewalProcess, task: Task) -> bool:
         fields = {name: str(value).strip() for name, value in answer.fields.items() if value is not None}
         state.save_plan = SavePlan.model_validate({**fields, "by": answer.by, "at": workflow.now()})
         renewal.do(_document(renewal, state.save_plan))
-        [review] = renewal.open(_review(renewal, state.save_plan))
+        written = " ".join(f"{line}." for line in documents.save_plan(state.save_plan, state.sponsor)[:4])
+        [review] = renewal.open(renewal.spec(TaskKind.REVIEW_PLAN, plan=written))
         verdict = await renewal.answer_beside(review)
         if verdict is None:
             return False
@@ -116,10 +117,6 @@ def _document(renewal: RenewalProcess, plan: SavePlan) -> KeepDoc:
 
 def _plan(renewal: RenewalProcess, wrong: str = "") -> TaskSpec:
     return renewal.spec(TaskKind.SAVE_PLAN, again=f" The AE asks for changes: {wrong}" if wrong else "")
-
-
-def _review(renewal: RenewalProcess, plan: SavePlan) -> TaskSpec:
-    return renewal.spec(TaskKind.REVIEW_PLAN, plan=" ".join(f"{line}." for line in documents.save_plan(plan, renewal.state.sponsor)[:4]))
 
 
 def _vote(renewal: RenewalProcess, kind: str, role: Role, review: PlanReviewed) -> TaskSpec:

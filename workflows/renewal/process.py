@@ -149,9 +149,10 @@ class RenewalProcess(AccountProcess):
         self._begun = True
         self.do(*first)
 
-    async def delivered(self) -> None:
-        """Wait until everything that was asked for is done."""
-        await self.wait(lambda: not self._turn and not self._delivering, summary="what is under way")
+    @property
+    def busy(self) -> bool:
+        """Whether something that was asked for is not done yet."""
+        return self._turn or self._delivering > 0
 
     async def _once_begun(self, effects: tuple[Effect, ...]) -> BatchResult:
         try:

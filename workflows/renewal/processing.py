@@ -104,7 +104,7 @@ async def _renewed(renewal: RenewalProcess, answer: Answer) -> End:
         known = await renewal.ask(renewal.spec(TaskKind.SUBSCRIPTION))
         subscription = str(known.fields["subscription"]).strip() if known else ""
     renewal.do(_key(renewal, "key.renewed", subscription, seats, end))
-    await renewal.delivered()
+    await renewal.wait(lambda: not renewal.busy, summary="what is under way")
     renewal.enter(Phase.RENEWED)
     return "renewed"
 

@@ -7,8 +7,6 @@ from datetime import timedelta
 from temporalio import workflow
 
 from domain import ids
-from domain.effects.github import CloseIssue
-from domain.effects.pagerduty import ResolvePage
 from domain.effects.registry import AskOwners, Claimed, ClaimInstance, ClaimOutcome
 from domain.effects.slack import Post
 from domain.markup import bold
@@ -69,15 +67,6 @@ async def wait_for_room(trial: TrialProcess, *, warm: bool) -> Claimed:
         claimed = await claim(trial, warm=warm)
         if claimed.outcome != ClaimOutcome.FULL:
             return claimed
-
-
-async def cancel(trial: TrialProcess, why: str) -> None:
-    """A trial that ended before it started: the pending request is cancelled, the page resolved, the room freed."""
-    if trial.state.request_issue:
-        text = f"This request is cancelled: {why}"
-        trial.do(CloseIssue(key="request.cancel", issue=trial.state.request_issue, reason="not_planned", text=text))
-        trial.do(ResolvePage(key="page.cancel", page="page.request"))
-    await release(trial)
 
 
 async def release(trial: TrialProcess) -> None:

@@ -8,6 +8,8 @@ from temporalio import workflow
 
 from domain import ladder, licence_keys
 from domain.calendar import add_working_days, months_after
+from domain.effects.github import CloseIssue
+from domain.effects.pagerduty import ResolvePage
 from domain.effects.salesforce import UpdateOpportunity
 from domain.effects.slack import ArchiveChannel
 from domain.markup import bold, code
@@ -184,16 +186,18 @@ def _teardown(trial: TrialProcess, why: str) -> CloudRequest:
 
 async def before_the_start(trial: TrialProcess) -> End:
     """A person ended it before it had started: the pending request is cancelled, or an instance already built is torn down."""
-    state = trial.state
-    verdict = state.verdict
+    state, verdict = trial.state, trial.state.verdict
     if verdict is None:
         raise ValueError("ended early without a verdict")
-    state.verdict = None
-    state.ended_by = verdict.decision
+    state.verdict, state.ended_by, why = None, verdict.decision, verdict.decision.rule
     if state.instance_live:
         return await terminate(trial, verdict)
-    await capacity.cancel(trial, verdict.decision.rule)
-    return await intake.disqualify(trial, verdict.decision.rule)
+    if state.request_issue:
+        text = f"This request is cancelled: {why}"
+        trial.do(CloseIssue(key="request.cancel", issue=state.request_issue, reason="not_planned", text=text))
+        trial.do(ResolvePage(key="page.cancel", page="page.request"))
+    await capacity.release(trial)
+    return await intake.disqualify(trial, why)
 
 
 async def opt_out(trial: TrialProcess, _message: OptOut) -> str:

@@ -41,17 +41,13 @@ class JoinRequest(WorkflowWithTasks[Process[Policy]]):
         values = {"host": input.host, "first_name": who.first_name or who.name, "company": input.domain}
         process.do(Mail(key="mail.existing_instance", template="existing_instance", to=who.email, to_name=who.name, values=values))
         if input.admin:
-            process.spawn(self._tell_admin(JoinNotice(email=who.email, host=input.host, admin=input.admin)))
+            notice, summary = JoinNotice(email=who.email, host=input.host, admin=input.admin), f"who wants to join {input.host}"
+            start, id = JoinDigestInput.model_validate({**vars(input), "who": (who.email,)}), ids.join_digest(input.domain)
+            process.spawn(begin_or_tell(process.effects, "JoinDigest", start, ("asks", notice), id=id, summary=summary))
         alert = f"{who.name} ({input.domain}) {'signed up' if input.via == 'signup' else 'is blocked'}, and {input.host} is theirs already."
         answer = await process.ask(self._spec(), first=(process.said("slack.alert", alert),))
         await process.settle()
         return answer.choice if answer else "withdrawn"
-
-    async def _tell_admin(self, notice: JoinNotice) -> None:
-        given, summary = self.input, f"who wants to join {self.input.host}"
-        start = JoinDigestInput.model_validate({**vars(given), "who": (notice.email,)})
-        told = ("asks", notice)
-        await begin_or_tell(self.process.effects, "JoinDigest", start, told, id=ids.join_digest(given.domain), summary=summary)
 
     def _spec(self) -> TaskSpec:
         given, from_signup = self.input, self.input.via == "signup"

@@ -110,7 +110,10 @@ async def _come_due(trial: TrialProcess, ahead: list[Due]) -> None:
         trial.enter(Stage.DECIDING)  # from here a late answer is refused, not taken and forgotten
     if any(due.kind not in ("mail", "key") or due.name in ("usage_check", "next_steps") for due in ahead):
         state.usage = await trial.effects.usage(state.host, trial.contact.email, state.former_admins)
-        _activation(trial)
+        if state.usage and state.activated_at is None and decisions.activated(trial.policy, state.usage):  # A19: to the CRM, once
+            state.activated_at = workflow.now()
+            at = state.activated_at.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+            trial.do(UpdateOpportunity(key="crm.activated", fields={"Trial_Activated__c": True, "Trial_Activated_At__c": at}))
     if any(due.kind in ("ask", "due", "grace") for due in ahead):
         await owning.owners(trial)  # whoever has left since is replaced before anybody is asked, or it is ended
         owning.find_owners(trial)
@@ -138,15 +141,6 @@ async def _come_due(trial: TrialProcess, ahead: list[Due]) -> None:
                 pass
     if mails and state.verdict is None:
         trial.do(*mails)
-
-
-def _activation(trial: TrialProcess) -> None:
-    """A19: the day on which the instance was first seen activated goes to the CRM, once."""
-    state = trial.state
-    if state.usage and state.activated_at is None and decisions.activated(trial.policy, state.usage):
-        state.activated_at = workflow.now()
-        at = state.activated_at.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
-        trial.do(UpdateOpportunity(key="crm.activated", fields={"Trial_Activated__c": True, "Trial_Activated_At__c": at}))
 
 
 def _ask(trial: TrialProcess) -> None:
