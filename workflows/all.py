@@ -17,23 +17,8 @@ from workflows.trial.trial import Trial
 from workflows.upkeep import RefillPool, RotateGenericKey, SyncAccounts
 
 ALL: list[type] = [
-    Trial,
-    JoinRequest,
-    JoinDigest,
-    SignupRescue,
-    DomainChange,
-    LateWord,
-    FindReopened,
-    RotateGenericKey,
-    RefillPool,
-    SyncAccounts,
-    Account,
-    Renewal,
-    GetWell,
-    RedAccount,
-    Begin,
-    ScoreHealth,
-    WeeklyForecast,
-]
+    Trial, JoinRequest, JoinDigest, SignupRescue, DomainChange, LateWord, FindReopened, RotateGenericKey, RefillPool, SyncAccounts,
+    Account, Renewal, GetWell, RedAccount, Begin, ScoreHealth, WeeklyForecast,
+]  # fmt: skip
 
 BATCH: list[type] = [SyncAccounts, ScoreHealth]

@@ -178,7 +178,13 @@ class _Following:
         """Look, ask, wait, until one says how it ends."""
         request = self.request
         if self.team and self.due:
-            self._ask_the_team(self.team, self.due)
+            title = f"{request.what[:1].upper()}{request.what[1:]} (#{self.number})"
+            channel, under = self.process.talk()
+            spec = self.process.spec(self.team.kind, title=title, due_at=self.due)
+            self.task = self.process.tasks.find_open(self.team.kind) or self.process.tasks.open(spec, channel)
+            if self.team.card:
+                first = self.team.announced(self.number) if self.task.id == f"{self.team.kind}-1" else ()
+                self.process.post(*first, card(self.task, under))
         while (outcome := self._settled()) is None:
             self._look()
             wakes = [at for at in (None if self.looking else self.look_at, None if self.told_overdue else self.due) if at]
@@ -254,16 +260,6 @@ class _Following:
             self._tell(f"#{self.number} is open again: the Cloud team is asked to {self.request.what}.")
 
     # --- people ------------------------------------------------------------------------------------------------------------------
-
-    def _ask_the_team(self, team: TeamTask, due: datetime) -> None:
-        process, what = self.process, self.request.what
-        title = f"{what[:1].upper()}{what[1:]} (#{self.number})"
-        spec = process.spec(team.kind, title=title, due_at=due)
-        channel, under = process.talk()
-        self.task = process.tasks.find_open(team.kind) or process.tasks.open(spec, channel)
-        if team.card:
-            first = team.announced(self.number) if self.task.id == f"{team.kind}-1" else ()
-            process.post(*first, card(self.task, under))
 
     def _ask(self, why: str) -> None:
         """The CE is told what happened, and asked what becomes of it."""

@@ -17,21 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from temporalio import workflow
+from temporalio import worker, workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import (
-    HandleSignalInput,
-    HandleUpdateInput,
-    Interceptor,
-    SignalExternalWorkflowInput,
-    StartActivityInput,
-    StartChildWorkflowInput,
-    StartLocalActivityInput,
-    WorkflowInboundInterceptor,
-    WorkflowInterceptorClassInput,
-    WorkflowOutboundInterceptor,
-)
 
 from domain import markup
 from domain.people import Role
@@ -113,35 +101,35 @@ async def note(direct: Direct) -> None:
     await local("note_direct", direct, type(None), f"on the audit: {direct.what}")
 
 
-class Outbound(WorkflowOutboundInterceptor):
+class Outbound(worker.WorkflowOutboundInterceptor):
     """What our workflows tell each other is marked, and what operators read beside an activity or a child is one line of inert words."""
 
-    def __init__(self, next: WorkflowOutboundInterceptor, key: bytes) -> None:
+    def __init__(self, next: worker.WorkflowOutboundInterceptor, key: bytes) -> None:
         super().__init__(next)
         self._key = key
 
-    def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
+    def start_activity(self, input: worker.StartActivityInput) -> workflow.ActivityHandle[Any]:
         """Start it, with its summary."""
         input.summary = shown(input.summary)
         return super().start_activity(input)
 
-    def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
+    def start_local_activity(self, input: worker.StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
         """Start it, with its summary."""
         input.summary = shown(input.summary)
         return super().start_local_activity(input)
 
-    async def start_child_workflow(self, input: StartChildWorkflowInput) -> workflow.ChildWorkflowHandle[Any, Any]:
+    async def start_child_workflow(self, input: worker.StartChildWorkflowInput) -> workflow.ChildWorkflowHandle[Any, Any]:
         """Start it, with its summary."""
         input.static_summary = shown(input.static_summary)
         return await super().start_child_workflow(input)
 
-    async def signal_external_workflow(self, input: SignalExternalWorkflowInput) -> None:
+    async def signal_external_workflow(self, input: worker.SignalExternalWorkflowInput) -> None:
         """Signal with the mark."""
         input.headers = marked(input.headers, self._key, input.workflow_id, input.signal, input.args)
         await super().signal_external_workflow(input)
 
 
-class Inbound(Interceptor):
+class Inbound(worker.Interceptor):
     """For a worker's ``interceptors``, and for a replayer's. ``note`` takes what a validator refused; it must not block.
 
     ``key`` is what our programs' marks are made with. Without one every decision is judged as a stranger's.
@@ -150,20 +138,20 @@ class Inbound(Interceptor):
     def __init__(self, note: Note | None = None, key: bytes = b"") -> None:
         self._note, self._key = note, key
 
-    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
+    def workflow_interceptor_class(self, input: worker.WorkflowInterceptorClassInput) -> type[worker.WorkflowInboundInterceptor]:
         """The interceptor of one workflow."""
         return type("OfOurs", (_Inbound,), {"key": self._key, "later": self._note and staticmethod(self._note)})
 
 
-class _Inbound(WorkflowInboundInterceptor):
+class _Inbound(worker.WorkflowInboundInterceptor):
     key = b""
     later: Note | None = None  #: Notes what a validator refused.
 
-    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+    def init(self, outbound: worker.WorkflowOutboundInterceptor) -> None:
         """Mark what the workflow tells others."""
         super().init(Outbound(outbound, self.key))
 
-    async def handle_signal(self, input: HandleSignalInput) -> None:
+    async def handle_signal(self, input: worker.HandleSignalInput) -> None:
         """Read the first payload only. A signal that nobody knows goes, name and payloads, to the handler that refuses it."""
         known, name, mark = workflow.get_signal_handler(input.signal) is not None, input.signal, given_mark(input.headers)
         input.args = input.args[:1] if known else input.args
@@ -182,7 +170,7 @@ class _Inbound(WorkflowInboundInterceptor):
         if direct:
             await note(seen(name, input.args, "", why, ruling))
 
-    def handle_update_validator(self, input: HandleUpdateInput) -> None:
+    def handle_update_validator(self, input: worker.HandleUpdateInput) -> None:
         """Read the first payload only."""
         input.args = input.args[:1]
         ours = input.update not in DECISIONS | PROGRAMS
@@ -200,7 +188,7 @@ class _Inbound(WorkflowInboundInterceptor):
                     self.later(seen(input.update, input.args, input.id, error.message or "refused"))
             raise
 
-    async def handle_update_handler(self, input: HandleUpdateInput) -> object:
+    async def handle_update_handler(self, input: worker.HandleUpdateInput) -> object:
         """Read the first payload only. Whoever asks was looked up meanwhile: what could be done then may not be possible any more."""
         input.args = input.args[:1]
         name, args, event = input.update, input.args, input.id

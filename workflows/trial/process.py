@@ -256,16 +256,9 @@ class TrialProcess(Process[Policy]):
 
 #: Tasks that are settled when a person ends the trial.
 PRE_START = (
-    TaskKind.TRIAGE,
-    TaskKind.APPROVAL,
-    TaskKind.RAISE_REQUEST,
-    TaskKind.CE_EMAIL,
-    TaskKind.PROVISION,
-    "provision-declined",
-    TaskKind.HAND_OVER,
-    TaskKind.DEADLINE,
-    TaskKind.OWNERS,
-)
+    TaskKind.TRIAGE, TaskKind.APPROVAL, TaskKind.RAISE_REQUEST, TaskKind.CE_EMAIL, TaskKind.PROVISION, "provision-declined",
+    TaskKind.HAND_OVER, TaskKind.DEADLINE, TaskKind.OWNERS,
+)  # fmt: skip
 
 #: Mails that stop when the prospect opts out or the trial ends (A11).
 CAMPAIGN = {"ce_welcome", "connect_code_host", "invite_team", "learn", "usage_check", "community", "next_steps"}
