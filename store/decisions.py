@@ -71,6 +71,5 @@ def replay(ledger: Ledger, *, since: datetime | None = None, workflow: str = "")
             if (was.outcome, was.flags) == (now.outcome, now.flags):
                 same, by_people = same + 1, by_people + bool(row.by)
             else:
-                about = {"workflow": row.workflow, "run": row.run, "number": row.number, "what": row.what, "at": row.at}
-                differing.append(Differing(**about, was=was, now=now))
+                differing.append(Differing.model_validate({**row._mapping, "was": was, "now": now}))
     return Replayed(same=same, by_people=by_people, without_inputs=without_inputs, differing=tuple(differing))

@@ -134,16 +134,14 @@ def _name_next(db: Connection, at: datetime) -> str:
 
 # --- The pool ----------------------------------------------------------------------------------------------------------------
 
-_COUNTS = select(
-    select(func.count()).select_from(instances).scalar_subquery().label("whole"),
-    *(select(func.count()).where(instances.c.kind == kind).scalar_subquery().label(kind) for kind in ("warm", "pending")),
-)
+_COUNTS = select(instances.c.kind, func.count().label("number")).group_by(instances.c.kind)
 
 
 def counts(db: Connection) -> dict[str, int]:
     """How many instances are ``warm``, ``pending`` and ``live``: all the rest customers have, or were promised, and count against the cap (A26)."""
-    found = db.execute(_COUNTS).one()
-    return {"live": found.whole - found.warm - found.pending, "warm": found.warm, "pending": found.pending}
+    found = {row.kind: row.number for row in db.execute(_COUNTS)}
+    warm, pending = found.pop("warm", 0), found.pop("pending", 0)
+    return {"live": sum(found.values()), "warm": warm, "pending": pending}
 
 
 class Pool(LedgerTables):
