@@ -56,6 +56,7 @@ from starter.service.account_queries import csv_rows
 from starter.service.forms import event_id
 from starter.service.provenance import WayIn
 from starter.web.authentication import is_guarded
+from starter.web.control import Control
 from starter.web.links import UNSUBSCRIBE
 from starter.web.render import Pages
 from store.access import ServiceTokens, sign
@@ -555,6 +556,19 @@ async def test_a_further_name_must_be_allowed(tmp_path: Path) -> None:
             assert (await answered(site.app, "GET", "/sign-in", [host]))[0] == 200, host
         for host in ("testserver", "internal", "real.example", "x.web"):
             assert (await answered(site.app, "GET", "/sign-in", [host]))[0] == 421, host
+
+
+async def test_the_control_port_answers_to_no_foreign_name(tmp_path: Path) -> None:
+    """A cluster asks by an address, which no page can make its own name."""
+    async with site_in(tmp_path, allowed_hosts="worker") as site:
+        app = Control(site.settings).app()
+        for method, path in (("GET", "/readyz"), ("GET", "/metrics"), ("POST", "/drain"), ("GET", "/none")):
+            for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "", "2130706433", "[::1].evil.example"):
+                assert (await answered(app, method, path, [host]))[0] == 421, (path, host)
+            assert (await answered(app, method, path, ["127.0.0.1", "evil.example"]))[0] == 421, path
+        for host in ("127.0.0.1:9464", "10.9.9.9:9464", "[fd00::1]:9464", "localhost", "worker:9464", "testserver"):
+            assert (await answered(app, "GET", "/readyz", [host]))[0] == 503, host
+        assert (await answered(app, "GET", "/livez", ["evil.example"]))[0] == 200
 
 
 async def test_the_stand_ins_answer_to_no_foreign_name() -> None:

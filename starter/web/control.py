@@ -34,7 +34,7 @@ from temporalio.service import RPCError
 from starter.errors import BadInput, NotAllowed, Unavailable
 from starter.service.tenure import Tenure
 from starter.web import health
-from starter.web.middleware import Livez
+from starter.web.middleware import Livez, OwnHosts, own_hosts
 from starter.web.problem_details import problem_response
 from starter.web.serving import beside, config, is_here
 from store import metrics
@@ -117,7 +117,7 @@ class Control:
     def app(self) -> ASGIApp:
         """The application."""
         routes = [Route("/readyz", self._readyz), Route("/metrics", self._metrics), Route("/drain", self._on_drain, methods=["POST"])]
-        return Livez(Starlette(routes=routes))
+        return Livez(OwnHosts(Starlette(routes=routes), own_hosts(self._settings), addresses=True))
 
     async def _readyz(self, request: Request) -> Response:
         found = await health.check(self._parts, request.query_params.getlist("exclude"))

@@ -10,6 +10,7 @@ import logging
 import re
 import time
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -103,14 +104,17 @@ class Timed:
 class OwnHosts:
     """The process answers to its own names only: a page that made its own name lead to our address (DNS rebinding) gets nothing.
 
-    It stands in front of everything, the codec too; only ``/livez`` answers under any name.
+    It stands in front of everything, the codec too; only ``/livez`` answers under any name. With ``addresses`` it answers to every
+    IP address too, which no page can make its own name: a cluster asks its parts by address.
     """
 
     app: ASGIApp
     hosts: frozenset[str]
+    addresses: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or host_of(scope) in self.hosts:
+        host = "" if scope["type"] == "lifespan" else host_of(scope)
+        if scope["type"] == "lifespan" or host in self.hosts or (self.addresses and is_address(host)):
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
             await problem_response(NOT_OURS)(scope, receive, send)
@@ -134,6 +138,15 @@ def host_of(scope: Scope) -> str:
     given = [value for name, value in scope["headers"] if name.lower() == b"host"]
     found = _HOST.fullmatch(given[0].decode("latin-1").lower()) if len(given) == 1 else None
     return found[1] if found else ""
+
+
+def is_address(host: str) -> bool:
+    """Whether a name, as :func:`host_of` gives it, is an IP address."""
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
