@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
@@ -25,24 +25,17 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.all import activities
 from activities.provenance import DirectDecisions
-from domain.account.account import AccountFacts
 from domain.ids import BATCH_QUEUE, TASK_QUEUE
-from domain.messages import SignupAgain, SignupAnswer
-from domain.policy import AccountPolicy
 from starter import logs, private_files, startup
 from starter.build import build_id
 from starter.errors import TenureError, Unavailable
 from starter.run import run_cli
 from starter.service.accounts import Accounts
-from starter.service.bootstrap import read_policies, read_settings
-from starter.service.connect import connect
+from starter.service.bootstrap import opened, read_settings
 from starter.service.deployments import DEPLOYMENT, register
 from starter.service.rebuild import close_ended_hourly
-from starter.service.tenure import Tenure
 from starter.web import health
 from starter.web.control import Control, control_option
-from store.crypto.codec import data_converter
-from store.ledger import Ledger
 from store.rows_writer import RowsWriter
 from store.settings import Settings
 from workflows.all import ALL, BATCH
@@ -59,6 +52,9 @@ GRACE = timedelta(seconds=30)
 PATIENCE = 60.0
 
 log = logging.getLogger("tenure.worker")
+
+Given = TypeVar("Given")
+T = TypeVar("T")
 
 
 def workers(
@@ -131,29 +127,16 @@ def auto_upgrade(build: str) -> WorkerDeploymentConfig:
     )
 
 
-def way_in(tenure: Tenure) -> Callable[[SignupAgain], Awaitable[SignupAnswer]]:
-    """The service's way to sign somebody up, with its errors in Temporal's terms: what was refused would be refused again."""
+def in_temporals_terms(way: Callable[[Given], Awaitable[T]]) -> Callable[[Given], Awaitable[T]]:
+    """A way of the service as activities take it, with its errors in Temporal's terms: what was refused would be refused again."""
 
-    async def sign_up(again: SignupAgain) -> SignupAnswer:
+    async def taken(given: Given) -> T:
         try:
-            return await tenure.sign_up_again(again)
+            return await way(given)
         except TenureError as error:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=not isinstance(error, Unavailable)) from error
 
-    return sign_up
-
-
-def way_to_accounts(tenure: Tenure, policy: AccountPolicy) -> Callable[[AccountFacts], Awaitable[None]]:
-    """The service's way to tell an account's process of its facts, with its errors in Temporal's terms."""
-    accounts = Accounts(tenure, policy)
-
-    async def tell(facts: AccountFacts) -> None:
-        try:
-            await accounts.tell(facts)
-        except TenureError as error:
-            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=not isinstance(error, Unavailable)) from error
-
-    return tell
+    return taken
 
 
 async def serve(settings: Settings, address: str = "") -> None:
@@ -173,33 +156,26 @@ async def serve(settings: Settings, address: str = "") -> None:
 
 
 async def _work(settings: Settings, control: Control, stop: asyncio.Event) -> None:
-    ledger = Ledger(settings.ledger_url, probe=timedelta(seconds=settings.outage_probe_seconds))
-    converter = data_converter(settings, ledger)
-    where = f"127.0.0.1:{settings.temporal_port}"
-    client = await connect(converter, key=settings.way_in_key, fallback=where, patience=PATIENCE, given_up=stop.is_set)
-    await asyncio.to_thread(ledger.check)
-    policy, accounts = read_policies(settings)
-    tenure = Tenure(client, ledger, settings, policy)
-    ways = way_in(tenure), way_to_accounts(tenure, accounts)
-    direct = DirectDecisions(ledger, settings)
-    slots = slots_of(settings)
-    with (
-        activities(settings, ledger, *ways, direct) as made,
-        closing(RowsWriter(ledger)) as lists,
-        ThreadPoolExecutor(threads_for(slots), thread_name_prefix="activity") as threads,
-    ):
-        build = await asyncio.to_thread(build_id)
-        both = workers(client, made, threads, slots, build, direct.later, settings.way_in_key(), lists.write)
-        beside = [asyncio.create_task(each) for each in (register(client, build, settings.worker_promotes), close_ended_hourly(tenure))]
-        parts = {name: probe for name, probe in health.probes(tenure, settings).items() if name != "worker"}
-        control.begin(tenure, parts, build, stop.is_set)
-        log.info("at work for %s as build %s, %d activities at once", client.service_client.config.target_host, build, slots)
-        try:
-            await run_until(stop, both)
-        finally:
-            for each in beside:
-                each.cancel()
-    ledger.close()
+    async with opened(settings, patience=PATIENCE, given_up=stop.is_set) as tenure:
+        client, ledger = tenure.client, tenure.ledger
+        ways = in_temporals_terms(tenure.sign_up_again), in_temporals_terms(Accounts.of(tenure).tell)
+        direct, slots = DirectDecisions(ledger, settings), slots_of(settings)
+        with (
+            activities(settings, ledger, *ways, direct) as made,
+            closing(RowsWriter(ledger)) as lists,
+            ThreadPoolExecutor(threads_for(slots), thread_name_prefix="activity") as threads,
+        ):
+            build = await asyncio.to_thread(build_id)
+            both = workers(client, made, threads, slots, build, direct.later, settings.way_in_key(), lists.write)
+            beside = [asyncio.create_task(each) for each in (register(client, build, settings.worker_promotes), close_ended_hourly(tenure))]
+            parts = {name: probe for name, probe in health.probes(tenure, settings).items() if name != "worker"}
+            control.begin(tenure, parts, build, stop.is_set)
+            log.info("at work for %s as build %s, %d activities at once", client.service_client.config.target_host, build, slots)
+            try:
+                await run_until(stop, both)
+            finally:
+                for each in beside:
+                    each.cancel()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

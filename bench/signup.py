@@ -20,7 +20,7 @@ from bench.history import kind, left_by
 from bench.report import Row, row
 from bench.trial import Company, at_once, at_rest, companies, sign_up
 from bench.workers import TWIN
-from starter.service.provenance import WayIn
+from starter.service.connect import WayIn
 from starter.service.tenure import Tenure
 
 IN_FLIGHT = 32

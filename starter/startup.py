@@ -1,16 +1,46 @@
-"""What every process sees to once it has its settings: no secret that everybody knows, and faults in words."""
+"""What every process sees to once it has its settings: no secret that everybody knows, and faults in words.
+
+The stand-ins' secrets are in everybody's hands, so none of them may open anything but the stand-ins.
+"""
 
 from __future__ import annotations
 
 import sqlite3
+from ipaddress import ip_address
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
+from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
 from starter.errors import BadInput, Outdated, TenureError, Unavailable
 from starter.private_files import tidy
-from starter.standin_secrets import unsafe
 from store import ledger_file
 from store.settings import PREFIX, Settings
+
+#: Each setting whose default is a stand-in's secret: the addresses at which it counts. With one of them real, it must be another.
+#: The web's own address is among them where the secret is what others show us, or whoever signs in is let in by it.
+USED_AT: dict[str, tuple[str, ...]] = {
+    "slack_token": ("slack_url",),
+    "github_token": ("github_url",),
+    "github_webhook_secret": ("github_url", "web_url"),
+    "salesforce_password": ("salesforce_url",),
+    "salesforce_security_token": ("salesforce_url",),
+    "instance_token": ("instance_url",),
+    "licensing_token": ("licensing_url",),
+    "pagerduty_routing_key": ("pagerduty_url",),
+    "vitally_key": ("vitally_url",),
+    "sheets_token": ("sheets_url",),
+    "oidc_client_secret": ("oidc_url", "web_url"),
+}
+#: What is not used while another setting has a value.
+UNUSED_WITH = {
+    "salesforce_password": "salesforce_session_id",
+    "salesforce_security_token": "salesforce_session_id",
+    "sheets_token": "sheets_credentials",
+}
+#: What may not be empty either: anybody can sign with an empty secret.
+NEVER_EMPTY = ("github_webhook_secret",)
 
 
 def check(settings: Settings) -> None:
@@ -52,3 +82,43 @@ def _no_known_secret(settings: Settings) -> None:
             f"{secret}{more} is the stand-ins' secret, which everybody knows, or empty, while {address} is a real address",
             f"Set {secret} to a secret of your own; where the stand-ins are elsewhere than on this machine, name them with TENURE_SANDBOX_URL",
         )
+
+
+class Unsafe(NamedTuple):
+    """A secret that may not be used where the settings would use it; both by the names of their fields."""
+
+    secret: str
+    address: str
+
+
+def unsafe(settings: Settings) -> list[Unsafe]:
+    """Every stand-in's secret that the settings would show to, or take from, something real."""
+    known = {text_of(type(settings).model_fields[name].default) for name in USED_AT}
+    found = []
+    for name, addresses in USED_AT.items():
+        value = text_of(getattr(settings, name)).strip()
+        weak = value in known or (not value and name in NEVER_EMPTY)
+        if not weak or ((other := UNUSED_WITH.get(name)) and text_of(getattr(settings, other))):
+            continue
+        found += [Unsafe(name, address) for address in addresses if not is_stand_in(settings, getattr(settings, address))][:1]
+    return found
+
+
+def is_stand_in(settings: Settings, address: str) -> bool:
+    """Whether an address is on this machine or below ``sandbox_url``; an empty one is a system's own."""
+    base = settings.sandbox_url.rstrip("/")
+    return is_loopback(address) or (bool(base) and address.startswith(f"{base}/"))
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a URL leads to this machine, by its name or a number."""
+    try:
+        host = urlsplit(address).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def text_of(value: object) -> str:
+    """A setting as text; a secret in the clear."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")

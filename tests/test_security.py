@@ -53,8 +53,8 @@ from starter.cli.base import console
 from starter.local import stackfile
 from starter.local.stack import kept_token
 from starter.service.account_queries import csv_rows
+from starter.service.connect import WayIn
 from starter.service.forms import event_id
-from starter.service.provenance import WayIn
 from starter.web.authentication import is_guarded
 from starter.web.control import Control
 from starter.web.links import UNSUBSCRIBE

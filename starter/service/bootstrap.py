@@ -7,6 +7,8 @@ import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
@@ -92,7 +94,7 @@ def _require_ledger(settings: Settings) -> None:
 
 @asynccontextmanager
 async def open_tenure(place: Environment, *, offline: bool = False, existing: bool = False) -> AsyncIterator[Tenure]:
-    """The service, connected; ``offline``: to the ledger alone, the server at the first use; ``existing``: which must be there already.
+    """The service for a command; ``offline``: connected to the ledger alone, to the server at the first use; ``existing``: which must be there already.
 
     Raises :class:`Unavailable` when the server or the ledger cannot be reached, or cannot be used.
     """
@@ -100,22 +102,23 @@ async def open_tenure(place: Environment, *, offline: bool = False, existing: bo
     if existing:
         _require_ledger(place.settings)
     own = place.stack.temporal if place.stack and not named_by_environment(os.environ) else ""
-    policy, _ = read_policies(place.settings)
-    # The server first: without one there is nothing to look up, and no empty ledger is left behind in a wrong directory.
-    ledger = Ledger(place.settings.ledger_url)
-    converter = data_converter(place.settings, ledger)
-    client = await connect(
-        converter,
-        key=place.settings.way_in_key,
-        address=own,
-        fallback=f"127.0.0.1:{place.settings.temporal_port}",
-        patience=1.0,
-        lazy=offline,
-    )
     try:
-        await asyncio.to_thread(ledger.check)
-        yield Tenure(client, ledger, place.settings, policy)
+        async with opened(place.settings, address=own, patience=1.0, lazy=offline) as tenure:
+            yield tenure
     except (SQLAlchemyError, LedgerFault) as error:
         raise startup.in_words(error, place.settings) or error from error
+
+
+@asynccontextmanager
+async def opened(settings: Settings, **how: Any) -> AsyncIterator[Tenure]:
+    """The service on the ledger of the settings and on the server that :func:`connect` finds (``how``)."""
+    policy, _ = read_policies(settings)
+    ledger = Ledger(settings.ledger_url, probe=timedelta(seconds=settings.outage_probe_seconds))
+    try:
+        # The server first: without one there is nothing to look up, and no empty ledger is left behind in a wrong directory.
+        fallback = f"127.0.0.1:{settings.temporal_port}"
+        client = await connect(data_converter(settings, ledger), key=settings.way_in_key, fallback=fallback, **how)
+        await asyncio.to_thread(ledger.check)
+        yield Tenure(client, ledger, settings, policy)
     finally:
         await asyncio.to_thread(ledger.close)

@@ -1,4 +1,8 @@
-"""The one way to Temporal: where it is by ``temporalio.envconfig``, how values travel by :func:`store.crypto.codec.data_converter`."""
+"""The one way to Temporal: where it is by ``temporalio.envconfig``, how values travel by :func:`store.crypto.codec.data_converter`.
+
+What our own clients send to a workflow is marked: the rights of whoever asks were checked before it, and the audit has it. What operators
+read of a workflow that a client starts is one line of inert words: a company's name stands in it.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,17 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+from uuid import uuid4
 
+from temporalio import client as temporal
 from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
 
 from starter.errors import BadInput, Unavailable
-from starter.service.provenance import WayIn
+from workflows.frame.provenance import marked, shown
 
 DEFAULT_ADDRESS = "127.0.0.1:7233"
 _BETWEEN_TRIES = 0.2
@@ -79,3 +87,46 @@ def why(error: RuntimeError) -> str:
 def _short(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+class WayIn(temporal.Interceptor):
+    """For every client of ours. ``key`` is asked for when the first message is sent."""
+
+    def __init__(self, key: Callable[[], bytes]) -> None:
+        self._key = cache(key)
+
+    def intercept_client(self, next: temporal.OutboundInterceptor) -> temporal.OutboundInterceptor:
+        """The interceptor of one client."""
+        return _Marking(next, self._key)
+
+
+class _Marking(temporal.OutboundInterceptor):
+    def __init__(self, next: temporal.OutboundInterceptor, key: Callable[[], bytes]) -> None:
+        super().__init__(next)
+        self._key = key
+
+    async def start_workflow(self, input: temporal.StartWorkflowInput) -> temporal.WorkflowHandle[Any, Any]:
+        if input.start_signal:
+            input.headers = marked(input.headers, self._key(), input.id, input.start_signal, input.start_signal_args)
+        input.static_summary = shown(input.static_summary)
+        return await super().start_workflow(input)
+
+    async def signal_workflow(self, input: temporal.SignalWorkflowInput) -> None:
+        input.headers = marked(input.headers, self._key(), input.id, input.signal, input.args)
+        await super().signal_workflow(input)
+
+    async def start_workflow_update(self, input: temporal.StartWorkflowUpdateInput) -> temporal.WorkflowUpdateHandle[Any]:
+        self._mark(input, input.id)
+        return await super().start_workflow_update(input)
+
+    async def start_update_with_start_workflow(
+        self, input: temporal.StartWorkflowUpdateWithStartInput
+    ) -> temporal.WorkflowUpdateHandle[Any]:
+        started = input.start_workflow_input
+        self._mark(input.update_workflow_input, started.id)
+        started.static_summary = shown(started.static_summary)
+        return await super().start_update_with_start_workflow(input)
+
+    def _mark(self, asked: temporal.StartWorkflowUpdateInput | temporal.UpdateWithStartUpdateWorkflowInput, workflow: str) -> None:
+        asked.update_id = asked.update_id or uuid4().hex  # the mark is made over it
+        asked.headers = marked(asked.headers, self._key(), workflow, asked.update, asked.args, asked.update_id)

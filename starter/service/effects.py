@@ -10,7 +10,7 @@ from domain.effects.effect import systems
 from domain.policy import Policy
 from starter.errors import BadInput, NotFound, require_one_of
 from starter.local.skip import parse_duration
-from starter.service.addresses import read_key
+from starter.service.forms import read_key
 from store.ledger import OWN_TABLES, EffectRow, Ledger
 from store.settings import Settings
 

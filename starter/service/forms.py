@@ -1,6 +1,7 @@
 """What the ways in take, as models: the same for the web, the API and the command line; and the ids of clicks and requests.
 
-Bounds stand here so that a workflow is never started with an input that its own models refuse.
+Bounds stand here so that a workflow is never started with an input that its own models refuse. Addresses are read as
+:mod:`domain.addresses` reads them: its faults are the user's here, a :class:`BadInput` on their field.
 """
 
 from __future__ import annotations
@@ -8,15 +9,24 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import uuid
-from typing import Annotated, Literal
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Literal, ParamSpec, TypeVar
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
-from domain import names
+from domain import addresses, ids, names
 from domain.amounts import MOST_SEATS, Typed
 from domain.base import Value
 from domain.messages import Contact
+from domain.policy.trial import Routing
+from starter.errors import BadInput
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_FREE_TRIAL = re.compile(r"trial-free-[0-9a-f]{12}")
 
 
 def new_event() -> str:
@@ -103,3 +113,26 @@ class JoinForm(Form):
     """A person of a company with an instance is blocked and asks for an invitation (A22)."""
 
     via: Literal["signup", "ticket"] = "ticket"
+
+
+def _typed(read: Callable[P, T]) -> Callable[P, T]:
+    @wraps(read)
+    def reads(*args: P.args, **named: P.kwargs) -> T:
+        try:
+            return read(*args, **named)
+        except addresses.BadAddress as error:
+            raise BadInput(error.detail, error.do, field=error.field) from None
+
+    return reads
+
+
+read_address = _typed(addresses.read_address)
+checked_address = _typed(addresses.checked_address)
+read_key = _typed(addresses.read_key)
+read_company = _typed(addresses.read_company)
+
+
+def read_trial(text: str, routing: Routing) -> str:
+    """The workflow id of the trial that a person named; the id of a free-mail trial stands for itself, since it hides the address."""
+    named = text.strip()
+    return named if _FREE_TRIAL.fullmatch(named) else ids.trial(read_key(named, routing))

@@ -22,8 +22,8 @@ from domain.trial.state import Stage
 from domain.views import NextStep, TaskView, TrialStatus
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable, require_one_of
 from starter.service import listing
-from starter.service.addresses import read_address, read_company, read_key, read_trial
 from starter.service.authorization import Authorization, operator
+from starter.service.forms import read_address, read_company, read_key, read_trial
 from starter.service.temporal_errors import asking
 from starter.service.views import TrialPage, TrialView
 from store import ledger_file

@@ -8,23 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import get_args
+from typing import NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
-from temporalio.client import (
-    Client,
-    Schedule,
-    ScheduleActionStartWorkflow,
-    ScheduleAlreadyRunningError,
-    ScheduleCalendarSpec,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
-    SchedulePolicy,
-    ScheduleRange,
-    ScheduleSpec,
-    ScheduleUpdate,
-    ScheduleUpdateInput,
-)
+from temporalio import client as temporal
+from temporalio.client import Client
 
 from domain import ids
 from domain.base import Message
@@ -40,8 +28,8 @@ from store.settings import Settings
 #: How old the copy of the accounts may be. A matter of the set-up, not of the trade: a signup's facts carry their own age.
 ACCOUNT_SYNC_EVERY = timedelta(minutes=15)
 WEEK = timedelta(days=7)
-#: From Monday to Sunday, in Temporal's numbers.
-WEEKDAYS: dict[str, int] = {day: number % 7 for number, day in enumerate(get_args(get_args(Weekday)[0]), 1)}
+#: From Monday to Sunday.
+WEEKDAYS: tuple[Weekday, ...] = get_args(get_args(Weekday)[0])
 #: What each schedule is for.
 NOTES = {
     ids.ACCOUNT_SYNC: "Copies accounts and our own people from the CRM",
@@ -51,12 +39,9 @@ NOTES = {
     ids.HEALTH: "Scores the health of every account",
     ids.FORECAST: "Asks the AEs about their renewals, and rolls the quarters up",
 }
-#: A Monday: lengths of several days that are no week are counted from the weekday that follows it.
-MONDAY = datetime(2024, 1, 1)
 
 
-@dataclass(frozen=True)
-class Opening:
+class Opening(NamedTuple):
     """When the office opens on a weekday, by its own clock."""
 
     office: Office
@@ -64,15 +49,6 @@ class Opening:
 
     def __str__(self) -> str:
         return f"{self.weekday.title()} at {self.office.opens:02}:00 ({self.office.timezone})"
-
-    def calendar(self) -> ScheduleCalendarSpec:
-        """Every week of it."""
-        return ScheduleCalendarSpec(day_of_week=[ScheduleRange(WEEKDAYS[self.weekday])], hour=[ScheduleRange(self.office.opens)])
-
-    def within(self, every: timedelta) -> timedelta:
-        """How long after the beginning of each such length, which Temporal counts from 1970 on, it is; in winter's time."""
-        first = MONDAY + timedelta(days=list(WEEKDAYS).index(self.weekday), hours=self.office.opens)
-        return (first.replace(tzinfo=ZoneInfo(self.office.timezone)) - datetime.fromtimestamp(0, UTC)) % every
 
 
 @dataclass(frozen=True)
@@ -91,13 +67,20 @@ class Recurring:
     at_once: bool = True
     queue: str = ids.TASK_QUEUE
 
-    def spec(self, jitter: timedelta) -> ScheduleSpec:
+    def spec(self, jitter: timedelta) -> temporal.ScheduleSpec:
         """A week has a calendar, in the office's time zone; every other length is an interval. ``jitter`` keeps them apart."""
-        if self.on is None:
-            return ScheduleSpec(intervals=[ScheduleIntervalSpec(every=self.every)], jitter=jitter)
-        if self.every == WEEK:
-            return ScheduleSpec(calendars=[self.on.calendar()], jitter=jitter, time_zone_name=self.on.office.timezone)
-        return ScheduleSpec(intervals=[ScheduleIntervalSpec(every=self.every, offset=self.on.within(self.every))], jitter=jitter)
+        offset = None
+        if self.on is not None:
+            office, day = self.on.office, WEEKDAYS.index(self.on.weekday)
+            if self.every == WEEK:
+                on, at = temporal.ScheduleRange((day + 1) % 7), temporal.ScheduleRange(office.opens)  # Temporal's weeks begin on Sunday
+                calendar = temporal.ScheduleCalendarSpec(day_of_week=[on], hour=[at])
+                return temporal.ScheduleSpec(calendars=[calendar], jitter=jitter, time_zone_name=office.timezone)
+            first = datetime(
+                2024, 1, 1 + day, office.opens, tzinfo=ZoneInfo(office.timezone)
+            )  # the year began on a Monday, in winter's time
+            offset = (first - datetime.fromtimestamp(0, UTC)) % self.every  # Temporal counts them from 1970 on
+        return temporal.ScheduleSpec(intervals=[temporal.ScheduleIntervalSpec(every=self.every, offset=offset)], jitter=jitter)
 
     def __str__(self) -> str:
         if self.on is None:
@@ -111,14 +94,13 @@ def recurring(policy: Policy, accounts: AccountPolicy, settings: Settings) -> li
     asking = ForecastInput(policy=accounts, channel=settings.slack_forecast_channel)
     rotation = Opening(policy.office, policy.license.generic.weekday)
     round_ = Opening(accounts.office, accounts.forecast.weekday)
+    scores = timedelta(minutes=accounts.health.every_minutes)
     return [
         Recurring(ids.ACCOUNT_SYNC, "SyncAccounts", upkeep, ACCOUNT_SYNC_EVERY, queue=ids.BATCH_QUEUE),
         Recurring(ids.GENERIC_LICENSE, "RotateGenericKey", upkeep, timedelta(days=policy.license.generic.rotation_days), rotation),
         Recurring(ids.POOL, "RefillPool", upkeep, timedelta(minutes=policy.pool.check_minutes)),
         Recurring(ids.REOPENED, "FindReopened", upkeep, timedelta(hours=policy.provisioning.poll_hours), at_once=False),
-        Recurring(
-            ids.HEALTH, "ScoreHealth", HealthInput(policy=accounts), timedelta(minutes=accounts.health.every_minutes), queue=ids.BATCH_QUEUE
-        ),
+        Recurring(ids.HEALTH, "ScoreHealth", HealthInput(policy=accounts), scores, queue=ids.BATCH_QUEUE),
         # Not at once: while the first renewals begin it would keep a part of them for ever.
         Recurring(ids.FORECAST, "WeeklyForecast", asking, timedelta(days=accounts.forecast.every_days), round_, at_once=False),
     ]
@@ -135,21 +117,22 @@ async def ensure(client: Client, settings: Settings) -> dict[str, str]:
 
 
 async def _ensure(client: Client, work: Recurring, jitter: timedelta) -> str:
-    wanted = Schedule(
-        action=ScheduleActionStartWorkflow(work.workflow, work.given, id=work.id, task_queue=work.queue, static_summary=NOTES[work.id]),
+    start, note = temporal.ScheduleActionStartWorkflow, NOTES[work.id]
+    wanted = temporal.Schedule(
+        action=start(work.workflow, work.given, id=work.id, task_queue=work.queue, static_summary=note),
         spec=work.spec(jitter),
         # After an outage the last round that was missed is made up for, not each of them.
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=work.every),
+        policy=temporal.SchedulePolicy(overlap=temporal.ScheduleOverlapPolicy.SKIP, catchup_window=work.every),
+        state=temporal.ScheduleState(note=note),
     )
-    wanted.state.note = NOTES[work.id]
+
+    def renewed(found: temporal.ScheduleUpdateInput) -> temporal.ScheduleUpdate:
+        wanted.state = found.description.schedule.state
+        return temporal.ScheduleUpdate(wanted)
+
     try:
         await client.create_schedule(work.id, wanted, trigger_immediately=work.at_once)
-    except ScheduleAlreadyRunningError:
-
-        def renewed(found: ScheduleUpdateInput) -> ScheduleUpdate:
-            wanted.state = found.description.schedule.state
-            return ScheduleUpdate(wanted)
-
+    except temporal.ScheduleAlreadyRunningError:
         await client.get_schedule_handle(work.id).update(renewed)
         return f"{work}, as before"
     return f"made: {work}"

@@ -34,10 +34,9 @@ from domain.trial.commands import REQUEST
 from domain.trial.state import Stage, TrialInput
 from starter.errors import BadInput, NotFound, Refused, Unavailable
 from starter.service import erasure
-from starter.service.addresses import checked_address
 from starter.service.authorization import on_owned
 from starter.service.commands import Commands
-from starter.service.forms import SignupForm, TrialRequestForm
+from starter.service.forms import SignupForm, TrialRequestForm, checked_address
 from starter.service.kept_requests import KeptRequest, KeptRequests, Spool, ledger_in_time
 from starter.service.temporal_errors import Closing, asking
 from store.registry import Registry

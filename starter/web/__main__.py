@@ -12,17 +12,13 @@ from starter import logs, private_files, startup
 from starter.build import build_id
 from starter.errors import TenureError
 from starter.run import run_cli
-from starter.service.bootstrap import read_policies, read_settings
+from starter.service.bootstrap import opened, read_settings
 from starter.service.commands import PATIENCE
-from starter.service.connect import connect
 from starter.service.kept_requests import LEDGER_PATIENCE
-from starter.service.tenure import Tenure
 from starter.web import health, temporal_ui
 from starter.web.app import create_app
 from starter.web.control import Control, control_option
 from starter.web.serving import Server, beside, config
-from store.crypto.codec import data_converter
-from store.ledger import Ledger
 from store.settings import Settings
 
 #: Whoever waits for an answer when the web is stopped gets it: taken or, when no worker answers, kept.
@@ -36,12 +32,7 @@ async def serve(settings: Settings, host: str, port: int, ui: tuple[str, int] | 
     """
     control = Control(settings)
     async with control.listening(address), contextlib.AsyncExitStack() as stack:
-        policy, _ = read_policies(settings)
-        ledger = stack.enter_context(contextlib.closing(Ledger(settings.ledger_url)))
-        await asyncio.to_thread(ledger.check)
-        where = f"127.0.0.1:{settings.temporal_port}"
-        client = await connect(data_converter(settings, ledger), key=settings.way_in_key, fallback=where, lazy=True)
-        tenure = Tenure(client, ledger, settings, policy)
+        tenure = await stack.enter_async_context(opened(settings, lazy=True))
         server = Server(config(settings, create_app(tenure, settings), host, port, grace=DRAIN_SECONDS))
         control.begin(tenure, health.probes(tenure, settings), await asyncio.to_thread(build_id), lambda: server.should_exit)
         if ui:

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain import ids, mailbox
 from starter.errors import BadInput
-from starter.service.addresses import read_address
+from starter.service.forms import read_address
 from starter.web.authentication import is_guarded
 from starter.web.problem_details import Answer, TooMany
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from sandbox.server import SandboxServer
-from starter.standin_secrets import USED_AT, unsafe
+from starter.startup import USED_AT, unsafe
 from store.settings import Settings
 from store.url_masks import HARMLESS, masked_url
 from tests.processes import forked

@@ -22,7 +22,7 @@ from temporalio.worker import Worker
 from activities.all import activities
 from activities.provenance import DirectDecisions
 from sandbox.server import SandboxServer
-from starter.service.provenance import WayIn
+from starter.service.connect import WayIn
 from store.crypto.codec import data_converter
 from store.decisions import replay
 from store.ledger import Ledger

@@ -41,6 +41,7 @@ from sandbox.mail import Mail
 from sandbox.server import SandboxServer
 from starter.errors import TenureError
 from starter.local.skip import at_rest
+from starter.service.accounts import Accounts
 from starter.service.authorization import LINK
 from starter.service.forms import SignupForm, TrialRequestForm
 from starter.service.histories import decrypt
@@ -53,7 +54,7 @@ from store.registry import Registry
 from store.roster import Roster
 from store.settings import Settings
 from store.vault import Vault
-from worker import way_in, way_to_accounts
+from worker import in_temporals_terms
 
 T = TypeVar("T")
 UNHANDLED = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
@@ -334,12 +335,12 @@ class Play:
         """What the worker's activity calls."""
         self.began.add(ids.trial(again.domain or again.contact.email.partition("@")[2]))
         with self.env.with_time_skipping_disabled():
-            return await way_in(self.tenure)(again)
+            return await in_temporals_terms(self.tenure.sign_up_again)(again)
 
     async def tell_account(self, facts: AccountFacts) -> None:
         """What the hourly run's activity calls."""
         with self.env.with_time_skipping_disabled():
-            await way_to_accounts(self.tenure, self.accounts)(facts)
+            await in_temporals_terms(Accounts(self.tenure, self.accounts).tell)(facts)
 
     # --- what the world holds --------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from activities.provenance import UNCHECKED
 from domain import ids
 from domain.messages import Account, Contact, JoinAsk, Signup
 from domain.trial.commands import Extend
-from starter.service.provenance import WayIn
+from starter.service.connect import WayIn
 from store.audit import Audit, AuditRow
 from tests.workflows.accounts import AE, Life
 from tests.workflows.conftest import KEY

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from domain import addresses, mailbox, policy
 from domain.addresses import mail_domains, registrable_domain
 from starter.errors import BadInput
-from starter.service.addresses import read_address, read_company, read_key, read_trial
+from starter.service.forms import read_address, read_company, read_key, read_trial
 
 FREE = policy.default().routing
 
