@@ -107,11 +107,8 @@ def unsafe(settings: Settings) -> list[Unsafe]:
 def is_stand_in(settings: Settings, address: str) -> bool:
     """Whether an address is on this machine or below ``sandbox_url``; an empty one is a system's own."""
     base = settings.sandbox_url.rstrip("/")
-    return is_loopback(address) or (bool(base) and address.startswith(f"{base}/"))
-
-
-def is_loopback(address: str) -> bool:
-    """Whether a URL leads to this machine, by its name or a number."""
+    if base and address.startswith(f"{base}/"):
+        return True
     try:
         host = urlsplit(address).hostname or ""
         return host == "localhost" or ip_address(host).is_loopback

@@ -87,8 +87,8 @@ class AccountQueries:
         names = [ids.account(domain), *(row.workflow for row in rows if row.status == "open"), ids.get_well(domain), ids.red(domain)]
 
         async def look(name: str) -> ProcessView | None:
-            with suppress(_Absent):
-                return await self._look(name, _Absent("", ""), ended=name == names[0])
+            with suppress(NotFound):
+                return await self._look(name, NotFound(name, ""), ended=name == names[0])
             return None
 
         found = await asyncio.gather(*map(look, names))
@@ -197,10 +197,6 @@ def none_of(kind: Kind, customer: Customer, ever: str = "") -> NotFound:
         return NotFound(f"{customer.name} has no get-well plan", "One begins by itself when there is a reason: see `tenure account show`")
     is_none = f"is not red{ever}" if kind == commands.RED else f"has no {kind.workflow}"
     return NotFound(f"{customer.name} {is_none}", f"`tenure account show {customer.domain}` says how it does")
-
-
-class _Absent(TenureError):
-    """There is no such process."""
 
 
 def csv_rows(forecast: Forecast) -> Sequence[Sequence[Any]]:

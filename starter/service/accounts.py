@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
@@ -58,11 +59,8 @@ class Accounts(AccountQueries):
         customer, team, standing = await self._customer(key)
         workflow = ids.account(customer.domain)
         if command == START_RENEWAL:
-
-            async def begin(decided: StartRenewal, event: str) -> str:
-                return await self._start_renewal(customer, team, standing, decided.renewal_on, event)
-
-            return await self.tenure.decide(command, workflow, given, event_id, begin)
+            carry = partial(self._start_renewal, customer, team, standing)
+            return await self.tenure.decide(command, workflow, given, event_id, carry)
         start = self.tenure.with_start(**self._life(customer, team))
         return await self.tenure.decide(command, workflow, given, event_id, start=start)
 
@@ -92,9 +90,9 @@ class Accounts(AccountQueries):
             await self.tenure.client.get_workflow_handle(workflow).signal("facts", facts)
 
     async def _start_renewal(
-        self, customer: Customer, team: AccountTeam, standing: HealthSnapshot | None, on: date | None, event: str
+        self, customer: Customer, team: AccountTeam, standing: HealthSnapshot | None, decided: StartRenewal, event: str
     ) -> str:
-        renewal_on = on or customer.contract_end
+        renewal_on = decided.renewal_on or customer.contract_end
         if renewal_on is None:
             raise BadInput(
                 f"the CRM names no end of {customer.name}'s contract", "Say --date YYYY-MM-DD, or set it in the CRM", field="date"

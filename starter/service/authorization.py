@@ -22,12 +22,11 @@ from domain.rights import Actor, Asked, Group, Right
 from starter.errors import BadInput, NotAllowed, NotFound, Refused, Unavailable
 from store.audit import Audit, Entry, Via
 from store.ledger import Ledger
-from store.roster import Roster, judged, named
+from store.roster import Judge, Roster, judged, named
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Judge = Callable[[Actor, Iterable[Person]], Right]
 
 
 @dataclass(frozen=True)

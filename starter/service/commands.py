@@ -23,7 +23,6 @@ from domain.trial.commands import CorrectAdmin
 from starter.errors import BadInput, NotFound, Refused, TenureError
 from starter.service.authorization import Caller, on_owned, on_task
 from starter.service.forms import event_id as derived
-from starter.service.forms import new_event
 from starter.service.queries import Queries, query
 from starter.service.temporal_errors import Closing, Over, asking
 from store.read_model import ReadModel
@@ -117,7 +116,7 @@ class Commands(Queries):
         A double click is one event.
         """
         try:
-            return await self.sent(workflow_id, name, message, event_id or new_event(), str, missing or _nothing_runs(workflow_id), start)
+            return await self.sent(workflow_id, name, message, event_id, str, missing or _nothing_runs(workflow_id), start)
         except (NotFound, Closing) as error:
             if isinstance(error, NotFound) and name == "answer":  # the lists had a task of it: it ended without a word, as by a termination
                 await self.read(lambda: ReadModel(self.ledger).close(workflow_id))
@@ -137,13 +136,11 @@ class Commands(Queries):
             else:
                 handle = self.client.get_workflow_handle(workflow_id)
                 call = handle.execute_update(name, message, id=event, result_type=result)
-            async with asyncio.timeout(PATIENCE):
-                try:
+            try:
+                async with asyncio.timeout(PATIENCE):
                     answer: T = await call
-                except ValidationError:
-                    raise Refused(
-                        "this event id was used for another request already", "Send each request under an id of its own"
-                    ) from None
+            except ValidationError:
+                raise Refused("this event id was used for another request already", "Send each request under an id of its own") from None
         return answer
 
     def with_start(self, kind: str, given: Message, workflow_id: str, summary: str, **options: Any) -> Start:
@@ -164,12 +161,9 @@ class Commands(Queries):
 
     async def begin(self, kind: str, given: Message, workflow_id: str, summary: str, event_id: str, **options: Any) -> None:
         """Start a process whose id is the lock. Raises :class:`Closing` when it runs, or ran, already, unless this very event started it."""
-        once: dict[str, Any] = {
-            "id_conflict_policy": WorkflowIDConflictPolicy.FAIL,
-            "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        }
+        options |= {"id_conflict_policy": WorkflowIDConflictPolicy.FAIL, "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE}
         try:
-            await self.start(kind, given, workflow_id, summary, memo={BEGUN_BY: event_id}, **once, **options)
+            await self.start(kind, given, workflow_id, summary, memo={BEGUN_BY: event_id}, **options)
         except Closing:
             if not await self.began(workflow_id, event_id):
                 raise

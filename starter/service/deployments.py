@@ -87,19 +87,17 @@ async def register(client: Client, build_id: str, promotes: Promotes) -> None:
     deadline, last = time.monotonic() + REGISTERS, ""
     while time.monotonic() <= deadline:
         try:
-            known = await builds(client)
-            current = next((build.build_id for build in known if build.current), "")
+            known = {build.build_id: build.current for build in await builds(client)}
+            current = next((build for build, is_current in known.items() if is_current), "")
             if current == build_id:
-                log.info("build %s is current", build_id)
-                return
+                return log.info("build %s is current", build_id)
             last = "the server does not know it yet"
-            if any(build.build_id == build_id for build in known):
+            if build_id in known:
                 if promotes == "never" or (promotes == "first" and current):
-                    log.warning("build %s waits: work goes to %s. → tenure workers promote %s", build_id, current or "nobody", build_id)
-                    return
+                    waits = "build %s waits: work goes to %s. → tenure workers promote %s"
+                    return log.warning(waits, build_id, current or "nobody", build_id)
                 await make_current(client, build_id)
-                log.info("build %s is current now%s", build_id, f", in place of {current}" if current else "")
-                return
+                return log.info("build %s is current now%s", build_id, f", in place of {current}" if current else "")
         except Exception as error:
             last = str(error)
         await asyncio.sleep(_BETWEEN_TRIES)

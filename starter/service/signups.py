@@ -177,9 +177,7 @@ class Signups(Commands):
         await self._keep(row)
         try:
             async with ledger_in_time():  # which has the keys of people: without them nothing goes to Temporal
-                await self._rescue(row)
-                self._spool.drop(row.id)
-                await self.read(lambda: KeptRequests(self.ledger).taken_up(row.id, _now()))
+                await self._take_up(row)
         except Unavailable as fault:
             log.warning("the rescue %s waits: %s", row.id, fault)
         return row.id
@@ -209,31 +207,23 @@ class Signups(Commands):
                 await self._take_up(row)
             except Unavailable:
                 return done
-            await asyncio.to_thread(kept.taken_up, row.id, _now())
         return len(rows)
 
     async def _take_up(self, row: KeptRequest) -> None:
-        if (request := row.trial_request()) is not None:
+        problem, request = row.problem, row.trial_request()
+        if request is not None:
             try:
                 await self._request_trial(request, self.outsider(request.email), checked_address(request.ce))
-                return
             except (BadInput, NotFound, Refused) as error:
                 # Nobody looks at an answer any more, so a person tells the CE.
-                row = row.model_copy(update={"problem": f"{request.ce} asked for a trial of it: {error}"})
-        await self._rescue(row)
-
-    async def _rescue(self, row: KeptRequest) -> None:
-        settings = self.settings
-        given = RescueInput(
-            contact=row.contact,
-            company=row.data.get("company", ""),
-            error=row.problem,
-            at=row.at,
-            policy=self.policy,
-            support_email=settings.support_email,
-            alerts_channel=settings.slack_alerts_channel,
-        )
-        await self.start("SignupRescue", given, ids.rescue(row.email), "A signup that the form failed", about="the rescue")
+                problem, request = f"{request.ce} asked for a trial of it: {error}", None
+        if request is None:
+            mail, channel = self.settings.support_email, self.settings.slack_alerts_channel
+            of = {"contact": row.contact, "company": row.data.get("company", ""), "error": problem, "at": row.at}
+            given = RescueInput(**of, policy=self.policy, support_email=mail, alerts_channel=channel)
+            await self.start("SignupRescue", given, ids.rescue(row.email), "A signup that the form failed", about="the rescue")
+        self._spool.drop(row.id)
+        await self.read(lambda: KeptRequests(self.ledger).taken_up(row.id, _now()))
 
 
 def _the_ce(ce: str, roster: Iterable[Person]) -> list[Person]:

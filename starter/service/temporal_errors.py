@@ -8,22 +8,29 @@ from contextlib import contextmanager
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import RPCTimeoutOrCancelledError, WorkflowQueryFailedError, WorkflowQueryRejectedError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
+from temporalio.service import RPCStatusCode as Status
 
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable
 from starter.service.connect import why
 from store.crypto.key_ring import Unreadable
 
-_TRANSIENT = {
-    RPCStatusCode.UNAVAILABLE,
-    RPCStatusCode.RESOURCE_EXHAUSTED,
-    RPCStatusCode.ABORTED,
-    RPCStatusCode.INTERNAL,
-    RPCStatusCode.UNKNOWN,
-}
 #: How the SDK begins the plain RuntimeError of a lazy client's first call.
 _NO_CONNECTION = "Failed client connect"
 _AGAIN = "Ask again in a moment; nothing is lost"
+_SLOW = Unavailable, "{whom} did not answer in time", "Check that a worker runs, then ask again with the same event id"
+_REFUSED = Unavailable, "Temporal does not accept our credentials: {said}", "Check TEMPORAL_API_KEY or the client certificate"
+_DOWN = Unavailable, "Temporal does not answer ({said})", _AGAIN
+#: What each of its statuses means: the error, what is the matter with ``whom`` as Temporal ``said``, and what to do.
+_STATUS: dict[Status, tuple[type[TenureError], str, str]] = {
+    Status.NOT_FOUND: (NotFound, "{whom} is not known to Temporal, or has ended", "Look at `tenure trial list --all`"),
+    Status.INVALID_ARGUMENT: (BadInput, "Temporal refused the question: {said}", "Correct it and ask again"),
+    Status.FAILED_PRECONDITION: (Unavailable, "{whom} cannot be asked now: {said}", "Check that a worker runs, then ask again"),
+    **dict.fromkeys((Status.PERMISSION_DENIED, Status.UNAUTHENTICATED), _REFUSED),
+    # A call that ran into our own limit says either, by where it was cut.
+    **dict.fromkeys((Status.DEADLINE_EXCEEDED, Status.CANCELLED), _SLOW),
+    **dict.fromkeys((Status.UNAVAILABLE, Status.RESOURCE_EXHAUSTED, Status.ABORTED, Status.INTERNAL, Status.UNKNOWN), _DOWN),
+}
 
 
 class Closing(Refused):
@@ -56,13 +63,13 @@ def _translated(error: Exception, whom: str, missing: TenureError | None) -> Ten
             do = "Look at its history in the Web UI; the worker may be of another version"
             return Unavailable(f"{whom} could not say: {error}", do)
         case RPCTimeoutOrCancelledError() | TimeoutError():
-            return _slow(whom)
+            return _of_status(Status.DEADLINE_EXCEEDED, whom, "")
         case WorkflowAlreadyStartedError():
             return Closing(f"{whom} ended before it could answer", "Ask again")
         case RuntimeError() if str(error).startswith(_NO_CONNECTION):
             return Unavailable(f"Temporal does not answer ({why(error)})", _AGAIN)
         case RPCError():
-            return missing if missing and error.status is RPCStatusCode.NOT_FOUND else _of_status(error, whom)
+            return missing if missing and error.status is Status.NOT_FOUND else _of_status(error.status, whom, error.message)
         case Unreadable():
             return Unavailable(
                 f"what Temporal has cannot be decrypted: {error}", "Every process needs the same keys; see docs/personal-data.md"
@@ -73,25 +80,9 @@ def _translated(error: Exception, whom: str, missing: TenureError | None) -> Ten
     return None
 
 
-def _slow(whom: str) -> Unavailable:
-    return Unavailable(f"{whom} did not answer in time", "Check that a worker runs, then ask again with the same event id")
-
-
-def _of_status(error: RPCError, whom: str) -> TenureError:
-    said, status = error.message, error.status.name.lower()
-    match error.status:
-        case RPCStatusCode.NOT_FOUND:
-            return NotFound(f"{whom} is not known to Temporal, or has ended", "Look at `tenure trial list --all`")
-        case RPCStatusCode.INVALID_ARGUMENT:
-            return BadInput(f"Temporal refused the question: {said}", "Correct it and ask again")
-        case RPCStatusCode.PERMISSION_DENIED | RPCStatusCode.UNAUTHENTICATED:
-            return Unavailable(f"Temporal does not accept our credentials: {said}", "Check TEMPORAL_API_KEY or the client certificate")
-        case RPCStatusCode.FAILED_PRECONDITION:
-            return Unavailable(f"{whom} cannot be asked now: {said}", "Check that a worker runs, then ask again")
-        case (
-            RPCStatusCode.DEADLINE_EXCEEDED | RPCStatusCode.CANCELLED
-        ):  # a call that ran into our own limit says either, by where it was cut
-            return _slow(whom)
-    if error.status in _TRANSIENT:
-        return Unavailable(f"Temporal does not answer ({said or status})", _AGAIN)
-    return Unavailable(f"Temporal answered {status}: {said}", "Ask again; if it stays, look at the server's log")
+def _of_status(status: Status, whom: str, said: str) -> TenureError:
+    name = status.name.lower()
+    kind, detail, do = _STATUS.get(
+        status, (Unavailable, "Temporal answered {name}: {said}", "Ask again; if it stays, look at the server's log")
+    )
+    return kind(detail.format(whom=whom, said=said or name, name=name), do)

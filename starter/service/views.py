@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from domain.account.account import AccountTeam, Customer, HealthSnapshot, RenewalRow
 from domain.base import Value
@@ -12,6 +12,8 @@ from domain.forecast.comparison import Actual, Moved
 from domain.forecast.rollup import Forecast
 from domain.health.types import Band, Guidance, Score
 from domain.views import NextStep, TaskView, TrialStatus
+
+Status = TypeVar("Status")
 
 
 class TrialRow(Value):
@@ -37,33 +39,28 @@ class TrialPage(Value):
     next_page: str = ""
 
 
-class TrialView(Value):
-    """Everything that a person wants to know of one trial. A closed one answers too, without next steps and tasks.
-
-    ``at`` is the trial's own time, which on a local stack may run ahead.
-    """
+class _Process(Value, Generic[Status]):
+    """A process: where it stands, what comes next, what it decided and what it asks. ``at`` is its own time, which on a local stack may run ahead."""
 
     workflow: str
+    open: bool
+    at: datetime
+    status: Status
+    next_steps: tuple[NextStep, ...] = ()
+    dossier: tuple[Decision, ...] = ()
+    tasks: tuple[TaskView, ...] = ()
+
+
+class TrialView(_Process[TrialStatus]):
+    """Everything that a person wants to know of one trial. A closed one answers too, without next steps and tasks."""
+
     run: str
-    open: bool
-    at: datetime
-    status: TrialStatus
-    next_steps: tuple[NextStep, ...] = ()
-    dossier: tuple[Decision, ...] = ()
-    tasks: tuple[TaskView, ...] = ()
 
 
-class ProcessView(Value):
-    """One process of an account: where it stands, what comes next, what it decided and what it asks. ``at`` is its own time."""
+class ProcessView(_Process[dict[str, Any]]):
+    """Everything of one process of an account."""
 
-    workflow: str
     kind: str
-    open: bool
-    at: datetime
-    status: dict[str, Any]
-    next_steps: tuple[NextStep, ...] = ()
-    dossier: tuple[Decision, ...] = ()
-    tasks: tuple[TaskView, ...] = ()
 
 
 class HealthView(Value):
