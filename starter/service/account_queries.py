@@ -20,7 +20,7 @@ from domain.health.guidance import guidance
 from domain.health.types import Band
 from domain.policy import AccountPolicy
 from starter.errors import BadInput, NotFound, TenureError, Unavailable, require_one_of
-from starter.service import listing
+from starter.service import views
 from starter.service.queries import MOST_ROWS
 from starter.service.temporal_errors import Over
 from starter.service.tenure import Tenure
@@ -59,7 +59,7 @@ class AccountQueries:
 
     async def page(self, band: str = "", *, after: str = "", limit: int = 50) -> list[CustomerLine]:
         """A page of the customers by name; ``after`` is the domain of the last one of the page before."""
-        return listing.page(await self.customers(band), after, lambda line: line.customer.domain, limit, MOST_ROWS)
+        return views.page(await self.customers(band), after, lambda line: line.customer.domain, limit, MOST_ROWS)
 
     async def health(self, account: str, history: int = 5) -> HealthView:
         """An account's health, with the values of the last hourly run, and its last changes; no score before the first run."""
@@ -68,7 +68,7 @@ class AccountQueries:
         score = kept.score if kept else None
         if kept and kept.score.policy == self.policy.hash:  # by another policy it is another score, which the next run makes
             score = kept.as_of_now(self.policy)
-        changes = await self.tenure.read(lambda: self.records.changes(customer.domain, listing.bounded(history, 200)))
+        changes = await self.tenure.read(lambda: self.records.changes(customer.domain, views.bounded(history, 200)))
         rows = await self.tenure.read(lambda: self.records.renewals(status="open", domain=customer.domain))
         return HealthView(
             customer=shown(customer, rows),
@@ -105,7 +105,7 @@ class AccountQueries:
     ) -> list[Listed]:
         """A page of the processes of a kind by their account: the open ones, with ``closed`` all; ``after`` is the last workflow of the page before."""
         asked: dict[str, Any] = {"after": after, "stage": stage, "owner": owner.strip(), "closed": closed}
-        wanted = listing.bounded(limit, MOST_ROWS)
+        wanted = views.bounded(limit, MOST_ROWS)
         return await self.tenure.read(lambda: ReadModel(self.tenure.ledger).processes(kind.workflow, wanted, **asked))
 
     async def renewals(
@@ -117,7 +117,7 @@ class AccountQueries:
         first, last = self._days(quarter) if quarter else (None, None)
         rows = await self.tenure.read(lambda: self.records.renewals(status=status or None, first=first, last=last))  # type: ignore[arg-type]
         found = [row for row in rows if rating in ("", row.rating or "")]
-        return listing.page(found, after, lambda row: row.workflow, limit, 1_000)
+        return views.page(found, after, lambda row: row.workflow, limit, 1_000)
 
     async def of_kind(self, kind: Kind, account: str) -> ProcessView:
         """The account's process of that kind that runs, or its last one. Raises :class:`NotFound`."""

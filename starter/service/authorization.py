@@ -79,11 +79,8 @@ class Authorization:
         ``nameless``: an operator need not name anybody. Raises :class:`NotAllowed`, and :class:`BadInput` when somebody must be named; both
         are on the audit, as is a refusal of the workflow's.
         """
-        who, role, right = await self._read(lambda: self._judged(caller, judge, by.strip(), nameless))
-        noted = {"who": who or by.strip() or "nobody", "role": role, "via": caller.via, "through": caller.through, "what": what}
-        noted |= {"subject": subject, "rule": right.rule, "rules": rights.table_hash()}
+        who, role, right, noted = await self._let(caller, judge, by.strip(), nameless, what=what, subject=subject)
         if not right.allowed:
-            await self._note(**noted, outcome="refused", reason=right.why)
             if not who and not by.strip():
                 raise BadInput(right.why, 'Name yourself: --by you@… (or TENURE_BY) on the command line, "by" in a body', field="by")
             raise NotAllowed(right.why, "Nothing was changed; docs/rights.md has the whole table" if role else "")
@@ -102,11 +99,9 @@ class Authorization:
 
     async def admit(self, caller: Caller, action: str, *, what: str = "") -> str:
         """Let somebody read, or do what concerns no trial; only a refusal is noted. Returns who it is. Raises :class:`NotAllowed`."""
-        who, role, right = await self._read(lambda: self._judged(caller, lambda actor, _: rights.may(action, actor), "", False))
+        what = what or rights.RIGHTS[action].words
+        who, _, right, _ = await self._let(caller, lambda actor, _: rights.may(action, actor), "", False, what=what)
         if not right.allowed:
-            noted = {"who": who or "nobody", "role": role, "via": caller.via, "through": caller.through}
-            what = what or rights.RIGHTS[action].words
-            await self._note(**noted, what=what, outcome="refused", reason=right.why, rule=right.rule, rules=rights.table_hash())
             raise NotAllowed(right.why, "")
         return who
 
@@ -121,6 +116,15 @@ class Authorization:
     async def roster(self) -> list[Person]:
         """Everybody of ours."""
         return await self._read(lambda: Roster(self._ledger).roster())
+
+    async def _let(self, caller: Caller, judge: Judge, by: str, nameless: bool, **about: str) -> tuple[str, str, Right, dict[str, str]]:
+        """Who it is, in which role, whether they may, and what is noted of them; a refusal is noted here."""
+        who, role, right = await self._read(lambda: self._judged(caller, judge, by, nameless))
+        noted = {"who": who or by or "nobody", "role": role, "via": caller.via, "through": caller.through, **about}
+        noted |= {"rule": right.rule, "rules": rights.table_hash()}
+        if not right.allowed:
+            await self._note(**noted, outcome="refused", reason=right.why)
+        return who, role, right, noted
 
     def _judged(self, caller: Caller, judge: Judge, by: str, nameless: bool) -> tuple[str, str, Right]:
         """Who decides, in which role, and whether they may."""

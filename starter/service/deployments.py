@@ -67,11 +67,7 @@ async def builds(client: Client) -> list[Build]:
 async def make_current(client: Client, build_id: str) -> str:
     """Let all work go to this build from now on; returns the build that had it before. Raises :class:`NotFound` for an unknown one."""
     ask = SetWorkerDeploymentCurrentVersionRequest(
-        namespace=client.namespace,
-        deployment_name=DEPLOYMENT,
-        build_id=build_id,
-        identity="tenure",
-        ignore_missing_task_queues=True,
+        namespace=client.namespace, deployment_name=DEPLOYMENT, build_id=build_id, identity="tenure", ignore_missing_task_queues=True
     )
     unknown = NotFound(f"no worker of build {build_id[:100]!r} polls", "See `tenure workers list`, and start that worker first")
     with asking("the worker deployment", missing=unknown):

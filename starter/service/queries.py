@@ -21,11 +21,11 @@ from domain.policy import Policy
 from domain.trial.state import Stage
 from domain.views import NextStep, TaskView, TrialStatus
 from starter.errors import BadInput, NotFound, Refused, TenureError, Unavailable, require_one_of
-from starter.service import listing
+from starter.service import views
 from starter.service.authorization import Authorization, operator
 from starter.service.forms import read_address, read_company, read_key, read_trial
 from starter.service.temporal_errors import asking
-from starter.service.views import TrialPage, TrialView
+from starter.service.views import TrialPage, TrialRow, TrialView
 from store import ledger_file
 from store.ledger import EffectRow, Ledger
 from store.read_model import ReadModel
@@ -79,15 +79,15 @@ class Queries:
                 do = "Name a colleague by address; `tenure whois` tells a handle"
                 raise BadInput(f"{owner[:60]!r} is neither an address nor a handle", do)
             scope += f" AND Owner = '{handle}'"
-        found = self.client.list_workflows(scope, page_size=listing.bounded(limit, MOST_ROWS), next_page_token=listing.token(page))
+        found = self.client.list_workflows(scope, page_size=views.bounded(limit, MOST_ROWS), next_page_token=views.token(page))
         counting = self.client.count_workflows("WorkflowType = 'Trial' GROUP BY ExecutionStatus")
         with asking("the list of trials"):
             _, counted, staff = await asyncio.gather(found.fetch_next_page(), counting, self.staff())
         counts = {str(group.group_values[0]).lower(): group.count for group in counted.groups}
         return TrialPage(
-            rows=tuple(listing.row(execution, staff) for execution in found.current_page or ()),
+            rows=tuple(TrialRow.of(execution, staff) for execution in found.current_page or ()),
             counts={name: count for name, count in counts.items() if name != "continuedasnew"},
-            next_page=listing.page_of(found.next_page_token),
+            next_page=views.page_of(found.next_page_token),
         )
 
     async def staff(self) -> dict[str, str]:
@@ -117,7 +117,7 @@ class Queries:
             asked = {"status": status, "next_steps": list[NextStep], "dossier": list[Decision], "open_tasks": list[TaskView]}
             said = await query_all(*(query(handle, name, kind) for name, kind in asked.items()))
         seen = dict(zip(("status", "next_steps", "dossier", "tasks"), said, strict=True))
-        return described, {"workflow": workflow_id, "open": running, "at": listing.clock(described), **seen}
+        return described, {"workflow": workflow_id, "open": running, "at": views.clock(described), **seen}
 
     async def found(self, scope: str, what: str) -> list[str]:
         """The ids of all workflows that a filter in the server's own words finds; ``what`` they are, for an error."""
@@ -137,7 +137,7 @@ class Queries:
         """
         require_one_of([known.value for known in Role], role, "is no role", "role")
         asked = {"after": after, "role": role, "assignee": assignee.strip(), "workflow": workflow.strip()}
-        wanted = listing.bounded(limit, MOST_TASKS)
+        wanted = views.bounded(limit, MOST_TASKS)
         return await self.read(lambda: ReadModel(self.ledger).open_tasks(wanted, **asked))
 
     async def open_task(self, workflow_id: str, name: str) -> TaskView | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,17 +18,7 @@ from temporalio.service import RPCError
 from domain import ids
 from domain.addresses import Address
 from domain.base import Message
-from domain.messages import (
-    Account,
-    CeRequest,
-    CompanyInstance,
-    Contact,
-    Origin,
-    RescueInput,
-    Signup,
-    SignupAgain,
-    SignupAnswer,
-)
+from domain.messages import Account, CeRequest, CompanyInstance, Contact, Origin, RescueInput, Signup, SignupAgain, SignupAnswer
 from domain.people import Person, Role
 from domain.trial.commands import REQUEST
 from domain.trial.state import Stage, TrialInput
@@ -93,7 +83,8 @@ class Signups(Commands):
         address = self.outsider(form.email)
         ce, subject = checked_address(form.ce), ids.trial(address.key)
         what = f"request a {form.size} trial with {form.seats} seats"
-        judge = on_owned(REQUEST.name, lambda roster: _the_ce(ce, roster))
+        # In the CE's name: it is theirs, or their team's.
+        judge = on_owned(REQUEST.name, lambda roster: [named(ce, roster) or Person(id="", name=ce, email=ce, role=Role.CE)])
         form = form.model_copy(update={"event_id": self.event(subject, "request", form.event_id, address.email)})
         noted: Any = {"by": "" if self.caller.email else ce, "what": what, "subject": subject, "event": form.event_id}
         async with self.authorization.decision(self.caller, judge, **noted):
@@ -224,12 +215,6 @@ class Signups(Commands):
             await self.start("SignupRescue", given, ids.rescue(row.email), "A signup that the form failed", about="the rescue")
         self._spool.drop(row.id)
         await self.read(lambda: KeptRequests(self.ledger).taken_up(row.id, _now()))
-
-
-def _the_ce(ce: str, roster: Iterable[Person]) -> list[Person]:
-    """The CE in whose name a trial is requested: it is theirs, or their team's."""
-    known = named(ce, roster)
-    return [known or Person(id="", name=ce, email=ce, role=Role.CE)]
 
 
 def _now() -> datetime:

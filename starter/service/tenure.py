@@ -66,13 +66,11 @@ class Tenure(Signups):
     async def _change_host(self, key: str, message: ChangeDomain) -> str:
         """Move the instance of a customer whose trial is over to a host of their own (A17, A20). One move at a time."""
         registry, settings = Registry(self.ledger), self.settings
-        owned = await self.read(lambda: registry.instance_of(key))
+        owned, owners, known = await self.read(lambda: (registry.instance_of(key), registry.owners_of(key), registry.account_of(key)))
         if owned is None or owned.kind != "production":
             raise NotFound(f"{key} has no running instance to move", "A new signup starts a new trial")
         if why := decisions.refuse_host(message.new_host, owned.host):
             raise BadInput(why, "", field="new_host")
-        owners = await self.read(lambda: registry.owners_of(key))
-        known = await self.read(lambda: registry.account_of(key))
         in_a_channel = self.policy.trial.slack_mode == "channel"
         change = DomainChangeInput(
             domain=key,
