@@ -92,8 +92,7 @@ class Commands(Queries):
         if not workflow_id or not task or len(task_id) > 600:
             do = "Write it as WORKFLOW:TASK; `tenure tasks` lists them"
             raise BadInput(f"{task_id[:60]!r} is not the id of a task", do, field="task")
-        view = await self.open_task(workflow_id, task)  # None: the workflow says why it is not open
-        asked = None if view is None else Asked(id=view.id, role=Role(view.role), assignee=view.assignee, also=view.asked)
+        asked = await self._asked(workflow_id, task)
         judge, what = on_task(asked), described("answer", answer.model_copy(update={"task": task}))
         event = self.event(workflow_id, f"answer {task}", event_id)
         async with self.authorization.decision(self.caller, judge, by=answer.by, what=what, subject=workflow_id, event=event) as by:
@@ -101,6 +100,11 @@ class Commands(Queries):
             if answer.choice == "qualify" and (named := answer.fields.get("domain")):
                 judged["fields"] = {**answer.fields, "domain": self.company_of(str(named))}
             return await self.update(workflow_id, "answer", answer.model_copy(update=judged), event)
+
+    async def _asked(self, workflow_id: str, task: str) -> Asked | None:
+        """An open task as the rights see it, by its id or its kind; None when no such task is open: the workflow then says why."""
+        view = await self.open_task(workflow_id, task)
+        return None if view is None else Asked(id=view.id, role=Role(view.role), assignee=view.assignee, also=view.asked)
 
     # --- To the workflow ----------------------------------------------------------------------------------------------------
 
