@@ -57,6 +57,11 @@ class Commands(Queries):
         caller = self.caller
         return derived(self.settings.way_in_key(), given, caller.via, caller.through, caller.email, workflow_id, name, *space)
 
+    @property
+    def carried(self) -> dict[str, Any]:
+        """What every process around trials is started with."""
+        return {"policy": self.policy, "alerts_channel": self.settings.slack_alerts_channel}
+
     # --- Decisions ----------------------------------------------------------------------------------------------------------
 
     async def decide(

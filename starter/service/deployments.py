@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from temporalio.api.enums.v1 import WorkerDeploymentVersionStatus
 from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest, SetWorkerDeploymentCurrentVersionRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
 from domain.base import Value
 from starter.errors import NotFound
@@ -41,15 +40,12 @@ class Build(Value):
 
 async def builds(client: Client) -> list[Build]:
     """Every build, the newest first; none when no worker ever polled. Raises :class:`~starter.errors.Unavailable`."""
-    with asking("the worker deployment"):
-        try:
-            found = await client.workflow_service.describe_worker_deployment(
-                DescribeWorkerDeploymentRequest(namespace=client.namespace, deployment_name=DEPLOYMENT)
-            )
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return []
-            raise
+    ask = DescribeWorkerDeploymentRequest(namespace=client.namespace, deployment_name=DEPLOYMENT)
+    try:
+        with asking("the worker deployment"):
+            found = await client.workflow_service.describe_worker_deployment(ask)
+    except NotFound:
+        return []
     info = found.worker_deployment_info
     current = info.routing_config.current_deployment_version.build_id
     made = [

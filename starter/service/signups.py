@@ -122,7 +122,7 @@ class Signups(Commands):
         """Update-with-start: the trial of this company, new or running, takes the message and answers."""
         trial = ids.trial(address.key)
         shown = trial if address.free_mail else address.key  # the address itself is personal data
-        given = TrialInput(domain=address.key, origin=origin, policy=self.policy, alerts_channel=self.settings.slack_alerts_channel)
+        given = TrialInput(domain=address.key, origin=origin, **self.carried)
         attributes = TypedSearchAttributes([SearchAttributePair(DOMAIN, shown), SearchAttributePair(STAGE, Stage.SIGNUP.value)])
         ended = Closing(f"{trial} ended before it could answer", "Ask again")
         for _ in range(TRIES):
@@ -209,9 +209,8 @@ class Signups(Commands):
                 # Nobody looks at an answer any more, so a person tells the CE.
                 problem, request = f"{request.ce} asked for a trial of it: {error}", None
         if request is None:
-            mail, channel = self.settings.support_email, self.settings.slack_alerts_channel
-            of = {"contact": row.contact, "company": row.data.get("company", ""), "error": problem, "at": row.at}
-            given = RescueInput(**of, policy=self.policy, support_email=mail, alerts_channel=channel)
+            of = {"contact": row.contact, "company": row.data.get("company", ""), "error": problem, "at": row.at, **self.carried}
+            given = RescueInput(**of, support_email=self.settings.support_email)
             await self.start("SignupRescue", given, ids.rescue(row.email), "A signup that the form failed", about="the rescue")
         self._spool.drop(row.id)
         await self.read(lambda: KeptRequests(self.ledger).taken_up(row.id, _now()))

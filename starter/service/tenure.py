@@ -7,12 +7,11 @@ Errors are those of :mod:`starter.errors`; none of them leaves anything half don
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from temporalio.common import WorkflowIDConflictPolicy
 
 from domain import commands, ids
-from domain.addresses import Address
 from domain.base import Message
 from domain.messages import Contact, DomainChangeInput, IssueEvent, JoinAsk, JoinInput, LateWordInput, OpenLink
 from domain.trial import decisions
@@ -65,7 +64,7 @@ class Tenure(Signups):
 
     async def _change_host(self, key: str, message: ChangeDomain) -> str:
         """Move the instance of a customer whose trial is over to a host of their own (A17, A20). One move at a time."""
-        registry, settings = Registry(self.ledger), self.settings
+        registry = Registry(self.ledger)
         owned, owners, known = await self.read(lambda: (registry.instance_of(key), registry.owners_of(key), registry.account_of(key)))
         if owned is None or owned.kind != "production":
             raise NotFound(f"{key} has no running instance to move", "A new signup starts a new trial")
@@ -82,10 +81,9 @@ class Tenure(Signups):
             ce=owners.ce,
             ae=owners.ae,
             company=known.account.name if known else "",
-            channel=f"cloud-trial-{ids.company(key)}" if in_a_channel else settings.slack_alerts_channel,
+            channel=f"cloud-trial-{ids.company(key)}" if in_a_channel else self.settings.slack_alerts_channel,
             trial=ids.trial(key),
-            policy=self.policy,
-            alerts_channel=settings.slack_alerts_channel,
+            **self.carried,
         )
         name, summary = ids.domain_change(key), f"{change.host} becomes {change.new_host}"
         try:
@@ -107,25 +105,14 @@ class Tenure(Signups):
             event = self.event(trial, "join", form.event_id, form.via, address.email)
             return await self.update(trial, "join", JoinAsk(contact=contact, via=form.via), event)
         except (NotFound, Over):
-            return await self._join_instance(address, contact, form.via)
-
-    async def _join_instance(self, address: Address, contact: Contact, via: Literal["signup", "ticket"]) -> str:
-        """The same when the trial is over and the instance stays: it was converted."""
+            pass  # the trial is over; the instance stays when it was converted
         owned = await self.read(lambda: Registry(self.ledger).instance_of(address.key))
         if owned is None:
             raise NotFound(f"{address.key} has no instance", "Sign up: the first of a company becomes its admin")
-        ask = JoinInput(
-            domain=address.key,
-            contact=contact,
-            host=owned.host,
-            admin=owned.admin if owned.confirmed_at else "",
-            via=via,
-            policy=self.policy,
-            alerts_channel=self.settings.slack_alerts_channel,
-        )
-        name = ids.join(address.key, address.email)
+        name, admin = ids.join(address.key, address.email), owned.admin if owned.confirmed_at else ""
+        ask = JoinInput(domain=address.key, contact=contact, host=owned.host, admin=admin, via=form.via, **self.carried)
         await self.start("JoinRequest", ask, name, f"Somebody wants to join {owned.host}", about="the join request")
-        return f"the admin of {owned.host} is told, and the request is followed up" if ask.admin else "the request is followed up"
+        return f"the admin of {owned.host} is told, and the request is followed up" if admin else "the request is followed up"
 
     async def issue_event(self, workflow_id: str, event: IssueEvent) -> bool:
         """Tell a workflow what happened to one of its issues; False when it has ended and nobody waits for it any more."""
@@ -141,7 +128,7 @@ class Tenure(Signups):
         if not await self.read(lambda: self.ledger.effects(workflow=workflow_id)):
             return ""
         owners = await self.read(lambda: Registry(self.ledger).owners_of(ids.company_of(workflow_id)))
-        channel, name = self.settings.slack_alerts_channel, ids.late_word(workflow_id, issue)
-        ask = LateWordInput(workflow=workflow_id, issue=issue, ce=owners.ce, ae=owners.ae, policy=self.policy, alerts_channel=channel)
+        ask = LateWordInput(workflow=workflow_id, issue=issue, ce=owners.ce, ae=owners.ae, **self.carried)
+        name = ids.late_word(workflow_id, issue)
         await self.start("LateWord", ask, name, f"#{issue} was reopened after {workflow_id} had ended")
         return name
