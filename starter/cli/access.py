@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.text import Text
@@ -14,8 +13,8 @@ import domain.all  # noqa: F401
 from domain import rights as table
 from domain import rights_page
 from domain.rights import Action, Group
-from starter.cli.base import By, Json, argument, ask, console, emit, option, say
-from starter.cli.parts import Column, listed
+from starter.cli.base import By, Json, argument, ask, emit, option, say, whole
+from starter.cli.parts import listed
 from starter.errors import BadInput, NotFound, Refused, require_one_of
 from starter.service.tenure import Tenure
 from store.access import ServiceToken, ServiceTokens, Taken
@@ -34,7 +33,7 @@ def rights(as_json: Json = False) -> None:
     cells = {action: {group.value: reach.value for group, reach in row.reach.items()} for action, row in table.rows()}
     answers = {role.value: [over.value for over in table.OVER[role]] for role in table.OVER}
     answer = {"hash": table.table_hash(), "rights": cells, "answers": answers}
-    emit(answer, as_json, lambda _: sys.stdout.write(rights_page.page()))
+    emit(answer, as_json, lambda _: whole(rights_page.page().rstrip("\n")))
 
 
 # --- The audit -------------------------------------------------------------------------------------------------------------------------
@@ -70,38 +69,27 @@ def audit_verify(
 
 
 def _of_audit(question: Callable[[Audit], T]) -> T:
-    async def look(tenure: Tenure) -> T:
-        return await tenure.read(lambda: question(Audit(tenure.ledger, (tenure.settings.vendor_domain,))))
-
-    return ask(look, offline=True, existing=True)
+    return _read(lambda tenure: question(Audit(tenure.ledger, (tenure.settings.vendor_domain,))))
 
 
-def _rows(rows: Sequence[AuditRow]) -> None:
+def _read(question: Callable[[Tenure], T]) -> T:
+    """Read from the ledger alone, which must be there."""
+    return ask(lambda tenure: tenure.read(lambda: question(tenure)), offline=True, existing=True)
+
+
+def _rows(rows: Sequence[AuditRow]) -> Any:
     """The rows, a line each, and below it why it was refused."""
-    columns: Sequence[Column[AuditRow]] = (
-        Column("#", lambda row: str(row.number), figure=True),
-        Column("at", lambda row: f"{row.at:%Y-%m-%d %H:%M:%S}"),
-        Column("who", lambda row: "\n".join(filter(None, (row.who, row.through)))),
-        Column("role", lambda row: row.role),
-        Column("via", lambda row: row.via),
-        Column("what", lambda row: "\n".join(filter(None, (row.what, row.subject)))),
-        Column(
-            "outcome",
-            lambda row: Text.assemble((row.outcome, _COLOURS[row.outcome]), (f"\n{row.reason}" if row.reason else "", "dim")),
-        ),
-    )
-    console().print(listed(columns, rows) if rows else "Nothing is on the audit.")
+    return listed("audit", rows, outcome=lambda said: Text(said, _COLOURS[said])) if rows else "Nothing is on the audit."
 
 
-def _verdict(found: Verdict) -> None:
+def _verdict(found: Verdict) -> Iterator[Text]:
     """What the walk along the chain found, and the head to keep elsewhere."""
-    page = console()
     if found.ok:
-        page.print(Text.assemble(("The audit stands", "bold green"), f": {found.count:,} rows, each as it was written."))
+        yield Text.assemble(("The audit stands", "bold green"), f": {found.count:,} rows, each as it was written.")
     else:
         what = "The audit was touched" if found.count else "There is no audit"
-        page.print(Text.assemble((what, "bold red"), f": {found.fault}."))
-    page.print(Text(f"head {found.count}:{found.head}", style="dim"), soft_wrap=True)
+        yield Text.assemble((what, "bold red"), f": {found.fault}.")
+    yield whole(f"head {found.count}:{found.head}", style="dim")
 
 
 # --- Tokens ----------------------------------------------------------------------------------------------------------------------------
@@ -139,11 +127,7 @@ def token_create(
 @token.command("list")
 def token_list(as_json: Json = False) -> None:
     """List the tokens, without their secrets."""
-
-    async def look(tenure: Tenure) -> list[ServiceToken]:
-        return await tenure.read(ServiceTokens(tenure.ledger).all)
-
-    emit(ask(look, offline=True, existing=True), as_json, _tokens)
+    emit(_read(lambda tenure: ServiceTokens(tenure.ledger).all()), as_json, _tokens)
 
 
 @token.command("revoke")
@@ -159,15 +143,8 @@ def token_revoke(name: Annotated[str, argument("NAME", "The token's name.")], by
     say(ask(end, offline=True), as_json)
 
 
-def _tokens(found: Sequence[ServiceToken]) -> None:
-    columns: Sequence[Column[ServiceToken]] = (
-        Column("name", lambda each: each.name),
-        Column("rights", lambda each: f"as {each.role}" if each.role else each.person),
-        Column("made", lambda each: f"{each.created_at:%Y-%m-%d %H:%M}"),
-        Column("last used", lambda each: f"{each.used_at:%Y-%m-%d %H:%M}" if each.used_at else "never"),
-        Column(
-            "state",
-            lambda each: Text(f"revoked {each.revoked_at:%Y-%m-%d}", "red") if each.revoked_at else Text("works", "green"),
-        ),
-    )
-    console().print(listed(columns, found) if found else "There are no tokens.")
+def _tokens(found: Sequence[ServiceToken]) -> Any:
+    def state(each: ServiceToken) -> Text:
+        return Text(f"revoked {each.revoked_at:%Y-%m-%d}", "red") if each.revoked_at else Text("works", "green")
+
+    return listed("tokens", found, state=state) if found else "There are no tokens."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -44,7 +44,7 @@ By = Annotated[str, typer.Option("--by", envvar="TENURE_BY", help="Who decides: 
 Event = Annotated[str, option("--event-id", "An id of your own for this event; sent twice, it has effect once.")]
 
 
-def whole(text: str | int) -> int:
+def number(text: str | int) -> int:
     """A whole number as people write it; what could mean two is asked again (F21)."""
     read = dollars(text)
     if read is None:
@@ -62,17 +62,24 @@ def ask(question: Callable[[Tenure], Awaitable[T]], *, offline: bool = False, ex
     return run_cli(asked())
 
 
-def emit(answer: T, as_json: bool, page: Callable[[T], object]) -> None:
-    """Print the answer: as JSON, or as the page that ``page`` prints."""
+def emit(answer: T, as_json: bool, page: Callable[[T], Any]) -> None:
+    """Print the answer: as JSON, or as the page that ``page`` makes of it, which is one part or yields several; text is never markup."""
     if as_json:
         sys.stdout.write(json.dumps(to_jsonable_python(answer), indent=2, ensure_ascii=False, default=str) + "\n")
-    else:
-        page(answer)
+        return
+    made = page(answer)
+    for part in made if isinstance(made, Iterator) else [made]:
+        console().print(part, markup=False, soft_wrap=isinstance(part, Text) and bool(part.no_wrap))
 
 
-def say(text: str, as_json: bool, answer: Any = None, *, whole: bool = False) -> None:
-    """Print what was done, in words; as JSON ``answer``, when there is more to say than these. ``whole``: no line of it is broken."""
-    emit({"message": text} if answer is None else answer, as_json, lambda _: console().print(text, markup=False, soft_wrap=whole))
+def whole(text: str, style: str = "") -> Text:
+    """A text of which no line is broken."""
+    return Text(text, style=style, no_wrap=True)
+
+
+def say(text: str, as_json: bool, answer: Any = None, *, unbroken: bool = False) -> None:
+    """Print what was done, in words; as JSON ``answer``, when there is more to say than these. ``unbroken``: no line of it is broken."""
+    emit({"message": text} if answer is None else answer, as_json, lambda _: whole(text) if unbroken else text)
 
 
 def pairs(option: str, given: list[str] | None) -> dict[str, str]:

@@ -12,29 +12,17 @@ from typer.core import TyperGroup
 
 from domain.all import every
 from domain.commands import Command, FormField
-from starter.cli.base import Account, By, Domain, Event, Json, argument, ask, option, pairs, say, whole
+from starter.cli.base import Account, By, Domain, Event, Json, argument, ask, number, option, pairs, say
 from starter.errors import BadInput
 from starter.service.accounts import Accounts
 from starter.service.tenure import Tenure
 
 
 class Deciding(TyperGroup):
-    """A group of commands with those of its decisions, whoever declared them meanwhile."""
+    """A group of commands with those of its decisions."""
 
-    _commands: dict[str, Any]
-    _read: bool
-
-    @property
-    def commands(self) -> Any:
-        """Every command of the group by its word."""
-        if not self._read:
-            self._read = True
-            self._commands = {**self._commands, **_decisions(str(self.name))}
-        return self._commands
-
-    @commands.setter
-    def commands(self, given: Any) -> None:
-        self._commands, self._read = given, False
+    def __init__(self, *, name: str, commands: dict[str, Any], **options: Any) -> None:
+        super().__init__(name=name, commands={**commands, **_decisions(name)}, **options)
 
 
 def _decisions(group: str) -> dict[str, Any]:
@@ -97,8 +85,8 @@ def _option(attribute: str, form: FormField) -> Parameter:
     if form.kind == "yes_no":
         return _keyword(attribute, Annotated[bool, typer.Option(flag, help=form.help)], default=False)
     if form.kind == "number":
-        number = typer.Option(flag, metavar="NUMBER", parser=whole, help=form.help, show_default=False)
-        return _keyword(attribute, Annotated[int | None, number], Parameter.empty if form.required else None)
+        whole = typer.Option(flag, metavar="NUMBER", parser=number, help=form.help, show_default=False)
+        return _keyword(attribute, Annotated[int | None, whole], Parameter.empty if form.required else None)
     metavar = "YYYY-MM-DD" if form.kind == "date" else None
     text = typer.Option(flag, metavar=metavar, help=form.help, show_default=form.default is not None)
     return _keyword(attribute, Annotated[str, text], Parameter.empty if form.required else form.default or "")

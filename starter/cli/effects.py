@@ -8,9 +8,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.text import Text
 
-from starter.cli.base import Json, argument, console, emit, option
+from starter.cli.base import Json, argument, emit, option
 from starter.cli.lazy import Deferred, LazyGroup
-from starter.cli.parts import Column, listed
+from starter.cli.parts import listed
 from starter.service.bootstrap import find, open_ledger, read_policies
 from starter.service.effects import EffectsOnRecord
 from store.ledger import EffectRow
@@ -55,14 +55,10 @@ def look(question: Callable[[EffectsOnRecord], T]) -> T:
         return question(EffectsOnRecord(ledger, place.settings, policy))
 
 
-def _page(found: Sequence[EffectRow], of_one: bool) -> None:
-    columns: Sequence[Column[EffectRow]] = (
-        Column("number", lambda row: str(row.number), figure=True),
-        Column("begun", lambda row: f"{row.begun_at:%Y-%m-%d %H:%M}", whole=True),
-        Column("workflow", lambda row: "" if of_one else row.subject.rpartition("/")[0]),
-        Column("key", lambda row: row.key, spare=2),
-        Column("system", lambda row: row.system, whole=True),
-        Column("what", lambda row: row.act, spare=1),
-        Column("", lambda row: row.summary if row.done_at else Text(f"{row.summary}: begun, not known to be done", style="yellow")),
-    )
-    console().print(listed(columns, found) if found else "Nothing is on record.")
+def _page(found: Sequence[EffectRow], of_one: bool) -> Any:
+    own: dict[str, Any] = {"workflow": lambda _: ""} if of_one else {}
+    return listed("effects", found, done=_done, **own) if found else "Nothing is on record."
+
+
+def _done(row: EffectRow) -> Text | str:
+    return row.summary if row.done_at else Text(f"{row.summary}: begun, not known to be done", style="yellow")

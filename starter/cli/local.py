@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from domain.views import TrialStatus
 from starter.cli import parts
-from starter.cli.base import Domain, Json, argument, ask, console, emit
+from starter.cli.base import Domain, Json, argument, ask, emit
 from starter.errors import Refused
 from starter.local import skip as clocks
 from starter.local import stack
@@ -62,17 +63,14 @@ def skip(
     emit(ask(moved), as_json, _skipped)
 
 
-def _skipped(result: dict[str, Any]) -> None:
+def _skipped(result: dict[str, Any]) -> Iterator[Any]:
     """Where the clock stands now, and what happened meanwhile."""
-    page = console()
     before, now = result["before"], result["now"]
-    page.print(Text.assemble((result["workflow"], "bold"), f"  {parts.when(before)} → ", (parts.when(now), "bold cyan")))
-    if result["effects"]:
-        page.print(Padding(parts.effects(result["effects"]), (0, 0, 0, 2)))
-    else:
-        page.print(Text("  nothing was done meanwhile", style="dim"))
+    yield Text.assemble((result["workflow"], "bold"), f"  {parts.when(before)} → ", (parts.when(now), "bold cyan"))
+    done = result["effects"]
+    yield Padding(parts.effects(done), (0, 0, 0, 2)) if done else parts.dim("  nothing was done meanwhile")
     status: TrialStatus | None = result["status"]
     if status is not None:
-        page.print(Text.assemble((parts.words(status.stage), "bold"), f"  {parts.first_line(status.in_words)}"))
+        yield Text.assemble((parts.words(status.stage), "bold"), f"  {parts.first_line(status.in_words)}")
     elif not result["open"]:
-        page.print(Text("It has ended.", style="bold"))
+        yield Text("It has ended.", style="bold")

@@ -1,68 +1,111 @@
-"""The parts that the commands' pages are made of. Everything that came from outside is printed as text, never as markup."""
+"""The parts that the commands' pages are made of. Everything that came from outside is printed as text, never as markup.
+
+Which columns a list has, and what is known of a thing, stands in ``pages.toml``, which says how its texts are filled.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Generic, TypeVar
+from functools import cache
+from pathlib import Path
+from string import Formatter
+from typing import Any
 
 from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from domain import markup
 from domain.decision import Decision
 from domain.task import Choice, FieldSpec
 from domain.views import NextStep, TaskView
 from starter.cli.base import console
 from store.ledger import EffectRow
 
-R = TypeVar("R")
-
 #: Between two columns.
 GAP = 2
+STYLES = {"healthy": "green", "concerning": "yellow", "poor": "red", "green": "green", "yellow": "yellow", "red": "red"}
+
+
+# --- Texts that are filled ---------------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _pages() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("pages.toml").read_text(encoding="utf-8"))
+
+
+def filled(template: str, of: Any, **hows: Callable[[Any], Text | str]) -> Text:
+    """A text of ``pages.toml`` with what it names of a thing; ``hows`` are the ways of writing that are this page's own."""
+    lines = []
+    for line in template.splitlines():
+        said: list[Text | str] = []
+        for before, path, how, _ in Formatter().parse(line):
+            said += [before] if path is None else [before, _written(_at(of, path), how or "", hows)]
+            if len(said) == 2 and not said[1]:
+                break
+        else:
+            lines.append(Text.assemble(*said))
+    return Text("\n").join(lines)
+
+
+def _at(of: Any, path: str) -> Any:
+    """What a path leads to from a thing; None where it ends on the way."""
+    for name in path.split(".") if path else ():
+        of = of.get(name) if isinstance(of, Mapping) else None if of is None else getattr(of, name)
+    return of
+
+
+def _written(value: Any, spec: str, hows: Mapping[str, Callable[[Any], Text | str]]) -> Text | str:
+    how, _, otherwise = spec.partition("|")
+    if how.startswith("?"):
+        return how[1:] if value else ""
+    if value is None or value == "":
+        return dim(otherwise)
+    known = hows.get(how) or HOWS.get(how)
+    return known(value) if known else value if isinstance(value, Text) else format(value, how)
 
 
 # --- Lists -----------------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Column(Generic[R]):
-    """A column of a list: its heading, what stands in it for a row, and in which style (what is a text already has its own).
-
-    A ``figure`` stands right; it and what is ``whole`` are not broken. Where the page is too narrow columns are left out before a word is
-    broken: that whose ``spare`` is 1 first, one without never.
-    """
-
-    name: str
-    cell: Callable[[R], Text | str]
+class _Column:
+    text: str
     style: str = ""
     figure: bool = False
     whole: bool = False
     spare: int = 0
 
 
-def listed(columns: Sequence[Column[R]], rows: Iterable[R]) -> Table:
+def _said(kind: str, name: str) -> dict[str, _Column]:
+    """What a list or a thing has in ``pages.toml``, by its heading."""
+    return {name: _Column(given) if isinstance(given, str) else _Column(**given) for name, given in _pages()[kind][name].items()}
+
+
+def listed(name: str, rows: Iterable[Any], **hows: Callable[[Any], Text | str]) -> Table:
     """A table without lines, and without the columns in which nothing stands."""
-    found = list(rows)
-    cells = {column.name: [cell if isinstance(cell := column.cell(row), Text) else Text(cell) for row in found] for column in columns}
-    shown = [column for column in columns if any(cell.plain for cell in cells[column.name])]
-    texts = {column.name: [column.name, *(cell.plain for cell in cells[column.name])] for column in shown}
+    found, columns = list(rows), _said("lists", name)
+    cells = {name: [filled(column.text, row, **hows) for row in found] for name, column in columns.items()}
+    shown = {name: column for name, column in columns.items() if any(cells[name])}
+    texts = {name: [name, *(cell.plain for cell in cells[name])] for name in shown}
     longest = {name: max(map(len, said)) for name, said in texts.items()}
     word = {name: max(len(part) for text in said for part in text.split() or [""]) for name, said in texts.items()}
-    rigid = {column.name for column in shown if column.figure or column.whole or word[column.name] == longest[column.name]}
-    broken = max((word[column.name] for column in shown if column.name not in rigid), default=0)  # they get narrower all alike
+    rigid = {name for name, column in shown.items() if column.figure or column.whole or word[name] == longest[name]}
+    broken = max((word[name] for name in shown if name not in rigid), default=0)  # they get narrower all alike
     least = {name: longest[name] if name in rigid else min(broken, longest[name]) for name in texts}
-    for column in sorted((column for column in shown if column.spare), key=lambda column: column.spare):
-        if sum(least[each.name] + GAP for each in shown) > console().width:
-            shown.remove(column)
+    for name in sorted((name for name, column in shown.items() if column.spare), key=lambda name: columns[name].spare):
+        if sum(least[each] + GAP for each in shown) > console().width:
+            del shown[name]
     made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
-    for column in shown:
-        justify, rigidly = "right" if column.figure else "left", column.name in rigid
-        made.add_column(column.name, style=column.style, justify=justify, no_wrap=rigidly, overflow="fold")  # type: ignore[arg-type]
-    for number in range(len(found)):
-        made.add_row(*(cells[column.name][number] for column in shown))
+    for name, column in shown.items():
+        made.add_column(name, style=column.style, justify="right" if column.figure else "left", no_wrap=name in rigid, overflow="fold")
+    for row in zip(*(cells[name] for name in shown), strict=True):
+        made.add_row(*row)
     return made
 
 
@@ -81,21 +124,29 @@ def facts(rows: Iterable[tuple[str, Text | str]]) -> Table:
     return grid(("dim",), ((name, said) for name, said in rows if said))
 
 
+def known(name: str, of: Any, **hows: Callable[[Any], Text | str]) -> list[tuple[str, Text | str]]:
+    """What is known of a thing, by what it is called."""
+    return [(each, Text.assemble(filled(said.text, of, **hows), style=said.style)) for each, said in _said("facts", name).items()]
+
+
 # --- Parts of a page -------------------------------------------------------------------------------------------------------------------
 
 
-def section(heading: str, body: Any) -> None:
-    """Print a part of a page under its heading."""
-    page = console()
-    page.print()
-    page.print(Text(heading, style="bold"))
-    page.print(_indented(body, 2))
+def section(heading: str, *bodies: Any) -> Iterator[Any]:
+    """A part of a page under its heading; nothing when there is nothing in it."""
+    if bodies:
+        yield from ("", Text(heading, style="bold"), _indented(Group(*bodies), 2))
+
+
+def told(heading: str, styles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
+    """A part of a page that is a :func:`grid`; nothing when there are no rows."""
+    if found := list(rows):
+        yield from section(heading, grid(styles, found))
 
 
 def steps(steps: Sequence[NextStep], now: datetime) -> Table:
     """What comes next, each with its time and how far off it is."""
-    ahead = sorted(steps, key=lambda step: step.at)
-    return grid(("cyan", "dim"), ((when(step.at), distance(step.at, now), step.what) for step in ahead))
+    return grid(("cyan", "dim"), ((when(step.at), distance(step.at, now), step.what) for step in sorted(steps, key=lambda step: step.at)))
 
 
 def task(task: TaskView) -> Group:
@@ -111,7 +162,7 @@ def task(task: TaskView) -> Group:
     lines += _choices(task.choices)
     asks_checks = " --check NAME=yes|no …" if task.checks else ""
     asks_values = " --field NAME=VALUE …" if any(choice.fields for choice in task.choices) else ""
-    lines.append(Text(f"→ tenure answer {task.id} CHOICE --by YOU@…{asks_checks}{asks_values}", style="dim"))
+    lines.append(dim(f"→ tenure answer {task.id} CHOICE --by YOU@…{asks_checks}{asks_values}"))
     return Group(*lines, Text(""))
 
 
@@ -135,7 +186,7 @@ def _indented(part: Any, by: int) -> Padding:
 
 def _fields(fields: Sequence[FieldSpec]) -> list[Text]:
     """What a choice takes with it, a line each."""
-    return [Text(f"{field.name}{'' if field.required else ' (may be left out)'}: {field.asks}", style="dim") for field in fields]
+    return [dim(f"{field.name}{'' if field.required else ' (may be left out)'}: {field.asks}") for field in fields]
 
 
 def decision(decision: Decision) -> Group:
@@ -157,6 +208,16 @@ def effects(done: Sequence[EffectRow]) -> Table:
 
 
 # --- Words -----------------------------------------------------------------------------------------------------------------------------
+
+
+def dim(text: str) -> Text:
+    """A text that stands back."""
+    return Text(text, style="dim")
+
+
+def coloured(rating: str | None) -> Text:
+    """A band or a rating in its colour; empty for none."""
+    return Text(rating or "", style=STYLES.get(rating or "", "dim" if rating else ""))
 
 
 def words(name: str) -> str:
@@ -193,8 +254,7 @@ def distance(at: datetime, now: datetime) -> str:
         return "now"
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= size:
-            count = int(seconds // size)
-            return f"in {count} {unit}{'s' if count > 1 else ''}"
+            return f"in {markup.counted(int(seconds // size), unit)}"
     return "in a moment"
 
 
@@ -206,3 +266,21 @@ def money(amount: int | None) -> str:
 def person(email: str) -> str:
     """Who it is among us, short enough for a table."""
     return email.partition("@")[0]
+
+
+#: How the texts of every page may write what they name.
+HOWS: Mapping[str, Callable[[Any], Text | str]] = {
+    "day": day,
+    "when": when,
+    "money": money,
+    "and_money": lambda amount: f", {money(amount)}",
+    "some": lambda number: str(number or ""),
+    "some_money": lambda amount: money(amount or None),
+    "words": words,
+    "names": lambda names: ", ".join(map(words, names)),
+    "person": person,
+    "coloured": coloured,
+    "dim": dim,
+    "count": lambda things: str(len(things)),
+    "workflow": lambda subject: subject.rpartition("/")[0],
+}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Annotated, Any
 
 import typer
 
-from domain import ids
+from domain import ids, markup
 from starter import startup
-from starter.cli.base import By, Json, argument, ask, console, emit, say
+from starter.cli.base import By, Json, argument, ask, emit, say
+from starter.cli.parts import dim
 from starter.errors import BadInput, NotFound, Refused
 from starter.service import erasure
 from starter.service.bootstrap import find
@@ -35,16 +38,14 @@ def forget(
     emit(ask(lambda tenure: erasure.forget(tenure, email, by)), as_json, _forgotten)
 
 
-def _forgotten(done: Erasure) -> None:
-    page = console()
+def _forgotten(done: Erasure) -> Iterator[Any]:
     if not done.anything:
-        page.print(f"Nothing is left of {done.email}.", markup=False)
+        yield f"Nothing is left of {done.email}."
         return
-    page.print(f"Erased: {done.email}, whose key is gone; {done.placeholder} stands where they stood.", markup=False)
+    yield f"Erased: {done.email}, whose key is gone; {done.placeholder} stands where they stood."
     for table, number in sorted(done.rows.items()):
-        page.print(f"  {number} row{'s' if number > 1 else ''} of {table.replace('_', ' ')} overwritten", style="dim", markup=False)
-    for note in done.notes:
-        page.print(f"→ {note}", markup=False)
+        yield dim(f"  {markup.counted(number, 'row')} of {table.replace('_', ' ')} overwritten")
+    yield from (f"→ {note}" for note in done.notes)
 
 
 def whois(who: Annotated[str, argument("WHO", "A colleague's address, or a handle like p-3f9a1c.")], as_json: Json = False) -> None:
@@ -81,10 +82,9 @@ def keys_rotate(as_json: Json = False) -> None:
     except NotKept:
         do = f"Put a key of `tenure keys new` in front of {VARIABLE} of every process, and start them again: those that only read first"
         raise Refused(f"the ring comes from {VARIABLE}, which no command can change", do) from None
-    ledger = Ledger(settings.ledger_url)
-    ledger.check()
-    wrapped = PersonKeys(ledger, ring, settings.key).rewrap()
-    ledger.close()
+    with closing(Ledger(settings.ledger_url)) as ledger:
+        ledger.check()
+        wrapped = PersonKeys(ledger, ring, settings.key).rewrap()
     seen = f"running processes use it within {LOOK_AGAIN:.0f} seconds, without a restart"
     answer = {"id": new.id, "keys": len(ring.keys), "people": wrapped, "message": f"{new.id} encrypts from now on; {seen}"}
     words = f"{answer['message']}. {wrapped} people's keys were wrapped anew; {len(ring.keys)} keys are on the ring."
@@ -95,11 +95,11 @@ def keys_rotate(as_json: Json = False) -> None:
 def keys_new(as_json: Json = False) -> None:
     """Print a new key for TENURE_PAYLOAD_KEYS; it is kept nowhere."""
     made = new_key().text()
-    say(made, as_json, {"key": made}, whole=True)
+    say(made, as_json, {"key": made}, unbroken=True)
 
 
 @keys.command("token")
 def keys_token(as_json: Json = False) -> None:
     """Print the token that opens the codec endpoint, for TEMPORAL_CODEC_AUTH="Bearer …"."""
     token = find().settings.codec_secret()
-    say(token, as_json, {"token": token}, whole=True)
+    say(token, as_json, {"token": token}, unbroken=True)

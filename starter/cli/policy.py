@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -15,8 +15,8 @@ from domain import policy as figures
 from domain.policy import AccountPolicy, Entry, Policy
 from domain.trial.adoption import Difference, Move, differences
 from domain.trial.commands import ADOPT_POLICY
-from starter.cli.base import By, Json, argument, ask, console, emit, option, say
-from starter.cli.parts import Column, listed, value
+from starter.cli.base import By, Json, argument, ask, emit, option, say, whole
+from starter.cli.parts import dim, listed, value
 from starter.errors import BadInput, NotFound
 from starter.service.bootstrap import read_policies, read_settings
 from starter.service.policy_adoption import Adoption, adoptions
@@ -43,16 +43,10 @@ def policy_show(
         known = sorted({entry.path.split(".")[0] for entry in entries})
         raise NotFound(f"the policy has no section {section[:40]!r}", f"Choose one of: {', '.join(known)}")
     answer = {"file": str(path), "hash": trials.hash, "accounts_hash": accounts.hash, "figures": shown}
-    columns: Sequence[Column[Entry]] = (
-        Column("figure", lambda entry: entry.path, whole=True),
-        Column("value", lambda entry: ", ".join(map(str, entry.value)) if isinstance(entry.value, list) else str(entry.value) or "none"),
-        Column("unit", lambda entry: entry.unit, style="dim"),
-        Column("id", lambda entry: entry.id, style="dim"),
-    )
 
-    def page(_: object) -> None:
-        console().print(listed(columns, shown))
-        console().print(Text(f"{path}  trials {trials.hash}, accounts {accounts.hash}", style="dim"))
+    def page(_: object) -> Iterator[Any]:
+        yield listed("figures", shown, figure=lambda value: ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        yield dim(f"{path}  trials {trials.hash}, accounts {accounts.hash}")
 
     emit(answer, as_json, page)
 
@@ -95,11 +89,10 @@ def adopt(
         async with audited if apply else nullcontext():
             return await adoptions(tenure, policy, where, by=by.strip(), why=why.strip(), do=apply)
 
-    def page(_: object) -> None:
-        _page(changed, found, policy.hash, apply)
+    def page(_: object) -> Iterator[Any]:
+        yield from _page(changed, found, policy.hash, apply)
         if policy.hash != in_force.hash:
-            then = f"→ New trials still start by {in_force.hash}: set TENURE_POLICY_FILE={new} for worker and web."
-            console().print(Text(then, style="dim"), soft_wrap=True)
+            yield whole(f"→ New trials still start by {in_force.hash}: set TENURE_POLICY_FILE={new} for worker and web.", style="dim")
 
     found = ask(asked)
     emit({"policy": policy.hash, "in_force": in_force.hash, "applied": apply, "figures": changed, "trials": found}, as_json, page)
@@ -107,31 +100,19 @@ def adopt(
         raise typer.Exit(1)
 
 
-def _page(changed: list[Difference], found: list[Adoption], hash_: str, applied: bool) -> None:
-    page = console()
+def _page(changed: list[Difference], found: list[Adoption], hash_: str, applied: bool) -> Iterator[Any]:
     if changed:
-        figures_: Sequence[Column[Difference]] = (
-            Column("figure", lambda each: each.path),
-            Column("in force", lambda each: value(each.was)),
-            Column("would be", lambda each: value(each.will)),
-        )
-        page.print(Text("Figures that differ from those in force", style="bold"))
-        page.print(listed(figures_, changed))
-        page.print()
-    trials: Sequence[Column[Adoption]] = (
-        Column("trial", lambda each: each.domain, whole=True),
-        Column("stage", lambda each: each.stage, whole=True),
-        Column("", lambda each: each.outcome, whole=True),
-        Column("what changes", _changes),
-    )
-    page.print(listed(trials, found[:SHOWN]))
+        yield Text("Figures that differ from those in force", style="bold")
+        yield listed("differences", changed, was=lambda each: value(each.was), will=lambda each: value(each.will))
+        yield ""
+    yield listed("adoptions", found[:SHOWN], changes=_changes)
     if len(found) > SHOWN:
-        page.print(Text(f"… and {len(found) - SHOWN} more; --json names all", style="dim"))
+        yield dim(f"… and {len(found) - SHOWN} more; --json names all")
     counts = Counter(each.outcome for each in found)
-    page.print()
-    page.print(Text(f"Policy {hash_}: " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())), style="bold"))
+    yield ""
+    yield Text(f"Policy {hash_}: " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())), style="bold")
     if not applied and counts["would adopt"]:
-        page.print(Text("→ nothing was changed; the same with --apply and --by YOU@… has it adopted", style="dim"))
+        yield dim("→ nothing was changed; the same with --apply and --by YOU@… has it adopted")
 
 
 def _changes(one: Adoption) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
 from rich.text import Text
 
@@ -15,9 +15,8 @@ from activities.effects.verify import verify as compare
 from domain.effects.reconcile import Mismatch
 from domain.rights import Action
 from starter.cli import parts
-from starter.cli.base import By, Json, argument, console, emit
+from starter.cli.base import By, Json, argument, emit, whole
 from starter.cli.effects import Of, System, look
-from starter.cli.parts import Column, listed
 from starter.run import run_cli
 from starter.service.authorization import Authorization, operator
 from starter.service.effects import EffectsOnRecord, require_system
@@ -63,67 +62,41 @@ async def _verify(record: EffectsOnRecord, of: str, system: str, by: str) -> lis
         return await asyncio.to_thread(compared)
 
 
-def _details(found: Sequence[EffectRow]) -> None:
-    page, register = console(), effect_kinds()
+def _details(found: Sequence[EffectRow]) -> Iterator[Any]:
+    register = effect_kinds()
     for row in found:
-        kind = register.get((row.system, row.act))
-        held = f"{row.holder}, until {parts.when(row.held_until)}" if row.holder and row.held_until else ""
-        receipt = row.receipt
-        page.print(Text.assemble((f"{row.number}", "bold"), f"  {row.system}  {row.act}  {row.summary}"))
-        page.print(
-            parts.facts(
-                [
-                    ("workflow", row.subject.rpartition("/")[0]),
-                    ("subject", row.subject),
-                    ("key", row.key),
-                    ("its time", parts.when(row.as_of)),
-                    ("begun", parts.when(row.begun_at)),
-                    ("done", parts.when(row.done_at) or Text("not known to be", style="yellow")),
-                    ("attempts", str(row.attempts)),
-                    ("held by", held),
-                    ("remote id", receipt.ref if receipt is not None else ""),
-                    *((name, value) for name, value in (receipt.data.items() if receipt is not None else ())),
-                    ("asked by", kind.probe if kind is not None else ""),
-                    ("once by", kind.means if kind is not None else ""),
-                    ("left open", kind.window if kind is not None else ""),
-                ]
-            )
+        kind, receipt = register.get((row.system, row.act)), row.receipt
+        facts = parts.known(
+            "effect",
+            row,
+            done=lambda row: parts.when(row.done_at) or Text("not known to be", style="yellow"),
+            held=lambda row: f"{row.holder}, until {parts.when(row.held_until)}" if row.holder and row.held_until else "",
         )
+        if receipt:
+            facts += [("remote id", receipt.ref), *receipt.data.items()]
+        if kind:
+            facts += [("asked by", kind.probe), ("once by", kind.means), ("left open", kind.window)]
+        yield Text.assemble((f"{row.number}", "bold"), f"  {row.system}  {row.act}  {row.summary}")
+        yield parts.facts(facts)
 
 
 _LOOK_AT = {"missing": "red", "changed": "yellow", "unknown": "magenta", "duplicate": "red", "hanging": "yellow"}
 
 
-MISMATCHES: Sequence[Column[Mismatch]] = (
-    Column("", lambda one: Text(one.what, style=_LOOK_AT[one.what]), whole=True),
-    Column("system", lambda one: one.system, whole=True),
-    Column("thing", lambda one: f"{one.kind} {one.ref}".strip() if len(one.ref) <= LONGEST_REF else one.kind),
-    Column("number", lambda one: str(one.number or ""), figure=True),
-    Column("effect", lambda one: one.effect),
-    Column("detail", lambda one: one.detail),
-)
-SYSTEMS: Sequence[Column[Verified]] = (
-    Column("system", lambda one: one.outcome.system),
-    Column("compared", lambda one: str(one.outcome.compared)),
-    Column("seen there", lambda one: str(one.outcome.seen)),
-    Column("mismatches", lambda one: str(len(one.outcome.mismatches))),
-    Column("cannot be told", lambda one: str(sum(one.outcome.untold.values()))),
-    Column("requests", lambda one: str(one.requests)),
-    Column("seconds", lambda one: f"{one.seconds:.1f}"),
-)
+def _thing(one: Mismatch) -> str:
+    return f"{one.kind} {one.ref}".strip() if len(one.ref) <= LONGEST_REF else one.kind
 
 
-def _verified(found: Sequence[Verified]) -> None:
-    page = console()
+def _verified(found: Sequence[Verified]) -> Iterator[Any]:
     mismatches = [one for system in found for one in system.outcome.mismatches]
     if mismatches:
-        page.print(listed(MISMATCHES, mismatches))
-        page.print()
-    page.print(listed(SYSTEMS, found))
+        yield parts.listed("mismatches", mismatches, what=lambda what: Text(what, style=_LOOK_AT[what]), thing=_thing)
+        yield ""
+    yield parts.listed("systems", found, total=lambda untold: str(sum(untold.values())))
     for one in found:
-        for why, count in one.outcome.untold.items():
-            page.print(Text(f"{one.outcome.system}: {count} {why}", style="dim"), soft_wrap=True)
-        for why in one.outcome.failed:
-            page.print(Text.assemble((f"{one.outcome.system} could not be asked: ", "bold red"), why), soft_wrap=True)
+        yield from (whole(f"{one.outcome.system}: {count} {why}", style="dim") for why, count in one.outcome.untold.items())
+        yield from (
+            Text.assemble((f"{one.outcome.system} could not be asked: ", "bold red"), why, no_wrap=True) for why in one.outcome.failed
+        )
     if not mismatches and not any(one.outcome.failed for one in found):
-        page.print(Text("The ledger and the outside systems match.", style="green"))
+        yield Text("The ledger and the outside systems match.", style="green")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
-from starter.cli.base import Json, console, emit
+from starter.cli.base import Json, emit, option, whole
 from starter.service.bootstrap import find, open_ledger
 from starter.service.effects import read_since
 from store import decisions as on_record
@@ -18,10 +18,8 @@ decisions = typer.Typer(help="Look at what was decided, and decide it again.")
 
 @decisions.command()
 def replay(
-    since: Annotated[
-        str, typer.Option("--since", metavar="D", help="Only what was decided since: 2026-11-01, or 7d.", show_default=False)
-    ] = "",
-    workflow: Annotated[str, typer.Option("--workflow", metavar="ID", help="Only of this workflow.", show_default=False)] = "",
+    since: Annotated[str, option("--since", "Only what was decided since: 2026-11-01, or 7d.", "D")] = "",
+    workflow: Annotated[str, option("--workflow", "Only of this workflow.", "ID")] = "",
     as_json: Json = False,
 ) -> None:
     """Decide everything again, by today's functions, from the inputs and the policy of then; exits with 1 when anything comes out otherwise."""
@@ -32,15 +30,13 @@ def replay(
         raise typer.Exit(1)
 
 
-def _page(done: Replayed) -> None:
-    page = console()
+def _page(done: Replayed) -> Iterator[Any]:
     for each in done.differing:
-        page.print(Text(f"{each.workflow} {each.at:%Y-%m-%d %H:%M} {each.what}"), soft_wrap=True)
-        for word, said in (("was", each.was), ("is", each.now)):
-            page.print(Text(f"  {word} {_in_words(said)}"), soft_wrap=True)
-    page.print(f"{done.same} decisions are the same, {done.by_people} of them made by people; {len(done.differing)} differ")
+        yield whole(f"{each.workflow} {each.at:%Y-%m-%d %H:%M} {each.what}")
+        yield from (whole(f"  {word} {_in_words(said)}") for word, said in (("was", each.was), ("is", each.now)))
+    yield f"{done.same} decisions are the same, {done.by_people} of them made by people; {len(done.differing)} differ"
     if done.without_inputs:
-        page.print(f"{done.without_inputs} were made before inputs were kept, or their rows were made anew: nobody can decide them again")
+        yield f"{done.without_inputs} were made before inputs were kept, or their rows were made anew: nobody can decide them again"
 
 
 def _in_words(said: Said) -> str:

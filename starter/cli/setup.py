@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from contextlib import closing
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from starter import startup
-from starter.cli.base import Json, argument, ask, console, emit, say
-from starter.cli.parts import Column, listed, when
+from starter.cli.base import Json, argument, ask, emit, say
+from starter.cli.parts import dim, listed
 from starter.service.bootstrap import find
 from starter.service.connect import named_by_environment
-from starter.service.deployments import Build, builds, make_current
+from starter.service.deployments import builds, make_current
 from starter.service.rebuild import rebuild as made_anew
 from starter.service.schedules import ensure
 from store import migrations
@@ -37,23 +37,19 @@ def config(as_json: Json = False) -> None:
     else:
         address, source = f"127.0.0.1:{place.settings.temporal_port}", "default"
     rows.append({"name": "TEMPORAL_ADDRESS", "value": address, "source": source})
-    columns: Sequence[Column[dict[str, str]]] = (
-        Column("setting", lambda row: row["name"], whole=True),
-        Column("value", lambda row: row["value"]),
-        Column("from", lambda row: Text(row["source"], style="dim" if row["source"] == "default" else "cyan")),
+    emit(
+        rows,
+        as_json,
+        lambda rows: listed("settings", rows, **{"from": lambda source: Text(source, "dim" if source == "default" else "cyan")}),
     )
-    emit(rows, as_json, lambda rows: console().print(listed(columns, rows)))
 
 
 def migrate(as_json: Json = False) -> None:
     """Make the ledger's database, or bring an older one up to date. Run it at every deployment, before the new processes start."""
     settings = find().settings
     startup.check(settings)
-    ledger = Ledger(settings.ledger_url)
-    try:
+    with closing(Ledger(settings.ledger_url)) as ledger:
         before = ledger.create()
-    finally:
-        ledger.close()
     done = "was up to date" if before == migrations.NEWEST else f"was made or brought up to date, from version {before or 'none'}"
     say(f"The database is of version {migrations.NEWEST}; it {done}.", as_json, {"before": before, "now": migrations.NEWEST})
 
@@ -63,7 +59,7 @@ def rebuild(as_json: Json = False) -> None:
     done = ask(made_anew)
     lines = [*done.differed, *(f"{workflow} did not answer" for workflow in done.mute)]
     lines.append(f"{done.open} processes were asked; {len(done.differed)} rows differed")
-    say("\n".join(lines), as_json, done, whole=True)
+    say("\n".join(lines), as_json, done, unbroken=True)
     if done.mute:
         raise typer.Exit(1)
 
@@ -77,13 +73,8 @@ def schedules(as_json: Json = False) -> None:
 @workers.command("list")
 def workers_list(as_json: Json = False) -> None:
     """List the builds, the newest first. Work goes to the one that is current."""
-    columns: Sequence[Column[Build]] = (
-        Column("build", lambda each: each.build_id, whole=True),
-        Column("status", lambda each: each.status, whole=True),
-        Column("known since", lambda each: when(each.known_since)),
-    )
-    none = Text("No worker has polled as a build yet. → start one: python worker.py", style="dim")
-    emit(ask(lambda tenure: builds(tenure.client)), as_json, lambda found: console().print(listed(columns, found) if found else none))
+    none = dim("No worker has polled as a build yet. → start one: python worker.py")
+    emit(ask(lambda tenure: builds(tenure.client)), as_json, lambda found: listed("builds", found) if found else none)
 
 
 @workers.command("promote")

@@ -1,98 +1,55 @@
-"""The pages about customers: lists, health and the forecast. Everything that came from outside is printed as text, never as markup."""
+"""The pages about customers: lists, health and the forecast."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
 
 from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from domain import markup
 from domain.account.account import Customer, HealthSnapshot, RenewalRow
-from domain.forecast.comparison import Actual, Kept
-from domain.forecast.rollup import Forecast, Line, Tally
+from domain.forecast.comparison import Actual
+from domain.forecast.rollup import Forecast
 from domain.health import guidance
 from domain.health.types import CATEGORY_NAMES, NAMES, Score
 from starter.cli import parts
-from starter.cli.base import console
-from starter.cli.parts import Column, day, listed, money, person, words
+from starter.cli.parts import STYLES, coloured, day, dim, filled, listed, money, section, when, words
 from starter.service.views import CustomerLine, ForecastView, HealthView
-
-STYLES = {"healthy": "green", "concerning": "yellow", "poor": "red", "green": "green", "yellow": "yellow", "red": "red"}
 
 # --- Lists -----------------------------------------------------------------------------------------------------------------------------
 
 
-def coloured(rating: str | None) -> Text:
-    """A band or a rating in its colour; empty for none."""
-    return Text(rating or "", style=STYLES.get(rating or "", "dim" if rating else ""))
-
-
 def band_of(standing: HealthSnapshot | None) -> Text:
     """The band in its colour; that it is not scored is said so."""
-    return coloured(standing.band) if standing else Text("not scored", style="dim")
+    return coloured(standing.band) if standing else dim("not scored")
 
 
-def figure(of: Any, name: str, digits: int) -> str:
-    """A figure of a standing with so many digits; empty when it is not known."""
-    known = getattr(of, name, None)
-    return "" if known is None else f"{known:.{digits}f}"
-
-
-CUSTOMERS: Sequence[Column[CustomerLine]] = (
-    Column("account", lambda line: line.customer.name, style="bold", spare=1),
-    Column("domain", lambda line: line.customer.domain, whole=True),
-    Column("health", lambda line: band_of(line.standing)),
-    Column("score", lambda line: figure(line.standing, "score", 1), figure=True, spare=3),
-    Column("MAU/seats", lambda line: figure(line.standing, "mau_seats", 2), figure=True, spare=2),
-    Column("ARR", lambda line: money(line.customer.arr), figure=True),
-    Column("renews on", lambda line: day(line.customer.contract_end), whole=True),
-)
-
-
-def renewal_columns(of: Callable[[Any], str]) -> Sequence[Column[RenewalRow]]:
-    """Renewals, a line each; ``of`` says of which account one is."""
-    return (
-        Column("renews on", lambda row: day(row.renewal_on), whole=True),
-        Column("account", of, style="bold", whole=True),
-        Column("phase", lambda row: words(row.phase)),
-        Column("rating", lambda row: coloured(row.rating)),
-        Column("AE says", lambda row: words(row.outcome or "")),
-        Column("TA says", lambda row: words(row.ta_outcome or ""), spare=3),
-        Column("ARR", lambda row: money(row.arr), figure=True),
-        Column("came", lambda row: money(row.actual_arr), figure=True),
-        Column("AE", lambda row: person(row.ae), style="dim", spare=2),
-        Column("TA", lambda row: person(row.ta), style="dim", spare=1),
-    )
-
-
-def accounts(found: Sequence[CustomerLine], limit: int, band: str = "") -> None:
+def accounts(found: Sequence[CustomerLine], limit: int, band: str = "") -> Iterator[Any]:
     """Customers, with how they do; the first ``limit`` of those found, ``band`` when only those of one were asked for."""
-    page = console()
     if not found:
         empty = "No customers yet. → the schedule account-sync copies them from the CRM; `tenure schedules` makes it"
-        page.print(Text(f"No customer is {band}." if band else empty))
+        yield f"No customer is {band}." if band else empty
         return
-    page.print(listed(CUSTOMERS, found[:limit]))
+    yield listed("customers", found[:limit], band=lambda line: band_of(line.standing))
     bands = Counter(line.standing.band if line.standing else "unknown" for line in found)
     said = ", ".join(f"{number} {name}" for name, number in bands.items()) if not band else f"{len(found)} {band}"
-    more = f"; the first {limit} by name → --limit {len(found)}" if len(found) > limit else ""
-    page.print(Text(said + more, style="dim"))
+    yield dim(said + (f"; the first {limit} by name → --limit {len(found)}" if len(found) > limit else ""))
 
 
-def renewals(found: Sequence[RenewalRow], asked: str, limit: int) -> None:
+def renewals(found: Sequence[RenewalRow], asked: str, limit: int) -> Iterator[Any]:
     """Renewals as a table; ``asked`` says which were asked for, ``limit`` how many at most."""
-    page = console()
     if not found:
-        page.print(Text(f"No {asked}. → one begins by itself ahead of a contract's end; tenure renewal start ACCOUNT begins it now"))
+        yield f"No {asked}. → one begins by itself ahead of a contract's end; tenure renewal start ACCOUNT begins it now"
         return
-    page.print(listed(renewal_columns(lambda row: row.domain), found))
+    yield listed("renewals", found, account=lambda row: row.domain)
     more = f"; perhaps there are more → --limit {2 * limit}" if len(found) == limit else ""
-    counted = f"{len(found)} renewal{'' if len(found) == 1 else 's'}"
-    page.print(Text(f"{counted}, {money(sum(row.arr for row in found))} ARR{more}", style="dim"))
+    yield dim(f"{markup.counted(len(found), 'renewal')}, {money(sum(row.arr for row in found))} ARR{more}")
 
 
 # --- Health ----------------------------------------------------------------------------------------------------------------------------
@@ -100,142 +57,86 @@ def renewals(found: Sequence[RenewalRow], asked: str, limit: int) -> None:
 
 def heading(customer: Customer, standing: HealthSnapshot | None) -> Text:
     """Who it is, and how they do."""
-    return Text.assemble((customer.name, "bold"), f"  {customer.domain}  ", band_of(standing), f" {figure(standing, 'score', 1)}".rstrip())
+    score = filled(" {score:.1f}", standing)
+    return Text.assemble((customer.name, "bold"), f"  {customer.domain}  ", band_of(standing), score)
 
 
-def health(found: HealthView) -> None:
+def health(found: HealthView) -> Iterator[Any]:
     """A score that explains itself."""
-    page, score = console(), found.score
-    page.print()
-    page.print(heading(found.customer, found.standing))
+    score = found.score
+    yield from ("", heading(found.customer, found.standing))
     if score is None:
-        page.print("Not scored yet. → the hourly run scores it; trigger the schedule health-scores in the Web UI to have it now")
+        yield "Not scored yet. → the hourly run scores it; trigger the schedule health-scores in the Web UI to have it now"
         return
-    page.print(Text(f"scored {parts.when(score.at)}, policy {score.policy}", style="dim"))
-    parts.section("What it is made of", listed(CONTRIBUTIONS, _contributions(score)))
+    yield dim(f"scored {when(score.at)}, policy {score.policy}")
+    yield from section("What it is made of", listed("contributions", _contributions(score)))
     if score.missing:
         names = ", ".join(NAMES[name] for name in score.missing)
-        page.print(Padding(Text(f"not known, and counted neither way: {names}", style="dim italic"), (0, 0, 0, 2)))
-    if found.guidance:
-        advice = [
-            (Text(NAMES[each.trait], style=STYLES[each.level]), Text.assemble(each.says, (f"  [{each.handbook}]", "dim")))
-            for each in found.guidance
-        ]
-        parts.section("What to do, what costs most first", parts.grid(("",), advice))
-    if found.changes:
-        parts.section("How it came to be", Group(*(_change(*change) for change in found.changes)))
-    page.print()
+        yield Padding(Text(f"not known, and counted neither way: {names}", style="dim italic"), (0, 0, 0, 2))
+    advice = (
+        (Text(NAMES[each.trait], style=STYLES[each.level]), Text.assemble(each.says, (f"  [{each.handbook}]", "dim")))
+        for each in found.guidance
+    )
+    yield from parts.told("What to do, what costs most first", ("",), advice)
+    yield from section("How it came to be", *(_change(*change) for change in found.changes))
+    yield ""
 
 
-class _Part(NamedTuple):
-    """A line of a score: a category, a trait in it, or the whole."""
-
-    name: Text | str
-    points: Text
-    adds: Text | str
-    value: str = ""
-    source: str = ""
-    as_of: str = ""
-
-
-CONTRIBUTIONS: Sequence[Column[_Part]] = (
-    Column(" ", lambda part: part.name),
-    Column("value", lambda part: part.value, figure=True),
-    Column("points", lambda part: part.points, figure=True),
-    Column("adds", lambda part: part.adds, figure=True),
-    Column("from", lambda part: part.source, style="dim"),
-    Column("as of", lambda part: part.as_of, style="dim", whole=True),
-)
-
-
-def _contributions(score: Score) -> Iterator[_Part]:
+def _contributions(score: Score) -> Iterator[dict[str, Any]]:
     """Each category with its mean and its traits; the parts add up to the total."""
     for category in score.categories:
         traits = [each for each in score.contributions if each.category == category.name]
         if traits:
-            name = f"{CATEGORY_NAMES[category.name]} {category.weight:.0f} %"
-            mean, adds = figure(category, "score", 1), f"{sum(each.adds for each in traits):.3f}"
-            yield _Part(Text(name, style="bold"), Text(mean, style="bold"), Text(adds, style="bold"))
+            mean, adds = filled("{score:.1f}", category).plain, f"{sum(each.adds for each in traits):.3f}"
+            yield _bold(name=f"{CATEGORY_NAMES[category.name]} {category.weight:.0f} %", points=mean, adds=adds)
         for each in traits:
             points, value = Text(f"{each.points:.0f}", style=STYLES[each.level]), guidance.words(each.trait, each.value)
-            yield _Part(f"  {NAMES[each.trait]}", points, f"{each.adds:.3f}", value, each.source, day(each.as_of))
-    yield _Part(Text("Health score", style="bold"), Text(""), Text(figure(score, "total", 3), style="bold"))
+            part = {"name": f"  {NAMES[each.trait]}", "points": points, "adds": f"{each.adds:.3f}", "value": value}
+            yield {**part, "source": each.source, "as_of": each.as_of}
+    yield _bold(name="Health score", adds=filled("{total:.3f}", score).plain)
 
 
-def _change(at: Any, before: str, score: Score) -> Group:
+def _bold(**part: str) -> dict[str, Text]:
+    return {name: Text(said, style="bold") for name, said in part.items()}
+
+
+def _change(at: datetime, before: str, score: Score) -> Group:
     moved = Text.assemble(coloured(before), " → ") if before != score.band else Text("")
-    head = Text.assemble((parts.when(at), "cyan"), "  ", moved, coloured(score.band), f"  {figure(score, 'total', 1)}".rstrip())
-    return Group(head, *(Text(f"    {each.change:+.2f}  {each.why}", style="dim") for each in score.deltas))
+    head = Text.assemble((when(at), "cyan"), "  ", moved, coloured(score.band), "  ", filled("{total:.1f}", score))
+    head.rstrip()
+    return Group(head, *(dim(f"    {each.change:+.2f}  {each.why}") for each in score.deltas))
 
 
 # --- The forecast ----------------------------------------------------------------------------------------------------------------------
 
-LINES: Sequence[Column[Line]] = (
-    Column("renews on", lambda line: day(line.renewal_on), whole=True),
-    Column("account", lambda line: line.domain, style="bold", whole=True),
-    Column("rating", lambda line: coloured(line.rating), spare=4),
-    Column("AE says", lambda line: words(line.outcome or "")),
-    Column("TA says", lambda line: words(line.ta_outcome or ""), spare=3),
-    Column("rating says", lambda line: words(line.system_outcome or ""), spare=1),
-    Column("ARR", lambda line: money(line.arr), figure=True),
-    Column("expected", lambda line: "?" if line.expected is None else money(line.expected), figure=True),
-    Column("AE", lambda line: person(line.ae), style="dim", spare=2),
-)
-KEPT: Sequence[Column[Kept]] = (
-    Column("account", lambda line: line.domain, style="bold", whole=True),
-    Column("forecast", lambda line: "?" if line.forecast is None else money(line.forecast), figure=True),
-    Column("came", lambda line: "?" if line.actual is None else money(line.actual), figure=True),
-    Column("as projected", lambda line: Text("") if line.hit is None else Text(*(("yes", "green") if line.hit else ("no", "red")))),
-    Column("why", lambda line: line.said),
-)
 
-
-class _Tallied(NamedTuple):
-    title: str
-    name: Text
-    of: Tally
-
-
-TALLIES: Sequence[Column[_Tallied]] = (
-    Column("", lambda row: row.title, style="bold"),
-    Column(" ", lambda row: row.name),
-    Column("renewals", lambda row: str(row.of.renewals), figure=True),
-    Column("ARR", lambda row: money(row.of.arr), figure=True),
-    Column("expected", lambda row: "?" if row.of.unknown and row.of.unknown == row.of.arr else money(row.of.weighted), figure=True),
-    Column("not known", lambda row: money(row.of.unknown or None), figure=True),
-)
-
-
-def forecast(found: ForecastView) -> None:
+def forecast(found: ForecastView) -> Iterator[Any]:
     """A quarter's forecast as a page."""
-    page, now = console(), found.forecast
-    days = f"  {day(found.first)} to {day(found.last)}, forecast as of {parts.when(now.taken_at)}"
-    page.print()
-    page.print(Text.assemble((now.quarter, "bold"), (days, "dim")))
+    now = found.forecast
     total, closed = now.total, now.closed
+    days = f"  {day(found.first)} to {day(found.last)}, forecast as of {when(now.taken_at)}"
+    yield from ("", Text.assemble((now.quarter, "bold"), (days, "dim")))
     if not total.renewals and not closed.renewals:
-        page.print("No renewal falls into this quarter.")
+        yield "No renewal falls into this quarter."
     if total.renewals:
         unknown = f"; {money(total.unknown)} is neither projected nor rated yet, and counts for nothing" if total.unknown else ""
         expected = f", {money(total.weighted)} expected{unknown}" if total.unknown < total.arr else ", neither projected nor rated yet"
-        page.print(Text(f"{total.renewals} open, {money(total.arr)} ARR{expected}"))
+        yield f"{total.renewals} open, {money(total.arr)} ARR{expected}"
     if closed.renewals:
-        page.print(Text(f"{closed.renewals} ended, {money(closed.arr)} ARR, {money(closed.weighted)} kept"))
+        yield f"{closed.renewals} ended, {money(closed.arr)} ARR, {money(closed.weighted)} kept"
     if now.lines:
-        page.print()
-        page.print(listed(TALLIES, _tallies(now)))
-        parts.section("The open renewals", listed(LINES, now.lines))
-    for title, lines in (("Look at these", now.warnings), ("Where they disagree", now.disagreements)):
-        if lines:
-            parts.section(title, Group(*(Text(f"· {line}") for line in lines)))
+        yield from ("", listed("tallies", _tallies(now)))
+        yield from section("The open renewals", listed("open_renewals", now.lines))
+    yield from section("Look at these", *(f"· {line}" for line in now.warnings))
+    yield from section("Where they disagree", *(f"· {line}" for line in now.disagreements))
     if found.moved:
-        parts.section(f"Since the snapshot of {parts.when(found.since)}", _moved(found))
+        yield from section(f"Since the snapshot of {when(found.since)}", _moved(found))
     if found.actual is not None:
-        parts.section("What came of it", _came(found.actual))
-    page.print(Text(f"\n→ the next quarter: tenure forecast --quarter {found.following}", style="dim"))
+        yield from section("What came of it", *_came(found.actual))
+    yield dim(f"\n→ the next quarter: tenure forecast --quarter {found.following}")
 
 
-def _tallies(now: Forecast) -> Iterator[_Tallied]:
+def _tallies(now: Forecast) -> Iterator[dict[str, Any]]:
     """What is expected, by outcome, rating and AE; those renewals that have none are called so."""
     for title, none, tallies in (
         ("By outcome", "not projected", now.by_outcome),
@@ -243,8 +144,9 @@ def _tallies(now: Forecast) -> Iterator[_Tallied]:
         ("By owner", "nobody", now.by_owner),
     ):
         for number, (name, tally) in enumerate(tallies.items()):
-            said = Text(none, style="dim") if name == "none" else Text(words(name), style=STYLES.get(name, ""))
-            yield _Tallied("" if number else title, said, tally)
+            said = dim(none) if name == "none" else Text(words(name), style=STYLES.get(name, ""))
+            expected = None if tally.unknown and tally.unknown == tally.arr else tally.weighted
+            yield {"title": "" if number else title, "name": said, "of": tally, "expected": expected}
 
 
 def _moved(found: ForecastView) -> Table:
@@ -256,13 +158,14 @@ def _moved(found: ForecastView) -> Table:
     return grid
 
 
-def _came(actual: Actual) -> Group:
+def _came(actual: Actual) -> Iterator[Any]:
     left = f"; {actual.open} of them still open" if actual.open else ""
-    head = Text(
+    yield Text(
         f"On {day(actual.taken_at)} {money(actual.forecast)} was forecast; {money(actual.actual)} came ({_signed(actual.error)}). "
         f"{actual.hits} of {actual.judged} as projected{left}."
     )
-    return Group(head, Text(""), listed(KEPT, actual.lines)) if actual.lines else Group(head)
+    if actual.lines:
+        yield from ("", listed("kept", actual.lines, projected=lambda hit: Text(*(("yes", "green") if hit else ("no", "red")))))
 
 
 def _signed(amount: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -12,15 +12,14 @@ from domain.messages import SignupAnswer
 from domain.task import Answer
 from domain.views import TaskView
 from starter.cli import parts, show_processes
-from starter.cli.base import By, Domain, Event, Json, argument, ask, console, emit, option, pairs, say, whole
+from starter.cli.base import By, Domain, Event, Json, argument, ask, emit, number, option, pairs, say, whole
 from starter.cli.decisions import Deciding
-from starter.cli.parts import Column, day, listed, when, words
+from starter.cli.parts import dim, listed, words
 from starter.errors import BadInput
 from starter.service.commands import read
 from starter.service.forms import SignupForm, TrialRequestForm
 from starter.service.queries import query_all
-from starter.service.tenure import Tenure
-from starter.service.views import TrialPage, TrialRow
+from starter.service.views import TrialPage
 
 trial = typer.Typer(help="Look at trials and decide about them.", cls=Deciding)
 
@@ -57,11 +56,7 @@ def trial_list(
 @trial.command("show")
 def trial_show(domain: Domain, as_json: Json = False) -> None:
     """Show one trial: where it stands, what comes next, why it was decided so, what is asked of whom, what was done."""
-
-    async def look(tenure: Tenure) -> Any:
-        return await query_all(tenure.trial(domain), tenure.effects(domain))
-
-    view, done = ask(look)
+    view, done = ask(lambda tenure: query_all(tenure.trial(domain), tenure.effects(domain)))
     emit({**view.model_dump(), "effects": done}, as_json, lambda _: show_processes.trial(view, done))
 
 
@@ -72,7 +67,7 @@ def trial_request(
     ce: Annotated[str, option("--ce", "The e-mail address of the CE who asks.")],
     name: Name = "",
     size: Annotated[str, typer.Option("--size", help="small, medium or large.")] = "small",
-    seats: Annotated[int, typer.Option("--seats", metavar="NUMBER", parser=whole, help="Seats of the trial's own licence key.")] = 100,
+    seats: Annotated[int, typer.Option("--seats", metavar="NUMBER", parser=number, help="Seats of the trial's own licence key.")] = 100,
     criteria: Annotated[str, option("--criteria", "What makes the trial a success.")] = "",
     non_standard: Annotated[bool, typer.Option("--non-standard", help="The trial needs a technical review first.")] = False,
     event_id: Event = "",
@@ -120,57 +115,43 @@ def _name(full: str) -> dict[str, str]:
 
 
 def _yes(name: str, value: str) -> bool:
-    match value.lower():
-        case "yes" | "y" | "true" | "1":
-            return True
-        case "no" | "n" | "false" | "0":
-            return False
-        case _:
-            raise BadInput(f"--check {name}={value[:20]} is neither yes nor no", f"Write --check {name}=yes or --check {name}=no")
+    said, yes, no = value.lower(), ("yes", "y", "true", "1"), ("no", "n", "false", "0")
+    if said not in (*yes, *no):
+        raise BadInput(f"--check {name}={value[:20]} is neither yes nor no", f"Write --check {name}=yes or --check {name}=no")
+    return said in yes
 
 
 # --- Pages ----------------------------------------------------------------------------------------------------------------
 
-TRIALS: Sequence[Column[TrialRow]] = (
-    Column("company", lambda row: row.domain, style="bold"),
-    Column("stage", lambda row: words(row.stage)),
-    Column("owner", lambda row: row.owner),
-    Column("next due", lambda row: when(row.due_at), style="yellow"),
-    Column("since", lambda row: day(row.started_at)),
-    Column("status", lambda row: "" if row.open else row.status),
-)
 
-
-def _signed_up(said: SignupAnswer) -> None:
+def _signed_up(said: SignupAnswer) -> Iterator[Text]:
     """What became of a signup."""
-    page = console()
     host = (f"  {said.host}" if said.host else "", "cyan")
-    page.print(Text.assemble((words(said.outcome), "bold"), f"  case {said.case}, {said.domain}", host))
-    page.print(Text(said.message))
-    page.print(Text(f"→ tenure trial show {said.domain}", style="dim"))
+    yield Text.assemble((words(said.outcome), "bold"), f"  case {said.case}, {said.domain}", host)
+    yield Text(said.message)
+    yield dim(f"→ tenure trial show {said.domain}")
 
 
-def _trials(found: TrialPage, stage: str = "") -> None:
+def _trials(found: TrialPage, stage: str = "") -> Iterator[Any]:
     """A page of trials; ``stage`` when only those of one were asked for."""
-    page = console()
     if found.rows:
-        page.print(listed(TRIALS, found.rows))
+        yield listed("trials", found.rows, over=lambda row: "" if row.open else row.status)
     elif stage:
-        page.print(f"No trial is in stage {words(stage)}.", markup=False)
-    elif found.counts:
-        page.print("No trial is open. → tenure trial list --all")
+        yield f"No trial is in stage {words(stage)}."
     else:
-        page.print("No trials here yet. → tenure signup ada@acme.example --company Acme")
+        yield (
+            "No trial is open. → tenure trial list --all"
+            if found.counts
+            else "No trials here yet. → tenure signup ada@acme.example --company Acme"
+        )
     if found.counts:
-        page.print(Text(", ".join(f"{count} {name}" for name, count in sorted(found.counts.items())), style="dim"))
+        yield dim(", ".join(f"{count} {name}" for name, count in sorted(found.counts.items())))
     if found.next_page:
-        page.print(Text(f"→ more: tenure trial list --page {found.next_page}", style="dim"), soft_wrap=True)
+        yield whole(f"→ more: tenure trial list --page {found.next_page}", style="dim")
 
 
-def _tasks(found: Sequence[TaskView], whose: str = "") -> None:
+def _tasks(found: Sequence[TaskView], whose: str = "") -> Iterator[Any]:
     """The open tasks, one under the other; ``whose`` when only somebody's were asked for."""
-    page = console()
     if not found:
-        page.print(f"No open tasks of {whose}." if whose else "No open tasks.", markup=False)
-    for task in found:
-        page.print(parts.task(task))
+        yield f"No open tasks of {whose}." if whose else "No open tasks."
+    yield from map(parts.task, found)

@@ -36,7 +36,7 @@ async def _demo(place: Environment, as_json: bool, of_renewals: bool) -> int:
             async with open_director(home.place, board) as director:
                 found = await (renewals.play if of_renewals else trials.play)(director)
             home.keep = not found.good
-    emit(found.as_json(), as_json, lambda _: console().print(found.page()))
+    emit(found.as_json(), as_json, lambda _: found.page())
     for fault in found.faults:
         console(stderr=True).print(fault, style="red", markup=False, soft_wrap=True)
     if home.keep and home.own:
