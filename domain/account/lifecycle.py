@@ -41,15 +41,8 @@ Beginning = StrEnum("Beginning", "START OPEN WAIT NONE")
 NewDate = StrEnum("NewDate", "MOVED NEXT")
 
 
-#: The stages as Vitally shows them (4.2).
-SHOWN = {
-    Stage.PROSPECT: "0. Prospect",
-    Stage.ONBOARDING: "1. Onboarding",
-    Stage.ADOPTING: "2. Adopting",
-    Stage.NURTURING: "3. Nurturing",
-    Stage.RENEWING: "4. Renewing",
-    Stage.CLOSED: "Closed",
-}
+#: The stages as Vitally shows them (4.2), numbered in their order.
+SHOWN = {**{each: f"{number}. {each.title()}" for number, each in enumerate(Stage)}, Stage.CLOSED: "Closed"}
 
 
 class AccountState(ProcessState):

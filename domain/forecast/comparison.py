@@ -67,15 +67,11 @@ def _why_moved(was: Line | None, now: Line | None) -> str:
     """Why a renewal's line is another one; empty when nothing of it moved."""
     if was is None or now is None:
         return "new in this quarter" if was is None else "ended, or moved to another quarter"
-    for what, before, after in (
-        ("outcome", was.outcome, now.outcome),
-        ("rating", was.rating, now.rating),
-        ("amount", was.amount, now.amount),
-        ("ARR", was.arr, now.arr),
-        ("expected", was.expected, now.expected),
-    ):
+    for what in ("outcome", "rating", "amount", "arr", "expected"):
+        before, after = (getattr(line, what) for line in (was, now))
         if before != after:
-            return f"{what}: {words(str(before)) if before is not None else NONE} → {words(str(after)) if after is not None else NONE}"
+            shown = (words(str(value)) if value is not None else NONE for value in (before, after))
+            return f"{'ARR' if what == 'arr' else what}: {' → '.join(shown)}"
     return ""
 
 
@@ -119,14 +115,7 @@ def against_actual(forecast: Forecast, rows: Iterable[RenewalRow]) -> Actual:
 def _kept(line: Line, row: RenewalRow) -> Kept:
     came = row.actual_outcome or ("full_churn" if row.status == "churned" else None)
     said = words(line.outcome) if line.outcome else "no outcome"
-    return Kept(
-        name=line.name,
-        domain=line.domain,
-        ae=line.ae,
-        forecast=line.expected,
-        actual=brought(row),
-        outcome=line.outcome,
-        actual_outcome=came,
-        hit=None if line.outcome is None or came is None else line.outcome == came,
-        said=f"{said} was projected, {words(came) if came else 'something'} came",
-    )
+    hit = None if line.outcome is None or came is None else line.outcome == came
+    said = f"{said} was projected, {words(came) if came else 'something'} came"
+    same = line.model_dump(include={"name", "domain", "ae", "outcome"})
+    return Kept(**same, forecast=line.expected, actual=brought(row), actual_outcome=came, hit=hit, said=said)

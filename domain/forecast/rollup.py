@@ -85,10 +85,8 @@ def expected(policy: AccountPolicy, row: RenewalRow) -> Expected:
         case "partial_churn" if row.amount is not None:
             return Expected(row.amount, "The AE projects that this much of it stays.", "D28")
         case "partial_churn":
-            lost = figures.partial_churn_percent
-            return Expected(
-                _percent(row.arr, 100 - lost), f"The AE projects a partial churn and no amount: {lost:g} % of it is lost.", "D28"
-            )
+            rule = f"The AE projects a partial churn and no amount: {figures.partial_churn_percent:g} % of it is lost."
+            return Expected(_percent(row.arr, 100 - figures.partial_churn_percent), rule, "D28")
         case "flat":
             return Expected(row.arr, "The AE projects that it stays as it is.", "D28")
         case "incremental":

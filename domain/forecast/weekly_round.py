@@ -146,7 +146,11 @@ def _read(policy: AccountPolicy, name: str, row: RenewalRow, text: str, by: str)
     rest = text[found.end() :].lstrip(" \t:,;")
     if not _NEGATIVE.match(rest):
         rest = rest.lstrip(" \t:,;-")
-    amount, note = _amount(name, rest)
+    try:
+        amount, note = amounts.leading(rest)
+    except ValueError as error:  # it could mean two things
+        read = str(error)[:20]
+        raise ValueError(f"{name}: {read!r} is no ARR in whole dollars a year; write it as 45000, 45,000 or 45k, then a comma") from None
     message = ProjectOutcome.model_validate(
         {"by": by, "outcome": re.sub(r"[ -]", "_", found[0].lower()), "amount": amount, "note": note[:LONGEST_NOTE]}
     )
@@ -154,15 +158,6 @@ def _read(policy: AccountPolicy, name: str, row: RenewalRow, text: str, by: str)
     if why := refuse_forecast(policy, state, row.arr, message):
         raise ValueError(f"{name}: {why}")
     return message
-
-
-def _amount(name: str, text: str) -> tuple[int | None, str]:
-    """The ARR that the text begins with, if it begins with a number, and what follows it. A number that could mean two things is refused."""
-    try:
-        return amounts.leading(text)
-    except ValueError as error:
-        read = str(error)[:20]
-        raise ValueError(f"{name}: {read!r} is no ARR in whole dollars a year; write it as 45000, 45,000 or 45k, then a comma") from None
 
 
 def confirmations(policy: AccountPolicy, rows: Sequence[RenewalRow], now: datetime, by: str) -> dict[str, ProjectOutcome]:

@@ -10,21 +10,11 @@ from domain.calendar import day_of
 from domain.forecast.rollup import words
 from domain.markup import bold, counted
 from domain.policy import AccountPolicy
-from domain.renewal.state import Assessment, Phase, Projection, RenewalState, SavePlan, falls_due
+from domain.renewal.state import Assessment, Projection, RenewalState, SavePlan, falls_due
 from domain.views import NextStep
+from domain.wording import Wording
 
-PHASES = {
-    Phase.UPCOMING: "is ahead; the assessment begins on {assessment:%d %B}",
-    Phase.EARLY_REVIEW: "is flagged early; the TA completes the health assessment",
-    Phase.ASSESSMENT: "is being assessed by TA and AE, then by their managers",
-    Phase.PLAN: "is planned; the AE projects the outcome",
-    Phase.FORECAST: "is forecast week by week until {processing:%d %B}",
-    Phase.PROCESSING: "is to be processed by the AE until {due:%d %B}",
-    Phase.CLOSING: "is being closed",
-    Phase.RENEWED: "is renewed",
-    Phase.CHURNED: "is lost",
-    Phase.CANCELLED: "is cancelled",
-}
+TEXTS = Wording(__file__)
 
 
 def assessment(customer: Customer, state: RenewalState, early: Assessment | None) -> tuple[str, ...]:
@@ -47,13 +37,9 @@ def assessment(customer: Customer, state: RenewalState, early: Assessment | None
 
 def save_plan(plan: SavePlan, sponsor: str) -> tuple[str, ...]:
     """The account save plan."""
-    return (
-        f"Problem and goal: {plan.problem}",
-        f"Success criteria: {plan.criteria}",
-        f"Steps and owners: {plan.steps}",
-        f"Asks: {plan.asks or 'none'}",
-        f"Executive sponsor: {sponsor or 'to be named'}",
-    )
+    asks, named = plan.asks or "none", sponsor or "to be named"
+    said = {"Problem and goal": plan.problem, "Success criteria": plan.criteria, "Steps and owners": plan.steps, "Asks": asks}
+    return tuple(f"{what}: {text}" for what, text in {**said, "Executive sponsor": named}.items())
 
 
 def health(standing: HealthSnapshot | None) -> str:
@@ -67,7 +53,7 @@ def health(standing: HealthSnapshot | None) -> str:
 def in_words(policy: AccountPolicy, name: str, state: RenewalState, steps: list[NextStep], waits: list[str], now: datetime) -> str:
     """Where a renewal stands and what comes next."""
     moments = {key: falls_due(policy, state, key).at for key in ("assessment", "processing")}
-    phase = PHASES[state.phase].format(**moments, due=state.due_on)
+    phase = TEXTS(f"phase.{state.phase}", **moments, due=state.due_on)
     left = (state.due_on - day_of(policy.office, now)).days
     when = f"{state.renewal_on}, {counted(abs(left), 'day')} {'ahead' if left >= 0 else 'ago'}"
     lines = [f"{bold(name)}: the renewal of {when} {phase}.", ""]
