@@ -46,8 +46,6 @@ def deadline(policy: Policy, ends_at: datetime, owners: Owners) -> tuple[Escalat
     return (
         Escalation(at=ends_at, asks="backup", who=ae or ce or ops),
         Escalation(
-            at=ends_at + timedelta(days=policy.trial.deadline.manager_after_days),
-            asks="manager",
-            who=manager or ae or ce or leader or ops,
+            at=ends_at + timedelta(days=policy.trial.deadline.manager_after_days), asks="manager", who=manager or ae or ce or leader or ops
         ),
     )

@@ -37,8 +37,7 @@ _LOOKS = str.maketrans({"*": "\u2217", "`": "'", "~": "\u223c", "\t": " "})
 _EDGE = re.compile(r"(?<![^\W_])_+|_+(?![^\W_])")  # within a word it means nothing
 #: What a joiner is put behind, in every system: addresses, links in brackets, names of emoji.
 _ANYWHERE = re.compile(
-    r"(?::(?=//)|(?<=mailto):(?=\w)|(?<=xmpp):(?=\w)|www(?=\.)|\](?=[(\[:])|:(?=(?:[+-]1|100|1234|[\w+'-]*[a-z][\w+'-]*):))",
-    re.IGNORECASE,
+    r"(?::(?=//)|(?<=mailto):(?=\w)|(?<=xmpp):(?=\w)|www(?=\.)|\](?=[(\[:])|:(?=(?:[+-]1|100|1234|[\w+'-]*[a-z][\w+'-]*):))", re.IGNORECASE
 )
 _CALL = re.compile(r"@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
 #: The same where GitHub reads: mentions and addresses, issues, formulas; and commits.

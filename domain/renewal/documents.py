@@ -19,11 +19,7 @@ TEXTS = Wording(__file__)
 
 def assessment(customer: Customer, state: RenewalState, early: Assessment | None) -> tuple[str, ...]:
     """The renewal health assessment, as far as it is filled in; ``early`` is what an early one said."""
-    lines = [
-        f"Renewal date: {state.renewal_on}",
-        f"ARR: ${customer.arr:,}; seats: {customer.seats:,}",
-        f"Health: {health(state.standing)}",
-    ]
+    lines = [f"Renewal date: {state.renewal_on}", f"ARR: ${customer.arr:,}; seats: {customer.seats:,}", f"Health: {health(state.standing)}"]
     if early:
         lines += [f"Early assessment of {early.at:%Y-%m-%d} (pre-filled): {_opinion(early)}"]
     lines += [f"{who}: {_opinion(each)}" for who, each in (("TA", state.ta), ("AE", state.ae)) if each]
