@@ -16,7 +16,7 @@ from domain.forecast.rollup import Forecast, words
 from domain.markup import bold, counted
 from domain.policy import AccountPolicy, CarriedAccountPolicy
 from domain.renewal.commands import ProjectOutcome
-from domain.renewal.decisions import refuse_forecast
+from domain.renewal.refusals import refuse_forecast
 from domain.renewal.state import PROJECTED, RenewalState
 from domain.task import Choice, FieldSpec
 

@@ -14,7 +14,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from domain import commands, ids
 from domain.base import Message
 from domain.messages import Contact, DomainChangeInput, IssueEvent, JoinAsk, JoinInput, LateWordInput, OpenLink
-from domain.trial import decisions
+from domain.trial import refusals
 from domain.trial.commands import CHANGE_DOMAIN, NEW_LINK, ChangeDomain
 from starter.errors import BadInput, NotFound, Refused
 from starter.service import erasure
@@ -68,7 +68,7 @@ class Tenure(Signups):
         owned, owners, known = await self.read(lambda: (registry.instance_of(key), registry.owners_of(key), registry.account_of(key)))
         if owned is None or owned.kind != "production":
             raise NotFound(f"{key} has no running instance to move", "A new signup starts a new trial")
-        if why := decisions.refuse_host(message.new_host, owned.host):
+        if why := refusals.refuse_host(message.new_host, owned.host):
             raise BadInput(why, "", field="new_host")
         in_a_channel = self.policy.trial.slack_mode == "channel"
         change = DomainChangeInput(

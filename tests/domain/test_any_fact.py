@@ -21,10 +21,11 @@ from domain.forecast.quarters import quarter_of
 from domain.health import hourly_run, score
 from domain.renewal import decisions as renewal_decide
 from domain.renewal import documents
+from domain.renewal import refusals as renewal_refusals
 from domain.renewal import state as renewal
 from domain.renewal.commands import MoveRenewal
 from domain.renewal.state import RenewalState
-from domain.trial import decisions
+from domain.trial import refusals
 from domain.trial.commands import Convert
 from domain.trial.state import Stage
 from tests.domain.make import MONDAY, quickly
@@ -86,7 +87,7 @@ def test_no_date_breaks_a_renewal(on: date, to: date, extended: int) -> None:
     assert len(renewal.agenda(POLICY, state)) == 5
     message = MoveRenewal(by="abe@tenure.example", renewal_on=to)
     renewal_decide.moved(POLICY, state, message, MONDAY)
-    refused = renewal_decide.refuse_move(POLICY, state, message, MONDAY)
+    refused = renewal_refusals.refuse_move(POLICY, state, message, MONDAY)
     assert refused is not None or plausibility.odd_day(POLICY.facts, to, TODAY) is None
     documents.in_words(POLICY, "Acme", state, [], [], MONDAY)
     renewal_decide.early_review_skipped(POLICY, state, MONDAY)
@@ -99,7 +100,7 @@ def test_no_date_breaks_a_renewal(on: date, to: date, extended: int) -> None:
 @quickly
 @given(days)
 def test_a_contract_that_nobody_means_is_refused_in_words(end: date) -> None:
-    refused = decisions.refuse_convert(TRIALS, Stage.ONBOARDING, Convert(by="a@tenure.example", seats=5, contract_end=end), MONDAY)
+    refused = refusals.refuse_convert(TRIALS, Stage.ONBOARDING, Convert(by="a@tenure.example", seats=5, contract_end=end), MONDAY)
     assert (refused is None) == (TODAY < end <= date(TODAY.year + TRIALS.facts.years_ahead, TODAY.month, TODAY.day))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 from domain.account.account import PlanReviewed
-from domain.renewal import commands, decisions
+from domain.renewal import commands, refusals
 from domain.renewal.state import RenewalInput, RenewalResult
 from domain.task import Answer, Task, TaskKind
 from workflows.frame import handlers
@@ -53,16 +53,14 @@ class Renewal(WorkflowWithTasks[RenewalProcess]):
     # --- a person decides: what refuses each, and what it does; each may be signalled, too ---------------------------------------------
 
     forecast = taken(
-        commands.FORECAST, forecast.project, lambda renewal, said: renewal.why_not(decisions.refuse_forecast, renewal.customer.arr, said)
+        commands.FORECAST, forecast.project, lambda renewal, said: renewal.why_not(refusals.refuse_forecast, renewal.customer.arr, said)
     )
-    assess = taken(
-        commands.ASSESS, assessment.by_hand, lambda renewal, said: renewal.why_not(decisions.refuse_assess, said, workflow.now())
-    )
-    move = taken(commands.MOVE, changes.move, lambda renewal, said: renewal.why_not(decisions.refuse_move, said, workflow.now()))
-    cancel = taken(commands.CANCEL, changes.cancel, lambda renewal, _: decisions.refuse_cancel(renewal.state))
+    assess = taken(commands.ASSESS, assessment.by_hand, lambda renewal, said: renewal.why_not(refusals.refuse_assess, said, workflow.now()))
+    move = taken(commands.MOVE, changes.move, lambda renewal, said: renewal.why_not(refusals.refuse_move, said, workflow.now()))
+    cancel = taken(commands.CANCEL, changes.cancel, lambda renewal, _: refusals.refuse_cancel(renewal.state))
 
     def _unfit(self, task: Task, answer: Answer) -> str | None:
-        return self.process.why_not(decisions.refuse_answer, self.process.customer.arr, task.spec.kind, answer)
+        return self.process.why_not(refusals.refuse_answer, self.process.customer.arr, task.spec.kind, answer)
 
     def _answered(self, task: Task) -> None:
         if task.spec.kind == TaskKind.PROCESS and task.answer:

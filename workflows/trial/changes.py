@@ -15,7 +15,7 @@ from domain.effects.salesforce import UpdateOpportunity
 from domain.messages import Case, DomainChangeInput
 from domain.people import Role
 from domain.task import FieldSpec, field_fault
-from domain.trial import decisions
+from domain.trial import decisions, refusals
 from domain.trial.commands import ChangeDomain, CorrectAdmin, NewLink
 from domain.trial.state import OPEN_TO_CORRECT, OPEN_TO_DECIDE, Stage
 from workflows.frame import detached, handlers
@@ -95,7 +95,7 @@ def refuse_host(trial: TrialProcess, message: ChangeDomain) -> str | None:
     """Why the instance cannot move to a host: it must run, and the host be one."""
     if trial.state.stage not in OPEN_TO_DECIDE:
         return "there is no running instance to move"
-    return decisions.refuse_host(message.new_host, trial.state.host)
+    return refusals.refuse_host(message.new_host, trial.state.host)
 
 
 async def change_domain(trial: TrialProcess, message: ChangeDomain) -> str:

@@ -11,7 +11,7 @@ from domain.effects.mail import Mail
 from domain.effects.salesforce import UpdateOpportunity
 from domain.people import Role
 from domain.task import Answer, TaskKind
-from domain.trial import decisions
+from domain.trial import decisions, refusals
 from domain.trial.agenda import agenda, automatic_deadline
 from domain.trial.commands import Convert, Extend, Terminate
 from domain.trial.decisions import Course
@@ -63,14 +63,14 @@ def refuse(trial: TrialProcess, wish: Wish) -> str | None:
     closing = state.stage not in OPEN_TO_TERMINATE | {Stage.SIGNUP, Stage.DECIDING}
     ended = state.ended_by if closing else None
     if decided := state.verdict.decision if state.verdict else ended:
-        return ("too late: " if ended else "") + decisions.already(decided)
+        return ("too late: " if ended else "") + refusals.already(decided)
     match wish:
         case Extend():
-            return decisions.refuse_extend(policy, state.stage, wish, state.extended, now, trial.input.origin, state.ends_at)
+            return refusals.refuse_extend(policy, state.stage, wish, state.extended, now, trial.input.origin, state.ends_at)
         case Convert():
-            return decisions.refuse_convert(policy, state.stage, wish, now)
+            return refusals.refuse_convert(policy, state.stage, wish, now)
         case Terminate():
-            return decisions.refuse_terminate(state.stage)
+            return refusals.refuse_terminate(state.stage)
 
 
 def take(trial: TrialProcess, wish: Wish, why: str = "") -> str:

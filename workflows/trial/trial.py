@@ -16,7 +16,7 @@ from temporalio import workflow
 from domain.messages import INSTANT, TRIAGED, Case, IssueEvent, JoinAsk, OpenLink, Signup, SignupAnswer
 from domain.policy import Policy
 from domain.task import Answer, Task, TaskKind
-from domain.trial import adoption, commands, decisions
+from domain.trial import adoption, commands, decisions, refusals
 from domain.trial.adoption import Preview, WhatIf
 from domain.trial.commands import AdoptPolicy
 from domain.trial.state import End, Stage, TrialInput, TrialResult
@@ -156,7 +156,7 @@ class Trial(WorkflowWithTasks[TrialProcess]):
     @hears(str)
     def rehosted(self, host: str) -> None:
         """The instance is at another host now (A20): the registry is asked which, whoever says so."""
-        handlers.refuse(decisions.refuse_host(host, self.process.state.host))
+        handlers.refuse(refusals.refuse_host(host, self.process.state.host))
         self.process.spawn(changes.rehosted(self.process))
 
     @hears(str)

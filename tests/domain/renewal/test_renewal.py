@@ -16,6 +16,7 @@ from domain.markup import bold
 from domain.policy import AccountPolicy
 from domain.renewal import decisions as decide
 from domain.renewal import documents as docs
+from domain.renewal import refusals
 from domain.renewal.commands import AssessRenewal, CancelRenewal, MoveRenewal, ProjectOutcome
 from domain.renewal.state import Assessment, Phase, Projection, RenewalState, SavePlan, agenda, falls_due
 from domain.task import Answer
@@ -178,7 +179,7 @@ def test_c13_an_expectation_is_said_and_never_refused(rating: str | None, outcom
     decision = decide.projected(POLICY, s, "ae", outcome, "ae@x.example", MONDAY)  # type: ignore[arg-type]
     assert (decision.outcome, "C13" in decision.handbook) == (outcome, odd)
     message = ProjectOutcome.model_validate({"by": "ae@x.example", "outcome": outcome})
-    assert decide.refuse_forecast(POLICY, s, 100, message) is None
+    assert refusals.refuse_forecast(POLICY, s, 100, message) is None
 
 
 @pytest.mark.parametrize(("rating", "outcome"), [("green", "flat"), ("yellow", "partial_churn"), ("red", "full_churn"), (None, None)])
@@ -225,7 +226,7 @@ def forecast(**more: Any) -> ProjectOutcome:
 
 @pytest.mark.parametrize("phase", Phase)
 def test_when_an_outcome_may_be_projected(phase: Phase) -> None:
-    why = decide.refuse_forecast(POLICY, state(phase=phase), 100, forecast())
+    why = refusals.refuse_forecast(POLICY, state(phase=phase), 100, forecast())
     if phase in (Phase.PLAN, Phase.FORECAST, Phase.PROCESSING):
         assert why is None
     else:
@@ -249,17 +250,17 @@ def test_when_an_outcome_may_be_projected(phase: Phase) -> None:
     ],
 )
 def test_an_amount_that_does_not_fit_its_outcome(outcome: str, amount: int | None, fits: bool) -> None:
-    why = decide.refuse_forecast(POLICY, state(phase=Phase.FORECAST), 100, forecast(outcome=outcome, amount=amount))
+    why = refusals.refuse_forecast(POLICY, state(phase=Phase.FORECAST), 100, forecast(outcome=outcome, amount=amount))
     assert (why is None) is fits
     assert fits or "leave the amount out or mend it" in str(why)
 
 
 def test_c13_growth_in_the_plan_by_the_policy() -> None:
     s = state(phase=Phase.PLAN)
-    assert "growth is not planned" in str(decide.refuse_forecast(POLICY, s, 100, forecast(outcome="incremental")))
-    assert decide.refuse_forecast(POLICY, s, 100, forecast(outcome="incremental", **{"as": "ta"})) is None
+    assert "growth is not planned" in str(refusals.refuse_forecast(POLICY, s, 100, forecast(outcome="incremental")))
+    assert refusals.refuse_forecast(POLICY, s, 100, forecast(outcome="incremental", **{"as": "ta"})) is None
     growing = with_figures(renewal__plan_may_be_incremental="yes")
-    assert decide.refuse_forecast(growing, s, 100, forecast(outcome="incremental")) is None
+    assert refusals.refuse_forecast(growing, s, 100, forecast(outcome="incremental")) is None
 
 
 @pytest.mark.parametrize(
@@ -276,22 +277,22 @@ def test_c13_growth_in_the_plan_by_the_policy() -> None:
 )
 def test_when_a_manager_may_rate(given: dict[str, Any], now: int, rating: str, why: str | None) -> None:
     message = AssessRenewal.model_validate({"by": BY, "rating": rating, "why": "layoffs"})
-    found = decide.refuse_assess(POLICY, state(**given), message, day(now))
+    found = refusals.refuse_assess(POLICY, state(**given), message, day(now))
     assert (found or "").startswith(why or "")
     assert (found is None) is (why is None)
 
 
 def test_somebody_must_say_who_and_why() -> None:
     s = state(phase=Phase.FORECAST)
-    assert "say who" in str(decide.refuse_forecast(POLICY, s, 100, forecast(by=" ")))
-    assert "say who" in str(decide.refuse_assess(POLICY, s, AssessRenewal(by="", rating="red", why="x"), MONDAY))
-    assert "say why" in str(decide.refuse_assess(POLICY, s, AssessRenewal(by=BY, rating="red", why=""), MONDAY))
-    assert "say who" in str(decide.refuse_move(POLICY, s, MoveRenewal(by="", renewal_on=ON + timedelta(days=1)), MONDAY))
+    assert "say who" in str(refusals.refuse_forecast(POLICY, s, 100, forecast(by=" ")))
+    assert "say who" in str(refusals.refuse_assess(POLICY, s, AssessRenewal(by="", rating="red", why="x"), MONDAY))
+    assert "say why" in str(refusals.refuse_assess(POLICY, s, AssessRenewal(by=BY, rating="red", why=""), MONDAY))
+    assert "say who" in str(refusals.refuse_move(POLICY, s, MoveRenewal(by="", renewal_on=ON + timedelta(days=1)), MONDAY))
 
 
 @pytest.mark.parametrize(("to", "why"), [(ON, "already"), (MONDAY.date() - timedelta(days=1), "is over"), (MONDAY.date(), None)])
 def test_where_a_renewal_may_move(to: date, why: str | None) -> None:
-    found = decide.refuse_move(POLICY, state(), MoveRenewal(by=BY, renewal_on=to), MONDAY)
+    found = refusals.refuse_move(POLICY, state(), MoveRenewal(by=BY, renewal_on=to), MONDAY)
     assert (why or "") in (found or "")
     assert (found is None) is (why is None)
 
@@ -299,10 +300,10 @@ def test_where_a_renewal_may_move(to: date, why: str | None) -> None:
 @pytest.mark.parametrize("phase", OVER)
 def test_nothing_is_taken_once_it_is_over(phase: Phase) -> None:
     s = state(phase=phase)
-    assert "too late" in str(decide.refuse_cancel(s))
-    assert "too late" in str(decide.refuse_move(POLICY, s, MoveRenewal(by=BY, renewal_on=ON + timedelta(days=1)), MONDAY))
+    assert "too late" in str(refusals.refuse_cancel(s))
+    assert "too late" in str(refusals.refuse_move(POLICY, s, MoveRenewal(by=BY, renewal_on=ON + timedelta(days=1)), MONDAY))
     cancelling = state(phase=Phase.FORECAST, cancel=CancelRenewal(why="merged"))
-    assert "being cancelled (merged)" in str(decide.refuse_cancel(cancelling))
+    assert "being cancelled (merged)" in str(refusals.refuse_cancel(cancelling))
 
 
 @pytest.mark.parametrize(
@@ -326,15 +327,15 @@ def test_nothing_is_taken_once_it_is_over(phase: Phase) -> None:
     ],
 )
 def test_an_answer_whose_form_is_right_and_that_cannot_be_taken(kind: str, given: Answer, why: str | None) -> None:
-    found = decide.refuse_answer(POLICY, state(), 100, kind, given)
+    found = refusals.refuse_answer(POLICY, state(), 100, kind, given)
     assert (why or "") in (found or "")
     assert (found is None) is (why is None)
 
 
 def test_an_extension_counts_those_before() -> None:
     s = state(extension_days=20)
-    assert decide.refuse_answer(POLICY, s, 100, "process", answer("extend", days=10)) is None
-    assert "so 10 at most are left" in str(decide.refuse_answer(POLICY, s, 100, "process", answer("extend", days=11)))
+    assert refusals.refuse_answer(POLICY, s, 100, "process", answer("extend", days=10)) is None
+    assert "so 10 at most are left" in str(refusals.refuse_answer(POLICY, s, 100, "process", answer("extend", days=11)))
     decision = decide.extended(POLICY, s, 10, "desk@x.example", BY, MONDAY)
     assert (decision.outcome, decision.by) == (decide.Change.GRANTED, BY)
     assert decision.rule.startswith("10 days more until ")

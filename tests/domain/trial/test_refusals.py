@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.trial import decisions
+from domain.trial import decisions, refusals
 from domain.trial.commands import Convert, Extend
 from domain.trial.state import OPEN_TO_DECIDE, OPEN_TO_TERMINATE, Extension, Stage
 from tests.domain.make import MONDAY, POLICY, with_figures
@@ -20,11 +20,11 @@ CLOSING = {Stage.TEARDOWN, Stage.CONVERTING}
 def why(act: str, stage: Stage) -> str | None:
     match act:
         case "extend":
-            return decisions.refuse_extend(POLICY, stage, Extend(), None, MONDAY)
+            return refusals.refuse_extend(POLICY, stage, Extend(), None, MONDAY)
         case "convert":
-            return decisions.refuse_convert(POLICY, stage, Convert(seats=10), MONDAY)
+            return refusals.refuse_convert(POLICY, stage, Convert(seats=10), MONDAY)
         case _:
-            return decisions.refuse_terminate(stage)
+            return refusals.refuse_terminate(stage)
 
 
 def expected(act: str, stage: Stage) -> str | None:
@@ -62,9 +62,9 @@ def test_a_refusal_that_advises_to_terminate_means_it(act: str, stage: Stage) ->
 
 @pytest.mark.parametrize(("days", "taken"), [(None, True), (1, True), (90, True), (91, False), (0, False), (-5, False)])
 def test_an_extension_has_a_bound(days: int | None, taken: bool) -> None:
-    refused = decisions.refuse_extend(POLICY, Stage.ONBOARDING, Extend(days=days), None, MONDAY)
+    refused = refusals.refuse_extend(POLICY, Stage.ONBOARDING, Extend(days=days), None, MONDAY)
     assert refused == (None if taken else f"days must be from 1 to 90, not {days}; a longer free trial needs the deal desk")
-    assert decisions.refuse_extend(with_figures(trial__max_extension_days=91), Stage.EXTENDED, Extend(days=91), None, MONDAY) is None
+    assert refusals.refuse_extend(with_figures(trial__max_extension_days=91), Stage.EXTENDED, Extend(days=91), None, MONDAY) is None
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_two_extensions_of_one_period_are_one(day: int, hours: int, again: bool,
     last = Extension(
         by="ce@tenure.example", at=start + timedelta(days=day), before=start + timedelta(days=15), until=start + timedelta(days=30)
     )
-    refused = decisions.refuse_extend(POLICY, Stage.EXTENDED, Extend(again=again), last, last.at + timedelta(hours=hours))
+    refused = refusals.refuse_extend(POLICY, Stage.EXTENDED, Extend(again=again), last, last.at + timedelta(hours=hours))
     assert (refused is None) is taken
     if refused:
         assert f"extended already by ce@tenure.example at {last.at:%Y-%m-%d %H:%M} UTC, until {last.until:%Y-%m-%d}" in refused
@@ -87,16 +87,16 @@ def test_two_extensions_of_one_period_are_one(day: int, hours: int, again: bool,
 
 def test_so_is_one_of_the_policy_and_the_figure_says_how_long() -> None:
     last = Extension(at=MONDAY, before=MONDAY, until=MONDAY + timedelta(days=15))
-    assert "already by the policy" in (decisions.refuse_extend(POLICY, Stage.EXTENDED, Extend(), last, MONDAY + timedelta(hours=2)) or "")
+    assert "already by the policy" in (refusals.refuse_extend(POLICY, Stage.EXTENDED, Extend(), last, MONDAY + timedelta(hours=2)) or "")
     hour = with_figures(trial__again_hours=1)
-    assert decisions.refuse_extend(hour, Stage.EXTENDED, Extend(), last, MONDAY + timedelta(hours=2)) is None
+    assert refusals.refuse_extend(hour, Stage.EXTENDED, Extend(), last, MONDAY + timedelta(hours=2)) is None
 
 
 @pytest.mark.parametrize(("ends", "days", "taken"), [("2037-06-01", 90, True), ("2037-12-20", 90, False), ("2038-01-01", None, False)])
 def test_no_extension_needs_a_key_that_the_licence_server_cannot_hold(ends: str, days: int | None, taken: bool) -> None:
     ends_at = datetime.fromisoformat(f"{ends}T12:00+00:00")
     for now in (MONDAY, ends_at):
-        refused = decisions.refuse_extend(POLICY, Stage.EXTENDED, Extend(days=days), None, now, "self_serve", ends_at)
+        refused = refusals.refuse_extend(POLICY, Stage.EXTENDED, Extend(days=days), None, now, "self_serve", ends_at)
         assert (refused is None) is taken
         assert refused is None or "later than a licence key can say: choose a day up to 2038-01-" in refused
 
@@ -104,7 +104,7 @@ def test_no_extension_needs_a_key_that_the_licence_server_cannot_hold(ends: str,
 @pytest.mark.parametrize("seats", [None, 0, -1, 1_000_001])
 def test_a_conversion_says_how_many_seats(seats: int | None) -> None:
     assert (
-        decisions.refuse_convert(POLICY, Stage.ONBOARDING, Convert(seats=seats), MONDAY) == 'say how many seats were bought: {"seats": 200}'
+        refusals.refuse_convert(POLICY, Stage.ONBOARDING, Convert(seats=seats), MONDAY) == 'say how many seats were bought: {"seats": 200}'
     )
 
 
@@ -118,14 +118,14 @@ def test_a_conversion_says_how_many_seats(seats: int | None) -> None:
     ],
 )
 def test_a_contract_ends_in_the_future(end: date | None, refused: str | None) -> None:
-    assert decisions.refuse_convert(POLICY, Stage.EXTENDED, Convert(seats=1, contract_end=end), MONDAY) == refused
+    assert refusals.refuse_convert(POLICY, Stage.EXTENDED, Convert(seats=1, contract_end=end), MONDAY) == refused
 
 
 @pytest.mark.parametrize(
     "host", ["code.acme.com", " Code.Acme.COM ", "a.bc", "xn--bcher-kva.example", "code." + ".".join(["a" * 63] * 3) + ".com"]
 )
 def test_an_instance_moves_to_a_host(host: str) -> None:
-    assert decisions.refuse_host(host, "src-1.cloud.tenure.example") is None
+    assert refusals.refuse_host(host, "src-1.cloud.tenure.example") is None
 
 
 @pytest.mark.parametrize(
@@ -152,14 +152,14 @@ def test_an_instance_moves_to_a_host(host: str) -> None:
     ],
 )
 def test_what_is_no_host_is_refused_with_an_example(host: str) -> None:
-    assert decisions.refuse_host(host, "src-1.cloud.tenure.example") == f'{host!r} is not a host name; send {{"new_host": "code.acme.com"}}'
+    assert refusals.refuse_host(host, "src-1.cloud.tenure.example") == f'{host!r} is not a host name; send {{"new_host": "code.acme.com"}}'
 
 
 def test_an_instance_is_not_moved_to_where_it_is() -> None:
-    assert decisions.refuse_host(" Code.acme.com", "code.acme.com") == "the instance is at code.acme.com already"
+    assert refusals.refuse_host(" Code.acme.com", "code.acme.com") == "the instance is at code.acme.com already"
 
 
 @pytest.mark.parametrize(("by", "who"), [("carol@tenure.example", "carol@tenure.example"), ("", "the policy")])
 def test_a_second_decision_is_told_of_the_first(by: str, who: Any) -> None:
     decision = decisions.by_person(POLICY, decisions.Course.EXTEND, by, "", MONDAY)
-    assert decisions.already(decision) == f"already decided by {who} at 2026-03-02 09:00 UTC: extend; nothing was changed"
+    assert refusals.already(decision) == f"already decided by {who} at 2026-03-02 09:00 UTC: extend; nothing was changed"
