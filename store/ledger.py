@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 from temporalio.exceptions import ApplicationError
 
@@ -85,19 +85,6 @@ class EffectRow(Value):
             return self
         data = {name: "(not shown)" if name in _SECRET else value for name, value in self.receipt.data.items()}
         return self.model_copy(update={"receipt": Receipt(ref=self.receipt.ref, data=data)})
-
-
-class Cohort(Value):
-    """A generic trial key (A24): where the vault has it, and until when it is good."""
-
-    number: int
-    subject: str
-    vault: str
-    subscription: str
-    seats: int
-    tags: tuple[str, ...]
-    rotated_at: datetime
-    expires_at: datetime
 
 
 class Begun(NamedTuple):
@@ -277,12 +264,12 @@ class Ledger(Database):
         why: str | None = self.value(select(suppressions.c.why).where(suppressions.c.subject == subject))
         return why
 
-    def current_cohort(self) -> Cohort | None:
-        """The generic trial key that a new instance gets, or None before the first rotation."""
-        return self.model(Cohort, select(cohorts).order_by(cohorts.c.number.desc()).limit(1))
+    def current_cohort(self) -> Row[Any] | None:
+        """The generic trial key that a new instance gets, its row of ``cohorts``; None before the first rotation."""
+        return self.row(select(cohorts).order_by(cohorts.c.number.desc()).limit(1))
 
     def add_cohort(self, effect: EffectId, **cohort: Any) -> None:
-        """Make a key the current generic one, as :class:`Cohort` says. Adding the same effect's key again changes nothing."""
+        """Make a key the current generic one, as a row of ``cohorts`` says. Adding the same effect's key again changes nothing."""
         with self.writing(alone=True) as db:
             # Looked up rather than left to ON CONFLICT, which would use up a number: cohorts are counted 1, 2, 3.
             mine = select(cohorts.c.number).where(cohorts.c.subject == effect.subject, cohorts.c.key == effect.key)

@@ -100,7 +100,7 @@ feedback = table(
     "feedback", key(id=64), texts(subject=512, domain=254), documents("data"), moments("at"), Index("ix_feedback_subject", "subject")
 )
 
-# The generic trial keys (A24); the newest number is the current one.
+# The generic trial keys (A24): where the vault has each, and until when it is good; the newest number is the current one.
 cohorts = table(
     "cohorts",
     counted("number"),

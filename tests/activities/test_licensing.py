@@ -120,7 +120,7 @@ def test_a_generic_key_becomes_the_current_cohort(licensing: Licensing, ledger: 
         receipt.data["vault"],
         receipt.ref,
     )
-    assert (cohort.seats, cohort.tags, cohort.rotated_at, cohort.expires_at) == (1000, GENERIC.tags, AS_OF, UNTIL)
+    assert (cohort.seats, tuple(cohort.tags), cohort.rotated_at, cohort.expires_at) == (1000, GENERIC.tags, AS_OF, UNTIL)
 
 
 def test_a_wrong_token_is_told(licensing: Licensing, remote: Any) -> None:
