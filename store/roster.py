@@ -27,13 +27,8 @@ class Roster(LedgerTables):
         if account := ids.account_of(workflow):
             team = Accounts(self._ledger).view(account).team
             return as_of_now((team.ta, team.ae, team.ce, team.ta_manager, team.ae_manager), roster)
-        newest = (
-            select(assignments.c.owners)
-            .where(assignments.c.subject.startswith(f"{workflow}/", autoescape=True))
-            .order_by(assignments.c.as_of.desc())
-            .limit(1)
-        )
-        given = self._ledger.value(newest)
+        its_own = assignments.c.subject.startswith(f"{workflow}/", autoescape=True)
+        given = self._ledger.value(select(assignments.c.owners).where(its_own).order_by(assignments.c.as_of.desc()).limit(1))
         return () if given is None else current(Owners.model_validate(given), roster)
 
 
