@@ -53,7 +53,16 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
         await process.wait(lambda: not any(task.is_open for task in tasks), until=due, summary="the forecast is taken")
         process.stage = "taking" if tasks else ""
         process.tasks.withdraw("*", "the forecast was taken without an answer")
-        taken = await self._take()
+        asked = [owner.ae for owner in self.owners.values()]
+        ask = TakeForecast(
+            subject=process.effects.subject,
+            as_of=workflow.now(),
+            policy=input.policy,
+            said=self.said,
+            confirmed=tuple(self.confirmed),
+            unconfirmed=tuple(ae for ae in asked if ae not in self.confirmed),
+        )
+        taken = await patient("take_forecast", ask, Taken, "roll up every quarter, keep the snapshots", TAKING)
         if taken.weighted:
             await process.do(process.said("slack.forecast", taken.text))
         await process.settle()
@@ -110,20 +119,6 @@ class WeeklyForecast(WorkflowWithTasks[Process[AccountPolicy]]):
     async def _pass_on(self, said: dict[str, ProjectOutcome]) -> None:
         for renewal, message in said.items():
             await self.process.effects.signal(renewal, "forecast", message)
-
-    # --- Taking -----------------------------------------------------------------------------------------------------------------
-
-    async def _take(self) -> Taken:
-        asked = [owner.ae for owner in self.owners.values()]
-        ask = TakeForecast(
-            subject=self.process.effects.subject,
-            as_of=workflow.now(),
-            policy=self.input.policy,
-            said=self.said,
-            confirmed=tuple(self.confirmed),
-            unconfirmed=tuple(ae for ae in asked if ae not in self.confirmed),
-        )
-        return await patient("take_forecast", ask, Taken, "roll up every quarter, keep the snapshots", TAKING)
 
     def in_words(self) -> str:
         """Whom it waits for."""

@@ -88,7 +88,10 @@ class ScoreHealth(WorkflowWithTasks[Process[AccountPolicy]]):
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            self.problems.append(f"{FAILED} {summary}: {_cause(error)}")
+            cause: BaseException = error
+            while cause.__cause__ is not None:  # what began it: a time-out says only that there was one
+                cause = cause.__cause__
+            self.problems.append(f"{FAILED} {summary}: {cause}")
             return None
 
     async def _complain(self, done: HealthRun) -> None:
@@ -103,13 +106,6 @@ class ScoreHealth(WorkflowWithTasks[Process[AccountPolicy]]):
     def _now(self, words: str) -> None:
         self.does = words
         self.process.publish()
-
-
-def _cause(error: BaseException) -> str:
-    """What began it: a time-out says only that there was one."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error)
 
 
 def _kind(problem: str) -> str:

@@ -92,13 +92,11 @@ class Account(WorkflowWithTasks[AccountProcess]):
         """The get-well plan is over; it ends only when this account, too, took its reasons back."""
 
     def _refuse_mark(self, given: MarkAccountRed) -> str | None:
-        if why := handlers.unsigned(given.by, "marks it"):
-            return why
         if not given.reason.strip():
             return 'say why: "reason" must not be empty'
         return "the account is closed" if self._closed() else None
 
-    @decides(commands.MARK_ACCOUNT_RED, _refuse_mark)
+    @decides(commands.MARK_ACCOUNT_RED, _refuse_mark, signed="marks it")
     async def mark_red(self, given: MarkAccountRed) -> str:
         """A person's judgement (B18): one command for every system (C20); while the account is open."""
         name, red_already = self.process.customer.name, self.state.red
@@ -108,14 +106,12 @@ class Account(WorkflowWithTasks[AccountProcess]):
         return f"{name} is marked red in the CRM, in Vitally and in the tracker: {given.reason}"
 
     def _refuse_start(self, given: StartRenewal) -> str | None:
-        if why := handlers.unsigned(given.by, "starts it"):
-            return why
         if given.renewal_on:
             return "a renewal of another date is started by the page, the API or the command line"
         decision = self._renewal()
         return None if decision.outcome in (Beginning.WAIT, Beginning.START) else f"nothing was started: {decision.rule}"
 
-    @decides(commands.START_RENEWAL, _refuse_start)
+    @decides(commands.START_RENEWAL, _refuse_start, signed="starts it")
     async def start_renewal(self, given: StartRenewal) -> str:
         """The renewal that is due next by what is known here begins now, by hand."""
         self._renew(lifecycle.begun_by_hand(self.process.policy, self.process.customer, self.state, given.by, workflow.now()))

@@ -27,8 +27,6 @@ from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 
 #: Under this message everything is said.
 THREAD = "slack.plan"
-#: How many updates and reviews go on into the next run; the earlier ones stand in the histories.
-KEPT = 30
 #: How many updates and reviews the document shows.
 SHOWN = 12
 
@@ -56,18 +54,13 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
             return "no reason came"
         if not state.decisions:
             await self._open()
-        await self._rounds(lambda: not state.reasons, self._round, self._next_run)
+        await self._rounds(lambda: not state.reasons, self._round, lambda: process.anew(input, state, reasons=()))
         self._close()
         await process.settle()
         if state.reasons:  # one came while the plan ended: a new plan
             fresh = GetWellState(reasons=state.reasons)
             workflow.continue_as_new(process.anew(input, fresh, cycle=input.cycle + 1, reasons=()))
         return state.why_ended
-
-    def _next_run(self) -> GetWellInput:
-        state = self.state
-        state.updates, state.reviews = state.updates[-KEPT:], state.reviews[-KEPT:]
-        return self.process.anew(self.input, state, reasons=())
 
     # --- it begins, for one reason or several ------------------------------------------------------------------------------------------
 
@@ -123,14 +116,12 @@ class GetWell(WorkflowWithTasks[AccountProcess]):
         return self.process.spec("get-well-plan", why=get_well.said(self.state.reasons), choices=(planned,))
 
     def _refuse_plan(self, message: PlanText) -> str | None:
-        if why := handlers.unsigned(message.by, "writes"):
-            return why
         if not message.parts():
             names = ", ".join(question.name for question in (*get_well.QUESTIONS, get_well.CONTEXT))
             return f"there is nothing to write; give at least one of: {names}"
         return None if self.state.reasons else "the plan is over: every reason is gone"
 
-    @decides(commands.WRITE_PLAN, _refuse_plan)
+    @decides(commands.WRITE_PLAN, _refuse_plan, signed="writes")
     async def plan(self, message: PlanText) -> str:
         """The TA writes the plan, or rewrites parts of it."""
         parts = message.parts()

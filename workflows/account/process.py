@@ -25,6 +25,9 @@ from workflows.frame.effects import local
 from workflows.frame.process import Process, Status
 from workflows.frame.search_attributes import ACCOUNT, DUE_AT, OWNER, STAGE
 
+#: How many updates and reviews go on into the next run.
+KEPT = 30
+
 Input = TypeVar("Input", bound=CustomerInput)
 
 
@@ -123,7 +126,10 @@ class AccountProcess(Process[AccountPolicy]):
         return kind(customer=self.customer, team=self.team, policy=self.policy, **more)
 
     def anew(self, input: Input, state: ProcessState, *, cycle: int = 0, **more: Any) -> Input:
-        """What its own next run starts with; another ``cycle`` has effects of its own."""
+        """What its own next run starts with; another ``cycle`` has effects of its own. Earlier updates and reviews stand in the histories."""
+        for said in ("updates", "reviews"):
+            if given := getattr(state, said, ()):
+                setattr(state, said, given[-KEPT:])
         known = {"customer": self.customer, "team": self.team, "state": state, "cycle": cycle or input.cycle}
         return input.model_copy(update={**known, **more})
 

@@ -37,8 +37,6 @@ from workflows.frame.workflow_with_tasks import WorkflowWithTasks
 THREAD = "slack.red"
 #: What is tracked of it.
 FIELDS = ("state", "needs", "actions")
-#: How many updates go on into the next run; the earlier ones stand in the histories.
-KEPT = 30
 
 
 @workflow.defn
@@ -61,17 +59,13 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
             if not await process.wait(lambda: bool(state.waiting), until=handlers.soon(), summary="the first reason"):
                 return "nobody said why"
             await self._open()
-        await self._rounds(lambda: state.end != "", self._round, self._next_run)
+        await self._rounds(lambda: state.end != "", self._round, lambda: process.anew(input, state, marks=()))
         self._close()
         await process.settle()
         if state.waiting:  # marked again while it was promoted: red anew
             fresh = RedState(standing=state.standing, at_mark=state.standing, waiting=state.waiting)
             workflow.continue_as_new(process.anew(input, fresh, cycle=input.cycle + 1, marks=()))
         return state.end
-
-    def _next_run(self) -> RedInput:
-        self.state.updates = self.state.updates[-KEPT:]
-        return self.process.anew(self.input, self.state, marks=())
 
     # --- it is marked red, in every system at once ---------------------------------------------------------------------------------------
 
@@ -198,13 +192,11 @@ class RedAccount(WorkflowWithTasks[AccountProcess]):
 
     def _refuse_resolve(self, given: Resolve) -> str | None:
         """By somebody, once it is marked, and once."""
-        if why := handlers.unsigned(given.by, "promotes it"):
-            return why
         if not self.state.marks:
             return "it is being marked red this moment: ask again in a minute"
         return f"it is {self.state.end} already; nothing was changed" if self.state.end else None
 
-    @decides(commands.RESOLVE, _refuse_resolve)
+    @decides(commands.RESOLVE, _refuse_resolve, signed="promotes it")
     async def resolve(self, given: Resolve) -> str:
         """Promote it to yellow or green."""
         self._promote(given)

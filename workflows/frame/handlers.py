@@ -46,11 +46,6 @@ def parsed(model: type[M], raw: object) -> M:
         raise refused(f"cannot read the message: {faults}. Send a JSON object with: {fields}") from None
 
 
-def unsigned(by: str, does: str) -> str | None:
-    """Why a decision of nobody cannot be taken; ``does`` says what it is to do: ``marks it``."""
-    return None if by.strip() else f'say who {does}: "by" must be your e-mail address'
-
-
 def refuse(why: str | None) -> None:
     """Refuse when there is a reason."""
     if why:
@@ -66,10 +61,11 @@ class _Handled(Generic[W, M, R]):
     why_not: Refusal[M]
     handler: Handler[W, M, R]
     twin: bool = False
+    signed: str = ""
     words: str | None = None
 
     def __set_name__(self, owner: type, attribute: str) -> None:
-        name, model, why_not, handler = self.name, self.model, self.why_not, self.handler
+        name, model, why_not, handler, signed = self.name, self.model, self.why_not, self.handler, self.signed
 
         async def update(self: Any, raw: Any = None) -> Any:
             result = handler(self, parsed(model, raw))
@@ -78,7 +74,10 @@ class _Handled(Generic[W, M, R]):
             return result
 
         def check(self: Any, raw: Any = None) -> None:
-            refuse(why_not(self, parsed(model, raw)))
+            message: Any = parsed(model, raw)
+            if signed and not message.by.strip():
+                raise refused(f'say who {signed}: "by" must be your e-mail address')
+            refuse(why_not(self, message))
 
         async def signal(self: Any, raw: Any = None) -> None:
             check(self, raw)
@@ -96,9 +95,13 @@ def _at_any_time(_workflow: Any, _message: Any) -> None:
     return None
 
 
-def decides(command: Command[M], why_not: Refusal[M] = _at_any_time) -> Callable[[Handler[W, M, R]], Handler[W, M, R]]:
-    """A handler of a decision: an update that ``why_not`` refuses, and the same as a signal, whose refusal is noted on the process."""
-    made: Any = partial(_Handled, command.name, command.message, why_not, twin=command.twin, words=command.words or None)
+def decides(command: Command[M], why_not: Refusal[M] = _at_any_time, *, signed: str = "") -> Callable[[Handler[W, M, R]], Handler[W, M, R]]:
+    """A handler of a decision: an update that ``why_not`` refuses, and the same as a signal, whose refusal is noted on the process.
+
+    ``signed`` says what nobody may do without their name: ``marks it``.
+    """
+    words = command.words or None
+    made: Any = partial(_Handled, command.name, command.message, why_not, twin=command.twin, signed=signed, words=words)
     return made  # type: ignore[no-any-return]
 
 

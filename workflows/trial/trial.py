@@ -132,12 +132,9 @@ class Trial(WorkflowWithTasks[TrialProcess]):
         if task.spec.kind == TaskKind.DEADLINE and task.answer and task.answer.choice != "agree":
             open_trial.take(self.process, open_trial.wish_of(task.answer), task.answer.note or "answered the card")
 
-    def _refuse_policy(self, message: AdoptPolicy) -> str | None:
-        """Another policy than its own, by somebody, while it is open."""
-        unsigned = handlers.unsigned(message.by, "decides")
-        return unsigned or adoption.refuse(self.process.policy, message.policy, self.process.state)
-
-    @decides(commands.ADOPT_POLICY, _refuse_policy)
+    @decides(
+        commands.ADOPT_POLICY, lambda self, said: adoption.refuse(self.process.policy, said.policy, self.process.state), signed="decides"
+    )
     async def adopt_policy(self, message: AdoptPolicy) -> str:
         """Go on by another policy (idea 2): what is ahead follows its figures, what was promised stays."""
         trial = self.process
