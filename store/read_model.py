@@ -95,9 +95,8 @@ class ReadModel:
         """The open tasks, the earliest due first: of one role, one person (an address in any case), one workflow; those after a task's id."""
         order = tasks.c.due_at, tasks.c.workflow, tasks.c.task
         of, _, name = after.rpartition(":")
-        due = (
-            select(tasks.c.due_at).where(tasks.c.workflow == of, tasks.c.task == name).scalar_subquery()
-        )  # its row stays when it is closed
+        # The named task's row stays when it is closed.
+        due = select(tasks.c.due_at).where(tasks.c.workflow == of, tasks.c.task == name).scalar_subquery()
         query = narrowed(
             select(tasks).where(tasks.c.status == "open").order_by(*order).limit(limit),
             role and tasks.c.role == role,
