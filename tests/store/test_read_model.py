@@ -120,6 +120,17 @@ def test_of_600_open_tasks_the_earliest_due_come_first_each_page_with_one_look(e
     assert found == sorted(wanted)
 
 
+def test_processes_are_paged_by_what_they_are_about_two_of_one_subject_in_the_order_of_their_ids(either_ledger: Ledger) -> None:
+    lists = ReadModel(either_ledger)
+    subjects = {"w-1": "b.example", "w-2": "a.example", "w-3": "b.example", "w-4": "c.example"}
+    for workflow, subject in subjects.items():
+        lists.keep(rows(1, workflow=workflow, process=process().model_copy(update={"subject": subject})))
+    kind, found = process().kind, [""]
+    while page := lists.processes(kind, 1, after=found[-1]):
+        found.append(page[0].workflow)
+    assert found[1:] == ["w-2", "w-1", "w-3", "w-4"]
+
+
 def test_a_task_is_found_by_id_or_kind_and_listed_by_role_person_and_process(either_ledger: Ledger) -> None:
     lists = ReadModel(either_ledger)
     lists.keep(rows(1, tasks=(task(1, status="withdrawn"), task(2))))
