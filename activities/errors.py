@@ -28,9 +28,9 @@ import email.utils
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import requests
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -41,8 +41,6 @@ from store.ledger import NotDone
 #: what was asked and not waited for may still be done, long after it was asked again.
 LONGEST_ANSWER = 35.0
 
-CREDENTIAL_RETRY = timedelta(minutes=5)
-LIMIT_RETRY = timedelta(seconds=30)
 #: A daily allowance is the longest that a system makes us wait for; what says more is asked once a day.
 LONGEST_RETRY_AFTER = timedelta(days=1)
 EPOCH = 1_000_000_000  # a reset that is a moment, not a span: some hosts send seconds since 1970
@@ -65,45 +63,34 @@ class UnknownAnswer(ApplicationError):
     """The remote side answered with an error that we do not know; what was asked may have happened."""
 
 
-def refused(system: str, message: str, *, kind: str = "Refused") -> NotDone:
-    """The remote side understood and said no; the same request would be refused again."""
-    return NotDone(f"{system} refused: {message}", type=f"{system}{kind}", non_retryable=True)
+@dataclass
+class Kind:
+    """One kind of error, made by calling it with the remote side's name and what is wrong; ``kind`` names a special case of it."""
+
+    name: str
+    error: type[ApplicationError]
+    words: str
+    after: timedelta | None = None
+    for_good: bool = False
+
+    def __call__(self, system: str, message: str, after: timedelta | None = None, *, kind: str = "") -> ApplicationError:
+        """The error; ``after``: it said when to come again."""
+        wait = after or self.after or after
+        wait = min(wait, LONGEST_RETRY_AFTER) if wait is not None else None
+        text = self.words.format(system=system, message=message, wait=wait)
+        return self.error(text, type=f"{system}{kind or self.name}", non_retryable=self.for_good, next_retry_delay=wait)
 
 
-def forbidden(system: str, message: str) -> NotDone:
-    """The credential is wrong or may not do this; it is tried again every five minutes, since an operator can mend it."""
-    text = f"{system} does not accept our credential: {message}; set a valid one and restart the worker, or grant the permission"
-    return NotDone(text, type=f"{system}Forbidden", next_retry_delay=CREDENTIAL_RETRY)
+_CREDENTIAL = "{system} does not accept our credential: {message}; set a valid one and restart the worker, or grant the permission"
+_UNSURE = "{system} may or may not have acted: {message}; the next try asks it first"
 
-
-def limited(system: str, message: str, after: timedelta | None = None) -> RateLimited:
-    """The remote side limits our rate; it is tried again after the time that it names."""
-    wait = min(after or LIMIT_RETRY, LONGEST_RETRY_AFTER)
-    return RateLimited(f"{system} limits our rate: {message}; next try in {wait}", type=f"{system}RateLimited", next_retry_delay=wait)
-
-
-def unreachable(system: str, message: str) -> Unreachable:
-    """No connection was made, so nothing can have happened."""
-    return Unreachable(f"{system} cannot be reached: {message}; check its address and that it runs", type=f"{system}Unreachable")
-
-
-def unsure(system: str, message: str) -> ApplicationError:
-    """It may have happened: what was asked for failed in the middle. The next attempt looks first."""
-    return ApplicationError(_unsure(system, message), type=f"{system}Unsure")
-
-
-def no_answer(system: str, message: str, *, after: timedelta | None = None) -> NoAnswer:
-    """It may have happened: the remote side failed as a whole, or its answer was lost. ``after``: it said when to come again."""
-    return NoAnswer(_unsure(system, message), type=f"{system}Unsure", next_retry_delay=after)
-
-
-def unknown(system: str, message: str) -> UnknownAnswer:
-    """It may have happened: the remote side answered with what we do not know."""
-    return UnknownAnswer(_unsure(system, message), type=f"{system}Unsure")
-
-
-def _unsure(system: str, message: str) -> str:
-    return f"{system} may or may not have acted: {message}; the next try asks it first"
+refused = Kind("Refused", NotDone, "{system} refused: {message}", for_good=True)
+forbidden = Kind("Forbidden", NotDone, _CREDENTIAL, timedelta(minutes=5))
+limited = Kind("RateLimited", RateLimited, "{system} limits our rate: {message}; next try in {wait}", timedelta(seconds=30))
+unreachable = Kind("Unreachable", Unreachable, "{system} cannot be reached: {message}; check its address and that it runs")
+no_answer = Kind("Unsure", NoAnswer, _UNSURE)
+unknown = Kind("Unsure", UnknownAnswer, _UNSURE)
+unsure = Kind("Unsure", ApplicationError, _UNSURE)
 
 
 def from_status(system: str, status: int, detail: str, headers: Mapping[str, str] | None = None) -> ApplicationError:
@@ -120,22 +107,29 @@ def from_status(system: str, status: int, detail: str, headers: Mapping[str, str
     return refused(system, text)
 
 
-def from_httpx(system: str, error: httpx.HTTPError) -> ApplicationError:
-    """The error for a request of httpx that got no answer."""
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol):
-        return unreachable(system, text)
-    return no_answer(system, text)
+#: What the libraries call an error of a connection that was never made.
+_NEVER_MADE = frozenset(
+    [
+        "ConnectError",
+        "ConnectTimeout",
+        "PoolTimeout",
+        "UnsupportedProtocol",
+        "NewConnectionError",
+        "NameResolutionError",
+        "ConnectTimeoutError",
+    ]
+)
 
 
-def from_requests(system: str, error: requests.RequestException) -> ApplicationError:
-    """The error for a request of requests that got no answer."""
+def lost(system: str, error: Exception) -> ApplicationError:
+    """The error for a request that got no answer, by whatever library: of httpx and its kin, or of requests."""
     # urllib3 keeps in the reason whether a connection was ever made.
     reason = getattr(error.args[0], "reason", None) if error.args else None
+    never = {type(error).__name__, type(reason).__name__} & _NEVER_MADE
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, requests.ConnectTimeout):
-        return unreachable(system, "no connection in time")
-    never = type(reason).__name__ in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
-    return (unreachable if never else no_answer)(system, f"{type(error).__name__}: {error}")
+        text = "no connection in time"
+    return (unreachable if never else no_answer)(system, text)
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:

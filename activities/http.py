@@ -13,7 +13,7 @@ import httpx
 from temporalio.exceptions import ApplicationError
 
 from activities.asking import Ask, at_once
-from activities.errors import LONGEST_ANSWER, forbidden, from_httpx, from_status, refused, unknown, unreachable
+from activities.errors import LONGEST_ANSWER, forbidden, from_status, lost, refused, unknown, unreachable
 
 Json = dict[str, Any]
 
@@ -128,7 +128,7 @@ class GraphQL(HttpClient):
 def translated(system: str, error: Exception) -> ApplicationError | None:
     """What an exception of :meth:`GraphQL.call` means; None for one that is not of this client."""
     if isinstance(error, httpx.HTTPError):
-        return from_httpx(system, error)
+        return lost(system, error)
     if isinstance(error, GraphQLError):
         text = error.text.lower()
         if any(words in text for words in _FORBIDDEN):

@@ -12,7 +12,7 @@ from pagerduty import Error, EventsApiV2Client, HttpError
 from temporalio.exceptions import ApplicationError
 
 from activities.effects.outside_system import OutsideSystem, carries_out
-from activities.errors import LONGEST_ANSWER, from_status, no_answer, unreachable
+from activities.errors import LONGEST_ANSWER, from_status, lost, no_answer
 from activities.http import certificates
 from domain.effects.effect import Receipt
 from domain.effects.pagerduty import Page, ResolvePage
@@ -78,11 +78,7 @@ class PagerDuty(OutsideSystem, name="pagerduty", title="PagerDuty"):
         if isinstance(error, HttpError) and (response := error.response) is not None:
             return from_status(SYSTEM, response.status_code, response.text.strip()[:300], response.headers)
         if isinstance(error, Error):
-            cause = error.__cause__
-            text = f"{type(cause).__name__}: {cause}" if cause else str(error)
-            if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout):
-                return unreachable(SYSTEM, text)
-            return no_answer(SYSTEM, text)
+            return lost(SYSTEM, error.__cause__) if isinstance(error.__cause__, Exception) else no_answer(SYSTEM, str(error))
         return None
 
     @carries_out(Page, act="page.sent", code=dedup_key)

@@ -30,7 +30,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.asking import Ask, Scope
 from activities.effects.outside_system import OutsideSystem, carries_out
-from activities.errors import LONGEST_ANSWER, forbidden, from_requests, from_status, limited, refused, retry_after, unreachable, unsure
+from activities.errors import LONGEST_ANSWER, forbidden, from_status, limited, lost, refused, retry_after, unreachable, unsure
 from domain.effects.effect import Receipt
 from domain.effects.reconcile import Claim, Thing
 from domain.effects.sheets import KeepRow
@@ -190,7 +190,7 @@ class Sheets(OutsideSystem, name="sheets", title="Google Sheets"):
             case GoogleAuthError():
                 return forbidden(SYSTEM, f"{type(error).__name__}: {error}")
             case requests.RequestException():
-                return from_requests(SYSTEM, error)
+                return lost(SYSTEM, error)
         return None
 
 

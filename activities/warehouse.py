@@ -23,12 +23,14 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine, NullPool, TextClause, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from activities.errors import CREDENTIAL_RETRY, unreachable
+from activities.errors import Kind, unreachable
 from domain.policy import AccountPolicy
 from store.ledger import NotDone
 from store.settings import Settings
 
 SYSTEM = "Warehouse"
+#: Somebody must mend it; tried again every five minutes, and the old scores stay.
+LACKING = Kind("Lacking", NotDone, "{system}: {message}", timedelta(minutes=5))
 #: Rows that are in Python's hands at once.
 PART = 10_000
 MONTHS = 12
@@ -125,8 +127,8 @@ class Warehouse:
             # Read only, or two workers that look at one file at once would lock each other out.
             engine = create_engine(self._url, poolclass=NullPool, connect_args={"read_only": True} if path else {})
         except NoSuchModuleError as error:
-            raise _lacking(
-                f"{url} needs a dialect of SQLAlchemy that is not installed ({error}); for BigQuery: sqlalchemy-bigquery"
+            raise LACKING(
+                SYSTEM, f"{url} needs a dialect of SQLAlchemy that is not installed ({error}); for BigQuery: sqlalchemy-bigquery"
             ) from None
         try:
             yield engine
@@ -134,16 +136,13 @@ class Warehouse:
             said = str(error.orig).partition("\n")[0][:300]
             if "lock" in said.lower() or error.connection_invalidated:
                 raise unreachable(SYSTEM, f"{url} is in use by its writer: {said}") from None
-            raise _lacking(f"{url} does not answer what is asked of it: {said}; see activities/warehouse.py for its tables") from None
+            raise LACKING(
+                SYSTEM, f"{url} does not answer what is asked of it: {said}; see activities/warehouse.py for its tables"
+            ) from None
         except SQLAlchemyError as error:
-            raise _lacking(f"{url}: {error}") from None
+            raise LACKING(SYSTEM, f"{url}: {error}") from None
         finally:
             engine.dispose()
-
-
-def _lacking(message: str) -> NotDone:
-    """Somebody must mend it; tried again every five minutes, and the old scores stay."""
-    return NotDone(f"{SYSTEM}: {message}", type=f"{SYSTEM}Lacking", next_retry_delay=CREDENTIAL_RETRY)
 
 
 def query(policy: AccountPolicy, today: date) -> TextClause:

@@ -19,7 +19,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.asking import Ask
 from activities.effects.outside_system import OutsideSystem
-from activities.errors import LONGEST_ANSWER, forbidden, from_requests, from_status, limit_wait, limited, refused, retry_after, unsure
+from activities.errors import LONGEST_ANSWER, forbidden, from_status, limit_wait, limited, lost, refused, retry_after, unsure
 from domain.cloud.issues import same_repository
 from store.ledger import Ledger
 from store.settings import Settings
@@ -146,7 +146,7 @@ def error_of(error: Exception) -> ApplicationError | None:
         if error.status == 409:  # two writes at once
             return unsure(SYSTEM, said(error))
         return from_status(SYSTEM, error.status, said(error), headers)
-    return from_requests(SYSTEM, error) if isinstance(error, requests.RequestException) else None
+    return lost(SYSTEM, error) if isinstance(error, requests.RequestException) else None
 
 
 def said(error: GithubException) -> str:

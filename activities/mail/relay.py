@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from email.message import EmailMessage
 from typing import Self
@@ -12,14 +12,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import aiosmtplib
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import LONGEST_ANSWER, Unreachable, forbidden, no_answer, refused, unreachable
+from activities.errors import LONGEST_ANSWER, Kind, Unreachable, forbidden, no_answer, refused, unreachable
 from store.ledger import NotDone
 
 SYSTEM = "Mail"
 QUIT_SECONDS = 5
 CLOSING = 421
 SERVER_TROUBLE = frozenset({CLOSING, 451, 452})  # RFC 5321: the server's own trouble, not the mail's
-DEFERRED_RETRY = timedelta(minutes=1)  # servers that greylist take a mail again after some minutes
+DEFERRED = Kind("Deferred", NotDone, "{system} was deferred by the server: {message}", timedelta(minutes=1))  # as by greylisting
+PUT_OFF = replace(DEFERRED, error=Unreachable)
 
 
 @dataclass(frozen=True)
@@ -98,5 +99,4 @@ def _replied(code: int, words: str, *, every_mail: bool) -> ApplicationError:
     text = f"{code} {' '.join(words.split())}"[:300]
     if code >= 500:
         return refused(SYSTEM, text)
-    kind = Unreachable if every_mail else NotDone
-    return kind(f"{SYSTEM} was deferred by the server: {text}", type=f"{SYSTEM}Deferred", next_retry_delay=DEFERRED_RETRY)
+    return (PUT_OFF if every_mail else DEFERRED)(SYSTEM, text)

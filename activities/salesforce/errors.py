@@ -13,7 +13,7 @@ from simple_salesforce.exceptions import (
 )
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import forbidden, from_requests, from_status, limited, no_answer, refused, unsure
+from activities.errors import forbidden, from_status, limited, lost, no_answer, refused, unsure
 from activities.salesforce.client import KEY, SYSTEM
 from activities.salesforce.soap import SoapFault
 
@@ -59,7 +59,7 @@ def error_of(error: Exception) -> ApplicationError | None:
         case requests.HTTPError():
             return from_status(SYSTEM, error.response.status_code, "convertLead", error.response.headers)
         case requests.RequestException():
-            return from_requests(SYSTEM, error)
+            return lost(SYSTEM, error)
     return None
 
 

@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities import errors
 from activities.asking import Ask, at_once
-from activities.errors import from_httpx, limited, refused
+from activities.errors import limited, lost, refused
 from activities.http import HttpClient, Json, said
 from store.ledger import NotDone
 
@@ -92,7 +92,7 @@ class VitallyApi(HttpClient):
 
 def translated(error: Exception) -> ApplicationError | None:
     """A client's exception in Temporal's terms; None for one that is not of this client."""
-    return from_httpx(SYSTEM, error) if isinstance(error, httpx.HTTPError) else None
+    return lost(SYSTEM, error) if isinstance(error, httpx.HTTPError) else None
 
 
 def pause(seconds: float) -> None:

@@ -55,7 +55,8 @@ def shorten() -> None:
     patient = workflows.frame.effects.PATIENT
     patient.initial_interval, patient.backoff_coefficient, patient.maximum_interval = timedelta(seconds=0.5), 1.2, timedelta(seconds=2)
     activities.effects.batch.PATIENCE = ONE_TRY / 2
-    for module in (activities.errors, activities.salesforce.errors, activities.sheets):
+    activities.errors.limited.after = timedelta(seconds=2)
+    for module in (activities.salesforce.errors, activities.sheets):
         module.LIMIT_RETRY = timedelta(seconds=2)  # type: ignore[attr-defined]
     store.ledger.Ledger.settle = timedelta(seconds=2)
     worker.Worker = partial(worker.Worker, sticky_queue_schedule_to_start_timeout=timedelta(seconds=1))  # type: ignore[attr-defined,assignment]
