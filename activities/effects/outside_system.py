@@ -11,13 +11,11 @@ the ledger sees to it that it happens once, and ``docs/effects.md`` and ``tenure
 
 import inspect
 import pkgutil
-import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeVar
@@ -29,6 +27,7 @@ from activities.asking import Ask, Scope, asking, begun
 from activities.errors import UNKNOWN_TRIES, UnknownAnswer, again, translating
 from domain.effects.effect import BatchResult, Effect, EffectBatch, Receipt
 from domain.effects.reconcile import Thing, Unseen
+from domain.wording import beside
 from store.effect_kinds import KINDS, EffectKind, register
 from store.holds import Free
 from store.ledger import EffectId, Ledger, NotDone
@@ -80,21 +79,15 @@ def carries_out(
     """
 
     def declared(method: Handler[AnySystem, AnyEffect]) -> Handler[AnySystem, AnyEffect]:
-        said = {**in_words(inspect.getfile(method)).get(act, {}), **says}
+        module = inspect.getfile(method)
+        said = {**(beside(module).get(act, {}) if Path(module).with_suffix(".toml").exists() else {}), **says}
         if "asks" not in said:
-            raise TypeError(f"{effect.system} {act}: say how it happens once, in the .toml beside {inspect.getfile(method)}")
+            raise TypeError(f"{effect.system} {act}: say how it happens once, in the .toml beside {module}")
         kind = EffectKind(effect.system, act, effect, said.pop("asks"), code or probe or method, **said)
         method.handles = _Handled(effect, kind, method, probe, instead)  # type: ignore[attr-defined]
         return method
 
     return declared
-
-
-@cache
-def in_words(module: str) -> Mapping[str, dict[str, str]]:
-    """What is said of the acts of a module, in the ``.toml`` of the same name beside it; nothing where there is none."""
-    path = Path(module).with_suffix(".toml")
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 class OutsideSystem(ABC):

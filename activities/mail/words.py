@@ -10,39 +10,15 @@ from css_inline import CSSInliner
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from domain.effects.mail import Template
+from domain.wording import beside
 
 TEMPLATES = Path(__file__).parent / "templates"
 TEXT_WIDTH = 76
 #: Puts the stylesheet into the elements, since some mail programs drop it; what it says of the dark and of small screens stays.
 INLINER = CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
 
-_NEEDS: dict[Template, str] = {
-    # for the prospect
-    "sdr_welcome": "company",  # E1: the instance is being built, the CE is next
-    "access": "host link",  # E2: the instance is ready, set your password; the AE gets a copy, the same without the link
-    "instant_access": "company host link",  # E2': the same at once, for the prequalified
-    "ce_welcome": "company host",  # E3: the CE offers to set it up together
-    "connect_code_host": "host",  # E4: the first step
-    "invite_team": "host",  # E4: colleagues and single sign-on
-    "learn": "host",  # E4: searches worth trying
-    "usage_check": "host",  # E4: how is it going; only once there is usage
-    "community": "host",  # E4: where to get answers
-    "next_steps": "company host trial_ends_on",  # E4: keep it, more time, stop; only with usage
-    "inactivity_warning": "host trial_ends_on days_left",  # E5: unused, will be deleted
-    "terminated": "company host",  # E6: ended, what to tidy up
-    "disqualified": "company",  # E7: run it yourself
-    "waitlisted": "company",  # no capacity now, the place is kept
-    "existing_instance": "company host",  # E8: the company has one already
-    "feedback": "company",  # E10: what would have made it work
-    "new_link": "host link",  # a new reset link
-    "converted": "company host",  # A17: it stays
-    # for the admin of an instance, who is an address and greeted by no name
-    "join_request": "host joiner",  # E9: who wants in, once a day
-    "domain_change": "old_host new_host",  # A20: what the move breaks, asks for consent
-    # for our own support desk, and no customer: reasons are worded by us for us
-    "signup_failed": "event_id reason",  # A21: take over by hand; joiner is the person
-}
-NEEDS = {template: frozenset(names.split()) for template, names in _NEEDS.items()}
+_NEEDS = beside(__file__)
+NEEDS = {template: frozenset(_NEEDS[template].split()) for template in get_args(Template)}
 """What each template needs in ``Mail.values`` beside what any mail may show where it helps; ``link`` is the mail's own.
 
 ``joiner`` are addresses, one a line. Mails about other people name their addresses and nothing that they typed.

@@ -15,6 +15,7 @@ from domain import plausibility
 from domain.addresses import BadAddress, read_company
 from domain.policy.shared import Facts
 from domain.policy.trial import Routing
+from domain.wording import beside
 from store.database import put
 from store.tables import customers
 
@@ -23,25 +24,10 @@ FEW, SHARE = 5, 0.1
 
 #: What kinds of account have a contract, or had one.
 TYPES = ("Customer", "Former Customer")
-#: Our columns, and the CRM's fields that fill them. A text that the CRM has not is empty (:func:`_row`).
-_FIELDS = {
-    "segment": "Segment__c",
-    "subscription": "License_Subscription__c",
-    "health": "Customer_Health__c",
-    "id": "Id",
-    "name": "Name",
-    "arr": "ARR__c",
-    "seats": "Seats__c",
-    "contract_start": "Contract_Start__c",
-    "contract_end": "Contract_End__c",
-    "deployed_on": "Deployed_On__c",
-    "last_activity_on": "LastActivityDate",
-    "ta": "Technical_Advisor__c",
-    "ae": "Account_Executive__c",
-    "ce": "Customer_Engineer__c",
-}
+#: Our columns, and the CRM's fields that fill them.
+FIELDS = beside(__file__)
 _CUSTOMERS = f"""\
-SELECT {", ".join(_FIELDS.values())}, Type, Domain__c, Merged_Into__c
+SELECT {", ".join(FIELDS.values())}, Type, Domain__c, Merged_Into__c
 FROM Account WHERE Type IN ('Customer', 'Former Customer') AND Domain__c != null"""  # noqa: S608
 
 
@@ -132,7 +118,7 @@ def replace(
 
 
 def _row(record: Record, domains: Mapping[str, str | None]) -> dict[str, Any]:
-    row, merged = {name: record[field] for name, field in _FIELDS.items()}, record["Merged_Into__c"]
+    row, merged = {name: record[field] for name, field in FIELDS.items()}, record["Merged_Into__c"]
     return {
         **row,
         **{name: row[name] or "" for name in ("segment", "subscription", "health")},

@@ -1,6 +1,7 @@
 """The copy of the CRM: our people, the accounts with a domain (A27), and by :mod:`activities.salesforce.customers` who is a customer (D8)."""
 
 from datetime import UTC, date, datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import delete, insert, select
@@ -13,29 +14,12 @@ from domain.people import Role
 from domain.policy.shared import Facts
 from domain.policy.trial import Routing
 from domain.upkeep import Absent, AccountSync
+from domain.wording import beside
 from store.ledger import Ledger
 from store.tables import accounts, roster
 
 #: Our columns, and the CRM's fields that fill them.
-PEOPLE = {
-    "id": "Id",
-    "name": "Name",
-    "email": "Email",
-    "role": "Tenure_Role__c",
-    "active": "IsActive",
-    "out_of_office_until": "Out_Of_Office_Until__c",
-    "paired_ce": "Paired_CE__c",
-    "manager": "ManagerId",
-}
-ACCOUNTS = {
-    "id": "Id",
-    "name": "Name",
-    "named": "Named_Account__c",
-    "prequalified": "Trial_Prequalified__c",
-    "named_sdr": "Named_SDR__c",
-    "ae": "Account_Executive__c",
-    "ce": "Customer_Engineer__c",
-}
+PEOPLE, ACCOUNTS = itemgetter("people", "accounts")(beside(__file__))
 
 
 class Found(NamedTuple):

@@ -20,10 +20,10 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
+from activities.all import SignUp
 from activities.health.hourly_run import Tell
 from activities.licensing import Licensing
 from activities.salesforce.effects import Salesforce
-from activities.signup import SignUp
 from domain import ids, licence_keys, policy
 from domain.account.account import AccountFacts
 from domain.decision import Decision
