@@ -45,7 +45,7 @@ def activities(
     vitally = made[Vitally.name]
     assert isinstance(vitally, Vitally)
     beginnings = settings.account_beginnings_per_second
-    fleet = Fleet(ledger, Warehouse.from_settings(settings), vitally.accounts, vitally.write_scores, tell, beginnings)
+    fleet = Fleet(ledger, Warehouse(settings.warehouse_url), vitally.accounts, vitally.write_scores, tell, beginnings)
     batches = EffectBatches(made)
     ours = (Registry(ledger), Pool(ledger), Accounts(ledger), Forecasts(ledger), fleet, SigningUp(sign_up), direct)
     try:

@@ -76,8 +76,6 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
         with self.looking(ask.host, waited_for=True):
             return self._usage(ask)
 
-    # --- What is there ------------------------------------------------------------------------------------------------------
-
     def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing | Unseen]:
         """The users and the licence key of the hosts on record. Each is a server of its own, so some are asked at once.
 
@@ -114,8 +112,6 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
         except (ApplicationError, VaultError) as error:
             return unseen(f"{host}: {error}", failed=True)
         return found
-
-    # --- Acts ---------------------------------------------------------------------------------------------------------------
 
     def _find(self, host: str, email: str) -> Json | None:
         """The user with that address. One whose address is not verified is found only by name, so that is asked too."""
@@ -166,8 +162,6 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
         kept = self._vault.put("reset_link", url, expires, note_of(effect.host))
         return Receipt(ref=user["id"], data={"vault": kept, "host": effect.host})
 
-    # --- The licence key ----------------------------------------------------------------------------------------------------
-
     def _key(self, effect: SetKey) -> tuple[str, dict[str, str]]:
         """The key to set, and what the receipt says of it."""
         if effect.vault:
@@ -198,8 +192,6 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
         configuration = self._call(host, "Configuration")["site"]["configuration"]
         contents = str(configuration["effectiveContents"])
         return int(configuration["id"]), contents, get_text(contents, LICENSE)
-
-    # --- Use ----------------------------------------------------------------------------------------------------------------
 
     def _usage(self, ask: AskUsage) -> Usage:
         answer = self._call(ask.host, "Usage", first=FIRST_USERS)

@@ -67,8 +67,6 @@ class Licensing(OutsideSystem, name="licensing", title="Licensing"):
                 where = f"key of subscription {subscription}"
                 yield Thing(kind="licence", ref=f"{subscription}/{left}", mark=left, id=found["id"], state=state, where=where)
 
-    # --- A key on a subscription of its own -----------------------------------------------------------------------------------
-
     def _issued(self, effect: IssueKey, effect_id: EffectId) -> Receipt | None:
         """The key of an earlier attempt. A subscription without any key was made in vain by one, and is used by :meth:`_issue`."""
         self._made_in_vain.pop(effect_id, None)
@@ -113,8 +111,6 @@ class Licensing(OutsideSystem, name="licensing", title="Licensing"):
         user = self._call("FindAccount", username=effect.account)["user"]
         return str(user["id"]) if user else None
 
-    # --- A further key on a customer's subscription, which must be there (handbook 3.1: a renewal never makes a new one) ------------
-
     @carries_out(ReissueKey, act="license.reissued", claims=of("licence", tag, _key_of, revoked="no"), makes="licence", mark=tag)
     def _reissue(self, effect: ReissueKey, effect_id: EffectId) -> Receipt:
         """Make the key, unless an earlier attempt did, once the subscription is known to be in use."""
@@ -141,8 +137,6 @@ class Licensing(OutsideSystem, name="licensing", title="Licensing"):
             if any(words in error.text.lower() for words in _UNKNOWN):
                 raise _no_subscription(effect, "is not known to the licence server") from None
             raise
-
-    # --- Keys -------------------------------------------------------------------------------------------------------------------
 
     def _make(self, effect: IssueKey | ReissueKey, effect_id: EffectId, subscription: str) -> Receipt:
         if effect.expires_at > LAST_MOMENT:

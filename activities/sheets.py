@@ -145,8 +145,6 @@ class Sheets(OutsideSystem, name="sheets", title="Google Sheets"):
     def _worksheet(self) -> str:
         return "'" + self._settings.sheets_worksheet.replace("'", "''") + "'"
 
-    # --- The client ---------------------------------------------------------------------------------------------------------
-
     def _http(self) -> _Http:
         """The client that all threads share, made at first use: a service account's file goes before a token."""
         with self._making:

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Self
 
 import numpy
 from numpy.typing import NDArray
@@ -26,7 +25,6 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from activities.errors import Kind, unreachable
 from domain.policy import AccountPolicy
 from store.ledger import NotDone
-from store.settings import Settings
 
 SYSTEM = "Warehouse"
 #: Somebody must mend it; tried again every five minutes, and the old scores stay.
@@ -70,11 +68,6 @@ class Warehouse:
 
     def __init__(self, url: str) -> None:
         self._url = make_url(url)
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """The warehouse that the settings name."""
-        return cls(settings.warehouse_url)
 
     def usage(self, policy: AccountPolicy, today: date) -> Usage:
         """What is known of every account on the morning of ``today``.

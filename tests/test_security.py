@@ -26,8 +26,7 @@ from sqlalchemy import select
 from starlette.routing import Mount
 from temporalio.workflow import _Definition
 
-from activities.github.effects import GitHub
-from activities.github.text import mark_of
+from activities.github.effects import GitHub, mark_of
 from activities.mail.effects import Mailer
 from activities.mail.words import NEEDS, TEMPLATES, VALUES, compiled
 from activities.pagerduty import PagerDuty

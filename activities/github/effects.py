@@ -20,13 +20,12 @@ from temporalio import activity
 from activities.asking import Ask, Scope, since
 from activities.effects.outside_system import Looker, carries_out
 from activities.github.client import RepositoryClient, pages
-from activities.github.text import body_of, filled, mark, mark_of, names
 from domain.cloud.issues import Where, host_named, is_ready, speaks_for_the_team
 from domain.effects.effect import Effect, Receipt
 from domain.effects.github import AskIssue, CloseIssue, Comment, Dispatch, FillField, IssueState, RaiseIssue
 from domain.effects.reconcile import Claim, Thing
 from domain.ids import fitted
-from domain.markup import line, markdown
+from domain.markup import line, markdown, value
 from domain.upkeep import AskRuns, ReopenedIssues, RunStates
 from store.effect_kinds import claim, data, named, of, ref_of
 from store.ledger import EffectId, EffectRow
@@ -36,6 +35,42 @@ RUN_ITEMS = 1_000
 LONGEST_TITLE = 256  # of an issue; a longer one is refused
 AnyEffect = TypeVar("AnyEffect", bound=Effect)
 _REQUEST = re.compile(r"[^\s/()\[\]'\"]+/\w{1,8}\.\d+/[\w.:@-]*\w")
+
+
+_MARK = re.compile(r"<!-- tenure:(.+?) -->")
+_BLOCK = re.compile(r"^```[^\n]*\n.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def mark(effect_id: EffectId) -> str:
+    """The hidden line that says which effect made an issue or a comment."""
+    return f"<!-- tenure:{effect_id} -->"
+
+
+def mark_of(body: str | None) -> str:
+    """Whose mark a body carries; empty when it carries none."""
+    found = _MARK.findall(body or "")
+    return str(found[-1]) if found else ""
+
+
+def body_of(effect: RaiseIssue, effect_id: EffectId) -> str:
+    """An issue's body: the introduction, the fields as ``name: value`` lines in a block, the mark."""
+    lines = [f"{name}: {value(given)}" for name, given in effect.fields.items()]
+    return "\n".join([markdown(effect.intro.strip()), "", "```", *lines, "```", "", mark(effect_id)])
+
+
+def filled(body: str, field: str, given: str) -> str:
+    """The body with the field's line rewritten, within a block of code; with the line in a block of its own when people removed it."""
+    written = f"{field}: {value(given)}"
+    pattern = re.compile(rf"^{re.escape(field)}:[^\r\n]*", re.MULTILINE)
+    for block in _BLOCK.finditer(body):
+        if pattern.search(block[0]):
+            return body[: block.start()] + pattern.sub(lambda _: written, block[0], count=1) + body[block.end() :]
+    return f"{body.rstrip()}\n\n```\n{written}\n```\n"
+
+
+def names(title: str, request: str) -> bool:
+    """Whether a run's title carries exactly this request: ``…/host-1`` is not ``…/host-10``."""
+    return re.search(rf"(?<![\w./-]){re.escape(request)}(?![\w/-]|\.\w)", title) is not None
 
 
 def _closed(row: EffectRow) -> tuple[Claim, ...]:
@@ -61,8 +96,6 @@ class GitHub(RepositoryClient, name="github", title="GitHub"):
 
     Receipts: an issue's number and ``url``; a comment's id; a dispatch's request name, which :meth:`runs` takes.
     """
-
-    # --- Looks ---------------------------------------------------------------------------------------------------------
 
     @activity.defn(name="github_issue")
     def issue(self, ask: AskIssue) -> IssueState:
@@ -113,8 +146,6 @@ class GitHub(RepositoryClient, name="github", title="GitHub"):
                     break
         return RunStates(completed=completed, running=tuple(sorted(running)))
 
-    # --- Issues -------------------------------------------------------------------------------------------------------------
-
     def _issue_of(self, _effect: RaiseIssue, effect_id: EffectId) -> Receipt | None:
         # Not by label: people may have changed the labels since. As far back as the attempt, however many were raised since.
         earliest = since(self._ledger, effect_id)
@@ -164,8 +195,6 @@ class GitHub(RepositoryClient, name="github", title="GitHub"):
             issue.edit(state="closed", state_reason=effect.reason)
         return Receipt(ref=str(effect.issue), data={"comment": comment.ref})
 
-    # --- Runs ---------------------------------------------------------------------------------------------------------------
-
     def _run_of(self, effect: Dispatch, effect_id: EffectId) -> Receipt | None:
         # Newest first and without any filter: with one, GitHub lists no more than 1,000.
         earliest = since(self._ledger, effect_id)
@@ -179,8 +208,6 @@ class GitHub(RepositoryClient, name="github", title="GitHub"):
         inputs = {**effect.inputs, "request": str(effect_id)}
         self._repo().get_workflow(effect.workflow).create_dispatch(self._settings.github_ref, inputs=inputs, throw=True)
         return Receipt(ref=str(effect_id))
-
-    # --- What is there ------------------------------------------------------------------------------------------------------
 
     def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing]:
         """Our issues, comments and runs, and those that carry our mark: three lists, read page by page."""

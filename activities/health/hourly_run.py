@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 from temporalio import activity
 
 from activities.health.scoring import Scoring
@@ -136,37 +136,30 @@ class Fleet:
             activity.heartbeat(written)
         return ScoresWritten(written=written, refused=dict(list(refused.items())[:PAGE]))
 
-    # --- What is outstanding --------------------------------------------------------------------------------------------------
-
     def _people(self) -> ActivePeople:
         with self._ledger.reading() as db:
             return ActivePeople.read(db)
 
     def _next_facts(self, people: ActivePeople) -> list[News]:
-        with self._ledger.reading() as db:
-            query = (
-                select(customers, health.c.standing, health_news.c.facts_at, health_news.c.met)
-                .join_from(health_news, customers, customers.c.domain == health_news.c.domain)
-                .outerjoin(health, health.c.domain == health_news.c.domain)
-                .where(health_news.c.facts_at.is_not(None))
-                .order_by(health_news.c.facts_at, health_news.c.domain)
-                .limit(PAGE)
-            )
-            rows = db.execute(query).all()
+        rows = self._outstanding("facts_at", customers, health.c.standing, health_news.c.facts_at, health_news.c.met)
         return [News(row.facts_at, _facts(row, people), met=bool(row.met)) for row in rows]
 
     def _next_scores(self, policy: AccountPolicy) -> list[tuple[datetime, ScoreWrite]]:
+        rows = self._outstanding("score_at", customers.c.domain, customers.c.name, health.c.score, health_news.c.score_at)
+        return [(row.score_at, _written(policy, row)) for row in rows]
+
+    def _outstanding(self, since: str, *columns: Any) -> Sequence[Row[Any]]:
+        """The next of those accounts of which something is to be told, the oldest first."""
         query = (
-            select(customers.c.domain, customers.c.name, health.c.score, health_news.c.score_at)
-            .join_from(health_news, health, health.c.domain == health_news.c.domain)
-            .join(customers, customers.c.domain == health_news.c.domain)
-            .where(health_news.c.score_at.is_not(None))
-            .order_by(health_news.c.score_at, health_news.c.domain)
+            select(*columns)
+            .join_from(health_news, customers, customers.c.domain == health_news.c.domain)
+            .join(health, health.c.domain == health_news.c.domain, isouter=since == "facts_at")  # a score that is to be written is there
+            .where(health_news.c[since].is_not(None))
+            .order_by(health_news.c[since], health_news.c.domain)
             .limit(PAGE)
         )
         with self._ledger.reading() as db:
-            rows = db.execute(query).all()
-        return [(row.score_at, _written(policy, row)) for row in rows]
+            return db.execute(query).all()
 
     def _done(self, what: str, of: Sequence[tuple[str, datetime]]) -> None:
         """Strike off what was outstanding since then, and not what came to be outstanding meanwhile."""

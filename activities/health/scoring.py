@@ -54,6 +54,12 @@ class Found:
     hand_red: bool
 
     @property
+    def standing(self) -> dict[str, Any]:
+        """How the account stands, as a snapshot and a signal have it."""
+        used = {name: self.traits[name] for name in ("mau_seats", "usage_score", "champion")}
+        return {"band": self.band, "reds": self.reds, "hand_red": self.hand_red, "was_at_target": self.was_at_target, **used}
+
+    @property
     def seen(self) -> str:
         """Another one when anything that is known of the account is."""
         return hourly_run.digest_of(*self.traits.values(), self.was_at_target, self.declining_months, self.reds, self.hand_red)
@@ -126,8 +132,6 @@ class Scoring:
             yield rows
             after = rows[-1].domain
 
-    # --- What is known now --------------------------------------------------------------------------------------------------
-
     def _find(self, rows: Sequence[Row[Any]]) -> list[Found]:
         usage, places = self._usage, np.array([self._usage.accounts.get(row.domain, -1) for row in rows], dtype=np.int64)
         said = {name: [getattr(row, name) for row in rows] for name in SAID}
@@ -162,29 +166,12 @@ class Scoring:
             as_of |= dict.fromkeys(("pulse", "champion", "buyer_access"), row.hand_as_of)
         return Traits(at=self._as_of, as_of=as_of, **found.traits)
 
-    def _standing(self, found: Found) -> HealthSnapshot:
-        return HealthSnapshot(
-            as_of=self._as_of,
-            score=found.total,
-            band=found.band,
-            mau_seats=found.traits["mau_seats"],
-            usage_score=found.traits["usage_score"],
-            champion=found.traits["champion"],
-            was_at_target=found.was_at_target,
-            declining_months=found.declining_months,
-            reds=found.reds,
-            hand_red=found.hand_red,
-        )
-
-    # --- What differs -------------------------------------------------------------------------------------------------------
-
     def _keep(self, found: Sequence[Found], gone: Sequence[Row[Any]], active: set[str]) -> int:
         """Write what differs from the last run, in one transaction; returns how many have another score."""
         scored = [each for each in found if each.scored != each.row.scored]
         seen = [each for each in found if each.scored == each.row.scored and each.seen != each.row.seen]
-        news: dict[str, dict[str, Any]] = {each.row.domain: {"seen": each.seen, "scored": each.scored} for each in (*scored, *seen)}
-        for each in scored:
-            news[each.row.domain]["score_at"] = self._as_of
+        news: dict[str, dict[str, Any]] = {each.row.domain: {"seen": each.seen, "scored": each.scored} for each in seen}
+        news |= {each.row.domain: {"seen": each.seen, "scored": each.scored, "score_at": self._as_of} for each in scored}
         for row, of in [*((each.row, each) for each in found), *((row, None) for row in gone)]:
             if (told := self._told(row, active, of)) != row.told:
                 news.setdefault(row.domain, {})["told"] = told
@@ -207,19 +194,7 @@ class Scoring:
         parts = hourly_run.customer_parts(row._asdict())
         if found is None:
             return hourly_run.digest_of(parts, team)
-        traits = found.traits
-        point = hourly_run.standpoint(
-            self._policy,
-            band=found.band,
-            reds=found.reds,
-            health=row.health or "",
-            hand_red=found.hand_red,
-            champion=traits["champion"],
-            was_at_target=found.was_at_target,
-            mau_seats=traits["mau_seats"],
-            usage_score=traits["usage_score"],
-        )
-        return hourly_run.digest_of(parts, team, point)
+        return hourly_run.digest_of(parts, team, hourly_run.standpoint(self._policy, health=row.health or "", **found.standing))
 
     def _before(self, scored: Sequence[Found]) -> dict[str, Score]:
         """The scores on record of the accounts that have another one now."""
@@ -228,12 +203,7 @@ class Scoring:
             return {row.domain: Score.model_validate(row.score) for row in db.execute(query)}
 
     def _write(
-        self,
-        db: Connection,
-        scored: Sequence[Found],
-        seen: Sequence[Found],
-        now: Mapping[str, Score],
-        before: Mapping[str, Score],
+        self, db: Connection, scored: Sequence[Found], seen: Sequence[Found], now: Mapping[str, Score], before: Mapping[str, Score]
     ) -> None:
         changes = []
         for each in scored:
@@ -253,7 +223,8 @@ class Scoring:
 
     def _row(self, each: Found) -> dict[str, Any]:
         """What a row of ``health`` says besides the score and the traits, which are the score's evidence until others are seen."""
-        standing = AsJson(self._standing(each).model_dump_json(exclude_defaults=True))
+        snapshot = HealthSnapshot(as_of=self._as_of, score=each.total, declining_months=each.declining_months, **each.standing)
+        standing = AsJson(snapshot.model_dump_json(exclude_defaults=True))
         return {"domain": each.row.domain, "at": self._as_of, "total": each.total, "band": each.band, "standing": standing}
 
 

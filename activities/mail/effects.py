@@ -93,8 +93,6 @@ class Mailer(OutsideSystem, name="mail", title="Mail"):
             data["refused"] = ", ".join(unreached)
         return Receipt(ref=str(message["Message-ID"]), data=data)
 
-    # --- The message --------------------------------------------------------------------------------------------------------
-
     def compose(self, effect: Mail, effect_id: EffectId) -> EmailMessage:
         """The whole message. Raises :class:`NotDone`, for good, when a value is missing or an address is none."""
         words = self.render(effect, effect_id)

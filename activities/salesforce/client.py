@@ -92,8 +92,6 @@ class Crm:
         """Close the connections."""
         self._session.close()
 
-    # --- Reading ------------------------------------------------------------------------------------------------------------
-
     def records(self, soql: str, /, *, ask: Ask = at_once, **values: Any) -> Iterator[Record]:
         """Every record of a query, page by page, each of which ``ask`` asks for. ``{name}`` in it becomes the quoted value."""
         query = format_soql(soql, **values)
@@ -113,8 +111,6 @@ class Crm:
     def find(self, kind: str, *fields: str, **values: Any) -> Record | None:
         """The first of them, or None."""
         return next(self.all(kind, *fields, **values), None)
-
-    # --- Writing ------------------------------------------------------------------------------------------------------------
 
     def create(self, kind: str, fields: Record) -> str:
         """Make a record; returns its id."""
@@ -151,8 +147,6 @@ class Crm:
             return answer
 
         return soap.converted(self._call(convert))
-
-    # --- The session --------------------------------------------------------------------------------------------------------
 
     def _call(self, call: Callable[[Salesforce], Result]) -> Result:
         client = self._connect()

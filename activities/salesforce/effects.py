@@ -82,8 +82,6 @@ class Salesforce(CustomerRecords, OutsideSystem, name="salesforce", title="Sales
             for record in found:
                 yield Thing(kind=kind, ref=str(record["Id"]), mark=str(record.get(KEY) or ""), where=f"{kind} {record['Id']}")
 
-    # --- Leads --------------------------------------------------------------------------------------------------------------
-
     def _kept(self, effect: KeepLead, effect_id: EffectId) -> Receipt | None:
         """The lead of an earlier attempt, which may not have come to the campaign any more."""
         lead = self._client.find("Lead", **{KEY: effect_id.subject}, Email=effect.email)
@@ -158,8 +156,6 @@ class Salesforce(CustomerRecords, OutsideSystem, name="salesforce", title="Sales
         self._name_domain(ids["account"], lead)
         return done
 
-    # --- Owners and opportunities ---------------------------------------------------------------------------------------------
-
     @carries_out(AssignOwner, act="owner.assigned", claims=_owned)
     def _assign(self, effect: AssignOwner, effect_id: EffectId) -> Receipt:
         """The lead's owner until it is converted, the opportunity's afterwards. A lead has no field for the CE: conversion sets it."""
@@ -174,8 +170,6 @@ class Salesforce(CustomerRecords, OutsideSystem, name="salesforce", title="Sales
     def _update(self, effect: UpdateOpportunity, effect_id: EffectId) -> Receipt:
         missing = f"no opportunity has the {KEY} {effect_id.subject}; convert its lead first, or keep its renewal"
         return self._set("Opportunity", effect.fields, missing, **{KEY: effect_id.subject})
-
-    # --- Looking ------------------------------------------------------------------------------------------------------------
 
     def _lead(self, subject: str) -> Record:
         lead = self._client.find("Lead", *LEAD_FIELDS, *(f"Converted{name.capitalize()}Id" for name in BECAME), **{KEY: subject})

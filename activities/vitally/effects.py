@@ -51,8 +51,6 @@ class Vitally(OutsideSystem, name="vitally", title="Vitally"):
         self._completed = settings.vitally_completed_status
         self._templates: dict[str, str] = {}
 
-    # --- The whole workspace ---------------------------------------------------------------------------------------------------------
-
     def write_scores(self, writes: ScoreWrites) -> ScoresWritten:
         """Write the health scores of some hundred accounts. An account that Vitally refuses is named, and does not stop the others.
 
@@ -127,8 +125,6 @@ class Vitally(OutsideSystem, name="vitally", title="Vitally"):
         name, summary = EffectId(writes.subject, f"score.{score.domain}"), f"health score of {score.domain}"
         once(self._ledger, name, write, system=self.name, act="score.written", summary=summary, as_of=writes.as_of)
 
-    # --- Accounts -----------------------------------------------------------------------------------------------------------
-
     @carries_out(SetTraits, act="traits.set", claims=of("account"))
     def _set_traits(self, effect: SetTraits, _effect_id: EffectId) -> Receipt:
         return Receipt(ref=self._merge_traits(effect.account, effect.traits))
@@ -157,8 +153,6 @@ class Vitally(OutsideSystem, name="vitally", title="Vitally"):
         with self._ledger.reading() as db:
             return db.execute(select(customers.c.name).where(customers.c.domain == account)).scalar() or ""
 
-    # --- Documents ------------------------------------------------------------------------------------------------------------
-
     @carries_out(KeepDoc, act="doc.kept", claims=of("document", ref=_kept), makes="document")
     def _keep_doc(self, effect: KeepDoc, effect_id: EffectId) -> Receipt:
         """Only what the API may change is sent of a note that is there: a person may have given it tags and an author."""
@@ -171,8 +165,6 @@ class Vitally(OutsideSystem, name="vitally", title="Vitally"):
             kept = self._client.post("notes", made)
         gone = {"note": "somebody deleted it in Vitally; it is kept up to date all the same"} if kept.get("archivedAt") else {}
         return Receipt(ref=str(kept["id"]), data=gone)
-
-    # --- Projects -------------------------------------------------------------------------------------------------------------
 
     def _opened(self, effect: OpenProject, effect_id: EffectId) -> Receipt | None:
         """The project of an earlier attempt, among those of the account that were made since it began."""

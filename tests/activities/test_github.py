@@ -12,8 +12,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.github.client import Pace
-from activities.github.effects import GitHub
-from activities.github.text import body_of, filled, mark, names
+from activities.github.effects import GitHub, body_of, filled, mark, names
 from domain.cloud.issues import READY_LABEL
 from domain.effects.effect import Effect, EffectBatch
 from domain.effects.github import AskIssue, CloseIssue, Comment, Dispatch, FillField, RaiseIssue

@@ -54,7 +54,7 @@ class Hours:
         self.accounts = Accounts(ledger)
         self.told: list[AccountFacts] = []
         self.deaf: set[str] = set()
-        self.fleet = Fleet(ledger, Warehouse.from_settings(settings), self.vitally.accounts, self.vitally.write_scores, self._tell)
+        self.fleet = Fleet(ledger, Warehouse(settings.warehouse_url), self.vitally.accounts, self.vitally.write_scores, self._tell)
         self.number = 0
         self.salesforce.sync_accounts()
 
@@ -518,7 +518,7 @@ def test_without_customers_there_is_nothing_to_do(settings: Settings, ledger: Le
     async def nobody(_facts: AccountFacts) -> None:
         raise AssertionError("nobody is told")
 
-    empty = Fleet(ledger, Warehouse.from_settings(settings), lambda: iter(()), lambda _writes: pytest.fail("nothing is written"), nobody)
+    empty = Fleet(ledger, Warehouse(settings.warehouse_url), lambda: iter(()), lambda _writes: pytest.fail("nothing is written"), nobody)
     found = ActivityEnvironment().run(empty.score_fleet, ScoreFleet(as_of=NOW, policy=POLICY))
     assert found == FleetScored()
     with ledger.reading() as db:

@@ -287,7 +287,7 @@ def fault(read: Warehouse) -> ApplicationError:
 
 
 def test_a_file_that_is_not_there_yet_is_named(settings: Settings) -> None:
-    found = fault(Warehouse.from_settings(settings))
+    found = fault(Warehouse(settings.warehouse_url))
     assert str(settings.data_dir / "warehouse.duckdb") in found.message
     assert "the old scores stay" in found.message
 
