@@ -82,14 +82,16 @@ async def register(client: Client, build_id: str, promotes: Promotes) -> None:
             known = {build.build_id: build.current for build in await builds(client)}
             current = next((build for build, is_current in known.items() if is_current), "")
             if current == build_id:
-                return log.info("build %s is current", build_id)
+                log.info("build %s is current", build_id)
+                return
             last = "the server does not know it yet"
+            if build_id in known and (promotes == "never" or (promotes == "first" and current)):
+                log.warning("build %s waits: work goes to %s. → tenure workers promote %s", build_id, current or "nobody", build_id)
+                return
             if build_id in known:
-                if promotes == "never" or (promotes == "first" and current):
-                    waits = "build %s waits: work goes to %s. → tenure workers promote %s"
-                    return log.warning(waits, build_id, current or "nobody", build_id)
                 await make_current(client, build_id)
-                return log.info("build %s is current now%s", build_id, f", in place of {current}" if current else "")
+                log.info("build %s is current now%s", build_id, f", in place of {current}" if current else "")
+                return
         except Exception as error:
             last = str(error)
         await asyncio.sleep(_BETWEEN_TRIES)
