@@ -45,7 +45,13 @@ NEVER_EMPTY = ("github_webhook_secret",)
 
 def check(settings: Settings) -> None:
     """Refuse what would harm, and close what stands open. Raises :class:`BadInput`, :class:`Unavailable`."""
-    _no_known_secret(settings)
+    if found := unsafe(settings):
+        secret, address = (f"{PREFIX}{name.upper()}" for name in found[0])
+        more = f" (and {', '.join(f'{PREFIX}{each.secret.upper()}' for each in found[1:])})" if found[1:] else ""
+        raise BadInput(
+            f"{secret}{more} is the stand-ins' secret, which everybody knows, or empty, while {address} is a real address",
+            f"Set {secret} to a secret of your own; where the stand-ins are elsewhere than on this machine, name them with TENURE_SANDBOX_URL",
+        )
     tidy(settings.data_dir)
     try:
         if _is_there(settings):
@@ -72,16 +78,6 @@ def _is_there(settings: Settings) -> bool:
     return path is not None and (
         path.exists() or any((where / ledger_file.TEMPORAL_DB).exists() for where in (path.parent, settings.data_dir))
     )
-
-
-def _no_known_secret(settings: Settings) -> None:
-    if found := unsafe(settings):
-        secret, address = (f"{PREFIX}{name.upper()}" for name in found[0])
-        more = f" (and {', '.join(f'{PREFIX}{each.secret.upper()}' for each in found[1:])})" if found[1:] else ""
-        raise BadInput(
-            f"{secret}{more} is the stand-ins' secret, which everybody knows, or empty, while {address} is a real address",
-            f"Set {secret} to a secret of your own; where the stand-ins are elsewhere than on this machine, name them with TENURE_SANDBOX_URL",
-        )
 
 
 class Unsafe(NamedTuple):
