@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from datetime import date
 
 from domain import mailbox
@@ -56,9 +57,21 @@ def handle(email: str) -> str:
     return f"p-{digest(email)[:6]}" if email else ""
 
 
-def trial(domain: str) -> str:
-    """The workflow id of a company's trial; ``domain`` is the registrable domain, or an address at a free-mail provider."""
-    return f"trial-{_shown(domain)}"
+def _of(prefix: str) -> Callable[[str], str]:
+    """The workflow id of something of which a company has one: the prefix, and its registrable domain, or what stands for an address at a free-mail provider."""
+    return lambda domain: f"{prefix}-{_shown(domain)}"
+
+
+trial = _of("trial")
+#: What an instance's admin is told of those who want to join: one mail a day, whoever asks (A22).
+join_digest = _of("join-digest")
+#: The change of an instance's host (A20): one at a time.
+domain_change = _of("domain-change")
+#: A customer's life.
+account = _of("account")
+#: A customer's get-well plan: one, whatever its reasons (gap 11).
+get_well = _of("get-well")
+red = _of("red")
 
 
 def join(domain: str, email: str) -> str:
@@ -66,19 +79,9 @@ def join(domain: str, email: str) -> str:
     return f"join-{_shown(domain)}-{digest(email)}"
 
 
-def join_digest(domain: str) -> str:
-    """The workflow id of what an instance's admin is told of those who want to join: one mail a day, whoever asks (A22)."""
-    return f"join-digest-{_shown(domain)}"
-
-
 def rescue(email: str) -> str:
     """The workflow id of a signup that the form failed (A21)."""
     return f"rescue-{digest(email)}"
-
-
-def domain_change(domain: str) -> str:
-    """The workflow id of the change of an instance's host (A20): one at a time."""
-    return f"domain-change-{_shown(domain)}"
 
 
 def late_word(workflow: str, issue: int) -> str:
@@ -92,24 +95,9 @@ def company_of(workflow: str) -> str:
     return found[1] if found else ""
 
 
-def account(domain: str) -> str:
-    """The workflow id of a customer's life; ``domain`` is its registrable domain."""
-    return f"account-{domain}"
-
-
 def renewal(domain: str, on: date) -> str:
     """The workflow id of one renewal, by the date on which it was due when it began: a moved one keeps its id."""
     return f"renewal-{domain}-{on.isoformat()}"
-
-
-def get_well(domain: str) -> str:
-    """The workflow id of a customer's get-well plan: one, whatever its reasons (gap 11)."""
-    return f"get-well-{domain}"
-
-
-def red(domain: str) -> str:
-    """The workflow id of a red account."""
-    return f"red-{domain}"
 
 
 _OF_ACCOUNT = re.compile(r"(?:account|get-well|red)-(.+)|renewal-(.+)-\d{4}-\d{2}-\d{2}")
