@@ -32,9 +32,17 @@ class Wording:
         return str(self._named(name)).format_map(values)
 
     def conclude(
-        self, outcome: Word, name: str, facts: tuple[Fact, ...] = (), /, *, by: str = "", flags: tuple[Flag, ...] = (),
-        at: datetime | None = None, **values: object,
-    ) -> Conclusion[Word]:  # fmt: skip
+        self,
+        outcome: Word,
+        name: str,
+        facts: tuple[Fact, ...] = (),
+        /,
+        *,
+        by: str = "",
+        flags: tuple[Flag, ...] = (),
+        at: datetime | None = None,
+        **values: object,
+    ) -> Conclusion[Word]:
         """What a function concludes: ``rule`` and ``nearest`` of that name, filled in, and its ``handbook`` where it has ids of its own."""
         said = self._named(name)
         rule, nearest = (said[part].format_map(values) for part in ("rule", "nearest"))
