@@ -14,7 +14,7 @@ from domain import rights as table
 from domain import rights_page
 from domain.rights import Action, Group
 from starter.cli.base import By, Json, argument, ask, emit, option, say, whole
-from starter.cli.parts import listed
+from starter.cli.texts import listed
 from starter.errors import BadInput, NotFound, Refused, require_one_of
 from starter.service.tenure import Tenure
 from store.access import ServiceToken, ServiceTokens, Taken

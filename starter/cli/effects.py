@@ -10,7 +10,7 @@ from rich.text import Text
 
 from starter.cli.base import Json, argument, emit, option
 from starter.cli.lazy import Deferred, LazyGroup
-from starter.cli.parts import listed
+from starter.cli.texts import listed
 from starter.service.bootstrap import find, open_ledger, read_policies
 from starter.service.effects import EffectsOnRecord
 from store.ledger import EffectRow

@@ -16,7 +16,8 @@ from domain.policy import AccountPolicy, Entry, Policy
 from domain.trial.adoption import Difference, Move, differences
 from domain.trial.commands import ADOPT_POLICY
 from starter.cli.base import By, Json, argument, ask, emit, option, say, whole
-from starter.cli.parts import dim, listed, value
+from starter.cli.parts import dim, value
+from starter.cli.texts import listed
 from starter.errors import BadInput, NotFound
 from starter.service.bootstrap import read_policies, read_settings
 from starter.service.policy_adoption import Adoption, adoptions

@@ -17,6 +17,7 @@ from domain.rights import Action
 from starter.cli import parts
 from starter.cli.base import By, Json, argument, emit, whole
 from starter.cli.effects import Of, System, look
+from starter.cli.texts import known, listed
 from starter.run import run_cli
 from starter.service.authorization import Authorization, operator
 from starter.service.effects import EffectsOnRecord, require_system
@@ -66,7 +67,7 @@ def _details(found: Sequence[EffectRow]) -> Iterator[Any]:
     register = effect_kinds()
     for row in found:
         kind, receipt = register.get((row.system, row.act)), row.receipt
-        facts = parts.known(
+        facts = known(
             "effect",
             row,
             done=lambda row: parts.when(row.done_at) or Text("not known to be", style="yellow"),
@@ -90,9 +91,9 @@ def _thing(one: Mismatch) -> str:
 def _verified(found: Sequence[Verified]) -> Iterator[Any]:
     mismatches = [one for system in found for one in system.outcome.mismatches]
     if mismatches:
-        yield parts.listed("mismatches", mismatches, what=lambda what: Text(what, style=_LOOK_AT[what]), thing=_thing)
+        yield listed("mismatches", mismatches, what=lambda what: Text(what, style=_LOOK_AT[what]), thing=_thing)
         yield ""
-    yield parts.listed("systems", found, total=lambda untold: str(sum(untold.values())))
+    yield listed("systems", found, total=lambda untold: str(sum(untold.values())))
     for one in found:
         yield from (whole(f"{one.outcome.system}: {count} {why}", style="dim") for why, count in one.outcome.untold.items())
         yield from (

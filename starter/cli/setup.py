@@ -11,7 +11,8 @@ from rich.text import Text
 
 from starter import startup
 from starter.cli.base import Json, argument, ask, emit, say
-from starter.cli.parts import dim, listed
+from starter.cli.parts import dim
+from starter.cli.texts import listed
 from starter.service.bootstrap import find
 from starter.service.connect import named_by_environment
 from starter.service.deployments import builds, make_current

@@ -19,7 +19,8 @@ from domain.forecast.rollup import Forecast
 from domain.health import guidance
 from domain.health.types import CATEGORY_NAMES, NAMES, Score
 from starter.cli import parts
-from starter.cli.parts import STYLES, coloured, day, dim, filled, listed, money, section, when, words
+from starter.cli.parts import STYLES, coloured, day, dim, money, section, when, words
+from starter.cli.texts import filled, listed
 from starter.service.views import CustomerLine, ForecastView, HealthView
 
 # --- Lists -----------------------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from domain.plausibility import WORDS
 from domain.renewal.state import RenewalStatus
 from starter.cli import parts
 from starter.cli import show_accounts as pages
-from starter.cli.parts import day, dim, grid, known, section, told, when, words
+from starter.cli.parts import day, dim, grid, section, told, when, words
+from starter.cli.texts import known, listed
 from starter.service.views import AccountOverview, ProcessView, TrialView
 from store.ledger import EffectRow
 
@@ -151,7 +152,7 @@ def overview(found: AccountOverview) -> Iterator[Any]:
         yield parts.first_line(life.in_words)
     yield parts.facts([*_about(found), *(_facts("Account", life) if life else ())])
     if found.renewals:
-        yield from section("Renewals", parts.listed("renewals", found.renewals, account=lambda _: ""))
+        yield from section("Renewals", listed("renewals", found.renewals, account=lambda _: ""))
     running = [each for each in found.processes if each.kind != "Account"]
     stand = (
         (KINDS[each.kind][1], Text.assemble(_said(each, customer.name), "\n", dim(f"→ {KINDS[each.kind][2]} {customer.domain}")))

@@ -14,7 +14,8 @@ from domain.views import TaskView
 from starter.cli import parts, show_processes
 from starter.cli.base import By, Domain, Event, Json, argument, ask, emit, number, option, pairs, say, whole
 from starter.cli.decisions import Deciding
-from starter.cli.parts import dim, listed, words
+from starter.cli.parts import dim, words
+from starter.cli.texts import listed
 from starter.errors import BadInput
 from starter.service.commands import read
 from starter.service.forms import SignupForm, TrialRequestForm

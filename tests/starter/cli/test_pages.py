@@ -21,7 +21,7 @@ from domain.policy import Entry
 from domain.renewal.state import RenewalStatus
 from domain.trial.adoption import Difference
 from domain.views import TrialStatus
-from starter.cli import parts
+from starter.cli import texts
 from starter.service.deployments import Build
 from starter.service.policy_adoption import Adoption
 from starter.service.views import AccountOverview, CustomerLine, TrialRow
@@ -72,8 +72,8 @@ def lacking(kind: Any, path: str) -> bool:
 
 @pytest.mark.parametrize(("where", "name"), SHOWN, ids=lambda each: each)
 def test_every_path_leads_somewhere(where: str, name: str) -> None:
-    texts = [said.text for said in parts._said(where, name).values()]
-    paths = [path for text in texts for _, path, _, _ in Formatter().parse(text) if path]
+    said = [each.text for each in texts._said(where, name).values()]
+    paths = [path for text in said for _, path, _, _ in Formatter().parse(text) if path]
     assert [path for path in paths if lacking(SHOWN[where, name], path)] == []
 
 
@@ -84,13 +84,13 @@ def test_a_path_that_leads_nowhere_would_be_found() -> None:
 
 
 def test_every_list_and_page_is_looked_at() -> None:
-    assert {(where, name) for where, tables in parts._pages().items() for name in tables} == SHOWN.keys() | MADE_BESIDE
+    assert {(where, name) for where, tables in texts._pages().items() for name in tables} == SHOWN.keys() | MADE_BESIDE
 
 
 def test_what_there_is_none_of() -> None:
     row = {"at": None, "who": "", "of": {"name": "Acme [bold]"}}
-    assert parts.filled("{at:%Y|never}", row).plain == "never"
-    assert parts.filled("as {who}\n{of.name}", row).plain == "Acme [bold]"
-    assert parts.filled("{of.name}, said {who}{at}", row).plain == "Acme [bold], said "
-    assert parts.filled("{of.name:?here}{who:?there}", row).plain == "here"
-    assert parts.filled("{of.name:shouted}", row, shouted=str.upper).plain == "ACME [BOLD]"
+    assert texts.filled("{at:%Y|never}", row).plain == "never"
+    assert texts.filled("as {who}\n{of.name}", row).plain == "Acme [bold]"
+    assert texts.filled("{of.name}, said {who}{at}", row).plain == "Acme [bold], said "
+    assert texts.filled("{of.name:?here}{who:?there}", row).plain == "here"
+    assert texts.filled("{of.name:shouted}", row, shouted=str.upper).plain == "ACME [BOLD]"
