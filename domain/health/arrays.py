@@ -12,46 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.health.score import LIMITS, PARTS, enough, weighed
-from domain.health.types import CATEGORIES, Band, TraitName
+from domain.health.types import CATEGORIES, TRAITS, Band, TraitName
 from domain.policy.account import Health
 
 Codes = NDArray[np.int8]
 Numbers = NDArray[np.float64]
+#: What is known of every account, an array a trait, all of one length. ``pulse`` is -1, 0 (Poor), 1 (Concerning), 2 (Healthy); the yes-or-no
+#: traits are -1, 0, 1; numbers are NaN where they are not known, and the last activity is its age in whole days.
+Columns = Mapping[TraitName, Codes | Numbers]
 
 #: By code; the last one is code -1.
 BANDS: tuple[Band, ...] = ("poor", "concerning", "healthy", "unknown")
 
 _PULSES: Mapping[object, int] = {None: -1, "Poor": 0, "Concerning": 1, "Healthy": 2}
 _ANSWERS: Mapping[object, int] = {None: -1, False: 0, True: 1}
-
-
-@dataclass(frozen=True)
-class Columns:
-    """What is known of every account, an array a trait, all of one length.
-
-    ``pulse`` is -1, 0 (Poor), 1 (Concerning), 2 (Healthy); the yes-or-no traits are -1, 0, 1; numbers are NaN where they are not known, and
-    the last activity is its age in whole days.
-    """
-
-    pulse: Codes
-    versions_behind: Numbers
-    precise_intel: Codes
-    defect_tickets: Numbers
-    help_tickets: Numbers
-    champion: Codes
-    buyer_access: Codes
-    last_activity: Numbers
-    usage_score: Numbers
-    mau_seats: Numbers
-
-    def __post_init__(self) -> None:
-        """Raises ValueError where the arrays are of several lengths: a shifted column would score every account by its neighbour."""
-        lengths = {name: len(array) for name, array in vars(self).items()}
-        if len(set(lengths.values())) > 1:
-            raise ValueError(f"the columns must have one entry an account each, but have {lengths}")
-
-    def __len__(self) -> int:
-        return len(self.pulse)
 
 
 @dataclass(frozen=True)
@@ -72,22 +46,24 @@ def columns(at: datetime, **said: Sequence[Any]) -> Columns:
         raise ValueError(
             f"pulse must be Healthy, Concerning, Poor or nothing, not {', '.join(sorted(map(repr, wrong)))}: put it right in Vitally"
         )
+    lengths = {name: len(values) for name, values in said.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"the columns must have one entry an account each, but have {lengths}")  # or each would be scored by its neighbour
     codes = {"pulse": _PULSES, "precise_intel": _ANSWERS, "champion": _ANSWERS, "buyer_access": _ANSWERS}
-    last_activity = _ages(at, said.pop("last_activity_on"))
-    read: dict[str, Any] = {
-        name: np.array([codes[name][each] for each in values], dtype=np.int8) if name in codes else np.array(values, dtype=np.float64)
-        for name, values in said.items()
-    }
-    return Columns(**read, last_activity=last_activity)
+    known: dict[TraitName, Codes | Numbers] = {"last_activity": _ages(at, said["last_activity_on"])}
+    for trait in TRAITS.keys() - known.keys():
+        values = said[trait]
+        known[trait] = np.array([codes[trait][each] for each in values], np.int8) if trait in codes else np.array(values, np.float64)
+    return known
 
 
 def score(health: Health, fleet: Columns) -> FleetScore:
     """The total, the band and every trait's level of each account."""
-    levels = {trait: _levels(health, trait, getattr(fleet, trait)) for members in CATEGORIES.values() for trait in members}
+    levels = {trait: _levels(health, trait, fleet[trait]) for members in CATEGORIES.values() for trait in members}
     worth = np.array([health.points.red, health.points.yellow, health.points.green, 0.0])
     points, known = {trait: worth[level] for trait, level in levels.items()}, {trait: level >= 0 for trait, level in levels.items()}
     _, weighted, whole = weighed(health, points, known)
-    total = np.full(len(fleet), np.nan)
+    total = np.full(len(fleet["pulse"]), np.nan)
     np.divide(weighted, whole, out=total, where=enough(health, whole))
     total = np.floor(total * PARTS + 0.5) / PARTS
     band = np.where(np.isnan(total), -1, 0 + (total > health.poor_at_most) + (total >= health.healthy_at_least)).astype(np.int8)

@@ -60,18 +60,14 @@ def random_columns(accounts: int) -> Columns:
     codes = {name: some(chance.integers(0, 2, accounts), -1).astype(np.int8) for name in ("precise_intel", "champion", "buyer_access")}
     counts = {name: some(chance.integers(0, 20, accounts), np.nan) for name in ("versions_behind", "defect_tickets", "help_tickets")}
     shares = {name: some(chance.random(accounts), np.nan) for name in ("usage_score", "mau_seats")}
-    return Columns(
-        pulse=some(chance.integers(0, 3, accounts), -1).astype(np.int8),
-        last_activity=some(chance.integers(0, 60, accounts), np.nan),
-        **codes,
-        **counts,
-        **shares,
-    )
+    pulse = some(chance.integers(0, 3, accounts), -1).astype(np.int8)
+    held: dict[Any, Any] = {"pulse": pulse, "last_activity": some(chance.integers(0, 60, accounts), np.nan), **codes, **counts, **shares}
+    return held
 
 
 def one_of(fleet: Columns, account: int) -> Traits:
     """An account's traits, out of the arrays."""
-    held = {trait: float(getattr(fleet, trait)[account]) for trait in TRAITS}
+    held = {trait: float(fleet[trait][account]) for trait in TRAITS}
     known: dict[str, Any] = {trait: value for trait, value in held.items() if not np.isnan(value) and value != -1}
     for trait in ("precise_intel", "champion", "buyer_access"):
         known |= {trait: bool(known[trait])} if trait in known else {}
@@ -141,8 +137,8 @@ def test_lists_as_a_database_gives_them() -> None:
         "mau_seats": [0.9, None],
     }
     made = arrays.columns(MONDAY, **lists)
-    assert len(made) == 2
-    assert made.last_activity[0] == 14
+    assert {len(array) for array in made.values()} == {2}
+    assert made["last_activity"][0] == 14
     fleet = arrays.score(POLICY.health, made)
     assert [fleet.levels[trait].tolist() for trait in TRAITS] == [
         [0, -1],
