@@ -8,6 +8,7 @@ from temporalio import workflow
 
 from domain import licence_keys
 from domain.effects.instance import CreateAdmin, InstanceEffect, SetKey
+from domain.effects.mail import Mail
 from domain.effects.salesforce import AssignOwner, ConvertLead, SalesforceEffect, SetLeadStatus
 from domain.effects.slack import OpenChannel, Post, SlackEffect
 from domain.markup import bold
@@ -100,7 +101,10 @@ async def open_instance(trial: TrialProcess, template: str, *before: InstanceEff
         access = trial.mail("instant_access", link=True)
     else:
         access = trial.mail("access", sender=Role.CE, link=True, thread="mail.sdr_welcome" if trial.input.origin == "self_serve" else "")
-    copies = trial.copy(access, state.owners.ae) if access.sender else ()
+    copies, ae = list[Mail](), state.owners.ae
+    if access.sender and ae and ae.email != access.sender[1]:  # the same for the AE, without the link in it (decision 0001)
+        about = {"key": f"{access.key}.copy", "to": ae.email, "to_name": ae.name, "copy_of": access.to}
+        copies = [access.model_copy(update={**about, "link": "", "link_hours": 0, "thread": ""})]
     welcome = trial.mail("ce_welcome", sender=Role.CE)
     made = await trial.do(*before, admin, *key)
     state.admin = admin.email

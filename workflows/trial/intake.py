@@ -72,11 +72,16 @@ async def join(trial: TrialProcess, ask: JoinAsk) -> None:
         return  # it never came to an instance, or it is gone
     if mailbox.same(ask.contact.email, trial.contact.email) and state.case is not Case.HAS_INSTANCE:
         return  # it became theirs
+    # The admin's address is not ours to know when the registry had an instance that the signup had not seen, nor to write to while nobody has
+    # confirmed that it is theirs.
+    admin = "" if state.case is Case.HAS_INSTANCE or state.confirmed_at is None else trial.contact.email
+    if state.signup and state.signup.instance:
+        admin = state.signup.instance.admin if state.signup.instance.confirmed else ""
     wish = JoinInput(
         domain=trial.input.domain,
         contact=ask.contact,
         host=state.host,
-        admin=_admin(trial),
+        admin=admin,
         via=ask.via,
         ae=state.owners.ae,
         backup=trial.email(Role.CE),
@@ -86,16 +91,6 @@ async def join(trial: TrialProcess, ask: JoinAsk) -> None:
     )
     id, summary = ids.join(trial.input.domain, ask.contact.email), f"join request at {state.host or trial.input.domain}"
     await detached.begin("JoinRequest", wish, id=id, summary=summary)
-
-
-def _admin(trial: TrialProcess) -> str:
-    """The address of the instance's admin; empty when it is not ours to know or to write to: the registry had an instance that the signup had
-    not seen, or nobody has confirmed that the address is theirs.
-    """
-    state = trial.state
-    if state.signup and state.signup.instance:
-        return state.signup.instance.admin if state.signup.instance.confirmed else ""
-    return "" if state.case is Case.HAS_INSTANCE or state.confirmed_at is None else trial.contact.email
 
 
 def refuse_join(trial: TrialProcess) -> str | None:

@@ -15,7 +15,7 @@ from domain.effects.mail import Mail, Template
 from domain.effects.registry import RegistryAnswer, RegistryChange
 from domain.markup import bold
 from domain.messages import Contact
-from domain.people import Person, Role
+from domain.people import Role
 from domain.policy import Policy
 from domain.task import Answer, TaskKind, TaskSpec
 from domain.trial import decisions
@@ -201,13 +201,6 @@ class TrialProcess(Process[Policy]):
             campaign=template in CAMPAIGN,
             values=values,
         )
-
-    def copy(self, mail: Mail, to: Person | None) -> tuple[Mail, ...]:
-        """The mail for one of ours besides: the same, without the link in it (decision 0001)."""
-        if to is None or (mail.sender and to.email == mail.sender[1]):
-            return ()
-        about = {"key": f"{mail.key}.copy", "to": to.email, "to_name": to.name, "copy_of": mail.to}
-        return (mail.model_copy(update={**about, "link": "", "link_hours": 0, "thread": ""}),)
 
     def keyed(self, key: str) -> str:
         """The key of an effect that happens once for each claim of the instance: the second admin gets their own."""
