@@ -23,20 +23,13 @@ TEXTS = Wording(__file__)
 Track = Literal["on_track", "at_risk", "off_track"]
 
 
-class Utilization(StrEnum):
-    """What MAU/seats says. ``LOW`` and ``DECREASED`` are reasons of a plan."""
-
-    LOW = "low_utilization"
-    DECREASED = "decreased_usage"
-    AT_TARGET = "at_target"
-    ONBOARDING = "onboarding"
-    UNKNOWN = "unknown"
-
-
+#: What MAU/seats says. ``LOW`` and ``DECREASED`` are reasons of a plan.
+Utilization = StrEnum(
+    "Utilization",
+    {"LOW": "low_utilization", "DECREASED": "decreased_usage", "AT_TARGET": "at_target", "ONBOARDING": "onboarding", "UNKNOWN": "unknown"},
+)
 #: Whether a plan runs.
 Plan = StrEnum("Plan", "OPEN ENDED")
-
-
 #: What the leadership says of a plan (D16, D17).
 Review = StrEnum("Review", "CONTINUE ESCALATE CRITERIA_MET")
 

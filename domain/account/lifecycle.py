@@ -27,16 +27,10 @@ ONBOARDING = "Onboarding and Enablement"
 
 #: Where an account stands.
 Stage = StrEnum("Stage", "PROSPECT ONBOARDING ADOPTING NURTURING RENEWING CLOSED")
-
-
 #: What became of the onboarding goal (D9).
 Goal = StrEnum("Goal", "HIT MISSED")
-
-
 #: Whether the renewal of a term begins: ``OPEN``: it runs.
 Beginning = StrEnum("Beginning", "START OPEN WAIT NONE")
-
-
 #: What another renewal date means: the same term's, or the next one's.
 NewDate = StrEnum("NewDate", "MOVED NEXT")
 

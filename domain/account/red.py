@@ -20,14 +20,8 @@ from domain.wording import Wording, behind
 TEXTS = Wording(__file__)
 
 
-class Colour(StrEnum):
-    """What an account is by the facts and the people who look at it."""
-
-    RED = "red"
-    NOT_RED = "not red"
-    YELLOW = "yellow"
-    GREEN = "green"
-    CHURNED = "churned"
+#: What an account is by the facts and the people who look at it.
+Colour = StrEnum("Colour", {"RED": "red", "NOT_RED": "not red", "YELLOW": "yellow", "GREEN": "green", "CHURNED": "churned"})
 
 
 Criterion = Literal["not_deployed", "health", "no_contact", "decline"]

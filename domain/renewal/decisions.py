@@ -19,34 +19,16 @@ PLANNED: tuple[Outcome, ...] = ("full_churn", "partial_churn", "flat")
 
 #: What the look half a year ahead comes to (C10).
 EarlyReview = StrEnum("EarlyReview", "FLAGGED HEALTHY UNKNOWN SKIPPED")
-
-
 #: A rating, or why there is none.
 Rated = StrEnum("Rated", "GREEN YELLOW RED DISAGREEMENT NONE")
-
-
-class Membership(StrEnum):
-    """Whether the account is in Lighthouse (C08, 4.6); who leaves is yellow or green."""
-
-    ENTERS = "enters"
-    STAYS_OUT = "stays out"
-    STAYS_IN = "stays in"
-    YELLOW = "yellow"
-    GREEN = "green"
-
-
+#: Whether the account is in Lighthouse (C08, 4.6); who leaves is yellow or green.
+Membership = StrEnum(
+    "Membership", {"ENTERS": "enters", "STAYS_OUT": "stays out", "STAYS_IN": "stays in", "YELLOW": "yellow", "GREEN": "green"}
+)
 #: What a renewal brings, by the change of its ARR; ``NONE``: nobody has projected it.
 Brought = StrEnum("Brought", "FULL_CHURN PARTIAL_CHURN FLAT INCREMENTAL NONE")
-
-
-class Change(StrEnum):
-    """What becomes of the renewal's dates."""
-
-    GRANTED = "granted"
-    BEGINS_ANEW = "begins anew"
-    RE_ARMED = "re-armed"
-
-
+#: What becomes of the renewal's dates.
+Change = StrEnum("Change", {"GRANTED": "granted", "BEGINS_ANEW": "begins anew", "RE_ARMED": "re-armed"})
 #: Why there is nothing to renew.
 Cancelled = StrEnum("Cancelled", "CHURNED_EARLY MERGED")
 

@@ -16,22 +16,10 @@ TEXTS = Wording(__file__)
 
 #: What an SDR's triage comes to (A8, A9).
 Qualification = StrEnum("Qualification", "QUALIFIED DISQUALIFIED")
-
-
 #: What becomes of a CE's request (A28).
 Approval = StrEnum("Approval", "APPROVED DENIED")
-
-
-class Course(StrEnum):
-    """How a trial goes on (A13 to A17): by the policy, by a person, or ``TAKE_BACK`` by what the Cloud team declines."""
-
-    EXTEND = "extend"
-    CONVERT = "convert"
-    TERMINATE = "terminate"
-    ASK = "ask"
-    TAKE_BACK = "take back"
-
-
+#: How a trial goes on (A13 to A17): by the policy, by a person, or ``TAKE_BACK`` by what the Cloud team declines.
+Course = StrEnum("Course", {"EXTEND": "extend", "CONVERT": "convert", "TERMINATE": "terminate", "ASK": "ask", "TAKE_BACK": "take back"})
 #: What is put right (C17).
 Correction = StrEnum("Correction", "CORRECTED")
 
