@@ -8,68 +8,27 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 from domain.base import Value
 from domain.people import Person, Role
+from domain.wording import beside
 
 #: How far up a chain of managers is followed; a ring in the CRM's data ends here.
 LEVELS = 10
 
-
-class Group(StrEnum):
-    """What a role is to the rights: the columns of the table."""
-
-    SDR = "sdr"
-    CE = "ce"
-    AE = "ae"
-    TA = "ta"
-    MANAGER = "manager"
-    LEADERSHIP = "leadership"
-    OPS = "ops"
-    DESK = "desk"
-
-
-class _Place(NamedTuple):
-    """A role's column, and who may answer what is asked of it beside those who have it: whom it reports to."""
-
-    group: Group
-    over: tuple[Role, ...] = ()
-
-
-_PLACES = {
-    Role.INBOUND_SDR: _Place(Group.SDR, (Role.GROWTH, Role.SALES_LEADERSHIP)),
-    Role.NAMED_SDR: _Place(Group.SDR, (Role.GROWTH, Role.SALES_LEADERSHIP)),
-    Role.CE: _Place(Group.CE, (Role.CE_MANAGER, Role.SALES_LEADERSHIP)),
-    Role.AE: _Place(Group.AE, (Role.AE_MANAGER, Role.SALES_LEADERSHIP)),
-    Role.TA: _Place(Group.TA, (Role.TA_MANAGER, Role.TS_LEADERSHIP)),
-    Role.CE_MANAGER: _Place(Group.MANAGER, (Role.SALES_LEADERSHIP,)),
-    Role.AE_MANAGER: _Place(Group.MANAGER, (Role.SALES_LEADERSHIP,)),
-    Role.TA_MANAGER: _Place(Group.MANAGER, (Role.TS_LEADERSHIP,)),
-    Role.GROWTH: _Place(Group.MANAGER, (Role.SALES_LEADERSHIP,)),  # the SDRs report to it
-    Role.TS_LEADERSHIP: _Place(Group.LEADERSHIP),
-    Role.SALES_LEADERSHIP: _Place(Group.LEADERSHIP),
-    Role.EXEC_SPONSOR: _Place(Group.LEADERSHIP),
-    Role.CLOUD: _Place(Group.OPS),
-    Role.SUPPORT: _Place(Group.DESK, (Role.CLOUD,)),
-    Role.FINANCE: _Place(Group.DESK),
-    Role.SALES_OPS: _Place(Group.DESK, (Role.CE_MANAGER, Role.AE_MANAGER, Role.GROWTH, Role.SALES_LEADERSHIP)),
-}
-GROUP_OF: Mapping[Role, Group] = {role: place.group for role, place in _PLACES.items()}
-OVER: Mapping[Role, tuple[Role, ...]] = {role: place.over for role, place in _PLACES.items()}
-
-
-class Reach(StrEnum):
-    """How far a right reaches."""
-
-    OWN = "own"
-    TEAM = "team"
-    ANY = "any"
-
-
+#: What a role is to the rights: the columns of the table.
+Group = StrEnum("Group", "SDR CE AE TA MANAGER LEADERSHIP OPS DESK")
+#: How far a right reaches.
+Reach = StrEnum("Reach", "OWN TEAM ANY")
 #: What may be asked for and is no decision about a process: those have their rows from :mod:`domain.commands`.
 Action = StrEnum("Action", "READ AUDIT FORGET VERIFY_EFFECTS TOKENS")
 
+_SAID = beside(__file__)
+GROUP_OF: Mapping[Role, Group] = {Role(role): Group(said["column"]) for role, said in _SAID["roles"].items()}
+#: Who may answer what is asked of a role beside those who have it: whom it reports to.
+OVER: Mapping[Role, tuple[Role, ...]] = {Role(role): tuple(map(Role, said["over"])) for role, said in _SAID["roles"].items()}
+#: Which of an account's or a trial's people a role stands beside, to be in its team.
+KINDS: Mapping[Group, str] = {Group(group): words for group, words in _SAID["columns"].items()}
 
 OWN, TEAM, ANY = Reach.OWN, Reach.TEAM, Reach.ANY
 ABOVE: Mapping[Group, Reach] = {Group.MANAGER: TEAM, Group.LEADERSHIP: ANY}
@@ -106,19 +65,6 @@ def grant(action: str, words: str, reach: Mapping[Group, Reach], *, of: str = ""
 def rows() -> list[tuple[str, Row]]:
     """The table in one order, whoever was imported first: each process's rows together, then those about none."""
     return sorted(RIGHTS.items(), key=lambda row: (not row[1].of, row[1].of))
-
-
-#: Which of an account's or a trial's people a role stands beside, to be in its team.
-KINDS: Mapping[Group, str] = {
-    Group.SDR: "SDR",
-    Group.CE: "CE",
-    Group.AE: "AE",
-    Group.TA: "TA",
-    Group.MANAGER: "manager",
-    Group.LEADERSHIP: "leadership",
-    Group.OPS: "ops",
-    Group.DESK: "support, finance or sales ops",
-}
 
 
 class Actor(Value):

@@ -43,13 +43,8 @@ class ClaimInstance(Message):
     owners: AskOwners | None = None
 
 
-class ClaimOutcome(StrEnum):
-    """``OWNED``: the domain has an instance already. ``FULL``: the cap is reached. ``EMPTY``: no warm instance is left."""
-
-    CLAIMED = "claimed"
-    OWNED = "owned"
-    FULL = "full"
-    EMPTY = "empty"
+#: ``OWNED``: the domain has an instance already. ``FULL``: the cap is reached. ``EMPTY``: no warm instance is left.
+ClaimOutcome = StrEnum("ClaimOutcome", "CLAIMED OWNED FULL EMPTY")
 
 
 class Claimed(Message):
