@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from pydantic import computed_field
 
 from domain.base import Message, Value
+from domain.wording import beside
 
 Level = Literal["green", "yellow", "red"]
 Band = Literal["healthy", "concerning", "poor", "unknown"]
@@ -32,26 +33,10 @@ class About(NamedTuple):
     source: str
 
 
-_BY_HAND, _WAREHOUSE = "TA by hand (Vitally)", "warehouse"
-#: Every trait, in the handbook's order.
-TRAITS: dict[TraitName, About] = {
-    "pulse": About("TA pulse", "pulse", _BY_HAND),
-    "versions_behind": About("versions behind", "technical", _WAREHOUSE),
-    "precise_intel": About("precise code intelligence", "technical", _WAREHOUSE),
-    "defect_tickets": About("defect tickets", "technical", _WAREHOUSE),
-    "help_tickets": About("help tickets", "technical", _WAREHOUSE),
-    "champion": About("champion", "relationship", _BY_HAND),
-    "buyer_access": About("access to the buyer", "relationship", _BY_HAND),
-    "last_activity": About("last activity", "relationship", "Salesforce"),
-    "usage_score": About("usage score", "utilization", _WAREHOUSE),
-    "mau_seats": About("MAU/seats", "utilization", _WAREHOUSE),
-}
-CATEGORY_NAMES: dict[CategoryName, str] = {
-    "pulse": "Pulse",
-    "technical": "Technical health",
-    "relationship": "Relationships and engagement",
-    "utilization": "Utilization",
-}
+_SAID = beside(__file__)
+#: Every trait, and every category by name, in the handbook's order.
+TRAITS: dict[TraitName, About] = {trait: About(**said) for trait, said in _SAID["traits"].items()}
+CATEGORY_NAMES: dict[CategoryName, str] = _SAID["categories"]
 NAMES = {trait: about.name for trait, about in TRAITS.items()}
 SOURCES = {trait: about.source for trait, about in TRAITS.items()}
 #: Which traits make up which category.
