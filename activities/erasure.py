@@ -47,17 +47,11 @@ def forget(ledger: Ledger, everybody: PersonKeys, email: str, *, key: str, conta
     known = everybody.find(email)
     before = () if known is None else known.names
     erased = everybody.erase(email) if known is None or known.key is not None else None
-    rows: dict[str, int] = {}
     with ledger.writing(alone=True) as db:
         if db.dialect.name == "sqlite":
             db.exec_driver_sql("PRAGMA secure_delete = ON")  # what is overwritten is zeroed in the file
         names = {*before, *_typed(db, email), *own_name(email), *_made_of(email)}
-        for table, number in (
-            (failed_signups, _forms(db, email)),
-            (feedback, _feedback(db, email, key, contact)),
-            (vault, _links(db, email)),
-        ):
-            rows[table.name] = number
+        rows = {"failed_signups": _forms(db, email), "feedback": _feedback(db, email, key, contact), "vault": _links(db, email)}
         for table in metadata.sorted_tables:
             if table.name not in _LEFT_ALONE and not table.info.get("append_only"):
                 rows[table.name] = rows.get(table.name, 0) + _sweep(db, table, email, names, key)
@@ -86,16 +80,9 @@ def _forms(db: Connection, email: str) -> int:
     """Forms that failed: nothing in them is anybody else's."""
     rows = db.execute(select(failed_signups).where(_is(failed_signups.c.email, email))).all()
     for row in rows:
-        db.execute(
-            update(failed_signups)
-            .where(failed_signups.c.id == row.id)
-            .values(
-                email=ids.erased(email),
-                problem=ERASED_NAME,
-                data=dict.fromkeys(row.data, ""),
-                rescued_at=row.rescued_at or datetime.now(UTC),  # nobody is to be called back about it any more
-            )
-        )
+        new = {"email": ids.erased(email), "problem": ERASED_NAME, "data": dict.fromkeys(row.data, "")}
+        new["rescued_at"] = row.rescued_at or datetime.now(UTC)  # nobody is to be called back about it any more
+        db.execute(update(failed_signups).where(failed_signups.c.id == row.id).values(new))
     return len(rows)
 
 
@@ -104,11 +91,10 @@ def _feedback(db: Connection, email: str, key: str, contact: bool | None) -> int
     admin = db.execute(select(instances.c.admin).where(instances.c.domain == key)).scalar()
     if contact is False or (contact is None and admin and admin.lower() not in (email.lower(), ids.erased(email))):
         return 0
-    gone = {"text": ERASED_NAME}
     mine = or_(feedback.c.subject == ids.trial(key), feedback.c.subject.startswith(f"{ids.trial(key)}/", autoescape=True))
     rows = [row for row in db.execute(select(feedback).where(mine)) if row.data.get("text") not in ("", None, ERASED_NAME)]
     for row in rows:
-        db.execute(update(feedback).where(feedback.c.id == row.id).values(data={**row.data, **gone}))
+        db.execute(update(feedback).where(feedback.c.id == row.id).values(data={**row.data, "text": ERASED_NAME}))
     return len(rows)
 
 
@@ -146,27 +132,18 @@ def _sweep(db: Connection, table: Table, email: str, names: Collection[str], key
 
 
 def _overwrite(db: Connection, table: Table, columns: Collection[Column[Any]], row: Any, replace: Callable[[str], str]) -> bool:
-    keys = [column == row[column.name] for column in table.primary_key.columns]
-    new = {column.name: _fitting(_with(row[column.name], replace, column.name), column) for column in columns}
-    changed = {name: value for name, value in new.items() if value != row[name]}
+    changed = {column.name: new for column in columns if (new := _with(row[column.name], replace, column)) != row[column.name]}
     if changed:
-        db.execute(update(table).where(*keys).values(**changed))
+        db.execute(update(table).where(*(column == row[column.name] for column in table.primary_key.columns)).values(**changed))
     return bool(changed)
 
 
-def _fitting(value: Any, column: Column[Any]) -> Any:
-    """What stands for somebody may be longer than they were."""
-    longest = getattr(column.type, "length", None)
-    return value[:longest] if longest and isinstance(value, str) else value
-
-
-def _with(value: Any, replace: Callable[[str], str], field: str = "") -> Any:
-    """The value with every text in it replaced; a text is read as the JSON that it would be, beside its field's name."""
+def _with(value: Any, replace: Callable[[str], str], column: Column[Any]) -> Any:
+    """The value with every text in it replaced; a text is read as the JSON that it would be, beside its column's name."""
     if isinstance(value, str):
-        return json.loads(replace(json.dumps({field: value}, ensure_ascii=False)))[field] if field else value
-    if isinstance(value, dict | list):
-        return json.loads(replace(json.dumps(value, ensure_ascii=False)))
-    return value
+        text: str = json.loads(replace(json.dumps({column.name: value}, ensure_ascii=False)))[column.name]
+        return text[: getattr(column.type, "length", None)]  # what stands for somebody may be longer than they were
+    return json.loads(replace(json.dumps(value, ensure_ascii=False))) if isinstance(value, dict | list) else value
 
 
 def _replacing(email: str, names: Collection[str]) -> Callable[[str], str]:

@@ -6,11 +6,11 @@ The API makes a new object at every call and the key cannot be asked for by our 
 The key itself goes to the vault.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from temporalio.exceptions import ApplicationError
 
@@ -32,6 +32,8 @@ SYSTEM = "Licensing"
 TAG = "tenure:"
 FIRST = 200
 FIRST_KEYS = 20
+#: As a subscription's page shows it, with its hyphens or without.
+_UUID = re.compile(r"(?:urn:)?(?:uuid:)?\{?(?:[0-9a-f]-?){32}\}?", re.IGNORECASE)
 #: How the server says that there is no such subscription.
 _UNKNOWN = ("not found", "invalid id")
 
@@ -130,7 +132,7 @@ class Licensing(OutsideSystem, name="licensing", title="Licensing"):
         if not name:
             raise _no_subscription(effect, "is not set")
         try:
-            if _is_uuid(name):
+            if _UUID.fullmatch(name):
                 name = self._call("FindSubscription", uuid=name)["dotcom"]["productSubscription"]["id"]
             return self._listed("Licenses", subscription=name)
         except GraphQLError as error:
@@ -190,14 +192,6 @@ class Licensing(OutsideSystem, name="licensing", title="Licensing"):
 def _no_subscription(effect: ReissueKey, why: str) -> ApplicationError:
     named = f"the subscription {effect.subscription!r} of {effect.account} {why}"
     return refused(SYSTEM, f"{named}; correct the account's License_Subscription__c in the CRM", kind="NoSubscription")
-
-
-def _is_uuid(name: str) -> bool:
-    try:
-        UUID(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _seconds(moment: datetime) -> int:

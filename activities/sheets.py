@@ -177,9 +177,8 @@ class Sheets(OutsideSystem, name="sheets", title="Google Sheets"):
                 if status == 404:
                     return refused(SYSTEM, f"there is no spreadsheet {tracker}; set TENURE_SHEETS_TRACKER to its id", kind="NotFound")
                 if status == 400 and "Unable to parse range" in said:
-                    return refused(
-                        SYSTEM, f"{tracker} has no worksheet {worksheet!r}; add it, or set TENURE_SHEETS_WORKSHEET", kind="NotFound"
-                    )
+                    why = f"{tracker} has no worksheet {worksheet!r}; add it, or set TENURE_SHEETS_WORKSHEET"
+                    return refused(SYSTEM, why, kind="NotFound")
                 if status == 400 and "exceeds grid limits" in said:
                     return refused(SYSTEM, f"worksheet {worksheet!r} of {tracker} is full: {said}; add rows at its end", kind="Full")
                 return from_status(SYSTEM, status, said, error.response.headers)
