@@ -96,9 +96,9 @@ unsure = Kind("Unsure", ApplicationError, _UNSURE)
 def from_status(system: str, status: int, detail: str, headers: Mapping[str, str] | None = None) -> ApplicationError:
     """The error for an HTTP answer that is no success. ``detail`` is the remote side's own words, shortened by the caller."""
     text = f"HTTP {status}: {detail}" if detail else f"HTTP {status}"
-    headers = headers or {}
-    after = retry_after(headers)
-    if status == 429 or (status == 403 and (after is not None or _used_up(headers))):
+    after = retry_after(headers := headers or {})
+    used_up = "0" in (_header(headers, "ratelimit-remaining"), _header(headers, "x-ratelimit-remaining"))
+    if status == 429 or (status == 403 and (after is not None or used_up)):
         return limited(system, text, limit_wait(headers))
     if status in (401, 403):
         return forbidden(system, text)
@@ -158,11 +158,6 @@ def limit_wait(headers: Mapping[str, str]) -> timedelta | None:
             left = int(value) if int(value) < EPOCH else int(value) - datetime.now(UTC).timestamp()
             return min(max(timedelta(seconds=left), timedelta(seconds=1)), LONGEST_RETRY_AFTER)
     return None
-
-
-def _used_up(headers: Mapping[str, str]) -> bool:
-    """Whether nothing is left of what may be asked."""
-    return any(_header(headers, name) == "0" for name in ("ratelimit-remaining", "x-ratelimit-remaining"))
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:

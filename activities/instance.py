@@ -74,7 +74,28 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
     def instance_usage(self, ask: AskUsage) -> Usage:
         """What the instance says about its use now. Users with an address of ours are operators and are not counted."""
         with self.looking(ask.host, waited_for=True):
-            return self._usage(ask)
+            answer = self._call(ask.host, "Usage", first=FIRST_USERS)
+            if answer["users"]["pageInfo"]["hasNextPage"]:
+                answer = self._call(ask.host, "Usage", first=int(answer["users"]["totalCount"]))
+        domain = f"@{self._settings.vendor_domain.lower()}"
+        admins = {email.lower() for email in (ask.admin, *ask.former)}
+        customers, joiners = [], 0
+        for user in answer["users"]["nodes"]:
+            emails = {each["email"].lower() for each in user["emails"]}
+            if any(email.endswith(domain) for email in emails):
+                continue
+            customers.append(user["usageStatistics"])
+            joiners += admins.isdisjoint(emails)
+        seen = [datetime.fromisoformat(moment) for use in customers if (moment := use["lastActiveTime"])]
+        return Usage(
+            as_of=ask.as_of,
+            code_hosts=answer["externalServices"]["totalCount"],
+            joiners=joiners,
+            last_active_at=max((at if at.tzinfo else at.replace(tzinfo=UTC) for at in seen), default=None),
+            searches=sum(use["searchQueries"] for use in customers),
+            result_views=sum(use["pageViews"] for use in customers),
+            sso=any(provider["serviceType"] != "builtin" for provider in answer["site"]["authProviders"]["nodes"]),
+        )
 
     def remote(self, ask: Ask, scope: Scope) -> Iterator[Thing | Unseen]:
         """The users and the licence key of the hosts on record. Each is a server of its own, so some are asked at once.
@@ -121,9 +142,6 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
         user: Json | None = by_email or (by_name if theirs else None)
         return user
 
-    def _is_free(self, host: str, email: str, username: str) -> bool:
-        return self._call(host, "FindUser", email=email, username=username)["byName"] is None
-
     @carries_out(CreateAdmin, act="admin.created", code=_find, claims=_USER_IS_THERE, first=_USER_IS_THERE)
     def _create_admin(self, effect: CreateAdmin, effect_id: EffectId) -> Receipt:
         """Make the user unless it is there, and make it a site admin unless it is one.
@@ -131,7 +149,8 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
         Whom it comes instead of is no admin any more, and neither password nor link of theirs works.
         """
         if (user := self._find(effect.host, effect.email)) is None:
-            name = next(name for name in usernames(effect.email) if self._is_free(effect.host, effect.email, name))
+            asked = ((name, self._call(effect.host, "FindUser", email=effect.email, username=name)) for name in usernames(effect.email))
+            name = next(name for name, found in asked if found["byName"] is None)
             made = self._call(effect.host, "CreateUser", username=name, email=effect.email)["createUser"]
             user = dict(made["user"])
             self._ledger.part(effect_id, Receipt(ref=user["id"], data={"username": user["username"], "host": effect.host}))
@@ -193,31 +212,6 @@ class Instance(OutsideSystem, name="instance", title="The customer's instance"):
         contents = str(configuration["effectiveContents"])
         return int(configuration["id"]), contents, get_text(contents, LICENSE)
 
-    def _usage(self, ask: AskUsage) -> Usage:
-        answer = self._call(ask.host, "Usage", first=FIRST_USERS)
-        if answer["users"]["pageInfo"]["hasNextPage"]:
-            answer = self._call(ask.host, "Usage", first=int(answer["users"]["totalCount"]))
-        domain = f"@{self._settings.vendor_domain.lower()}"
-        admins = {email.lower() for email in (ask.admin, *ask.former)}
-        customers = []
-        joiners = 0
-        for user in answer["users"]["nodes"]:
-            emails = {each["email"].lower() for each in user["emails"]}
-            if any(email.endswith(domain) for email in emails):
-                continue
-            customers.append(user["usageStatistics"])
-            joiners += admins.isdisjoint(emails)
-        seen = [moment for use in customers if (moment := use["lastActiveTime"])]
-        return Usage(
-            as_of=ask.as_of,
-            code_hosts=answer["externalServices"]["totalCount"],
-            joiners=joiners,
-            last_active_at=max((_moment(text) for text in seen), default=None),
-            searches=sum(use["searchQueries"] for use in customers),
-            result_views=sum(use["pageViews"] for use in customers),
-            sso=any(provider["serviceType"] != "builtin" for provider in answer["site"]["authProviders"]["nodes"]),
-        )
-
     def _call(self, host: str, operation: str, **variables: Any) -> Json:
         return self._client.call(self._url(host), operation, **variables)
 
@@ -259,8 +253,3 @@ def _checked(host: str, url: str | None) -> str:
         message = f"{host} made no reset link: sign-in by password is off there; turn on the builtin auth provider"
         raise refused(SYSTEM, message, kind="NoResetLink")
     return url
-
-
-def _moment(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

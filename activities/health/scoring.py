@@ -115,11 +115,8 @@ class Scoring:
         everything = (
             select(customers, hand.pulse, hand.champion, hand.buyer_access, hand.red.label("hand_red"), hand.as_of.label("hand_as_of"))
             .add_columns(news.seen, news.scored, news.told)
-            .select_from(
-                customers.outerjoin(hand_traits, hand.domain == customers.c.domain).outerjoin(
-                    health_news, news.domain == customers.c.domain
-                )
-            )
+            .outerjoin_from(customers, hand_traits, hand.domain == customers.c.domain)
+            .outerjoin(health_news, news.domain == customers.c.domain)
             .order_by(customers.c.domain)
             .limit(CHUNK)
         )

@@ -7,6 +7,7 @@ is made by upsert on it, and every other act first looks whether the CRM already
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 
 from simple_salesforce.exceptions import SalesforceError
 from sqlalchemy import select
@@ -60,7 +61,6 @@ class Salesforce(CustomerRecords, OutsideSystem, name="salesforce", title="Sales
         self._client = Crm.from_settings(settings)
         self._routing = (policies.load(settings.policy_file) if settings.policy_file else policies.default()).routing
         self._campaign_id = ""
-        self._converted_status = ""
 
     @activity.defn(name="salesforce_accounts")
     def sync_accounts(self, ask: CopyAccounts | None = None) -> AccountSync:
@@ -141,7 +141,7 @@ class Salesforce(CustomerRecords, OutsideSystem, name="salesforce", title="Sales
         if not lead["IsConverted"]:
             account = effect.account or self._account_of(lead)
             name = fitted(effect.opportunity, LENGTHS["Name"])
-            made = self._client.convert_lead(lead["Id"], status=self._status_of_converted(), account=account, opportunity=name)
+            made = self._client.convert_lead(lead["Id"], status=self._converted_status, account=account, opportunity=name)
             ids = made._asdict()
         else:
             ids = {name: lead[f"Converted{name.capitalize()}Id"] or "" for name in BECAME}
@@ -189,15 +189,13 @@ class Salesforce(CustomerRecords, OutsideSystem, name="salesforce", title="Sales
             if made is not None and not made["Domain__c"]:
                 self._client.update("Account", account, {"Domain__c": lead["Website"]})
 
-    def _status_of_converted(self) -> str:
+    @cached_property
+    def _converted_status(self) -> str:
         """The status that a lead takes when converted: each org names its own."""
-        if not self._converted_status:
-            found = list(self._client.records("SELECT ApiName FROM LeadStatus WHERE IsConverted = true ORDER BY SortOrder"))
-            if not found:
-                raise refused(SYSTEM, "no lead status counts as converted; set one up in the CRM")
-            names = [str(record["ApiName"]) for record in found]
-            self._converted_status = next((name for name in names if "converted" in name.lower()), names[0])
-        return self._converted_status
+        found = self._client.records("SELECT ApiName FROM LeadStatus WHERE IsConverted = true ORDER BY SortOrder")
+        if not (names := [str(record["ApiName"]) for record in found]):
+            raise refused(SYSTEM, "no lead status counts as converted; set one up in the CRM")
+        return next((name for name in names if "converted" in name.lower()), names[0])
 
     def _ce_before(self, subject: str) -> str:
         """The CE whom the subject got while it was a lead, by the ledger; empty when none."""

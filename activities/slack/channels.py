@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -39,7 +40,6 @@ class Channels(OutsideSystem):
         self.client = WebClient(token=token, base_url=settings.slack_url, timeout=TIMEOUT_SECONDS, retry_handlers=[])
         self._alerts = settings.slack_alerts_channel
         self._peoples = frozenset({self._alerts, settings.slack_red_channel, settings.slack_forecast_channel})
-        self._self = ""
         self._users: dict[str, str] = {}
         self._channels: dict[tuple[str, str], str] = {}
 
@@ -81,7 +81,7 @@ class Channels(OutsideSystem):
         proof, and what is said of a customer is for our own people.
         """
         opened = [channel for channel in named if not channel.get("is_archived")]
-        mine = [channel for channel in opened if not ours or channel.get("creator") == self._us()]
+        mine = [channel for channel in opened if not ours or channel.get("creator") == self._us]
         if not opened:
             return None
         if not mine:
@@ -91,11 +91,10 @@ class Channels(OutsideSystem):
             raise refused(SYSTEM, f"#{name} is shared with another organisation; end that, or rename it, and try again", kind="Shared")
         return own
 
+    @cached_property
     def _us(self) -> str:
         """Our app's user, who is the creator of what we made."""
-        if not self._self:
-            self._self = str(self.client.auth_test()["user_id"])
-        return self._self
+        return str(self.client.auth_test()["user_id"])
 
     def _list(self, *, archived: bool) -> Iterator[dict[str, Any]]:
         asked = {"exclude_archived": not archived, "limit": LIST_PAGE, "types": "public_channel"}
