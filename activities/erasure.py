@@ -80,7 +80,7 @@ def _forms(db: Connection, email: str) -> int:
     """Forms that failed: nothing in them is anybody else's."""
     rows = db.execute(select(failed_signups).where(_is(failed_signups.c.email, email))).all()
     for row in rows:
-        new = {"email": ids.erased(email), "problem": ERASED_NAME, "data": dict.fromkeys(row.data, "")}
+        new: dict[str, Any] = {"email": ids.erased(email), "problem": ERASED_NAME, "data": dict.fromkeys(row.data, "")}
         new["rescued_at"] = row.rescued_at or datetime.now(UTC)  # nobody is to be called back about it any more
         db.execute(update(failed_signups).where(failed_signups.c.id == row.id).values(new))
     return len(rows)

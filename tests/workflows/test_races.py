@@ -6,6 +6,7 @@ import asyncio
 import re
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
@@ -13,7 +14,6 @@ from temporalio.client import WorkflowUpdateFailedError
 from activities.instance import Instance
 from domain import ids
 from domain.account.commands import RESOLVE
-from domain.messages import AskUsage, Usage
 from domain.renewal.commands import ASSESS, FORECAST
 from domain.task import Answer
 from starter.errors import Refused
@@ -84,13 +84,13 @@ async def test_the_next_period_is_extended_without_ado(play: Play) -> None:
 async def test_a_mail_that_is_due_while_somebody_extends_is_sent(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     """The instance takes its time to say whether it is used; meanwhile the trial is extended, and goes on with all of its mails."""
     answers = threading.Event()
-    usage = Instance._usage
+    call = Instance._call
 
-    def later(self: Instance, ask: AskUsage) -> Usage:
-        assert answers.wait(50)
-        return usage(self, ask)
+    def later(self: Instance, host: str, operation: str, **variables: Any) -> Any:
+        assert operation != "Usage" or answers.wait(50)
+        return call(self, host, operation, **variables)
 
-    monkeypatch.setattr(Instance, "_usage", later)
+    monkeypatch.setattr(Instance, "_call", later)
     play.set(onboarding__usage_check_day=7)
     domain, host = await opened(play)
     play.use(host, code_hosts=1, users=[{"username": "robin", "searches": 1}])
