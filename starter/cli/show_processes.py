@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group
@@ -14,10 +14,9 @@ from domain.account.lifecycle import AccountStatus
 from domain.account.red import RedStatus
 from domain.plausibility import WORDS
 from domain.renewal.state import RenewalStatus
-from starter.cli import parts
-from starter.cli import show_accounts as pages
+from starter.cli import parts, show_accounts
 from starter.cli.parts import day, dim, grid, section, told, when, words
-from starter.cli.texts import known, listed
+from starter.cli.texts import filled, known, listed, pages
 from starter.service.views import AccountOverview, ProcessView, TrialView
 from store.ledger import EffectRow
 
@@ -31,8 +30,10 @@ KINDS: dict[str, tuple[Any, str, str]] = {
 #: How much of an account's page is about what comes next, and about what was decided last; how many of a trial's effects its page shows.
 AHEAD, DECIDED, LAST_EFFECTS = 8, 6, 12
 
+#: What a get-well plan answers, by its name.
+ASKED = {each.name: each.asks for each in (*QUESTIONS, CONTEXT)}
 Facts = list[tuple[str, Text | str]]
-Sections = Sequence[tuple[str, Iterable[Any]]]
+Sections = Iterable[tuple[str, Iterable[Any]]]
 
 
 # --- One process -----------------------------------------------------------------------------------------------------------------------
@@ -45,8 +46,7 @@ def process(found: ProcessView) -> Iterator[Any]:
     stage = status.phase if isinstance(status, RenewalStatus) else status.stage
     ended = "" if found.open else "  ended"
     head = Text.assemble((status.name, "bold"), f"  {name}  ", (words(stage), "bold cyan"), (ended, "dim"))
-    sections = _plan(status) if isinstance(status, PlanStatus) else _red(status) if isinstance(status, RedStatus) else ()
-    yield from _page(found, head, _said(found, status.name), _facts(found.kind, status), sections, status.notes)
+    yield from _page(found, head, _said(found, status.name), _facts(found.kind, status), _sections(found.kind, status), status.notes)
     yield ""
 
 
@@ -98,46 +98,28 @@ def _facts(kind: str, status: Any) -> Facts:
     )
 
 
-def _plan(status: PlanStatus) -> Sections:
-    asked = {each.name: each.asks for each in (*QUESTIONS, CONTEXT)}
-    updates = [(each.at, each.by, each.status, _lines(each.progress, blockers=each.blockers, next=each.next)) for each in status.updates]
-    return (
-        ("Why there is one", _named((words(reason), why) for reason, why in status.reasons.items())),
-        ("The plan", _named((asked.get(name, words(name)), text) for name, text in status.fields.items())),
-        ("Weekly updates", _by_time(updates)),
-        ("Leadership's reviews", _by_time((each.at, each.by, each.outcome, each.note) for each in status.reviews)),
-    )
+def _sections(kind: str, status: Any) -> Sections:
+    for heading, said in pages()["sections"].get(kind, {}).items():
+        of = getattr(status, said["of"])
+        yield heading, _named(of) if isinstance(of, Mapping) else _by_time(of, said)
 
 
-def _red(status: RedStatus) -> Sections:
-    updates = [(each.at, each.by, each.status, _lines(each.state, needs=each.needs, actions=each.actions)) for each in status.updates]
-    return (
-        ("Why it is red", _by_time((mark.at, mark.by, mark.source, mark.reason) for mark in status.marks)),
-        ("Where it stands", _named((words(name), text) for name, text in status.fields.items())),
-        ("Updates", _by_time(updates)),
-    )
-
-
-def _named(rows: Iterable[tuple[str, str]]) -> Iterable[Table]:
+def _named(given: Mapping[str, str]) -> Iterable[Table]:
     """Texts beside what they answer; nothing when there are none."""
     made = Table.grid(padding=(0, parts.GAP))
     made.add_column(max_width=34)
-    for name, text in rows:
-        made.add_row(dim(name), Text(text))
-    return [made] if made.rows else []
+    for name, text in given.items():
+        made.add_row(dim(ASKED.get(name, words(name))), Text(text))
+    return [made] if given else []
 
 
-def _by_time(rows: Iterable[tuple[Any, str, str, str]]) -> Iterable[Table]:
+def _by_time(given: Sequence[Any], said: Mapping[str, str]) -> Iterable[Table]:
     """Who said what when, the newest first; nothing when nobody did."""
-    said = []
-    for at, by, what, text in sorted(rows, key=lambda row: row[0], reverse=True):
-        who = Text.assemble((words(what), "bold"), (f"  {by}" if by else "", "dim"))
-        said.append((when(at), Group(who, *([Text(text)] if text else []))))
-    return [grid(("cyan",), said)] if said else []
-
-
-def _lines(text: str, **more: str) -> str:
-    return "\n".join([text, *(f"{name}: {said}" for name, said in more.items() if said)])
+    rows = []
+    for each in sorted(given, key=lambda each: each.at, reverse=True):
+        text, who = filled(said["text"], each), (f"  {each.by}" if each.by else "", "dim")
+        rows.append((when(each.at), Group(Text.assemble((filled(said["what"], each).plain, "bold"), who), *([text] if text else []))))
+    return [grid(("cyan",), rows)] if rows else []
 
 
 # --- An account with everything of it ----------------------------------------------------------------------------------------------------
@@ -147,7 +129,7 @@ def overview(found: AccountOverview) -> Iterator[Any]:
     """One account as a page: who it is, how it does, what runs for it, and what was decided last. Each process has a page of its own."""
     customer = found.customer
     life = next((AccountStatus.model_validate(each.status) for each in found.processes if each.kind == "Account"), None)
-    yield from ("", pages.heading(customer, found.standing))
+    yield from ("", show_accounts.heading(customer, found.standing))
     if life:
         yield parts.first_line(life.in_words)
     yield parts.facts([*_about(found), *(_facts("Account", life) if life else ())])

@@ -36,7 +36,8 @@ HOWS: Mapping[str, How] = {
 
 
 @cache
-def _pages() -> dict[str, Any]:
+def pages() -> dict[str, Any]:
+    """All that stands there."""
     return tomllib.loads(Path(__file__).with_name("pages.toml").read_text(encoding="utf-8"))
 
 
@@ -85,7 +86,7 @@ class _Column:
 
 def _said(kind: str, name: str) -> dict[str, _Column]:
     """What a list or a thing has in ``pages.toml``, by its heading."""
-    return {name: _Column(given) if isinstance(given, str) else _Column(**given) for name, given in _pages()[kind][name].items()}
+    return {name: _Column(given) if isinstance(given, str) else _Column(**given) for name, given in pages()[kind][name].items()}
 
 
 def listed(name: str, rows: Iterable[Any], **hows: How) -> Table:

@@ -84,7 +84,16 @@ def test_a_path_that_leads_nowhere_would_be_found() -> None:
 
 
 def test_every_list_and_page_is_looked_at() -> None:
-    assert {(where, name) for where, tables in texts._pages().items() for name in tables} == SHOWN.keys() | MADE_BESIDE
+    assert {(where, name) for where in ("lists", "facts") for name in texts.pages()[where]} == SHOWN.keys() | MADE_BESIDE
+
+
+@pytest.mark.parametrize(("name", "status"), [("GetWell", PlanStatus), ("RedAccount", RedStatus)])
+def test_every_section_is_of_what_there_is(name: str, status: Any) -> None:
+    for said in texts.pages()["sections"][name].values():
+        kind = get_type_hints(status)[said["of"]]
+        paths = [path for text in (said.get("what", ""), said.get("text", "")) for _, path, _, _ in Formatter().parse(text) if path]
+        assert (get_origin(kind) is dict) is not bool(paths)
+        assert [path for path in paths if lacking(get_args(kind)[0], path)] == []
 
 
 def test_what_there_is_none_of() -> None:
