@@ -101,15 +101,15 @@ def _facts(kind: str, status: Any) -> Facts:
 def _sections(kind: str, status: Any) -> Sections:
     for heading, said in pages()["sections"].get(kind, {}).items():
         of = getattr(status, said["of"])
-        yield heading, _named(of) if isinstance(of, Mapping) else _by_time(of, said)
+        yield heading, _named(of, ASKED if kind == "GetWell" else {}) if isinstance(of, Mapping) else _by_time(of, said)
 
 
-def _named(given: Mapping[str, str]) -> Iterable[Table]:
+def _named(given: Mapping[str, str], asked: Mapping[str, str]) -> Iterable[Table]:
     """Texts beside what they answer; nothing when there are none."""
     made = Table.grid(padding=(0, parts.GAP))
     made.add_column(max_width=34)
     for name, text in given.items():
-        made.add_row(dim(ASKED.get(name, words(name))), Text(text))
+        made.add_row(dim(asked.get(name, words(name))), Text(text))
     return [made] if given else []
 
 
