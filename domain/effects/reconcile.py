@@ -13,7 +13,7 @@ The world goes on while it is looked at, so the ledger is read before and after:
 be there is what is on record afterwards.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
@@ -160,12 +160,11 @@ class _World:
 
     def __init__(self, things: Iterable[Thing]) -> None:
         self.things = list({(thing.kind, thing.id or thing.ref, thing.mark): thing for thing in things}.values())
-        self.by_ref: dict[tuple[str, str], list[Thing]] = {}
-        self.by_mark: dict[tuple[str, str], list[Thing]] = {}
+        self.by_ref, self.by_mark = defaultdict[tuple[str, str], list[Thing]](list), defaultdict[tuple[str, str], list[Thing]](list)
         for thing in self.things:
-            self.by_ref.setdefault((thing.kind, thing.ref), []).append(thing)
+            self.by_ref[thing.kind, thing.ref].append(thing)
             if thing.mark:
-                self.by_mark.setdefault((thing.kind, thing.mark), []).append(thing)
+                self.by_mark[thing.kind, thing.mark].append(thing)
 
 
 _Words = dict[tuple[str, str, str], int]
@@ -173,18 +172,14 @@ _Words = dict[tuple[str, str, str], int]
 
 def _last_words(claims: Iterable[Claim]) -> _Words:
     """Which effect, by its number, has the last word on each property of each thing."""
-    last: _Words = {}
-    for claim in claims:
-        for name in (*claim.state, *([MARK] if claim.mark else [])):
-            word = (claim.kind, claim.ref, name)
-            last[word] = max(last.get(word, 0), claim.number)
-    return last
+    in_order = sorted(claims, key=lambda claim: claim.number)
+    return {(one.kind, one.ref, name): one.number for one in in_order for name in (*one.state, *([MARK] if one.mark else []))}
 
 
 def _missing_or_changed(system: str, claims: Iterable[Claim], last: _Words, world: _World) -> Iterator[Mismatch]:
-    by_thing: dict[tuple[str, str], list[Claim]] = {}
+    by_thing = defaultdict[tuple[str, str], list[Claim]](list)
     for claim in claims:
-        by_thing.setdefault((claim.kind, claim.ref), []).append(claim)
+        by_thing[claim.kind, claim.ref].append(claim)
     for (kind, ref), about in by_thing.items():
         where = {"system": system, "kind": kind, "ref": ref}
         at_ref = world.by_ref.get((kind, ref))

@@ -171,14 +171,9 @@ def confirmations(policy: AccountPolicy, rows: Sequence[RenewalRow], now: dateti
 
 def applied(rows: Sequence[RenewalRow], said: Mapping[str, ProjectOutcome], at: datetime) -> tuple[RenewalRow, ...]:
     """The read model's rows with what was said this week: a renewal's workflow may not have written it there yet."""
-
-    def one(row: RenewalRow) -> RenewalRow:
-        new = said.get(row.workflow)
-        if new is None or row.status != "open":
-            return row
-        return row.model_copy(update={"outcome": new.outcome, "amount": new.amount, "forecast_at": at})
-
-    return tuple(one(row) for row in rows)
+    new = {row.workflow: said[row.workflow] for row in rows if row.status == "open" and row.workflow in said}
+    update = {name: {"outcome": each.outcome, "amount": each.amount, "forecast_at": at} for name, each in new.items()}
+    return tuple(row.model_copy(update=update.get(row.workflow)) for row in rows)
 
 
 def may_be_projected(row: RenewalRow) -> bool:
