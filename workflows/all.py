@@ -10,9 +10,8 @@ from workflows.frame.detached import Begin
 from workflows.health import ScoreHealth
 from workflows.renewal.renewal import Renewal
 from workflows.trial.domain_change import DomainChange
-from workflows.trial.join import JoinDigest, JoinRequest
 from workflows.trial.reopened_issue import FindReopened, LateWord
-from workflows.trial.rescue import SignupRescue
+from workflows.trial.support import JoinDigest, JoinRequest, SignupRescue
 from workflows.trial.trial import Trial
 from workflows.upkeep import RefillPool, RotateGenericKey, SyncAccounts
 

@@ -23,7 +23,7 @@ from domain.trial.state import End, Stage, TrialInput, TrialResult
 from workflows.frame import handlers
 from workflows.frame.handlers import answers, decides, hears, taken
 from workflows.frame.workflow_with_tasks import WorkflowWithTasks
-from workflows.trial import building, capacity, changes, delivery, endings, intake, open_trial, owning, routing
+from workflows.trial import capacity, changes, delivery, endings, intake, open_trial, owning, routing
 from workflows.trial.process import EndedEarly, TrialProcess
 
 
@@ -122,7 +122,7 @@ class Trial(WorkflowWithTasks[TrialProcess]):
     def _unfit(self, task: Task, answer: Answer) -> str | None:
         if task.spec.kind == TaskKind.TRIAGE and (why := intake.refuse_company(self.process, answer)):
             return why
-        if answer.choice == "ready" and (why := building.refuse_host(self.process, answer)):
+        if answer.choice == "ready" and (why := delivery.refuse_host(self.process, answer)):
             return why
         if task.spec.kind == TaskKind.DEADLINE and answer.choice != "agree":
             return open_trial.refuse(self.process, open_trial.wish_of(answer))
