@@ -12,6 +12,7 @@ from domain.account.account import Customer
 from domain.amounts import plausible
 from domain.calendar import months_after
 from domain.policy.shared import Facts
+from domain.wording import beside
 
 #: How much of what was said is repeated in words.
 SHOWN = 40
@@ -50,13 +51,8 @@ def shown(said: object) -> str:
 
 
 #: What is held against the bounds of a customer, in people's words.
-DATES = {
-    "contract_start": "the contract's start",
-    "contract_end": "the contract's end",
-    "deployed_on": "the deployment",
-    "last_activity_on": "the last activity",
-}
-NUMBERS = {"seats": "the seats", "arr": "the ARR"}
+DATES: dict[str, str] = beside(__file__)["dates"]
+NUMBERS: dict[str, str] = beside(__file__)["numbers"]
 WORDS = DATES | NUMBERS
 
 
