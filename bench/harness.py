@@ -209,6 +209,6 @@ def free_offset() -> int:
     """How far to move the ports so that none of them is taken."""
     for offset in random.sample(OFFSETS, 50):
         settings = Settings(_env_file=None, port_offset=offset)
-        if all(port_is_free(port) for port in stack._ports(settings, with_sandbox=True).values()):
+        if all(port_is_free(port) for port in stack.ports(settings, with_sandbox=True).values()):
             return offset
     raise RuntimeError("no free ports were found in 50 tries")

@@ -57,10 +57,8 @@ async def cluster_of(client: Client) -> str:
 async def require_local(client: Client, cluster: str | None) -> None:
     """Refuse any server but the one that the local stack of this data directory started (``cluster``; None: no stack runs)."""
     if cluster is None:
-        raise Refused(
-            "time can be skipped on the local stack only, and none runs here",
-            "Start it with `tenure up`, or name its directory with --data",
-        )
+        do = "Start it with `tenure up`, or name its directory with --data"
+        raise Refused("time can be skipped on the local stack only, and none runs here", do)
     if await cluster_of(client) != cluster:
         raise Refused(
             f"{client.service_client.config.target_host} is not the local stack's server; its clock is the real one",

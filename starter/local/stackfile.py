@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from starter.errors import Refused
+
 _FILE = "stack.json"
 _LOCK = "stack.lock"
 
@@ -30,12 +32,13 @@ class StackFile:
     web_control: str = ""
 
 
-class AlreadyUp(Exception):
+class AlreadyUp(Refused):
     """Another stack holds the data directory; ``pid`` is its supervisor's, 0 when it has not written it yet."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, data: Path, pid: int) -> None:
         self.pid = pid
-        super().__init__(f"a stack runs here already (process {pid})")
+        do = "Use it, stop it with Ctrl-C, or start another with --data DIR --port-offset N"
+        super().__init__(f"a stack runs on {data} already" + (f" (process {pid})" if pid else ""), do)
 
 
 @contextmanager
@@ -48,7 +51,7 @@ def holding(data: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             text = file.read().strip()
-            raise AlreadyUp(int(text) if text.isdecimal() else 0) from None
+            raise AlreadyUp(data, int(text) if text.isdecimal() else 0) from None
         file.seek(0)
         file.truncate()
         file.write(str(os.getpid()))

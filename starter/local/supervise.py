@@ -8,12 +8,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
+T = TypeVar("T")
 #: Bytes of one part's log before it is begun anew, and seconds between two looks at it.
 LONGEST_LOG = 20 * 1024 * 1024
 LOOK_SECONDS = 5.0
@@ -65,10 +67,8 @@ class Supervisor:
 
         A log of more than ``longest`` bytes is cut: what it held takes the place of the earlier run.
         """
-        self._longest = longest
+        self._logs, self._environment, self._longest = logs, environment, longest
         self._watching: asyncio.Task[None] | None = None
-        self._logs = logs
-        self._environment = environment
         self._running: dict[str, tuple[Part, asyncio.subprocess.Process]] = {}
         self._hurry = asyncio.Event()
 
@@ -88,20 +88,10 @@ class Supervisor:
         log = self.log_of(part.name)
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
+        command = (sys.executable, "-I", "-S", str(_PARENT_WATCH), str(os.getpid()), *part.command)
+        none, seen = asyncio.subprocess.DEVNULL, dict(self._environment)
         with log.open("ab") as file:  # appending, so that a log that was cut goes on at its new end
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-I",
-                "-S",
-                str(_PARENT_WATCH),
-                str(os.getpid()),
-                *part.command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                env=dict(self._environment),
-                start_new_session=True,
-            )
+            process = await asyncio.create_subprocess_exec(*command, stdin=none, stdout=file, stderr=file, env=seen, start_new_session=True)
         self._running[part.name] = (part, process)
         self._watching = self._watching or asyncio.create_task(self._keep_short(), name="logs")
         return process.pid
@@ -175,6 +165,22 @@ def cut(log: Path, longest: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def on_signals(heard: Callable[[], None]) -> None:
+    """Call this at every SIGINT and SIGTERM until the process ends, so that a second one does not cut its cleaning up short."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, heard)
+
+
+async def awaited(look: Callable[[], Awaitable[T | None]], within: float, between: float = 0.1) -> T | None:
+    """What ``look`` finds, once it is something; None when that does not come within so many seconds."""
+    give_up = time.monotonic() + within
+    while not (found := await look()):
+        if time.monotonic() > give_up:
+            return None
+        await asyncio.sleep(between)
+    return found
 
 
 def port_is_free(port: int, host: str = "127.0.0.1") -> bool:

@@ -6,7 +6,6 @@ Time is skipped, people answer on cue (``sandbox/actors.py``), and nothing else 
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Coroutine
 from typing import Any
 
@@ -15,6 +14,7 @@ from starter.local.demo import renewals, trials
 from starter.local.demo.board import Board, shown_on
 from starter.local.demo.director import open_director
 from starter.local.demo.home import at_home
+from starter.local.supervise import on_signals
 from starter.run import run_cli
 from starter.service.bootstrap import Environment
 
@@ -46,16 +46,14 @@ async def _demo(place: Environment, as_json: bool, of_renewals: bool) -> int:
 
 async def _unless_interrupted(work: Coroutine[Any, Any, int]) -> int:
     """Run ``work``; SIGINT or SIGTERM ends it, once, so that a second one does not cut its cleaning up short."""
-    task = asyncio.ensure_future(work)
-    loop, heard = asyncio.get_running_loop(), asyncio.Event()
+    task, heard = asyncio.ensure_future(work), asyncio.Event()
 
-    def on_signal() -> None:
+    def stop() -> None:
         if not heard.is_set():
             heard.set()
             task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
+    on_signals(stop)
     try:
         return await task
     except asyncio.CancelledError:

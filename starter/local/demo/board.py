@@ -21,8 +21,8 @@ NARROWEST, WIDEST = 10, 24
 
 State = Literal["waits", "plays", "ended", "failed"]
 
-STYLES: dict[State, str] = {"waits": "dim", "plays": "cyan", "ended": "green", "failed": "bold red"}
-MARKS: dict[State, str] = {"waits": "·", "ended": "✓", "failed": "✗"}
+#: The style and the mark of a state; who plays has a spinner.
+STATES: dict[State, tuple[str, str]] = {"waits": ("dim", "·"), "plays": ("cyan", ""), "ended": ("green", "✓"), "failed": ("bold red", "✗")}
 
 
 @dataclass
@@ -56,8 +56,11 @@ class Board:
     def say(self, whole: str) -> None:
         """What happens to all of them."""
         self._whole = whole
+        self._print(whole)
+
+    def _print(self, said: str) -> None:
         if self.plain:
-            self.plain.print(f"{elapsed(self._began):>7}  {whole}", markup=False, soft_wrap=True)
+            self.plain.print(f"{elapsed(self._began):>7}  {said}", markup=False, soft_wrap=True)
 
     def tell(self, name: str, last: str, *, state: State = "plays", day: int | None = None, stage: str = "") -> None:
         """Something happened to a company."""
@@ -65,13 +68,9 @@ class Board:
         again, line.state, line.last = last == line.last, state, last
         line.day = line.day if day is None else day
         line.stage = stage or line.stage
-        if self.plain and not again:
+        if not again:
             when = "" if line.day is None else f"day {line.day}"
-            self.plain.print(
-                f"{elapsed(self._began):>7}  {name:<{self._width}.{self._width}} {when:<7} {line.stage:<13} {last}",
-                markup=False,
-                soft_wrap=True,
-            )
+            self._print(f"{name:<{self._width}.{self._width}} {when:<7} {line.stage:<13} {last}")
 
     def __rich__(self) -> Group:
         """The table, with the time below it."""
@@ -83,8 +82,8 @@ class Board:
         table.add_column("stage", no_wrap=True, min_width=13)
         table.add_column("what happened last", no_wrap=True, ratio=1, overflow="ellipsis")
         for line in self.lines.values():
-            style = STYLES[line.state]
-            mark = self._spinner if line.state == "plays" else Text(MARKS[line.state], style=style)
+            style, sign = STATES[line.state]
+            mark = Text(sign, style=style) if sign else self._spinner
             day = "" if line.day is None else str(line.day)
             name = Text(line.name, style="dim" if line.state == "waits" else "bold")
             table.add_row(mark, name, Text(line.case, style="dim"), day, Text(line.stage, style=style), Text(line.last, style="dim"))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
-
 from domain import ids
 from domain.trial.state import TrialResult
 from starter.local import skip
-from starter.local.demo.director import Director, Miss, eventually
+from starter.local.demo.director import Director
 from starter.local.demo.player import History, Player, Row, Story
 
 #: Where the people with a free-mail address have it.
@@ -36,9 +35,11 @@ class Played:
 class Company(Player):
     """One company. Its trial is the newest one that it began; ``key`` is what Tenure knows it by."""
 
+    place = "trials"
+
     def __init__(self, director: Director, story: Story) -> None:
-        super().__init__(director, story, story.name)
-        self.domain = self.key = f"{story.name.lower()}-{director.tag}.example"
+        self.domain = f"{story.name.lower()}-{director.tag}.example"
+        super().__init__(director, story, story.name, self.domain)
         self.played: list[Played] = []
 
     # --- the prospect --------------------------------------------------------------------------------------------------------------
@@ -51,10 +52,7 @@ class Company(Player):
         """Somebody fills the form in, and is told what becomes of it (``expect``)."""
         email = f"{mailbox}-{self._director.tag}@{FREE_MAIL}" if free_mail else self.address(mailbox)
         self.key = email if free_mail else self.domain
-        if expect == "instant":
-            async with self._director.warm_instance():
-                answer = await self._form(email)
-        else:
+        async with self._director.warm_instance() if expect == "instant" else nullcontext():
             answer = await self._form(email)
         self._expect("the signup", answer["outcome"], expect)
         await self._began(FREE_MAIL if free_mail else self.domain, f"signs up: {answer['outcome']}")
@@ -92,9 +90,8 @@ class Company(Player):
     async def uses_it(self) -> None:
         """The instance is used: code hosts, a colleague, searches."""
         host = (await self.view())["status"]["host"]
-        users = [
-            {"username": mailbox, "email": self.address(mailbox), "searches": 12, "result_views": 9} for mailbox in ("dana", "robin", "kim")
-        ]
+        names, each = ("dana", "robin", "kim"), {"searches": 12, "result_views": 9}
+        users = [{"username": name, "email": self.address(name), **each} for name in names]
         usage = {"code_hosts": 2, "users": users, "daus": [3, 2, 3]}
         await self._director.post(self._director.sandbox, f"/instances/_control/{host}", usage)
         self.tell(f"uses {host}")
@@ -131,16 +128,10 @@ class Company(Player):
             await self._director.result_of(self.beside["rescue"])
         await self._began(self.domain, "is signed up by support")
 
-    async def built(self, task: str, *, of: str = "") -> None:
-        """The Cloud team does what the issue of a task asks."""
-        await self._built(task=task, **self.whose(of))
-
-    async def built_issue(self, name: str) -> None:
-        """The Cloud team does an issue that nobody waits for."""
-        await self._built(issue=name, **self.own)
-
-    async def _built(self, **cue: str) -> None:
-        did = await self._director.cue("build", **cue)
+    async def built(self, task: str = "", *, issue: str = "", of: str = "") -> None:
+        """The Cloud team does what the issue of a task asks, or an ``issue`` that nobody waits for."""
+        asked = {"issue": issue} if issue else {"task": task}
+        did = await self._director.cue("build", **asked, **self.whose(of))
         self.tell(f"the Cloud team does #{did['issue']}: {did['did']}")
 
     # --- time ----------------------------------------------------------------------------------------------------------------------
@@ -155,12 +146,12 @@ class Company(Player):
 
     async def in_stage(self, stage: str) -> None:
         """Wait until the trial is there."""
-        await self._until(f"the stage {stage}", lambda status: status["stage"] == stage)
+        self._stands(await self._until(f"the stage {stage}", lambda status: status["stage"] == stage))
 
     async def at_host(self, name: str) -> None:
         """Wait until the trial knows its instance under that name."""
         host = f"{name}.{self.domain}"
-        await self._until(f"the move to {host}", lambda status: status["host"] == host)
+        self._stands(await self._until(f"the move to {host}", lambda status: status["host"] == host))
 
     async def goes_on(self, stage: str) -> None:
         """The trial stands there, now: nothing has ended it."""
@@ -179,17 +170,6 @@ class Company(Player):
 
     # --- how it went ---------------------------------------------------------------------------------------------------------------
 
-    async def view(self) -> dict[str, Any]:
-        """Everything that the API tells of the newest trial."""
-        return dict(await self._director.get(self._director.web, f"/api/trials/{quote(self.key)}"))
-
-    async def _until(self, what: str, there: Callable[[dict[str, Any]], bool]) -> None:
-        async def look() -> dict[str, Any]:
-            status: dict[str, Any] = (await self.view())["status"]
-            return status if there(status) else {}
-
-        self._stands(await eventually(what, look))
-
     def _stands(self, status: dict[str, Any], *, day: int | None = None) -> None:
         first_line = status["in_words"].partition("\n")[0].replace("**", "").partition(": ")[2]
         self.tell(first_line, day=day, stage=status["stage"])
@@ -202,10 +182,6 @@ class Company(Player):
     def _goes_with_it(self, name: str, workflow: str) -> None:
         self.beside[name] = workflow
         self.played[-1].beside.append(workflow)
-
-    def _expect(self, what: str, got: object, expected: object) -> None:
-        if got != expected:
-            raise Miss(f"{what} is {got!r}, not {expected!r}")
 
     @property
     def own(self) -> dict[str, str]:
@@ -224,10 +200,6 @@ class Company(Player):
         asked = [f"WorkflowId STARTS_WITH '{prefix}'" for prefix in prefixes] + [f"WorkflowId = '{name}'" for name in sorted(named)]
         return " OR ".join(asked)
 
-    async def left_open(self, executions: Sequence[WorkflowExecution]) -> list[str]:
-        """All that run."""
-        return [each.id for each in executions if each.status is WorkflowExecutionStatus.RUNNING]
-
     async def rows(self, histories: Mapping[tuple[str, str], History]) -> list[Row]:
         """A row for each trial."""
         return [await self._row(trial, histories) for trial in self.played]
@@ -240,9 +212,6 @@ class Company(Player):
         done = sum(row.done_at is not None for row in effects)
         mine = histories.get((trial.workflow, trial.run), History())
         events = mine.events + sum(history.events for (name, _), history in histories.items() if name in trial.beside)
-        return Row(
-            texts=(self.name, trial.case, trial.end),
-            figures=(str(mine.length.days), str(done), str(events)),
-            data={"domain": trial.domain, "case": trial.case, "end": trial.end, "effects": done},
-            good=bool(trial.end) and not self.problem,
-        )
+        figures = (str(mine.length.days), str(done), str(events))
+        data = {"domain": trial.domain, "case": trial.case, "end": trial.end, "effects": done}
+        return Row((self.name, trial.case, trial.end), figures, data, good=bool(trial.end) and not self.problem)

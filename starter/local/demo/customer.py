@@ -2,54 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
 
-from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper
 
 from domain import ids
 from domain.account.account import RenewalRow
 from domain.calendar import hours_of
-from domain.policy import AccountPolicy
 from domain.renewal.commands import MOVE
-from domain.renewal.state import RenewalResult, RenewalStatus
-from domain.views import TaskView
+from domain.renewal.state import RenewalResult
 from starter.local import skip
-from starter.local.demo.director import Director, Miss, eventually
+from starter.local.demo.director import Director, eventually
 from starter.local.demo.player import History, Player, Row, Story
 from starter.service.accounts import Accounts
-from starter.service.queries import query
 
-T = TypeVar("T")
 #: Past the opening of the office on a day, so that what falls due at the opening is over.
 MARGIN = timedelta(hours=2)
-#: What a server says of a process that is just being started, or whose worker is.
-NOT_YET = (
-    RPCStatusCode.NOT_FOUND,
-    RPCStatusCode.DEADLINE_EXCEEDED,
-    RPCStatusCode.CANCELLED,
-    RPCStatusCode.UNAVAILABLE,
-    RPCStatusCode.RESOURCE_EXHAUSTED,
-)
 
 
 class Customer(Player):
-    """One customer, whose renewal runs already."""
+    """One customer, whose renewal runs already. ``policy`` has the figures that it began with."""
+
+    place = "renewals"
 
     def __init__(self, director: Director, story: Story, row: RenewalRow, accounts: Accounts) -> None:
-        super().__init__(director, story, row.name)
-        self.row, self._accounts = row, accounts
+        super().__init__(director, story, row.name, row.domain)
+        self.row, self.policy, self._accounts = row, accounts.policy, accounts
         self.renewal, self.plan = row.workflow, ids.get_well(row.domain)
         self.beside["plan"] = self.plan
         self.result: RenewalResult | None = None
-
-    @property
-    def policy(self) -> AccountPolicy:
-        """The figures that the renewal began with."""
-        return self._accounts.policy
 
     # --- our people ----------------------------------------------------------------------------------------------------------------
 
@@ -82,26 +65,24 @@ class Customer(Player):
 
     async def planned(self) -> None:
         """The TA writes the get-well plan."""
-        [choice] = (await self._asked(self.plan, "plan")).choices
-        await self.answered("plan", choice.name, of="plan", fields={field.name: f"{field.name}: as agreed" for field in choice.fields})
+        [choice] = (await self._asked(self.plan, "plan"))["choices"]
+        fields = {field["name"]: f"{field['name']}: as agreed" for field in choice["fields"]}
+        await self.answered("plan", choice["name"], of="plan", fields=fields)
 
     async def inspected(self, choice: str) -> None:
         """The next leadership's review of the get-well plan, two weeks on by the plan's own clock; the TA's update before it.
 
         A review that comes before the renewal's own word to the plan says nothing about the renewal; the next one would.
         """
-
-        async def is_a_reason() -> bool:
-            return "renewal" in await self._reasons()
-
-        await eventually("the renewal as a reason of the get-well plan", is_a_reason)
+        reason = "the renewal as a reason of the get-well plan"
+        await self._until(reason, lambda plan: "renewal" in plan.get("reasons", ()), at="plans")
         await self._skip(self.plan, timedelta(days=self.policy.get_well.leadership_days, hours=3))
         await self.answered("update", "on_track", of="plan", fields={"progress": "six more teams", "next": "the last two groups"})
         await self.answered("review", choice, of="plan")
 
     async def moved(self, days: int) -> None:
         """The AE moves the renewal's date."""
-        on = (await self._status()).renewal_on + timedelta(days=days)
+        on = await self._renewal_on() + timedelta(days=days)
         by = self.row.ae or "ae-mira@tenure.example"
         await self._accounts.decide(MOVE, self.row.domain, {"by": by, "renewal_on": on, "reason": "co-termed with their other contract"})
         self.tell(f"the renewal moves to {on}")
@@ -115,24 +96,19 @@ class Customer(Player):
 
     async def in_lighthouse(self, there: bool) -> None:
         """Wait until it is in Lighthouse, or is not any more."""
-
-        async def look() -> bool:
-            return (await self._status()).in_lighthouse is there
-
-        await eventually("Lighthouse" if there else "the exit from Lighthouse", look)
+        what = "Lighthouse" if there else "the exit from Lighthouse"
+        await self._until(what, lambda status: status.get("in_lighthouse", False) is there)
 
     async def ends(self, rating: str, outcome: str, end: str) -> None:
         """Wait for the renewal's end, and compare; one that nobody rated has no rating."""
         self.result = await self._director.result_of(self.renewal, RenewalResult)
-        got, expected = (self.result.rating or "", self.result.outcome, self.result.end), (rating, outcome, end)
-        if got != expected:
-            raise Miss(f"it ended as {got}, not as {expected}")
+        self._expect("the end", (self.result.rating or "", self.result.outcome, self.result.end), (rating, outcome, end))
 
     # --- time ----------------------------------------------------------------------------------------------------------------------
 
     async def _before(self, days: int) -> None:
         """Move the renewal's own clock to so many days before its date, unless it is there already."""
-        on = (await self._status()).renewal_on - timedelta(days=days)
+        on = await self._renewal_on() - timedelta(days=days)
         wanted = hours_of(self.policy.office, on)[0] + MARGIN
         now = await self._now(self.renewal)
         if wanted > now:
@@ -147,33 +123,15 @@ class Customer(Player):
 
     # --- how it went ---------------------------------------------------------------------------------------------------------------
 
-    async def _said(self, workflow: str, name: str, result: type[T]) -> T:
-        """What a process says, once it can."""
-        return await eventually(f"the {name} of {workflow}", lambda: self._says(workflow, name, result))
+    async def _renewal_on(self) -> date:
+        return date.fromisoformat((await self.view())["status"]["renewal_on"])
 
-    async def _says(self, workflow: str, name: str, result: type[T]) -> T | None:
-        """What a process says; None while it cannot."""
-        try:
-            return await query(self._director.client.get_workflow_handle(workflow), name, result)
-        except RPCError as error:
-            if error.status in NOT_YET:
-                return None
-            raise
-
-    async def _status(self) -> RenewalStatus:
-        return await self._said(self.renewal, "status", RenewalStatus)
-
-    async def _reasons(self) -> set[str]:
-        """Why there is a get-well plan."""
-        status: dict[str, Any] = await self._said(self.plan, "status", dict[str, Any])
-        return set(status.get("reasons") or ())
-
-    async def _asked(self, workflow: str, kind: str) -> TaskView:
+    async def _asked(self, workflow: str, kind: str) -> dict[str, Any]:
         """The open task of that kind, once there is one."""
 
-        async def look() -> TaskView | None:
-            tasks = await self._says(workflow, "open_tasks", list[TaskView])
-            return next((task for task in tasks or () if kind in (task.kind, task.task)), None)
+        async def look() -> dict[str, Any] | None:
+            tasks = await self._director.get(self._director.web, f"/api/tasks?workflow={workflow}&limit=100")
+            return next((task for task in tasks if kind in (task["kind"], task["task"])), None)
 
         return await eventually(f"the task {kind} of {workflow}", look)
 
@@ -197,23 +155,17 @@ class Customer(Player):
         names = (self.renewal, self.plan, ids.account(self.row.domain), ids.red(self.row.domain))
         return " OR ".join(f"WorkflowId = '{name}'" for name in names)
 
-    async def left_open(self, executions: Sequence[WorkflowExecution]) -> list[str]:
+    async def left_open(self, running: set[str]) -> set[str]:
         """The renewal, and a get-well plan that has no other reason; all else of an account goes on."""
-        running = {each.id for each in executions if each.status is WorkflowExecutionStatus.RUNNING}
-        if self.plan in running and not await self._reasons() <= {"renewal"}:
-            running.remove(self.plan)
-        return sorted(running & {self.renewal, self.plan})
+        if self.plan in running and not set((await self.view(at="plans"))["status"].get("reasons", ())) <= {"renewal"}:
+            running = running - {self.plan}
+        return running & {self.renewal, self.plan}
 
     async def rows(self, histories: Mapping[tuple[str, str], History]) -> list[Row]:
         """The renewal's row."""
-        rating, outcome, end = (self.result.rating, self.result.outcome, self.result.end) if self.result else (None, None, "")
-        told = (rating or "none", (outcome or "none").replace("_", " ")) if self.result else ("", "")
+        ended = self.result
+        rating, outcome, end = (ended.rating, ended.outcome, ended.end) if ended else (None, None, "")
+        told = (rating or "none", (outcome or "none").replace("_", " ")) if ended else ("", "")
         events = sum(history.events for (workflow, _), history in histories.items() if workflow == self.renewal)
-        return [
-            Row(
-                texts=(self.row.domain, self.story.case, *told, end),
-                figures=(f"${self.row.arr:,}", str(events)),
-                data={"account": self.row.domain, "rating": rating, "outcome": outcome, "end": end},
-                good=not self.problem,
-            )
-        ]
+        data = {"account": self.row.domain, "rating": rating, "outcome": outcome, "end": end}
+        return [Row((self.row.domain, self.story.case, *told, end), (f"${self.row.arr:,}", str(events)), data, good=not self.problem)]

@@ -6,29 +6,28 @@ import asyncio
 import re
 import secrets
 import string
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import WorkflowHandle
 
 from domain import ids
 from starter.errors import Unavailable
 from starter.local.demo.board import Board
 from starter.local.skip import require_local
 from starter.local.stack import OPS_FILE
+from starter.local.supervise import awaited
 from starter.service.bootstrap import Environment, open_tenure
 from starter.service.tenure import Tenure
 from store.registry import Registry
 
 T = TypeVar("T")
 
-#: Seconds until what was asked for must be there, and between two looks for it. What a worker was at when it died is tried again after a minute.
+#: Seconds until what was asked for must be there. What a worker was at when it died is tried again after a minute.
 PATIENCE = 100.0
-BETWEEN_LOOKS = 0.1
 #: The token of a share link in a mail.
 SHARED = re.compile(r"/s/([\w-]+)")
 #: Seconds that one look may take before it is taken again.
@@ -43,11 +42,8 @@ class Miss(Exception):
 
 async def eventually(what: str, look: Callable[[], Awaitable[T | None]], *, within: float = PATIENCE) -> T:
     """What ``look`` finds, once it is something. Raises :class:`Miss` when it does not come."""
-    give_up = time.monotonic() + within
-    while not (found := await look()):
-        if time.monotonic() > give_up:
-            raise Miss(f"{what}: not within {within:.0f} seconds")
-        await asyncio.sleep(BETWEEN_LOOKS)
+    if (found := await awaited(look, within)) is None:
+        raise Miss(f"{what}: not within {within:.0f} seconds")
     return found
 
 
@@ -56,19 +52,12 @@ class Director:
 
     def __init__(self, tenure: Tenure, place: Environment, http: httpx.AsyncClient, board: Board) -> None:
         assert place.stack is not None
-        self.tenure, self.board = tenure, board
+        self.tenure, self.client, self.board = tenure, tenure.client, board
         self.web, self.sandbox = place.stack.web, place.stack.sandbox
         self.registry = Registry(tenure.ledger)
-        self._http = http
-        self._token = token_of(place)
-        self._turn = asyncio.Lock()
+        self._http, self._token, self._turn = http, token_of(place), asyncio.Lock()
         # Letters and digits that make no domain of another run.
         self.tag = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(4))
-
-    @property
-    def client(self) -> Client:
-        """The server's."""
-        return self.tenure.client
 
     async def result_of(self, workflow: str, kind: type[T] | None = None, *, run: str | None = None) -> T:
         """What a workflow ends with, once it has ended."""
@@ -99,14 +88,13 @@ class Director:
         async def look() -> bool:
             return await asyncio.to_thread(there)
 
+        if await look():
+            return
         for _ in range(int(within / AGAIN)):
-            if await look():
-                return
             await self.client.get_schedule_handle(schedule).trigger()
-            with suppress(Miss):
-                await eventually(what, look, within=AGAIN)
-        if not await look():
-            raise Unavailable(f"{what} did not come within {within:.0f} seconds", f"Look at the schedule {schedule!r} in the Web UI")
+            if await awaited(look, AGAIN):
+                return
+        raise Unavailable(f"{what} did not come within {within:.0f} seconds", f"Look at the schedule {schedule!r} in the Web UI")
 
     async def cue(self, part: str, **cue: Any) -> dict[str, Any]:
         """Give an actor the cue for a part; returns what they did (see ``sandbox/actors.py``)."""

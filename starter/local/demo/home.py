@@ -9,7 +9,6 @@ import secrets
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,9 +16,8 @@ from pathlib import Path
 
 from domain import policy
 from starter.errors import Refused, Unavailable
-from starter.local import stackfile
-from starter.local.stack import METRICS_PORT, OUTSIDE, START, WEB_CONTROL_PORT, WORKER_CONTROL_PORT
-from starter.local.supervise import Part, Supervisor, port_is_free
+from starter.local import stack, stackfile
+from starter.local.supervise import Exit, Part, Supervisor, awaited, port_is_free
 from starter.service.bootstrap import Environment, read_policies, read_settings
 from starter.web.health import sandbox_of
 from store.settings import Settings
@@ -52,9 +50,8 @@ async def at_home(place: Environment, fleet: int) -> AsyncIterator[Home]:
         with _nobodys_environment(home.data, place.settings.port_offset or free_offset()):
             async with Supervisor(home.data / "logs", os.environ) as children:
                 # Behind -m, for the script may stand anywhere; tied to us, so that it ends when we are killed.
-                await children.start(
-                    Part("stack", (sys.executable, "-m", "starter.cli", "up", "--json", "--fleet", str(fleet)), layer=0, grace=STOP)
-                )
+                command = (sys.executable, "-m", "starter.cli", "up", "--json", "--fleet", str(fleet))
+                await children.start(Part("stack", command, layer=0, grace=STOP))
                 home.place = Environment(settings=read_settings(), stack=await _ready(children, home))
                 yield home
     finally:
@@ -66,9 +63,7 @@ def free_offset() -> int:
     """An offset at which every port of a stack is free now. Raises :class:`Unavailable` when there is none."""
     for _ in range(100):
         offset = OFFSETS[secrets.randbelow(len(OFFSETS))]
-        settings = Settings(_env_file=None, port_offset=offset)
-        ports = (settings.temporal_port, settings.temporal_ui_port, settings.web_port, settings.sandbox_port, settings.smtp_port)
-        if all(port_is_free(port) for port in (*ports, *(port + offset for port in (METRICS_PORT, WORKER_CONTROL_PORT, WEB_CONTROL_PORT)))):
+        if all(map(port_is_free, stack.ports(Settings(_env_file=None, port_offset=offset)).values())):
             return offset
     raise Unavailable("no free ports were found", "Name an offset whose ports are free with --port-offset")
 
@@ -77,17 +72,16 @@ def _require_stand_ins(place: Environment) -> None:
     """A demo writes to everybody and signs a dozen companies up: never to real systems, and only by the rules that its stories follow."""
     settings, sandbox = place.settings, sandbox_of(place.settings)
     mail = f"smtp://127.0.0.1:{settings.smtp_port}"
-    real = [name for name in OUTSIDE if not getattr(settings, name).startswith(sandbox or "nowhere") and getattr(settings, name) != mail]
+    real = [
+        name for name in stack.OUTSIDE if not getattr(settings, name).startswith(sandbox or "nowhere") and getattr(settings, name) != mail
+    ]
     if real:
-        raise Refused(
-            f"the stack that runs here is not on stand-ins alone: {', '.join(f'TENURE_{name.upper()}' for name in real)}",
-            "Let the demo start a stack of its own: name an unused directory with --data",
-        )
-    if read_policies(settings) != (policy.default(), policy.default_accounts()):
-        raise Refused(
-            "the stack that runs here has a policy of its own, and the stories follow the figures of domain/policy.toml",
-            "Let the demo start a stack of its own: name an unused directory with --data",
-        )
+        what = f"is not on stand-ins alone: {', '.join(f'TENURE_{name.upper()}' for name in real)}"
+    elif read_policies(settings) != (policy.default(), policy.default_accounts()):
+        what = "has a policy of its own, and the stories follow the figures of domain/policy.toml"
+    else:
+        return
+    raise Refused(f"the stack that runs here {what}", "Let the demo start a stack of its own: name an unused directory with --data")
 
 
 @contextmanager
@@ -107,17 +101,17 @@ def _nobodys_environment(data: Path, offset: int) -> Iterator[None]:
 
 async def _ready(children: Supervisor, home: Home) -> stackfile.StackFile:
     dying = asyncio.ensure_future(children.first_exit())
-    deadline = time.monotonic() + START
+
+    async def look() -> stackfile.StackFile | Exit | None:
+        return stackfile.running(home.data) or (dying.result() if dying.done() else None)
+
     try:
-        while time.monotonic() < deadline:
-            if (stack := stackfile.running(home.data)) is not None:
-                return stack
-            if (await asyncio.wait({dying}, timeout=0.1))[0]:
-                home.keep = True
-                said = "\n".join(dying.result().last_words())
-                raise Unavailable(f"the demo's stack {dying.result().how}:\n{said}", f"Look at the logs in {home.data / 'logs'}")
+        found: stackfile.StackFile | Exit | None = await awaited(look, stack.START)
     finally:
         dying.cancel()
         await asyncio.gather(dying, return_exceptions=True)
+    if isinstance(found, stackfile.StackFile):
+        return found
     home.keep = True
-    raise Unavailable(f"the demo's stack is not ready after {START:.0f} seconds", f"Look at the logs in {home.data / 'logs'}")
+    said = "\n".join((f"{found.how}:", *found.last_words())) if found else f"is not ready after {stack.START:.0f} seconds"
+    raise Unavailable(f"the demo's stack {said}", f"Look at the logs in {home.data / 'logs'}")

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import tomllib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import quote
 
 import httpx
-from temporalio.client import WorkflowExecution
 from temporalio.service import RPCError
 
 from starter.errors import TenureError
 from starter.local.demo.board import State
-from starter.local.demo.director import Director, Miss
+from starter.local.demo.director import Director, Miss, eventually
 
 #: Players at once: enough to keep a small machine busy, few enough that each gets on.
 AT_ONCE = 6
@@ -66,10 +66,15 @@ def stories(kind: str) -> tuple[Story, ...]:
 
 
 class Player(ABC):
-    """One who plays. ``beside`` are the processes beside the one that the story is of, by what its steps call them."""
+    """One who plays. ``place`` is where the API tells of the story's own process, by ``key``.
 
-    def __init__(self, director: Director, story: Story, name: str) -> None:
-        self._director, self.story, self.name = director, story, name
+    ``beside`` are the processes beside it, by what the steps call them.
+    """
+
+    place: ClassVar[str]
+
+    def __init__(self, director: Director, story: Story, name: str, key: str) -> None:
+        self._director, self.story, self.name, self.key = director, story, name, key
         self.beside: dict[str, str] = {}
         self.problem = ""
 
@@ -83,6 +88,23 @@ class Player(ABC):
         """Whoever is asked answers a task: of the story's own process, or of the one beside it that is called ``of``."""
         did = await self._director.cue("answer", task=task, choice=choice, **self.whose(of), **more)
         self.tell(f"{did['by'].partition('@')[0]} answers “{did['title']}”: {choice}")
+
+    async def view(self, *, at: str = "") -> dict[str, Any]:
+        """Everything that the API tells of the story's own process, or of the one that it has at another place."""
+        return dict(await self._director.get(self._director.web, f"/api/{at or self.place}/{quote(self.key)}"))
+
+    async def _until(self, what: str, there: Callable[[dict[str, Any]], bool], *, at: str = "") -> dict[str, Any]:
+        """The status of that process, once it is as it should be."""
+
+        async def look() -> dict[str, Any]:
+            status: dict[str, Any] = (await self.view(at=at))["status"]
+            return status if there(status) else {}
+
+        return await eventually(what, look)
+
+    def _expect(self, what: str, got: object, expected: object) -> None:
+        if got != expected:
+            raise Miss(f"{what} is {got!r}, not {expected!r}")
 
     def whose(self, of: str = "") -> dict[str, str]:
         """By what an actor finds the tasks of a process."""
@@ -106,9 +128,9 @@ class Player(ABC):
     def executions(self) -> str:
         """The query that lists every execution of theirs."""
 
-    @abstractmethod
-    async def left_open(self, executions: Sequence[WorkflowExecution]) -> list[str]:
-        """The ids of those that run although they should have ended."""
+    async def left_open(self, running: set[str]) -> set[str]:
+        """Those of their running workflows that should have ended, by their ids: all, unless a story leaves one."""
+        return running
 
     @abstractmethod
     async def rows(self, histories: Mapping[tuple[str, str], History]) -> list[Row]:

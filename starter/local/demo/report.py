@@ -14,7 +14,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
-from temporalio.client import WorkflowExecution
+from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 
 from starter.local.demo.director import Director, Miss, eventually
 from starter.local.demo.player import History, Player, Row
@@ -64,10 +64,8 @@ class Report:
             name, *between, end = row.texts
             became = Text(end or "did not end", style="green" if row.good else "bold red")
             table.add_row(Text(name, style="bold"), *between, became, *row.figures)
-        summary = (
-            f"  {self.title}, {self.events} events; failed workflow tasks: {self.failed_workflow_tasks};"
-            f" left open: {', '.join(self.left_open) or 'none'}"
-        )
+        left = ", ".join(self.left_open) or "none"
+        summary = f"  {self.title}, {self.events} events; failed workflow tasks: {self.failed_workflow_tasks}; left open: {left}"
         return Group(table, Text(summary, style="dim" if self.good else "bold red"))
 
     async def look_through(self, director: Director, players: Sequence[Player]) -> Report:
@@ -86,7 +84,7 @@ class Report:
             self.events += sum(each.events for each in found)
             self.failed_workflow_tasks += len(failures)
             self.faults += [f"{player.name}: {fault}" for fault in (*failures, *filter(None, [player.problem]))]
-            self.left_open += await player.left_open(executions)
+            self.left_open += sorted(await player.left_open(_running(executions)))
             self.rows += await player.rows({(each.id, each.run_id): one for each, one in zip(executions, found, strict=True)})
         self.faults += [f"{workflow} is still open" for workflow in self.left_open]
         return self
@@ -98,11 +96,15 @@ async def _settled(director: Director, player: Player) -> list[WorkflowExecution
 
     async def none_left() -> bool:
         found[:] = [each async for each in director.client.list_workflows(player.executions())]
-        return bool(player.problem) or not await player.left_open(found)
+        return bool(player.problem) or not await player.left_open(_running(found))
 
     with suppress(Miss):  # the report says which runs
         await eventually("the end of all processes", none_left, within=10)
     return found
+
+
+def _running(executions: Sequence[WorkflowExecution]) -> set[str]:
+    return {each.id for each in executions if each.status is WorkflowExecutionStatus.RUNNING}
 
 
 async def history(director: Director, execution: WorkflowExecution) -> History:

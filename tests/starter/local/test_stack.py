@@ -256,7 +256,7 @@ class TestSetUp:
 def ports(data: Path, offset: int) -> set[int]:
     """The ports that a stack's own commands name, and the one that follows from another."""
     settings = Settings(_env_file=None, data_dir=data, port_offset=offset)
-    return set(stack._ports(settings, with_sandbox=True).values())
+    return set(stack.ports(settings, with_sandbox=True).values())
 
 
 def free_offset() -> int:
