@@ -152,19 +152,15 @@ class Supervisor:
         return self._logs / f"{name}.log"
 
 
-def cut(log: Path, longest: int) -> bool:
-    """Begin a log anew when it is longer than so many bytes; its last ``longest`` stay in ``LOG.1``. Whether it was cut."""
-    try:
+def cut(log: Path, longest: int) -> None:
+    """Begin a log anew when it is longer than so many bytes; its last ``longest`` stay in ``LOG.1``."""
+    with suppress(OSError):
         size = log.stat().st_size
-        if size <= longest:
-            return False
-        with log.open("rb") as file:
-            file.seek(size - longest)
-            log.with_suffix(".log.1").write_bytes(file.read(longest))
-        os.truncate(log, 0)  # whoever writes to it appends, hence goes on from there
-    except OSError:
-        return False
-    return True
+        if size > longest:
+            with log.open("rb") as file:
+                file.seek(size - longest)
+                log.with_suffix(".log.1").write_bytes(file.read(longest))
+            os.truncate(log, 0)  # whoever writes to it appends, hence goes on from there
 
 
 def on_signals(heard: Callable[[], None]) -> None:
@@ -183,13 +179,13 @@ async def awaited(look: Callable[[], Awaitable[T | None]], within: float, betwee
     return found
 
 
-def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
+def port_is_free(port: int) -> bool:
     """Whether one could listen there now."""
     with socket.socket() as probe:
         # As servers do: a port in TIME_WAIT after a restart is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind(("127.0.0.1", port))
         except OSError:
             return False
     return True
