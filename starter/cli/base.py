@@ -69,7 +69,7 @@ def emit(answer: T, as_json: bool, page: Callable[[T], Any]) -> None:
         return
     made = page(answer)
     for part in made if isinstance(made, Iterator) else [made]:
-        console().print(part, markup=False, soft_wrap=isinstance(part, Text) and bool(part.no_wrap))
+        console().print(Text(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, Text) and bool(part.no_wrap))
 
 
 def whole(text: str, style: str = "") -> Text:

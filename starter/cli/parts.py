@@ -46,7 +46,8 @@ def facts(rows: Iterable[tuple[str, Text | str]]) -> Table:
 def section(heading: str, *bodies: Any) -> Iterator[Any]:
     """A part of a page under its heading; nothing when there is nothing in it."""
     if bodies:
-        yield from ("", Text(heading, style="bold"), _indented(Group(*bodies), 2))
+        texts = (Text(each) if isinstance(each, str) else each for each in bodies)
+        yield from ("", Text(heading, style="bold"), _indented(Group(*texts), 2))
 
 
 def told(heading: str, styles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[Any]:

@@ -21,7 +21,8 @@ from domain.policy import Entry
 from domain.renewal.state import RenewalStatus
 from domain.trial.adoption import Difference
 from domain.views import TrialStatus
-from starter.cli import texts
+from starter.cli import parts, texts
+from starter.cli.base import emit
 from starter.service.deployments import Build
 from starter.service.policy_adoption import Adoption
 from starter.service.views import AccountOverview, CustomerLine, TrialRow
@@ -103,3 +104,8 @@ def test_what_there_is_none_of() -> None:
     assert texts.filled("{of.name}, said {who}{at}", row).plain == "Acme [bold], said "
     assert texts.filled("{of.name:?here}{who:?there}", row).plain == "here"
     assert texts.filled("{of.name:shouted}", row, shouted=str.upper).plain == "ACME [BOLD]"
+
+
+def test_a_text_is_printed_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    emit(None, False, lambda _: iter(["[bold]a :smile:", *parts.section("b", "[bold]c :smile:")]))
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == ["[bold]a :smile:", "", "b", "[bold]c :smile:"]
