@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeVar
@@ -35,9 +36,10 @@ from store.settings import Settings
 
 AnyEffect = TypeVar("AnyEffect", bound=Effect)
 AnySystem = TypeVar("AnySystem")
-Answer = TypeVar("Answer")
 Handler = Callable[[AnySystem, AnyEffect, EffectId], Receipt]
 Looker = Callable[[Any, AnyEffect, EffectId], Receipt | None]
+Do = Callable[[], Receipt]
+Probe = Callable[[], Receipt | None]
 
 #: Every outside system that was defined, by its name; :func:`systems` reads all modules first.
 _SYSTEMS: dict[str, "type[OutsideSystem]"] = {}
@@ -167,49 +169,39 @@ class OutsideSystem(ABC):
 
     def _once(self, effect: Effect, batch: EffectBatch) -> Receipt:
         how, name = self._handled[type(effect)], EffectId(batch.subject, effect.key)
-
-        def guarded(call: Callable[[Any, Any, EffectId], Answer]) -> Callable[[], Answer]:
-            # Inside the ledger's wrapper, so that it sees what the error says about whether the effect happened.
-            def called() -> Answer:
-                with translating(self.error):
-                    return call(self, effect, name)
-
-            return called
-
-        do, probe = guarded(how.do), guarded(how.probe or (lambda *_: None))
-        if how.instead and self._ledger.receipt(name) is None and (settled := guarded(how.instead)()) is not None:
-            if begun(self._ledger, name) is None:
+        do: Do = partial(how.do, self, effect, name)
+        probe: Probe = partial(how.probe or _nothing, self, effect, name)
+        if how.instead and self._ledger.receipt(name) is None:
+            with translating(self.error):
+                settled = how.instead(self, effect, name)
+            if settled is not None and begun(self._ledger, name) is None:
                 return settled
-            do, probe = (lambda: settled), (lambda: None)  # it is on record already, and is not left open
-        words, place = effect.in_words(), effect.place
-        return once(self._ledger, name, do, probe, system=self.name, act=how.kind.act, summary=words, as_of=batch.as_of, place=place)
+            if settled is not None:
+                do, probe = (lambda: settled), (lambda: None)  # it is on record already, and is not left open
+        return self.once(name, do, probe, act=how.kind.act, summary=effect.in_words(), as_of=batch.as_of, place=effect.place)
+
+    def once(
+        self, name: EffectId, do: Do, probe: Probe = lambda: None, *, act: str, summary: str, as_of: datetime, place: str = ""
+    ) -> Receipt:
+        """Carry out an effect at most once, while its system is not held. What is done already is done, whatever is held."""
+        where, ledger = f"{self.name} {place}".strip(), self._ledger
+        begun = ledger.begin(name, self.name, act, summary, as_of, where)
+        if begun is None and ledger.holds.on(where) and (done := ledger.receipt(name)) is not None:
+            return done
+        # Inside the ledger's wrapper, so that it sees what the error says about whether the effect happened.
+        do, probe = translating(self.error)(do), translating(self.error)(probe)
+        try:
+            with asking(ledger, self.name, place, entered=Free() if begun else None):
+                return ledger.once(name, system=self.name, act=act, summary=summary, as_of=as_of, do=do, probe=probe, begun=begun)
+        except UnknownAnswer as error:
+            if (tries := ledger.count_unknown(name)) < UNKNOWN_TRIES:
+                raise
+            text = f"{error.message} (asked {tries} times); look there whether it happened, then say whether to try again"
+            raise UnknownAnswer(text, type=error.type, non_retryable=True) from None
 
 
-def once(
-    ledger: Ledger,
-    name: EffectId,
-    do: Callable[[], Receipt],
-    probe: Callable[[], Receipt | None] = lambda: None,
-    *,
-    system: str,
-    act: str,
-    summary: str,
-    as_of: datetime,
-    place: str = "",
-) -> Receipt:
-    """Carry out an effect at most once, while its system is not held. What is done already is done, whatever is held."""
-    where = f"{system} {place}".strip()
-    begun = ledger.begin(name, system, act, summary, as_of, where)
-    if begun is None and ledger.holds.on(where) and (done := ledger.receipt(name)) is not None:
-        return done
-    try:
-        with asking(ledger, system, place, entered=Free() if begun else None):
-            return ledger.once(name, system=system, act=act, summary=summary, as_of=as_of, do=do, probe=probe, begun=begun)
-    except UnknownAnswer as error:
-        if (tries := ledger.count_unknown(name)) < UNKNOWN_TRIES:
-            raise
-        text = f"{error.message} (asked {tries} times); look there whether it happened, then say whether to try again"
-        raise UnknownAnswer(text, type=error.type, non_retryable=True) from None
+def _nothing(*_: object) -> None:
+    """What a system says that cannot be asked."""
 
 
 def systems() -> Mapping[str, type[OutsideSystem]]:

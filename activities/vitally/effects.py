@@ -17,8 +17,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.asking import Ask, Scope, since
-from activities.effects.outside_system import OutsideSystem, carries_out, once
-from activities.errors import refused, translating
+from activities.effects.outside_system import OutsideSystem, carries_out
+from activities.errors import refused
 from activities.http import Json
 from activities.vitally.client import SYSTEM, VitallyApi, translated
 from domain.effects.effect import Receipt
@@ -118,12 +118,9 @@ class Vitally(OutsideSystem, name="vitally", title="Vitally"):
         claims=of("account"),
     )
     def _write_score(self, writes: ScoreWrites, score: ScoreWrite) -> None:
-        def write() -> Receipt:
-            with translating(translated):
-                return Receipt(ref=self._merge_traits(score.domain, score.traits, score.name))
-
         name, summary = EffectId(writes.subject, f"score.{score.domain}"), f"health score of {score.domain}"
-        once(self._ledger, name, write, system=self.name, act="score.written", summary=summary, as_of=writes.as_of)
+        write = partial(self._merge_traits, score.domain, score.traits, score.name)
+        self.once(name, lambda: Receipt(ref=write()), act="score.written", summary=summary, as_of=writes.as_of)
 
     @carries_out(SetTraits, act="traits.set", claims=of("account"))
     def _set_traits(self, effect: SetTraits, _effect_id: EffectId) -> Receipt:

@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import event, insert, select, update
 from temporalio.exceptions import ApplicationError
 
-from activities.effects import outside_system
 from activities.effects.outside_system import OutsideSystem, carries_out
 from activities.errors import from_status, limited, refused, retry_after, unsure
 from domain.effects.effect import EffectBatch, Receipt
@@ -168,8 +167,20 @@ def test_two_attempts_at_once_act_once(ledger: Ledger) -> None:
     assert (len(remote.acts), remote.probes) == (1, 0)
 
 
+class Workspace(OutsideSystem):
+    """A system whose effects are the test's."""
+
+    name = "slack"
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def error(self, error: Exception) -> ApplicationError | None:
+        return None
+
+
 def posted(ledger: Ledger, remote: Remote, effect: EffectId = EFFECT) -> Receipt:
-    return outside_system.once(ledger, effect, remote.do, remote.probe, system="slack", act="message.posted", summary="hello", as_of=AS_OF)
+    return Workspace(ledger).once(effect, remote.do, remote.probe, act="message.posted", summary="hello", as_of=AS_OF)
 
 
 def test_an_effect_costs_two_statements_each_a_transaction_of_its_own(ledger: Ledger) -> None:
