@@ -64,12 +64,13 @@ class AccountQueries:
     async def health(self, account: str, history: int = 5) -> HealthView:
         """An account's health, with the values of the last hourly run, and its last changes; no score before the first run."""
         customer, team, standing = await self.known(account)
-        kept = await self.tenure.read(lambda: self.records.health(customer.domain))
+        domain, records, last = customer.domain, self.records, views.bounded(history, 200)
+        kept, changes, rows = await self.tenure.read(
+            lambda: (records.health(domain), records.changes(domain, last), records.renewals(status="open", domain=domain))
+        )
         score = kept.score if kept else None
         if kept and kept.score.policy == self.policy.hash:  # by another policy it is another score, which the next run makes
             score = kept.as_of_now(self.policy)
-        changes = await self.tenure.read(lambda: self.records.changes(customer.domain, views.bounded(history, 200)))
-        rows = await self.tenure.read(lambda: self.records.renewals(status="open", domain=customer.domain))
         return HealthView(
             customer=shown(customer, rows),
             team=team,

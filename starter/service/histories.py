@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -37,11 +37,7 @@ def _within(message: Message, kind: type[M]) -> Iterator[M]:
     if isinstance(message, kind):
         yield message
     for field, value in message.ListFields():
-        if field.message_type is None:
-            continue
-        if field.message_type.GetOptions().map_entry:
-            values = list(value.values()) if field.message_type.fields_by_name["value"].message_type else []
-        else:
-            values = list(value) if field.is_repeated else [value]
+        values = value.values() if isinstance(value, Mapping) else value if field.is_repeated else [value]
         for each in values:
-            yield from _within(each, kind)
+            if isinstance(each, Message):
+                yield from _within(each, kind)
