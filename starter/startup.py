@@ -13,34 +13,15 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
+from domain.wording import beside
 from starter.errors import BadInput, Outdated, TenureError, Unavailable
 from starter.private_files import tidy
 from store import ledger_file
 from store.settings import PREFIX, Settings
 
-#: Each setting whose default is a stand-in's secret: the addresses at which it counts. With one of them real, it must be another.
-#: The web's own address is among them where the secret is what others show us, or whoever signs in is let in by it.
-USED_AT: dict[str, tuple[str, ...]] = {
-    "slack_token": ("slack_url",),
-    "github_token": ("github_url",),
-    "github_webhook_secret": ("github_url", "web_url"),
-    "salesforce_password": ("salesforce_url",),
-    "salesforce_security_token": ("salesforce_url",),
-    "instance_token": ("instance_url",),
-    "licensing_token": ("licensing_url",),
-    "pagerduty_routing_key": ("pagerduty_url",),
-    "vitally_key": ("vitally_url",),
-    "sheets_token": ("sheets_url",),
-    "oidc_client_secret": ("oidc_url", "web_url"),
-}
-#: What is not used while another setting has a value.
-UNUSED_WITH = {
-    "salesforce_password": "salesforce_session_id",
-    "salesforce_security_token": "salesforce_session_id",
-    "sheets_token": "sheets_credentials",
-}
-#: What may not be empty either: anybody can sign with an empty secret.
-NEVER_EMPTY = ("github_webhook_secret",)
+#: Each setting whose default is a stand-in's secret, and the addresses at which it counts.
+SECRETS = beside(__file__)
+USED_AT: dict[str, list[str]] = {name: about["used_at"] for name, about in SECRETS.items()}
 
 
 def check(settings: Settings) -> None:
@@ -91,12 +72,12 @@ def unsafe(settings: Settings) -> list[Unsafe]:
     """Every stand-in's secret that the settings would show to, or take from, something real."""
     known = {text_of(type(settings).model_fields[name].default) for name in USED_AT}
     found = []
-    for name, addresses in USED_AT.items():
-        value = text_of(getattr(settings, name)).strip()
-        weak = value in known or (not value and name in NEVER_EMPTY)
-        if not weak or ((other := UNUSED_WITH.get(name)) and text_of(getattr(settings, other))):
+    for name, about in SECRETS.items():
+        value, other = text_of(getattr(settings, name)).strip(), about.get("unused_with")
+        weak = value in known or (not value and about.get("never_empty"))
+        if not weak or (other and text_of(getattr(settings, other))):
             continue
-        found += [Unsafe(name, address) for address in addresses if not is_stand_in(settings, getattr(settings, address))][:1]
+        found += [Unsafe(name, address) for address in about["used_at"] if not is_stand_in(settings, getattr(settings, address))][:1]
     return found
 
 
