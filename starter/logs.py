@@ -115,24 +115,19 @@ class Flood(logging.Filter):
     def __init__(self, most: int = MOST_OF_ONE_PLACE, seconds: float = WINDOW_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._most, self._seconds, self._clock = most, seconds, clock
-        self._seen: dict[tuple[str, str, int], list[float]] = {}  # since when, how many, how many were left out
+        self._seen: dict[tuple[str, str, int], tuple[float, int]] = {}  # since when, and how many
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is written."""
-        place = record.name, record.pathname, record.lineno
-        now = self._clock()
-        window = self._seen.get(place)
-        if window is None or now - window[0] >= self._seconds:
-            left_out = int(window[2]) if window else 0
-            self._seen[place] = [now, 1, 0]
-            if left_out:
-                record.msg, record.args = f"{record.getMessage()} ({left_out:,} records like this one were left out before)", None
-            return True
-        window[1] += 1
-        if window[1] > self._most:
-            window[2] += 1
-            return False
-        return True
+        place, now = (record.name, record.pathname, record.lineno), self._clock()
+        since, before = self._seen.get(place, (now, 0))
+        if now - since >= self._seconds:
+            if before > self._most:
+                left_out = f"{before - self._most:,} records like this one were left out before"
+                record.msg, record.args = f"{record.getMessage()} ({left_out})", None
+            since, before = now, 0
+        self._seen[place] = since, before + 1
+        return before < self._most
 
 
 def set_up() -> None:
