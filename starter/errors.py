@@ -1,14 +1,4 @@
-"""What an entry point may answer instead of doing what was asked.
-
-TenureError
- ├─ BadInput      what was sent cannot be understood or is out of bounds; nothing was changed      (HTTP 422, exit 2)
- ├─ NotFound      there is no such trial, task or company                                          (HTTP 404, exit 1)
- ├─ NotSignedIn   nobody is signed in, or the token is none                                         (HTTP 401, exit 1)
- ├─ Refused       understood, and the answer is no: too late, already decided                      (HTTP 409, exit 1)
- │   └─ NotAllowed    it is known who asks, and they may not                                        (HTTP 403, exit 1)
- ├─ Outdated      the database is of an older version than this program                            (HTTP 503, exit 2)
- └─ Unavailable   Temporal, a worker or the ledger cannot be reached; asking again is safe         (HTTP 503, exit 3)
-"""
+"""What an entry point may answer instead of doing what was asked; each with its HTTP status and its exit code."""
 
 from __future__ import annotations
 
@@ -31,7 +21,7 @@ class TenureError(Exception):
 
 
 class BadInput(TenureError):
-    """What was sent cannot be used. ``field`` names the part at fault when there is one."""
+    """What was sent cannot be understood or is out of bounds; nothing was changed. ``field`` names the part at fault when there is one."""
 
     title, code, status, exit_code = "That cannot be used", "bad_input", 422, 2
 
@@ -41,19 +31,19 @@ class BadInput(TenureError):
 
 
 class NotFound(TenureError):
-    """There is no such thing."""
+    """There is no such trial, task or company."""
 
     title, code, status = "Not found", "not_found", 404
 
 
 class Refused(TenureError):
-    """Understood and refused; nothing was changed."""
+    """Understood, and the answer is no, as too late or decided already; nothing was changed."""
 
     title, code, status = "Refused", "refused", 409
 
 
 class NotSignedIn(TenureError):
-    """It is not known who asks."""
+    """Nobody is signed in, or the token is none."""
 
     title, code, status = "Sign in first", "not_signed_in", 401
 
@@ -65,7 +55,7 @@ class NotAllowed(Refused):
 
 
 class Unavailable(TenureError):
-    """Something that is needed cannot be reached now."""
+    """Temporal, a worker or the ledger cannot be reached now; asking again is safe."""
 
     title, code, status, exit_code = "Not available now", "unavailable", 503, 3
 
