@@ -25,7 +25,7 @@ from starter.cli.lazy import loaded
 from starter.service.schedules import recurring
 from tests.starter.web_fakes import site_in
 from workflows.all import ALL
-from workflows.frame.questions import QUESTIONS
+from workflows.frame.tasks import QUESTIONS
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "handbook.md"

@@ -24,8 +24,7 @@ from domain.people import Role
 from domain.policy import Policy
 from domain.task import Answer, Choice, Task
 from workflows.frame.process import Process
-from workflows.frame.questions import REQUESTS
-from workflows.frame.tasks import card
+from workflows.frame.tasks import REQUESTS, card
 
 #: GitHub's answer may be a moment older than the webhook that made us ask.
 A_MOMENT = timedelta(minutes=1)

@@ -24,10 +24,9 @@ from domain.read_model import ProcessRow, Rows
 from domain.task import Answer, Check, Choice, Escalation, Task, TaskSpec
 from domain.views import NextStep, ProcessState
 from workflows.frame.effects import Effects
-from workflows.frame.questions import QUESTIONS
 from workflows.frame.rows import RowsTold
 from workflows.frame.search_attributes import DUE_AT, OWNER, STAGE
-from workflows.frame.tasks import TaskList, card, reminder
+from workflows.frame.tasks import QUESTIONS, TaskList, card, reminder
 
 #: Events of a run after which it is continued as new, if the engine does not suggest it before: a history that a person can still read.
 LONG = 1_500

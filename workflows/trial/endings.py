@@ -21,7 +21,7 @@ from domain.trial.commands import Convert, Extend, OptOut, RequestFeedback
 from domain.trial.decisions import Course
 from domain.trial.state import End, Extension, Stage, Verdict
 from workflows.frame.cloud_requests import CloudRequest, TeamTask
-from workflows.trial import capacity, changes, intake
+from workflows.trial import changes, intake, routing
 from workflows.trial.process import TrialProcess
 
 
@@ -159,7 +159,7 @@ async def terminate(trial: TrialProcess, verdict: Verdict) -> End:
     trial.do(UpdateOpportunity(key="crm.outcome", fields={**lost}))
     trial.do(trial.mail("terminated", reason=why))
     await trial.requests.carried_out(_teardown(trial, why))
-    await capacity.release(trial)
+    await routing.release(trial)
     feedback(trial)
     closing = trial.said("slack.terminated", f"{state.host} is gone; domain and capacity are free.")
     trial.do(closing, *((ArchiveChannel(key="slack.archive", name=state.channel),) if state.channel else ()))
@@ -196,7 +196,7 @@ async def before_the_start(trial: TrialProcess) -> End:
         text = f"This request is cancelled: {why}"
         trial.do(CloseIssue(key="request.cancel", issue=state.request_issue, reason="not_planned", text=text))
         trial.do(ResolvePage(key="page.cancel", page="page.request"))
-    await capacity.release(trial)
+    await routing.release(trial)
     return await intake.disqualify(trial, why)
 
 

@@ -16,7 +16,7 @@ from domain.trial.agenda import agenda, automatic_deadline
 from domain.trial.commands import Convert, Extend, Terminate
 from domain.trial.decisions import Course
 from domain.trial.state import OPEN_TO_TERMINATE, End, Stage, Verdict
-from workflows.frame.questions import QUESTIONS
+from workflows.frame.tasks import QUESTIONS
 from workflows.trial import changes, endings, owning
 from workflows.trial.process import TrialProcess
 

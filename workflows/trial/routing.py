@@ -1,22 +1,28 @@
 """A3, A5, A6, A26: a signup is routed in one round trip, and the second of a company meets the first one here.
 
-A claim is made at once, confirmed by the first click in the mail, and passes on when nobody confirms it (decision 0017).
+A claim is made at once, confirmed by the first click in the mail, and passes on when nobody confirms it (decision 0017). At the cap a company waits its
+turn; what is freed goes to whoever waits longest.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from temporalio import workflow
 
-from domain import mailbox
+from domain import ids, mailbox
 from domain.effects.instance import RemoveUser, ResetLink
-from domain.effects.registry import ClaimOutcome
+from domain.effects.registry import AskOwners, Claimed, ClaimInstance, ClaimOutcome
+from domain.effects.slack import Post
+from domain.markup import bold
 from domain.messages import TRIAGED, Case, JoinAsk, OpenLink, Signup, SignupAnswer
 from domain.people import Role
 from domain.task import TaskKind
 from domain.trial import claim, decisions
 from domain.trial.state import OPEN_TO_DECIDE, Stage
 from workflows.frame import handlers
-from workflows.trial import capacity, delivery, intake, owning
+from workflows.frame.effects import local
+from workflows.trial import delivery, intake, owning
 from workflows.trial.process import TrialProcess
 
 
@@ -40,7 +46,7 @@ async def route(trial: TrialProcess, signup: Signup) -> SignupAnswer:
         return intake.answered(trial, "redirected") if signup.instance.confirmed else intake.unconfirmed(trial)
     if state.case in TRIAGED:
         return intake.answered(trial, "triage")
-    claimed = await capacity.claim(trial, warm=True, owners=owning.ask_owners(trial))
+    claimed = await _claim(trial, warm=True, owners=owning.ask_owners(trial))
     if claimed.outcome == ClaimOutcome.OWNED:
         state.case, state.host = Case.HAS_INSTANCE, claimed.host
         return intake.answered(trial, "redirected")
@@ -137,3 +143,65 @@ async def _pass_on(trial: TrialProcess, signup: Signup) -> bool:
     text = f"Nobody confirmed the claim of {state.host}: it is {trial.contact.email}'s now, who signed up after that."
     trial.post(trial.said(trial.keyed("slack.passed_on"), text, Role.CE, Role.AE))
     return True
+
+
+# --- an instance, or room for one --------------------------------------------------------------------------------------------------
+
+
+async def _claim(trial: TrialProcess, *, warm: bool, owners: AskOwners | None = None) -> Claimed:
+    """Claim a warm instance, or room for one that will be made."""
+    state = trial.state
+    ask = ClaimInstance(
+        subject=trial.effects.subject,
+        domain=trial.input.domain,
+        admin=trial.contact.email,
+        cap=trial.policy.cloud.instance_cap,
+        warm=warm,
+        host="" if warm else f"{trial.slug}.{trial.policy.cloud.domain_suffix}",
+        as_of=workflow.now(),
+        owners=owners,
+    )
+    claimed = await local("claim", ask, Claimed, "claim a warm instance" if warm else "reserve room for an instance")
+    state.full = claimed.outcome == ClaimOutcome.FULL
+    if claimed.outcome != ClaimOutcome.CLAIMED or warm:
+        trial.record(decisions.claim(trial.policy, claimed, workflow.now()))
+    if claimed.outcome == ClaimOutcome.CLAIMED:
+        state.host, state.instance_live, state.owners = claimed.host, warm, claimed.owners or state.owners
+    return claimed
+
+
+async def reserve(trial: TrialProcess) -> bool:
+    """Keep room for an instance that will be made; at the cap, wait for it. False when the domain has an instance: it gets no second."""
+    claimed = await _claim(trial, warm=False)
+    if claimed.outcome == ClaimOutcome.FULL:
+        claimed = await wait_for_room(trial, warm=False)
+    if claimed.outcome != ClaimOutcome.OWNED:
+        return True
+    trial.state.case, trial.state.host = Case.HAS_INSTANCE, claimed.host
+    return False
+
+
+async def wait_for_room(trial: TrialProcess, *, warm: bool) -> Claimed:
+    """A26: the cap is reached. The company waits its turn, is told so, and is served as soon as an instance is released."""
+    state = trial.state
+    trial.enter(Stage.WAITLISTED)
+    full = f"{bold(state.company)} waits for room: the cap of {trial.policy.cloud.instance_cap} instances is reached."
+    unheard = state.alert == "slack.alert"
+    trial.post(Post(key="slack.waitlisted", channel=trial.alerts_channel, under="" if unheard else state.alert, text=full))
+    state.alert = "slack.waitlisted" if unheard else state.alert
+    trial.do(trial.mail("waitlisted"))
+    await trial.registry("join the waiting list", change="wait")
+    while True:
+        state.capacity_freed = False
+        recheck = workflow.now() + timedelta(hours=trial.policy.cloud.wait_recheck_hours)
+        await trial.wait_unless_ended(lambda: state.capacity_freed, until=recheck, summary="waits for room on the cloud")
+        claimed = await _claim(trial, warm=warm)
+        if claimed.outcome != ClaimOutcome.FULL:
+            return claimed
+
+
+async def release(trial: TrialProcess) -> None:
+    """Free domain and capacity, and tell the company that waits longest."""
+    freed = await trial.registry("free domain and capacity", change="release")
+    if freed.waiting:
+        await trial.effects.signal(ids.trial(freed.waiting), "capacity_freed")

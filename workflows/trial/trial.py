@@ -23,7 +23,7 @@ from domain.trial.state import End, Stage, TrialInput, TrialResult
 from workflows.frame import handlers
 from workflows.frame.handlers import answers, decides, hears, taken
 from workflows.frame.workflow_with_tasks import WorkflowWithTasks
-from workflows.trial import capacity, changes, delivery, endings, intake, open_trial, owning, routing
+from workflows.trial import changes, delivery, endings, intake, open_trial, owning, routing
 from workflows.trial.process import EndedEarly, TrialProcess
 
 
@@ -73,8 +73,8 @@ class Trial(WorkflowWithTasks[TrialProcess]):
                 if state.case is Case.FREE_MAIL:
                     return await intake.move(trial)
             if state.case in INSTANT and not state.instance_live and state.full:
-                await capacity.wait_for_room(trial, warm=True)
-            if not state.instance_live and not await capacity.reserve(trial):
+                await routing.wait_for_room(trial, warm=True)
+            if not state.instance_live and not await routing.reserve(trial):
                 return await intake.redirect(trial)
             await (delivery.instant(trial) if state.instance_live else delivery.build(trial))
         except EndedEarly:

@@ -14,7 +14,7 @@ import pytest
 import workflows
 from domain import policy
 from domain.task import TaskKind
-from workflows.frame.questions import QUESTIONS, REQUESTS
+from workflows.frame.tasks import QUESTIONS, REQUESTS
 
 SOURCES = sorted(Path(str(workflows.__file__)).parent.rglob("*.py"))
 #: What a process gives to each text by itself.
