@@ -97,17 +97,17 @@ class Authorization:
         """Around an act of operations, which concerns no trial's owners: an operator at the command line holds the keys anyway, and is noted."""
         return self.decision(caller, lambda actor, _: rights.may(action, actor), by=by, what=what, subject=subject, nameless=True)
 
-    async def admit(self, caller: Caller, action: str, *, what: str = "") -> str:
+    async def admit(self, caller: Caller, action: str) -> str:
         """Let somebody read, or do what concerns no trial; only a refusal is noted. Returns who it is. Raises :class:`NotAllowed`."""
-        what = what or rights.RIGHTS[action].words
+        what = rights.RIGHTS[action].words
         who, _, right, _ = await self._let(caller, lambda actor, _: rights.may(action, actor), "", False, what=what)
         if not right.allowed:
             raise NotAllowed(right.why, "")
         return who
 
-    async def refused(self, via: Via, what: str, reason: str, *, who: str = "nobody", through: str = "") -> None:
+    async def refused(self, via: Via, what: str, reason: str, *, who: str = "nobody") -> None:
         """Note an attempt that ended before anything was asked, as a sign-in that was not let through."""
-        await self._note(who=who, via=via, through=through, what=what, outcome="refused", reason=reason)
+        await self._note(who=who, via=via, what=what, outcome="refused", reason=reason)
 
     async def person(self, email: str) -> Person | None:
         """The person of ours with that address, as the roster has them now."""

@@ -22,6 +22,7 @@ from domain.policy import AccountPolicy, Policy
 from domain.policy.shared import Office
 from domain.policy.units import Weekday
 from domain.upkeep import UpkeepInput
+from domain.wording import beside
 from starter.service.bootstrap import read_policies
 from store.settings import Settings
 
@@ -30,15 +31,6 @@ ACCOUNT_SYNC_EVERY = timedelta(minutes=15)
 WEEK = timedelta(days=7)
 #: From Monday to Sunday.
 WEEKDAYS: tuple[Weekday, ...] = get_args(get_args(Weekday)[0])
-#: What each schedule is for.
-NOTES = {
-    ids.ACCOUNT_SYNC: "Copies accounts and our own people from the CRM",
-    ids.GENERIC_LICENSE: "Rotates the generic trial key",
-    ids.POOL: "Keeps the pool of warm instances filled",
-    ids.REOPENED: "Looks for issues that the Cloud team took up again",
-    ids.HEALTH: "Scores the health of every account",
-    ids.FORECAST: "Asks the AEs about their renewals, and rolls the quarters up",
-}
 
 
 class Opening(NamedTuple):
@@ -53,17 +45,18 @@ class Opening(NamedTuple):
 
 @dataclass(frozen=True)
 class Recurring:
-    """One schedule: its id, the workflow that it starts with ``given`` on ``queue``, and how often.
+    """One schedule: its id, the workflow that it starts with ``given`` on ``queue``, what for, and how often.
 
     ``at_once``: its first run is now. ``on`` is when it falls due, where it is days that lie between; the rest goes by the minutes of an
     hour, whatever the time zone.
     """
 
     id: str
-    workflow: str
     given: Message
     every: timedelta
-    on: Opening | None = None
+    on: Opening | None
+    workflow: str
+    note: str
     at_once: bool = True
     queue: str = ids.TASK_QUEUE
 
@@ -94,16 +87,15 @@ def recurring(policy: Policy, accounts: AccountPolicy, settings: Settings) -> li
     asking = ForecastInput(policy=accounts, channel=settings.slack_forecast_channel)
     rotation = Opening(policy.office, policy.license.generic.weekday)
     round_ = Opening(accounts.office, accounts.forecast.weekday)
-    scores = timedelta(minutes=accounts.health.every_minutes)
-    return [
-        Recurring(ids.ACCOUNT_SYNC, "SyncAccounts", upkeep, ACCOUNT_SYNC_EVERY, queue=ids.BATCH_QUEUE),
-        Recurring(ids.GENERIC_LICENSE, "RotateGenericKey", upkeep, timedelta(days=policy.license.generic.rotation_days), rotation),
-        Recurring(ids.POOL, "RefillPool", upkeep, timedelta(minutes=policy.pool.check_minutes)),
-        Recurring(ids.REOPENED, "FindReopened", upkeep, timedelta(hours=policy.provisioning.poll_hours), at_once=False),
-        Recurring(ids.HEALTH, "ScoreHealth", HealthInput(policy=accounts), scores, queue=ids.BATCH_QUEUE),
-        # Not at once: while the first renewals begin it would keep a part of them for ever.
-        Recurring(ids.FORECAST, "WeeklyForecast", asking, timedelta(days=accounts.forecast.every_days), round_, at_once=False),
-    ]
+    how: dict[str, tuple[Message, timedelta, Opening | None]] = {
+        ids.ACCOUNT_SYNC: (upkeep, ACCOUNT_SYNC_EVERY, None),
+        ids.GENERIC_LICENSE: (upkeep, timedelta(days=policy.license.generic.rotation_days), rotation),
+        ids.POOL: (upkeep, timedelta(minutes=policy.pool.check_minutes), None),
+        ids.REOPENED: (upkeep, timedelta(hours=policy.provisioning.poll_hours), None),
+        ids.HEALTH: (HealthInput(policy=accounts), timedelta(minutes=accounts.health.every_minutes), None),
+        ids.FORECAST: (asking, timedelta(days=accounts.forecast.every_days), round_),
+    }
+    return [Recurring(name, *how[name], **about) for name, about in beside(__file__).items()]
 
 
 async def ensure(client: Client, settings: Settings) -> dict[str, str]:
@@ -117,7 +109,7 @@ async def ensure(client: Client, settings: Settings) -> dict[str, str]:
 
 
 async def _ensure(client: Client, work: Recurring, jitter: timedelta) -> str:
-    start, note = temporal.ScheduleActionStartWorkflow, NOTES[work.id]
+    start, note = temporal.ScheduleActionStartWorkflow, work.note
     wanted = temporal.Schedule(
         action=start(work.workflow, work.given, id=work.id, task_queue=work.queue, static_summary=note),
         spec=work.spec(jitter),
