@@ -10,10 +10,9 @@ from workflows.frame.detached import Begin
 from workflows.health import ScoreHealth
 from workflows.renewal.renewal import Renewal
 from workflows.trial.domain_change import DomainChange
-from workflows.trial.reopened_issue import FindReopened, LateWord
 from workflows.trial.support import JoinDigest, JoinRequest, SignupRescue
 from workflows.trial.trial import Trial
-from workflows.upkeep import RefillPool, RotateGenericKey, SyncAccounts
+from workflows.upkeep import FindReopened, LateWord, RefillPool, RotateGenericKey, SyncAccounts
 
 ALL: list[type] = [
     Trial, JoinRequest, JoinDigest, SignupRescue, DomainChange, LateWord, FindReopened, RotateGenericKey, RefillPool, SyncAccounts,

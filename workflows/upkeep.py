@@ -1,4 +1,6 @@
-"""What runs by schedule: the generic licence key (A24, C01), the pool of warm instances (A25), and the copy of the CRM's accounts (A27)."""
+"""What runs by schedule: the generic licence key (A24, C01), the pool of warm instances (A25), the copy of the CRM's accounts (A27), and the look for
+issues that are open again, with what is asked about one whose process has ended.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,18 @@ from typing import Literal
 
 from temporalio import workflow
 
-from domain import licence_keys, upkeep
+from domain import ids, licence_keys, upkeep
+from domain.cloud.requests import HOLDS
 from domain.effects.github import Dispatch
 from domain.effects.licensing import IssueKey
 from domain.effects.pagerduty import Page, ResolvePage
 from domain.effects.slack import Post
+from domain.messages import IssueEvent, LateWordInput
+from domain.people import Owners, Role
 from domain.policy import Policy
-from domain.upkeep import AccountSync, AskPool, AskRuns, CopyAccounts, PoolChange, PoolLevel, RunStates, UpkeepInput
+from domain.task import Choice, TaskKind
+from domain.upkeep import AccountSync, AskPool, AskRuns, CopyAccounts, PoolChange, PoolLevel, ReopenedIssues, RunStates, UpkeepInput
+from workflows.frame.detached import begin
 from workflows.frame.effects import local, or_why, patient
 from workflows.frame.process import Process
 from workflows.frame.workflow_with_tasks import WorkflowWithTasks
@@ -165,6 +172,61 @@ class SyncAccounts(Upkeep):
             await self._tell_growth("slack.customers", f"Customers in the CRM:\n{_listed(told)}")
         await self.process.settle()
         return copied
+
+
+@workflow.defn
+class LateWord(WorkflowWithTasks[Process[Policy]]):
+    """An issue is worked on again after the process that raised it has ended: nobody listens there any more, so the CE is told and asked here.
+
+    The instance of a customer whose conversion is reopened may be torn down; one that was torn down may stand again. What follows is theirs to do.
+    """
+
+    @workflow.init
+    def __init__(self, input: LateWordInput) -> None:
+        self.input = input
+        team = Owners(ce=input.ce, ae=input.ae)
+        process = Process(input.policy, input.alerts_channel, team=team, stage="late_word", owner=team.email(Role.CE))
+        words = f"#{input.issue} was reopened after {input.workflow}, which raised it, had ended"
+        self._begin(process, lambda: words, issue=str(input.issue), raised_by=input.workflow)
+
+    @workflow.run
+    async def run(self, input: LateWordInput) -> str:
+        """Tell, and ask until somebody says what becomes of it."""
+        title = f"#{input.issue} was reopened after {input.workflow} had ended"
+        choices = (HOLDS, Choice(name="mine", label="It does not: I look after it"))
+        spec = self.process.spec(TaskKind.LATE_WORD, title=title, choices=choices)
+        answer = await self.process.ask(spec)
+        await self.process.settle()
+        return answer.choice if answer else "withdrawn"
+
+
+@workflow.defn
+class FindReopened(Upkeep):
+    """What the Cloud team took up again while no webhook reached us is told as by one: once, until it is closed.
+
+    GitHub sends a webhook once. Whoever raised the issue, running or not, hears of it.
+    """
+
+    @workflow.run
+    async def run(self, input: UpkeepInput) -> ReopenedIssues | None:
+        """Look, and tell of those that were not open again the last time."""
+        before = workflow.get_last_completion_result(ReopenedIssues)
+        found, _ = await or_why(patient("github_reopened", None, ReopenedIssues, "which issues are open again"))
+        if found is None:
+            return before  # what was told stays told
+        known = {told.issue for told in before.issues} if before else set()
+        for again in found.issues:
+            if again.issue in known:
+                continue
+            event = IssueEvent(issue=again.issue, action="reopened", reason="reopened")
+            if await self.process.effects.signal(again.workflow, "issue_event", event):
+                continue
+            of = {"workflow": again.workflow, "issue": again.issue, "ce": again.ce, "ae": again.ae}
+            late = LateWordInput(policy=input.policy, alerts_channel=input.alerts_channel, **of)
+            summary = f"#{again.issue} was reopened after {again.workflow} had ended"
+            await begin("LateWord", late, id=ids.late_word(again.workflow, again.issue), summary=summary)
+        await self.process.settle()
+        return found
 
 
 def _listed(texts: list[str]) -> str:
