@@ -57,14 +57,9 @@ _Carried = tuple[str, bytes, list[str]]
 def data_converter(settings: Settings, ledger: Ledger) -> DataConverter:
     """The way of every value to Temporal and back, for clients, workers and tests alike. The ledger is not touched before it is needed."""
     ring = settings.payload_ring()
-    return converter(Codec(ring, PersonKeys(ledger, ring, settings.key), settings.vendor_domain))
-
-
-def converter(codec: PayloadCodec) -> DataConverter:
-    """The data converter around a codec."""
-    return dataclasses.replace(
-        pydantic_data_converter, payload_codec=codec, failure_converter_class=DefaultFailureConverterWithEncodedAttributes
-    )
+    codec = Codec(ring, PersonKeys(ledger, ring, settings.key), settings.vendor_domain)
+    failures = DefaultFailureConverterWithEncodedAttributes
+    return dataclasses.replace(pydantic_data_converter, payload_codec=codec, failure_converter_class=failures)
 
 
 class Codec(PayloadCodec, WithSerializationContext):

@@ -56,8 +56,7 @@ class PersonKeys:
         self._given = secret
         self._fresh = fresh
         self._lock = threading.Lock()
-        self._by_who: OrderedDict[str, Someone] = OrderedDict()
-        self._by_ref: OrderedDict[str, Someone] = OrderedDict()
+        self._cache: OrderedDict[str, Someone] = OrderedDict()  #: Everybody twice: by who they are, and by reference.
 
     @cached_property
     def _secret(self) -> bytes:
@@ -71,7 +70,7 @@ class PersonKeys:
 
     def cached(self, emails: Iterable[str]) -> dict[str, Someone] | None:
         """These people by address in lower case, from memory; None when one of them must be looked up."""
-        return _fresh(self._by_who, {email: self.who(email) for email in {email.lower() for email in emails}})
+        return self._cached({email: self.who(email) for email in {email.lower() for email in emails}})
 
     def load(self, emails: Iterable[str], called: Mapping[str, Iterable[str]] | None = None) -> dict[str, Someone]:
         """These people by address in lower case; who is not known yet gets a key, in one write with what they are ``called``."""
@@ -83,7 +82,7 @@ class PersonKeys:
 
     def cached_refs(self, refs: Collection[str]) -> dict[str, Someone] | None:
         """People by the reference that a payload carries, from memory; None when one of them must be looked up."""
-        return _fresh(self._by_ref, {ref: ref for ref in refs})
+        return self._cached({ref: ref for ref in refs})
 
     def load_refs(self, refs: Collection[str]) -> dict[str, Someone]:
         """People by reference; one that the ledger does not know is left out."""
@@ -124,7 +123,9 @@ class PersonKeys:
             names = tuple(dict.fromkeys(name for row in rows for name in self._read(row).names))
             gone = {"wrapped": None, "ring_key": None, "names": None, "erased_at": datetime.now(UTC)}
             db.execute(update(people).where(people.c.ref.in_([row.ref for row in rows])).values(**gone))
-        self._forget(self.who(email), {row.ref for row in rows})
+        with self._lock:
+            for name in (self.who(email), *(row.ref for row in rows)):
+                self._cache.pop(name, None)
         return names if rows else None
 
     def admit(self, email: str) -> None:
@@ -178,7 +179,7 @@ class PersonKeys:
 
     def _read(self, row: Row[Any]) -> Someone:
         if row.erased_at is not None or row.wrapped is None:
-            before = self._by_who.get(row.who)
+            before = self._cache.get(row.who)
             return self._someone(row.ref, row.who, None, before.names if before else ())
         key = self._key(row)
         names = tuple(json.loads(key.open(row.names, f"names {row.ref}"))) if row.names else ()
@@ -192,24 +193,17 @@ class PersonKeys:
 
     def _keep(self, person: Someone) -> Someone:
         with self._lock:
-            for cache, name in ((self._by_who, person.who), (self._by_ref, person.ref)):
-                cache[name] = person
-                cache.move_to_end(name)
-                while len(cache) > MOST_CACHED:
-                    cache.popitem(last=False)
+            for name in (person.who, person.ref):
+                self._cache[name] = person
+                self._cache.move_to_end(name)
+            while len(self._cache) > 2 * MOST_CACHED:
+                self._cache.popitem(last=False)
         return person
 
-    def _forget(self, who: str, refs: Collection[str]) -> None:
-        with self._lock:
-            self._by_who.pop(who, None)
-            for ref in refs:
-                self._by_ref.pop(ref, None)
-
-
-def _fresh(cache: Mapping[str, Someone], names: Mapping[str, str]) -> dict[str, Someone] | None:
-    now = time.monotonic()
-    known = {asked: person for asked, name in names.items() if (person := cache.get(name)) is not None and person.until > now}
-    return known if len(known) == len(names) else None
+    def _cached(self, names: Mapping[str, str]) -> dict[str, Someone] | None:
+        now = time.monotonic()
+        known = {asked: person for asked, name in names.items() if (person := self._cache.get(name)) is not None and person.until > now}
+        return known if len(known) == len(names) else None
 
 
 def _sealed(person: Someone) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +16,13 @@ from sqlalchemy import Row, event
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DataConverter, WorkflowSerializationContext
+from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, WorkflowSerializationContext
 from temporalio.exceptions import ApplicationError
 
 from domain import ids
 from domain.messages import Contact, Signup
 from domain.policy import default
-from store.crypto.codec import ENCODING, Codec, converter
+from store.crypto.codec import ENCODING, Codec
 from store.crypto.key_ring import Key, KeyRing, Unreadable
 from store.crypto.person_keys import PersonKeys
 from store.ledger import Ledger
@@ -46,6 +47,11 @@ def codec_of(ledger: Ledger, *keys: Key, fresh: float = 30.0) -> Codec:
 @pytest.fixture
 def codec(ledger: Ledger) -> Codec:
     return codec_of(ledger)
+
+
+def converter(codec: Codec) -> DataConverter:
+    failures = DefaultFailureConverterWithEncodedAttributes
+    return dataclasses.replace(pydantic_data_converter, payload_codec=codec, failure_converter_class=failures)
 
 
 def within(codec: Codec, workflow: str = "trial-kestrel.example") -> DataConverter:
