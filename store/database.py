@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, Table, UpdateBase, create_engine, event, func, text, tuple_
+from sqlalchemy import ColumnElement, Connection, Delete, Engine, Row, Select, Table, Update, create_engine, event, func, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import ledger_file, migrations
@@ -82,8 +82,8 @@ class Database:
         with self._turn, self.engine.connect().execution_options(**alone) as db:
             yield db
 
-    def change(self, statement: UpdateBase, values: Mapping[str, Any] | None = None) -> int:
-        """Carry out one statement that writes, a transaction by itself; how many rows it touched."""
+    def change(self, statement: Update | Delete, values: Mapping[str, Any] | None = None) -> int:
+        """Carry out one statement that changes or deletes rows, a transaction by itself; how many it touched."""
         with self.stating() as db:
             return db.execute(statement, values).rowcount
 
