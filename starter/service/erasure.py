@@ -1,23 +1,13 @@
-"""What people may have done about their data: erased by `tenure forget`, and taken in again when they come back by themselves."""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+"""What people may have done about their data: erased by `tenure forget`. Whoever comes back by themselves is taken in again (:meth:`Signups.comes`)."""
 
 from activities.erasure import forget as erase
 from domain import ids
 from domain.base import Value
-from domain.messages import Contact
 from domain.rights import Action
 from starter.errors import BadInput, NotFound, Refused, Unavailable
 from starter.service.kept_requests import Spool
-from store.crypto.codec import Codec
-from store.crypto.tokenize import is_outsider, names_beside
-
-if TYPE_CHECKING:
-    from starter.service.queries import Queries
-    from starter.service.tenure import Tenure
-    from store.crypto.person_keys import PersonKeys
+from starter.service.tenure import Tenure
+from store.crypto.tokenize import is_outsider
 
 
 class Erasure(Value):
@@ -30,24 +20,6 @@ class Erasure(Value):
     notes: tuple[str, ...]
 
 
-def people(tenure: Queries) -> PersonKeys | None:
-    """The keys of people that this process's codec uses; None for a client that encrypts nothing."""
-    codec = tenure.client.data_converter.payload_codec
-    return codec.people if isinstance(codec, Codec) else None
-
-
-async def comes(tenure: Queries, contact: Contact) -> None:
-    """Somebody comes to us by themselves. Were they erased before, they are no more: from now on they have a key again, and get mail."""
-    known, email = people(tenure), contact.email
-    if known is None:
-        return
-    found = known.cached([email])
-    if found is None:
-        found = await tenure.read(lambda: known.load([email], names_beside(contact.model_dump_json())))
-    if found[email.lower()].key is None:
-        await tenure.read(lambda: known.admit(email))
-
-
 async def forget(tenure: Tenure, email: str, by: str = "") -> Erasure:
     """Erase one person; who has it done is on the audit. Raises :class:`Refused` for one of our own staff, :class:`BadInput` for what is no address."""
     address = email.strip()
@@ -56,7 +28,7 @@ async def forget(tenure: Tenure, email: str, by: str = "") -> Erasure:
     key = tenure.key_of(address)
     if not is_outsider(address, tenure.settings.vendor_domain):
         raise Refused(f"{address} is one of our own staff", "Staff stand in the CRM: remove them there, the hourly copy follows")
-    everybody = people(tenure)
+    everybody = tenure.person_keys
     if everybody is None:
         raise Unavailable("this client encrypts nothing", "Run it as `tenure forget`")
     contact, is_open = await _contact_of(tenure, key)

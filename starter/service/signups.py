@@ -23,12 +23,14 @@ from domain.people import Person, Role
 from domain.trial.commands import REQUEST
 from domain.trial.state import Stage, TrialInput
 from starter.errors import BadInput, NotFound, Refused, Unavailable
-from starter.service import erasure
 from starter.service.authorization import on_owned
 from starter.service.commands import Commands
 from starter.service.forms import SignupForm, TrialRequestForm, checked_address
 from starter.service.kept_requests import KeptRequest, KeptRequests, Spool, ledger_in_time
 from starter.service.temporal_errors import Closing, asking
+from store.crypto.codec import Codec
+from store.crypto.person_keys import PersonKeys
+from store.crypto.tokenize import names_beside
 from store.registry import Registry
 from store.roster import named
 from workflows.frame.search_attributes import DOMAIN, STAGE
@@ -52,12 +54,28 @@ class Signups(Commands):
     def _spool(self) -> Spool:
         return Spool(self.settings.data_dir)
 
+    @property
+    def person_keys(self) -> PersonKeys | None:
+        """The keys of people that this process's codec uses; None for a client that encrypts nothing."""
+        codec = self.client.data_converter.payload_codec
+        return codec.people if isinstance(codec, Codec) else None
+
+    async def comes(self, contact: Contact) -> None:
+        """Somebody comes to us by themselves. Were they erased before, they are no more: from now on they have a key again, and get mail."""
+        if (known := self.person_keys) is None:
+            return
+        found = known.cached([contact.email])
+        if found is None:
+            found = await self.read(lambda: known.load([contact.email], names_beside(contact.model_dump_json())))
+        if found[contact.email.lower()].key is None:
+            await self.read(lambda: known.admit(contact.email))
+
     async def signup(self, form: SignupForm) -> SignupAnswer:
         """Sign a company up (A3): one round trip, whose answer is the routing decision. The same ``event_id`` is the same signup."""
         address = self.outsider(form.email)
         contact = form.contact(address.email)
         async with ledger_in_time():
-            await erasure.comes(self, contact)
+            await self.comes(contact)
         return await self._signup(address, contact, form.company, form.via, form.event_id)
 
     async def sign_up_again(self, again: SignupAgain) -> SignupAnswer:
@@ -102,7 +120,7 @@ class Signups(Commands):
         account, _, owned = await self._company(address)
         await self._may_have_one(address, owned)
         contact = form.contact(address.email)
-        await erasure.comes(self, contact)
+        await self.comes(contact)
         asked = form.model_dump(include={"company", "size", "seats", "success_criteria", "standard"})
         message = CeRequest(contact=contact, ce=ce, at=_now(), account=account, **asked)
         return await self._ask_trial(address, "ce_requested", "request", message, form.event_id)

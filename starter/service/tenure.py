@@ -17,7 +17,6 @@ from domain.messages import Contact, DomainChangeInput, IssueEvent, JoinAsk, Joi
 from domain.trial import refusals
 from domain.trial.commands import CHANGE_DOMAIN, NEW_LINK, ChangeDomain
 from starter.errors import BadInput, NotFound, Refused
-from starter.service import erasure
 from starter.service.authorization import on_owned
 from starter.service.forms import JoinForm
 from starter.service.signups import Signups
@@ -100,7 +99,7 @@ class Tenure(Signups):
         if address.free_mail:
             raise Refused(f"{address.email} is no company address", "Ask with the address that belongs to the company of the instance")
         contact, trial = form.contact(address.email), ids.trial(address.key)
-        await erasure.comes(self, contact)
+        await self.comes(contact)
         try:
             event = self.event(trial, "join", form.event_id, form.via, address.email)
             return await self.update(trial, "join", JoinAsk(contact=contact, via=form.via), event)
