@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
+from store.ledger import Ledger
+from store.registry import Registry
+from tests.rows import warm_hosts
 from tests.starter.local.test_stack import ROOT, free_offset, running_stack
 from tests.test_docs import FENCE
 
@@ -81,6 +84,9 @@ def test_each_command_of_the_tour_works_and_prints_what_is_shown(tmp_path: Path)
     data = tmp_path / "data"
     with running_stack(data, free_offset(), environment | {"TENURE_ACCOUNT_BEGINNINGS_PER_SECOND": "50"}, fleet=300) as (_, ready):
         environment |= {"TENURE_DATA_DIR": str(data), "TEMPORAL_ADDRESS": ready["temporal"], "kept": str(kept)}
+        registry = Registry(Ledger(f"sqlite:///{data / 'ledger.db'}"))
+        while not warm_hosts(registry):  # somebody who reads the page is slower than this: the first instances are made meanwhile
+            time.sleep(0.2)
         for step in steps(PAGE.read_text(encoding="utf-8")):
             shell = f'set -ea; . "$kept"; trap \'export -p > "$kept"\' EXIT\n{here(step.commands, ready, data)}'
             deadline = time.monotonic() + PATIENCE_SECONDS
