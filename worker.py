@@ -188,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         control_option(parser, settings)
         run_cli(serve(settings, parser.parse_args(arguments).control))
     except Exception as error:
-        known = error if isinstance(error, TenureError) else startup.in_words(error)
+        known = startup.in_words(error)
         if known is None:
             raise
         log.error("%s", known)

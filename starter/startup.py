@@ -42,7 +42,9 @@ def check(settings: Settings) -> None:
 
 
 def in_words(error: BaseException, settings: Settings | None = None) -> TenureError | None:
-    """What an error of the ledger's database says to a person; None for any other error."""
+    """An error of ours, or what one of the ledger's database says to a person; None for any other error."""
+    if isinstance(error, TenureError):
+        return error
     if isinstance(error, ledger_file.Outdated):
         return Outdated(error.detail, error.do)
     if isinstance(error, ledger_file.LedgerFault):

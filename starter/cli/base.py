@@ -16,7 +16,7 @@ from rich.text import Text
 from domain import markup
 from domain.amounts import dollars
 from starter import startup
-from starter.errors import BadInput, TenureError
+from starter.errors import BadInput
 from starter.run import run_cli
 from starter.service.bootstrap import find, open_tenure
 from starter.service.tenure import Tenure
@@ -107,7 +107,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def report(error: Exception, as_json: bool) -> int | None:
     """Print an error where errors belong and return the exit code; None when it is none that people can do something about."""
-    known = error if isinstance(error, TenureError) else startup.in_words(error)
+    known = startup.in_words(error)
     if known is None:
         return None
     if as_json:

@@ -1,7 +1,5 @@
 """The web process: ``python -m starter.web --port 8080`` runs it by itself; SIGTERM and Ctrl-C end it in order, with exit code 0."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import contextlib
@@ -10,7 +8,6 @@ from collections.abc import Sequence
 
 from starter import logs, private_files, startup
 from starter.build import build_id
-from starter.errors import TenureError
 from starter.run import run_cli
 from starter.service.bootstrap import opened, read_settings
 from starter.service.commands import PATIENCE
@@ -60,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ui = (given.temporal_ui, given.temporal_ui_port) if given.temporal_ui else None
         run_cli(serve(settings, given.host, given.port, ui, given.control))
     except Exception as error:
-        known = error if isinstance(error, TenureError) else startup.in_words(error)
+        known = startup.in_words(error)
         if known is None:
             raise
         sys.stderr.write(f"{known}\n")

@@ -1,15 +1,12 @@
 """The API's document, and ``GET /docs``: the document as a page of our own. The usual viewers load scripts from other sites, which ours does not allow."""
 
-from __future__ import annotations
-
 import json
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse
 
-from starter.web.authentication import is_guarded
-from starter.web.problem_details import Problem, problems
+from starter.web.problem_details import Problem
 from starter.web.render import Pages
 
 
@@ -39,37 +36,23 @@ def _example(document: dict[str, Any], operation: dict[str, Any]) -> str:
     return json.dumps(examples[0], indent=2) if examples else ""
 
 
-def router(pages: Pages) -> APIRouter:
-    """The route, for :func:`starter.web.app.create_app`."""
-    routes = APIRouter(include_in_schema=False)
+def add_to(routes: APIRouter, pages: Pages) -> None:
+    """Add the route, for :func:`starter.web.app.create_app`."""
 
     @routes.get("/docs")
     async def docs(request: Request) -> HTMLResponse:
         document = request.app.openapi()
         return pages.page("docs.html", document=document, groups=grouped(document))
 
-    return routes
-
 
 def describe(app: FastAPI) -> None:
-    """Put into the document what the framework does not know: our problem's schema, and which operations need somebody."""
+    """Put into the document what the framework does not know: our problem's schema."""
     generate = app.openapi
 
     def document() -> dict[str, Any]:
-        if app.openapi_schema is not None:
-            return app.openapi_schema
-        made = generate()
-        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        made["components"]["schemas"] |= {**schema.pop("$defs"), "Problem": schema}
-        made["components"]["securitySchemes"] = {
-            "token": {"type": "http", "scheme": "bearer", "description": "`tenure token create` makes one."},
-            "session": {"type": "apiKey", "in": "cookie", "name": "tenure", "description": "What signing in at /sign-in leaves."},
-        }
-        for path, methods in made["paths"].items():
-            for method, operation in methods.items():
-                if is_guarded(method.upper(), path):
-                    operation["security"] = [{"token": []}, {"session": []}]
-                    operation["responses"] |= {str(status): problem for status, problem in problems(401, 403).items()}
-        return made
+        if app.openapi_schema is None:
+            schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            generate()["components"]["schemas"] |= {**schema.pop("$defs"), "Problem": schema}
+        return app.openapi_schema or {}
 
     app.openapi = document  # type: ignore[method-assign]  # the documented way to extend the document

@@ -1,7 +1,5 @@
 """The web's application: the signup page, the JSON API, the console, the links of our mails, GitHub's webhook, ``/livez`` and ``/readyz``."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import hashlib
@@ -9,7 +7,7 @@ import hmac
 import logging
 from collections.abc import AsyncIterator
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,11 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.sessions import SessionMiddleware
 
-from starter.errors import BadInput, TenureError, Unavailable
+from starter.errors import BadInput, NotSignedIn, TenureError, Unavailable
 from starter.service.tenure import Tenure
 from starter.web import api, api_docs, codec_endpoint, console, health, links, signin, signups, webhooks
-from starter.web.authentication import Door
-from starter.web.limiting import Limits, RequestLimit
+from starter.web.authentication import Door, to_sign_in
+from starter.web.limiting import Limits
 from starter.web.middleware import BODY_LIMIT, Guard, Livez, OwnHosts, Timed, own_hosts
 from starter.web.problem_details import Fault, FieldProblem, problem_response
 from starter.web.render import HERE, Pages, Static
@@ -33,9 +31,9 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 30.0
 RETRY_TASK = "retry failed signups"
 DESCRIPTION = "Cloud trials from signup to their end. Every error is a problem document that says what to do next."
-PROGRAMS = ("/api/", "/webhooks/", "/healthz", "/readyz", "/openapi.json")
-#: The errors that have an answer of their own; any other is :class:`Guard`'s.
-Handled = TenureError | HTTPException | RequestValidationError | SQLAlchemyError
+PROGRAMS = ("/api/", "/codec/", "/webhooks/", "/healthz", "/readyz", "/openapi.json")
+#: The database's and the framework's errors that have an answer of their own.
+Foreign = HTTPException | RequestValidationError | SQLAlchemyError
 ADVICE = {408: "Send it again", 404: "Check the address; the API's document is /openapi.json"}
 
 
@@ -47,21 +45,20 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(retry_for_ever(tenure, retry_seconds), name=RETRY_TASK)
-        try:
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(retry_for_ever(tenure, retry_seconds), name=RETRY_TASK)
             yield
-        finally:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     def answer(request: Request, error: TenureError) -> Response:
         """An error in the form that the caller reads: a page for a person at a browser, JSON for a program."""
+        if isinstance(error, NotSignedIn) and (elsewhere := to_sign_in(request)):
+            return elsewhere
         at_browser = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(PROGRAMS)
         return templates.error(error) if at_browser else problem_response(error)
 
-    async def on_error(request: Request, error: Handled) -> Response:
-        return answer(request, error_of(error))
+    async def on_error(_request: Request, error: Foreign) -> Response:
+        raise error_of(error) from error  # Guard answers it, as every error of ours
 
     async def on_http(request: Request, error: HTTPException) -> Response:
         plain = request.url.path.rstrip("/")
@@ -80,33 +77,27 @@ def create_app(tenure: Tenure, settings: Settings, *, retry_seconds: float = RET
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        exception_handlers={
-            HTTPException: on_http,
-            TenureError: on_error,
-            SQLAlchemyError: on_error,
-            RequestValidationError: on_error,
-        },
+        exception_handlers={HTTPException: on_http, SQLAlchemyError: on_error, RequestValidationError: on_error},
     )
-    for router in (
-        api.router(tenure, limits),
-        webhooks.router(tenure),
-        health.router(health.probes(tenure, settings)),
-        signups.router(tenure, templates, limits),
-        links.router(tenure, templates, limits),
-        console.router(tenure, templates),
-        signin.router(tenure, templates),
-        api_docs.router(templates),
-    ):
-        app.include_router(router)
+    pages = APIRouter(include_in_schema=False)
+    api.add_to(app, tenure, limits)
+    webhooks.add_to(app, tenure)
+    health.add_to(app, health.probes(tenure, settings))
+    signups.add_to(pages, tenure, templates, limits)
+    links.add_to(pages, tenure, templates, limits)
+    console.add_to(pages, tenure, templates)
+    signin.add_to(pages, tenure, templates)
+    api_docs.add_to(pages, templates)
+    app.include_router(pages)
     app.mount("/static", Static(directory=HERE / "static"), name="static")
-    app.mount("/codec", RequestBodyLimitMiddleware(codec_endpoint.CodecEndpoint(tenure), codec_endpoint.BODY_LIMIT))
+    codec = codec_endpoint.CodecEndpoint(tenure)
+    app.mount("/codec", RequestBodyLimitMiddleware(codec, codec_endpoint.BODY_LIMIT))
     api_docs.describe(app)
 
     # The last added is the outermost.
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=BODY_LIMIT)
-    app.add_middleware(Door, tenure=tenure, answer=answer)
-    app.add_middleware(RequestLimit, limits=limits, answer=answer)
-    app.add_middleware(Guard, answer=answer, https=https)
+    app.add_middleware(Door, tenure=tenure, limits=limits)
+    app.add_middleware(Guard, answer=answer, https=https, more=codec.headers)
     app.add_middleware(
         SessionMiddleware,
         secret_key=session_key(settings),
@@ -137,11 +128,9 @@ async def retry_for_ever(tenure: Tenure, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-def error_of(error: Handled) -> TenureError:
-    """An error of ours, or what one of the database's or the framework's says to whoever asked."""
+def error_of(error: Foreign) -> TenureError:
+    """What an error of the database's or the framework's says to whoever asked."""
     match error:
-        case TenureError():
-            return error
         case RequestValidationError():
             return _invalid(error)
         case HTTPException(status_code=400):  # the framework's word for a body that is no text, or no form, at all

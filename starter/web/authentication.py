@@ -3,16 +3,17 @@
 A person is looked up in the roster at each request, so that whoever has left is out at once, whatever their cookie or token says.
 """
 
-from __future__ import annotations
-
 import hmac
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlencode
 
+from fastapi import Security
+from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,13 +22,20 @@ from domain.rights import Action
 from starter.errors import NotAllowed, NotSignedIn, TenureError
 from starter.service.authorization import Caller
 from starter.service.tenure import Tenure
-from starter.web.problem_details import Answer
+from starter.web.limiting import Limits
+from starter.web.problem_details import TooMany
+from starter.web.texts import fault
 from store.access import ServiceTokens, Sessions
 
 #: What prospects and programs of theirs may send without signing in.
 PUBLIC = frozenset({("POST", "/api/signups"), ("POST", "/api/signups/failed"), ("POST", "/api/joins")})
 GUARDED = ("/api", "/console")
 SIGN_IN = "/sign-in"
+#: What the API's document says of who may ask; :class:`Door` is who looks.
+SCHEMES = [
+    Security(HTTPBearer(scheme_name="token", description="`tenure token create` makes one.", auto_error=False)),
+    Security(APIKeyCookie(name="tenure", scheme_name="session", description="What signing in at /sign-in leaves.", auto_error=False)),
+]
 
 
 def is_guarded(method: str, path: str) -> bool:
@@ -37,25 +45,34 @@ def is_guarded(method: str, path: str) -> bool:
 
 @dataclass(frozen=True)
 class Door:
-    """Stands inside the session's layer, in front of every route."""
+    """Stands inside the session's layer, in front of every route, the codec too: who needs somebody is known from here on.
+
+    What needs nobody is counted, also on a route that somebody adds tomorrow. Of what needs somebody only the requests are counted whose
+    sender nobody knows: who is told so again and again is heard no more for a while.
+    """
 
     app: ASGIApp
     tenure: Tenure
-    answer: Answer
+    limits: Limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not is_guarded(scope["method"], scope["path"]):
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request = Request(scope)
+        request, guarded = Request(scope), is_guarded(scope["method"], scope["path"])
+        count = self.limits.may_be_asked if guarded or scope["path"].startswith("/codec/") else self.limits.request
+        await count(request)
         try:
-            caller = await self._caller(request)
-            await self.tenure.authorization.admit(caller, Action.READ)
+            if guarded:
+                caller = await self._caller(request)
+                await self.tenure.authorization.admit(caller, Action.READ)
+                scope.setdefault("state", {})["caller"] = caller
+            await self.app(scope, receive, send)
         except TenureError as error:
-            await self._refusal(request, error)(scope, receive, send)
-            return
-        scope.setdefault("state", {})["caller"] = caller
-        await self.app(scope, receive, send)
+            if error.status == 401:
+                with suppress(TooMany):
+                    await self.limits.refused(request)
+            raise
 
     async def _caller(self, request: Request) -> Caller:
         via = "web" if request.url.path.startswith("/console") else "api"
@@ -65,19 +82,16 @@ class Door:
         tokens = ServiceTokens(self.tenure.ledger)
         found = await self.tenure.read(lambda: tokens.find(secret.strip())) if scheme.lower() == "bearer" else None
         if found is None:
-            raise NotSignedIn(
-                "the token is none of ours, or was revoked", "`tenure token create` makes one; send Authorization: Bearer TOKEN"
-            )
+            raise NotSignedIn(**fault("token"))
         return Caller(via=via, email=found.person, token=found.name, group=found.role)  # type: ignore[arg-type]
 
-    def _refusal(self, request: Request, error: TenureError) -> Response:
-        at_browser = (
-            request.method in ("GET", "HEAD") and request.url.path.startswith("/console") and "authorization" not in request.headers
-        )
-        if not isinstance(error, NotSignedIn) or not at_browser:
-            return self.answer(request, error)
-        back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': back})}", 303)
+
+def to_sign_in(request: Request) -> Response | None:
+    """Where a browser is sent that asks for a page of the console while nobody is signed in; None for any other request."""
+    if request.method not in ("GET", "HEAD") or not request.url.path.startswith("/console") or "authorization" in request.headers:
+        return None
+    back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': back})}", 303)
 
 
 async def session_caller(tenure: Tenure, request: Request, via: str = "web") -> Caller:

@@ -7,8 +7,6 @@ UI does when it is told to include credentials. A page may ask only if it comes 
 Its bodies are longer than any form, so it has a limit of its own.
 """
 
-from __future__ import annotations
-
 import hmac
 import logging
 from functools import cached_property
@@ -17,7 +15,6 @@ from urllib.parse import urlsplit
 from google.protobuf.json_format import MessageToJson, Parse, ParseError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -25,10 +22,11 @@ from temporalio.api.common.v1 import Payloads
 from temporalio.converter import PayloadCodec
 
 from domain.rights import Action
-from starter.errors import NotSignedIn, TenureError, Unavailable
+from starter.errors import NotSignedIn, Unavailable
 from starter.service.tenure import Tenure
 from starter.web.authentication import SIGN_IN, session_caller
-from starter.web.problem_details import Fault, problem_response
+from starter.web.problem_details import Fault
+from starter.web.texts import fault
 from store.crypto.codec import data_converter
 from store.crypto.key_ring import Unreadable
 
@@ -57,20 +55,16 @@ class CodecEndpoint:
         return self._tenure.settings.codec_secret().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        try:
-            response = await self._answer(request)
-        except TenureError as error:
-            response = problem_response(error)
-        except HTTPException as error:  # the body is too long, or does not come
-            response = problem_response(Fault(error.status_code, error.detail, "Send it again, at once"))
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Vary"] = "Origin"
-        if (origin := request.headers.get("origin")) in self._origins:
-            response.headers["Access-Control-Allow-Origin"] = str(origin)
-            response.headers["Access-Control-Allow-Credentials"] = "true"
+        response = await self._answer(Request(scope, receive))
         await response(scope, receive, send)
+
+    def headers(self, scope: Scope) -> dict[str, str]:
+        """What an answer under ``/codec`` says besides, an error too, so that a page of the Web UI may read it."""
+        if not scope["path"].startswith("/codec/"):
+            return {}
+        origin = Headers(scope=scope).get("origin")
+        allowed = {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"} if origin in self._origins else {}
+        return {"Vary": "Origin", **allowed}
 
     async def _answer(self, request: Request) -> Response:
         origin = request.headers.get("origin")
@@ -79,11 +73,8 @@ class CodecEndpoint:
         if request.method == "OPTIONS":
             allowed = {"Access-Control-Allow-Methods": "POST", "Access-Control-Allow-Headers": "authorization, content-type, x-namespace"}
             return Response(status_code=204, headers=allowed)
-        if not self._has_token(request.headers) and not await self._is_signed_in(request):
-            raise NotSignedIn(
-                "nobody is signed in, and the token is missing or wrong",
-                f"Sign in at {SIGN_IN}; a program sends `Authorization: Bearer TOKEN`, which `tenure keys token` prints",
-            )
+        if not await self._may(request):
+            raise NotSignedIn(**fault("codec_token", sign_in=SIGN_IN))
         work = {"/codec/decode": self._codec.decode, "/codec/encode": self._codec.encode}.get(request.url.path)
         if work is None:
             raise Fault(404, "there is no such address", "POST to /codec/decode or /codec/encode")
@@ -92,27 +83,24 @@ class CodecEndpoint:
         try:
             given = Parse(await request.body(), Payloads())
         except (ParseError, UnicodeDecodeError, RecursionError):
-            do = 'Send {"payloads": [{"metadata": {"encoding": BASE64}, "data": BASE64}]}'
-            raise Fault(400, "the body holds no payloads", do) from None
+            raise Fault(400, **fault("no_payloads")) from None
         try:
             done = await work(given.payloads)
         except Unreadable as error:
             raise Fault(422, str(error), "Then ask again", title="It cannot be decrypted") from None
         except SQLAlchemyError:
             log.warning("payloads wait: the ledger's database does not answer")
-            do = "Ask again; check TENURE_LEDGER_URL and that the database runs"
-            raise Unavailable("the ledger's database does not answer", do) from None
+            raise Unavailable(**fault("codec_ledger")) from None
         return Response(MessageToJson(Payloads(payloads=done)), media_type="application/json")
 
-    def _has_token(self, headers: Headers) -> bool:
-        """Compared in constant time."""
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
+    async def _may(self, request: Request) -> bool:
+        """Whether who asks has the token, compared in constant time, or a browser's session of somebody who may read.
 
-    async def _is_signed_in(self, request: Request) -> bool:
-        """Whether the browser has a session of somebody who may read; asked for pages of the Web UI only, whose origin was checked."""
-        if "origin" not in request.headers or request.headers.get("authorization"):
-            return False
+        A session counts for pages of the Web UI only, whose origin was checked.
+        """
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme or "origin" not in request.headers:
+            return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
         try:
             await self._tenure.authorization.admit(await session_caller(self._tenure, request), Action.READ)
         except NotSignedIn:

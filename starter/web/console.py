@@ -3,12 +3,9 @@
 It asks the same service as the API and the command line, so an answer means the same here and there. Whoever answers is whoever is signed in.
 """
 
-from __future__ import annotations
-
 import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
@@ -46,9 +43,8 @@ def signed(request: Request) -> dict[str, str]:
     return {"who": caller.email or f"token {caller.token}", "csrf": csrf_of(request) if not caller.token else ""}
 
 
-def router(tenure: Tenure, pages: Pages) -> APIRouter:
-    """The routes, for :func:`starter.web.app.create_app`."""
-    routes = APIRouter(include_in_schema=False)
+def add_to(routes: APIRouter, tenure: Tenure, pages: Pages) -> None:
+    """Add the routes, for :func:`starter.web.app.create_app`."""
 
     async def desk(request: Request, page: str = "", after: str = "", *, status: int = 200, **told: Any) -> HTMLResponse:
         """The page; ``told`` are what was done or why not, and what was typed."""
@@ -56,13 +52,10 @@ def router(tenure: Tenure, pages: Pages) -> APIRouter:
         return pages.page(
             "console.html",
             status,
-            trials=listed.rows,
-            counts=listed.counts,
-            more=f"/console?{urlencode({'page': listed.next_page})}" if listed.next_page else "",
+            listed=listed,
             first=not page,
             tasks=tasks,
             tasks_shown=TASKS_SHOWN,
-            more_tasks=f"/console?{urlencode({'after': tasks[-1].id})}" if len(tasks) == TASKS_SHOWN else "",
             events={task.id: new_event() for task in tasks},
             now=datetime.now(UTC),
             signed=signed(request),
@@ -90,5 +83,3 @@ def router(tenure: Tenure, pages: Pages) -> APIRouter:
     async def show_trial(request: Request, domain: str) -> HTMLResponse:
         view, effects = await asyncio.gather(tenure.trial(domain), tenure.effects(domain))
         return pages.page("trial.html", view=view, effects=effects[-200:], left_out=max(0, len(effects) - 200), signed=signed(request))
-
-    return routes

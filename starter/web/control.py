@@ -8,8 +8,6 @@
 It is where ``TENURE_CONTROL`` or ``--control`` says, in the web as in the worker; without an address there is none.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import hmac
@@ -21,12 +19,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import httpx
+from fastapi import FastAPI
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError
@@ -116,12 +113,11 @@ class Control:
 
     def app(self) -> ASGIApp:
         """The application."""
-        routes = [Route("/readyz", self._readyz), Route("/metrics", self._metrics), Route("/drain", self._on_drain, methods=["POST"])]
-        return Livez(OwnHosts(Starlette(routes=routes), own_hosts(self._settings), addresses=True))
-
-    async def _readyz(self, request: Request) -> Response:
-        found = await health.check(self._parts, request.query_params.getlist("exclude"))
-        return JSONResponse(found.model_dump(mode="json"), 200 if found.ok else 503)
+        app = FastAPI(openapi_url=None)
+        health.add_to(app, self._parts)
+        app.add_route("/metrics", self._metrics)
+        app.add_route("/drain", self._on_drain, methods=["POST"])
+        return Livez(OwnHosts(app, own_hosts(self._settings), addresses=True))
 
     async def _works(self) -> str:
         if self._tenure is None:

@@ -4,8 +4,6 @@
 then, and keeps them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import sqlite3
@@ -16,7 +14,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import httpx
-from fastapi import APIRouter, Query, Response
+from fastapi import FastAPI, Query, Response
 from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.enums.v1 import TaskQueueType
@@ -178,16 +176,13 @@ def sandbox_of(settings: Settings) -> str:
     return ""
 
 
-def router(parts: Mapping[str, Probe]) -> APIRouter:
-    """``/readyz``, and ``/healthz`` by its older name, for :func:`starter.web.app.create_app`."""
-    routes = APIRouter(tags=["operations"], responses=ANSWERS)
+def add_to(app: FastAPI, parts: Mapping[str, Probe]) -> None:
+    """Add ``/readyz``, and ``/healthz`` by its older name, for :func:`starter.web.app.create_app`."""
 
-    @routes.get("/healthz", summary="The same as /readyz")
-    @routes.get("/readyz", summary="Whether every part answers")
+    @app.get("/healthz", summary="The same as /readyz", tags=["operations"], responses=ANSWERS)
+    @app.get("/readyz", summary="Whether every part answers", tags=["operations"], responses=ANSWERS)
     async def readyz(response: Response, exclude: Annotated[list[str], Query(max_length=20)] = []) -> Health:  # noqa: B006
         """Asks every part now: 200 when each answers, else 503, with what each said. ``?exclude=worker`` leaves a part out, and may be repeated."""
         health = await check(parts, exclude)
         response.status_code = 200 if health.ok else 503
         return health
-
-    return routes

@@ -1,37 +1,29 @@
 """How often what is public may be asked: within moving windows, by one client, about one company, to one mailbox, and by all together.
 
-every request that needs nobody     by one client address           :class:`RequestLimit`; whether we are ready, apart
-a request whose token is none       by one client address           :class:`RequestLimit`
+every request that needs nobody     by one client address           :class:`starter.web.authentication.Door`; whether we are ready, apart
+a request whose token is none       by one client address           :class:`starter.web.authentication.Door`
 a form                              by one client, of one company, to one mailbox that would get a mail
 signups                             by everybody together: the rest is kept (:mod:`starter.web.signups`)
 """
-
-from __future__ import annotations
 
 import logging
 import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import TYPE_CHECKING
 
 from limits import RateLimitItem, parse
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.storage import storage_from_string
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain import ids, mailbox
+from domain.policy.trial import Routing
 from starter.errors import BadInput
 from starter.service.forms import read_address
-from starter.web.authentication import is_guarded
-from starter.web.problem_details import Answer, TooMany
-
-if TYPE_CHECKING:
-    from domain.policy.trial import Routing
-    from store.settings import Settings
+from starter.web.problem_details import TooMany
+from store.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -102,42 +94,6 @@ class Limits:
         raise TooMany(
             said or f"more than {item} came from {called}", f"Nothing was lost or done; try again in {wait} seconds", retry_after=wait
         )
-
-
-@dataclass(frozen=True)
-class RequestLimit:
-    """Stands in front of every route, the codec too: what needs nobody is counted, also on a route that somebody adds tomorrow.
-
-    Of what needs somebody only the requests are counted whose sender nobody knows: who is told so again and again is heard no more for a while.
-    """
-
-    app: ASGIApp
-    limits: Limits
-    answer: Answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        request, unknown = Request(scope), False
-
-        async def seen(message: Message) -> None:
-            nonlocal unknown
-            unknown = unknown or message.get("status") == 401
-            await send(message)
-
-        try:
-            if scope["path"].startswith("/codec/") or is_guarded(scope["method"], scope["path"]):
-                await self.limits.may_be_asked(request)
-            else:
-                await self.limits.request(request)
-        except TooMany as error:
-            await self.answer(request, error)(scope, receive, send)
-            return
-        await self.app(scope, receive, seen)
-        if unknown:
-            with suppress(TooMany):
-                await self.limits.refused(request)
 
 
 def proxies_of(settings: Settings) -> list[Network]:

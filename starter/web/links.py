@@ -4,8 +4,6 @@ feedback form of a lost trial (``/feedback/…``, A18).
 Mail scanners follow every link, so looking changes nothing: what a link is for happens at the press of a button.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from datetime import UTC, datetime
@@ -22,6 +20,7 @@ from starter.service.temporal_errors import Closing, Over
 from starter.service.tenure import Tenure
 from starter.web.limiting import Limits
 from starter.web.render import Pages, moment, typed
+from starter.web.texts import REASONS
 from store.access import BadToken, verify
 from store.database import put
 from store.ledger import Ledger
@@ -36,15 +35,6 @@ FEEDBACK = "feedback"
 LONGEST_FEEDBACK = 2_000
 #: Seconds after which an answer has surely been sent, so that what is done then does not show in how long it took.
 ANSWERED_SECONDS = 0.5
-REASONS = {
-    "missing": "Something we need was missing",
-    "setup": "It was too hard to set up",
-    "time": "We did not find the time",
-    "price": "The price",
-    "other_tool": "We chose something else",
-    "self_host": "We run it ourselves",
-    "other": "Another reason",
-}
 
 
 def masked(email: str) -> str:
@@ -53,9 +43,8 @@ def masked(email: str) -> str:
     return f"{local[:1]}…@{host}"
 
 
-def router(tenure: Tenure, pages: Pages, limits: Limits) -> APIRouter:
-    """The routes, for :func:`starter.web.app.create_app`."""
-    routes = APIRouter(include_in_schema=False)
+def add_to(routes: APIRouter, tenure: Tenure, pages: Pages, limits: Limits) -> None:
+    """Add the routes, for :func:`starter.web.app.create_app`."""
     key = tenure.settings.key()
     by_link = tenure.called_by(LINK)  # who holds a link may do what it is for
     secrets = Vault(tenure.ledger, key)
@@ -72,12 +61,8 @@ def router(tenure: Tenure, pages: Pages, limits: Limits) -> APIRouter:
         link = await asyncio.to_thread(secrets.look, token)
         if link is None or not link.works:
             return gone(token, link)
-        until = f"It opens once, until {moment(link.expires_at)}, for {masked(link.to_email)} only. Do not pass it on."
-        if link.kind == "reset_link":
-            detail = "Your instance is ready. The button takes you to it, to choose a password."
-            return pages.said("Set your password", detail, button="Continue to my instance", small=(until,))
-        detail = "The button shows the key, once. Copy it to a safe place."
-        return pages.said("Your licence key", detail, button="Show the key", small=(until,))
+        page = "secret_password" if link.kind == "reset_link" else "secret_key"
+        return pages.said(page, until=moment(link.expires_at), who=masked(link.to_email))
 
     @routes.post("/s/{token}")
     async def open_secret(token: str) -> Response:
@@ -90,7 +75,7 @@ def router(tenure: Tenure, pages: Pages, limits: Limits) -> APIRouter:
         try:
             if link.kind != "reset_link":
                 value = await asyncio.to_thread(secrets.get, link.ref)
-                return pages.said("Your licence key", "Copy it to a safe place: this link does not show it again", value=value)
+                return pages.said("key_shown", value=value)
             ref = await by_link.open_link(link.ref, link.to_email)
             return RedirectResponse(await asyncio.to_thread(secrets.take, ref), 303)
         except Exception as error:
@@ -110,13 +95,12 @@ def router(tenure: Tenure, pages: Pages, limits: Limits) -> APIRouter:
             # One dead link buys one new one, however often the button is pressed: the same event is the same request.
             event = f"new-link-{ids.digest(token)}"
             await by_link.act_on(link.ref, "new_link", NewLink(by=link.to_email, to=link.to_email), event)
-            return pages.said("A new link is on its way", f"Look for our mail to {masked(link.to_email)}")
+            return pages.said("new_link", who=masked(link.to_email))
         email = (await typed(request)).get("email", "")
         await limits.mailbox(email)
         # The same words whether or not the address is an administrator's, and as soon: who is one is looked up once the answer is out.
         tenure.later(of_admin(email))
-        detail = "If this is the address of an instance's administrator, a mail with a new link is on its way to it"
-        return pages.said("Look into your mailbox", detail, small=(f"Nothing there? Write to {pages.support}.",))
+        return pages.said("new_link_maybe")
 
     async def of_admin(email: str) -> None:
         """Ask for a new link when ``email`` is the administrator's of an instance; at most one an hour, so that nobody's mailbox is filled."""
@@ -140,8 +124,7 @@ def router(tenure: Tenure, pages: Pages, limits: Limits) -> APIRouter:
     @routes.get("/u/{token}")
     async def show_opt_out(token: str) -> HTMLResponse:
         workflow_of(UNSUBSCRIBE, token)
-        detail = "You get no more tips about this trial. Mails that the trial itself needs, such as its end, still come."
-        return pages.said("Stop the onboarding mails?", detail, button="Stop them")
+        return pages.said("opt_out")
 
     @routes.post("/u/{token}")
     async def opt_out(token: str) -> HTMLResponse:
@@ -151,8 +134,8 @@ def router(tenure: Tenure, pages: Pages, limits: Limits) -> APIRouter:
             await by_link.act_on(workflow, "opt_out", OptOut(by="prospect"), "opt-out")
         except (NotFound, Over, Closing) as error:
             log.info("%s needs no opt-out: %s", workflow, error)
-            return pages.said("This trial is over", "Its onboarding mails ended with it: you get no more of them.")
-        return pages.said("Done", "You get no more onboarding mails about this trial.")
+            return pages.said("opt_out_over")
+        return pages.said("opt_out_done")
 
     # --- Feedback -----------------------------------------------------------------------------------------------------------
 
@@ -175,9 +158,7 @@ def router(tenure: Tenure, pages: Pages, limits: Limits) -> APIRouter:
         if not text and values["reason"] == "other":
             return feedback_form(values, "Please say a word about it, or choose a reason.", 422)
         await asyncio.to_thread(keep_feedback, tenure.ledger, workflow, values)
-        return pages.said("Thank you", "It goes to the team that builds the trial. Sending the form again replaces what you wrote.")
-
-    return routes
+        return pages.said("feedback")
 
 
 def keep_feedback(ledger: Ledger, workflow: str, values: dict[str, str]) -> None:

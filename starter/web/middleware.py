@@ -3,12 +3,11 @@
 Plain ASGI, since Starlette's own middleware classes would hold every answer in memory.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import re
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starter.errors import TenureError
 from starter.service.forms import new_event
 from starter.web.problem_details import Answer, Fault, problem_response
+from starter.web.texts import fault
 from store import metrics
 from store.settings import Settings
 
@@ -46,19 +46,12 @@ HEADERS = {
 SECRETS = "/s/"
 SECRET_HEADERS = {**HEADERS, "Referrer-Policy": "no-referrer", "Content-Security-Policy": POLICY, "X-Robots-Tag": "noindex"}
 #: A year; said only where the site's own address is https.
-HSTS = "max-age=31536000; includeSubDomains"
+HSTS = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
 
-OURS = "Something went wrong on our side"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: This machine's names: no other site can have them.
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-NOT_OURS = Fault(
-    421,
-    "this service does not answer to the name under which it was asked",
-    "Use the address in TENURE_WEB_URL; a further name is allowed with TENURE_ALLOWED_HOSTS",
-    title="Not this site's name",
-    code="misdirected",
-)
+NOT_OURS = Fault(421, **fault("other_host"))
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_](?:[a-z0-9._-]{0,252}))(?::[0-9]{1,5})?")
 
 
@@ -116,10 +109,8 @@ class OwnHosts:
         host = "" if scope["type"] == "lifespan" else host_of(scope)
         if scope["type"] == "lifespan" or host in self.hosts or (self.addresses and is_address(host)):
             await self.app(scope, receive, send)
-        elif scope["type"] == "http":
-            await problem_response(NOT_OURS)(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1008})
+            await problem_response(NOT_OURS)(scope, receive, send)
 
 
 def own_hosts(settings: Settings, address: str = "") -> frozenset[str]:
@@ -151,21 +142,22 @@ def is_address(host: str) -> bool:
 
 @dataclass(frozen=True)
 class Guard:
-    """Takes what comes in time, from our own pages, and not too long; gives every answer its headers; answers what nobody foresaw.
+    """Takes what comes in time, from our own pages, and not too long; gives every answer its headers; answers every error that is raised within.
 
-    ``https``: the site is reached by it.
+    ``https``: the site is reached by it. ``more``: what headers a request's answer has besides.
     """
 
     app: ASGIApp
     answer: Answer
-    https: bool = False
+    https: bool
+    more: Callable[[Scope], Mapping[str, str]]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         started = too_long = False
-        told = SECRET_HEADERS if scope["path"].startswith(SECRETS) else HEADERS
+        told = {**(SECRET_HEADERS if scope["path"].startswith(SECRETS) else HEADERS), **(HSTS if self.https else {}), **self.more(scope)}
 
         async def with_headers(message: Message) -> None:
             nonlocal started
@@ -174,8 +166,6 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in told.items():
                     headers.setdefault(name, value)
-                if self.https:
-                    headers.setdefault("Strict-Transport-Security", HSTS)
             await send(message)
 
         async def passed_on(message: Message) -> None:
@@ -184,25 +174,22 @@ class Guard:
             if not too_long:
                 await with_headers(message)
 
-        async def refuse(fault: TenureError) -> None:
-            await self.answer(Request(scope), fault)(scope, receive, with_headers)
-
-        if fault := _from_elsewhere(scope):
-            await refuse(fault)
-            return
+        found: TenureError | None = None
         try:
+            _from_our_pages(scope)
             await self.app(scope, in_time(receive), passed_on)
         except ClientDisconnect:
             return
+        except TenureError as error:
+            found = error
         except Exception:
             event = new_event()
             log.exception("event %s: %s %s", event, scope["method"], scope["path"])
             if started:
                 raise  # the answer is half out: only a cut connection tells the caller that it is not whole
-            do = f"Try again; if it happens again, tell support the event {event}"
-            await refuse(Fault(500, "This was not your doing, and it has been written down.", do, title=OURS, code="internal", event=event))
-        if too_long:
-            await refuse(TOO_LONG)
+            found = Fault(500, **fault("our_doing", event=event), event=event)
+        if too_long or found:
+            await self.answer(Request(scope), found or TOO_LONG)(scope, receive, with_headers)
 
 
 def in_time(receive: Receive) -> Receive:
@@ -224,14 +211,14 @@ def in_time(receive: Receive) -> Receive:
     return timed
 
 
-def _from_elsewhere(scope: Scope) -> Fault | None:
+def _from_our_pages(scope: Scope) -> None:
     """Another site's page may not act for the person at the browser: the API, the console and the sign-out take writes from our pages only.
 
     A program sends neither header and is let through.
     """
     if scope["method"] in ("GET", "HEAD", "OPTIONS") or not scope["path"].startswith(("/api/", "/console", "/sign-out")):
-        return None
+        return
     headers = Headers(scope=scope)
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    ours = site in ("same-origin", "none") if site else origin is None or urlsplit(origin).netloc == headers.get("host")
-    return None if ours else Fault(403, "a page of another site sent this", "Open this site's own page and do it there")
+    if not (site in ("same-origin", "none") if site else origin is None or urlsplit(origin).netloc == headers.get("host")):
+        raise Fault(403, "a page of another site sent this", "Open this site's own page and do it there")

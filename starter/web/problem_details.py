@@ -1,7 +1,5 @@
 """Errors over HTTP: one shape for all of them, after RFC 9457, with one more member that says what to do next."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -9,18 +7,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from domain.base import Value
-from starter.errors import BadInput, NotAllowed, NotFound, NotSignedIn, Refused, TenureError, Unavailable
+from starter.errors import BadInput, NotSignedIn, TenureError
+from starter.web.texts import PROBLEMS, TITLES
 
 MEDIA_TYPE = "application/problem+json"
-TITLES = {
-    400: "That cannot be used",
-    403: "From another site",
-    404: "Not found",
-    405: "Method not allowed",
-    408: "Too slow",
-    413: "Too long",
-    503: "Not available now",
-}
 
 
 class FieldProblem(Value):
@@ -60,7 +50,7 @@ class Fault(TenureError):
     ) -> None:
         super().__init__(detail, do)
         self.status = status
-        self.title = title or TITLES.get(status, TenureError.title)
+        self.title = title or TITLES.get(str(status), TenureError.title)
         self.code = code
         self.event = event
         self.errors = errors
@@ -109,52 +99,14 @@ def problem_response(error: TenureError) -> JSONResponse:
     return JSONResponse(problem.model_dump(mode="json", exclude_defaults=True), problem.status, headers_of(error), MEDIA_TYPE)
 
 
-def _documented(description: str, error: TenureError) -> dict[str, Any]:
-    example = problem_of(error).model_dump(mode="json", exclude_defaults=True)
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema, "example": example}}}
+def _documented(description: str, **example: Any) -> dict[str, Any]:
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}}}
 
 
-# For the OpenAPI document: which problems a route may answer, by status.
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    401: _documented("Nobody is signed in, or the token is none.", NotSignedIn("nobody is signed in", "Send Authorization: Bearer TOKEN")),
-    403: _documented(
-        "Who asks may not; nothing was changed.",
-        NotAllowed("sdr.one@tenure.example (inbound sdr) may not convert a trial. These may: CE (team), AE (team)", ""),
-    ),
-    404: _documented("There is no such thing.", NotFound("acme.com has no trial", "List the trials with GET /api/trials")),
-    409: _documented(
-        "Understood and refused; nothing was changed.", Refused("the trial of acme.com has ended", "Sign up again to start another trial")
-    ),
-    413: _documented("The body is too long.", Fault(413, "the body has more than 65,536 bytes", "Send less")),
-    422: _documented(
-        "What was sent cannot be used; nothing was changed.",
-        BadInput("the e-mail address is not valid", "Enter an address like name@company.com", field="email"),
-    ),
-    429: _documented(
-        "Too many of a kind from one place; Retry-After says when.",
-        TooMany("more than 120 per 1 minute came from your address", "Try again in 20 seconds", 20),
-    ),
-    503: _documented(
-        "Something that is needed cannot be reached; asking again is safe.",
-        Unavailable("Temporal cannot be reached", "Try again in a minute"),
-    ),
-}
-SIGNATURE = _documented(
-    "The signature is wrong.", Fault(401, "X-Hub-Signature-256 is not the signature of this body", "", title="wrong signature")
-)
-KEPT = _documented(
-    "The signup could not be taken now. It is kept, and need not be sent again; code `kept` and `event`, its reference, say so.",
-    Kept(
-        "something on our side does not answer. What you typed is not lost",
-        "Support has your signup and writes to dana@acme.com within 4 office hours; you need not send it again",
-        reference="3f9a1c0c5200",
-        retry_after=60,
-        status=503,
-    ),
-)
+#: What the OpenAPI document says of the problems that a route may answer, by status or by name.
+DOCUMENTED = {name: _documented(**said) for name, said in PROBLEMS.items()}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems of these statuses, as a route's ``responses``."""
-    return {status: PROBLEMS[status] for status in statuses}
+    return {status: DOCUMENTED[str(status)] for status in statuses}

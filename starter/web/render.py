@@ -1,7 +1,5 @@
 """How a page is made: Jinja2 templates, and static files whose addresses change with their content."""
 
-from __future__ import annotations
-
 import hashlib
 from datetime import UTC, datetime
 from email.utils import parseaddr
@@ -19,6 +17,7 @@ from starlette.types import Scope
 from domain.policy import Policy
 from starter.errors import TenureError
 from starter.web.problem_details import Kept, headers_of, problem_of
+from starter.web.texts import PAGES
 from store.settings import Settings
 
 HERE = Path(__file__).parent
@@ -42,15 +41,18 @@ class Pages:
             triage_time=working_time(policy.triage.sla_hours),
             link_hours=policy.handoff.share_link_ttl_hours,
         )
-        self._env.filters.update(moment=moment, words=words, headline=headline, plain=plain, sentence=sentence)
+        self._env.filters.update(
+            moment=moment, words=lambda name: name.replace("_", " "), headline=headline, plain=plain, sentence=sentence
+        )
 
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
         """The page of that template; a value that it misses is an error here and not a gap on the page."""
         return HTMLResponse(self._env.get_template(name).render(**values), status)
 
-    def said(self, title: str, detail: str, *, value: str = "", button: str = "", small: tuple[str, ...] = ()) -> HTMLResponse:
-        """A page that says one thing, and may show a value, or offer one button that posts to the page itself."""
-        return self.page("said.html", title=title, detail=detail, value=value, button=button, small=small)
+    def said(self, name: str, *, value: str = "", **filled: str) -> HTMLResponse:
+        """A page of :data:`PAGES`: it says one thing, and may show a value, or offer one button that posts to the page itself."""
+        text = {part: line.format(support=self.support, **filled) for part, line in PAGES[name].items()}
+        return self.page("said.html", value=value, **{"button": "", "small": "", **text})
 
     def error(self, error: TenureError) -> HTMLResponse:
         """A page that says what went wrong and what to do."""
@@ -112,11 +114,6 @@ def moment(at: datetime) -> str:
     """A moment as people write it, in UTC: ``22 Nov 2026, 14:05 UTC``."""
     utc = at.astimezone(UTC)
     return f"{utc.day} {utc:%b %Y, %H:%M} UTC"
-
-
-def words(name: str) -> str:
-    """A name of the program as words: ``hand_off`` becomes ``hand off``."""
-    return name.replace("_", " ")
 
 
 def plain(value: JsonValue) -> str:

@@ -4,13 +4,11 @@ How many there are is bounded, how many of one address, and how long one may tak
 of it: a client that sends a header's byte now and then, or never reads, would keep its connection for ever.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import h11
 import uvicorn
@@ -18,9 +16,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from starter.web.limiting import Network, address_of, customer_of, is_one_of, proxies_of
-
-if TYPE_CHECKING:
-    from store.settings import Settings
+from store.settings import Settings
 
 #: Seconds from the first moment of a request (or of a connection) until its headers are whole.
 HEADER_SECONDS = 10.0
@@ -35,18 +31,18 @@ SHARE = 5
 class Server(uvicorn.Server):
     """Ends in order on SIGTERM and SIGINT, and then returns; uvicorn's own would raise the signal again, and exit with its code."""
 
-    with_signals = True
+    signals: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop on a signal, for as long as the server runs: take nothing new, answer what came, and return."""
-        loop, numbers = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT) if self.with_signals else ()
-        for number in numbers:
+        loop = asyncio.get_running_loop()
+        for number in self.signals:
             loop.add_signal_handler(number, setattr, self, "should_exit", True)
         try:
             yield
         finally:
-            for number in numbers:
+            for number in self.signals:
                 loop.remove_signal_handler(number)
 
 
@@ -54,7 +50,7 @@ class Server(uvicorn.Server):
 async def beside(config: uvicorn.Config) -> AsyncIterator[None]:
     """Serve meanwhile, and leave the signals to the process."""
     server = Server(config)
-    server.with_signals = False
+    server.signals = ()
     serving = asyncio.create_task(server.serve(), name="beside")
     try:
         yield
@@ -78,11 +74,6 @@ def config(settings: Settings, app: ASGIApp, host: str, port: int, grace: int = 
         proxy_headers=False,  # whose word counts is TENURE_TRUSTED_PROXIES' to say
         timeout_graceful_shutdown=grace,
     )
-
-
-def bounded(settings: Settings) -> type[BoundedProtocol]:
-    """The protocol with the bounds of the settings."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"most": settings.web_connections, "proxies": proxies_of(settings)})
 
 
 class BoundedProtocol(H11Protocol):
@@ -160,6 +151,11 @@ class BoundedProtocol(H11Protocol):
 
     def _lingers(self) -> None:
         self._unread = self._unread or self.loop.call_later(self.unread_seconds, self.transport.abort)
+
+
+def bounded(settings: Settings) -> type[BoundedProtocol]:
+    """The protocol with the bounds of the settings."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"most": settings.web_connections, "proxies": proxies_of(settings)})
 
 
 def is_here(peer: str) -> bool:

@@ -4,14 +4,13 @@ What counts is the address, which the provider must call verified, and the CRM, 
 when; what they may is looked up at each request.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -25,6 +24,7 @@ from starter.service.tenure import Tenure
 from starter.web.authentication import SIGN_IN, check_csrf, csrf_of, has_ended
 from starter.web.problem_details import Fault
 from starter.web.render import Pages, typed
+from starter.web.texts import REFUSALS, fault
 from store.access import Sessions
 from store.settings import Settings
 
@@ -32,30 +32,11 @@ log = logging.getLogger(__name__)
 
 START, CALLBACK, SIGN_OUT = "/auth/start", "/auth/callback", "/sign-out"
 SECONDS = 10.0
-#: The errors of OAuth 2.0 and OpenID Connect that a person can do something about, in our own words.
-REFUSALS = {
-    "access_denied": "you turned it down, or the provider does not let you in here",
-    "login_required": "the provider wants you to sign in there first",
-    "consent_required": "the provider wants your consent first",
-    "interaction_required": "the provider wants to ask you something first",
-    "account_selection_required": "the provider wants you to choose an account first",
-    "temporarily_unavailable": "the provider is too busy at the moment",
-    "server_error": "something went wrong at the provider",
-    "invalid_scope": "the provider does not know what we ask for: its client needs the scopes openid, email and profile",
-    "unauthorized_client": "the provider does not know us as a client of this kind",
-    "invalid_client": "the provider does not take our client secret",
-    "invalid_grant": "the provider does not know this sign-in any more",
-}
 #: What is shown of an address that the provider tells.
 _ADDRESS = re.compile(r"[\w.+'-]{1,64}@[\w.-]{1,190}")
 HOME = "/console"
-
-
-class SignInFailed(Fault):
-    """The provider and we did not come to an end; nobody is signed in."""
-
-    def __init__(self, detail: str, do: str) -> None:
-        super().__init__(400, detail, do, title="The sign-in did not finish", code="sign_in")
+#: The provider and we did not come to an end; nobody is signed in.
+not_finished = partial(Fault, 400, title="The sign-in did not finish", code="sign_in")
 
 
 class Provider:
@@ -78,14 +59,12 @@ class Provider:
         with _answering():
             said = await self._client.load_server_metadata()
             if said.get("issuer") != self.issuer:
-                raise Unavailable(
-                    f"the provider calls itself {str(said.get('issuer'))[:200]!r}", f"Set TENURE_OIDC_URL to that: it is {self.issuer}"
-                )
+                raise Unavailable(**fault("other_issuer", issuer=str(said.get("issuer"))[:200], expected=self.issuer))
             answer: Response = await self._client.authorize_redirect(request, self.redirect_uri)
             return answer
 
     async def finish(self, request: Request) -> dict[str, Any]:
-        """What the provider says of whoever came back. Raises :class:`SignInFailed`, :class:`Unavailable`."""
+        """What the provider says of whoever came back. Raises :class:`Fault`, :class:`Unavailable`."""
         again = f"Start again at {SIGN_IN}"
         expected = {"iss": {"values": [self.issuer], "essential": True}, "aud": {"values": [self._client_id], "essential": True}}
         try:
@@ -94,16 +73,16 @@ class Provider:
         except OAuthError as error:
             if error.error == "mismatching_state":
                 at = self.redirect_uri.removesuffix(CALLBACK)
-                raise SignInFailed("it was not begun in this browser, or was finished before", f"{again}, at {at}") from error
+                raise not_finished("it was not begun in this browser, or was finished before", f"{again}, at {at}") from error
             # Whoever makes a link to this page writes what "the provider says": only what we know is shown, in our words.
             log.warning("the provider did not sign somebody in: %s", error.error if error.error in REFUSALS else "an unknown error")
-            raise SignInFailed(REFUSALS.get(error.error, "the provider did not sign you in"), again) from error
+            raise not_finished(REFUSALS.get(error.error, "the provider did not sign you in"), again) from error
         except JoseError as error:
             log.warning("an id token was not taken: %s", error)
-            raise SignInFailed("what the provider says of you does not stand the test", again) from error
+            raise not_finished("what the provider says of you does not stand the test", again) from error
         claims = token.get("userinfo")
         if not claims:
-            raise SignInFailed("the provider sent no id token", "Its client must be one of OpenID Connect, with the scope openid")
+            raise not_finished("the provider sent no id token", "Its client must be one of OpenID Connect, with the scope openid")
         if not claims.get("email"):  # some providers keep the id token short
             more = await self._asked(token)
             claims = {**claims, **more} if more.get("sub") == claims.get("sub") else claims
@@ -128,9 +107,8 @@ def _answering() -> Iterator[None]:
         raise Unavailable("the sign-in provider does not answer", "Try again in a minute; tokens go on working") from error
 
 
-def router(tenure: Tenure, pages: Pages) -> APIRouter:
-    """The routes, for :func:`starter.web.app.create_app`."""
-    routes = APIRouter(include_in_schema=False)
+def add_to(routes: APIRouter, tenure: Tenure, pages: Pages) -> None:
+    """Add the routes, for :func:`starter.web.app.create_app`."""
     provider = Provider(tenure.settings)
 
     @routes.get(SIGN_IN)
@@ -151,8 +129,7 @@ def router(tenure: Tenure, pages: Pages) -> APIRouter:
         await end(request)  # what the browser brought along is nobody's
         if why := await not_ours(email, claims):
             await tenure.authorization.refused("web", "sign in", why, who=email or "nobody")
-            do = "Ask whoever keeps the CRM's people, or sign in as somebody else"
-            raise Fault(403, why, do, title="You are not signed in")
+            raise Fault(403, **fault("not_ours", why=why))
         request.session.update(id=secrets.token_urlsafe(24), email=email, name=str(claims.get("name") or email)[:100], at=int(time.time()))
         csrf_of(request)
         return RedirectResponse(back, 303)
@@ -175,8 +152,6 @@ def router(tenure: Tenure, pages: Pages) -> APIRouter:
         check_csrf(request, await typed(request))
         await end(request)
         return RedirectResponse(SIGN_IN, 303)
-
-    return routes
 
 
 def inside(path: str) -> str:

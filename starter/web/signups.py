@@ -3,8 +3,6 @@
 A signup is taken, or it is kept and whoever signed up is told so (A21). The forms' pages need no JavaScript.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -20,6 +18,7 @@ from starter.service.tenure import Tenure
 from starter.web.limiting import Limits
 from starter.web.problem_details import Fault, Kept, TooMany
 from starter.web.render import Pages, sentence, typed
+from starter.web.texts import fault
 from store import metrics
 
 log = logging.getLogger(__name__)
@@ -66,18 +65,12 @@ async def _kept(tenure: Tenure, form: SignupForm, error: Exception) -> TenureErr
     except Exception:
         log.exception("signup %s could not be kept", form.event_id)
         metrics.count("tenure_signups", outcome="lost")
-        return Fault(
-            503,
-            "something on our side does not answer, and we could not even write your signup down",
-            f"Please write to {tenure.settings.support_email}, or try again later; support finds it by {form.event_id}",
-            title=Kept.title,
-            code=Unavailable.code,
-        )
+        said = fault("not_even_kept", support=tenure.settings.support_email, event=form.event_id)
+        return Fault(503, **said, code=Unavailable.code)
     metrics.count("tenure_signups", outcome="kept")
     matter = "more people sign up at this moment than we take" if crowded else "something on our side does not answer"
     return Kept(
-        f"{matter}. What you typed is not lost",
-        f"Support has your signup and writes to {form.email} within {tenure.policy.tasks.rescue_hours} office hours; you need not send it again",
+        **fault("kept", matter=matter, email=form.email, hours=tenure.policy.tasks.rescue_hours),
         reference=reference,
         retry_after=error.retry_after if isinstance(error, TooMany) else AGAIN,
         status=503 if crowded else error.status if isinstance(error, TenureError) else 500,
@@ -98,9 +91,8 @@ def faults(values: dict[str, str], required: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def router(tenure: Tenure, pages: Pages, limits: Limits) -> APIRouter:
-    """The routes, for :func:`starter.web.app.create_app`. Pages are no part of the API's document."""
-    routes = APIRouter(include_in_schema=False)
+def add_to(routes: APIRouter, tenure: Tenure, pages: Pages, limits: Limits) -> None:
+    """Add the forms' routes, for :func:`starter.web.app.create_app`."""
 
     def add(path: str, template: str, fields: tuple[str, ...], required: tuple[str, ...], carry: Carry) -> None:
         """A form at ``path``: what cannot be taken is said beside its field, and what was typed is kept."""
@@ -135,10 +127,7 @@ def router(tenure: Tenure, pages: Pages, limits: Limits) -> APIRouter:
         return pages.page("result.html", answer=answer, email=values["email"], host_url=host_url)
 
     async def join(values: dict[str, str], event: str) -> HTMLResponse:
-        done = await tenure.join(JoinForm(**values, event_id=event))
-        small = (f"Nothing heard after a few working days? Write to {pages.support}.",)
-        return pages.said("Your request is on its way", done, small=small)
+        return pages.said("join", done=await tenure.join(JoinForm(**values, event_id=event)))
 
     add("/", "signup.html", tuple(FIELDS), tuple(FIELDS), sign_up)
     add("/join", "join.html", ("email", "first_name", "last_name"), ("email",), join)
-    return routes

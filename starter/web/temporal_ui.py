@@ -5,12 +5,9 @@ own session*: the development server has no flag for that (``includeCredentials`
 whoever asks for ``/api/v1/settings``. A Web UI of one's own is told by ``TEMPORAL_CODEC_ENDPOINT`` and ``TEMPORAL_CODEC_INCLUDE_CREDENTIALS``.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from http.cookiejar import DefaultCookiePolicy
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 import httpx
@@ -26,6 +23,7 @@ from starter.web.authentication import SIGN_IN
 from starter.web.codec_endpoint import BODY_LIMIT
 from starter.web.middleware import OwnHosts, host_of, in_time, own_hosts
 from starter.web.problem_details import Fault, problem_response
+from starter.web.texts import fault
 from store.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -82,9 +80,7 @@ class TemporalUi:
                 return JSONResponse(self._with_codec(answer))
         except (httpx.HTTPError, ValueError) as error:
             log.warning("Temporal's Web UI: %s", type(error).__name__)
-            return problem_response(
-                Unavailable("Temporal's Web UI does not answer", "Try again in a moment; the log of `temporal` says more")
-            )
+            return problem_response(Unavailable(**fault("temporal_ui")))
         passed = StreamingResponse(answer.aiter_raw(), answer.status_code, background=BackgroundTask(answer.aclose))
         passed.raw_headers = [(name, value) for name, value in answer.headers.raw if name.decode("latin-1").lower() not in HOP]
         return passed
@@ -111,10 +107,6 @@ def _target(request: Request) -> str:
 def _passed(request: Request) -> list[tuple[str, str]]:
     """The headers to pass on, without those of the connection and without our session."""
     headers = [(name, value) for name, value in request.headers.items() if name not in HOP | {"cookie", "content-length"}]
-    try:
-        cookies = [
-            f"{name}={morsel.coded_value}" for name, morsel in SimpleCookie(request.headers.get("cookie", "")).items() if name not in OURS
-        ]
-    except CookieError:
-        cookies = []
+    given = (each.strip() for each in request.headers.get("cookie", "").split(";"))
+    cookies = [each for each in given if each and each.partition("=")[0].strip() not in OURS]
     return [*headers, ("cookie", "; ".join(cookies))] if cookies else headers

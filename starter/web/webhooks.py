@@ -10,26 +10,24 @@ that a workflow acts on: the issue is closed, reopened, deleted or transferred, 
 names the host of a ready one. A delivery is no more than a reason to look: the workflow reads the issue itself.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac
-import json
 import logging
 import re
 from collections.abc import Awaitable, Iterable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from fastapi import APIRouter, Header, Request
-from pydantic import AliasPath, Field
+from fastapi import FastAPI, Header, Request
+from pydantic import AliasPath, Field, ValidationError
 
 from domain.base import Message
 from domain.cloud.issues import READY_LABEL, Where, host_named, is_ready, same_repository, speaks_for_the_team
 from domain.messages import IssueEvent
 from starter.errors import Unavailable
 from starter.service.tenure import Tenure
-from starter.web.problem_details import SIGNATURE, Fault, problems
+from starter.web.problem_details import DOCUMENTED, Fault, problems
+from starter.web.texts import fault
 from store.access import Deliveries
 
 log = logging.getLogger(__name__)
@@ -38,8 +36,10 @@ T = TypeVar("T")
 #: Bytes of a delivery.
 BODY_LIMIT = 1024 * 1024
 SIGNAL_SECONDS = 5.0  # GitHub gives up after ten
+#: What takes an issue away.
+GONE: dict[str, Where] = {"deleted": "deleted", "transferred": "transferred"}
 #: What happens to an issue as a whole; of everything else only the label and the naming comment count.
-STIRRING = ("closed", "reopened", "deleted", "transferred")
+STIRRING = ("closed", "reopened", *GONE)
 
 # The customer's words stand in the body too, so whoever searches takes the last marker: ours is written after everything else.
 _MARKER = re.compile(r"<!-- tenure:(?P<workflow>[^\s/]+)/[0-9a-f]{8}\.\d+/\S+ -->")
@@ -91,16 +91,11 @@ def workflow_of(body: str) -> str:
 def event_of(payload: _Payload, team: Iterable[str] = ()) -> IssueEvent:
     """What the workflow is told: the state of the issue after the event. ``team`` are logins that count like the repository's own people."""
     comment = payload.comment
-    state: Where = payload.state
-    if comment is None and payload.action == "deleted":
-        state = "deleted"
-    if comment is None and payload.action == "transferred":
-        state = "transferred"
     return IssueEvent(
         issue=payload.number,
         action="commented" if comment else payload.action,
         labels=tuple(label.name for label in payload.labels),
-        state=state,
+        state=payload.state if comment else GONE.get(payload.action, payload.state),
         reason=payload.state_reason or "",
         host=_host(comment, team) if comment and payload.action != "deleted" else "",
     )
@@ -122,18 +117,19 @@ def why_unheard(event: IssueEvent) -> str:
     return f"of an issue, only its closing, reopening, deletion and transfer and the label {READY_LABEL} count"
 
 
-def router(tenure: Tenure) -> APIRouter:
-    """The route, for :func:`starter.web.app.create_app`."""
-    routes, settings = APIRouter(tags=["webhooks"]), tenure.settings
+def add_to(app: FastAPI, tenure: Tenure) -> None:
+    """Add the route, for :func:`starter.web.app.create_app`."""
+    settings = tenure.settings
     secret = settings.github_webhook_secret.get_secret_value()
     seen = Deliveries(tenure.ledger)
 
-    @routes.post(
+    @app.post(
         "/webhooks/github",
+        tags=["webhooks"],
         summary="A delivery of GitHub",
         status_code=202,
         max_body_size=BODY_LIMIT,
-        responses={401: SIGNATURE, **problems(413, 422, 503)},
+        responses={401: DOCUMENTED["signature"], **problems(413, 422, 503)},
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}},
     )
     async def github(
@@ -145,8 +141,7 @@ def router(tenure: Tenure) -> APIRouter:
         """Answers 202 to every delivery with a right signature; what no trial of ours acts on is ignored, and says why."""
         body = await request.body()
         if not secret or not signed(secret, body, x_hub_signature_256):
-            do = "set the webhook's secret on GitHub to the value of TENURE_GITHUB_WEBHOOK_SECRET"
-            raise Fault(401, "X-Hub-Signature-256 is not the signature of this body", do, title="wrong signature")
+            raise Fault(401, **fault("wrong_signature"))
         if x_github_event == "ping":
             return Heard(result="pong")
         if x_github_event not in ("issues", "issue_comment"):
@@ -175,8 +170,6 @@ def router(tenure: Tenure) -> APIRouter:
         log.info("delivery %s: issue %d, %s -> %s", x_github_delivery, payload.number, payload.action, workflow)
         return Heard(result="signalled", workflow=workflow)
 
-    return routes
-
 
 async def _answered(asked: Awaitable[T]) -> T | None:
     """What the ledger says of deliveries; None while it is away. GitHub sends none again by itself, and one that is heard twice changes nothing."""
@@ -189,8 +182,6 @@ async def _answered(asked: Awaitable[T]) -> T | None:
 
 def _parsed(body: bytes) -> _Payload:
     try:
-        tree: Any = json.loads(body)
-        return _Payload.model_validate(tree)
-    except (ValueError, RecursionError):  # a ValidationError is a ValueError, and so are JSON's and UTF-8's errors
-        do = "set the webhook's content type on GitHub to application/json"
-        raise Fault(422, "the body is not the JSON of an issues or issue_comment event", do, title="not a delivery of GitHub") from None
+        return _Payload.model_validate_json(body)
+    except ValidationError:
+        raise Fault(422, **fault("no_delivery")) from None

@@ -18,9 +18,11 @@ from sqlalchemy import select
 
 from domain.messages import Case, SignupAnswer
 from domain.trial.commands import Convert, Extend
-from starter.errors import BadInput, NotFound, Refused, Unavailable
+from starter.errors import BadInput, NotAllowed, NotFound, NotSignedIn, Refused, Unavailable
 from starter.web import health, middleware
 from starter.web.app import RETRY_TASK, create_app
+from starter.web.middleware import TOO_LONG
+from starter.web.problem_details import DOCUMENTED, MEDIA_TYPE, Kept, Problem, TooMany, problem_of
 from store.ledger import Ledger
 from store.tables import failed_signups
 from tests.starter.web_fakes import HTML, Site, at, settings_in, site_in
@@ -294,6 +296,16 @@ async def test_the_document_describes_every_operation_and_its_problems(site: Sit
     # Every reference of the document leads somewhere.
     for name in {found.rpartition("/")[2] for found in _references(document)}:
         assert name in schemas
+
+
+def test_the_document_s_examples_are_what_errors_say() -> None:
+    examples = {name: said["content"][MEDIA_TYPE]["example"] for name, said in DOCUMENTED.items()}
+    assert all(Problem(**example).title for example in examples.values())
+    kept = Kept("d", "do", reference="r", retry_after=1, status=503)
+    said = {str(kind.status): kind("d", "do") for kind in (NotSignedIn, NotAllowed, NotFound, Refused, BadInput, Unavailable)}
+    for name, error in {**said, "413": TOO_LONG, "429": TooMany("d", "do", 1), "kept": kept}.items():
+        made = problem_of(error)
+        assert (examples[name]["title"], examples[name]["status"], examples[name]["code"]) == (made.title, made.status, made.code), name
 
 
 def _references(tree: object) -> list[str]:
