@@ -4,8 +4,6 @@ The server is found by ``TEMPORAL_*`` (``temporalio.envconfig``), the outside sy
 the local stack, any cluster, or Temporal Cloud. SIGTERM and SIGINT let it finish what it began, then it exits with 0.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import logging

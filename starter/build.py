@@ -1,7 +1,5 @@
 """Which code a worker runs: the package's version and the commit, as Temporal's worker deployments name a build."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

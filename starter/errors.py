@@ -1,7 +1,5 @@
 """What an entry point may answer instead of doing what was asked; each with its HTTP status and its exit code."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import ClassVar
 

@@ -3,8 +3,6 @@
 Names cannot be told from other words, so what is logged says domains and workflow ids; that no name gets through, a test looks at.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import sys

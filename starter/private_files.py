@@ -1,7 +1,5 @@
 """Files for their owner alone: what our processes write from the start, and what an earlier umask left open to others."""
 
-from __future__ import annotations
-
 import os
 import stat
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How a short command runs its coroutine."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar

@@ -3,8 +3,6 @@
 The stand-ins' secrets are in everybody's hands, so none of them may open anything but the stand-ins.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from ipaddress import ip_address
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """How the service looks at customers' accounts: their health, their renewals, their plans and the forecast. Nothing here changes anything."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress

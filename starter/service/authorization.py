@@ -4,8 +4,6 @@ The role of a person is looked up when their message arrives, so whoever has cha
 by what they are now.
 """
 
-from __future__ import annotations
-
 import asyncio
 import getpass
 import logging

@@ -1,7 +1,5 @@
 """Where a command works: the running stack of its data directory, or whatever the environment names."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping

@@ -1,7 +1,5 @@
 """What people decide about a process, and their answers to tasks: authorized, then sent to the workflow as an update."""
 
-from __future__ import annotations
-
 import asyncio
 import copy
 import logging

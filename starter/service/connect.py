@@ -4,8 +4,6 @@ What our own clients send to a workflow is marked: the rights of whoever asks we
 read of a workflow that a client starts is one line of inert words: a company's name stands in it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import time

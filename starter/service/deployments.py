@@ -4,8 +4,6 @@ Workflows are auto-upgraded: with its next task an open one goes to the build th
 made current, thousands of open trials move to it at once then, and back when the old one is made current again.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

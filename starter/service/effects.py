@@ -1,7 +1,5 @@
 """What was done in the world: the ledger alone is read, Temporal need not be there."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime
 

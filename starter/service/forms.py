@@ -4,8 +4,6 @@ Bounds stand here so that a workflow is never started with an input that its own
 :mod:`domain.addresses` reads them: its faults are the user's here, a :class:`BadInput` on their field.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import json

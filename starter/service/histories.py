@@ -1,7 +1,5 @@
 """Histories as people may read them: what the server sent, with every payload decrypted and every error in its own words."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from typing import TypeVar

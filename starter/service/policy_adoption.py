@@ -1,7 +1,5 @@
 """Moving open trials to another policy: first what would change for which, then the update that each trial checks for itself."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from domain.base import Value

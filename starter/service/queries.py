@@ -1,7 +1,5 @@
 """How the service looks: lists, one trial with everything about it, open tasks, effects. Nothing here changes anything."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import re

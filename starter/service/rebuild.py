@@ -3,8 +3,6 @@
 Between two of these a worker takes off the lists what has ended without a word.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 

@@ -4,8 +4,6 @@ The generic key's rotation (A24), the pool (A25), the copy of the CRM (A3, A27),
 renewals' forecast (D29).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, get_args

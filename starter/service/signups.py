@@ -1,7 +1,5 @@
 """How a company comes to a trial: by its own signup (A3), by a CE's request (A28), and by what is taken up again when neither could be taken (A21)."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Coroutine

@@ -1,7 +1,5 @@
 """What Temporal's errors mean to whoever asked."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -4,8 +4,6 @@ Workflows are named by string, so that a command starts without the activities' 
 Errors are those of :mod:`starter.errors`; none of them leaves anything half done that asking again does not finish.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
