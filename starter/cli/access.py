@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Annotated, TypeVar
 
 import typer
 from rich.text import Text
@@ -18,7 +18,7 @@ from starter.cli.texts import listed
 from starter.errors import BadInput, NotFound, Refused, require_one_of
 from starter.service.tenure import Tenure
 from store.access import ServiceToken, ServiceTokens, Taken
-from store.audit import Audit, AuditRow, Verdict
+from store.audit import Audit, Verdict
 
 T = TypeVar("T")
 
@@ -49,7 +49,8 @@ def audit_list(
 ) -> None:
     """List the newest decisions and refused attempts, the newest last."""
     require_one_of(list(_COLOURS), outcome, "is no outcome", "outcome")
-    emit(_of_audit(lambda audit: audit.rows(limit, subject=workflow, who=who, outcome=outcome)), as_json, _rows)
+    found = _of_audit(lambda audit: audit.rows(limit, subject=workflow, who=who, outcome=outcome))
+    emit(found, as_json, lambda found: listed("audit", found, outcome=lambda said: Text(said, _COLOURS[said])))
 
 
 @audit.command("verify")
@@ -75,11 +76,6 @@ def _of_audit(question: Callable[[Audit], T]) -> T:
 def _read(question: Callable[[Tenure], T]) -> T:
     """Read from the ledger alone, which must be there."""
     return ask(lambda tenure: tenure.read(lambda: question(tenure)), offline=True, existing=True)
-
-
-def _rows(rows: Sequence[AuditRow]) -> Any:
-    """The rows, a line each, and below it why it was refused."""
-    return listed("audit", rows, outcome=lambda said: Text(said, _COLOURS[said])) if rows else "Nothing is on the audit."
 
 
 def _verdict(found: Verdict) -> Iterator[Text]:
@@ -127,7 +123,7 @@ def token_create(
 @token.command("list")
 def token_list(as_json: Json = False) -> None:
     """List the tokens, without their secrets."""
-    emit(_read(lambda tenure: ServiceTokens(tenure.ledger).all()), as_json, _tokens)
+    emit(_read(lambda tenure: ServiceTokens(tenure.ledger).all()), as_json, lambda found: listed("tokens", found, state=_state))
 
 
 @token.command("revoke")
@@ -143,8 +139,5 @@ def token_revoke(name: Annotated[str, argument("NAME", "The token's name.")], by
     say(ask(end, offline=True), as_json)
 
 
-def _tokens(found: Sequence[ServiceToken]) -> Any:
-    def state(each: ServiceToken) -> Text:
-        return Text(f"revoked {each.revoked_at:%Y-%m-%d}", "red") if each.revoked_at else Text("works", "green")
-
-    return listed("tokens", found, state=state) if found else "There are no tokens."
+def _state(each: ServiceToken) -> Text:
+    return Text(f"revoked {each.revoked_at:%Y-%m-%d}", "red") if each.revoked_at else Text("works", "green")

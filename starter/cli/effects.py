@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -44,7 +44,8 @@ def effects_list(
 ) -> None:
     """List what was done in the world, in the order in which it was begun."""
     found = look(lambda record: record.find(of, system=system, open=open, since=since))
-    emit(found, as_json, lambda found: _page(found, of_one=bool(of) and len({row.subject for row in found}) == 1))
+    own: dict[str, Any] = {"workflow": lambda _: ""} if of and len({row.subject for row in found}) == 1 else {}
+    emit(found, as_json, lambda found: listed("effects", found, done=_done, **own))
 
 
 def look(question: Callable[[EffectsOnRecord], T]) -> T:
@@ -53,11 +54,6 @@ def look(question: Callable[[EffectsOnRecord], T]) -> T:
     policy, _ = read_policies(place.settings)
     with open_ledger(place) as ledger:
         return question(EffectsOnRecord(ledger, place.settings, policy))
-
-
-def _page(found: Sequence[EffectRow], of_one: bool) -> Any:
-    own: dict[str, Any] = {"workflow": lambda _: ""} if of_one else {}
-    return listed("effects", found, done=_done, **own) if found else "Nothing is on record."
 
 
 def _done(row: EffectRow) -> Text | str:

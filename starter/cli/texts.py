@@ -89,9 +89,11 @@ def _said(kind: str, name: str) -> dict[str, _Column]:
     return {name: _Column(given) if isinstance(given, str) else _Column(**given) for name, given in pages()[kind][name].items()}
 
 
-def listed(name: str, rows: Iterable[Any], **hows: How) -> Table:
-    """A table without lines, and without the columns in which nothing stands."""
+def listed(name: str, rows: Iterable[Any], **hows: How) -> Table | Text:
+    """A table without lines, and without the columns in which nothing stands; or that there is nothing, where that is said of the list."""
     found, columns = list(rows), _said("lists", name)
+    if not found and name in pages()["none"]:
+        return Text(pages()["none"][name])
     cells = {name: [filled(column.text, row, **hows) for row in found] for name, column in columns.items()}
     shown = {name: column for name, column in columns.items() if any(cells[name])}
     texts = {name: [name, *(cell.plain for cell in cells[name])] for name in shown}
