@@ -32,6 +32,7 @@ from store.settings import Settings
 
 log = logging.getLogger(__name__)
 
+S = TypeVar("S")
 T = TypeVar("T")
 #: Bounds of what one answer may hold, so that no question costs the server or the workers much.
 MOST_ROWS = 200
@@ -203,15 +204,15 @@ async def query(handle: WorkflowHandle[Any, Any], name: str, result: type[T], *m
     raise AssertionError("unreachable: the last look returns or raises")
 
 
-async def each_of(workflows: Iterable[str], ask: Callable[[str], Awaitable[T]], at_once: int) -> list[T]:
+async def each_of(asked: Iterable[S], ask: Callable[[S], Awaitable[T]], at_once: int) -> list[T]:
     """What each says, in their order. So many are asked at once: each answer costs a worker a replay when its cache has not the history."""
     turns = asyncio.Semaphore(at_once)
 
-    async def one(workflow: str) -> T:
+    async def one(each: S) -> T:
         async with turns:
-            return await ask(workflow)
+            return await ask(each)
 
-    return list(await asyncio.gather(*map(one, workflows)))
+    return list(await asyncio.gather(*map(one, asked)))
 
 
 async def query_all(*queries: Awaitable[Any]) -> list[Any]:

@@ -32,6 +32,7 @@ class Customer(Player):
         self.row, self.policy, self._accounts = row, accounts.policy, accounts
         self.renewal, self.plan = row.workflow, ids.get_well(row.domain)
         self.beside["plan"] = self.plan
+        self.stage = story.case  # where a trial has its stage
         self.result: RenewalResult | None = None
 
     # --- our people ----------------------------------------------------------------------------------------------------------------
@@ -134,10 +135,6 @@ class Customer(Player):
             return next((task for task in tasks if kind in (task["kind"], task["task"])), None)
 
         return await eventually(f"the task {kind} of {workflow}", look)
-
-    def tell(self, last: str, **more: Any) -> None:
-        """Something happened; its case stands where a trial has its stage."""
-        super().tell(last, **{"stage": self.story.case, **more})
 
     @property
     def own(self) -> dict[str, str]:

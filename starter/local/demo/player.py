@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from temporalio.service import RPCError
 from starter.errors import TenureError
 from starter.local.demo.board import State
 from starter.local.demo.director import Director, Miss, eventually
+from starter.service.queries import each_of
 
 #: Players at once: enough to keep a small machine busy, few enough that each gets on.
 AT_ONCE = 6
@@ -76,7 +76,7 @@ class Player(ABC):
     def __init__(self, director: Director, story: Story, name: str, key: str) -> None:
         self._director, self.story, self.name, self.key = director, story, name, key
         self.beside: dict[str, str] = {}
-        self.problem = ""
+        self.problem = self.stage = ""
 
     async def play(self) -> None:
         """Do what the story says, step by step. Raises :class:`Miss` when it goes another way."""
@@ -112,7 +112,7 @@ class Player(ABC):
 
     def tell(self, last: str, *, state: State = "plays", day: int | None = None, stage: str = "") -> None:
         """Something happened."""
-        self._director.board.tell(self.name, last, state=state, day=day, stage=stage)
+        self._director.board.tell(self.name, last, state=state, day=day, stage=stage or self.stage)
 
     @property
     @abstractmethod
@@ -140,17 +140,15 @@ class Player(ABC):
 async def perform(director: Director, players: Sequence[Player]) -> None:
     """Have all of them play; what went wrong with one stands in it and stops no other."""
     director.board.cast({player.name: player.story.case for player in players})
-    room = asyncio.Semaphore(AT_ONCE)
 
     async def one(player: Player) -> None:
-        async with room:
-            try:
-                await player.play()
-            except (Miss, TenureError, RPCError, httpx.HTTPError, TimeoutError) as error:
-                player.problem = " ".join(str(error).split()) or type(error).__name__
-                player.tell(player.problem, state="failed")
-            else:
-                last, stage = player.became
-                player.tell(last, state="ended", stage=stage)
+        try:
+            await player.play()
+        except (Miss, TenureError, RPCError, httpx.HTTPError, TimeoutError) as error:
+            player.problem = " ".join(str(error).split()) or type(error).__name__
+            player.tell(player.problem, state="failed")
+        else:
+            last, stage = player.became
+            player.tell(last, state="ended", stage=stage)
 
-    await asyncio.gather(*(one(player) for player in players))
+    await each_of(players, one, AT_ONCE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 from starter.local.demo.director import Director, Miss, eventually
 from starter.local.demo.player import History, Player, Row
 from starter.service.histories import decrypt
+from starter.service.queries import each_of
 
 #: Events that are there only because time was skipped.
 SKIPPING = (EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIME_SKIPPING_TRANSITIONED, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED)
@@ -71,15 +71,10 @@ class Report:
     async def look_through(self, director: Director, players: Sequence[Player]) -> Report:
         """Add all that these left behind."""
         director.board.say("looking through every history")
-        self.players, room = players, asyncio.Semaphore(AT_ONCE)
-
-        async def read(execution: WorkflowExecution) -> History:
-            async with room:
-                return await history(director, execution)
-
+        self.players = players
         for player in players:
             executions = await _settled(director, player)
-            found = await asyncio.gather(*(read(each) for each in executions))
+            found = await each_of(executions, lambda each: history(director, each), AT_ONCE)
             failures = [failure for each in found for failure in each.failures]
             self.events += sum(each.events for each in found)
             self.failed_workflow_tasks += len(failures)
