@@ -1,7 +1,5 @@
 """Every workflow that a worker runs, and which of them have the task queue of the runs over all customers (:data:`domain.ids.BATCH_QUEUE`)."""
 
-from __future__ import annotations
-
 from workflows.account.account import Account
 from workflows.account.get_well import GetWell
 from workflows.account.red_account import RedAccount

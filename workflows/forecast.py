@@ -3,8 +3,6 @@
 Nobody's silence holds it up: the AE's manager is asked next, and when the time has come it is taken with what is known, and says so.
 """
 
-from __future__ import annotations
-
 import re
 from datetime import datetime, timedelta
 

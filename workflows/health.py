@@ -1,7 +1,5 @@
 """The hourly health run (D12): copy what people set, score everybody, tell the processes that it concerns, show the scores in Vitally."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import datetime, timedelta
 from typing import Any, TypeVar

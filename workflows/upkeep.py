@@ -2,8 +2,6 @@
 issues that are open again, with what is asked about one whose process has ended.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The commands about who may do what and who did: the table of rights, the audit, the tokens."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from typing import Annotated, TypeVar

@@ -1,7 +1,5 @@
 """The commands about customers' accounts: health, renewals, red accounts, get-well plans and the forecast."""
 
-from __future__ import annotations
-
 import csv
 import sys
 from collections.abc import Awaitable, Callable

@@ -3,8 +3,6 @@
 A command's module is imported when the command is called, so that ``tenure --help`` is at once there.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What all commands share: how they reach Tenure, how they print, and how an error ends."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """The commands by which people decide, made from what is declared of each decision (:mod:`domain.commands`)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import date
 from inspect import Parameter, Signature

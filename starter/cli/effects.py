@@ -1,7 +1,5 @@
 """``tenure effects``: what was done in the world."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 

@@ -1,7 +1,5 @@
 """Commands that are imported when they are called: until then their group knows their names and help texts."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterable
 from functools import cache

@@ -1,7 +1,5 @@
 """The commands about the local stack: it starts, plays a demo, and moves its clock."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any
 

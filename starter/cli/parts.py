@@ -1,7 +1,5 @@
 """The parts that the commands' pages are made of. Everything that came from outside is printed as text, never as markup."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """The commands about personal data: erasing one person, the keys, and who owns what."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import closing

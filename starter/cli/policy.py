@@ -1,7 +1,5 @@
 """The commands about the policy: its figures, whether a file is right, and its adoption by open trials."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext

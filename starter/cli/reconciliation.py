@@ -1,7 +1,5 @@
 """``tenure effects show`` and ``verify``: how an effect happens once, and whether the world still says what the ledger says."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import Iterator, Sequence

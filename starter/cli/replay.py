@@ -1,7 +1,5 @@
 """``tenure decisions``: whether what was decided would be decided again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any
 

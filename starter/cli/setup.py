@@ -1,7 +1,5 @@
 """The commands about the set-up: the settings, the schedules, the builds of the workers."""
 
-from __future__ import annotations
-
 import os
 from contextlib import closing
 from typing import Annotated

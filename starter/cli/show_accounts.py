@@ -1,7 +1,5 @@
 """The pages about customers: lists, health and the forecast."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The pages about processes: a trial, an account with all that runs for it, and each of these by itself."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The texts of ``pages.toml``: which columns a list has, what is known of a thing, and how what they name is written."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The commands about trials and tasks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 

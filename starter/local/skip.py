@@ -3,8 +3,6 @@
 The server's API for it is experimental, so it is used here and in the tests only.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import time

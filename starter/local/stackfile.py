@@ -1,7 +1,5 @@
 """What a running local stack leaves behind so that commands find it: ``DATA/stack.json``, held by the lock on ``DATA/stack.lock``."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

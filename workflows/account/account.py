@@ -5,8 +5,6 @@ onboarding goal, whether the utilization asks for a get-well plan, whether the a
 decided differently than before is on record, and is done: by this workflow in Vitally, else by a process of its own beside it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import date, datetime
 

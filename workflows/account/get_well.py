@@ -4,8 +4,6 @@ The TA answers the six questions; from then on the TA says every week how it goe
 document, and the projects, are kept in Vitally. Reasons come and go by signal; when the last one is gone the plan is over.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import datetime
 

@@ -3,8 +3,6 @@
 Each has one workflow id, whoever begins it.
 """
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any, TypeVar
 

@@ -5,8 +5,6 @@ actions with the AE (C19), and says every week how it goes. When the facts are b
 Where Lighthouse is the program, only the fields are written, and the open renewal is rated red: its save plan takes over.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any

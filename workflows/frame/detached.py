@@ -4,8 +4,6 @@ A server that keeps a clock for each workflow does not move it on while a child 
 were it the process's own child, `tenure skip` could not move either. The other begins at its starter's time all the same; its id is the lock.
 """
 
-from __future__ import annotations
-
 from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError

@@ -6,8 +6,6 @@ itself. What is asked of it meanwhile waits for its turn. An effect that is refu
 it and says retry or skip.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field

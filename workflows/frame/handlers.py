@@ -4,8 +4,6 @@ A handler is read from plain JSON here and not by the SDK's converter, for what 
 mends it: a message that is none of ours is refused with what is wrong and which fields there are; come as a signal, it is noted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta

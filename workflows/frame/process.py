@@ -1,7 +1,5 @@
 """What every process of ours has: a team, effects, tasks with their ladders, a thread, a dossier, waiting that never forgets a task, and what the Web UI shows."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta

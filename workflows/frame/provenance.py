@@ -12,8 +12,6 @@ What is read here must be the same when a run is rebuilt, with other keys perhap
 runs once, and a handler goes by whether there is one; a signal has no validator, and is judged in a local activity, mark or not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

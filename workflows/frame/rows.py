@@ -1,7 +1,5 @@
 """What the lists show of a process (:mod:`domain.read_model`): which of it has changed since they were told last."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from temporalio import workflow

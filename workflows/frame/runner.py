@@ -3,8 +3,6 @@
 What a task changes of what lists show is written at its end, before the server hears of it (docs/decisions/0034).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial

@@ -3,8 +3,6 @@
 ``Owner`` is one of our own people, by handle (:func:`domain.ids.handle`); ``tenure whois`` tells whose it is.
 """
 
-from __future__ import annotations
-
 from temporalio.common import SearchAttributeKey
 
 STAGE = SearchAttributeKey.for_keyword("Stage")

@@ -1,7 +1,5 @@
 """What every workflow with tasks takes and shows: an answer, as an update or as a signal, what it asks, what comes next, and where it stands."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Generic, NoReturn, TypeVar

@@ -2,8 +2,6 @@
 and AE fill it in, both managers review it, and one person settles what they do not agree on.
 """
 
-from __future__ import annotations
-
 from temporalio import workflow
 
 from domain.account.account import Rating

@@ -3,8 +3,6 @@
 A green renewal is only monitored: what its AE projected in the assessment stands.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from temporalio import workflow

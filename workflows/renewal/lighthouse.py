@@ -4,8 +4,6 @@ The TA's weekly update and the leadership's inspection are those of the account'
 (gap 11, C34); this renewal is one of the plan's reasons, and hears of every inspection.
 """
 
-from __future__ import annotations
-
 from temporalio import workflow
 
 from domain.account.account import PlanReviewed

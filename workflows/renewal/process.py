@@ -1,7 +1,5 @@
 """A renewal's frame: its state, its waits that follow a moving date, what operators and the forecast read of it, and where it is said."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import datetime

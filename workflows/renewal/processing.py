@@ -3,8 +3,6 @@
 Silence never ends it: it stays open, with its reminders, beyond the end of the term.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, time
 
 from temporalio import workflow

@@ -6,8 +6,6 @@ forecast. The AE projects the outcome and keeps it up week by week, until they p
 subscription, or lost. The date may move at any time, and the account may be gone before.
 """
 
-from __future__ import annotations
-
 from temporalio import workflow
 
 from domain.account.account import PlanReviewed

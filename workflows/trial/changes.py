@@ -1,7 +1,5 @@
 """What changes on a running instance: a new reset link (C17), another host (A20), a licence key of its own (A15, A28)."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import Literal
 

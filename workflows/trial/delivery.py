@@ -2,8 +2,6 @@
 the hand-over.
 """
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from functools import partial
 

@@ -4,8 +4,6 @@ The admin is warned of what breaks (sign-in by SSO, permission syncing, webhooks
 anything is asked of the Cloud team; afterwards somebody verifies with the admin that the three configurations were redone.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from temporalio import workflow

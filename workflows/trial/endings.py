@@ -1,7 +1,5 @@
 """A15–A18: what a verdict does. Extension goes on; conversion and termination end the trial."""
 
-from __future__ import annotations
-
 from datetime import date, timedelta
 
 from temporalio import workflow

@@ -1,7 +1,5 @@
 """A7–A9, A22, A28: what a signup is answered, and how a person triages or approves what may not be instant."""
 
-from __future__ import annotations
-
 from temporalio import workflow
 
 from domain import ids, mailbox

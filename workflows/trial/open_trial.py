@@ -1,7 +1,5 @@
 """A10–A14, A19, C02, C12: the open trial. It wakes at each moment of its agenda, or when a person decides, whichever comes first."""
 
-from __future__ import annotations
-
 from temporalio import workflow
 
 from domain import ladder

@@ -1,7 +1,5 @@
 """Gap 16: who looks after a trial, and what is done where nobody is eligible: sales ops is asked, and until then nothing ends by itself."""
 
-from __future__ import annotations
-
 from temporalio import workflow
 
 from domain.effects.github import FillField

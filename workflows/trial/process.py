@@ -1,7 +1,5 @@
 """A trial's frame: its state, its owners, where its Slack messages go, and what its mails say. The phases do the rest."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any

@@ -4,8 +4,6 @@ A claim is made at once, confirmed by the first click in the mail, and passes on
 turn; what is freed goes to whoever waits longest.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from temporalio import workflow

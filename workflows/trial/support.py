@@ -7,8 +7,6 @@ in one a day that lists who asks, by address alone: nobody's words reach an admi
 makes sure that the person gets in, and is chased until they say how it ended: invited, refused by the admin, or signed in by SSO.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from temporalio import workflow

@@ -6,8 +6,6 @@ the trial wakes at each moment of its agenda (mails, the day-10 warning, the day
 or when a person decides to extend, convert or terminate, whichever comes first: the loser never acts.
 """
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

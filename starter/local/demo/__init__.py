@@ -3,8 +3,6 @@
 Time is skipped, people answer on cue (``sandbox/actors.py``), and nothing else is special: the stories go in by the same doors as anybody.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine
 from typing import Any

@@ -1,7 +1,5 @@
 """What a watcher sees while the demo plays: a table that lives on a terminal, or a line for each thing that happens."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """A company of the demo: what the story of a trial can have it do."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """A customer of the renewals' demo: what the story of a renewal can have its people do."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """What all who play have at hand: Tenure, the sandbox and its actors, the instances of the pool; and waiting until something has come true."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import secrets

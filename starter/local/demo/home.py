@@ -1,7 +1,5 @@
 """Where the demo plays: the local stack that runs, or one of its own in a temporary directory, on ports that are free."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

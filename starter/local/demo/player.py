@@ -1,7 +1,5 @@
 """Who plays a story of the demo: what a company and a customer have in common. Each step waits until it has come true, and says so on the board."""
 
-from __future__ import annotations
-
 import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence

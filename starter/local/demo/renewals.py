@@ -3,8 +3,6 @@
 The customers are the fleet that the stand-ins were seeded with; their renewals were begun by the hourly run, as in real life.
 """
 
-from __future__ import annotations
-
 import asyncio
 from datetime import UTC, date, datetime, timedelta
 

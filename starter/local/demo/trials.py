@@ -1,7 +1,5 @@
 """``tenure demo``: a dozen companies, every case."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from domain import ids
