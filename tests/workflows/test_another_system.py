@@ -92,8 +92,6 @@ class Fax(OutsideSystem, name="fax", title="The fax machine"):
         return Receipt(data={"sheets": str(tray.sheets)})
 '''
 WORKFLOW = """
-from __future__ import annotations
-
 from temporalio import workflow
 
 from domain.effects.fax import FillTray, SendFax

@@ -243,19 +243,26 @@ class RenewalProcess(AccountProcess):
         """The renewal as the forecast reads it. One that churned early is lost like any other; one that was merged is none any more."""
         state = self.state
         lost_early = state.end == "cancelled" and state.cancel is not None and state.cancel.why == "churned_early"
-        known = {
-            "workflow": workflow.info().workflow_id,
-            "phase": state.phase.value,
-            "outcome": state.projection.outcome if state.projection else None,
-            "ta_outcome": state.ta_projection.outcome if state.ta_projection else None,
-            "amount": state.projection.amount if state.projection else None,
-            "ae": self.team.email(Role.AE),
-            "ta": self.team.email(Role.TA),
-            "status": "churned" if lost_early else state.end or "open",
-            "forecast_at": state.projection.at if state.projection else None,
-            "updated_at": workflow.now(),
-        }
-        return RenewalRow.model_validate({**vars(self.customer), **vars(state), **known})
+        return RenewalRow(
+            workflow=workflow.info().workflow_id,
+            domain=self.customer.domain,
+            name=self.customer.name,
+            renewal_on=state.renewal_on,
+            arr=self.customer.arr,
+            phase=state.phase.value,
+            rating=state.rating,
+            outcome=state.projection.outcome if state.projection else None,
+            ta_outcome=state.ta_projection.outcome if state.ta_projection else None,
+            system_outcome=state.system_outcome,
+            amount=state.projection.amount if state.projection else None,
+            ae=self.team.email(Role.AE),
+            ta=self.team.email(Role.TA),
+            status="churned" if lost_early else state.end or "open",
+            actual_outcome=state.actual_outcome,
+            actual_arr=state.actual_arr,
+            forecast_at=state.projection.at if state.projection else None,
+            updated_at=workflow.now(),
+        )
 
     def status(self) -> RenewalStatus:
         """Where the renewal stands."""
