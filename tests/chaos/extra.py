@@ -1,7 +1,5 @@
 """A workflow for the kind of effect that no process asks for today, so that it is killed like the others."""
 
-from __future__ import annotations
-
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
